@@ -1,0 +1,82 @@
+"""Time training steps of any framework the same way.
+
+Neither PyTorch nor TensorFlow is imported here, so that every contender, ours
+included, shares the arguments, the random data, the windows and the JSON line.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import time
+
+import numpy as np
+
+DIGITS_PARAMETERS = 4_455_057
+DIGITS_EXAMPLES = 6_000
+
+
+def usable_cores():
+  """Count the cores this process may run on, after any affinity mask."""
+  if hasattr(os, "sched_getaffinity"):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
+
+
+def parse_arguments(settings, argv=None):
+  """Parse the arguments all contenders share; settings[0] is the default."""
+  parser = argparse.ArgumentParser()
+  parser.add_argument("--setting", choices=settings, default=settings[0])
+  parser.add_argument("--steps", type=int, default=40, help="per window")
+  parser.add_argument("--windows", type=int, default=5)
+  parser.add_argument("--warmup", type=int, default=10, help="untimed steps")
+  parser.add_argument("--batch", type=int, default=32)
+  parser.add_argument("--threads", type=int, default=min(2, usable_cores()))
+  return parser.parse_args(argv)
+
+
+def random_digits(examples=DIGITS_EXAMPLES, seed=0):
+  """Draw uint8 images [n, 28, 28] and conditions [n, 11], alike for all."""
+  rng = np.random.default_rng(seed)
+  images = rng.integers(0, 256, (examples, 28, 28), dtype=np.uint8)
+  classes = np.eye(10, dtype=np.float32)[rng.integers(0, 10, examples)]
+  ink = rng.uniform(-1, 1, (examples, 1)).astype(np.float32)
+  return images, np.concatenate([classes, ink], axis=1)
+
+
+def time_windows(step, arguments):
+  """Return examples/s of each window and the last loss.
+
+  `step` trains once and returns the loss, which is read only at the end of a
+  window: reading waits for the step, so no work escapes the clock.
+  """
+  loss = float("nan")
+  for _ in range(arguments.warmup):
+    loss = float(step())
+  rates = []
+  for _ in range(arguments.windows):
+    start = time.perf_counter()
+    for _ in range(arguments.steps):
+      loss = step()
+    loss = float(loss)
+    seconds = time.perf_counter() - start
+    rates.append(arguments.steps * arguments.batch / seconds)
+  return rates, loss
+
+
+def report(framework, version, parameters, step, arguments):
+  """Time `step` and print the JSON line that the driver reads."""
+  rates, loss = time_windows(step, arguments)
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+  line = {
+    "framework": framework,
+    "setting": arguments.setting,
+    "version": version,
+    "parameters": parameters,
+    "examples_per_second": round(statistics.median(rates), 2),
+    "windows": [round(rate, 2) for rate in rates],
+    "peak_rss_mib": round(peak, 1),
+    "loss": loss,
+  }
+  print(json.dumps(line), flush=True)

@@ -1,0 +1,4 @@
+"""Conditional variational autoencoders and their relatives, in JAX and Flax.
+
+Nothing is imported here: `from cvae_jax import runs` costs only what it uses.
+"""

@@ -1,0 +1,132 @@
+"""Checkpoints: the only importer of orbax.
+
+A checkpoint named k is the state after k completed updates, with the loop's
+own counters beside it as JSON. A kill inside a save leaves a folder that
+orbax does not take for a checkpoint, so the latest one is always whole.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+
+from cvae_jax.types import PyTree, TrainState
+
+# Orbax reports each save and restore in dozens of lines at INFO.
+logging.getLogger("absl").addFilter(
+  lambda record: (
+    record.levelno > logging.INFO or "orbax" not in record.pathname
+  )
+)
+
+
+class CheckpointError(ValueError):
+  """Says which checkpoint does not fit, and by which names."""
+
+
+class Checkpoints:
+  """The checkpoints of one run, <workdir>/checkpoints/<step>."""
+
+  def __init__(self, workdir: Path, keep: int = 2):
+    self.folder = Path(workdir).absolute() / "checkpoints"
+    policy = ocp.checkpoint_managers.preservation_policy.LatestN(keep)
+    self._manager = ocp.CheckpointManager(
+      self.folder,
+      options=ocp.CheckpointManagerOptions(
+        preservation_policy=policy, create=True
+      ),
+      item_handlers={
+        "state": ocp.StandardCheckpointHandler(),
+        "counters": ocp.JsonCheckpointHandler(),
+      },
+    )
+
+  def latest(self) -> int | None:
+    """Gives the newest complete checkpoint's step, or None."""
+    return self._manager.latest_step()
+
+  def save(self, step: int, state: TrainState, counters: Mapping) -> None:
+    """Saves in the background; returns once the state may be donated."""
+    if step == self.latest():
+      return
+    # The writer reads a copy: on CPU its view of an array is the array's own
+    # memory, which the next step is about to reuse.
+    copy = jax.tree.map(jnp.copy, state)
+    self._manager.save(
+      step,
+      args=ocp.args.Composite(
+        state=ocp.args.StandardSave(copy),
+        counters=ocp.args.JsonSave(dict(counters)),
+      ),
+    )
+
+  def restore(
+    self, step: int | None, abstract: TrainState
+  ) -> tuple[TrainState, dict[str, Any]]:
+    """Reads a checkpoint whose names and shapes must equal `abstract`'s.
+
+    Raises:
+      CheckpointError: it does not exist, or they differ; names are listed.
+    """
+    if step not in self._manager.all_steps():
+      raise CheckpointError(
+        f"no checkpoint {step} in {self.folder}; there are "
+        f"{list(self._manager.all_steps())}"
+      )
+    saved = self._manager.item_metadata(step).state
+    check_names(shapes(abstract), shapes(saved), self.folder / str(step))
+    restored = self._manager.restore(
+      step,
+      args=ocp.args.Composite(
+        state=ocp.args.StandardRestore(abstract),
+        counters=ocp.args.JsonRestore(),
+      ),
+    )
+    return restored.state, restored.counters
+
+  def close(self) -> None:
+    """Waits for the save under way."""
+    self._manager.wait_until_finished()
+    self._manager.close()
+
+
+def shapes(tree: PyTree) -> dict[str, tuple[int, ...]]:
+  """Names the leaves, "params/encoder/conv_0/kernel", with their shapes."""
+  leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+  return {
+    "/".join(_name(key) for key in path): tuple(leaf.shape)
+    for path, leaf in leaves
+  }
+
+
+def _name(key) -> str:
+  """Names one step of a path as orbax's metadata does."""
+  for field in ("key", "name", "idx"):
+    if hasattr(key, field):
+      return str(getattr(key, field))
+  return str(key)
+
+
+def check_names(expected: Mapping, found: Mapping, where: Path) -> None:
+  """Compares {name: shape} of what is wanted with what a checkpoint holds.
+
+  Raises:
+    CheckpointError: names are missing or extra, or shapes differ.
+  """
+  lines = [f"missing: {n} {expected[n]}" for n in expected if n not in found]
+  lines += [f"extra: {n} {found[n]}" for n in found if n not in expected]
+  lines += [
+    f"shape: {n} is {found[n]}, expected {expected[n]}"
+    for n in expected
+    if n in found and found[n] != expected[n]
+  ]
+  if lines:
+    shown = "\n  ".join(sorted(lines)[:20])
+    raise CheckpointError(
+      f"checkpoint {where} does not fit this config ({len(lines)} "
+      f"differences):\n  {shown}"
+    )

@@ -1,0 +1,120 @@
+"""Config files, their variants, and what a config's names stand for."""
+
+import difflib
+import importlib
+import importlib.util
+import json
+import pkgutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+# What may change when a run is resumed: how long, how often, and where from.
+FREE = (
+  "epochs",
+  "log_every",
+  "checkpoint_every",
+  "evaluate_every_epochs",
+  "keep",
+  "init_from",
+  "data.path",
+)
+
+
+class ConfigError(ValueError):
+  """Says what is wrong with a config, what was expected and what to do."""
+
+
+def load(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
+  """Loads `configs/x.py` or `configs/x.py:variant,key=value`, locked.
+
+  Args:
+    name: the file's path and, behind a colon, its variants, as in --config.
+    overrides: dotted keys and values, as in --config.a.b=value.
+  """
+  path, _, arg = str(name).partition(":")
+  spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+  if spec is None or not Path(path).exists():
+    raise ConfigError(f"no config file {path!r}")
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  config = module.get_config(arg)
+  config.lock()
+  config.update_from_flattened_dict(dict(overrides or {}))
+  return config
+
+
+def parse_variants(arg: str, known: Mapping[str, Any]) -> dict[str, Any]:
+  """Parses "model=2,smoke" with `known` names and defaults.
+
+  The default's type is the value's; a bare name means True.
+  """
+  values = dict(known)
+  for part in filter(None, (arg or "").split(",")):
+    name, equals, text = part.partition("=")
+    if name not in known:
+      raise ConfigError(f"unknown variant {name!r}{_hint(name, known)}")
+    kind = type(known[name])
+    try:
+      values[name] = kind(text) if equals else kind(True)
+    except ValueError:
+      raise ConfigError(
+        f"variant {name}={text!r}: expected {kind.__name__}, as in "
+        f"{name}={known[name]}"
+      ) from None
+  return values
+
+
+def resolve(config: ConfigDict):
+  """Makes the System that `config.system` names, a module of systems/.
+
+  Raises:
+    ConfigError: there is no such module.
+  """
+  systems = importlib.import_module("cvae_jax.systems")
+  names = [module.name for module in pkgutil.iter_modules(systems.__path__)]
+  if config.system not in names:
+    raise ConfigError(
+      f"unknown system {config.system!r}{_hint(config.system, names)}"
+    )
+  module = importlib.import_module(f"cvae_jax.systems.{config.system}")
+  return module.make(config)
+
+
+def to_json(config: ConfigDict) -> str:
+  """Writes a config as sorted JSON; `from_json` reads it back."""
+  return json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"
+
+
+def from_json(text: str) -> ConfigDict:
+  """Reads a config that `to_json` wrote, locked."""
+  config = ConfigDict(json.loads(text))
+  return config.lock()
+
+
+def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
+  """Lists the keys that a resumed run may not change, "key: old → new"."""
+  before, after = (dict(_flat(json.loads(to_json(c)))) for c in (old, new))
+  keys = sorted(before.keys() | after.keys())
+  absent = "(absent)"
+  return [
+    f"{key}: {before.get(key, absent)!r} → {after.get(key, absent)!r}"
+    for key in keys
+    if key not in FREE and before.get(key, absent) != after.get(key, absent)
+  ]
+
+
+def _flat(tree: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
+  for key, value in tree.items():
+    if isinstance(value, Mapping):
+      yield from _flat(value, f"{prefix}{key}.")
+    else:
+      yield prefix + key, value
+
+
+def _hint(name: str, known) -> str:
+  close = difflib.get_close_matches(name, list(known), n=1)
+  guess = f"; did you mean {close[0]!r}?" if close else ";"
+  return f"{guess} known: {', '.join(sorted(known))}"

@@ -1,0 +1,62 @@
+"""Data sources: each is a module whose `load(config)` returns a Dataset."""
+
+import importlib
+import os
+import pathlib
+import pkgutil
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_HELPERS = {
+  "digit_files",
+  "download",
+}  # Modules of this folder that are not sources.
+
+
+class DataError(ValueError):
+  """Says what was found in the data, what was expected and what to do."""
+
+
+class Dataset(NamedTuple):
+  """Columns of equal length, held out or not, and how to condition on them.
+
+  `conditions` is the source's own object: it turns what a person asks for
+  into condition vectors and measures what an image shows.
+  """
+
+  train: Mapping[str, np.ndarray]
+  test: Mapping[str, np.ndarray] | None
+  conditions: Any
+
+
+def root() -> pathlib.Path:
+  """Return the data folder: $CVAE_JAX_DATA, else `data` where we stand."""
+  return pathlib.Path(os.environ.get("CVAE_JAX_DATA") or "data").expanduser()
+
+
+def sources() -> list[str]:
+  """List the names `config.name` may take: the source modules here."""
+  found = {module.name for module in pkgutil.iter_modules(__path__)}
+  return sorted(found - _HELPERS)
+
+
+def load(config: Any) -> Dataset:
+  """Load the source `cvae_jax.data.<config.name>`.
+
+  Args:
+    config: `config.data`; `name` picks the module, which documents the rest.
+
+  Returns:
+    The Dataset of that source.
+
+  Raises:
+    DataError: if no source has that name, or its data are missing or bad.
+  """
+  if config.name not in sources():
+    raise DataError(
+      f"no data source {config.name!r}; config.data.name is one of: "
+      + ", ".join(sources())
+    )
+  return importlib.import_module(f"{__name__}.{config.name}").load(config)

@@ -1,0 +1,64 @@
+"""Brings columns to the device: whole when they fit, by the batch otherwise."""
+
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from cvae_jax.types import Batch
+
+RESIDENT_BYTES = 2 << 30  # columns above this stay on the host, memory-mapped
+
+
+class Feed:
+  """Hands out (table, rows) so that `take(table, rows)` is the batch.
+
+  Small data live on the device as uint8 and the compiled step gathers from
+  them; large data are gathered on the host and travel batch by batch. The
+  compiled step is the same text for both.
+  """
+
+  def __init__(
+    self, columns: Mapping[str, NDArray], limit: int = RESIDENT_BYTES
+  ):
+    self.columns = columns
+    self.rows = len(next(iter(columns.values())))
+    size = sum(column.nbytes for column in columns.values())
+    self.resident = jax.device_put(dict(columns)) if size <= limit else None
+
+  def __call__(self, rows: NDArray) -> tuple[Batch, jax.Array]:
+    """Gives the table and the rows [..., B] to take from it."""
+    if self.resident is not None:
+      return self.resident, jax.device_put(rows)
+    flat = rows.reshape(-1)
+    table = {name: np.asarray(c[flat]) for name, c in self.columns.items()}
+    local = np.arange(flat.size, dtype=np.int32).reshape(rows.shape)
+    return jax.device_put(table), jax.device_put(local)
+
+
+def take(table: Batch, rows: jax.Array) -> Batch:
+  """Gathers a batch from a table, inside the compiled step."""
+  return {name: column[rows] for name, column in table.items()}
+
+
+def check(
+  columns: Mapping[str, NDArray], expected: Mapping[str, tuple[int, ...]]
+) -> dict[str, NDArray]:
+  """Picks the columns that a system needs and checks their shapes.
+
+  Raises:
+    ValueError: a column is missing or its examples have another shape.
+  """
+  for name, shape in expected.items():
+    if name not in columns:
+      raise ValueError(
+        f"the data have no column {name!r}; they have {sorted(columns)}"
+      )
+    if columns[name].shape[1:] != tuple(shape):
+      raise ValueError(
+        f"column {name!r}: the data's examples have shape "
+        f"{columns[name].shape[1:]}, the config's {tuple(shape)}; change "
+        "config.data or prepare the data in that size"
+      )
+  return {name: columns[name] for name in expected}

@@ -1,0 +1,38 @@
+"""Diagonal Gaussians: the reparameterisation and the divergences of a VAE."""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+class Gaussian(NamedTuple):
+  """A diagonal Gaussian over [B, Z]."""
+
+  mean: Array  # [B, Z]
+  logvar: Array  # [B, Z]
+
+
+def reparameterise(key: Array, q: Gaussian) -> Array:
+  """Draws z [B, Z] = mean + std · ε (Kingma and Welling 2014, §2.4)."""
+  noise = jax.random.normal(key, q.mean.shape, q.mean.dtype)
+  return q.mean + jnp.exp(0.5 * q.logvar) * noise
+
+
+def kl_to_prior(q: Gaussian) -> Array:
+  """Gives KL(q ‖ N(0, I)) of each latent, [B, Z] in nats, each ≥ 0."""
+  return 0.5 * (q.mean**2 + jnp.exp(q.logvar) - 1.0 - q.logvar)
+
+
+def log_density(z: Array, q: Gaussian) -> Array:
+  """Gives log q(z) [B] in nats for z [B, Z]."""
+  terms = math.log(2 * math.pi) + q.logvar
+  terms = terms + (z - q.mean) ** 2 * jnp.exp(-q.logvar)
+  return -0.5 * jnp.sum(terms, axis=-1)
+
+
+def standard(z: Array) -> Gaussian:
+  """Gives N(0, I) in the shape of z."""
+  return Gaussian(jnp.zeros_like(z), jnp.zeros_like(z))

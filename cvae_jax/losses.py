@@ -1,0 +1,58 @@
+"""Loss terms per example: images [B, H, W, C] in, [B] out, never reduced."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from cvae_jax.types import PyTree
+
+
+def _per_example(x: Array) -> Array:
+  return jnp.sum(x.reshape(x.shape[0], -1), axis=-1)
+
+
+def squared_error(target: Array, output: Array) -> Array:
+  """Sums squared differences over the image, [B]."""
+  return _per_example((target - output) ** 2)
+
+
+def gaussian_nats(squared_error: Array, size: int, weight: float) -> Array:
+  """Turns a weighted squared error into −log p(x | z) in nats, [B].
+
+  weight · SSE is the exponent of a Gaussian of variance 1 / (2 weight); its
+  normaliser over `size` pixel values completes the likelihood.
+  """
+  return weight * squared_error + 0.5 * size * math.log(math.pi / weight)
+
+
+def grey_level(output: Array) -> Array:
+  """Sums v(1 − v) over pixels between black and white, [B] (digits.md §3).
+
+  Pixels above 1 count as 0, so that the term never rewards overshooting.
+  """
+  return _per_example(jax.nn.relu(output * (1.0 - output)))
+
+
+def kernel_l2(params: PyTree) -> Array:
+  """Sums the squares of all convolution kernels (the 4-D leaves), []."""
+  return _sum_of_squares(params, rank=4)
+
+
+def dense_l2(params: PyTree) -> Array:
+  """Sums the squares of all dense kernels (the 2-D leaves), []."""
+  return _sum_of_squares(params, rank=2)
+
+
+def _sum_of_squares(params: PyTree, rank: int) -> Array:
+  leaves = [p for p in jax.tree.leaves(params) if p.ndim == rank]
+  return sum((jnp.sum(p**2) for p in leaves), start=jnp.zeros(()))
+
+
+def psnr(target: Array, output: Array) -> Array:
+  """Gives the peak signal-to-noise ratio in dB, output clipped to [0, 1]."""
+  output = jnp.clip(output, 0.0, 1.0)
+  size = math.prod(target.shape[1:])
+  mse = squared_error(target, output) / size
+  return -10.0 * jnp.log10(jnp.maximum(mse, 1e-10))

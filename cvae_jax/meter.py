@@ -1,0 +1,84 @@
+"""Running means of training metrics, exact across a resume."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from cvae_jax.types import Metrics
+
+
+class NonFinite(FloatingPointError):
+  """Says which step and player went non-finite, and what was last finite."""
+
+  def __init__(self, step: int, names: list[str], finite: Mapping[str, float]):
+    self.step = step
+    before = ", ".join(f"{k} {v:.6g}" for k, v in finite.items()) or "none"
+    super().__init__(
+      f"step {step}: {', '.join(names)} not finite; last finite metrics "
+      f"(step {step - 1}): {before}. The state before step {step} is kept. "
+      "Try a lower learning rate from there with config.init_from."
+    )
+
+
+class Meter:
+  """Sums metrics on the host, a window's and an epoch's, one step late.
+
+  `push` fetches the metrics of the step before while the device works on the
+  one just dispatched. The sums are part of a checkpoint, so the means that a
+  resumed run writes are the uninterrupted run's to the last bit.
+  """
+
+  def __init__(self, sums: Mapping[str, Mapping[str, Any]] | None = None):
+    self.sums = {"window": _empty(), "epoch": _empty()} | dict(sums or {})
+    self.last: dict[str, float] = {}
+    self._pending: tuple[int, Metrics] | None = None
+
+  @property
+  def loss(self) -> float:
+    """Gives the first metric of the last step fetched: a player's loss."""
+    return next(iter(self.last.values()), math.nan)
+
+  def push(self, step: int, metrics: Metrics) -> None:
+    """Takes {name: [K]} of the K updates from `step` on; adds the one before.
+
+    Raises:
+      NonFinite: an earlier step's metrics were not finite.
+    """
+    pending, self._pending = self._pending, (step, metrics)
+    self._add(pending)
+
+  def drain(self) -> None:
+    """Waits for the last push and adds it."""
+    pending, self._pending = self._pending, None
+    self._add(pending)
+
+  def take(self, name: str) -> dict[str, float]:
+    """Gives the means of "window" or "epoch" and starts it anew."""
+    total, self.sums[name] = self.sums[name], _empty()
+    return {k: v / total["count"] for k, v in total["sums"].items()}
+
+  def to_json(self) -> dict[str, Any]:
+    """Gives the sums for a checkpoint; drain first."""
+    return {"sums": self.sums}
+
+  def _add(self, pending: tuple[int, Metrics] | None) -> None:
+    if pending is None:
+      return
+    step, metrics = pending
+    fetched = {k: v.tolist() for k, v in jax.device_get(metrics).items()}
+    for i in range(len(next(iter(fetched.values())))):
+      now = {name: values[i] for name, values in fetched.items()}
+      bad = [name for name, value in now.items() if not math.isfinite(value)]
+      if bad:
+        raise NonFinite(step + i + 1, bad, self.last)
+      self.last = now
+      for total in self.sums.values():
+        total["count"] += 1
+        for name, value in now.items():
+          total["sums"][name] = total["sums"].get(name, 0.0) + value
+
+
+def _empty() -> dict[str, Any]:
+  return {"count": 0, "sums": {}}

@@ -1,0 +1,144 @@
+"""Convolutions that XLA runs fast on CPU.
+
+XLA:CPU compiles the *gradients* of strided and transposed convolutions to a
+slow generic loop. Here a convolution is two steps instead, `patches` (im2col)
+then a matrix product, and a transposed convolution is a matrix product then
+`fold` (overlap-add). The two linear maps are each other's transpose, so the
+gradients are matrix products and the same two maps again. On GPU and TPU the
+ordinary lax convolutions are right; `fast_on_cpu` decides, in one place.
+
+All maps are [B, H, W, C], kernels [k, k, in, out].
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+def fast_on_cpu() -> bool:
+  """Tells whether to trace the matrix-product formulation."""
+  return jax.default_backend() == "cpu"
+
+
+def conv(
+  x: Array,
+  kernel: Array,
+  stride: int = 1,
+  padding: str = "SAME",
+  *,
+  fast: bool | None = None,
+) -> Array:
+  """Convolves x [B, H, W, C] with kernel [k, k, C, D].
+
+  SAME gives ceil(H / stride) rows, VALID (H − k) / stride + 1.
+  """
+  k, _, c, d = kernel.shape
+  height, width = x.shape[1:3]
+  pads = tuple(_pads(n, k, stride, padding) for n in (height, width))
+  if fast_on_cpu() if fast is None else fast:
+    return patches(x, k, stride, pads) @ kernel.reshape(k * k * c, d)
+  return lax.conv_general_dilated(
+    x, kernel, (stride, stride), pads, dimension_numbers=_DIMENSIONS
+  )
+
+
+def conv_transpose(
+  x: Array, kernel: Array, stride: int = 1, *, fast: bool | None = None
+) -> Array:
+  """Convolves x [B, H, W, C] to [B, stride · H, stride · W, D], SAME padding.
+
+  The kernel [k, k, C, D] is in Flax's orientation: it is not flipped.
+  """
+  k, _, c, d = kernel.shape
+  if fast_on_cpu() if fast is None else fast:
+    height, width = x.shape[1:3]
+    pads = tuple(_pads(n * stride, k, stride) for n in (height, width))
+    taps = kernel[::-1, ::-1].transpose(2, 0, 1, 3).reshape(c, k * k * d)
+    return fold(x @ taps, k, stride, pads)
+  return lax.conv_transpose(
+    x, kernel, (stride, stride), "SAME", dimension_numbers=_DIMENSIONS
+  )
+
+
+def _pads(n: int, k: int, stride: int, padding: str = "SAME"):
+  """Gives (low, high) padding of an axis of n, as TensorFlow defines it."""
+  if padding == "VALID":
+    return 0, 0
+  total = max((-(-n // stride) - 1) * stride + k - n, 0)
+  return total // 2, total - total // 2
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def patches(x: Array, k: int, stride: int, pads) -> Array:
+  """Cuts x [B, H, W, C] into k×k windows: [B, H', W', k · k · C]."""
+  rows, columns = (
+    (n + lo + hi - k) // stride + 1
+    for n, (lo, hi) in zip(x.shape[1:3], pads, strict=True)
+  )
+  x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+  windows = [
+    x[
+      :,
+      i : i + (rows - 1) * stride + 1 : stride,
+      j : j + (columns - 1) * stride + 1 : stride,
+    ]
+    for i in range(k)
+    for j in range(k)
+  ]
+  return jnp.concatenate(windows, axis=-1)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def fold(p: Array, k: int, stride: int, pads) -> Array:
+  """Adds windows p [B, H', W', k · k · C] up: the transpose of `patches`."""
+  b, rows, columns, n = p.shape
+  p = p.reshape(b, rows, columns, k, k, n // (k * k))
+  height, width = (
+    (m - 1) * stride + k - lo - hi
+    for m, (lo, hi) in zip((rows, columns), pads, strict=True)
+  )
+  # Outputs of one parity class (row and column modulo the stride) take whole
+  # shifted taps, so each class is a sum of pads, and no tap is multiplied
+  # with the zeros of a dilated input.
+  classes = [
+    [_parity(p, a, e, stride, pads, height, width) for e in range(stride)]
+    for a in range(stride)
+  ]
+  rows = [jnp.stack(row, axis=3) for row in classes]
+  return jnp.stack(rows, axis=2).reshape(b, height, width, -1)
+
+
+def _parity(p: Array, a: int, e: int, s: int, pads, height: int, width: int):
+  """Sums the taps that land on rows a mod s and columns e mod s."""
+  k = p.shape[3]
+  (top, _), (left, _) = pads
+  total = 0.0
+  for i in range((a + top) % s, k, s):
+    for j in range((e + left) % s, k, s):
+      # Window (y, x), tap (i, j) lands on row s·y + i − top.
+      tap = p[:, :, :, i, j]
+      dy, dx = (i - top - a) // s, (j - left - e) // s
+      total += _place(tap, dy, dx, height // s, width // s)
+  return total
+
+
+def _place(x: Array, dy: int, dx: int, height: int, width: int) -> Array:
+  """Moves x [B, H, W, C] by (dy, dx) onto a zero map [B, height, width, C]."""
+  zero = jnp.zeros((), x.dtype)
+  rows = (dy, height - x.shape[1] - dy, 0)
+  columns = (dx, width - x.shape[2] - dx, 0)
+  return lax.pad(x, zero, ((0, 0, 0), rows, columns, (0, 0, 0)))
+
+
+patches.defvjp(
+  lambda x, *how: (patches(x, *how), None),
+  lambda k, stride, pads, _, g: (fold(g, k, stride, pads),),
+)
+fold.defvjp(
+  lambda p, *how: (fold(p, *how), None),
+  lambda k, stride, pads, _, g: (patches(g, k, stride, pads),),
+)

@@ -1,0 +1,75 @@
+"""Where a run's first state comes from."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from cvae_jax import config as configs
+from cvae_jax import keys
+from cvae_jax.checkpoint import CheckpointError, Checkpoints, check_names, shapes
+from cvae_jax.types import System, TrainState
+
+
+def initial_state(
+  system: System, config: ConfigDict, checkpoints: Checkpoints
+) -> tuple[TrainState, dict[str, Any]]:
+  """Gives the state to go on from and the loop's counters with it.
+
+  In this order: 1. the workdir's latest checkpoint; 2. parameters of another
+  run, `config.init_from`, with a fresh optimiser; 3. from scratch.
+  """
+  step = checkpoints.latest()
+  if step is not None:
+    return checkpoints.restore(step, abstract_state(system))
+  state = fast_compiled(system.init)(keys.address(config.seed, "init"))
+  if config.init_from:
+    state = state.replace(params=borrow(state.params, config.init_from))
+  return state, {}
+
+
+def abstract_state(system: System) -> TrainState:
+  """Gives the state's names, shapes and types without computing it."""
+  return jax.eval_shape(system.init, jax.random.key(0))
+
+
+def fast_compiled(init: Callable) -> Callable:
+  """Compiles a function that runs once without optimising it.
+
+  On CPU each random draw's code costs LLVM a quarter of a second otherwise.
+  """
+  cpu = jax.default_backend() == "cpu"
+  options = {"xla_backend_optimization_level": 0} if cpu else {}
+  return jax.jit(init, compiler_options=options)
+
+
+def borrow(params: dict, source: str) -> dict:
+  """Takes params from "<run>[@step][:branch]"; all branches or the one.
+
+  Raises:
+    CheckpointError: the run, the step or the branch is not there, or names
+      or shapes differ; they are listed. Nothing is taken in part.
+  """
+  match = re.fullmatch(r"(?P<run>.+?)(@(?P<step>\d+))?(:(?P<branch>\w+))?", source)
+  run = Path(match["run"])
+  if not (run / "config.json").exists():
+    raise CheckpointError(
+      f"init_from {source!r}: {run} is not a run's folder (no config.json)"
+    )
+  lender = configs.resolve(configs.from_json((run / "config.json").read_text()))
+  checkpoints = Checkpoints(run)
+  try:
+    step = int(match["step"]) if match["step"] else checkpoints.latest()
+    state, _ = checkpoints.restore(step, abstract_state(lender))
+  finally:
+    checkpoints.close()
+  branches = [match["branch"]] if match["branch"] else list(params)
+  taken = {name: tree for name, tree in state.params.items() if name in branches}
+  wanted = {name: params.get(name, {}) for name in branches}
+  if not match["branch"]:
+    taken = state.params
+  check_names(shapes(wanted), shapes(taken), run)
+  return {**params, **taken}

@@ -1,0 +1,72 @@
+"""The shapes and the three types that every room shares.
+
+Letters used in brackets everywhere: B batch, N examples, H W image height and
+width, C channels, Z latents, A conditions, K classes. Images are float in
+[0, 1] inside a system and uint8 in a source.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax.struct
+import optax
+from jax import Array
+
+PyTree = Any
+Batch = Mapping[str, Array]  # columns of a source, each [B, ...]
+Metrics = dict[str, Array]  # scalars, or [B] where a docstring says so
+
+# (params, model_state, batch, key, step) -> (scalar, (metrics, model_state))
+LossFn = Callable[
+  [PyTree, PyTree, Batch, Array, Array], tuple[Array, tuple[Metrics, PyTree]]
+]
+
+
+@flax.struct.dataclass
+class TrainState:
+  """Everything that training changes, arrays only: state = checkpoint."""
+
+  step: Array  # int32 []: completed updates
+  params: PyTree  # {branch: ...}; players own branches
+  model_state: PyTree  # not trained by gradients, e.g. batch statistics
+  opt_state: PyTree  # {player: optimiser state}
+
+
+class Player(NamedTuple):
+  """One optimiser's share of a step."""
+
+  loss: LossFn
+  tx: optax.GradientTransformation
+  owns: tuple[str, ...]  # the branches of params that it moves
+
+
+class System(NamedTuple):
+  """One method, as pure functions of arrays.
+
+  The optional ones are None where a method has no such thing: a classifier
+  decodes nothing.
+  """
+
+  # (key) -> TrainState
+  init: Callable[[Array], TrainState]
+  # (state, batch, key, at) -> (state, metrics); see update.make_step
+  step: Callable[[TrainState, Batch, Array, Array], tuple[TrainState, Metrics]]
+  # (state, batch, key) -> {name: [B]}
+  evaluate: Callable[[TrainState, Batch, Array], Metrics]
+  # {column: shape of one example}: what a batch must hold
+  columns: Mapping[str, tuple[int, ...]]
+  # (state, batch, panel [P, A], key) -> {name: images [R, P, H, W, C]}
+  render: Callable | None = None
+  # (state, image [B, H, W, C], condition [B, A]) -> Gaussian over [B, Z]
+  encode: Callable | None = None
+  # (state, z [B, Z], condition [B, A]) -> image [B, H, W, C]
+  decode: Callable | None = None
+  # (state, image [B, H, W, C]) -> logits [B, K]
+  classify: Callable | None = None
+  # (image, output) -> −log p(x | z) in nats, [B]
+  nats: Callable | None = None
+  latents: int = 0  # Z
+  # {name: function of the step}, logged as schedule/<name>
+  schedules: Mapping[str, Callable] = {}
+  # What the loss means, for people to read
+  notes: tuple[str, ...] = ()

