@@ -46,5 +46,3 @@ def padded(rows: int, batch_size: int) -> Iterator[tuple[NDArray, NDArray]]:
     numbers = np.arange(start, start + batch_size, dtype=np.int32)
     mask = numbers < rows
     yield np.where(mask, numbers, 0), mask
-
-

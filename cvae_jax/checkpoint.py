@@ -18,9 +18,7 @@ from cvae_jax.types import PyTree, TrainState
 
 # Orbax reports each save and restore in dozens of lines at INFO.
 logging.getLogger("absl").addFilter(
-  lambda record: (
-    record.levelno > logging.INFO or "orbax" not in record.pathname
-  )
+  lambda record: record.levelno > logging.INFO or "orbax" not in record.pathname
 )
 
 

@@ -19,6 +19,7 @@ class Console:
   def __init__(self, steps: int, batch_size: int, start: int):
     self.steps, self.batch_size = steps, batch_size
     self._begun, self._start = time.monotonic(), start
+    self._timed = False
     self._bar = None
     if sys.stdout.isatty():
       self._bar = Progress(
@@ -33,12 +34,14 @@ class Console:
       self._bar.start()
 
   def rate(self, step: int) -> float:
-    """Gives examples per second since this launch began."""
+    """Gives examples per second since the first step, compilation apart."""
     seconds = max(time.monotonic() - self._begun, 1e-9)
     return (step - self._start) * self.batch_size / seconds
 
   def step(self, step: int, loss: float) -> None:
-    """Moves the bar."""
+    """Moves the bar; the first call starts the clock of `rate`."""
+    if not self._timed:
+      self._timed, self._begun, self._start = True, time.monotonic(), step
     if self._bar:
       note = f"loss {loss:.4f}  {self.rate(step):.0f} examples/s"
       self._bar.update(self._task, completed=step, note=note)

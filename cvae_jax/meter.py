@@ -37,8 +37,9 @@ class Meter:
 
   @property
   def loss(self) -> float:
-    """Gives the first metric of the last step fetched: a player's loss."""
-    return next(iter(self.last.values()), math.nan)
+    """Gives the first player's loss at the last step fetched."""
+    losses = (v for k, v in self.last.items() if k.endswith("/loss"))
+    return next(losses, math.nan)
 
   def push(self, step: int, metrics: Metrics) -> None:
     """Takes {name: [K]} of the K updates from `step` on; adds the one before.

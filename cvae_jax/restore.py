@@ -10,7 +10,12 @@ from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
 from cvae_jax import keys
-from cvae_jax.checkpoint import CheckpointError, Checkpoints, check_names, shapes
+from cvae_jax.checkpoint import (
+  CheckpointError,
+  Checkpoints,
+  check_names,
+  shapes,
+)
 from cvae_jax.types import System, TrainState
 
 
@@ -53,7 +58,9 @@ def borrow(params: dict, source: str) -> dict:
     CheckpointError: the run, the step or the branch is not there, or names
       or shapes differ; they are listed. Nothing is taken in part.
   """
-  match = re.fullmatch(r"(?P<run>.+?)(@(?P<step>\d+))?(:(?P<branch>\w+))?", source)
+  match = re.fullmatch(
+    r"(?P<run>.+?)(@(?P<step>\d+))?(:(?P<branch>\w+))?", source
+  )
   run = Path(match["run"])
   if not (run / "config.json").exists():
     raise CheckpointError(
@@ -66,10 +73,8 @@ def borrow(params: dict, source: str) -> dict:
     state, _ = checkpoints.restore(step, abstract_state(lender))
   finally:
     checkpoints.close()
-  branches = [match["branch"]] if match["branch"] else list(params)
-  taken = {name: tree for name, tree in state.params.items() if name in branches}
-  wanted = {name: params.get(name, {}) for name in branches}
-  if not match["branch"]:
-    taken = state.params
+  taken, wanted = state.params, params
+  if branch := match["branch"]:
+    taken, wanted = ({branch: p.get(branch, {})} for p in (taken, wanted))
   check_names(shapes(wanted), shapes(taken), run)
   return {**params, **taken}

@@ -74,9 +74,9 @@ def _move(name, player: Player, state: TrainState, batch, key, finite):
     return player.loss(params, state.model_state, batch, key, state.step)
 
   owned, opt_state = _owned(player, state.params), state.opt_state[name]
-  (value, (terms, model_state)), grads = jax.value_and_grad(
-    loss, has_aux=True
-  )(owned)
+  (value, (terms, model_state)), grads = jax.value_and_grad(loss, has_aux=True)(
+    owned
+  )
   norm = optax.global_norm(grads)
   ok = finite & jnp.isfinite(value) & jnp.isfinite(norm)
 

@@ -30,8 +30,12 @@ def main(_) -> int:
     print(f"{stop}; run the same command to go on.", file=sys.stderr)
     return PREEMPTED
   except (ValueError, FloatingPointError) as error:
-    print(f"error: {error}", *getattr(error, "__notes__", []), sep="\n",
-          file=sys.stderr)
+    print(
+      f"error: {error}",
+      *getattr(error, "__notes__", []),
+      sep="\n",
+      file=sys.stderr,
+    )
     return 1
   return 0
 

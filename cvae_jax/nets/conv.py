@@ -40,7 +40,7 @@ def conv(
   height, width = x.shape[1:3]
   pads = tuple(_pads(n, k, stride, padding) for n in (height, width))
   if fast_on_cpu() if fast is None else fast:
-    return patches(x, k, stride, pads) @ kernel.reshape(k * k * c, d)
+    return _matmul(patches(x, k, stride, pads), kernel.reshape(k * k * c, d))
   return lax.conv_general_dilated(
     x, kernel, (stride, stride), pads, dimension_numbers=_DIMENSIONS
   )
@@ -58,10 +58,19 @@ def conv_transpose(
     height, width = x.shape[1:3]
     pads = tuple(_pads(n * stride, k, stride) for n in (height, width))
     taps = kernel[::-1, ::-1].transpose(2, 0, 1, 3).reshape(c, k * k * d)
-    return fold(x @ taps, k, stride, pads)
+    return fold(_matmul(x, taps), k, stride, pads)
   return lax.conv_transpose(
     x, kernel, (stride, stride), "SAME", dimension_numbers=_DIMENSIONS
   )
+
+
+def _matmul(x: Array, w: Array) -> Array:
+  """Multiplies x [B, H, W, C] by w [C, D] as a matrix of B · H · W rows.
+
+  With one contracted axis the kernel's gradient needs no transposed copy of
+  the patches, which XLA makes when three axes are contracted at once.
+  """
+  return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], -1)
 
 
 def _pads(n: int, k: int, stride: int, padding: str = "SAME"):

@@ -35,8 +35,10 @@ class Conv(nn.Module):
     kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
     if self.transposed:
-      return conv.conv_transpose(x, kernel, self.stride) + bias
-    return conv.conv(x, kernel, self.stride, self.padding) + bias
+      y = conv.conv_transpose(x, kernel, self.stride)
+    else:
+      y = conv.conv(x, kernel, self.stride, self.padding)
+    return y + bias.reshape(1, 1, 1, -1)
 
 
 def dropout(key: Array | None, x: Array, rate: float) -> Array:

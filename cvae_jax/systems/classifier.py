@@ -3,7 +3,6 @@
 Loss: cross-entropy plus l2 · Σ kernel² over the dense kernels.
 """
 
-import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
