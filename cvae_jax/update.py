@@ -77,7 +77,7 @@ def _move(name, player: Player, state: TrainState, batch, key, finite):
   (value, (terms, model_state)), grads = jax.value_and_grad(loss, has_aux=True)(
     owned
   )
-  norm = optax.global_norm(grads)
+  norm = optax.tree.norm(grads)
   ok = finite & jnp.isfinite(value) & jnp.isfinite(norm)
 
   def apply(owned, opt_state, _):

@@ -5,23 +5,19 @@ This file is short on purpose: what it does is train.train_and_evaluate.
 
 import sys
 
-from cvae_jax import cpu
-
-if __name__ == "__main__":
-  cpu.tune()  # before jax: it may start the interpreter anew
-
-from absl import app, flags
+from absl import flags
 from ml_collections import config_flags
+
+from launch import command
 
 _CONFIG = config_flags.DEFINE_config_file("config", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.")
-flags.mark_flags_as_required(["config", "workdir"])
 
 PREEMPTED = 75  # EX_TEMPFAIL: run the same command again
 
 
-def main(_) -> int:
-  """Trains; exits with PREEMPTED after a signal, 1 after an error."""
+def main(_: list[str]) -> int:
+  """Trains; gives PREEMPTED after a signal."""
   from cvae_jax import train
 
   try:
@@ -29,16 +25,9 @@ def main(_) -> int:
   except train.Preempted as stop:
     print(f"{stop}; run the same command to go on.", file=sys.stderr)
     return PREEMPTED
-  except (ValueError, FloatingPointError) as error:
-    print(
-      f"error: {error}",
-      *getattr(error, "__notes__", []),
-      sep="\n",
-      file=sys.stderr,
-    )
-    return 1
   return 0
 
 
 if __name__ == "__main__":
-  app.run(main)
+  command.start(__name__)
+  command.run(main, ["config", "workdir"])

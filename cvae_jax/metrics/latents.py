@@ -1,0 +1,27 @@
+"""How much of the latent space is used."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ACTIVE = 0.01  # variance of a latent's posterior mean (Burda et al. 2016)
+
+
+def usage(mean: NDArray, logvar: NDArray) -> dict[str, Any]:
+  """Counts active latents and gives each one's KL.
+
+  Args:
+    mean: [N, Z] posterior means over a split.
+    logvar: [N, Z] posterior log-variances.
+
+  Returns:
+    active: latents whose mean varies by more than 0.01 over the data; of: Z;
+    kl: mean nats of each latent, [Z], largest first.
+  """
+  kl = 0.5 * (mean**2 + np.exp(logvar) - 1.0 - logvar).mean(axis=0)
+  return {
+    "active": int((mean.var(axis=0) > ACTIVE).sum()),
+    "of": mean.shape[1],
+    "kl": sorted((round(float(v), 4) for v in kl), reverse=True),
+  }

@@ -1,0 +1,115 @@
+"""A trained run as plain functions of arrays.
+
+run = runs.load("runs/digits")
+condition = run.conditions.encode([3, 3, 8], ink=0.5)
+images = run.sample(condition, seed=0)  # [3, 28, 28, 1]
+"""
+
+import dataclasses
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+from numpy.typing import ArrayLike, NDArray
+
+from cvae_jax import config as configs
+from cvae_jax import gaussian
+from cvae_jax.checkpoint import Checkpoints
+from cvae_jax.restore import abstract_state
+from cvae_jax.types import System, TrainState
+
+
+class RunError(ValueError):
+  """Says why a folder or a run cannot serve as asked."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """A restored run. Images are [B, H, W, C], float in [0, 1] or uint8."""
+
+  folder: Path
+  config: ConfigDict
+  conditions: Any  # the data source's: encode, measure, panel
+  system: System
+  state: TrainState
+
+  def encode(
+    self, images: ArrayLike, condition: ArrayLike
+  ) -> gaussian.Gaussian:
+    """Gives q(z | images, condition [B, A]), a Gaussian over [B, Z]."""
+    encode = self._compiled("encode")
+    return encode(self.state, unit(images), _float(condition))
+
+  def decode(self, z: ArrayLike, condition: ArrayLike) -> NDArray:
+    """Gives images [B, H, W, C] for z [B, Z] and condition [B, A]."""
+    decode = self._compiled("decode")
+    return np.asarray(decode(self.state, _float(z), _float(condition)))
+
+  def sample(self, condition: ArrayLike, seed: int = 0) -> NDArray:
+    """Decodes z ~ N(0, I) under condition [B, A]: images [B, H, W, C]."""
+    condition = np.asarray(condition)
+    return self.decode(self.prior(len(condition), seed), condition)
+
+  def prior(self, count: int, seed: int = 0) -> NDArray:
+    """Draws latents [count, Z] from N(0, I); a seed gives the same ones."""
+    generator = np.random.default_rng(seed)
+    return generator.standard_normal((count, self.system.latents), np.float32)
+
+  def classify(self, images: ArrayLike) -> NDArray:
+    """Gives class probabilities [B, K] of images."""
+    classify = self._compiled("classify")
+    return np.asarray(jax.nn.softmax(classify(self.state, unit(images))))
+
+  def _compiled(self, name: str) -> Callable:
+    function = getattr(self.system, name)
+    if function is None:
+      raise RunError(
+        f"{self.folder}: its system, {self.config.system!r}, cannot {name}; "
+        "use a run that can"
+      )
+    return jax.jit(function)  # the same function compiles once
+
+
+def load(folder: str | Path, step: int | None = None) -> Run:
+  """Restores a run's latest checkpoint, or the one of `step`.
+
+  Raises:
+    RunError: the folder is no run, or has no checkpoint yet.
+    CheckpointError: the step is not there or does not fit the config.
+  """
+  folder = Path(folder)
+  if not (folder / "config.json").exists():
+    raise RunError(
+      f"{folder} is not a run's folder: no config.json. Train one with "
+      f"python -m launch.train --config=… --workdir={folder}"
+    )
+  config = configs.from_json((folder / "config.json").read_text())
+  saved = json.loads((folder / "conditions.json").read_text())
+  source = importlib.import_module(f"cvae_jax.data.{config.data.name}")
+  system = configs.resolve(config)
+  checkpoints = Checkpoints(folder, config.keep)
+  try:
+    step = checkpoints.latest() if step is None else step
+    if step is None:
+      raise RunError(f"{folder} has no checkpoint yet; let it train longer")
+    state, _ = checkpoints.restore(step, abstract_state(system))
+  finally:
+    checkpoints.close()
+  return Run(folder, config, source.Conditions.from_json(saved), system, state)
+
+
+def unit(images: ArrayLike) -> jax.Array:
+  """Maps uint8 images to float in [0, 1]; floats pass."""
+  images = np.asarray(images)
+  scale = 255.0 if images.dtype == np.uint8 else 1.0
+  return jnp.asarray(images.astype(np.float32) / scale)
+
+
+def _float(values: ArrayLike) -> jax.Array:
+  return jnp.asarray(values, jnp.float32)

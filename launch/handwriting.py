@@ -1,0 +1,46 @@
+"""Write all ten digits in the hand of a photographed or drawn one."""
+
+from pathlib import Path
+
+from absl import flags
+
+from launch import command
+
+_IMAGE = flags.DEFINE_string("image", None, "Any picture of one digit.")
+_WORKDIR = flags.DEFINE_string("workdir", "runs/digits", "A digits run.")
+_JUDGE = flags.DEFINE_string("judge", "runs/judge", "A classifier's run.")
+_OUT = flags.DEFINE_string(
+  "out", None, "PNG; default <workdir>/handwriting/<image's name>.png."
+)
+_FAITHFUL = flags.DEFINE_bool(
+  "faithful", False, "As the source: encoded with the class to come out."
+)
+
+
+def main(_: list[str]) -> None:
+  """Writes the digits."""
+  import numpy as np
+
+  from cvae_jax import handwriting, images, photo, runs
+
+  image = photo.digit_from_photo(_IMAGE.value)
+  run, judge = runs.load(_WORKDIR.value), runs.load(_JUDGE.value)
+  hand = handwriting.rewrite(run, judge, image)
+  print(
+    f"read as {hand.digit} ({hand.probability:.1%} sure), ink {hand.ink:+.2f}"
+  )
+  if _FAITHFUL.value:
+    rows = images.to_bytes(handwriting.rewrite_faithful(run, judge, image))
+  else:
+    rows = images.to_bytes(hand.images)[None]
+  first = np.zeros_like(rows[:, :1])
+  first[0, 0] = image
+  folder = Path(_WORKDIR.value) / "handwriting"
+  path = Path(_OUT.value or folder / f"{Path(_IMAGE.value).stem}.png")
+  images.save_grid(path, np.concatenate([first, rows], axis=1))
+  print(f"wrote {path}: your digit first, then the others in its hand")
+
+
+if __name__ == "__main__":
+  command.start(__name__)
+  command.run(main, ["image"])

@@ -1,0 +1,28 @@
+"""Draw a run's figures as PNG: classes, styles, prior, interpolation."""
+
+from pathlib import Path
+
+from absl import flags
+
+from launch import command
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "The run to draw from.")
+_OUT = flags.DEFINE_string("out", None, "Folder; default <workdir>/figures.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the latents.")
+
+
+def main(_: list[str]) -> None:
+  """Draws the figures."""
+  from cvae_jax import figures, images, runs
+
+  run = runs.load(_WORKDIR.value)
+  folder = Path(_OUT.value or Path(_WORKDIR.value) / "figures")
+  for name, pictures in figures.draw(run, _SEED.value).items():
+    path = folder / f"{name}.png"
+    images.save_grid(path, pictures)
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+  command.start(__name__)
+  command.run(main, ["workdir"])

@@ -1,0 +1,32 @@
+"""Compare a run's epoch losses with the published curve: `verify <workdir>`.
+
+Exits with 0 if every epoch matches, 1 if one misses.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from launch import command
+
+_TOLERANCE = flags.DEFINE_float("tolerance", 0.02, "Allowed relative error.")
+
+
+def main(words: list[str]) -> int:
+  """Prints the table and writes verify.png."""
+  from cvae_jax import verify
+
+  if len(words) != 1:
+    raise ValueError("one run's folder expected: python -m launch.verify DIR")
+  workdir = Path(words[0])
+  epochs = verify.compare(workdir)
+  print(verify.table(epochs, _TOLERANCE.value))
+  verify.plot(workdir / "verify.png", epochs, workdir.name)
+  ok = verify.matches(epochs, _TOLERANCE.value)
+  print(f"{'match' if ok else 'miss'} at {_TOLERANCE.value:.1%}; ", end="")
+  print(f"wrote {workdir / 'verify.png'}")
+  return 0 if ok else 1
+
+
+if __name__ == "__main__":
+  command.run(main, [])

@@ -1,0 +1,97 @@
+"""Metrics against closed forms and scipy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from cvae_jax.gaussian import Gaussian
+from cvae_jax.metrics import bounds, control, latents
+from cvae_jax.types import System
+
+
+def test_usage_counts_latents_whose_mean_moves_and_sums_their_kl():
+  generator = np.random.default_rng(0)
+  mean = generator.normal(size=(400, 3)) * [1.0, 0.01, 0.0]
+  logvar = np.broadcast_to(np.log([0.5, 1.0, 1.0]), mean.shape)
+  usage = latents.usage(mean, logvar)
+  assert (usage["active"], usage["of"]) == (1, 3)
+  expected = 0.5 * ((mean[:, 0] ** 2).mean() + 0.5 - 1 - np.log(0.5))
+  assert usage["kl"][0] == pytest.approx(expected, abs=1e-4)
+  assert usage["kl"][2] == 0
+
+
+def test_hits_are_certain_for_an_obedient_model_and_chance_for_a_deaf_one():
+  requested = np.repeat(np.arange(10), 300)
+  obedient = np.eye(10)[requested]
+  scores = control.hits(requested, obedient)
+  assert scores["hit_rate"] == 1.0
+  assert scores["per_class"] == [1.0] * 10
+  assert scores["floor"] == pytest.approx(0.1, abs=0.03)
+  read = np.random.default_rng(1).integers(10, size=3000)
+  deaf = control.hits(requested, np.eye(10)[read])
+  assert deaf["hit_rate"] == pytest.approx(0.1, abs=0.03)
+
+
+def test_wilson_interval_is_scipys():
+  expected = scipy.stats.binomtest(97, 100).proportion_ci(method="wilson")
+  np.testing.assert_allclose(
+    control.wilson(97, 100), [expected.low, expected.high], atol=1e-4
+  )
+
+
+def test_agreement_is_the_line_that_was_laid():
+  requested = np.linspace(-1, 1, 50)
+  scores = control.agreement(requested, 0.5 * requested + 0.1)
+  assert scores["correlation"] == pytest.approx(1)
+  assert scores["slope"] == pytest.approx(0.5)
+  assert scores["offset"] == pytest.approx(0.1)
+
+
+def _linear_gaussian(encoder_mean, encoder_var):
+  """A model with a known likelihood: x = z + noise of variance 1/2, Z = 1."""
+
+  def nats(image, output):
+    flat = (image - output).reshape(image.shape[0], -1)
+    return (flat**2).sum(axis=-1) + 0.5 * np.log(np.pi)
+
+  return System(
+    init=None,
+    step=None,
+    evaluate=None,
+    columns={},
+    encode=lambda state, image, c: Gaussian(
+      encoder_mean * image.reshape(-1, 1),
+      jnp.full((image.shape[0], 1), np.log(encoder_var)),
+    ),
+    decode=lambda state, z, c: z.reshape(-1, 1, 1, 1),
+    nats=nats,
+  )
+
+
+def _bound(system, samples, pixels):
+  batch = {
+    "image": jnp.asarray(pixels, jnp.float32).reshape(-1, 1, 1, 1),
+    "condition": jnp.zeros((len(pixels), 0)),
+  }
+  bound = bounds.importance_weighted(system, samples)
+  return np.asarray(bound(None, batch, jax.random.key(0))["iw_bound"])
+
+
+def test_iw_bound_is_exact_when_the_posterior_is():
+  pixels = np.array([51.0, 204.0])
+  x = pixels / 255
+  system = _linear_gaussian(2 / 3, 1 / 3)  # p(z | x) of this model
+  truth = scipy.stats.norm(0, np.sqrt(1.5)).logpdf(x)
+  np.testing.assert_allclose(_bound(system, 1, pixels), truth, atol=1e-4)
+  np.testing.assert_allclose(_bound(system, 16, pixels), truth, atol=1e-4)
+
+
+def test_iw_bound_rises_with_samples_towards_the_likelihood():
+  pixels = np.full(4000, 128.0)
+  truth = scipy.stats.norm(0, np.sqrt(1.5)).logpdf(128 / 255)
+  system = _linear_gaussian(0.0, 1.0)  # the prior: a poor posterior
+  means = [_bound(system, k, pixels).mean() for k in (1, 8, 64)]
+  assert means[0] < means[1] < means[2] <= truth + 0.01
+  assert means[2] == pytest.approx(truth, abs=0.02)

