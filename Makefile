@@ -58,4 +58,4 @@ bench-digits: $(READY) peers
 
 # make soak     20 × kill -9, then compare with a run that was left alone
 soak: $(READY)
-	$(BIN)/python benchmarks/soak_resume.py --kills=20
+	$(RUN) benchmarks.soak_resume --kills=20

@@ -1,6 +1,6 @@
 """Kills one run again and again and checks that nothing of it shows.
 
-    python benchmarks/soak_resume.py --kills=20
+    python -m benchmarks.soak_resume --kills=20
 
 A reference run trains undisturbed. A second one of the same config is killed
 with SIGKILL, started anew, killed, …, then left to finish. Every other kill is
@@ -47,7 +47,7 @@ SMALL = {
   "model.decoder.strides": (2,),
   "model.decoder.dropout": (0.2,),
 }
-SOAK = {"epochs": 6, "log_every": 1, "checkpoint_every": 7}
+SOAK = {"epochs": 3, "log_every": 1, "checkpoint_every": 7}
 PATIENCE = 300  # seconds without progress
 
 
@@ -62,9 +62,8 @@ def overrides(values: dict) -> list[str]:
 
 def launch(flags: Sequence[str], workdir: Path, **popen) -> subprocess.Popen:
   """Starts `python -m launch.train`, its output to workdir's .log file."""
-  log = Path(f"{workdir}.log").open("ab")
   words = ["-m", "launch.train", *flags, f"--workdir={workdir}"]
-  with log:
+  with Path(f"{workdir}.log").open("ab") as log:
     options = {"cwd": ROOT, "stdout": log, "stderr": log} | popen
     return subprocess.Popen([sys.executable, *words], **options)
 
@@ -83,20 +82,27 @@ def finish(flags: Sequence[str], workdir: Path) -> None:
 def kill_at_step(process, workdir: Path, ahead: int, pause: float) -> None:
   """Kills once the run is `ahead` steps past its newest checkpoint."""
   target = max(steps_saved(workdir), default=0) + ahead
+  old = _inode(workdir / "metrics.jsonl")  # replaced when the run goes on
   for _ in _polls(process, workdir):
-    if _last_step(workdir) >= target:
+    resumed = _inode(workdir / "metrics.jsonl") != old
+    if resumed and last_step(workdir) >= target:
       break
   time.sleep(pause)
   process.kill()
   process.wait()
 
 
-def kill_in_save(process, workdir: Path, pause: float) -> bool:
-  """Kills `pause` seconds after a save began; says whether it was under way."""
+def kill_in_save(process, workdir: Path, skip: int, pause: float) -> bool:
+  """Lets `skip` saves pass and kills `pause` seconds into the next one.
+
+  Says whether that save was still under way.
+  """
   old = _unfinished(workdir)  # left by earlier kills
   for _ in _polls(process, workdir):
-    if _unfinished(workdir) - old:
-      break
+    if new := _unfinished(workdir) - old:
+      if not skip:
+        break
+      skip, old = skip - 1, old | new
   time.sleep(pause)
   process.kill()
   process.wait()
@@ -135,14 +141,20 @@ def _unfinished(workdir: Path) -> set[tuple[str, int]]:
   """Names saves under way; the inode tells a new folder from an old one."""
   found = set()
   for path in (workdir / "checkpoints").glob(TEMPORARY):
-    try:
-      found.add((path.name, path.stat().st_ino))
-    except FileNotFoundError:  # finished between the two calls
-      continue
+    if inode := _inode(path):  # else it finished between the two calls
+      found.add((path.name, inode))
   return found
 
 
-def _last_step(workdir: Path) -> int:
+def _inode(path: Path) -> int | None:
+  try:
+    return path.stat().st_ino
+  except FileNotFoundError:
+    return None
+
+
+def last_step(workdir: Path) -> int:
+  """Gives the last step that metrics.jsonl has."""
   try:
     rows = read_metrics(workdir)
   except ValueError:  # read while a line was being written
@@ -219,7 +231,8 @@ def soak(
     try:
       if kill % 2:
         # Most of a small save is over in 0.05 s.
-        hit = kill_in_save(process, workdir, draw.uniform(0, 0.05))
+        skip, pause = draw.randint(0, 2), draw.uniform(0, 0.05)
+        hit = kill_in_save(process, workdir, skip, pause)
         inside += hit
         how = "inside a save" if hit else "aimed at a save, just after it"
       else:
@@ -230,7 +243,7 @@ def soak(
       process.kill()
     saved = max(steps_saved(workdir), default=0)
     print(
-      f"kill {kill}/{kills} {how}: step {_last_step(workdir)} reached, "
+      f"kill {kill}/{kills} {how}: step {last_step(workdir)} reached, "
       f"{saved} saved",
       flush=True,
     )

@@ -5,10 +5,13 @@ import sys
 import driver
 from driver import OURS, PYTORCH, TENSORFLOW, Contender
 
+OUR_SCRIPT = "benchmarks/ours_digits.py"
 TORCH = "benchmarks/peers/torch_digits.py"
 TF = "benchmarks/peers/tensorflow_digits.py"
 CONTENDERS = [
-  Contender(OURS, "benchmarks/ours_digits.py"),
+  Contender(OURS, OUR_SCRIPT, "default"),
+  Contender(OURS, OUR_SCRIPT, "threefry_dropout", default=False),
+  Contender(OURS, OUR_SCRIPT, "lax_convolutions", default=False),
   Contender(TENSORFLOW, TF, "graph"),
   Contender(TENSORFLOW, TF, "xla", default=False),
   Contender(PYTORCH, TORCH, "eager"),

@@ -70,6 +70,7 @@ class Checkpoints:
     Raises:
       CheckpointError: it does not exist, or they differ; names are listed.
     """
+    self._manager.wait_until_finished()  # it lists a save under way too
     if step not in self._manager.all_steps():
       raise CheckpointError(
         f"no checkpoint {step} in {self.folder}; there are "

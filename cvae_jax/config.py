@@ -5,7 +5,7 @@ import importlib
 import importlib.util
 import json
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ FREE = (
   "init_from",
   "data.path",
 )
+
+
+_BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 
 
 class ConfigError(ValueError):
@@ -58,13 +61,30 @@ def parse_variants(arg: str, known: Mapping[str, Any]) -> dict[str, Any]:
       raise ConfigError(f"unknown variant {name!r}{_hint(name, known)}")
     kind = type(known[name])
     try:
-      values[name] = kind(text) if equals else kind(True)
-    except ValueError:
+      if kind is bool:
+        values[name] = _BOOLEANS[text.lower()] if equals else True
+      else:
+        values[name] = kind(text) if equals else kind(True)
+    except (KeyError, ValueError):
       raise ConfigError(
         f"variant {name}={text!r}: expected {kind.__name__}, as in "
         f"{name}={known[name]}"
       ) from None
   return values
+
+
+def climb(
+  config: ConfigDict, ladder: Sequence[Mapping[str, Any]], rung: int
+) -> None:
+  """Applies the first `rung` deltas of a ladder, each {dotted key: value}.
+
+  Raises:
+    ConfigError: the ladder has no such rung.
+  """
+  if not 1 <= rung <= len(ladder):
+    raise ConfigError(f"no model {rung}; there are 1 to {len(ladder)}")
+  for change in ladder[:rung]:
+    config.update_from_flattened_dict(change)
 
 
 def resolve(config: ConfigDict):

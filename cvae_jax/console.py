@@ -57,10 +57,11 @@ class Console:
     """Prints the plain line that stands in for the bar off a terminal."""
     if self._bar is None:
       rate = self.rate(step)
-      left = (self.steps - step) * self.batch_size / max(rate, 1e-9)
+      seconds = (self.steps - step) * self.batch_size / max(rate, 1e-9)
+      left = _clock(seconds) if rate else "?"  # the first step has no rate
       self.line(
         f"step {step}/{self.steps}  loss {loss:.4f}  "
-        f"{rate:.0f} examples/s  {_clock(left)} left"
+        f"{rate:.0f} examples/s  {left} left"
       )
 
   def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Exact means over a split: every example counts once."""
+"""What is said of a state: exact means over a split, and sample grids."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cvae_jax import batches, feed
+from cvae_jax import batches, feed, keys
+from cvae_jax.job import Job
 from cvae_jax.types import Batch, Metrics, TrainState
 
 # (state, batch, key) -> {name: [B]}
@@ -38,3 +39,26 @@ def make_mean(per_example: PerExample) -> Callable[..., dict[str, float]]:
     }
 
   return mean
+
+
+def make_assessment(job: Job) -> Callable[[TrainState], tuple[dict, dict]]:
+  """Builds (state) -> (means over the test split, sample grids).
+
+  The same noise and the same examples at every call, so that grids of
+  different epochs are comparable.
+  """
+  mean = make_mean(job.system.evaluate)
+  render = job.system.render and jax.jit(job.system.render)
+  seed, shown = job.config.seed, job.test or job.train
+  noise, style = (keys.address(seed, phase) for phase in ("evaluate", "render"))
+
+  def assess(state):
+    means, grids = {}, {}
+    if job.test:
+      means = mean(state, job.test, job.config.batch_size, noise)
+    if render:
+      batch = feed.take(*shown(np.arange(min(10, shown.rows))))
+      grids = render(state, batch, job.conditions.panel(), style)
+    return means, grids
+
+  return assess

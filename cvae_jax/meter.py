@@ -1,5 +1,6 @@
 """Running means of training metrics, exact across a resume."""
 
+import copy
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -61,8 +62,11 @@ class Meter:
     return {k: v / total["count"] for k, v in total["sums"].items()}
 
   def to_json(self) -> dict[str, Any]:
-    """Gives the sums for a checkpoint; drain first."""
-    return {"sums": self.sums}
+    """Gives the sums for a checkpoint, as a copy; drain first.
+
+    The checkpoint is written in the background while this meter goes on.
+    """
+    return {"sums": copy.deepcopy(self.sums)}
 
   def _add(self, pending: tuple[int, Metrics] | None) -> None:
     if pending is None:

@@ -40,8 +40,8 @@ class Record:
     self._metrics = None
     self._events = None
 
-  def open(self, config: ConfigDict, conditions: Mapping[str, Any]) -> None:
-    """Writes config and conditions, or checks them against the run's own.
+  def check(self, config: ConfigDict, conditions: Mapping[str, Any]) -> None:
+    """Checks config and conditions against the run's own, if there is one.
 
     Raises:
       RunMismatch: the folder holds a run of another config or other data.
@@ -55,12 +55,8 @@ class Record:
           + "\n  ".join(differing)
           + "\nUse another --workdir, or the run's own config."
         )
-    self._agree("conditions.json", conditions)
-    write_atomically(path, configs.to_json(config))
-
-  def _agree(self, name: str, content: Mapping[str, Any]) -> None:
-    path = self.folder / name
-    text = json.dumps(content, indent=2, sort_keys=True) + "\n"
+    path = self.folder / "conditions.json"
+    text = json.dumps(conditions, indent=2, sort_keys=True) + "\n"
     if path.exists() and path.read_text() != text:
       raise RunMismatch(
         f"{path} differs from what today's data give: the training data have "
@@ -69,11 +65,12 @@ class Record:
       )
     write_atomically(path, text)
 
-  def start(self, step: int, params: PyTree) -> None:
-    """Begins or continues the metrics after `step` completed updates.
+  def start(self, config: ConfigDict, step: int, params: PyTree) -> None:
+    """Begins or continues the record after `step` completed updates.
 
     Rows past `step` belong to updates that a kill took back; they go.
     """
+    write_atomically(self.folder / "config.json", configs.to_json(config))
     self._environment()
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
     path = self.folder / "metrics.jsonl"

@@ -75,6 +75,11 @@ def borrow(params: dict, source: str) -> dict:
     checkpoints.close()
   taken, wanted = state.params, params
   if branch := match["branch"]:
+    if branch not in params:
+      raise CheckpointError(
+        f"init_from {source!r}: this config has no branch {branch!r}; it has "
+        f"{', '.join(sorted(params))}"
+      )
     taken, wanted = ({branch: p.get(branch, {})} for p in (taken, wanted))
   check_names(shapes(wanted), shapes(taken), run)
   return {**params, **taken}

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import jax.numpy as jnp
+import numpy as np
 import optax
 
 
@@ -20,3 +22,38 @@ def delayed(weight: float, start: int) -> optax.Schedule:
 def drops(init: float, factors: Mapping[int, float]) -> optax.Schedule:
   """Multiplies init by factors[step] from each of those steps on."""
   return optax.piecewise_constant_schedule(init, dict(factors))
+
+
+def staircase(
+  init: float, factor: float, floor: float, start: int, every: int
+) -> optax.Schedule:
+  """Holds init, then multiplies it by `factor` every `every` steps.
+
+  The first drop is at step `start`. The floor is a stop, not a clamp: the
+  rate freezes at the first value that is not above it, so just below. The
+  values are the source's float32 recurrence to the last bit (faces §4).
+
+  Raises:
+    ValueError: factor is not in (0, 1), so that the floor is never reached.
+  """
+  if not 0.0 < factor < 1.0:
+    raise ValueError(f"factor must be between 0 and 1, found {factor}")
+  values = [np.float32(init)]
+  while values[-1] > floor:
+    values.append(np.float32(float(values[-1]) * factor))
+  table = np.array(values, np.float32)
+
+  def schedule(step):
+    drops = jnp.maximum((step - start) // every + 1, 0)
+    return jnp.asarray(table)[jnp.minimum(drops, len(table) - 1)]
+
+  return schedule
+
+
+def learning_rate(optim) -> optax.Schedule:
+  """Builds lr / (1 + decay · step), lr constant or, if set, a staircase."""
+  shrink = inverse_time(1.0, optim.decay)
+  if "staircase" not in optim:
+    return lambda step: optim.lr * shrink(step)
+  stairs = staircase(optim.lr, **optim.staircase)
+  return lambda step: stairs(step) * shrink(step)

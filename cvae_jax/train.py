@@ -4,18 +4,18 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from cvae_jax import batches, data, evaluate, keys
-from cvae_jax import config as configs
+from cvae_jax import evaluate, keys
 from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.console import Console
-from cvae_jax.feed import Feed, check, take
+from cvae_jax.feed import take
+from cvae_jax.job import Job, prepare
 from cvae_jax.meter import Meter, NonFinite
 from cvae_jax.record import Record
 from cvae_jax.restore import initial_state
@@ -24,48 +24,6 @@ from cvae_jax.types import System, TrainState
 
 class Preempted(Exception):
   """Says that a signal stopped the run after it saved its state."""
-
-
-class Job(NamedTuple):
-  """What the loop works with; training changes none of it."""
-
-  config: ConfigDict
-  system: System
-  train: Feed
-  test: Feed | None
-  conditions: Any
-  epoch_steps: int
-  steps: int  # in all
-
-
-def prepare(config: ConfigDict) -> Job:
-  """Makes the system and brings its data to the device.
-
-  Raises:
-    ValueError: the data do not fit the config; names and shapes are given.
-  """
-  system = configs.resolve(config)
-  dataset = data.load(config.data)
-  train, test = (
-    split and Feed(check(split, system.columns))
-    for split in (dataset.train, dataset.test)
-  )
-  epoch_steps = batches.steps_per_epoch(train.rows, config.batch_size)
-  for name in ("log_every", "checkpoint_every"):
-    if config[name] % config.steps_per_dispatch:
-      raise ValueError(
-        f"{name}={config[name]} is not a multiple of steps_per_dispatch="
-        f"{config.steps_per_dispatch}"
-      )
-  if epoch_steps % config.steps_per_dispatch:
-    raise ValueError(
-      f"steps_per_dispatch={config.steps_per_dispatch} does not divide the "
-      f"{epoch_steps} steps of an epoch"
-    )
-  steps = config.epochs * epoch_steps
-  return Job(
-    config, system, train, test, dataset.conditions, epoch_steps, steps
-  )
 
 
 def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
@@ -82,14 +40,14 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
   """
   workdir = Path(workdir)
   job, record = prepare(config), Record(workdir)
-  record.open(config, job.conditions.to_json())
+  record.check(config, job.conditions.to_json())
   checkpoints, done = Checkpoints(workdir, config.keep), False
   try:
     state, counters = initial_state(job.system, config, checkpoints)
     if state.step >= job.steps and (workdir / "DONE").exists():
       print(f"{workdir}: already finished at step {state.step}.")
     else:
-      record.start(int(state.step), state.params)
+      record.start(config, int(state.step), state.params)
       state = _loop(job, state, counters, record, checkpoints)
     done = True
   finally:
@@ -108,14 +66,14 @@ def _loop(job: Job, state, counters, record, checkpoints) -> TrainState:
   config, stride = job.config, job.config.steps_per_dispatch
   first = int(state.step)
   console = Console(job.steps, config.batch_size, first)
-  console.line(_summary(job, state))
-  dispatch, assess = make_dispatch(job.system), make_assessment(job)
+  console.line(job.summary(state))
+  dispatch, assess = make_dispatch(job.system), evaluate.make_assessment(job)
   key = keys.address(config.seed, "train")
   meter, stop = Meter(counters.get("sums")), _Stop()
   elapsed, begun = counters.get("elapsed", 0.0), time.monotonic()
   try:
     for start in range(first, job.steps, stride):
-      rows = np.stack([_rows(job, start + i) for i in range(stride)])
+      rows = np.stack([job.rows(start + i) for i in range(stride)])
       with jax.transfer_guard("disallow"):
         table, rows = job.train(rows)
         at = jax.device_put(np.int32(start))
@@ -124,13 +82,14 @@ def _loop(job: Job, state, counters, record, checkpoints) -> TrainState:
       step = start + stride
       console.step(step, meter.loss)
       last, epoch_end = step == job.steps, step % job.epoch_steps == 0
-      logs = step % config.log_every == 0 or last
-      saves = step % config.checkpoint_every == 0 or last or stop.asked
+      logs = step % config.log_every == 0
+      stops = stop.asked and not last  # read once: a signal may come any time
+      saves = step % config.checkpoint_every == 0 or last or stops
       if not (logs or saves or epoch_end):
         continue
       meter.drain()
       if logs:
-        means = meter.take("window") | _schedules(job, step)
+        means = meter.take("window") | job.schedules(step)
         means["time/examples_per_second"] = console.rate(step)
         record.metrics(_row(job, step, "train", means))
         console.log(step, meter.loss)
@@ -148,7 +107,7 @@ def _loop(job: Job, state, counters, record, checkpoints) -> TrainState:
         record.sync()
         spent = {"elapsed": elapsed + time.monotonic() - begun}
         checkpoints.save(step, state, meter.to_json() | spent)
-      if stop.asked and not last:
+      if stops:
         raise Preempted(f"stopped by a signal; saved step {step}")
   except NonFinite as error:
     # The step that failed left the state as it was (update.make_step).
@@ -183,30 +142,6 @@ def make_dispatch(system: System) -> Callable:
   return jax.jit(dispatch, donate_argnums=0)
 
 
-def make_assessment(job: Job) -> Callable:
-  """Builds (state) -> (means over the test split, sample grids).
-
-  The same noise and the same examples at every call, so that grids of
-  different epochs are comparable.
-  """
-  mean = evaluate.make_mean(job.system.evaluate)
-  render = job.system.render and jax.jit(job.system.render)
-  noise, style = (
-    keys.address(job.config.seed, phase) for phase in ("evaluate", "render")
-  )
-
-  def assess(state):
-    means, grids, shown = {}, {}, job.test or job.train
-    if job.test:
-      means = mean(state, job.test, job.config.batch_size, noise)
-    if render:
-      batch = take(*shown(np.arange(min(10, shown.rows))))
-      grids = render(state, batch, job.conditions.panel(), style)
-    return means, grids
-
-  return assess
-
-
 class _Stop:
   """Notes SIGTERM and SIGINT, so that the step under way can finish.
 
@@ -231,19 +166,6 @@ class _Stop:
       signal.signal(number, handler)
 
 
-def _rows(job: Job, step: int) -> np.ndarray:
-  config = job.config
-  return batches.rows_at(config.seed, step, job.train.rows, config.batch_size)
-
-
-def _schedules(job: Job, step: int) -> dict[str, float]:
-  """Gives what the schedules were for the update that made `step`."""
-  return {
-    f"schedule/{name}": float(schedule(step - 1))
-    for name, schedule in job.system.schedules.items()
-  }
-
-
 def _row(job: Job, step: int, split: str, means: dict) -> dict[str, Any]:
   epoch = round(step / job.epoch_steps, 6)
   return {"step": step, "split": split, "epoch": epoch, **means}
@@ -252,15 +174,3 @@ def _row(job: Job, step: int, split: str, means: dict) -> dict[str, Any]:
 def _epoch_line(job: Job, step: int, split: str, means: dict) -> str:
   shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
   return f"{split} {step // job.epoch_steps}/{job.config.epochs}: {shown}"
-
-
-def _summary(job: Job, state: TrainState) -> str:
-  size = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-  return "\n".join(
-    [
-      f"{job.config.system}: {size:,} parameters, {job.train.rows:,} examples, "
-      f"{job.steps:,} steps of {job.config.batch_size} from {state.step}, "
-      f"on {jax.devices()[0]}",
-      *job.system.notes,
-    ]
-  )

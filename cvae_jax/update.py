@@ -43,11 +43,11 @@ def make_step(
   The players move in order, so each sees what the ones before it did. A
   branch that nobody owns is frozen.
 
-  Where a player's loss or gradient is not finite the state comes back as it
-  was, its step too, and the metrics say which. `at` is the step that the
-  batch was made for, and a state at another step also comes back as it was:
-  so after a bad step the later ones, already under way, change nothing, and
-  what the caller holds is the state before the bad step.
+  Where one of a player's metrics, its loss and gradient norm among them, is
+  not finite the state comes back as it was, its step too. `at` is the step
+  that the batch was made for, and a state at another step also comes back as
+  it was: so after a bad step the later ones, already under way, change
+  nothing, and what the caller holds is the state before the bad step.
   """
 
   def step(state: TrainState, batch: Batch, key: Array, at: Array):
@@ -78,7 +78,10 @@ def _move(name, player: Player, state: TrainState, batch, key, finite):
     owned
   )
   norm = optax.tree.norm(grads)
-  ok = finite & jnp.isfinite(value) & jnp.isfinite(norm)
+  metrics = {"loss": value, **terms, "gradient_norm": norm}
+  ok = finite  # what meter.Meter stops at, so that both mean the same step
+  for metric in metrics.values():
+    ok &= jnp.isfinite(metric)
 
   def apply(owned, opt_state, _):
     updates, opt_state = player.tx.update(grads, opt_state, owned)
@@ -94,7 +97,7 @@ def _move(name, player: Player, state: TrainState, batch, key, finite):
     opt_state={**state.opt_state, name: opt_state},
     model_state=model_state,
   )
-  return state, {"loss": value, **terms, "gradient_norm": norm}, ok
+  return state, metrics, ok
 
 
 def _owned(player: Player, params: PyTree) -> PyTree:

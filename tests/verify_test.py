@@ -5,16 +5,17 @@ import subprocess
 import sys
 
 import pytest
-import tiny
 from PIL import Image
 
-from cvae_jax import config, verify
+from cvae_jax import config as configs
+from cvae_jax import verify
+from tests import small
 
 
 def _run(folder, losses, reference="digits/Model 2"):
   folder.mkdir(exist_ok=True)
-  settings = tiny.digits(reference=reference)
-  (folder / "config.json").write_text(config.to_json(settings))
+  settings = configs.load("configs/digits.py:smoke", {"reference": reference})
+  (folder / "config.json").write_text(configs.to_json(settings))
   rows = [
     {"step": e * 1875, "split": "epoch", "epoch": float(e), "model/loss": loss}
     for e, loss in losses.items()
@@ -67,7 +68,7 @@ def test_the_command_prints_draws_and_exits_by_the_verdict(tmp_path):
       [sys.executable, "-m", "launch.verify", str(folder)],
       capture_output=True,
       text=True,
-      cwd=tiny.CONFIGS.parent,
+      cwd=small.ROOT,
     )
     assert done.returncode == code, done.stderr
     assert "ratio" in done.stdout

@@ -12,6 +12,9 @@ import numpy as np
 _HELPERS = {
   "digit_files",
   "download",
+  "face_files",
+  "face_tables",
+  "synthetic_faces",
 }  # Modules of this folder that are not sources.
 
 

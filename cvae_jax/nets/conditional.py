@@ -1,5 +1,10 @@
-"""The conditional encoder and decoder of digits and faces (digits.md §2)."""
+"""The conditional encoder and decoder of digits and faces.
 
+One pair of modules: the digits' network and all 15 rungs of the face ladder
+are settings of their fields (specs digits §2, faces §2).
+"""
+
+import math
 from collections.abc import Sequence
 
 import flax.linen as nn
@@ -15,6 +20,15 @@ def _flat(x: Array) -> Array:
   return x.reshape(x.shape[0], -1)
 
 
+def _join(x: Array, condition: Array | None) -> Array:
+  """Flattens x [B, …] and appends the condition, if there is one."""
+  return (
+    _flat(x)
+    if condition is None
+    else jnp.concatenate([_flat(x), condition], axis=-1)
+  )
+
+
 def _keys(key: Array | None, count: int) -> list[Array | None]:
   if key is None:
     return [None] * count
@@ -24,7 +38,8 @@ def _keys(key: Array | None, count: int) -> list[Array | None]:
 class Encoder(nn.Module):
   """q(z | image, condition): convolutions beside a dense path of raw pixels.
 
-  The condition joins after the convolutions; the raw path never sees it.
+  The condition joins after the convolutions, which never see it. Streams are
+  dense paths from the maps of the first convolutions, after their dropout.
   """
 
   features: Sequence[int]
@@ -35,6 +50,10 @@ class Encoder(nn.Module):
   latents: int
   kernel: int = 3
   activation: str = "relu"
+  side_condition: bool = False  # the condition joins the raw path too
+  streams: Sequence[int] = ()  # widths; each sees the condition
+  head_condition: bool = False  # the condition joins before the heads
+  head_activation: str = "linear"  # tanh bounds mean and log-variance by ±1
 
   @nn.compact
   def __call__(
@@ -44,19 +63,30 @@ class Encoder(nn.Module):
 
     Without a key dropout is off.
     """
-    act = ACTIVATIONS[self.activation]
-    x = image
+    act, head = ACTIVATIONS[self.activation], ACTIVATIONS[self.head_activation]
+    x, maps = image, []
     layers = zip(self.features, self.strides, self.dropout, strict=True)
     keys = _keys(key, len(self.features))
     for i, (features, stride, rate) in enumerate(layers):
       conv = Conv(features, self.kernel, stride, name=f"conv_{i}")
       x = dropout(keys[i], act(conv(x)), rate)
-    x = jnp.concatenate([_flat(x), condition], axis=-1)
-    x = act(Dense(self.dense, name="dense")(x))
-    side = act(Dense(self.side, name="side")(_flat(image)))
-    x = jnp.concatenate([x, side], axis=-1)
+      maps.append(x)
+    paths = [("dense", self.dense, x, True)]
+    paths += [("side", self.side, image, self.side_condition)]
+    paths += [
+      (f"stream_{i}", width, maps[i], True)
+      for i, width in enumerate(self.streams)
+    ]
+    joined = [
+      act(Dense(width, name=name)(_join(source, condition if sees else None)))
+      for name, width, source, sees in paths
+    ]
+    if self.head_condition:
+      joined.append(condition)
+    x = jnp.concatenate(joined, axis=-1)
     return Gaussian(
-      Dense(self.latents, name="mean")(x), Dense(self.latents, name="logvar")(x)
+      head(Dense(self.latents, name="mean")(x)),
+      head(Dense(self.latents, name="logvar")(x)),
     )
 
 
@@ -64,7 +94,8 @@ class Decoder(nn.Module):
   """p(image | z, condition): two dense layers, then transposed convolutions.
 
   The last activation is the same as the others, as in the source: with ReLU
-  an output is ≥ 0 but not bounded by 1.
+  an output is ≥ 0 but not bounded by 1. A shortcut is a dense map from the
+  latents straight onto the input of a transposed convolution, added to it.
   """
 
   dense: int
@@ -74,6 +105,7 @@ class Decoder(nn.Module):
   dropout: Sequence[float]  # after each transposed convolution
   kernel: int = 3
   activation: str = "relu"
+  shortcuts: str = ""  # "z" or "z+condition": what drives them, if any
 
   @nn.compact
   def __call__(
@@ -82,13 +114,17 @@ class Decoder(nn.Module):
     """Maps [B, Z] and [B, A] to images [B, H, W, C]."""
     act = ACTIVATIONS[self.activation]
     height, width, channels = self.map
-    x = jnp.concatenate([z, condition], axis=-1)
-    x = act(Dense(self.dense, name="dense_0")(x))
+    code = jnp.concatenate([z, condition], axis=-1)
+    source = {"": None, "z": z, "z+condition": code}[self.shortcuts]
+    x = act(Dense(self.dense, name="dense_0")(code))
     x = act(Dense(height * width * channels, name="dense_1")(x))
     x = x.reshape(-1, height, width, channels)
     layers = zip(self.features, self.strides, self.dropout, strict=True)
     keys = _keys(key, len(self.features))
     for i, (features, stride, rate) in enumerate(layers):
+      if source is not None:
+        short = Dense(math.prod(x.shape[1:]), name=f"shortcut_{i}")(source)
+        x = x + act(short).reshape(x.shape)
       conv = Conv(
         features, self.kernel, stride, transposed=True, name=f"conv_{i}"
       )

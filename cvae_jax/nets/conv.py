@@ -34,15 +34,14 @@ def conv(
 ) -> Array:
   """Convolves x [B, H, W, C] with kernel [k, k, C, D].
 
-  SAME gives ceil(H / stride) rows, VALID (H − k) / stride + 1.
+  SAME gives ceil(H / stride) rows, VALID ⌊(H − k) / stride⌋ + 1.
   """
   k, _, c, d = kernel.shape
-  height, width = x.shape[1:3]
-  pads = tuple(_pads(n, k, stride, padding) for n in (height, width))
   if fast_on_cpu() if fast is None else fast:
+    pads = tuple(_pads(n, k, stride, padding) for n in x.shape[1:3])
     return _matmul(patches(x, k, stride, pads), kernel.reshape(k * k * c, d))
   return lax.conv_general_dilated(
-    x, kernel, (stride, stride), pads, dimension_numbers=_DIMENSIONS
+    x, kernel, (stride, stride), padding, dimension_numbers=_DIMENSIONS
   )
 
 
@@ -55,8 +54,7 @@ def conv_transpose(
   """
   k, _, c, d = kernel.shape
   if fast_on_cpu() if fast is None else fast:
-    height, width = x.shape[1:3]
-    pads = tuple(_pads(n * stride, k, stride) for n in (height, width))
+    pads = tuple(_pads(n * stride, k, stride) for n in x.shape[1:3])
     taps = kernel[::-1, ::-1].transpose(2, 0, 1, 3).reshape(c, k * k * d)
     return fold(_matmul(x, taps), k, stride, pads)
   return lax.conv_transpose(

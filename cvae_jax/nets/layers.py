@@ -14,8 +14,10 @@ Dense = functools.partial(
 )
 
 ACTIVATIONS = {
+  "linear": lambda x: x,
   "relu": jax.nn.relu,
   "silu": jax.nn.silu,
+  "tanh": jnp.tanh,
 }
 
 

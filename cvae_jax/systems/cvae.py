@@ -25,7 +25,8 @@ def make(config) -> System:
   shape, conditions = tuple(config.data.image_shape), config.data.conditions
   weight, l2 = config.loss.mse, config.loss.l2
   grey = schedules.delayed(config.loss.grey, config.loss.grey_start)
-  lr = schedules.inverse_time(config.optim.lr, config.optim.decay)
+  lr = schedules.learning_rate(config.optim)
+  two_passes = config.loss.get("kl_of_second_pass", False)
 
   def encode(params, image, condition, key=None):
     return encoder.apply({"params": params["encoder"]}, image, condition, key)
@@ -37,12 +38,18 @@ def make(config) -> System:
     sse = losses.squared_error(image, output)
     return losses.gaussian_nats(sse, math.prod(shape), weight)
 
-  def forward(params, batch: Batch, noise: Array, drop=(None, None)):
-    """Gives the target, the output and the terms of the loss, each [B]."""
+  def forward(params, batch: Batch, noise, drop=(None, None), second=None):
+    """Gives the target, the output and the terms of the loss, each [B].
+
+    With a `second` key the KL is that of another encoder pass, of other
+    dropout masks than z's: what Keras's graph mode made of the source.
+    """
     image = _unit(batch["image"])
     q = encode(params, image, batch["condition"], drop[0])
     z = gaussian.reparameterise(noise, q)
     output = decode(params, z, batch["condition"], drop[1])
+    if second is not None:
+      q = encode(params, image, batch["condition"], second)
     kl = gaussian.kl_to_prior(q).sum(axis=-1)
     terms = {
       "mse": weight * losses.squared_error(image, output),
@@ -53,8 +60,9 @@ def make(config) -> System:
     return image, output, terms
 
   def loss(params, model_state, batch, key, step):
-    noise, *drop = (jax.random.fold_in(key, i) for i in range(3))
-    _, _, terms = forward(params, batch, noise, drop)
+    noise, *drop, second = (jax.random.fold_in(key, i) for i in range(4))
+    second = second if two_passes else None
+    _, _, terms = forward(params, batch, noise, drop, second)
     terms = {name: term.mean() for name, term in terms.items()}
     terms["grey"] *= grey(step)
     terms["l2"] = l2 * losses.kernel_l2(params)

@@ -1,0 +1,143 @@
+"""Conditional VAEs on 120×120 faces: a ladder of 15 (spec faces, §2).
+
+    python data/prepare_faces.py --images=… --table=… --out=data/faces_120
+    python -m launch.train --config=configs/faces.py:model=9 --workdir=runs/f9
+
+Five conditions: male, female, hair colour (1 dark), mouth and eyes (1 open).
+Variants, joined by commas:
+
+    model=k    rung 1 to 15; rung k is rung k − 1 with LADDER's changes
+    faithful   the KL of a second encoder pass with other dropout masks, as
+               the source's graph mode computed it (§3, oddity 1)
+    smoke      a few steps on drawn faces: nothing to download
+
+The loss is W · mean squared error over the 43,200 values + KL + L2, so W is
+no ratio of an ELBO: relative to ½·SSE + β·KL, β = 43,200 / (2 W) (§3).
+Without :smoke the data are 2,976 faces of your own, 93 batches an epoch.
+"""
+
+from ml_collections import ConfigDict
+
+from cvae_jax.config import climb, parse_variants
+
+SIZE = 120
+VALUES = SIZE * SIZE * 3
+EPOCH = 93  # steps of the source's epoch: 2,976 faces by 32
+
+
+def _weight(w: float) -> float:
+  """Turns the source's W, on a mean, into a weight on the sum."""
+  return w / VALUES
+
+
+LADDER = (
+  {},
+  {"model.encoder.latents": 256},
+  {  # wider, and back to 40 latents
+    "model.encoder.latents": 40,
+    "model.encoder.features": (32, 48, 64, 96),
+    "model.encoder.dense": 192,
+    "model.encoder.side": 64,
+    "model.decoder.dense": 256,
+    "model.decoder.map": (15, 15, 120),
+    "model.decoder.features": (80, 60, 40, 3),
+  },
+  {"model.encoder.kernel": 4, "model.decoder.kernel": 4},
+  {"model.encoder.streams": (64, 64), "model.encoder.side_condition": True},
+  {"model.encoder.head_condition": True},
+  {"model.encoder.head_activation": "tanh"},
+  {"model.decoder.shortcuts": "z"},
+  {"model.decoder.shortcuts": "z+condition"},
+  {"model.encoder.latents": 80},
+  {"model.encoder.latents": 40, "loss.mse": _weight(5)},
+  {"model.encoder.latents": 30},
+  {"loss.mse": _weight(2)},
+  {"model.encoder.latents": 48},
+  {"loss.mse": _weight(1)},
+)
+
+
+def get_config(arg: str = "") -> ConfigDict:
+  """Gives the config of a variant, e.g. "model=9"."""
+  known = {"model": 15, "faithful": False, "smoke": False}
+  variant = parse_variants(arg, known)
+  config = _base()
+  climb(config, LADDER, variant["model"])
+  config.loss.kl_of_second_pass = variant["faithful"]
+  if variant["smoke"]:
+    config.data.source, config.data.count = "synthetic", 256
+    config.epochs, config.log_every = 1, 2
+  return config
+
+
+def _base() -> ConfigDict:
+  return ConfigDict(
+    {
+      "system": "cvae",
+      "seed": 0,
+      "batch_size": 32,
+      "epochs": 16,
+      "steps_per_dispatch": 1,
+      "log_every": 31,  # steps
+      "checkpoint_every": 93,  # steps
+      "evaluate_every_epochs": 1,
+      "keep": 2,
+      "init_from": "",
+      "reference": "",
+      "data": {
+        "name": "faces",
+        "source": "prepared",  # or synthetic
+        "path": "",  # a folder that prepare_faces.py wrote
+        "image_shape": (SIZE, SIZE, 3),
+        "conditions": 5,
+        "names": ("male", "female", "hair_color", "mouth", "eyes"),
+        "ranges": ((0.0, 1.0),) * 5,
+        "train_rows": 2976,
+        "split_column": "",  # e.g. person: nobody in both splits
+        "count": 0,  # of synthetic faces
+      },
+      "model": {
+        "encoder": {
+          "features": (32, 32, 48, 64),
+          "strides": (2, 2, 2, 1),
+          "dropout": (0.45, 0.45, 0.45, 0.0),
+          "dense": 128,
+          "side": 32,
+          "latents": 40,
+          "kernel": 3,
+          "activation": "silu",
+          "side_condition": False,
+          "streams": (),
+          "head_condition": False,
+          "head_activation": "linear",
+        },
+        "decoder": {
+          "dense": 160,
+          "map": (15, 15, 80),
+          "features": (60, 40, 40, 3),
+          "strides": (2, 2, 2, 1),
+          "dropout": (0.45, 0.45, 0.45, 0.0),
+          "kernel": 3,
+          "activation": "silu",
+          "shortcuts": "",
+        },
+      },
+      "loss": {
+        "mse": _weight(100),
+        "grey": 0.0,
+        "grey_start": 0,
+        "l2": 0.001,
+      },
+      "optim": {
+        "lr": 0.0002,
+        "decay": 1e-6,
+        "eps": 1e-7,
+        "staircase": {
+          "factor": 0.99,
+          "floor": 1e-4,
+          "start": 4 * EPOCH,
+          "every": EPOCH,
+        },
+      },
+    }
+  )

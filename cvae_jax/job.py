@@ -1,0 +1,78 @@
+"""What a run works with: its system, its data on the device, its length."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from cvae_jax import batches, data
+from cvae_jax import config as configs
+from cvae_jax.feed import Feed, check
+from cvae_jax.types import System, TrainState
+
+
+class Job(NamedTuple):
+  """What the loop works with; training changes none of it."""
+
+  config: ConfigDict
+  system: System
+  train: Feed
+  test: Feed | None
+  conditions: Any  # the data source's own
+  epoch_steps: int
+  steps: int  # in all
+
+  def rows(self, step: int) -> np.ndarray:
+    """Gives the row numbers [B] that update `step` trains on."""
+    seed, size = self.config.seed, self.config.batch_size
+    return batches.rows_at(seed, step, self.train.rows, size)
+
+  def schedules(self, step: int) -> dict[str, float]:
+    """Gives what the schedules were for the update that made `step`."""
+    return {
+      f"schedule/{name}": float(schedule(step - 1))
+      for name, schedule in self.system.schedules.items()
+    }
+
+  def summary(self, state: TrainState) -> str:
+    """Says in a few lines what is about to train, on what, from where."""
+    size = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    return "\n".join(
+      [
+        f"{self.config.system}: {size:,} parameters, {self.train.rows:,} "
+        f"examples, {self.steps:,} steps of {self.config.batch_size} from "
+        f"{state.step}, on {jax.devices()[0]}",
+        *self.system.notes,
+      ]
+    )
+
+
+def prepare(config: ConfigDict) -> Job:
+  """Makes the system and brings its data to the device.
+
+  Raises:
+    ValueError: the data do not fit the config; names and shapes are given.
+  """
+  system = configs.resolve(config)
+  dataset = data.load(config.data)
+  train, test = (
+    split and Feed(check(split, system.columns))
+    for split in (dataset.train, dataset.test)
+  )
+  epoch_steps = batches.steps_per_epoch(train.rows, config.batch_size)
+  for name in ("log_every", "checkpoint_every"):
+    if config[name] % config.steps_per_dispatch:
+      raise ValueError(
+        f"{name}={config[name]} is not a multiple of steps_per_dispatch="
+        f"{config.steps_per_dispatch}"
+      )
+  if epoch_steps % config.steps_per_dispatch:
+    raise ValueError(
+      f"steps_per_dispatch={config.steps_per_dispatch} does not divide the "
+      f"{epoch_steps} steps of an epoch"
+    )
+  steps = config.epochs * epoch_steps
+  return Job(
+    config, system, train, test, dataset.conditions, epoch_steps, steps
+  )

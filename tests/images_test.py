@@ -1,0 +1,117 @@
+"""Images: rounding, the layout of grids, and files that are whole or old."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cvae_jax import files, images
+
+GREY = 96  # between pictures
+
+
+@pytest.mark.parametrize(
+  ("value", "byte"),
+  [
+    (0.0, 0),
+    (1.0, 255),
+    (-0.5, 0),
+    (1.5, 255),
+    (np.inf, 255),
+    (-np.inf, 0),
+    (0.49 / 255, 0),
+    (0.51 / 255, 1),
+    (254.4 / 255, 254),
+    (254.6 / 255, 255),
+  ],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_floats_are_clipped_and_rounded_to_the_nearest_byte(value, byte, dtype):
+  got = images.to_bytes(np.full((2, 2, 1), value, dtype))
+  assert got.dtype == np.uint8
+  np.testing.assert_array_equal(got, byte)
+
+
+def test_bytes_survive_the_way_through_floats():
+  bytes_ = np.arange(256, dtype=np.uint8)
+  np.testing.assert_array_equal(
+    images.to_bytes(bytes_.astype(np.float32) / 255), bytes_
+  )
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("gap", [0, 2, 3])
+@pytest.mark.parametrize("scale", [1, 2])
+def test_grid_puts_picture_r_c_in_row_r_and_column_c(channels, gap, scale):
+  rng = np.random.default_rng(0)
+  shape = rows, columns, height, width, _ = (2, 3, 4, 5, channels)
+  pictures = rng.integers(0, 256, shape).astype(np.uint8)
+  sheet = images.grid(pictures, gap, scale)
+  full = rows * height + (rows - 1) * gap, columns * width + (columns - 1) * gap
+  assert sheet.shape == (full[0] * scale, full[1] * scale, channels)
+  for y, x in np.ndindex(*sheet.shape[:2]):  # pixel by pixel
+    r, dy = divmod(y // scale, height + gap)
+    c, dx = divmod(x // scale, width + gap)
+    inside = dy < height and dx < width
+    expected = pictures[r, c, dy, dx] if inside else [GREY] * channels
+    assert sheet[y, x].tolist() == list(expected)
+
+
+def test_grid_of_floats_is_the_grid_of_their_bytes():
+  pictures = np.random.default_rng(1).uniform(-0.2, 1.2, (1, 2, 3, 3, 1))
+  np.testing.assert_array_equal(
+    images.grid(pictures), images.grid(images.to_bytes(pictures))
+  )
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
+def test_png_files_hold_the_pixels(tmp_path, channels, mode):
+  rng = np.random.default_rng(2)
+  picture = rng.integers(0, 256, (6, 7, channels)).astype(np.uint8)
+  path = tmp_path / "new" / "folder" / "a.png"
+  images.save_png(path, picture)
+  with Image.open(path) as image:
+    assert image.mode == mode
+    np.testing.assert_array_equal(
+      np.asarray(image).reshape(picture.shape), picture
+    )
+
+
+def test_save_grid_enlarges_for_people(tmp_path):
+  images.save_grid(tmp_path / "a.png", np.ones((2, 3, 28, 28, 1)))
+  with Image.open(tmp_path / "a.png") as image:
+    assert image.size == (3 * (3 * 28 + 2 * 2), 3 * (2 * 28 + 2))
+
+
+@pytest.mark.parametrize("content", ["text ½\n", b"\x00bytes"])
+def test_a_write_replaces_the_file_and_leaves_nothing_beside_it(
+  tmp_path, content
+):
+  path = tmp_path / "a"
+  path.write_bytes(b"old")
+  files.write_atomically(path, content)
+  expected = content.encode() if isinstance(content, str) else content
+  assert path.read_bytes() == expected
+  assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("call", ["os.fsync", "pathlib.Path.replace"])
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, call):
+  path = tmp_path / "a"
+  path.write_bytes(b"old")
+
+  def fail(*_):
+    raise OSError("disk full")
+
+  monkeypatch.setattr(call, fail)
+  with pytest.raises(OSError, match="disk full"):
+    files.write_atomically(path, b"new and much longer")
+  assert path.read_bytes() == b"old"
+
+
+def test_a_picture_that_cannot_be_encoded_leaves_the_old_file(tmp_path):
+  path = tmp_path / "a.png"
+  images.save_png(path, np.zeros((2, 2, 3), np.uint8))
+  before = path.read_bytes()
+  with pytest.raises(TypeError):
+    images.save_png(path, np.zeros((2, 2, 5), np.uint8))
+  assert path.read_bytes() == before

@@ -1,0 +1,163 @@
+"""The launcher: what a person sees, and what a mistake is answered with."""
+
+import contextlib
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+
+from cvae_jax import train
+from tests import small
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+  return small.prepare(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def done(data, tmp_path_factory):
+  """A run off a terminal, from start to end."""
+  folder = tmp_path_factory.mktemp("run")
+  return small.launch(*small.flags(data), f"--workdir={folder}")
+
+
+def test_off_a_terminal_progress_is_plain_lines(done):
+  assert done.returncode == 0, done.stderr
+  lines = re.findall(
+    r"^step (\d+)/24  loss \d+\.\d{4}  \d+ examples/s  \d+:\d\d:\d\d left$",
+    done.stdout,
+    re.MULTILINE,
+  )
+  assert lines == [str(step) for step in range(3, 25, 3)]
+  assert "\r" not in done.stdout
+  assert "\x1b" not in done.stdout
+
+
+def test_the_first_lines_say_what_is_trained_on_what(done):
+  assert re.match(
+    r"cvae: [\d,]+ parameters, 400 examples, 24 steps of 32 from 0, on ",
+    done.stdout,
+  )
+  assert "−ELBO" in done.stdout
+
+
+def test_epochs_and_tests_have_lines_of_their_own(done):
+  for line in ("epoch 1/2: ", "test 1/2: ", "epoch 2/2: ", "test 2/2: "):
+    assert f"\n{line}" in done.stdout
+
+
+def test_orbax_and_others_are_silent(done):
+  assert "orbax" not in (done.stdout + done.stderr).lower()
+  assert "warning" not in done.stderr.lower()
+  assert len(done.stdout.splitlines()) < 20
+
+
+def test_on_a_terminal_a_bar_shows_the_steps(data, tmp_path):
+  ours, theirs = pty.openpty()
+  process = subprocess.Popen(
+    [
+      *(sys.executable, "-m", "launch.train", *small.flags(data)),
+      f"--workdir={tmp_path}",
+    ],
+    cwd=small.ROOT,
+    env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
+    stdout=theirs,
+    stderr=theirs,
+  )
+  os.close(theirs)
+  shown = b""
+  with contextlib.suppress(OSError):  # Linux's way to say that it has ended
+    while block := os.read(ours, 4096):
+      shown += block
+  os.close(ours)
+  text = shown.decode()
+  assert process.wait() == 0, text
+  assert "24/24" in text
+  assert "examples/s" in text
+  assert "test 2/2: " in text
+  assert "\x1b" in text
+
+
+def refused(*words, **environment):
+  """Runs the launcher, which must fail by itself; gives what it says."""
+  done = small.launch(*words, **environment)
+  assert done.returncode == 1, done.stdout + done.stderr
+  return done.stderr
+
+
+def test_without_flags_both_required_ones_are_named():
+  said = refused()
+  assert "--config" in said
+  assert "--workdir" in said
+  assert "Traceback" not in said
+
+
+def test_a_misspelt_override_is_answered_with_a_suggestion(data, tmp_path):
+  said = refused(
+    *small.flags(data), "--config.optim.lrr=1", f"--workdir={tmp_path}"
+  )
+  assert 'Did you mean "lr" instead of "lrr"?' in said
+
+
+def test_a_misspelt_variant_is_answered_with_a_suggestion(tmp_path):
+  said = refused("--config=configs/digits.py:smok", f"--workdir={tmp_path}")
+  assert "unknown variant 'smok'; did you mean 'smoke'" in said
+
+
+def test_a_missing_config_file_is_named(tmp_path):
+  said = refused("--config=configs/nix.py", f"--workdir={tmp_path}")
+  assert "configs/nix.py" in said
+  assert "No such file" in said
+
+
+def test_a_known_error_is_one_line_and_no_traceback(data, tmp_path):
+  flags = small.flags(data, data__image_shape=(32, 32, 1))
+  (said,) = refused(*flags, f"--workdir={tmp_path / 'run'}").splitlines()
+  assert said.startswith("error: column 'image'")
+  assert "(28, 28, 1)" in said
+  assert "(32, 32, 1)" in said
+  assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    ({"system": "cvea"}, "unknown system 'cvea'; did you mean 'cvae'"),
+    ({"data__name": "digit"}, "no data source 'digit'.* one of: .*digits"),
+    ({"batch_size": 401}, "400 rows, fewer than one batch of 401; lower"),
+    ({"data__conditions": 5}, r"column 'condition': .*\(11,\).*\(5,\)"),
+    (
+      {"steps_per_dispatch": 2},
+      "log_every=3 is not a multiple of steps_per_dispatch=2",
+    ),
+    (
+      {"steps_per_dispatch": 8, "log_every": 8, "checkpoint_every": 8},
+      "steps_per_dispatch=8 does not divide the 12 steps of an epoch",
+    ),
+    ({"init_from": "nowhere"}, "nowhere is not a run's folder"),
+  ],
+)
+def test_what_does_not_fit_is_a_value_error_that_says_so(
+  data, tmp_path, changes, message
+):
+  """The launcher prints exactly these and exits with 1."""
+  with pytest.raises(ValueError, match=message):
+    train.train_and_evaluate(small.config(data, **changes), tmp_path)
+
+
+def test_missing_digits_are_answered_with_the_command_that_brings_them(
+  tmp_path,
+):
+  said = refused(
+    "--config=configs/digits.py:full",
+    f"--workdir={tmp_path / 'run'}",
+    CVAE_JAX_DATA=str(tmp_path),
+  )
+  assert str(tmp_path / "mnist") in said
+  assert "python data/prepare_digits.py" in said
+  assert "Traceback" not in said
+  assert not (tmp_path / "run").exists()

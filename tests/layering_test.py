@@ -1,0 +1,250 @@
+"""Rooms: who may import whom, read from the sources without running them."""
+
+import ast
+import functools
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+STDLIB = sys.stdlib_module_names
+
+
+@functools.cache
+def tree(path):
+  return ast.parse(path.read_text(), str(path))
+
+
+@functools.cache
+def imports(path):
+  """Lists dotted names: `from a import b` gives a.b, so a and a.b match."""
+  names = []
+  for node in ast.walk(tree(path)):
+    if isinstance(node, ast.Import):
+      names += [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+      assert node.level == 0, f"{path}: relative import"
+      names += [f"{node.module}.{alias.name}" for alias in node.names]
+  return tuple(names)
+
+
+def matches(name, rooms):
+  return any(name == room or name.startswith(f"{room}.") for room in rooms)
+
+
+def sources(*folders):
+  found = [
+    path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))
+  ]
+  assert found, folders
+  return found
+
+
+def relative(path):
+  return path.relative_to(ROOT).as_posix()
+
+
+def each(*folders):
+  return pytest.mark.parametrize("path", sources(*folders), ids=relative)
+
+
+def imported(path, *rooms):
+  return [name for name in imports(path) if matches(name, rooms)]
+
+
+def foreign(path, *allowed):
+  """Lists imports that are neither the standard library's nor allowed."""
+  return [
+    name
+    for name in imports(path)
+    if name.split(".")[0] not in STDLIB and not matches(name, allowed)
+  ]
+
+
+EVERYWHERE = ("cvae_jax", "configs", "launch")
+
+
+@each(*EVERYWHERE)
+def test_no_other_framework(path):
+  assert not imported(path, "tensorflow", "torch", "torchvision", "keras")
+
+
+@each(*EVERYWHERE)
+def test_only_nets_import_linen(path):
+  if path.parent != ROOT / "cvae_jax" / "nets":
+    assert not imported(path, "flax.linen", "flax.nnx", "haiku")
+
+
+@each(*EVERYWHERE)
+def test_only_checkpoint_imports_orbax(path):
+  if path != ROOT / "cvae_jax" / "checkpoint.py":
+    assert not imported(path, "orbax")
+
+
+@each("cvae_jax", "configs")
+def test_only_launch_has_flags(path):
+  assert not imported(path, "absl.flags", "absl.app", "argparse")
+  assert not imported(path, "ml_collections.config_flags")
+
+
+DIFFERENTIATES = {
+  "apply_updates",
+  "grad",
+  "jacfwd",
+  "jacrev",
+  "jvp",
+  "value_and_grad",
+  "vjp",
+}
+
+
+@each(*EVERYWHERE)
+def test_only_update_differentiates_and_applies_updates(path):
+  if path == ROOT / "cvae_jax" / "update.py":
+    return
+  used = {n.attr for n in ast.walk(tree(path)) if isinstance(n, ast.Attribute)}
+  used |= {name.rsplit(".", 1)[-1] for name in imports(path)}
+  assert not used & DIFFERENTIATES
+
+
+@each("cvae_jax")
+def test_the_package_imports_no_room_above_it(path):
+  assert not imported(path, "launch", "configs", "tests", "benchmarks")
+
+
+@each("cvae_jax/data")
+def test_data_import_no_jax(path):
+  assert not imported(path, "jax", "jaxlib", "flax", "optax")
+  allowed = ("numpy", "pandas", "PIL", "pooch", "mlxtend")
+  own = ("cvae_jax.data", "cvae_jax.files", "cvae_jax.images")
+  assert not foreign(path, *allowed, *own)
+
+
+@each("configs")
+def test_configs_import_only_ml_collections_and_config(path):
+  assert not foreign(path, "ml_collections", "cvae_jax.config")
+
+
+PURE = ("types", "gaussian", "losses", "schedules")
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_the_mathematics_knows_only_arrays(name):
+  path = ROOT / "cvae_jax" / f"{name}.py"
+  assert not foreign(
+    path, "jax", "optax", "numpy", "flax.struct", "cvae_jax.types"
+  )
+
+
+@each("cvae_jax/nets")
+def test_nets_know_neither_losses_nor_configs(path):
+  own = ("cvae_jax.nets", "cvae_jax.gaussian", "cvae_jax.types")
+  assert not foreign(path, "jax", "flax.linen", "numpy", *own)
+
+
+def test_update_knows_no_net_and_no_loss():
+  path = ROOT / "cvae_jax" / "update.py"
+  assert not foreign(path, "jax", "optax", "cvae_jax.types")
+
+
+@each("cvae_jax/systems")
+def test_systems_are_methods_without_files_logs_or_data(path):
+  own = ("nets", "losses", "gaussian", "schedules", "update", "types")
+  own = [f"cvae_jax.{name}" for name in own]
+  assert not foreign(path, "jax", "optax", "numpy", *own)
+  assert not imported(
+    path, "io", "json", "logging", "os", "pathlib", "shutil", "sys", "tempfile"
+  )
+  calls = {
+    node.func.id
+    for node in ast.walk(tree(path))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+  }
+  assert not calls & {"open", "print", "input"}
+
+
+@each("cvae_jax")
+def test_systems_and_sources_are_found_by_name_and_never_imported(path):
+  # Adding one then needs no change elsewhere.
+  if path.parent.name not in ("systems", "data"):
+    systems = {
+      f"cvae_jax.{room}.{source.stem}"
+      for room in ("systems", "data")
+      for source in (ROOT / "cvae_jax" / room).glob("*.py")
+    }
+    assert not imported(path, *systems)
+
+
+@each("cvae_jax")
+def test_whole_files_are_written_atomically(path):
+  # A file opened for writing elsewhere could be left half-written.
+  appends = ("record.py",)  # metrics.jsonl grows line by line
+  if path.name in ("files.py", *appends):
+    return
+  for node in ast.walk(tree(path)):
+    if isinstance(node, ast.Attribute):
+      assert node.attr not in ("write_text", "write_bytes"), node.lineno
+
+
+def test_modules_do_not_import_each_other_in_circles():
+  def name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+  modules = {name(path): path for path in sources("cvae_jax")}
+
+  def edges(module):
+    for imported_name in imports(modules[module]):
+      # `from a.b import c`: c is a module or a name in a.b.
+      for target in (imported_name, imported_name.rpartition(".")[0]):
+        if target in modules:
+          yield target
+          break
+
+  done, path = set(), []
+
+  def visit(module):
+    assert module not in path, " → ".join([*path, module])
+    if module in done:
+      return
+    path.append(module)
+    for target in edges(module):
+      visit(target)
+    path.pop()
+    done.add(module)
+
+  for module in modules:
+    visit(module)
+
+
+@pytest.mark.parametrize(
+  ("module", "seconds"), [("cvae_jax", 2), ("cvae_jax.train", 60)]
+)
+def test_importing_is_quick_and_brings_in_no_other_framework(module, seconds):
+  code = (
+    f"import sys, {module}; "
+    "print(*{'tensorflow', 'torch', 'keras'} & set(sys.modules))"
+  )
+  begun = time.monotonic()
+  result = subprocess.run(
+    [sys.executable, "-c", code],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  assert time.monotonic() - begun < seconds
+  assert result.stdout.split() == []
+
+
+@pytest.mark.parametrize("name", [relative(p) for p in sources("configs")])
+def test_reading_a_config_brings_in_no_jax(name):
+  # So that --help and a typing error take no seconds.
+  code = (
+    "import sys; from cvae_jax import config; "
+    f"config.load({name!r}); assert 'jax' not in sys.modules"
+  )
+  subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -1,0 +1,206 @@
+"""A run's folder holds what was asked, where it ran and what came out."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from PIL import Image
+
+from cvae_jax import config as configs
+from cvae_jax import train
+from cvae_jax.record import (
+  Record,
+  RunMismatch,
+  parameter_table,
+  read_metrics,
+)
+from cvae_jax.restore import abstract_state
+from tests import small
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+  """A finished small run; tests do not write to it."""
+  data = small.prepare(tmp_path_factory.getbasetemp())
+  folder = tmp_path_factory.mktemp("run")
+  train.train_and_evaluate(small.config(data), folder)
+  return folder
+
+
+def table_of(file):
+  config = configs.load(file)
+  return parameter_table(abstract_state(configs.resolve(config)).params)
+
+
+def test_parameters_of_the_published_digits_network_are_its_4455057():
+  lines = table_of("configs/digits.py").splitlines()
+  assert lines[-1].split() == ["total", "4,455,057"]
+  words = [line.split() for line in lines]
+  assert ["encoder/conv_0/kernel", "(3,", "3,", "1,", "32)", "288"] in words
+  totals = {w[0]: int(w[-1].replace(",", "")) for w in words if "all" in w}
+  assert totals.keys() == {"encoder", "decoder"}
+  assert sum(totals.values()) == 4_455_057
+
+
+def test_parameters_of_the_classifier_are_its_526362():
+  assert table_of("configs/classifier.py").split()[-2:] == ["total", "526,362"]
+
+
+def test_the_folder_holds_what_it_should(run):
+  names = {path.name.split(".tfevents")[0] for path in run.iterdir()}
+  assert names == {
+    "config.json",
+    "conditions.json",
+    "environment.json",
+    "parameters.txt",
+    "metrics.jsonl",
+    "events.out",
+    "checkpoints",
+    "samples",
+    "DONE",
+  }
+
+
+def test_config_json_is_the_config(run):
+  config = configs.from_json((run / "config.json").read_text())
+  assert config.batch_size == 32
+  assert config.model.encoder.features == [4]
+
+
+def test_environment_json_says_where_and_with_what(run):
+  (launch,) = json.loads((run / "environment.json").read_text())
+  assert launch["packages"]["jax"] == jax.__version__
+  assert launch["device"] == str(jax.devices()[0])
+  assert launch["argv"]
+  assert launch.keys() >= {"time", "commit", "uncommitted", "python", "cores"}
+
+
+def test_parameters_txt_adds_up(run):
+  *rows, total = (run / "parameters.txt").read_text().splitlines()
+  arrays = [row for row in rows if " in all" not in row]
+  sizes = [int(row.split()[-1].replace(",", "")) for row in arrays]
+  assert total.split() == ["total", f"{sum(sizes):,}"]
+
+
+def test_metrics_come_at_their_intervals_and_splits(run):
+  steps = {"train": [], "epoch": [], "test": []}
+  for row in read_metrics(run):
+    steps[row["split"]].append(row["step"])
+    assert row["epoch"] == pytest.approx(row["step"] / small.EPOCH, abs=1e-6)
+  assert steps == {
+    "train": list(range(3, 25, 3)),
+    "epoch": [12, 24],
+    "test": [12, 24],
+  }
+
+
+def test_rows_hold_every_term_the_schedules_and_the_speed(run):
+  rows = {row["split"]: row for row in read_metrics(run)}
+  terms = {"loss", "mse", "kl", "grey", "l2", "elbo", "gradient_norm"}
+  assert rows["train"].keys() == {
+    *("step", "split", "epoch", "time/examples_per_second"),
+    *("schedule/learning_rate", "schedule/grey_weight"),
+    *(f"model/{term}" for term in terms),
+  }
+  assert rows["test"].keys() >= {"loss", "mse", "kl", "elbo", "psnr"}
+
+
+def test_an_epoch_row_is_the_mean_of_its_train_rows(run):
+  rows = read_metrics(run)
+  windows = [
+    row["model/loss"]
+    for row in rows
+    if row["split"] == "train" and row["step"] <= small.EPOCH
+  ]
+  (epoch, _) = (row["model/loss"] for row in rows if row["split"] == "epoch")
+  assert epoch == pytest.approx(np.mean(windows))  # windows of equal length
+
+
+def test_schedules_are_those_of_the_update_that_made_the_step(run):
+  weights = {
+    row["step"]: row["schedule/grey_weight"]
+    for row in read_metrics(run)
+    if row["split"] == "train"
+  }
+  # grey_start is 10: the update number 11 is the first with the weight.
+  assert weights[9] == 0
+  assert weights[12] == pytest.approx(0.32)
+
+
+def test_sample_grids_are_pictures_of_the_right_size(run):
+  sizes = {}
+  for path in (run / "samples").iterdir():
+    with Image.open(path) as picture:
+      sizes[path.name] = picture.size
+      assert picture.mode == "L"
+      assert np.ptp(np.asarray(picture)) > 0
+  panel = (3 * (10 * 28 + 9 * 2), 3 * (8 * 28 + 7 * 2))  # 10 classes, 8 styles
+  pairs = (3 * (10 * 28 + 9 * 2), 3 * (2 * 28 + 2))  # 10 digits and outputs
+  assert sizes == {
+    "000012_conditions.png": panel,
+    "000024_conditions.png": panel,
+    "000012_reconstruction.png": pairs,
+    "000024_reconstruction.png": pairs,
+  }
+
+
+def test_tensorboard_has_an_event_file_with_the_metrics_names(run):
+  (path,) = run.glob("events.out.tfevents.*")
+  content = path.read_bytes()
+  for name in (b"train/model/loss", b"test/psnr", b"samples/conditions"):
+    assert name in content
+
+
+def start(folder, step=0):
+  record = Record(folder)
+  record.start(ConfigDict(), step, {"net": {"bias": np.zeros(3, np.float32)}})
+  return record
+
+
+def test_rows_past_the_restored_step_go(tmp_path):
+  record = start(tmp_path)
+  for step in (1, 2, 3):
+    record.metrics({"step": step, "split": "train", "loss": 0.1 * step})
+  record.close(done=False)
+  start(tmp_path, step=2).close(done=False)
+  assert [row["step"] for row in read_metrics(tmp_path)] == [1, 2]
+
+
+def test_every_launch_is_added_and_done_is_taken_back(tmp_path):
+  start(tmp_path).close(done=True)
+  assert (tmp_path / "DONE").exists()
+  start(tmp_path).close(done=False)
+  assert not (tmp_path / "DONE").exists()
+  assert len(json.loads((tmp_path / "environment.json").read_text())) == 2
+
+
+def test_a_torn_last_line_is_not_read(tmp_path):
+  (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"st')
+  assert read_metrics(tmp_path) == [{"step": 1}, {"step": 2}]
+
+
+def test_a_folder_without_metrics_has_no_rows(tmp_path):
+  assert read_metrics(tmp_path) == []
+
+
+def test_numbers_survive_metrics_jsonl_to_the_last_bit(tmp_path):
+  value = float(np.nextafter(1 / 3, 1))
+  record = start(tmp_path)
+  record.metrics({"step": 1, "split": "train", "loss": value})
+  record.close(done=False)
+  assert read_metrics(tmp_path)[0]["loss"] == value
+
+
+def test_a_refused_config_leaves_the_folder_as_it_was(tmp_path):
+  config = configs.load("configs/digits.py")
+  Record(tmp_path).open(config, {"mean": [0.1]})
+  before = (tmp_path / "config.json").read_text()
+  other = configs.load("configs/digits.py", {"seed": 1, "epochs": 2})
+  with pytest.raises(RunMismatch, match="seed: 0 → 1") as error:
+    Record(tmp_path).open(other, {"mean": [0.1]})
+  assert "epochs" not in str(error.value)
+  assert (tmp_path / "config.json").read_text() == before
+  with pytest.raises(RunMismatch, match=r"conditions\.json differs"):
+    Record(tmp_path).open(config, {"mean": [0.2]})

@@ -1,0 +1,416 @@
+"""A stopped run goes on as if nothing had happened, whatever stopped it."""
+
+import json
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks import soak_resume as soak
+from cvae_jax import config as configs
+from cvae_jax import keys, losses, train
+from cvae_jax.checkpoint import CheckpointError, Checkpoints
+from cvae_jax.meter import NonFinite
+from cvae_jax.record import RunMismatch, read_metrics
+from cvae_jax.restore import initial_state
+from tests import small
+
+EPOCHS = 6
+STEPS = EPOCHS * small.EPOCH
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+  return small.prepare(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+  """A run that nothing interrupted; tests do not write to it."""
+  folder = tmp_path_factory.mktemp("whole")
+  train.train_and_evaluate(small.config(data, epochs=EPOCHS), folder)
+  return folder
+
+
+def stop(config, folder, step, how=signal.SIGTERM):
+  """Trains and sends a signal once `step` updates are done."""
+  inner = train.Console.step
+
+  def tell(console, at, loss):
+    inner(console, at, loss)
+    if at == step:
+      os.kill(os.getpid(), how)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(train.Console, "step", tell)
+    with pytest.raises(train.Preempted, match=f"saved step {step}"):
+      train.train_and_evaluate(config, folder)
+
+
+def restored(folder):
+  return soak.final_state(folder)[0]
+
+
+def equal(tree, other):
+  leaves, others = jax.tree.leaves(tree), jax.tree.leaves(other)
+  return len(leaves) == len(others) and all(
+    np.array_equal(a, b) for a, b in zip(leaves, others, strict=True)
+  )
+
+
+def addresses(folder):
+  return [(row["step"], row["split"]) for row in read_metrics(folder)]
+
+
+def contents(folder):
+  files = (path for path in folder.rglob("*") if path.is_file())
+  return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_half_a_run_and_a_resume_with_more_epochs_is_the_whole_run(
+  data, whole, tmp_path
+):
+  train.train_and_evaluate(small.config(data, epochs=EPOCHS // 2), tmp_path)
+  state = train.train_and_evaluate(small.config(data, epochs=EPOCHS), tmp_path)
+  assert state.step == STEPS
+  assert soak.differences(whole, tmp_path) == []
+  assert equal(state, restored(whole))  # what is returned is what is saved
+
+
+@pytest.mark.parametrize(
+  ("step", "how"), [(1, signal.SIGTERM), (17, signal.SIGINT)]
+)
+def test_a_signal_in_mid_epoch_and_a_resume_is_the_whole_run(
+  data, whole, tmp_path, step, how
+):
+  config = small.config(data, epochs=EPOCHS)
+  stop(config, tmp_path, step, how)
+  assert restored(tmp_path).step == step
+  assert not (tmp_path / "DONE").exists()
+  train.train_and_evaluate(config, tmp_path)
+  assert soak.differences(whole, tmp_path) == []
+  assert (tmp_path / "DONE").exists()
+
+
+def test_a_config_read_back_from_json_resumes_the_same_run(
+  data, whole, tmp_path
+):
+  stop(small.config(data, epochs=EPOCHS), tmp_path, 5)
+  text = (tmp_path / "config.json").read_text()
+  train.train_and_evaluate(configs.from_json(text), tmp_path)
+  assert soak.differences(whole, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+  ("system", "changes", "step"),
+  [
+    ("classifier", {}, 16),
+    (
+      "cvae",
+      {"steps_per_dispatch": 4, "log_every": 4, "checkpoint_every": 8},
+      16,
+    ),
+  ],
+)
+def test_other_systems_and_scanned_steps_resume_exactly_too(
+  data, tmp_path, system, changes, step
+):
+  config = small.config(data, system, **changes)
+  train.train_and_evaluate(config, tmp_path / "whole")
+  stop(config, tmp_path / "stopped", step)
+  train.train_and_evaluate(config, tmp_path / "stopped")
+  assert soak.differences(tmp_path / "whole", tmp_path / "stopped") == []
+
+
+def test_a_signal_that_comes_late_in_a_step_is_not_taken_for_saved(
+  data, tmp_path, monkeypatch
+):
+  """At step 12 rows are written, but it was too late to choose to save."""
+  write = train.Record.metrics
+
+  def metrics(record, row):
+    write(record, row)
+    if row["split"] == "test":
+      os.kill(os.getpid(), signal.SIGTERM)
+
+  monkeypatch.setattr(train.Record, "metrics", metrics)
+  with pytest.raises(train.Preempted, match="saved step 13"):
+    train.train_and_evaluate(small.config(data), tmp_path)
+  assert soak.steps_saved(tmp_path) == [7, 13]
+
+
+def test_sigterm_exits_with_75_and_the_same_command_ends_the_run(
+  data, whole, tmp_path
+):
+  flags, run = small.flags(data, epochs=EPOCHS), tmp_path / "run"
+  process = soak.launch(flags, run)
+  for _ in soak._polls(process, run):
+    if addresses(run):
+      break
+  process.terminate()
+  assert process.wait(60) == 75
+  assert "run the same command to go on" in (tmp_path / "run.log").read_text()
+  assert 0 < restored(run).step < STEPS
+  soak.finish(flags, run)
+  assert soak.differences(whole, run) == []
+
+
+def test_kill_9_at_a_random_step_and_inside_a_save_leaves_no_trace(
+  data, whole, tmp_path
+):
+  flags, run = small.flags(data, epochs=EPOCHS), tmp_path / "run"
+  ahead = np.random.default_rng().integers(1, 20)
+  soak.kill_at_step(soak.launch(flags, run), run, ahead, 0)
+  soak.kill_in_save(soak.launch(flags, run), run, skip=1, pause=0)
+  assert not (run / "DONE").exists()
+  soak.finish(flags, run)
+  assert soak.differences(whole, run) == []
+  assert len(set(addresses(run))) == len(addresses(run))
+
+
+def test_rows_past_the_checkpoint_and_a_torn_line_are_dropped(
+  data, whole, tmp_path
+):
+  config = small.config(data, epochs=EPOCHS)
+  stop(config, tmp_path, 10)
+  with (tmp_path / "metrics.jsonl").open("a") as file:
+    # What a killed process may leave: more rows, the last one cut short.
+    file.write(json.dumps({"step": 12, "split": "train", "model/loss": 0}))
+    file.write('\n{"step": 15, "spl')
+  train.train_and_evaluate(config, tmp_path)
+  assert soak.differences(whole, tmp_path) == []
+  assert len(set(addresses(tmp_path))) == len(addresses(tmp_path))
+
+
+def test_an_unfinished_save_is_not_taken_for_a_checkpoint(
+  data, whole, tmp_path
+):
+  config = small.config(data, epochs=EPOCHS)
+  stop(config, tmp_path, 10)
+  # As orbax names it; the resumed run comes to step 14 and must replace it.
+  torn = tmp_path / "checkpoints" / "14.orbax-checkpoint-tmp" / "state"
+  torn.mkdir(parents=True)
+  (torn / "manifest.ocdbt").write_bytes(b"half")
+  train.train_and_evaluate(config, tmp_path)
+  assert soak.differences(whole, tmp_path) == []
+
+
+def test_checkpoints_come_at_the_interval_and_at_the_end(data, tmp_path):
+  train.train_and_evaluate(small.config(data, keep=9), tmp_path)
+  assert soak.steps_saved(tmp_path) == [7, 14, 21, 24]
+
+
+def test_only_the_latest_checkpoints_are_kept(whole):
+  assert soak.steps_saved(whole) == [70, STEPS]
+
+
+def test_a_finished_run_says_so_and_changes_nothing(data, whole):
+  before = contents(whole)
+  done = small.launch(*small.flags(data, epochs=EPOCHS), f"--workdir={whole}")
+  assert done.returncode == 0, done.stderr
+  assert f"already finished at step {STEPS}" in done.stdout
+  assert contents(whole) == before
+
+
+def test_a_run_killed_before_it_could_say_done_ends_without_a_step(
+  data, tmp_path
+):
+  config = small.config(data, epochs=1)
+  state = train.train_and_evaluate(config, tmp_path)
+  rows = read_metrics(tmp_path)
+  (tmp_path / "DONE").unlink()
+  assert equal(state, train.train_and_evaluate(config, tmp_path))
+  assert read_metrics(tmp_path) == rows
+  assert (tmp_path / "DONE").exists()
+
+
+def test_another_config_is_refused_and_the_differing_keys_listed(data, whole):
+  before = contents(whole)
+  done = small.launch(
+    *small.flags(data, epochs=EPOCHS, optim__lr=0.5, model__decoder__dense=9),
+    f"--workdir={whole}",
+  )
+  assert done.returncode == 1
+  assert "optim.lr: 0.001 → 0.5" in done.stderr
+  assert "model.decoder.dense: 8 → 9" in done.stderr
+  assert "seed" not in done.stderr
+  assert "Traceback" not in done.stderr
+  assert contents(whole) == before
+
+
+def test_length_and_intervals_may_change(data, tmp_path):
+  stop(small.config(data), tmp_path, 8)
+  config = small.config(data, epochs=1, log_every=2, checkpoint_every=3)
+  state = train.train_and_evaluate(config, tmp_path)
+  assert state.step == small.EPOCH
+  steps = [s for s, split in addresses(tmp_path) if split == "train"]
+  assert steps == [3, 6, 10, 12]
+
+
+def test_changed_data_are_refused(data, tmp_path):
+  stop(small.config(data), tmp_path, 2)
+  path = tmp_path / "conditions.json"
+  fitted = json.loads(path.read_text())
+  fitted["mean"][0] += 0.01
+  path.write_text(json.dumps(fitted))
+  with pytest.raises(RunMismatch, match="training data have changed"):
+    train.train_and_evaluate(small.config(data), tmp_path)
+
+
+def begin(data, folder, source, **changes):
+  """Gives (first state, the same from scratch, counters)."""
+  config = small.config(data, init_from=source, **changes)
+  system, checkpoints = configs.resolve(config), Checkpoints(folder)
+  try:
+    state, counters = initial_state(system, config, checkpoints)
+  finally:
+    checkpoints.close()
+  scratch = jax.jit(system.init)(keys.address(config.seed, "init"))
+  return state, scratch, counters
+
+
+def test_init_from_takes_all_parameters_and_nothing_else(data, whole, tmp_path):
+  before = contents(whole)
+  state, scratch, counters = begin(data, tmp_path, str(whole))
+  assert equal(state.params, restored(whole).params)
+  assert not equal(state.params, scratch.params)
+  assert equal(state.opt_state, scratch.opt_state)
+  assert state.step == 0
+  assert counters == {}
+  assert contents(whole) == before
+
+
+def test_init_from_takes_the_step_that_it_names(data, whole, tmp_path):
+  state, _, _ = begin(data, tmp_path, f"{whole}@70")
+  assert not equal(state.params, restored(whole).params)
+  stop(small.config(data, epochs=EPOCHS), tmp_path / "to70", 70)
+  assert equal(state.params, restored(tmp_path / "to70").params)
+
+
+def test_init_from_takes_only_the_branch_that_it_names(data, whole, tmp_path):
+  state, scratch, _ = begin(data, tmp_path, f"{whole}@{STEPS}:decoder")
+  assert equal(state.params["decoder"], restored(whole).params["decoder"])
+  # Initialised anew, up to how the compiler was asked to optimise.
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
+    state.params["encoder"],
+    scratch.params["encoder"],
+  )
+
+
+def test_init_from_lets_the_other_branches_have_other_shapes(
+  data, whole, tmp_path
+):
+  source = f"{whole}:decoder"
+  state, _, _ = begin(data, tmp_path, source, model__encoder__dense=9)
+  assert equal(state.params["decoder"], restored(whole).params["decoder"])
+
+
+@pytest.mark.parametrize(
+  ("source", "changes", "message"),
+  [
+    ("{}", {"model__encoder__dense": 9}, "shape: encoder/dense/kernel"),
+    (
+      "{}",
+      {
+        "model__encoder__features": (4, 4),
+        "model__encoder__strides": (2, 1),
+        "model__encoder__dropout": (0.4, 0.0),
+      },
+      "missing: encoder/conv_1/kernel",
+    ),
+    (
+      "{}",
+      {
+        "model__decoder__features": (),
+        "model__decoder__strides": (),
+        "model__decoder__dropout": (),
+        "model__decoder__map": (28, 28, 1),
+      },
+      "extra: decoder/conv_0/kernel",
+    ),
+    ("{}@3", {}, "no checkpoint 3 in .*70, 72"),
+    ("{}:decodr", {}, "no branch 'decodr'; it has decoder, encoder"),
+    ("{}/nowhere", {}, "not a run's folder"),
+  ],
+)
+def test_init_from_takes_nothing_in_part(
+  data, whole, tmp_path, source, changes, message
+):
+  with pytest.raises(CheckpointError, match=message):
+    begin(data, tmp_path, source.format(whole), **changes)
+
+
+def test_a_resumed_run_does_not_borrow_a_second_time(data, whole, tmp_path):
+  config = small.config(data, init_from=str(whole), epochs=1)
+  train.train_and_evaluate(config, tmp_path / "one")
+  stop(config, tmp_path / "two", 4)
+  train.train_and_evaluate(config, tmp_path / "two")
+  assert soak.differences(tmp_path / "one", tmp_path / "two") == []
+
+
+# The grey term overflows in the update after step 10, the 11th.
+OVERFLOW = {"loss__grey": 1e38, "loss__grey_start": 10}
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_state_before(
+  data, tmp_path
+):
+  config = small.config(data, **OVERFLOW)
+  with pytest.raises(NonFinite, match=r"step 11: .*model/loss.*step 10") as e:
+    train.train_and_evaluate(config, tmp_path / "bad")
+  assert any("checkpoints/10" in note for note in e.value.__notes__)
+  assert soak.steps_saved(tmp_path / "bad") == [7, 10]
+  assert not (tmp_path / "bad" / "DONE").exists()
+  state, counters = soak.final_state(tmp_path / "bad")
+  assert state.step == 10
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
+  stop(config, tmp_path / "stopped", 10)
+  assert equal(state, restored(tmp_path / "stopped"))
+  assert counters["sums"]["epoch"]["count"] == 10
+  assert soak.differences(tmp_path / "bad", tmp_path / "stopped") == []
+
+
+def test_going_on_after_a_loss_that_is_not_finite_fails_at_the_same_step(
+  data, tmp_path
+):
+  config = small.config(data, **OVERFLOW)
+  for _ in range(2):
+    with pytest.raises(NonFinite, match="step 11: "):
+      train.train_and_evaluate(config, tmp_path)
+    assert restored(tmp_path).step == 10
+
+
+def test_a_first_step_that_is_not_finite_leaves_the_fresh_state(data, tmp_path):
+  with pytest.raises(NonFinite, match=r"step 1: .*\(step 0\): none"):
+    train.train_and_evaluate(small.config(data, loss__mse=1e38), tmp_path)
+  state = restored(tmp_path)
+  assert state.step == 0
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
+
+
+def test_a_logged_term_that_is_not_finite_keeps_the_state_before_too(
+  data, tmp_path, monkeypatch
+):
+  """The loss itself is finite here: only the ELBO is not."""
+  monkeypatch.setattr(
+    losses, "gaussian_nats", lambda sse, *_: sse + np.float32(np.inf)
+  )
+  with pytest.raises(NonFinite, match="step 1: model/elbo not finite"):
+    train.train_and_evaluate(small.config(data), tmp_path)
+  assert soak.steps_saved(tmp_path) == [0]
+  assert restored(tmp_path).step == 0
+
+
+def test_the_launcher_reports_a_loss_that_is_not_finite(data, tmp_path):
+  done = small.launch(
+    *small.flags(data, optim__lr=1e38), f"--workdir={tmp_path}"
+  )
+  assert done.returncode == 1
+  assert "step 2: " in done.stderr
+  assert "lower learning rate" in done.stderr
+  assert f"Saved in {tmp_path / 'checkpoints' / '1'}" in done.stderr
+  assert "Traceback" not in done.stderr
+  assert restored(tmp_path).step == 1

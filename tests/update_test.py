@@ -1,0 +1,313 @@
+"""A step: who moves, in which order, and that a bad step changes nothing."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from cvae_jax import update
+from cvae_jax.types import Player
+
+KEY = jax.random.key(0)
+
+
+def at(step):
+  return np.int32(step)
+
+
+def make_params():
+  return {
+    "a": {"w": jnp.array([1.0, -2.0, 3.0])},
+    "b": {"w": jnp.array([0.5, 0.25, -4.0]), "bias": jnp.array([2.0])},
+    "frozen": {"w": jnp.array([7.0, 8.0, 9.0])},
+  }
+
+
+def towards_batch(params, model_state, batch, key, step):
+  """½ |a − x|²: its gradient is a − x. It also sees the frozen branch."""
+  loss = 0.5 * jnp.sum((params["a"]["w"] - batch["x"]) ** 2)
+  loss += 0.0 * jnp.sum(params["frozen"]["w"])
+  return loss, ({"distance": 2 * loss}, model_state)
+
+
+def towards_a(params, model_state, batch, key, step):
+  """½ |b − a|² + bias: its gradients are b − a and 1."""
+  loss = 0.5 * jnp.sum((params["b"]["w"] - params["a"]["w"]) ** 2)
+  return loss + params["b"]["bias"].sum(), ({}, model_state)
+
+
+def two_players():
+  return {
+    "first": Player(towards_batch, optax.sgd(0.1), ("a",)),
+    "second": Player(towards_a, optax.sgd(0.5), ("b",)),
+  }
+
+
+BATCH = {"x": jnp.array([0.0, 1.0, 2.0])}
+
+
+def assert_same(left, right):
+  assert jax.tree.structure(left) == jax.tree.structure(right)
+  for a, b in zip(*map(jax.tree.leaves, (left, right)), strict=True):
+    a, b = np.asarray(a), np.asarray(b)
+    assert a.dtype == b.dtype
+    assert a.tobytes() == b.tobytes()  # bits: NaN equals NaN, 0 is not −0
+
+
+def test_a_player_moves_only_what_it_owns():
+  players = {"only": two_players()["first"]}
+  before = update.init_state(players, make_params())
+  after, _ = jax.jit(update.make_step(players))(before, BATCH, KEY, at(0))
+  for branch in ("b", "frozen"):
+    assert_same(after.params[branch], before.params[branch])
+  old, new = (np.asarray(s.params["a"]["w"]) for s in (before, after))
+  assert (new != old).all()
+
+
+def test_a_branch_that_nobody_owns_never_moves():
+  # Even though its gradient is not 0.
+  def pull(params, model_state, batch, key, step):
+    return jnp.sum(params["frozen"]["w"] * params["a"]["w"]), ({}, model_state)
+
+  players = {
+    "first": Player(pull, optax.adam(0.1), ("a",)),
+    "second": Player(pull, optax.adam(0.1), ("b",)),
+  }
+  state = update.init_state(players, make_params())
+  step = jax.jit(update.make_step(players))
+  for i in range(20):
+    state, _ = step(state, BATCH, KEY, at(i))
+  assert_same(state.params["frozen"], make_params()["frozen"])
+
+
+def test_optimisers_hold_moments_of_owned_branches_only():
+  players = {"only": Player(towards_a, optax.adam(0.1), ("b",))}
+  state = update.init_state(players, make_params())
+  shapes = {leaf.shape for leaf in jax.tree.leaves(state.opt_state)}
+  assert shapes == {(), (3,), (1,)}
+  assert len(jax.tree.leaves(state.opt_state)) == 1 + 2 * 2  # count, m, v
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_players_move_in_order_and_see_the_moves_before_theirs(reverse):
+  players = two_players()
+  if reverse:
+    players = dict(reversed(players.items()))
+  state = update.init_state(players, make_params())
+  state, metrics = jax.jit(update.make_step(players))(state, BATCH, KEY, at(0))
+  old = jax.tree.map(np.asarray, make_params())
+  a = old["a"]["w"] - 0.1 * (old["a"]["w"] - np.asarray(BATCH["x"]))
+  seen = old["a"]["w"] if reverse else a
+  b = old["b"]["w"] - 0.5 * (old["b"]["w"] - seen)
+  np.testing.assert_allclose(state.params["a"]["w"], a, rtol=1e-6)
+  np.testing.assert_allclose(state.params["b"]["w"], b, rtol=1e-6)
+  np.testing.assert_allclose(state.params["b"]["bias"], 2 - 0.5 * 1, rtol=1e-6)
+  norm = np.sqrt(((old["b"]["w"] - seen) ** 2).sum() + 1)
+  np.testing.assert_allclose(metrics["second/gradient_norm"], norm, rtol=1e-6)
+
+
+def test_metrics_are_those_before_the_move_named_by_player():
+  players = two_players()
+  state = update.init_state(players, make_params())
+  _, metrics = jax.jit(update.make_step(players))(state, BATCH, KEY, at(0))
+  loss = 0.5 * np.sum((np.array([1.0, -2, 3]) - np.array([0.0, 1, 2])) ** 2)
+  np.testing.assert_allclose(metrics["first/loss"], loss, rtol=1e-6)
+  np.testing.assert_allclose(metrics["first/distance"], 2 * loss, rtol=1e-6)
+  assert set(metrics) == {
+    "first/loss",
+    "first/distance",
+    "first/gradient_norm",
+    "second/loss",
+    "second/gradient_norm",
+  }
+
+
+def numpy_adam(w, gradient, moments, step, rate):
+  """Kingma and Ba 2015, algorithm 1."""
+  m, v = moments
+  m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+  m_hat, v_hat = m / (1 - 0.9**step), v / (1 - 0.999**step)
+  return w - rate * m_hat / (np.sqrt(v_hat) + 1e-8), (m, v)
+
+
+def test_two_players_may_own_one_branch_each_with_its_own_moments():
+  def attract(params, model_state, batch, key, step):
+    loss = 0.5 * jnp.sum((params["a"]["w"] - batch["x"]) ** 2)
+    return loss, ({}, model_state)
+
+  def shrink(params, model_state, batch, key, step):
+    return 5 * jnp.sum(params["a"]["w"] ** 2), ({}, model_state)
+
+  players = {
+    "attract": Player(attract, optax.adam(0.1), ("a",)),
+    "shrink": Player(shrink, optax.adam(0.02), ("a",)),
+  }
+  state = update.init_state(players, make_params())
+  step = jax.jit(update.make_step(players))
+  w, x = np.array([1.0, -2.0, 3.0]), np.array([0.0, 1.0, 2.0])
+  moments = {name: (0.0, 0.0) for name in players}
+  for t in range(1, 6):
+    state, _ = step(state, BATCH, KEY, at(t - 1))
+    w, moments["attract"] = numpy_adam(w, w - x, moments["attract"], t, 0.1)
+    w, moments["shrink"] = numpy_adam(w, 10 * w, moments["shrink"], t, 0.02)
+  np.testing.assert_allclose(state.params["a"]["w"], w, rtol=5e-5)
+
+
+def counted(params, model_state, batch, key, step):
+  loss = 0.5 * jnp.sum((params["a"]["w"] - batch["x"]) ** 2)
+  return loss, ({}, {"seen": model_state["seen"] + 1})
+
+
+def fragile(params, model_state, batch, key, step):
+  """Can be spoilt by the batch: its value, gradient or metric alone."""
+  loss = jnp.sum(params["b"]["w"]) + jax.lax.stop_gradient(batch["added"])
+  # √0 = 0 is finite, its slope is not.
+  loss += jnp.sum(jnp.sqrt(params["b"]["w"] ** 2 * batch["scale"]))
+  return loss, ({"note": batch["note"]}, {"seen": model_state["seen"] + 1})
+
+
+FINE = BATCH | {
+  "added": np.float32(0),
+  "scale": np.float32(1),
+  "note": np.float32(0),
+}
+SPOILT = {
+  "loss_inf": ("loss", {"added": np.float32(np.inf)}),
+  "loss_nan": ("loss", {"added": np.float32(np.nan)}),
+  "gradient_of_a_finite_loss": ("gradient_norm", {"scale": np.float32(0)}),
+  # The meter stops at any metric; the state kept must be of that step.
+  "metric_beside_a_finite_loss": ("note", {"note": np.float32(np.nan)}),
+}
+
+
+@functools.cache
+def fragile_step(order, donate):
+  bad = {"bad": Player(fragile, optax.adam(0.1), ("b",))}
+  good = {"good": Player(counted, optax.adam(0.1), ("a",))}
+  players = {
+    "alone": bad,
+    "bad_first": bad | good,
+    "bad_second": good | bad,
+  }[order]
+  step = update.make_step(players)
+  return players, jax.jit(step, donate_argnums=(0,) if donate else ())
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+@pytest.mark.parametrize("order", ["alone", "bad_first", "bad_second"])
+@pytest.mark.parametrize("donate", [False, True])
+def test_a_step_that_is_not_finite_changes_no_bit(spoilt, order, donate):
+  players, step = fragile_step(order, donate)
+  where, change = SPOILT[spoilt]
+  start = update.init_state(players, make_params(), {"seen": jnp.int32(0)})
+  # A finite step first, so that the moments to keep are not zeros.
+  state, metrics = step(start, FINE, KEY, at(0))
+  assert all(np.isfinite(v) for v in metrics.values())
+  assert state.step == 1
+  assert state.model_state["seen"] == len(players)
+  kept = jax.tree.map(np.array, state)  # donation takes the state itself
+  state, metrics = step(state, FINE | change, KEY, at(1))
+  assert_same(state, kept)
+  assert not np.isfinite(metrics[f"bad/{where}"])
+  if where != "loss":
+    assert np.isfinite(metrics["bad/loss"])
+  # Later steps are under way already; they change nothing either.
+  state, _ = step(state, FINE, KEY, at(2))
+  assert_same(state, kept)
+  # From the step that failed, training can go on.
+  state, _ = step(state, FINE, KEY, at(1))
+  assert state.step == 2
+  assert (np.asarray(state.params["b"]["w"]) != kept.params["b"]["w"]).any()
+
+
+@functools.cache
+def sgd_step(count):
+  players = dict(list(two_players().items())[:count])
+  return players, jax.jit(update.make_step(players))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("wrong", [0, 2, 4, 1000, -1])
+def test_a_batch_of_another_step_changes_no_bit(count, wrong):
+  players, step = sgd_step(count)
+  state = update.init_state(players, make_params(), {"seen": jnp.int32(3)})
+  state = state.replace(step=jnp.int32(3))
+  after, _ = step(state, BATCH, KEY, at(wrong))
+  assert_same(after, state)
+
+
+def test_the_step_counts_updates_whatever_the_number_of_players():
+  for count in (1, 2):
+    players, step = sgd_step(count)
+    state = update.init_state(players, make_params())
+    assert state.step == 0
+    for i in range(5):
+      state, _ = step(state, BATCH, KEY, at(i))
+      assert state.step == i + 1
+      assert state.step.dtype == jnp.int32
+
+
+def test_a_loss_gets_the_step_and_the_state_players_before_it_left():
+  seen = []
+
+  def note(params, model_state, batch, key, step):
+    jax.debug.callback(
+      lambda s, m: seen.append((int(s), int(m))), step, model_state["seen"]
+    )
+    return jnp.sum(params["b"]["w"]), ({}, model_state)
+
+  players = {
+    "counts": Player(counted, optax.sgd(0.1), ("a",)),
+    "notes": Player(note, optax.sgd(0.1), ("b",)),
+  }
+  state = update.init_state(players, make_params(), {"seen": jnp.int32(0)})
+  step = jax.jit(update.make_step(players))
+  for i in range(3):
+    state, _ = step(state, BATCH, KEY, at(i))
+  jax.effects_barrier()
+  assert seen == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_keys_differ_between_players_and_steps_and_not_between_runs():
+  def noisy(params, model_state, batch, key, step):
+    noise = jax.random.uniform(key)
+    return jnp.sum(params["a"]["w"]) * noise, ({"noise": noise}, model_state)
+
+  players = {name: Player(noisy, optax.sgd(0.1), ("a",)) for name in ("p", "q")}
+  step = jax.jit(update.make_step(players))
+
+  def run():
+    state, drawn = update.init_state(players, make_params()), []
+    for i in range(4):
+      state, metrics = step(state, BATCH, KEY, at(i))
+      drawn += [float(metrics["p/noise"]), float(metrics["q/noise"])]
+    return drawn
+
+  drawn = run()
+  assert len(set(drawn)) == 8
+  assert drawn == run()
+
+
+def test_owning_an_unknown_branch_is_an_error_that_names_both_sides():
+  players = {"p": Player(towards_a, optax.sgd(0.1), ("b", "critic"))}
+  with pytest.raises(ValueError, match=r"'p' owns \['critic'\].*'a', 'b'"):
+    update.init_state(players, make_params())
+
+
+def test_many_steps_trace_the_losses_once():
+  traces = []
+
+  def loss(params, model_state, batch, key, step):
+    traces.append(1)
+    return towards_batch(params, model_state, batch, key, step)
+
+  players = {"only": Player(loss, optax.adam(0.1), ("a",))}
+  state = update.init_state(players, make_params())
+  step = jax.jit(update.make_step(players), donate_argnums=0)
+  for i in range(10):
+    state, _ = step(state, BATCH, KEY, at(i))
+  assert state.step == 10
+  assert len(traces) == 1
