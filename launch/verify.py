@@ -21,7 +21,7 @@ def main(words: list[str]) -> int:
   workdir = Path(words[0])
   epochs = verify.compare(workdir)
   print(verify.table(epochs, _TOLERANCE.value))
-  verify.plot(workdir / "verify.png", epochs, workdir.name)
+  verify.plot(workdir / "verify.png", epochs, f"training of {workdir.name}")
   ok = verify.matches(epochs, _TOLERANCE.value)
   print(f"{'match' if ok else 'miss'} at {_TOLERANCE.value:.1%}; ", end="")
   print(f"wrote {workdir / 'verify.png'}")

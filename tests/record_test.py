@@ -195,12 +195,15 @@ def test_numbers_survive_metrics_jsonl_to_the_last_bit(tmp_path):
 
 def test_a_refused_config_leaves_the_folder_as_it_was(tmp_path):
   config = configs.load("configs/digits.py")
-  Record(tmp_path).open(config, {"mean": [0.1]})
+  record = Record(tmp_path)
+  record.check(config, {"mean": [0.1]})
+  record.start(config, 0, {"net": {"bias": np.zeros(3, np.float32)}})
+  record.close(done=False)
   before = (tmp_path / "config.json").read_text()
   other = configs.load("configs/digits.py", {"seed": 1, "epochs": 2})
   with pytest.raises(RunMismatch, match="seed: 0 → 1") as error:
-    Record(tmp_path).open(other, {"mean": [0.1]})
+    Record(tmp_path).check(other, {"mean": [0.1]})
   assert "epochs" not in str(error.value)
   assert (tmp_path / "config.json").read_text() == before
   with pytest.raises(RunMismatch, match=r"conditions\.json differs"):
-    Record(tmp_path).open(config, {"mean": [0.2]})
+    Record(tmp_path).check(config, {"mean": [0.2]})
