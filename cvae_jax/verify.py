@@ -51,8 +51,8 @@ def published(name: str) -> dict[int, float]:
   return curve
 
 
-def compare(workdir: Path) -> list[Epoch]:
-  """Sets a run's epochs beside the published ones of `config.reference`.
+def reference(workdir: Path) -> str:
+  """Gives the name of the curve that a run's config says it follows.
 
   Raises:
     VerifyError: the folder is no run, or its config names no curve.
@@ -66,15 +66,22 @@ def compare(workdir: Path) -> list[Epoch]:
       f"{workdir}: its config has no `reference`, since no curve was "
       "published for it (configs/digits.py:full has one)"
     )
+  return name
+
+
+def compare(workdir: Path) -> list[Epoch]:
+  """Sets a run's epochs beside the published ones of its reference.
+
+  Raises:
+    VerifyError: see `reference` and `published`.
+  """
+  curve = published(reference(workdir))
   ours = {
     round(row["epoch"]): row["model/loss"]
     for row in read_metrics(workdir)
     if row["split"] == "epoch"
   }
-  return [
-    Epoch(epoch, loss, ours.get(epoch))
-    for epoch, loss in published(name).items()
-  ]
+  return [Epoch(epoch, loss, ours.get(epoch)) for epoch, loss in curve.items()]
 
 
 def matches(epochs: list[Epoch], tolerance: float = TOLERANCE) -> bool:
