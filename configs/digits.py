@@ -22,6 +22,8 @@ Expect with `full` (published): model 2, 24.193 after 8 epochs; model 4,
 30.997 after 1 + 8. `python -m launch.verify <workdir>` compares.
 """
 
+from collections.abc import Iterator
+
 from ml_collections import ConfigDict
 
 from cvae_jax.config import climb, parse_variants
@@ -59,6 +61,12 @@ def get_config(arg: str = "") -> ConfigDict:
   if variant["smoke"]:
     config.update_from_flattened_dict(SMOKE)
   return config
+
+
+def sweep() -> Iterator[str]:
+  """Yields the variants that launch.sweep trains: models 1 to 5."""
+  for model in range(1, len(LADDER) + 1):
+    yield f"model={model}"
 
 
 def _base() -> ConfigDict:

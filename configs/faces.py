@@ -2,6 +2,8 @@
 
     python data/prepare_faces.py --images=… --table=… --out=data/faces_120
     python -m launch.train --config=configs/faces.py:model=9 --workdir=runs/f9
+    python -m launch.sweep --config=configs/faces.py --workdir=runs/faces
+    python -m launch.table runs/faces
 
 Five conditions: male, female, hair colour (1 dark), mouth and eyes (1 open).
 Variants, joined by commas:
@@ -15,6 +17,8 @@ The loss is W · mean squared error over the 43,200 values + KL + L2, so W is
 no ratio of an ELBO: relative to ½·SSE + β·KL, β = 43,200 / (2 W) (§3).
 Without :smoke the data are 2,976 faces of your own, 93 batches an epoch.
 """
+
+from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
@@ -63,11 +67,18 @@ def get_config(arg: str = "") -> ConfigDict:
   variant = parse_variants(arg, known)
   config = _base()
   climb(config, LADDER, variant["model"])
+  config.reference = f"faces/{variant['model']}"
   config.loss.kl_of_second_pass = variant["faithful"]
   if variant["smoke"]:
     config.data.source, config.data.count = "synthetic", 256
     config.epochs, config.log_every = 1, 2
   return config
+
+
+def sweep() -> Iterator[str]:
+  """Yields the variants that launch.sweep trains: the whole ladder."""
+  for model in range(1, len(LADDER) + 1):
+    yield f"model={model}"
 
 
 def _base() -> ConfigDict:

@@ -7,6 +7,7 @@ import json
 import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -30,6 +31,32 @@ class ConfigError(ValueError):
   """Says what is wrong with a config, what was expected and what to do."""
 
 
+def module(path: str) -> ModuleType:
+  """Imports a config file by its path.
+
+  Raises:
+    ConfigError: there is no such file.
+  """
+  spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+  if spec is None or not Path(path).exists():
+    raise ConfigError(f"no config file {path!r}")
+  found = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(found)
+  return found
+
+
+def variants(path: str) -> list[str]:
+  """Lists the variants that a config file's `sweep()` yields.
+
+  Raises:
+    ConfigError: the file has no sweep().
+  """
+  found = module(path)
+  if not hasattr(found, "sweep"):
+    raise ConfigError(f"{path} defines no sweep(): there is nothing to sweep")
+  return list(found.sweep())
+
+
 def load(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
   """Loads `configs/x.py` or `configs/x.py:variant,key=value`, locked.
 
@@ -38,12 +65,7 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
     overrides: dotted keys and values, as in --config.a.b=value.
   """
   path, _, arg = str(name).partition(":")
-  spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-  if spec is None or not Path(path).exists():
-    raise ConfigError(f"no config file {path!r}")
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  config = module.get_config(arg)
+  config = module(path).get_config(arg)
   config.lock()
   config.update_from_flattened_dict(dict(overrides or {}))
   return config
@@ -94,13 +116,13 @@ def resolve(config: ConfigDict):
     ConfigError: there is no such module.
   """
   systems = importlib.import_module("cvae_jax.systems")
-  names = [module.name for module in pkgutil.iter_modules(systems.__path__)]
+  names = [found.name for found in pkgutil.iter_modules(systems.__path__)]
   if config.system not in names:
     raise ConfigError(
       f"unknown system {config.system!r}{_hint(config.system, names)}"
     )
-  module = importlib.import_module(f"cvae_jax.systems.{config.system}")
-  return module.make(config)
+  found = importlib.import_module(f"cvae_jax.systems.{config.system}")
+  return found.make(config)
 
 
 def to_json(config: ConfigDict) -> str:

@@ -11,7 +11,7 @@ from cvae_jax import config as configs
 from cvae_jax.files import write_atomically
 from cvae_jax.record import read_metrics
 
-CURVES = Path(__file__).parent / "reference" / "curves.csv"
+CURVES = Path(__file__).parent / "reference"
 TOLERANCE = 0.02
 
 
@@ -33,21 +33,26 @@ class Epoch(NamedTuple):
 
 
 def published(name: str) -> dict[int, float]:
-  """Reads the published curve "system/model": {epoch: loss}.
+  """Reads the published curve "family/model": {epoch: loss}.
 
   Raises:
     VerifyError: there is none of that name; the names are listed.
   """
-  with CURVES.open(newline="") as file:
+  family, _, model = name.partition("/")
+  path = CURVES / f"{family}.csv"
+  if not path.exists():
+    families = sorted(path.stem for path in CURVES.glob("*.csv"))
+    raise VerifyError(f"no published curves of {family!r}; of {families}")
+  with path.open(newline="") as file:
     rows = list(csv.DictReader(file))
   curve = {
     int(row["epoch"]): float(row["loss"])
     for row in rows
-    if f"{row['system']}/{row['model']}" == name
+    if row["model"] == model
   }
   if not curve:
-    names = sorted({f"{row['system']}/{row['model']}" for row in rows})
-    raise VerifyError(f"no published curve {name!r}; there are {names}")
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    raise VerifyError(f"no published curve {name!r}; {family} has {models}")
   return curve
 
 

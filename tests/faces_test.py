@@ -44,7 +44,7 @@ def test_parameter_counts_are_the_table_s(model):
 
 
 def test_all_240_learning_rates_print_as_the_source_printed_them():
-  with (CURVES.parent / "faces_curves.csv").open(newline="") as file:
+  with (CURVES / "faces.csv").open(newline="") as file:
     rows = list(csv.DictReader(file))
   assert len(rows) == 240
   stairs = schedules.staircase(2e-4, 0.99, 1e-4, start=4 * 93, every=93)

@@ -55,7 +55,9 @@ def test_what_cannot_be_compared_is_explained(tmp_path):
     verify.compare(tmp_path)
   with pytest.raises(verify.VerifyError, match="has no `reference`"):
     verify.compare(_run(tmp_path / "a", {}, reference=""))
-  with pytest.raises(verify.VerifyError, match="digits/Model 2"):
+  with pytest.raises(verify.VerifyError, match=r"of 'cats'; of .*digits"):
+    verify.published("cats/Model 1")
+  with pytest.raises(verify.VerifyError, match="Model 2"):
     verify.compare(_run(tmp_path / "b", {}, reference="digits/Model 9"))
 
 

@@ -1,0 +1,109 @@
+"""Sets the runs of a sweep side by side."""
+
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from cvae_jax import config as configs
+from cvae_jax import verify
+from cvae_jax.files import write_atomically
+from cvae_jax.record import read_metrics
+
+
+class TableError(ValueError):
+  """Says why there is nothing to tabulate."""
+
+
+def collect(folder: Path) -> pd.DataFrame:
+  """Gives a row for each run below folder: its last epoch and its length.
+
+  Columns: run, parameters, epochs, loss, published, each other training term,
+  test terms as "test <term>", examples/s. Runs in natural order.
+
+  Raises:
+    TableError: there is no run with a finished epoch.
+  """
+  rows = []
+  for path in sorted(Path(folder).glob("*/config.json"), key=_natural):
+    run = path.parent
+    last = {row["split"]: row for row in read_metrics(run)}
+    if "epoch" in last:
+      rows.append(_row(run, last))
+  if not rows:
+    raise TableError(f"no run with a finished epoch in {folder}")
+  return pd.DataFrame(rows)
+
+
+def _row(run: Path, last: dict) -> dict:
+  epoch, test = last["epoch"], last.get("test", {})
+  terms = {
+    k.removeprefix("model/"): v
+    for k, v in epoch.items()
+    if k.startswith("model/") and k != "model/gradient_norm"
+  }
+  published = _published(run).get(round(epoch["epoch"]))
+  names = ("elbo", "psnr")
+  return {
+    "run": run.name,
+    "parameters": _parameters(run),
+    "epochs": round(epoch["epoch"]),
+    "loss": terms.pop("loss"),
+    "published": published,
+    **terms,
+    **{f"test {k}": test[k] for k in names if k in test},
+    "examples/s": last.get("train", {}).get("time/examples_per_second"),
+  }
+
+
+def _published(run: Path) -> dict[int, float]:
+  name = configs.from_json((run / "config.json").read_text()).reference
+  return verify.published(name) if name else {}
+
+
+def _parameters(run: Path) -> int:
+  total = (run / "parameters.txt").read_text().split("\n")[-2]
+  return int(total.split()[-1].replace(",", ""))
+
+
+def _natural(path: Path) -> list:
+  """Sorts model=2 before model=10."""
+  digits = "".join(c if c.isdigit() else " " for c in path.parent.name)
+  return [int(word) for word in digits.split()] + [0]
+
+
+def plot(path: Path, folder: Path) -> None:
+  """Draws every run's epoch losses over its published curve as PNG."""
+  runs = sorted(Path(folder).glob("*/config.json"), key=_natural)
+  columns = min(5, len(runs))
+  lines = -(-len(runs) // columns)
+  figure = Figure(figsize=(3 * columns, 2.4 * lines), layout="constrained")
+  grid = figure.subplots(lines, columns, squeeze=False).flat
+  for axes, config in zip(grid, runs, strict=False):
+    run = config.parent
+    ours = [r for r in read_metrics(run) if r["split"] == "epoch"]
+    curve = _published(run)
+    axes.plot(list(curve), list(curve.values()), "-", label="published")
+    axes.plot(
+      [r["epoch"] for r in ours],
+      [r["model/loss"] for r in ours],
+      "--",
+      label="ours",
+    )
+    axes.set(title=run.name, yscale="log")
+  figure.axes[0].legend()
+  buffer = io.BytesIO()
+  figure.savefig(buffer, format="png", dpi=100)
+  write_atomically(path, buffer.getvalue())
+
+
+def write(folder: Path) -> str:
+  """Writes table.csv, table.json and curves.png; gives the table as text."""
+  table = collect(folder)
+  write_atomically(folder / "table.csv", table.to_csv(index=False))
+  rows = json.loads(table.to_json(orient="records"))
+  write_atomically(folder / "table.json", json.dumps(rows, indent=2) + "\n")
+  plot(folder / "curves.png", folder)
+  return table.to_string(index=False, float_format=lambda v: f"{v:.4f}")

@@ -1,0 +1,23 @@
+"""Set the runs of a sweep side by side: `python -m launch.table <folder>`.
+
+Prints the table and writes table.csv, table.json and curves.png beside them.
+"""
+
+from pathlib import Path
+
+from launch import command
+
+
+def main(words: list[str]) -> None:
+  """Tabulates the runs below one folder."""
+  from cvae_jax import table
+
+  if len(words) != 1:
+    raise ValueError("one folder of runs expected: launch.table DIR")
+  folder = Path(words[0])
+  print(table.write(folder))
+  print(f"wrote {folder / 'table.csv'}, {folder / 'curves.png'}")
+
+
+if __name__ == "__main__":
+  command.run(main, [])

@@ -1,0 +1,91 @@
+"""Sweeps and their tables, by the commands."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from cvae_jax import config as configs
+from cvae_jax import table
+from tests import small
+
+
+def _command(name, *words):
+  return subprocess.run(
+    [sys.executable, "-m", f"launch.{name}", *map(str, words)],
+    capture_output=True,
+    text=True,
+    cwd=small.ROOT,
+  )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  data = small.prepare(tmp_path_factory.getbasetemp())
+  folder = tmp_path_factory.mktemp("sweep")
+  words = ["--config=configs/digits.py", f"--workdir={folder}"]
+  words += ["--only=model=2,model=4", "--", *small.flags(data)[1:]]
+  done = _command("sweep", *words)
+  assert done.returncode == 0, done.stderr
+  again = _command("sweep", *words)
+  assert again.stdout.split("\n")[:2] == [
+    "== model=2: done",
+    "== model=4: done",
+  ]
+  return folder
+
+
+def test_each_variant_trains_in_its_own_folder(folder):
+  assert sorted(path.name for path in folder.iterdir()) == [
+    "model=2",
+    "model=4",
+  ]
+  grey = [
+    configs.from_json((folder / name / "config.json").read_text()).loss.grey
+    for name in ("model=2", "model=4")
+  ]
+  assert grey == [0.0, 0.32]
+
+
+def test_the_table_has_a_row_a_run_and_its_last_epoch(folder):
+  done = _command("table", folder)
+  assert done.returncode == 0, done.stderr
+  rows = pd.read_csv(folder / "table.csv")
+  assert list(rows["run"]) == ["model=2", "model=4"]
+  assert (rows["epochs"] == 2).all()
+  total = rows[["mse", "kl", "grey", "l2"]].sum(axis=1)
+  pd.testing.assert_series_equal(
+    total, rows["loss"], check_names=False, rtol=1e-5
+  )
+  with Image.open(folder / "curves.png") as picture:
+    assert picture.size[0] > 300
+  for name in ("table.csv", "table.json", "curves.png"):
+    (folder / name).unlink()
+
+
+def test_what_cannot_be_swept_or_tabulated_is_explained(tmp_path):
+  done = _command(
+    "sweep", "--config=configs/classifier.py", f"--workdir={tmp_path}"
+  )
+  assert done.returncode == 1
+  assert "defines no sweep()" in done.stderr
+  done = _command(
+    "sweep",
+    "--config=configs/digits.py",
+    f"--workdir={tmp_path}",
+    "--only=model=7",
+  )
+  assert "'model=7'" in done.stderr
+  with pytest.raises(table.TableError, match="no run with a finished epoch"):
+    table.collect(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["digits", "faces"])
+def test_every_variant_of_a_sweep_is_a_config_with_a_curve(name):
+  path = f"configs/{name}.py"
+  suffix = ",full" if name == "digits" else ""
+  for variant in configs.variants(path):
+    config = configs.load(f"{path}:{variant}{suffix}")
+    assert config.reference.startswith(f"{name}/")
