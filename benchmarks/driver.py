@@ -20,6 +20,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OURS, TENSORFLOW, PYTORCH = "ours", "TensorFlow", "PyTorch"
 CHOICES = {"ours": OURS, "tensorflow": TENSORFLOW, "torch": PYTORCH}
+PASSED = ("steps", "windows", "warmup", "batch", "model")
 QUIET = 0.1  # cores that others may use before the table says so
 MALLOC_KEYS = (
   "LD_PRELOAD",
@@ -44,8 +45,8 @@ class Contender:
     return " ".join(filter(None, [self.setting or "default", self.malloc]))
 
 
-def parse_arguments(title, argv=None):
-  """Parse the command line shared by all benchmarks."""
+def parse_arguments(title, argv=None, models=(), **defaults):
+  """Parse the command line shared by all benchmarks; models[0] is default."""
   parser = argparse.ArgumentParser(description=title)
   parser.add_argument("--peers", default=".venv-peers/bin/python")
   parser.add_argument("--only", default=",".join(CHOICES), help="%(default)s")
@@ -57,8 +58,11 @@ def parse_arguments(title, argv=None):
     "--timeout", type=float, default=900, help="seconds a run"
   )
   parser.add_argument("--json", type=pathlib.Path, help="write results here")
-  for name in ("steps", "windows", "warmup", "batch"):
+  for name in PASSED[:4]:
     parser.add_argument(f"--{name}", type=int, help="passed to each contender")
+  if models:
+    parser.add_argument("--model", type=int, choices=models, default=models[0])
+  parser.set_defaults(**defaults)
   arguments = parser.parse_args(argv)
   arguments.only = arguments.only.split(",")
   if unknown := set(arguments.only) - set(CHOICES):
@@ -116,8 +120,8 @@ def command(contender, arguments):
   line = [sys.executable if ours else arguments.peers, contender.script]
   if contender.setting:
     line.append(f"--setting={contender.setting}")
-  for name in ("steps", "windows", "warmup", "batch"):
-    if (value := getattr(arguments, name)) is not None:
+  for name in PASSED:
+    if (value := getattr(arguments, name, None)) is not None:
       line.append(f"--{name}={value}")
   return line
 
@@ -271,9 +275,14 @@ def save(path, header, lines):
   path.write_text(json.dumps(record, indent=2) + "\n")
 
 
-def main(title, contenders, argv=None):
-  """Compare the contenders and print the table; return the exit status."""
-  arguments = parse_arguments(title, argv)
+def main(title, contenders, argv=None, **options):
+  """Compare the contenders and print the table; return the exit status.
+
+  The options are those of parse_arguments.
+  """
+  arguments = parse_arguments(title, argv, **options)
+  if "model" in arguments:
+    title += f", model {arguments.model}"
   mimalloc = find_mimalloc()
   header = machine(restrict(arguments.cores))
   chosen = select(contenders, arguments, mimalloc)

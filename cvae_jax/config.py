@@ -31,6 +31,31 @@ class ConfigError(ValueError):
   """Says what is wrong with a config, what was expected and what to do."""
 
 
+def loop(**changes: Any) -> dict[str, Any]:
+  """Gives the keys that the loop reads, for a config page to build on.
+
+  Raises:
+    ConfigError: a change names no such key.
+  """
+  keys = {
+    "seed": 0,
+    "batch_size": 32,
+    "epochs": 1,
+    "steps_per_dispatch": 1,  # more only pays for tiny networks
+    "log_every": 100,  # steps
+    "checkpoint_every": 500,  # steps; a kill loses at most these
+    "evaluate_every_epochs": 1,
+    "keep": 2,  # latest checkpoints
+    "init_from": "",  # "<run>[@step][:branch]"
+    "reference": "",  # the published curve, "family/model"
+  }
+  if unknown := sorted(changes.keys() - keys.keys()):
+    raise ConfigError(
+      f"the loop has no {unknown[0]!r}{_hint(unknown[0], keys)}"
+    )
+  return keys | changes
+
+
 def module(path: str) -> ModuleType:
   """Imports a config file by its path.
 

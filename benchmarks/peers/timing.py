@@ -5,6 +5,7 @@ included, shares the arguments, the random data, the windows and the JSON line.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import resource
@@ -15,6 +16,19 @@ import numpy as np
 
 DIGITS_PARAMETERS = 4_455_057
 DIGITS_EXAMPLES = 6_000
+FACES_EXAMPLES = 320
+
+
+@dataclasses.dataclass(frozen=True)
+class Faces:
+  """Tell the rungs of the faces' ladder apart."""
+
+  latents: int
+  weight: float  # of the mean squared error
+  parameters: int
+
+
+FACES = {15: Faces(48, 1.0, 72_600_879), 9: Faces(40, 100.0, 65_464_591)}
 
 
 def usable_cores():
@@ -24,7 +38,7 @@ def usable_cores():
   return os.cpu_count() or 1
 
 
-def parse_arguments(settings, argv=None):
+def parse_arguments(settings, argv=None, **defaults):
   """Parse the arguments all contenders share; settings[0] is the default."""
   parser = argparse.ArgumentParser()
   parser.add_argument("--setting", choices=settings, default=settings[0])
@@ -33,7 +47,16 @@ def parse_arguments(settings, argv=None):
   parser.add_argument("--warmup", type=int, default=10, help="untimed steps")
   parser.add_argument("--batch", type=int, default=32)
   parser.add_argument("--threads", type=int, default=min(2, usable_cores()))
+  if "model" in defaults:
+    parser.add_argument("--model", type=int, choices=FACES)
+  parser.set_defaults(**defaults)
   return parser.parse_args(argv)
+
+
+def parse_faces_arguments(settings, argv=None):
+  """Parse the same with --model, and fewer steps by default."""
+  shorter = {"steps": 6, "windows": 3, "warmup": 2}
+  return parse_arguments(settings, argv, model=15, **shorter)
 
 
 def random_digits(examples=DIGITS_EXAMPLES, seed=0):
@@ -43,6 +66,13 @@ def random_digits(examples=DIGITS_EXAMPLES, seed=0):
   classes = np.eye(10, dtype=np.float32)[rng.integers(0, 10, examples)]
   ink = rng.uniform(-1, 1, (examples, 1)).astype(np.float32)
   return images, np.concatenate([classes, ink], axis=1)
+
+
+def random_faces(examples=FACES_EXAMPLES, seed=0):
+  """Draw uint8 images [n, 120, 120, 3] and conditions [n, 5]."""
+  rng = np.random.default_rng(seed)
+  images = rng.integers(0, 256, (examples, 120, 120, 3), dtype=np.uint8)
+  return images, rng.random((examples, 5), dtype=np.float32)
 
 
 def time_windows(step, arguments):

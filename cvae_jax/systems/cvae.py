@@ -6,7 +6,9 @@ error the first two are −ELBO up to a constant under p(x | z) = N(x̂, 1/(2w))
 so the ELBO in nats is logged beside them.
 """
 
+import functools
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,116 +16,140 @@ import optax
 from jax import Array
 
 from cvae_jax import gaussian, losses, schedules, update
+from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets.conditional import Decoder, Encoder
-from cvae_jax.types import Batch, Metrics, Player, System, TrainState
+from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+
+
+class Model(NamedTuple):
+  """The two networks and what weighs the terms of their loss."""
+
+  encoder: Encoder
+  decoder: Decoder
+  shape: tuple[int, ...]  # (H, W, C)
+  weight: float  # of the squared error, summed over the image
+  l2: float
+  grey: optax.Schedule
+  second_pass: bool  # the KL is of another encoder pass than z
+
+  def encode(self, params: PyTree, image, condition, key=None) -> Gaussian:
+    """Gives q(z | image, condition); without a key dropout is off."""
+    variables = {"params": params["encoder"]}
+    return self.encoder.apply(variables, image, condition, key)
+
+  def decode(self, params: PyTree, z, condition, key=None) -> Array:
+    """Gives the images of z [B, Z]; without a key dropout is off."""
+    variables = {"params": params["decoder"]}
+    return self.decoder.apply(variables, z, condition, key)
+
+  def nats(self, image: Array, output: Array) -> Array:
+    """Gives −log p(image | z) [B] of the decoder's output."""
+    sse = losses.squared_error(image, output)
+    return losses.gaussian_nats(sse, math.prod(self.shape), self.weight)
 
 
 def make(config) -> System:
   """Builds the system from config.model, .loss, .optim and .data's shapes."""
-  encoder = Encoder(**config.model.encoder)
-  decoder = Decoder(**config.model.decoder)
-  shape, conditions = tuple(config.data.image_shape), config.data.conditions
-  weight, l2 = config.loss.mse, config.loss.l2
-  grey = schedules.delayed(config.loss.grey, config.loss.grey_start)
+  model = Model(
+    encoder=Encoder(**config.model.encoder),
+    decoder=Decoder(**config.model.decoder),
+    shape=tuple(config.data.image_shape),
+    weight=config.loss.mse,
+    l2=config.loss.l2,
+    grey=schedules.delayed(config.loss.grey, config.loss.grey_start),
+    second_pass=config.loss.get("kl_of_second_pass", False),
+  )
   lr = schedules.learning_rate(config.optim)
-  two_passes = config.loss.get("kl_of_second_pass", False)
-
-  def encode(params, image, condition, key=None):
-    return encoder.apply({"params": params["encoder"]}, image, condition, key)
-
-  def decode(params, z, condition, key=None):
-    return decoder.apply({"params": params["decoder"]}, z, condition, key)
-
-  def nats(image, output):
-    sse = losses.squared_error(image, output)
-    return losses.gaussian_nats(sse, math.prod(shape), weight)
-
-  def forward(params, batch: Batch, noise, drop=(None, None), second=None):
-    """Gives the target, the output and the terms of the loss, each [B].
-
-    With a `second` key the KL is that of another encoder pass, of other
-    dropout masks than z's: what Keras's graph mode made of the source.
-    """
-    image = _unit(batch["image"])
-    q = encode(params, image, batch["condition"], drop[0])
-    z = gaussian.reparameterise(noise, q)
-    output = decode(params, z, batch["condition"], drop[1])
-    if second is not None:
-      q = encode(params, image, batch["condition"], second)
-    kl = gaussian.kl_to_prior(q).sum(axis=-1)
-    terms = {
-      "mse": weight * losses.squared_error(image, output),
-      "kl": kl,
-      "grey": losses.grey_level(output),
-      "elbo": -nats(image, output) - kl,
-    }
-    return image, output, terms
-
-  def loss(params, model_state, batch, key, step):
-    noise, *drop, second = (jax.random.fold_in(key, i) for i in range(4))
-    second = second if two_passes else None
-    _, _, terms = forward(params, batch, noise, drop, second)
-    terms = {name: term.mean() for name, term in terms.items()}
-    terms["grey"] *= grey(step)
-    terms["l2"] = l2 * losses.kernel_l2(params)
-    total = terms["mse"] + terms["kl"] + terms["grey"] + terms["l2"]
-    return total, (terms, model_state)
-
-  def evaluate(state: TrainState, batch: Batch, key: Array) -> Metrics:
-    image, output, terms = forward(state.params, batch, key)
-    terms["grey"] *= grey(state.step)
-    total = terms["mse"] + terms["kl"] + terms["grey"]
-    psnr = losses.psnr(image, output)
-    return {"loss": total, **terms, "psnr": psnr}
-
-  def render(state: TrainState, batch: Batch, panel: Array, key: Array):
-    """Pairs targets with reconstructions; fixed styles under a panel."""
-    image, output, _ = forward(state.params, batch, key)
-    styles, options = 8, panel.shape[0]
-    z = jax.random.normal(key, (styles, encoder.latents))
-    grid = decode(
-      state.params,
-      jnp.repeat(z, options, axis=0),
-      jnp.tile(panel, (styles, 1)),
+  players = {
+    "model": Player(
+      loss=functools.partial(_loss, model),
+      tx=optax.adam(lr, eps=config.optim.eps),
+      owns=("encoder", "decoder"),
     )
-    return {
-      "reconstruction": jnp.stack([image, output]),
-      "conditions": grid.reshape(styles, options, *shape),
-    }
-
-  optimiser = optax.adam(lr, eps=config.optim.eps)
-  players = {"model": Player(loss, optimiser, ("encoder", "decoder"))}
-
-  def init(key: Array) -> TrainState:
-    condition = jnp.zeros((1, conditions))
-    nets = {
-      "encoder": (encoder, jnp.zeros((1, *shape))),
-      "decoder": (decoder, jnp.zeros((1, encoder.latents))),
-    }
-    params = {
-      name: net.init(jax.random.fold_in(key, i), x, condition)["params"]
-      for i, (name, (net, x)) in enumerate(nets.items())
-    }
-    return update.init_state(players, params)
-
+  }
+  conditions = config.data.conditions
   return System(
-    init=init,
+    init=lambda key: update.init_state(
+      players, _parameters(model, conditions, key)
+    ),
     step=update.make_step(players),
-    evaluate=evaluate,
-    columns={"image": shape, "condition": (conditions,)},
-    render=render,
-    encode=lambda state, image, c: encode(state.params, image, c),
-    decode=lambda state, z, c: decode(state.params, z, c),
-    nats=nats,
-    latents=encoder.latents,
-    schedules={"learning_rate": lr, "grey_weight": grey},
-    notes=_notes(weight, math.prod(shape)),
+    evaluate=functools.partial(_evaluate, model),
+    columns={"image": model.shape, "condition": (conditions,)},
+    render=functools.partial(_render, model),
+    encode=lambda state, image, c: model.encode(state.params, image, c),
+    decode=lambda state, z, c: model.decode(state.params, z, c),
+    nats=model.nats,
+    latents=model.encoder.latents,
+    schedules={"learning_rate": lr, "grey_weight": model.grey},
+    notes=_notes(model.weight, math.prod(model.shape)),
   )
 
 
-def _unit(image: Array) -> Array:
-  """Maps uint8 pixels to [0, 1]."""
-  return image.astype(jnp.float32) / 255.0
+def _parameters(model: Model, conditions: int, key: Array) -> PyTree:
+  condition = jnp.zeros((1, conditions))
+  z = jnp.zeros((1, model.encoder.latents))
+  image = jnp.zeros((1, *model.shape))
+  keys = [jax.random.fold_in(key, i) for i in range(2)]
+  return {
+    "encoder": model.encoder.init(keys[0], image, condition)["params"],
+    "decoder": model.decoder.init(keys[1], z, condition)["params"],
+  }
+
+
+def _forward(
+  model: Model, params, batch: Batch, noise, drop=(None, None), second=None
+) -> tuple[Array, Array, Metrics]:
+  """Gives the target, the output and the terms of the loss, each [B].
+
+  With a `second` key the KL is that of another encoder pass, of other
+  dropout masks than z's: what Keras's graph mode made of the source.
+  """
+  image = batch["image"].astype(jnp.float32) / 255.0
+  condition = batch["condition"]
+  q = model.encode(params, image, condition, drop[0])
+  z = gaussian.reparameterise(noise, q)
+  output = model.decode(params, z, condition, drop[1])
+  if second is not None:
+    q = model.encode(params, image, condition, second)
+  kl = gaussian.kl_to_prior(q).sum(axis=-1)
+  terms = {
+    "mse": model.weight * losses.squared_error(image, output),
+    "kl": kl,
+    "grey": losses.grey_level(output),
+    "elbo": -model.nats(image, output) - kl,
+  }
+  return image, output, terms
+
+
+def _loss(model: Model, params, model_state, batch: Batch, key, step):
+  noise, *drop, second = (jax.random.fold_in(key, i) for i in range(4))
+  second = second if model.second_pass else None
+  _, _, terms = _forward(model, params, batch, noise, drop, second)
+  terms = {name: term.mean() for name, term in terms.items()}
+  terms["grey"] *= model.grey(step)
+  terms["l2"] = model.l2 * losses.kernel_l2(params)
+  total = terms["mse"] + terms["kl"] + terms["grey"] + terms["l2"]
+  return total, (terms, model_state)
+
+
+def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
+  image, output, terms = _forward(model, state.params, batch, key)
+  terms["grey"] *= model.grey(state.step)
+  total = terms["mse"] + terms["kl"] + terms["grey"]
+  return {"loss": total, **terms, "psnr": losses.psnr(image, output)}
+
+
+def _render(model: Model, state: TrainState, batch: Batch, panel: Array, key):
+  """Pairs targets with reconstructions; draws fixed styles under a panel."""
+  image, output, _ = _forward(model, state.params, batch, key)
+  styles, options = 8, panel.shape[0]
+  z = jax.random.normal(key, (styles, model.encoder.latents))
+  z, panel = jnp.repeat(z, options, axis=0), jnp.tile(panel, (styles, 1))
+  drawn = model.decode(state.params, z, panel)
+  return {
+    "reconstruction": jnp.stack([image, output]),
+    "conditions": drawn.reshape(styles, options, *model.shape),
+  }
 
 
 def _notes(weight: float, size: int) -> tuple[str, ...]:

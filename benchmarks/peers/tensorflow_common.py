@@ -1,0 +1,142 @@
+"""What the TensorFlow contenders share: layers, fused Adam and the run.
+
+A step is one tf.function of plain tf.nn operations: the batch is gathered
+inside it, and Adam is TensorFlow's own fused kernel, one call a variable.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import tensorflow as tf
+import timing
+
+SETTINGS = ["graph", "xla"]
+DROPOUT, L2, DECAY = 0.45, 1e-3, 1e-6
+BETA1, BETA2 = 0.9, 0.999
+
+
+def make_layers(shapes):
+  """Return {name: (kernel, bias)}, Glorot-uniform and zero.
+
+  Kernels of a "decoder_conv" are transposed: [height, width, out, in].
+  """
+  glorot = tf.keras.initializers.GlorotUniform(seed=0)
+  layers = {}
+  for name, shape in shapes.items():
+    outputs = shape[2] if name.startswith("decoder_conv") else shape[-1]
+    kernel = tf.Variable(glorot(shape), name=name)
+    layers[name] = kernel, tf.Variable(tf.zeros(outputs))
+  return layers
+
+
+def dense(x, layer):
+  """Apply a linear layer."""
+  kernel, bias = layer
+  return tf.nn.bias_add(tf.matmul(x, kernel), bias)
+
+
+def convolve(x, layer, stride):
+  """Apply a "same" convolution."""
+  kernel, bias = layer
+  return tf.nn.bias_add(tf.nn.conv2d(x, kernel, stride, "SAME"), bias)
+
+
+def transpose_convolve(x, layer, stride):
+  """Apply a "same" transposed convolution."""
+  kernel, bias = layer
+  batch, height, width, _ = x.shape
+  shape = (batch, height * stride, width * stride, kernel.shape[2])
+  x = tf.nn.conv2d_transpose(x, kernel, shape, stride, "SAME")
+  return tf.nn.bias_add(x, bias)
+
+
+def drop(x):
+  """Apply dropout with a fresh mask."""
+  return tf.nn.dropout(x, DROPOUT)
+
+
+def flatten(x):
+  """Turn maps [B, H, W, C] into rows."""
+  return tf.reshape(x, (x.shape[0], -1))
+
+
+def sample(mean, logvar):
+  """Draw latents by the reparameterisation."""
+  return mean + tf.exp(logvar / 2) * tf.random.normal(mean.shape)
+
+
+def kl(mean, logvar):
+  """Return KL(q ‖ N(0, I)), averaged over the batch."""
+  terms = 1 + logvar - mean * mean - tf.exp(logvar)
+  return -0.5 * tf.reduce_sum(terms) / mean.shape[0]
+
+
+def penalty(layers):
+  """Return the L2 penalty of the convolution kernels, which alone have it."""
+  kernels = [k for k, _ in layers.values() if len(k.shape) == 4]
+  return L2 * 2 * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
+
+
+class Adam:
+  """Update variables by TensorFlow's fused Adam kernel."""
+
+  def __init__(self, variables, rate):
+    self.variables, self.rate = variables, rate
+    self.moments = [
+      (tf.Variable(tf.zeros_like(v)), tf.Variable(tf.zeros_like(v)))
+      for v in variables
+    ]
+    self.step = tf.Variable(0.0)
+
+  def apply(self, gradients):
+    """Take one step with the inverse-time decay."""
+    rate = self.rate / (1 + DECAY * self.step)
+    count = self.step.assign_add(1.0)
+    powers = tf.pow(BETA1, count), tf.pow(BETA2, count)
+    for variable, (m, v), gradient in zip(
+      self.variables, self.moments, gradients, strict=True
+    ):
+      tf.raw_ops.ResourceApplyAdam(
+        var=variable.handle,
+        m=m.handle,
+        v=v.handle,
+        beta1_power=powers[0],
+        beta2_power=powers[1],
+        lr=rate,
+        beta1=BETA1,
+        beta2=BETA2,
+        epsilon=1e-7,
+        grad=gradient,
+      )
+
+
+def make_step(loss_of, layers, columns, batch, rate, xla):
+  """Return a function that trains on a fresh random batch."""
+  images, conditions = map(tf.constant, columns)
+  variables = [v for layer in layers.values() for v in layer]
+  adam = Adam(variables, rate)
+
+  @tf.function(jit_compile=xla)
+  def step():
+    rows = tf.random.uniform((batch,), 0, images.shape[0], tf.int32)
+    with tf.GradientTape() as tape:
+      loss = loss_of(
+        layers, tf.gather(images, rows), tf.gather(conditions, rows)
+      )
+    adam.apply(tape.gradient(loss, variables))
+    return loss
+
+  return step
+
+
+def run(arguments, loss_of, shapes, columns, parameters, rate):
+  """Build the layers and time a step in the chosen setting."""
+  tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
+  tf.random.set_seed(0)
+  layers = make_layers(shapes)
+  count = sum(int(tf.size(v)) for layer in layers.values() for v in layer)
+  assert count == parameters, count
+  xla = arguments.setting == "xla"
+  step = make_step(loss_of, layers, columns, arguments.batch, rate, xla)
+  timing.report("TensorFlow", tf.__version__, count, step, arguments)
