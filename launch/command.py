@@ -1,5 +1,6 @@
 """What every command shares: tuning first, errors as one line."""
 
+import re
 import sys
 from collections.abc import Callable
 
@@ -32,4 +33,24 @@ def run(main: Callable[[list[str]], int | None], required: list[str]) -> None:
       print(f"error: {error}", *notes, sep="\n", file=sys.stderr)
       return 1
 
-  app.run(guarded)
+  app.run(guarded, flags_parser=_parse)
+
+
+def _parse(argv: list[str]) -> list[str]:
+  """Parses the flags; what is wrong with them is one line and exit 1.
+
+  absl would print the traceback of a config file's own error.
+  """
+  try:
+    return flags.FLAGS(argv)
+  except (flags.Error, AttributeError, TypeError, ValueError) as error:
+    print(f"error: {_gist(error)} (--help lists the flags)", file=sys.stderr)
+    sys.exit(1)
+
+
+def _gist(error: Exception) -> str:
+  """Gives an error's text, or the last line of a traceback within it."""
+  text = str(error).replace("\\n", " ").strip()
+  if "Traceback" in text:
+    text = text.splitlines()[-1].strip()
+  return re.sub(r"^[\w.]+Error: ", "", " ".join(text.split()))

@@ -21,7 +21,8 @@ def make_layers(shapes):
 
   Kernels of a "decoder_conv" are transposed: [height, width, out, in].
   """
-  glorot = tf.keras.initializers.GlorotUniform(seed=0)
+  seed = tf.keras.random.SeedGenerator(0)  # an int would repeat itself
+  glorot = tf.keras.initializers.GlorotUniform(seed)
   layers = {}
   for name, shape in shapes.items():
     outputs = shape[2] if name.startswith("decoder_conv") else shape[-1]
