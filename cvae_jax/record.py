@@ -18,7 +18,6 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 from numpy.typing import ArrayLike
-from tensorboardX import SummaryWriter
 
 from cvae_jax import config as configs
 from cvae_jax import images
@@ -77,7 +76,7 @@ class Record:
     kept = [r for r in read_metrics(self.folder) if r["step"] <= step]
     write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))
     self._metrics = path.open("a")
-    self._events = SummaryWriter(str(self.folder), purge_step=step + 1)
+    self._events = _summary_writer()(str(self.folder), purge_step=step + 1)
     (self.folder / "DONE").unlink(missing_ok=True)
 
   def metrics(self, row: Mapping[str, Any]) -> None:
@@ -151,6 +150,23 @@ def parameter_table(params: PyTree) -> str:
     lines.append(f"{branch + ' in all':40} {'':20} {size:>12,}")
     total += size
   return "\n".join([*lines, f"{'total':40} {'':20} {total:>12,}", ""])
+
+
+def _summary_writer() -> type:
+  """Imports tensorboardX's writer but not torch.
+
+  tensorboardX imports torch where that is installed, for a type it never
+  meets here; None in its place makes that import fail, as it may.
+  """
+  absent = "torch" not in sys.modules
+  if absent:
+    sys.modules["torch"] = None
+  try:
+    from tensorboardX import SummaryWriter
+  finally:
+    if absent:
+      del sys.modules["torch"]
+  return SummaryWriter
 
 
 def _git(*words: str) -> str | None:

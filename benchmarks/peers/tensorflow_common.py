@@ -11,7 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import tensorflow as tf
 import timing
 
-SETTINGS = ["graph", "xla"]
+SETTINGS = ["graph", "graph_bits", "xla"]
 DROPOUT, L2, DECAY = 0.45, 1e-3, 1e-6
 BETA1, BETA2 = 0.9, 0.999
 
@@ -55,6 +55,18 @@ def transpose_convolve(x, layer, stride):
 def drop(x):
   """Apply dropout with a fresh mask."""
   return tf.nn.dropout(x, DROPOUT)
+
+
+@tf.custom_gradient
+def drop_by_bits(x):
+  """Apply dropout whose mask compares 16 random bits with the rate."""
+  count = x.shape.num_elements() // 2
+  words = tf.random.uniform((count,), -(2**31), 2**31 - 1, tf.int32)
+  bits = tf.reshape(tf.bitcast(words, tf.int16), x.shape)
+  keep, scale = bits >= round((DROPOUT - 0.5) * 2**16), 1 / (1 - DROPOUT)
+  return tf.where(keep, x * scale, 0.0), lambda g: tf.where(
+    keep, g * scale, 0.0
+  )
 
 
 def flatten(x):
@@ -112,19 +124,19 @@ class Adam:
       )
 
 
-def make_step(loss_of, layers, columns, batch, rate, xla):
+def make_step(loss_of, layers, columns, arguments, rate):
   """Return a function that trains on a fresh random batch."""
+  drops = drop_by_bits if arguments.setting.endswith("bits") else drop
   images, conditions = map(tf.constant, columns)
   variables = [v for layer in layers.values() for v in layer]
   adam = Adam(variables, rate)
 
-  @tf.function(jit_compile=xla)
+  @tf.function(jit_compile=arguments.setting == "xla")
   def step():
-    rows = tf.random.uniform((batch,), 0, images.shape[0], tf.int32)
+    rows = tf.random.uniform((arguments.batch,), 0, len(columns[0]), tf.int32)
+    image, condition = tf.gather(images, rows), tf.gather(conditions, rows)
     with tf.GradientTape() as tape:
-      loss = loss_of(
-        layers, tf.gather(images, rows), tf.gather(conditions, rows)
-      )
+      loss = loss_of(layers, image, condition, drops)
     adam.apply(tape.gradient(loss, variables))
     return loss
 
@@ -138,6 +150,5 @@ def run(arguments, loss_of, shapes, columns, parameters, rate):
   layers = make_layers(shapes)
   count = sum(int(tf.size(v)) for layer in layers.values() for v in layer)
   assert count == parameters, count
-  xla = arguments.setting == "xla"
-  step = make_step(loss_of, layers, columns, arguments.batch, rate, xla)
+  step = make_step(loss_of, layers, columns, arguments, rate)
   timing.report("TensorFlow", tf.__version__, count, step, arguments)

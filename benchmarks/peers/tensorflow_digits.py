@@ -31,10 +31,10 @@ def transpose_convolve(x, layer, stride):
   return tf.nn.relu(common.transpose_convolve(x, layer, stride))
 
 
-def encode(layers, image, condition):
+def encode(layers, image, condition, drop):
   """Return mean and log-variance, both [batch, 40]."""
-  x = common.drop(convolve(image, layers["encoder_conv1"], 2))
-  x = common.drop(convolve(x, layers["encoder_conv2"], 2))
+  x = drop(convolve(image, layers["encoder_conv1"], 2))
+  x = drop(convolve(x, layers["encoder_conv2"], 2))
   x = convolve(x, layers["encoder_conv3"], 1)
   x = tf.concat([common.flatten(x), condition], 1)
   x = tf.nn.relu(common.dense(x, layers["encoder_dense"]))
@@ -43,22 +43,22 @@ def encode(layers, image, condition):
   return common.dense(x, layers["mean"]), common.dense(x, layers["logvar"])
 
 
-def decode(layers, latent, condition):
+def decode(layers, latent, condition, drop):
   """Return images [batch, 28, 28, 1]."""
   x = tf.concat([latent, condition], 1)
   x = tf.nn.relu(common.dense(x, layers["decoder_dense1"]))
   x = tf.nn.relu(common.dense(x, layers["decoder_dense2"]))
   x = tf.reshape(x, (x.shape[0], 7, 7, 160))
-  x = common.drop(transpose_convolve(x, layers["decoder_conv1"], 2))
-  x = common.drop(transpose_convolve(x, layers["decoder_conv2"], 2))
+  x = drop(transpose_convolve(x, layers["decoder_conv1"], 2))
+  x = drop(transpose_convolve(x, layers["decoder_conv2"], 2))
   return transpose_convolve(x, layers["decoder_conv3"], 1)
 
 
-def loss_of(layers, image, condition):
+def loss_of(layers, image, condition, drop):
   """Return the scalar loss of uint8 images [batch, 28, 28]."""
   target = tf.cast(image, tf.float32)[..., None] * (1 / 255)
-  mean, logvar = encode(layers, target, condition)
-  value = decode(layers, common.sample(mean, logvar), condition)
+  mean, logvar = encode(layers, target, condition, drop)
+  value = decode(layers, common.sample(mean, logvar), condition, drop)
   error = 2 * tf.nn.l2_loss(value - target) / image.shape[0]
   grey = tf.reduce_sum(tf.nn.relu(value * (1 - value)))
   return error + common.kl(mean, logvar) + GREY * grey + common.penalty(layers)

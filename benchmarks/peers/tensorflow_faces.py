@@ -37,26 +37,31 @@ def shapes_of(latents):
   return shapes
 
 
+def silu(x):
+  """Apply SiLU; tf.nn.silu computes its sigmoid again for the gradient."""
+  return x * tf.sigmoid(x)
+
+
 def convolve(x, layer, stride):
   """Apply a convolution and SiLU."""
-  return tf.nn.silu(common.convolve(x, layer, stride))
+  return silu(common.convolve(x, layer, stride))
 
 
 def transpose_convolve(x, layer, stride):
   """Apply a transposed convolution and SiLU."""
-  return tf.nn.silu(common.transpose_convolve(x, layer, stride))
+  return silu(common.transpose_convolve(x, layer, stride))
 
 
 def dense(x, layer):
   """Apply a linear layer and SiLU."""
-  return tf.nn.silu(common.dense(x, layer))
+  return silu(common.dense(x, layer))
 
 
-def encode(layers, image, condition):
+def encode(layers, image, condition, drop):
   """Return mean and log-variance, both [batch, latents]."""
-  first = common.drop(convolve(image, layers["encoder_conv0"], 2))
-  second = common.drop(convolve(first, layers["encoder_conv1"], 2))
-  x = common.drop(convolve(second, layers["encoder_conv2"], 2))
+  first = drop(convolve(image, layers["encoder_conv0"], 2))
+  second = drop(convolve(first, layers["encoder_conv1"], 2))
+  x = drop(convolve(second, layers["encoder_conv2"], 2))
   x = convolve(x, layers["encoder_conv3"], 1)
   paths = {
     "encoder_dense": x,
@@ -73,7 +78,7 @@ def encode(layers, image, condition):
   return tf.tanh(heads[0]), tf.tanh(heads[1])
 
 
-def decode(layers, latent, condition):
+def decode(layers, latent, condition, drop):
   """Return images [batch, 120, 120, 3]."""
   code = tf.concat([latent, condition], 1)
 
@@ -85,15 +90,15 @@ def decode(layers, latent, condition):
   x = tf.reshape(x, (-1, *MAPS[0])) + shortcut(0)
   for i in range(3):
     x = transpose_convolve(x, layers[f"decoder_conv{i}"], 2)
-    x = common.drop(x) + shortcut(i + 1)
+    x = drop(x) + shortcut(i + 1)
   return transpose_convolve(x, layers["decoder_conv3"], 1)
 
 
-def loss_of(layers, image, condition, weight):
+def loss_of(layers, image, condition, drop, weight):
   """Return the scalar loss of uint8 images [batch, 120, 120, 3]."""
   target = tf.cast(image, tf.float32) * (1 / 255)
-  mean, logvar = encode(layers, target, condition)
-  value = decode(layers, common.sample(mean, logvar), condition)
+  mean, logvar = encode(layers, target, condition, drop)
+  value = decode(layers, common.sample(mean, logvar), condition, drop)
   error = weight * 2 * tf.nn.l2_loss(value - target) / math.prod(target.shape)
   return error + common.kl(mean, logvar) + common.penalty(layers)
 

@@ -17,9 +17,9 @@ LATENT, CONDITION, SIDE, GREY = 40, 11, 64, 0.01
 class Encoder(nn.Module):
   """Map images and conditions to a mean and a log-variance."""
 
-  def __init__(self, layout):
+  def __init__(self, setting):
     super().__init__()
-    self.layout = layout
+    self.setting = setting
     self.conv1 = nn.Conv2d(1, 32, 3, stride=2, padding=1)
     self.conv2 = nn.Conv2d(32, 64, 3, stride=2, padding=1)
     self.conv3 = nn.Conv2d(64, 128, 3, padding=1)
@@ -30,10 +30,10 @@ class Encoder(nn.Module):
 
   def forward(self, image, condition):
     """Return mean and log-variance, both [batch, 40]."""
-    x = common.drop(F.relu_(self.conv1(image)))
-    x = common.drop(F.relu_(self.conv2(x)))
+    x = self.setting.drop(F.relu_(self.conv1(image)))
+    x = self.setting.drop(F.relu_(self.conv2(x)))
     x = F.relu_(self.conv3(x))
-    x = torch.cat([self.layout.flatten(x), condition], dim=1)
+    x = torch.cat([self.setting.flatten(x), condition], dim=1)
     x = F.relu_(self.dense(x))
     side = F.relu_(self.side(image.flatten(1)))
     x = torch.cat([x, side], dim=1)
@@ -43,9 +43,9 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
   """Map latents and conditions to images."""
 
-  def __init__(self, layout):
+  def __init__(self, setting):
     super().__init__()
-    self.layout = layout
+    self.setting = setting
     double = {"stride": 2, "padding": 1, "output_padding": 1}
     self.dense1 = nn.Linear(LATENT + CONDITION, 320)
     self.dense2 = nn.Linear(320, 7 * 7 * 160)
@@ -56,18 +56,18 @@ class Decoder(nn.Module):
   def forward(self, latent, condition):
     """Return images [batch, 1, 28, 28]."""
     x = F.relu_(self.dense1(torch.cat([latent, condition], dim=1)))
-    x = self.layout.unflatten(F.relu_(self.dense2(x)), 7, 7, 160)
-    x = common.drop(F.relu_(self.conv1(x)))
-    x = common.drop(F.relu_(self.conv2(x)))
+    x = self.setting.unflatten(F.relu_(self.dense2(x)), 7, 7, 160)
+    x = self.setting.drop(F.relu_(self.conv1(x)))
+    x = self.setting.drop(F.relu_(self.conv2(x)))
     return F.relu_(self.conv3(x))
 
 
 class Digits(nn.Module):
   """Compute the training loss of the conditional VAE."""
 
-  def __init__(self, layout):
+  def __init__(self, setting):
     super().__init__()
-    self.encoder, self.decoder = Encoder(layout), Decoder(layout)
+    self.encoder, self.decoder = Encoder(setting), Decoder(setting)
 
   def forward(self, image, condition):
     """Return the scalar loss of uint8 images [batch, 28, 28]."""

@@ -20,9 +20,9 @@ MAPS = (15, 15, 120), (30, 30, 80), (60, 60, 60), (120, 120, 40)
 class Encoder(nn.Module):
   """Map images and conditions to a mean and a log-variance."""
 
-  def __init__(self, layout, latents):
+  def __init__(self, setting, latents):
     super().__init__()
-    self.layout = layout
+    self.setting = setting
     self.conv0 = nn.Conv2d(3, 32, 4, stride=2, padding=1)
     self.conv1 = nn.Conv2d(32, 48, 4, stride=2, padding=1)
     self.conv2 = nn.Conv2d(48, 64, 4, stride=2, padding=1)
@@ -37,9 +37,9 @@ class Encoder(nn.Module):
 
   def forward(self, image, condition):
     """Return mean and log-variance, both [batch, latents]."""
-    first = common.drop(F.silu(self.conv0(image)))
-    second = common.drop(F.silu(self.conv1(first)))
-    x = common.drop(F.silu(self.conv2(second)))
+    first = self.setting.drop(F.silu(self.conv0(image)))
+    second = self.setting.drop(F.silu(self.conv1(first)))
+    x = self.setting.drop(F.silu(self.conv2(second)))
     x = F.silu(self.conv3(F.pad(x, (1, 2, 1, 2))))
     paths = [
       (self.dense, x),
@@ -48,7 +48,7 @@ class Encoder(nn.Module):
       (self.stream1, second),
     ]
     joined = [
-      F.silu(dense(torch.cat([self.layout.flatten(x), condition], dim=1)))
+      F.silu(dense(torch.cat([self.setting.flatten(x), condition], dim=1)))
       for dense, x in paths
     ]
     x = torch.cat([*joined, condition], dim=1)
@@ -58,9 +58,9 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
   """Map latents and conditions to images."""
 
-  def __init__(self, layout, latents):
+  def __init__(self, setting, latents):
     super().__init__()
-    self.layout = layout
+    self.setting = setting
     code = latents + CONDITION
     self.dense0 = nn.Linear(code, 256)
     self.dense1 = nn.Linear(256, math.prod(MAPS[0]))
@@ -79,29 +79,29 @@ class Decoder(nn.Module):
 
     def shortcut(i):
       rows = F.silu(self.shortcuts[i](code))
-      return self.layout.unflatten(rows, *MAPS[i])
+      return self.setting.unflatten(rows, *MAPS[i])
 
     x = F.silu(self.dense1(F.silu(self.dense0(code))))
-    x = self.layout.unflatten(x, *MAPS[0]) + shortcut(0)
-    x = common.drop(F.silu(self.conv0(x))) + shortcut(1)
-    x = common.drop(F.silu(self.conv1(x))) + shortcut(2)
-    x = common.drop(F.silu(self.conv2(x))) + shortcut(3)
+    x = self.setting.unflatten(x, *MAPS[0]) + shortcut(0)
+    x = self.setting.drop(F.silu(self.conv0(x))) + shortcut(1)
+    x = self.setting.drop(F.silu(self.conv1(x))) + shortcut(2)
+    x = self.setting.drop(F.silu(self.conv2(x))) + shortcut(3)
     return F.silu(self.conv3(x)[:, :, :-1, :-1])
 
 
 class Faces(nn.Module):
   """Compute the training loss of the conditional VAE."""
 
-  def __init__(self, layout, latents, weight):
+  def __init__(self, setting, latents, weight):
     super().__init__()
     self.weight = weight
-    self.encoder = Encoder(layout, latents)
-    self.decoder = Decoder(layout, latents)
+    self.encoder = Encoder(setting, latents)
+    self.decoder = Decoder(setting, latents)
 
   def forward(self, image, condition):
     """Return the scalar loss of uint8 images [batch, 120, 120, 3]."""
     target = image.permute(0, 3, 1, 2).float() * (1 / 255)
-    if not self.encoder.layout.channels_last:
+    if not self.encoder.setting.channels_last:
       target = target.contiguous()
     mean, logvar = self.encoder(target, condition)
     value = self.decoder(common.sample(mean, logvar), condition)
