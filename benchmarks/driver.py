@@ -9,19 +9,32 @@ import dataclasses
 import json
 import os
 import pathlib
-import platform
 import resource
 import statistics
 import subprocess
 import sys
-import sysconfig
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from report import (
+  OURS,
+  PYTORCH,
+  TENSORFLOW,
+  load_warning,
+  machine,
+  save,
+  table,
+  verdicts,
+  versions,
+  windows_of,
+)
+
+from cvae_jax import cpu
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-OURS, TENSORFLOW, PYTORCH = "ours", "TensorFlow", "PyTorch"
 CHOICES = {"ours": OURS, "tensorflow": TENSORFLOW, "torch": PYTORCH}
 PASSED = ("steps", "windows", "warmup", "batch", "model")
-QUIET = 0.1  # cores that others may use before the table says so
 MALLOC_KEYS = (
   "LD_PRELOAD",
   "MIMALLOC_PURGE_DELAY",
@@ -80,13 +93,6 @@ def find_peers(arguments):
     print(message, file=sys.stderr)
     sys.exit(2)
   return str(path)
-
-
-def find_mimalloc():
-  """Return the path of the mimalloc library installed here, or None."""
-  packages = pathlib.Path(sysconfig.get_path("purelib"))
-  library = packages / "cmeel.prefix" / "lib" / "libmimalloc.so"
-  return library if library.exists() else None
 
 
 def select(contenders, arguments, mimalloc):
@@ -188,21 +194,6 @@ def run_rounds(contenders, arguments, mimalloc):
   return lines
 
 
-def windows_of(lines):
-  """Join the windows of a contender's rounds."""
-  return [rate for line in lines for rate in line["windows"]]
-
-
-def machine(cores):
-  """Describe the processor and the cores in use."""
-  name = platform.processor() or platform.machine()
-  info = pathlib.Path("/proc/cpuinfo")
-  if info.exists():
-    models = [s for s in info.read_text().splitlines() if "model name" in s]
-    name = models[0].split(":", 1)[1].strip() if models else name
-  return f"{name}, {cores} of {os.cpu_count()} cores"
-
-
 def restrict(cores):
   """Keep this process and its children on the first cores it may use."""
   if not hasattr(os, "sched_setaffinity"):
@@ -210,69 +201,6 @@ def restrict(cores):
   usable = sorted(os.sched_getaffinity(0))[:cores]
   os.sched_setaffinity(0, usable)
   return len(usable)
-
-
-def table(medians, lines):
-  """Return the rows of the table, one a contender."""
-  ours = max((m for c, m in medians.items() if c.framework == OURS), default=0)
-  rows = [
-    f"{'contender':<12}{'setting':<32}{'examples/s':>11}"
-    f"{'min–max':>18}{'ours/that':>11}{'MiB':>7}"
-  ]
-  for contender, median in medians.items():
-    rates = windows_of(lines[contender])
-    spread = f"{min(rates):.1f}–{max(rates):.1f}"
-    ratio = f"{ours / median:.2f}" if ours else "-"
-    peak = max(line["peak_rss_mib"] for line in lines[contender])
-    rows.append(
-      f"{contender.framework:<12}{contender.label:<32}{median:>11.1f}"
-      f"{spread:>18}{ratio:>11}{peak:>7.0f}"
-    )
-  return rows
-
-
-def verdicts(medians):
-  """Return one line a peer, against the best of its settings."""
-  best = {}
-  for contender, median in medians.items():
-    name = contender.framework
-    best[name] = max(best.get(name, 0), median)
-  return [
-    f"ours / {peer} (best setting) = {best[OURS] / best[peer]:.2f}"
-    for peer in (TENSORFLOW, PYTORCH)
-    if OURS in best and peer in best
-  ]
-
-
-def load_warning(lines):
-  """Return a warning, in a list, if other processes disturbed the runs."""
-  worst = max(
-    (line["others_cores"] for runs in lines.values() for line in runs),
-    default=0,
-  )
-  if worst <= QUIET:
-    return []
-  return [f"Not quiet: other processes used up to {worst:.2f} cores."]
-
-
-def versions(lines):
-  """Return the frameworks' versions, as they report them."""
-  found = {
-    f"{line['framework']} {line['version']}"
-    for runs in lines.values()
-    for line in runs
-  }
-  return ", ".join(sorted(found))
-
-
-def save(path, header, lines):
-  """Write every JSON line, with its contender, to a file."""
-  runs = [
-    dataclasses.asdict(contender) | {"runs": results}
-    for contender, results in lines.items()
-  ]
-  record = {"machine": header, "contenders": runs}
-  path.write_text(json.dumps(record, indent=2) + "\n")
 
 
 def main(title, contenders, argv=None, **options):
@@ -283,7 +211,7 @@ def main(title, contenders, argv=None, **options):
   arguments = parse_arguments(title, argv, **options)
   if "model" in arguments:
     title += f", model {arguments.model}"
-  mimalloc = find_mimalloc()
+  mimalloc = cpu.mimalloc()
   header = machine(restrict(arguments.cores))
   chosen = select(contenders, arguments, mimalloc)
   lines = run_rounds(chosen, arguments, mimalloc)

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from benchmarks import equal_runs
 from benchmarks import soak_resume as soak
 from cvae_jax import config as configs
 from cvae_jax import keys, losses, train
@@ -50,7 +51,7 @@ def stop(config, folder, step, how=signal.SIGTERM):
 
 
 def restored(folder):
-  return soak.final_state(folder)[0]
+  return equal_runs.final_state(folder)[0]
 
 
 def equal(tree, other):
@@ -75,7 +76,7 @@ def test_half_a_run_and_a_resume_with_more_epochs_is_the_whole_run(
   train.train_and_evaluate(small.config(data, epochs=EPOCHS // 2), tmp_path)
   state = train.train_and_evaluate(small.config(data, epochs=EPOCHS), tmp_path)
   assert state.step == STEPS
-  assert soak.differences(whole, tmp_path) == []
+  assert equal_runs.differences(whole, tmp_path) == []
   assert equal(state, restored(whole))  # what is returned is what is saved
 
 
@@ -90,7 +91,7 @@ def test_a_signal_in_mid_epoch_and_a_resume_is_the_whole_run(
   assert restored(tmp_path).step == step
   assert not (tmp_path / "DONE").exists()
   train.train_and_evaluate(config, tmp_path)
-  assert soak.differences(whole, tmp_path) == []
+  assert equal_runs.differences(whole, tmp_path) == []
   assert (tmp_path / "DONE").exists()
 
 
@@ -100,7 +101,7 @@ def test_a_config_read_back_from_json_resumes_the_same_run(
   stop(small.config(data, epochs=EPOCHS), tmp_path, 5)
   text = (tmp_path / "config.json").read_text()
   train.train_and_evaluate(configs.from_json(text), tmp_path)
-  assert soak.differences(whole, tmp_path) == []
+  assert equal_runs.differences(whole, tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_other_systems_and_scanned_steps_resume_exactly_too(
   train.train_and_evaluate(config, tmp_path / "whole")
   stop(config, tmp_path / "stopped", step)
   train.train_and_evaluate(config, tmp_path / "stopped")
-  assert soak.differences(tmp_path / "whole", tmp_path / "stopped") == []
+  assert equal_runs.differences(tmp_path / "whole", tmp_path / "stopped") == []
 
 
 def test_a_signal_that_comes_late_in_a_step_is_not_taken_for_saved(
@@ -154,7 +155,7 @@ def test_sigterm_exits_with_75_and_the_same_command_ends_the_run(
   assert "run the same command to go on" in (tmp_path / "run.log").read_text()
   assert 0 < restored(run).step < STEPS
   soak.finish(flags, run)
-  assert soak.differences(whole, run) == []
+  assert equal_runs.differences(whole, run) == []
 
 
 def test_kill_9_at_a_random_step_and_inside_a_save_leaves_no_trace(
@@ -166,7 +167,7 @@ def test_kill_9_at_a_random_step_and_inside_a_save_leaves_no_trace(
   soak.kill_in_save(soak.launch(flags, run), run, skip=1, pause=0)
   assert not (run / "DONE").exists()
   soak.finish(flags, run)
-  assert soak.differences(whole, run) == []
+  assert equal_runs.differences(whole, run) == []
   assert len(set(addresses(run))) == len(addresses(run))
 
 
@@ -180,7 +181,7 @@ def test_rows_past_the_checkpoint_and_a_torn_line_are_dropped(
     file.write(json.dumps({"step": 12, "split": "train", "model/loss": 0}))
     file.write('\n{"step": 15, "spl')
   train.train_and_evaluate(config, tmp_path)
-  assert soak.differences(whole, tmp_path) == []
+  assert equal_runs.differences(whole, tmp_path) == []
   assert len(set(addresses(tmp_path))) == len(addresses(tmp_path))
 
 
@@ -194,7 +195,7 @@ def test_an_unfinished_save_is_not_taken_for_a_checkpoint(
   torn.mkdir(parents=True)
   (torn / "manifest.ocdbt").write_bytes(b"half")
   train.train_and_evaluate(config, tmp_path)
-  assert soak.differences(whole, tmp_path) == []
+  assert equal_runs.differences(whole, tmp_path) == []
 
 
 def test_checkpoints_come_at_the_interval_and_at_the_end(data, tmp_path):
@@ -348,7 +349,7 @@ def test_a_resumed_run_does_not_borrow_a_second_time(data, whole, tmp_path):
   train.train_and_evaluate(config, tmp_path / "one")
   stop(config, tmp_path / "two", 4)
   train.train_and_evaluate(config, tmp_path / "two")
-  assert soak.differences(tmp_path / "one", tmp_path / "two") == []
+  assert equal_runs.differences(tmp_path / "one", tmp_path / "two") == []
 
 
 # The grey term overflows in the update after step 10, the 11th.
@@ -364,13 +365,13 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_state_before(
   assert any("checkpoints/10" in note for note in e.value.__notes__)
   assert soak.steps_saved(tmp_path / "bad") == [7, 10]
   assert not (tmp_path / "bad" / "DONE").exists()
-  state, counters = soak.final_state(tmp_path / "bad")
+  state, counters = equal_runs.final_state(tmp_path / "bad")
   assert state.step == 10
   assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
   stop(config, tmp_path / "stopped", 10)
   assert equal(state, restored(tmp_path / "stopped"))
   assert counters["sums"]["epoch"]["count"] == 10
-  assert soak.differences(tmp_path / "bad", tmp_path / "stopped") == []
+  assert equal_runs.differences(tmp_path / "bad", tmp_path / "stopped") == []
 
 
 def test_going_on_after_a_loss_that_is_not_finite_fails_at_the_same_step(
