@@ -13,11 +13,11 @@ CONTENDERS = [
   Contender(OURS, OUR_SCRIPT, "threefry_dropout", default=False),
   Contender(OURS, OUR_SCRIPT, "lax_convolutions", default=False),
   Contender(TENSORFLOW, TF, "graph"),
-  Contender(TENSORFLOW, TF, "graph_bits", default=False),
+  Contender(TENSORFLOW, TF, "graph_bits"),
   Contender(TENSORFLOW, TF, "xla", default=False),
   Contender(PYTORCH, TORCH, "eager"),
   Contender(PYTORCH, TORCH, "channels_last"),
-  Contender(PYTORCH, TORCH, "channels_last_bits", default=False),
+  Contender(PYTORCH, TORCH, "channels_last_bits"),
   Contender(PYTORCH, TORCH, "compile", default=False),
   Contender(PYTORCH, TORCH, "compile_channels_last", default=False),
 ]
