@@ -58,6 +58,30 @@ class Contender:
     return " ".join(filter(None, [self.setting or "default", self.malloc]))
 
 
+def contenders(system):
+  """List ours and the peers' scripts of a system, in all their settings."""
+  settings = {
+    (OURS, f"benchmarks/ours_{system}.py"): (
+      ["default"],
+      ["threefry_dropout", "lax_convolutions"],
+    ),
+    (TENSORFLOW, f"benchmarks/peers/tensorflow_{system}.py"): (
+      ["graph", "graph_bits"],
+      ["xla"],
+    ),
+    (PYTORCH, f"benchmarks/peers/torch_{system}.py"): (
+      ["eager", "channels_last", "channels_last_bits"],
+      ["compile", "compile_channels_last"],
+    ),
+  }
+  return [
+    Contender(framework, script, setting, default)
+    for (framework, script), kinds in settings.items()
+    for default, names in zip((True, False), kinds, strict=True)
+    for setting in names
+  ]
+
+
 def parse_arguments(title, argv=None, models=(), **defaults):
   """Parse the command line shared by all benchmarks; models[0] is default."""
   parser = argparse.ArgumentParser(description=title)

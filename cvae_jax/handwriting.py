@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from cvae_jax.runs import Run
 
-CLASSES = 10
-
 
 class Handwriting(NamedTuple):
   """What was recognised, and the ten digits in that hand."""
@@ -30,8 +28,8 @@ def rewrite(run: Run, judge: Run, image: NDArray) -> Handwriting:
   ink = float(run.conditions.measure(image[None], [digit])[0])
   own = run.conditions.encode([digit], ink)
   z = np.asarray(run.encode(image[None], own).mean)
-  condition = run.conditions.encode(np.arange(CLASSES), ink)
-  images = run.decode(np.tile(z, (CLASSES, 1)), condition)
+  condition = run.conditions.encode(np.arange(run.conditions.classes), ink)
+  images = run.decode(np.tile(z, (run.conditions.classes, 1)), condition)
   return Handwriting(digit, float(probabilities[digit]), ink, images)
 
 
@@ -45,7 +43,7 @@ def rewrite_faithful(
   and "the same hand" is only approximate. Rows: sample × ink (0, 0.5, 1).
   """
   digit = int(judge.classify(image[None])[0].argmax())
-  others = [label for label in range(CLASSES) if label != digit]
+  others = [label for label in range(run.conditions.classes) if label != digit]
   noise = run.prior(samples * 3 * len(others), seed)
   noise = noise.reshape(samples, 3, len(others), -1)
   sheet = []

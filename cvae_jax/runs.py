@@ -8,12 +8,10 @@ images = run.sample(condition, seed=0)  # [3, 28, 28, 1]
 import dataclasses
 import importlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +20,9 @@ from cvae_jax import config as configs
 from cvae_jax import gaussian
 from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.restore import abstract_state
-from cvae_jax.types import System, TrainState
+from cvae_jax.types import PyTree, System, TrainState
+
+ROWS = 500  # that a run computes at once
 
 
 class RunError(ValueError):
@@ -43,13 +43,11 @@ class Run:
     self, images: ArrayLike, condition: ArrayLike
   ) -> gaussian.Gaussian:
     """Gives q(z | images, condition [B, A]), a Gaussian over [B, Z]."""
-    encode = self._compiled("encode")
-    return encode(self.state, unit(images), _float(condition))
+    return self._apply("encode", unit(images), _float(condition))
 
   def decode(self, z: ArrayLike, condition: ArrayLike) -> NDArray:
     """Gives images [B, H, W, C] for z [B, Z] and condition [B, A]."""
-    decode = self._compiled("decode")
-    return np.asarray(decode(self.state, _float(z), _float(condition)))
+    return self._apply("decode", _float(z), _float(condition))
 
   def sample(self, condition: ArrayLike, seed: int = 0) -> NDArray:
     """Decodes z ~ N(0, I) under condition [B, A]: images [B, H, W, C]."""
@@ -63,17 +61,25 @@ class Run:
 
   def classify(self, images: ArrayLike) -> NDArray:
     """Gives class probabilities [B, K] of images."""
-    classify = self._compiled("classify")
-    return np.asarray(jax.nn.softmax(classify(self.state, unit(images))))
+    return np.asarray(jax.nn.softmax(self._apply("classify", unit(images))))
 
-  def _compiled(self, name: str) -> Callable:
+  def _apply(self, name: str, *columns: NDArray) -> PyTree:
+    """Applies one of the system's functions, a bounded number of rows at once.
+
+    The maps of ten thousand images would take gigabytes.
+    """
     function = getattr(self.system, name)
     if function is None:
       raise RunError(
         f"{self.folder}: its system, {self.config.system!r}, cannot {name}; "
         "use a run that can"
       )
-    return jax.jit(function)  # the same function compiles once
+    function = jax.jit(function)  # the same function compiles once
+    parts = [
+      function(self.state, *(column[i : i + ROWS] for column in columns))
+      for i in range(0, len(columns[0]), ROWS)
+    ]
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
 
 def load(folder: str | Path, step: int | None = None) -> Run:
@@ -104,12 +110,12 @@ def load(folder: str | Path, step: int | None = None) -> Run:
   return Run(folder, config, source.Conditions.from_json(saved), system, state)
 
 
-def unit(images: ArrayLike) -> jax.Array:
+def unit(images: ArrayLike) -> NDArray:
   """Maps uint8 images to float in [0, 1]; floats pass."""
   images = np.asarray(images)
   scale = 255.0 if images.dtype == np.uint8 else 1.0
-  return jnp.asarray(images.astype(np.float32) / scale)
+  return images.astype(np.float32) / np.float32(scale)
 
 
-def _float(values: ArrayLike) -> jax.Array:
-  return jnp.asarray(values, jnp.float32)
+def _float(values: ArrayLike) -> NDArray:
+  return np.asarray(values, np.float32)

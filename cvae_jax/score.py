@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 
 from cvae_jax import data, evaluate, keys
@@ -10,7 +9,6 @@ from cvae_jax.feed import Feed, check
 from cvae_jax.metrics import bounds, control, latents
 from cvae_jax.runs import Run, RunError
 
-CLASSES = 10
 IGNORED = 1.0  # nats: a smaller gap means that the condition is not used
 
 
@@ -42,7 +40,6 @@ def score(
     )
   test = dataset.test
   terms, gap = _likelihood(run, test, samples, seed)
-  q = [_in_batches(run, test, field) for field in ("mean", "logvar")]
   scores = {
     "protocol": {
       "run": str(run.folder),
@@ -53,7 +50,7 @@ def score(
     "test": terms,
     "iw_samples": samples,
     "condition_gap_nats": gap,
-    "latents": latents.usage(*q),
+    "latents": latents.usage(*run.encode(test["image"], test["condition"])),
     "ink_control": _ink(run, per_class, seed),
   }
   if judge:
@@ -77,20 +74,9 @@ def _likelihood(run: Run, test, samples: int, seed: int):
   return terms, gap
 
 
-def _in_batches(run: Run, test, field: str, size: int = 500):
-  parts = [
-    getattr(
-      run.encode(test["image"][i : i + size], test["condition"][i : i + size]),
-      field,
-    )
-    for i in range(0, len(test["image"]), size)
-  ]
-  return np.concatenate(jax.device_get(parts))
-
-
 def _classes(run, judge, test, per_class: int, seed: int) -> dict[str, Any]:
   """Asks the judge for the class of samples at ink 0.5, and of real digits."""
-  requested = np.repeat(np.arange(CLASSES), per_class)
+  requested = np.repeat(np.arange(run.conditions.classes), per_class)
   images = run.sample(run.conditions.encode(requested, ink=0.5), seed)
   real = judge.classify(test["image"]).argmax(axis=-1)
   return control.hits(requested, judge.classify(_seen(images)), seed) | {
@@ -104,8 +90,8 @@ def _classes(run, judge, test, per_class: int, seed: int) -> dict[str, Any]:
 def _ink(run: Run, per_class: int, seed: int) -> dict[str, Any]:
   """Compares requested with measured ink over the condition's range."""
   low, high = run.conditions.limits
-  labels = np.repeat(np.arange(CLASSES), per_class)
-  requested = np.tile(np.linspace(low, high, per_class), CLASSES)
+  labels = np.repeat(np.arange(run.conditions.classes), per_class)
+  requested = np.tile(np.linspace(low, high, per_class), run.conditions.classes)
   images = run.sample(run.conditions.encode(labels, requested), seed)
   measured = run.conditions.measure(_seen(images), labels)
   return control.agreement(requested, measured)

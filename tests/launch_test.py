@@ -14,11 +14,6 @@ from tests import small
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-  return small.prepare(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
 def done(data, tmp_path_factory):
   """A run off a terminal, from start to end."""
   folder = tmp_path_factory.mktemp("run")

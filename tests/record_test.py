@@ -21,9 +21,8 @@ from tests import small
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(data, tmp_path_factory):
   """A finished small run; tests do not write to it."""
-  data = small.prepare(tmp_path_factory.getbasetemp())
   folder = tmp_path_factory.mktemp("run")
   train.train_and_evaluate(small.config(data), folder)
   return folder

@@ -23,11 +23,6 @@ STEPS = EPOCHS * small.EPOCH
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-  return small.prepare(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
 def whole(data, tmp_path_factory):
   """A run that nothing interrupted; tests do not write to it."""
   folder = tmp_path_factory.mktemp("whole")

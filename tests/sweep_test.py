@@ -22,8 +22,7 @@ def _command(name, *words):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-  data = small.prepare(tmp_path_factory.getbasetemp())
+def folder(data, tmp_path_factory):
   folder = tmp_path_factory.mktemp("sweep")
   words = ["--config=configs/digits.py", f"--workdir={folder}"]
   words += ["--only=model=2,model=4", "--", *small.flags(data)[1:]]

@@ -10,11 +10,6 @@ from tests import small
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-  return small.prepare(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
 def run(data, tmp_path_factory):
   folder = tmp_path_factory.mktemp("use") / "digits"
   train.train_and_evaluate(small.config(data, epochs=10), folder)

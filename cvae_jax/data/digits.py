@@ -59,6 +59,11 @@ class Conditions:
     return CLASSES + 1
 
   @property
+  def classes(self) -> int:
+    """Return the number of classes, 10."""
+    return CLASSES
+
+  @property
   def names(self) -> tuple[str, ...]:
     """Name the 11 entries of a condition vector."""
     return (*(f"class {k}" for k in range(CLASSES)), "ink")

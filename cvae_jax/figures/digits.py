@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from cvae_jax.runs import Run
 
-CLASSES = 10
-
 
 def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
   """Gives each figure's images [R, P, H, W, C]."""
@@ -22,7 +20,7 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
 
 def classes(run: Run, seed: int = 0) -> NDArray:
   """Draws each class at half ink with a z of its own: [1, 10, …]."""
-  condition = run.conditions.encode(np.arange(CLASSES), ink=0.5)
+  condition = run.conditions.encode(np.arange(run.conditions.classes), ink=0.5)
   return run.sample(condition, seed)[None]
 
 
@@ -47,13 +45,13 @@ def inks_of(run: Run) -> tuple[float, ...]:
 def prior(run: Run, seed: int = 0, rows: int = 10) -> NDArray:
   """Draws class, ink and z at random: [rows, 10, …]."""
   generator = np.random.default_rng(seed)
-  count = rows * CLASSES
+  count = rows * run.conditions.classes
   condition = run.conditions.encode(
-    generator.integers(CLASSES, size=count),
+    generator.integers(run.conditions.classes, size=count),
     generator.uniform(*run.conditions.limits, size=count),
   )
   images = run.sample(condition, seed + 1)
-  return images.reshape(rows, CLASSES, *images.shape[1:])
+  return images.reshape(rows, run.conditions.classes, *images.shape[1:])
 
 
 def interpolation(run: Run, seed: int = 0, steps: int = 10) -> NDArray:
@@ -61,7 +59,8 @@ def interpolation(run: Run, seed: int = 0, steps: int = 10) -> NDArray:
 
   Along the sphere, so that each point is as likely under the prior.
   """
-  ends = run.prior(2 * CLASSES, seed).reshape(CLASSES, 2, -1)
+  ends = run.prior(2 * run.conditions.classes, seed)
+  ends = ends.reshape(-1, 2, run.system.latents)
   t = np.linspace(0, 1, steps)[:, None]
   rows = [
     run.decode(
@@ -73,8 +72,8 @@ def interpolation(run: Run, seed: int = 0, steps: int = 10) -> NDArray:
 
 
 def _row(run: Run, z: NDArray, ink: float) -> NDArray:
-  condition = run.conditions.encode(np.arange(CLASSES), ink)
-  return run.decode(np.tile(z, (CLASSES, 1)), condition)
+  condition = run.conditions.encode(np.arange(run.conditions.classes), ink)
+  return run.decode(np.tile(z, (run.conditions.classes, 1)), condition)
 
 
 def _slerp(a: NDArray, b: NDArray, t: NDArray) -> NDArray:
