@@ -21,7 +21,7 @@ from peers import timing
 
 from cvae_jax import batches, config, keys, restore, train
 from cvae_jax.feed import Feed
-from cvae_jax.nets import conv, layers
+from cvae_jax.nets import layers, ops
 
 SETTINGS = ["default", "lax_convolutions", "threefry_dropout"]
 
@@ -29,7 +29,7 @@ SETTINGS = ["default", "lax_convolutions", "threefry_dropout"]
 def undo(setting: str) -> None:
   """Takes one thing back that makes the step fast."""
   if setting == "lax_convolutions":
-    conv.fast_on_cpu = lambda: False
+    ops.fast_on_cpu = lambda: False
   elif setting == "threefry_dropout":
     layers.hash_bits = lambda seeds, shape: jax.random.bits(
       jax.random.wrap_key_data(seeds), shape

@@ -6,7 +6,7 @@ loop. Here gradients are matrix products of `patches` (im2col) and `fold`
 (overlap-add), two linear maps that are each other's transpose. A transposed
 convolution is a stride-1 convolution and depth-to-space where the stride
 divides the kernel, else a matrix product and `fold`. On GPU and TPU the
-ordinary lax convolutions are right; `fast_on_cpu` decides, in one place.
+ordinary lax convolutions are right; `ops.fast_on_cpu` decides.
 
 All maps are [B, H, W, C], kernels [k, k, in, out].
 """
@@ -17,12 +17,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from cvae_jax.nets import ops
+
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-
-
-def fast_on_cpu() -> bool:
-  """Tells whether to trace the matrix-product formulation."""
-  return jax.default_backend() == "cpu"
 
 
 def conv(
@@ -31,17 +28,18 @@ def conv(
   stride: int = 1,
   padding: str = "SAME",
   *,
+  bias: Array | None = None,
   fast: bool | None = None,
 ) -> Array:
-  """Convolves x [B, H, W, C] with kernel [k, k, C, D].
+  """Convolves x [B, H, W, C] with kernel [k, k, C, D]; adds bias [D].
 
   SAME gives ceil(H / stride) rows, VALID ⌊(H − k) / stride⌋ + 1.
   """
-  if fast_on_cpu() if fast is None else fast:
+  if ops.fast_on_cpu() if fast is None else fast:
     k = kernel.shape[0]
     pads = tuple(_pads(n, k, stride, padding) for n in x.shape[1:3])
-    return _conv(x, kernel, stride, pads)
-  return _lax_conv(x, kernel, stride, padding)
+    return _conv(x, kernel, bias, stride, pads)
+  return _plus(_lax_conv(x, kernel, stride, padding), bias)
 
 
 def _lax_conv(x: Array, kernel: Array, stride: int, padding) -> Array:
@@ -50,18 +48,23 @@ def _lax_conv(x: Array, kernel: Array, stride: int, padding) -> Array:
   )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _conv(x: Array, kernel: Array, stride: int, pads) -> Array:
+def _plus(x: Array, bias: Array | None) -> Array:
+  return x if bias is None else ops.add_bias(x, bias)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _conv(x: Array, kernel: Array, bias, stride: int, pads) -> Array:
   """Convolves with explicit pads; its gradients are matrix products."""
-  return _lax_conv(x, kernel, stride, pads)
+  return _plus(_lax_conv(x, kernel, stride, pads), bias)
 
 
 def _conv_back(stride: int, pads, saved, g: Array):
-  x, kernel = saved
+  x, kernel, bias = saved
   k, d = kernel.shape[0], kernel.shape[-1]
   windows = patches(x, k, stride, pads)
   dx = fold(_matmul(g, kernel.reshape(-1, d).T), k, stride, pads)
-  return dx, _kernel_gradient(windows, g).reshape(kernel.shape)
+  dkernel = _kernel_gradient(windows, g).reshape(kernel.shape)
+  return dx, dkernel, None if bias is None else ops.column_sums(g)
 
 
 def _kernel_gradient(x: Array, g: Array) -> Array:
@@ -76,29 +79,42 @@ def _kernel_gradient(x: Array, g: Array) -> Array:
   return jnp.einsum("hnc,hnd->hcd", x, g).sum(axis=0)
 
 
-_conv.defvjp(lambda x, w, *how: (_conv(x, w, *how), (x, w)), _conv_back)
+_conv.defvjp(
+  lambda x, kernel, bias, *how: (
+    _conv(x, kernel, bias, *how),
+    (x, kernel, bias),
+  ),
+  _conv_back,
+)
 
 
 def conv_transpose(
-  x: Array, kernel: Array, stride: int = 1, *, fast: bool | None = None
+  x: Array,
+  kernel: Array,
+  stride: int = 1,
+  *,
+  bias: Array | None = None,
+  fast: bool | None = None,
 ) -> Array:
   """Convolves x [B, H, W, C] to [B, stride · H, stride · W, D], SAME padding.
 
-  The kernel [k, k, C, D] is in Flax's orientation: it is not flipped.
+  The kernel [k, k, C, D] is in Flax's orientation: it is not flipped. The
+  bias [D] is added.
   """
-  if not (fast_on_cpu() if fast is None else fast):
-    return lax.conv_transpose(
+  if not (ops.fast_on_cpu() if fast is None else fast):
+    y = lax.conv_transpose(
       x, kernel, (stride, stride), "SAME", dimension_numbers=_DIMENSIONS
     )
+    return _plus(y, bias)
   k, _, c, d = kernel.shape
   if k > stride > 1 and k % stride == 0:
-    return _subpixel(x, kernel, stride)
+    return _subpixel(x, kernel, bias, stride)
   pads = tuple(_pads(n * stride, k, stride) for n in x.shape[1:3])
   taps = kernel[::-1, ::-1].transpose(2, 0, 1, 3).reshape(c, k * k * d)
-  return fold(_matmul(x, taps), k, stride, pads)
+  return _plus(fold(_matmul(x, taps), k, stride, pads), bias)
 
 
-def _subpixel(x: Array, kernel: Array, s: int) -> Array:
+def _subpixel(x: Array, kernel: Array, bias, s: int) -> Array:
   """Convolves transposed, k = m · s: stride 1 to s² · D, depth-to-space.
 
   An output pixel is of m × m inputs, so this moves m² · C values a pixel of
@@ -110,7 +126,9 @@ def _subpixel(x: Array, kernel: Array, s: int) -> Array:
   # Output row s · Y + a − low takes tap s · p + a of input row Y − p.
   taps = kernel[::-1, ::-1].reshape(m, s, m, s, c, d)[::-1, :, ::-1]
   taps = taps.transpose(0, 2, 4, 1, 3, 5).reshape(m, m, c, s * s * d)
-  y = _conv(x, taps, 1, ((m - 1, m - 1),) * 2)
+  if bias is not None:
+    bias = jnp.tile(bias, s * s)
+  y = _conv(x, taps, bias, 1, ((m - 1, m - 1),) * 2)
   rows, columns = y.shape[1:3]
   y = y.reshape(b, rows, columns, s, s, d).transpose(0, 1, 3, 2, 4, 5)
   y = y.reshape(b, rows * s, columns * s, d)

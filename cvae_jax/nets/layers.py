@@ -7,13 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.nets import conv
-from cvae_jax.nets.dense import add_bias, product
+from cvae_jax.nets import conv, ops
 
 ACTIVATIONS = {
   "linear": lambda x: x,
   "relu": jax.nn.relu,
-  "silu": jax.nn.silu,
+  "silu": ops.silu,
   "tanh": jnp.tanh,
 }
 
@@ -30,7 +29,7 @@ class Dense(nn.Module):
     shape = (x.shape[-1], self.features)
     kernel = self.param("kernel", self.kernel_init, shape)
     bias = self.param("bias", nn.initializers.zeros, shape[1:])
-    return add_bias(product(x, kernel), bias)
+    return ops.add_bias(ops.product(x, kernel), bias)
 
 
 class Conv(nn.Module):
@@ -49,10 +48,8 @@ class Conv(nn.Module):
     kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
     if self.transposed:
-      y = conv.conv_transpose(x, kernel, self.stride)
-    else:
-      y = conv.conv(x, kernel, self.stride, self.padding)
-    return add_bias(y, bias)
+      return conv.conv_transpose(x, kernel, self.stride, bias=bias)
+    return conv.conv(x, kernel, self.stride, self.padding, bias=bias)
 
 
 def dropout(key: Array | None, x: Array, rate: float) -> Array:
