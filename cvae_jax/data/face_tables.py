@@ -28,6 +28,14 @@ _NEEDED = ("Male", "Mouth_Slightly_Open", "Narrow_Eyes", *HAIR)
 _UTKFACE = re.compile(r"(\d{1,3})_([01])_([0-4])_(\d+)\.")
 
 
+def origin(files: Iterable[str]) -> str:
+  """Say whose faces files are, by their names: for reports."""
+  if all(_UTKFACE.match(name) for name in files):
+    return "UTKFace faces"
+  drawn = all(name.startswith("synthetic_") for name in files)
+  return "drawn faces" if drawn else "faces"
+
+
 def read(
   table: str,
   files: Iterable[str] = (),
