@@ -85,7 +85,7 @@ def test_its_diversity_is_measured_once_for_each_checkpoint(page, folder):
   out = folder / "again"
   again = reports.write("faces", folder, out)[0].read_text()
   assert rows_of(again, "Held-out faces and diversity")[1]["error"] == "0.1234"
-  marked["protocol"]["step"] = 3  # an older checkpoint's
+  marked["protocol"] = known["protocol"] | {"step": 3}  # of an older checkpoint
   write_atomically(path, json.dumps(marked))
   reports.write("faces", folder, out)
   assert json.loads(path.read_text()) == known
