@@ -1,13 +1,17 @@
 """Images on disk: grids, PNG files, conversions. NumPy and Pillow only."""
 
 import io
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from cvae_jax.files import write_atomically
+
+_READABLE = 84  # pixels a side at which a picture is recognised
 
 
 def to_bytes(images: ArrayLike) -> NDArray[np.uint8]:
@@ -43,11 +47,81 @@ def grid(images: ArrayLike, gap: int = 2, scale: int = 1) -> NDArray[np.uint8]:
 def save_png(path: Path, picture: NDArray[np.uint8]) -> None:
   """Writes [H, W, C] with C = 1 or 3, whole or not at all."""
   buffer = io.BytesIO()
-  squeezed = picture[..., 0] if picture.shape[-1] == 1 else picture
-  Image.fromarray(squeezed).save(buffer, format="PNG")
+  _image(picture).save(buffer, format="PNG")
   write_atomically(path, buffer.getvalue())
 
 
-def save_grid(path: Path, images: ArrayLike, scale: int = 3) -> None:
-  """Writes `grid(images)` as PNG, enlarged so that a person can look."""
-  save_png(path, grid(images, scale=scale))
+def _image(picture: NDArray[np.uint8]) -> Image.Image:
+  return Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
+
+
+def save_grid(
+  path: Path,
+  images: ArrayLike,
+  scale: int | None = None,
+  rows: Sequence[str] = (),
+  columns: Sequence[str] = (),
+) -> None:
+  """Writes `grid(images)` as PNG, for a person to look at.
+
+  Args:
+    scale: enlargement; without one small pictures come to about 84 pixels.
+    rows: a caption left of each row, or none.
+    columns: a caption above each column, or none.
+  """
+  height, width = np.shape(images)[2:4]
+  scale = scale or max(1, round(_READABLE / height))
+  sheet = grid(images, scale=scale)
+  if rows or columns:
+    cell = ((height + 2) * scale, (width + 2) * scale)
+    sheet = _captioned(sheet, cell, rows, columns)
+  save_png(path, sheet)
+
+
+def _captioned(
+  sheet: NDArray[np.uint8],
+  cell: tuple[int, int],
+  rows: Sequence[str],
+  columns: Sequence[str],
+) -> NDArray[np.uint8]:
+  """Writes captions into a white margin left of and above a sheet.
+
+  Args:
+    sheet: pictures every cell[0] pixels down and cell[1] to the right.
+    rows, columns: a text of one or more lines each, or none at all.
+  """
+  picture, pen = _image(sheet), ImageDraw.Draw(Image.new("L", (1, 1)))
+  down, across = _font(pen, rows, 3 * cell[1]), _font(pen, columns, cell[1])
+  left, top = _extent(pen, rows, down)[0], _extent(pen, columns, across)[1]
+  size = (picture.width + left, picture.height + top)
+  page = Image.new(picture.mode, size, "white")
+  page.paste(picture, (left, top))
+  pen = ImageDraw.Draw(page)
+  words = [
+    (left // 2, top + i * cell[0] + cell[0] // 2, text, down)
+    for i, text in enumerate(rows)
+  ]
+  words += [
+    (left + i * cell[1] + cell[1] // 2, top // 2, text, across)
+    for i, text in enumerate(columns)
+  ]
+  for x, y, text, font in words:
+    pen.multiline_text((x, y), text, "black", font, "mm", align="center")
+  return np.asarray(page).reshape(page.height, page.width, -1)
+
+
+def _font(pen: ImageDraw.ImageDraw, texts: Sequence[str], width: int):
+  """Gives the largest of the readable sizes at which all texts fit."""
+  for size in range(14, 8, -1):
+    font = ImageFont.load_default(size)
+    if _extent(pen, texts, font)[0] <= width:
+      break
+  return font
+
+
+def _extent(pen, texts: Sequence[str], font) -> tuple[int, int]:
+  """Gives the pixels that the largest text takes, with a margin; 0 for none."""
+  boxes = [pen.multiline_textbbox((0, 0), text, font) for text in texts]
+  if not boxes:
+    return 0, 0
+  return tuple(math.ceil(max(box[2 + i] for box in boxes)) + 8 for i in (0, 1))

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from cvae_jax import config as configs
 from cvae_jax import verify
+from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.files import write_atomically
 from cvae_jax.record import read_metrics
 
@@ -21,7 +22,10 @@ def collect(folder: Path) -> pd.DataFrame:
   """Gives a row for each run below folder: its last epoch and its length.
 
   Columns: run, parameters, epochs, loss, published, each other training term,
-  test terms as "test <term>", examples/s. Runs in natural order.
+  test terms as "test <term>", examples/s, seconds (of training, evaluating
+  and compiling, up to the latest checkpoint; what a kill took back does not
+  count) and launches (more than 1: the run was interrupted). Runs in natural
+  order.
 
   Raises:
     TableError: there is no run with a finished epoch.
@@ -45,7 +49,7 @@ def _row(run: Path, last: dict) -> dict:
     if k.startswith("model/") and k != "model/gradient_norm"
   }
   published = _published(run).get(round(epoch["epoch"]))
-  names = ("elbo", "psnr")
+  names = ("loss", "elbo", "psnr")
   return {
     "run": run.name,
     "parameters": _parameters(run),
@@ -55,7 +59,21 @@ def _row(run: Path, last: dict) -> dict:
     **terms,
     **{f"test {k}": test[k] for k in names if k in test},
     "examples/s": last.get("train", {}).get("time/examples_per_second"),
+    "seconds": _seconds(run),
+    "launches": len(json.loads((run / "environment.json").read_text())),
   }
+
+
+def _seconds(run: Path) -> float | None:
+  """Gives the time that the latest checkpoint took to reach, all launches."""
+  if not (run / "checkpoints").is_dir():
+    return None
+  checkpoints = Checkpoints(run)
+  try:
+    step = checkpoints.latest()
+    return step and checkpoints.counters(step).get("elapsed")
+  finally:
+    checkpoints.close()
 
 
 def _published(run: Path) -> dict[int, float]:

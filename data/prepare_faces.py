@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 from rich import progress
 
-from cvae_jax.data import DataError, face_files, face_tables, root
+from cvae_jax.data import DataError, face_files, face_images, face_tables, root
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -69,7 +69,7 @@ def open_images(path: pathlib.Path) -> Images:
 def decode_all(
   images: Images,
   files: Sequence[str],
-  fit: face_files.Fit,
+  fit: face_images.Fit,
   workers: int,
   distorted: list[str],
 ) -> Iterator[np.ndarray | str]:
@@ -80,7 +80,7 @@ def decode_all(
 
   def one(name: str) -> np.ndarray | str:
     try:
-      image = face_files.decode(images.read(images.where[name]))
+      image = face_images.decode(images.read(images.where[name]))
       height, width = fit.cut(image).shape[:2]
       if height != width:
         distorted.append(name)
@@ -153,7 +153,7 @@ def prepare(options: argparse.Namespace) -> None:
   Raises:
     DataError: if anything is missing, bad, or there with other settings.
   """
-  fit = face_files.Fit(
+  fit = face_images.Fit(
     options.size, options.crop, options.square, options.resize
   )
   images = open_images(options.images)
@@ -223,7 +223,7 @@ def _parser() -> argparse.ArgumentParser:
   add("--size", type=int, default=120, help="pixels a side, afterwards")
   add("--crop", type=int, default=0, help="pixels off every side, before")
   add("--square", type=_box, help="TOP,BOTTOM,LEFT,RIGHT: the box to keep")
-  add("--resize", choices=face_files.RESIZES, default="bilinear")
+  add("--resize", choices=face_images.RESIZES, default="bilinear")
   add("--columns", type=lambda t: t.split(","), default=(), metavar="A,B")
   add("--hair", choices=("mean", "drop"), default="mean", help="CelebA: many")
   for name, default in (("--on_corrupt", "skip"), ("--on_missing", "fail")):

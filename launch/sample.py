@@ -1,4 +1,4 @@
-"""Draw a run's figures as PNG: classes, styles, prior, interpolation."""
+"""Draw a run's figures as PNG: those of its data source."""
 
 from pathlib import Path
 
@@ -17,9 +17,11 @@ def main(_: list[str]) -> None:
 
   run = runs.load(_WORKDIR.value)
   folder = Path(_OUT.value or Path(_WORKDIR.value) / "figures")
+  captions = figures.captions(run)
   for name, pictures in figures.draw(run, _SEED.value).items():
     path = folder / f"{name}.png"
-    images.save_grid(path, pictures)
+    rows, columns = captions.get(name, ((), ()))
+    images.save_grid(path, pictures, rows=rows, columns=columns)
     print(f"wrote {path}")
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax.data import DataError, face_files
-from cvae_jax.data.face_files import Fit, resize_bilinear
+from cvae_jax.data import DataError, face_files, face_images
+from cvae_jax.data.face_images import Fit, resize_bilinear
 
 S = 16
 
@@ -53,7 +53,7 @@ def test_bilinear_is_the_formula(shape):
 
 def test_antialias_is_another_resize_of_the_same_part():
   image = np.random.default_rng(0).integers(0, 256, (44, 44, 3), dtype="u1")
-  sharp, smooth = (Fit(10, 2, resize=r)(image) for r in face_files.RESIZES)
+  sharp, smooth = (Fit(10, 2, resize=r)(image) for r in face_images.RESIZES)
   np.testing.assert_array_equal(sharp, resize_bilinear(image[2:42, 2:42], 10))
   assert smooth.std() < 0.7 * sharp.std()  # it averages 4 x 4 pixels
   box = Fit(10, square=(2, 42, 2, 42))
@@ -80,13 +80,13 @@ def test_decode_gives_upright_rgb():
   exif = Image.Exif()
   exif[0x0112] = 6  # turn by 90 degrees
   Image.new("RGB", (4, 2)).save(turned, "JPEG", exif=exif)
-  found = face_files.decode(grey.getvalue())
+  found = face_images.decode(grey.getvalue())
   assert found.shape == (2, 4, 3)
   assert (found == 77).all()
-  assert face_files.decode(turned.getvalue()).shape == (4, 2, 3)
+  assert face_images.decode(turned.getvalue()).shape == (4, 2, 3)
   for bad in (b"", b"no image", grey.getvalue()[:-30]):
     with pytest.raises(DataError, match="not a whole image") as caught:
-      face_files.decode(bad)
+      face_images.decode(bad)
     assert "0x" not in str(caught.value)
 
 

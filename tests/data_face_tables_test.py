@@ -93,3 +93,16 @@ def test_named_csv_refuses(tmp_path, text, message):
   with pytest.raises(DataError, match=re.escape(message)) as caught:
     face_tables.named_csv(path, ("eyes",), ((0, 1),))
   assert "table.csv" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  ("files", "expected"),
+  [
+    (["34_0_0_2017.jpg.chip.jpg"] * 99 + ["61_1_2017.jpg"], "UTKFace faces"),
+    (["34_0_0_2017.jpg", "b.jpg"], "faces"),
+    (["synthetic_0_000001", "synthetic_0_000002"], "drawn faces"),
+    (["000001.jpg"], "faces"),
+  ],
+)
+def test_names_say_whose_faces_they_are(files, expected):
+  assert face_tables.origin(files) == expected

@@ -82,6 +82,47 @@ def test_save_grid_enlarges_for_people(tmp_path):
     assert image.size == (3 * (3 * 28 + 2 * 2), 3 * (2 * 28 + 2))
 
 
+@pytest.mark.parametrize(("size", "scale"), [(28, 3), (64, 1), (120, 1)])
+def test_pictures_that_are_large_enough_are_not_enlarged(tmp_path, size, scale):
+  images.save_grid(tmp_path / "a.png", np.ones((1, 1, size, size, 3)))
+  with Image.open(tmp_path / "a.png") as image:
+    assert image.size == (scale * size, scale * size)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+  ("rows", "columns"),
+  [(("one\ntwo", "b"), ()), ((), ("x", "y", "z")), ("ab", "xyz")],
+)
+def test_captions_stand_beside_the_pictures_and_leave_them_as_they_are(
+  tmp_path, channels, rows, columns
+):
+  pictures = np.full((2, 3, 40, 40, channels), 0.5)
+  sheet = images.grid(pictures, scale=2)
+  images.save_grid(tmp_path / "a.png", pictures, 2, rows, columns)
+  with Image.open(tmp_path / "a.png") as image:
+    page = np.asarray(image).reshape(image.height, image.width, channels)
+  top, left = (np.subtract(page.shape, sheet.shape))[:2]
+  np.testing.assert_array_equal(page[top:, left:], sheet)
+  assert (top > 0, left > 0) == (bool(columns), bool(rows))
+  for i in range(len(columns)):  # each column has ink above it, on white
+    above = page[:top, left + 84 * i : left + 84 * i + 80]
+    assert above.min() < 100
+    assert above.max() == 255
+  for i in range(len(rows)):
+    assert page[top + 84 * i : top + 84 * i + 80, :left].min() < 100
+
+
+def test_long_captions_of_columns_are_written_smaller(tmp_path):
+  pictures, heights = np.zeros((1, 2, 80, 80, 1)), []
+  for text in ("ab", "hair_color 0.25"):
+    images.save_grid(tmp_path / "a.png", pictures, 1, (), (text, "b"))
+    with Image.open(tmp_path / "a.png") as image:
+      heights.append(image.height)
+      assert image.width == 162
+  assert heights[1] < heights[0]
+
+
 @pytest.mark.parametrize("content", ["text ½\n", b"\x00bytes"])
 def test_a_write_replaces_the_file_and_leaves_nothing_beside_it(
   tmp_path, content

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax.data import face_files
-from cvae_jax.data.face_files import Fit, resize_bilinear
+from cvae_jax.data import face_files, face_images
+from cvae_jax.data.face_images import Fit, resize_bilinear
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -193,4 +193,4 @@ def test_real_faces_prepare(tmp_path):
   assert images.shape == (64, 120, 120, 3)
   assert kept["file"].tolist() == table["file"].tolist()
   assert json.loads((tmp_path / "out" / "prepared.json").read_text()) == info
-  np.testing.assert_array_equal(images[0], Fit(120)(face_files.decode(first)))
+  np.testing.assert_array_equal(images[0], Fit(120)(face_images.decode(first)))

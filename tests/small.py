@@ -1,7 +1,8 @@
 """Runs small enough to train in a second, for the tests that need whole ones.
 
-Twelve steps of 32 real digits an epoch, and networks of a few thousand
-parameters that still have convolutions, dropout and the late grey term.
+Twelve steps of 32 real digits an epoch, or two of drawn faces, and networks
+of a few thousand parameters that still have convolutions, dropout and the
+late grey term.
 """
 
 import os
@@ -31,9 +32,21 @@ _CLASSIFIER = {
   "model.dense": (8,),
   "optim.drops": (5, 20),
 }
+_FACES = {
+  "data.count": 96,
+  "data.image_shape": (24, 24, 3),
+  "model.encoder.features": (4, 4, 4, 4),
+  "model.encoder.dense": 8,
+  "model.encoder.side": 8,
+  "model.encoder.latents": 4,
+  "model.decoder.dense": 8,
+  "model.decoder.map": (3, 3, 4),
+  "model.decoder.features": (4, 4, 4, 3),
+}
 _FILES = {
   "cvae": ("configs/digits.py:smoke", soak.SMALL | {"loss.grey_start": 10}),
   "classifier": ("configs/classifier.py:smoke", _CLASSIFIER),
+  "faces": ("configs/faces.py:smoke", _FACES),
 }
 
 

@@ -13,6 +13,7 @@ _HELPERS = {
   "digit_files",
   "download",
   "face_files",
+  "face_images",
   "face_tables",
   "synthetic_faces",
 }  # Modules of this folder that are not sources.
@@ -26,12 +27,14 @@ class Dataset(NamedTuple):
   """Columns of equal length, held out or not, and how to condition on them.
 
   `conditions` is the source's own object: it turns what a person asks for
-  into condition vectors and measures what an image shows.
+  into condition vectors and measures what an image shows. `name` is what a
+  report calls the data.
   """
 
   train: Mapping[str, np.ndarray]
   test: Mapping[str, np.ndarray] | None
   conditions: Any
+  name: str = ""
 
 
 def root() -> pathlib.Path:

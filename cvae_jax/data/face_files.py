@@ -1,12 +1,10 @@
-"""Prepared faces on disk, and how an image file becomes one of their rows.
+"""Prepared faces on disk.
 
 A prepared set is a folder with `images.npy` (uint8 [N, S, S, 3], RGB),
 `attributes.csv` (N rows in the same order, `file` first) and
 `prepared.json`, which is written last: without it there is no set.
 """
 
-import dataclasses
-import functools
 import hashlib
 import io
 import json
@@ -17,13 +15,11 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from PIL import Image, ImageOps
 
 from cvae_jax.data import DataError
 from cvae_jax.files import write_atomically
 
 IMAGES, ATTRIBUTES, MARK = "images.npy", "attributes.csv", "prepared.json"
-RESIZES = ("bilinear", "antialias")
 
 
 class Prepared(NamedTuple):
@@ -32,107 +28,6 @@ class Prepared(NamedTuple):
   images: npt.NDArray[np.uint8]  # [N, S, S, 3]
   table: pd.DataFrame  # N rows, `file` first
   info: dict[str, Any]  # prepared.json
-
-
-@dataclasses.dataclass(frozen=True)
-class Fit:
-  """How an image of any size becomes [size, size, 3].
-
-  First `crop` pixels go from every side, or the box `square` (top, bottom,
-  left, right: rows top..bottom−1) is kept; then the rest is resized:
-  "bilinear" as OpenCV's default does it, "antialias" by Pillow's BILINEAR,
-  which averages more pixels where it shrinks.
-  """
-
-  size: int
-  crop: int = 0
-  square: tuple[int, int, int, int] | None = None
-  resize: str = "bilinear"
-
-  def __post_init__(self):
-    if self.resize not in RESIZES:
-      raise DataError(f"resize is one of {RESIZES}; found {self.resize!r}")
-    if self.size < 1 or self.crop < 0:
-      raise DataError(
-        f"size is at least 1 and crop at least 0; found {self.size} and"
-        f" {self.crop}"
-      )
-    top, bottom, left, right = self.square or (0, 1, 0, 1)
-    if not (0 <= top < bottom and 0 <= left < right):
-      raise DataError(
-        "square is TOP,BOTTOM,LEFT,RIGHT with TOP < BOTTOM and LEFT < RIGHT;"
-        f" found {self.square}"
-      )
-    if self.crop and self.square:
-      raise DataError("give crop or square, not both")
-
-  def cut(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return the part of an image [H, W, 3] that is kept, a view.
-
-    Raises:
-      DataError: if the image is too small for the crop or the box.
-    """
-    height, width = image.shape[:2]
-    c = self.crop
-    top, bottom, left, right = self.square or (c, height - c, c, width - c)
-    if bottom > height or right > width or bottom <= top or right <= left:
-      raise DataError(
-        f"{height}x{width} pixels (height x width) are too few for "
-        + (f"the box {self.square}" if self.square else f"a crop of {c}")
-      )
-    return image[top:bottom, left:right]
-
-  def __call__(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Cut and resize an image [H, W, 3] to [size, size, 3]."""
-    image = self.cut(image)
-    if self.resize == "bilinear":
-      return resize_bilinear(image, self.size)
-    size = (self.size, self.size)
-    picture = Image.fromarray(image)
-    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
-
-
-def decode(content: bytes) -> npt.NDArray[np.uint8]:
-  """Decode an image file to RGB [H, W, 3], turned upright as its EXIF says.
-
-  Raises:
-    DataError: if the bytes are not a whole image.
-  """
-  try:
-    with Image.open(io.BytesIO(content)) as picture:
-      return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-  except Exception as error:  # each of Pillow's decoders has its own kinds
-    # Pillow's message may hold the address of our buffer, which says nothing.
-    said = str(error).partition(" <_io.BytesIO")[0]
-    raise DataError(f"not a whole image: {said}") from error
-
-
-def resize_bilinear(
-  image: npt.NDArray[np.uint8], size: int
-) -> npt.NDArray[np.uint8]:
-  """Resize [H, W, C] to [size, size, C] as OpenCV's INTER_LINEAR does.
-
-  Output pixel d reads the source at (d + 0.5) · scale − 0.5, held inside the
-  image, between its 2 × 2 neighbours and no others: shrinking does not
-  average. OpenCV's fixed-point weights may differ by one grey level.
-  """
-  if image.shape[:2] == (size, size):
-    return image.copy()
-  for axis in (0, 1):
-    low, high, weight = _taps(image.shape[axis], size)
-    weight = weight.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
-    first = image.take(low, axis).astype(np.float32)
-    image = first + weight * (image.take(high, axis) - first)
-  return np.rint(image).astype(np.uint8)
-
-
-@functools.cache
-def _taps(source: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  at = (np.arange(size) + 0.5) * (source / size) - 0.5
-  at = at.clip(0, source - 1)
-  low = np.floor(at).astype(np.intp)
-  high = np.minimum(low + 1, source - 1)
-  return low, high, (at - low).astype(np.float32)
 
 
 def write_prepared(

@@ -7,7 +7,7 @@ number per condition, and file → reason for the rows that have none.
 import pathlib
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,17 @@ HAIR = {
 CONDITIONS = ("male", "female", "hair_color", "mouth", "eyes")
 _NEEDED = ("Male", "Mouth_Slightly_Open", "Narrow_Eyes", *HAIR)
 _UTKFACE = re.compile(r"(\d{1,3})_([01])_([0-4])_(\d+)\.")
+
+
+def origin(files: Collection[str]) -> str:
+  """Say whose faces files are, by their names: for reports.
+
+  A few of UTKFace's own names lack a part, so nearly all have to fit.
+  """
+  if sum(map(bool, map(_UTKFACE.match, files))) >= 0.99 * len(files):
+    return "UTKFace faces"
+  drawn = all(name.startswith("synthetic_") for name in files)
+  return "drawn faces" if drawn else "faces"
 
 
 def read(

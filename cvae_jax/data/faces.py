@@ -179,7 +179,13 @@ def load(config: Any) -> Dataset:
   train, test = (
     {"image": images[rows], "condition": vectors[rows]} for rows in parts
   )
-  return Dataset(train, test if len(test["condition"]) else None, conditions)
+  test = test if len(test["condition"]) else None
+  return Dataset(train, test, conditions, face_tables.origin(table["file"]))
+
+
+def folder(config: Any) -> pathlib.Path:
+  """Return where the prepared set is that `load(config)` would read."""
+  return pathlib.Path(config.path or root() / "faces_120").expanduser()
 
 
 def _read(config: Any) -> tuple[np.ndarray, pd.DataFrame, str]:
@@ -193,9 +199,8 @@ def _read(config: Any) -> tuple[np.ndarray, pd.DataFrame, str]:
     raise DataError(
       f"source is one of prepared, synthetic; found {config.source!r}"
     )
-  folder = pathlib.Path(config.path or root() / "faces_120").expanduser()
-  images, table, _ = face_files.read_prepared(folder, shape[0])
-  return images, table, str(folder / face_files.ATTRIBUTES)
+  images, table, _ = face_files.read_prepared(folder(config), shape[0])
+  return images, table, str(folder(config) / face_files.ATTRIBUTES)
 
 
 Rows = slice | npt.NDArray[np.intp]

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from cvae_jax.figures import Captions
+from cvae_jax.figures.walks import arc
 from cvae_jax.runs import Run
 
 
@@ -15,6 +17,16 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
     "styles": styles(run, seed),
     "prior": prior(run, seed),
     "interpolation": interpolation(run, seed),
+  }
+
+
+def captions(run: Run) -> dict[str, Captions]:
+  """Gives what stands left of the rows and above the columns."""
+  labels = [f"{label}" for label in range(run.conditions.classes)]
+  inks = [f"ink {ink:g}" for ink in inks_of(run)]
+  return {
+    "classes": ((), labels),
+    "styles": (inks * 4, labels),
   }
 
 
@@ -61,10 +73,9 @@ def interpolation(run: Run, seed: int = 0, steps: int = 10) -> NDArray:
   """
   ends = run.prior(2 * run.conditions.classes, seed)
   ends = ends.reshape(-1, 2, run.system.latents)
-  t = np.linspace(0, 1, steps)[:, None]
   rows = [
     run.decode(
-      _slerp(a, b, t), run.conditions.encode(np.full(steps, label), ink=0.5)
+      arc(a, b, steps), run.conditions.encode(np.full(steps, label), ink=0.5)
     )
     for label, (a, b) in enumerate(ends)
   ]
@@ -74,13 +85,3 @@ def interpolation(run: Run, seed: int = 0, steps: int = 10) -> NDArray:
 def _row(run: Run, z: NDArray, ink: float) -> NDArray:
   condition = run.conditions.encode(np.arange(run.conditions.classes), ink)
   return run.decode(np.tile(z, (run.conditions.classes, 1)), condition)
-
-
-def _slerp(a: NDArray, b: NDArray, t: NDArray) -> NDArray:
-  """Interpolates [Z], [Z] at t [N, 1] along the arc between them."""
-  cosine = np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b))
-  angle = np.arccos(np.clip(cosine, -1, 1))
-  if angle < 1e-6:
-    return (1 - t) * a + t * b
-  weights = np.sin((1 - t) * angle), np.sin(t * angle)
-  return (weights[0] * a + weights[1] * b) / np.sin(angle)

@@ -1,4 +1,4 @@
-"""The faces' figures: the source's 54 settings (spec §5), sweeps, prior."""
+"""The faces' figures: the source's two tests (spec §5), sweeps, walks."""
 
 import itertools
 from collections.abc import Mapping
@@ -6,29 +6,83 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from cvae_jax.figures import Captions
+from cvae_jax.figures.walks import arc, line
 from cvae_jax.runs import Run
 
 # The source's test settings; its training range of hair and eyes begins at ½.
 HAIR, MOUTH, EYES = (0.5, 0.8, 1.0), (0.0, 0.5, 1.0), (0.5, 0.8, 1.0)
+# Its "info change" test: one latent, these settings (male, hair, mouth, eyes).
+CHANGES = (
+  (0.0, 0.05, 1.0, 1.0),
+  (0.0, 0.5, 1.0, 1.0),
+  (0.0, 0.75, 1.0, 1.0),
+  (0.0, 1.0, 1.0, 1.0),
+  (0.0, 1.0, 0.0, 1.0),
+  (0.0, 1.0, 0.0, 0.5),
+  (1.0, 1.0, 0.0, 1.0),
+)
+_ASKED = ("male", "hair_color", "mouth", "eyes")  # female follows male
 
 
 def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
-  """Gives each figure's images [R, P, H, W, C]."""
-  return {
-    "settings": settings(run, seed),
+  """Gives each figure's images [R, P, H, W, C].
+
+  The source's own settings are drawn for runs that have its conditions.
+  """
+  drawn = {
     "sweeps": sweeps(run, seed),
     "prior": prior(run, seed),
+    "interpolation": interpolation(run, seed),
+  }
+  if _has_the_source_s(run):
+    drawn["settings"] = settings(run, seed)
+    drawn["info_change"] = info_change(run, seed)
+  return drawn
+
+
+def captions(run: Run) -> dict[str, Captions]:
+  """Gives what stands left of the rows and above the columns."""
+  conditions = run.conditions
+  asked = [_asked(condition, conditions) for condition in conditions.panel()]
+  ranges = zip(conditions.names, conditions.ranges, strict=True)
+  rows = [f"{n}\n{r[0]:g} to {r[1]:g}" for n, r in ranges if n != "female"]
+  return {
+    "sweeps": (rows, ()),
+    "prior": ((), asked),
+    "interpolation": (asked, ()),
+    "settings": (
+      [f"{_who(m)}\nhair {h:g}" for m in (1, 0) for h in HAIR],
+      [f"mouth {m:g}\neyes {e:g}" for m in MOUTH for e in EYES],
+    ),
+    "info_change": (
+      [
+        f"{_who(m)}, hair {h:g}\nmouth {o:g}, eyes {e:g}"
+        for m, h, o, e in CHANGES
+      ],
+      (),
+    ),
   }
 
 
 def settings(run: Run, seed: int = 0) -> NDArray:
   """Draws gender × hair [6 rows] by mouth × eyes [9], all of one latent."""
-  values = np.array(list(itertools.product((1.0, 0.0), HAIR, MOUTH, EYES)))
-  names = ("male", "hair_color", "mouth", "eyes")
-  condition = run.conditions.encode(dict(zip(names, values.T, strict=True)))
+  condition = _encode(run, itertools.product((1.0, 0.0), HAIR, MOUTH, EYES))
   z = np.tile(run.prior(1, seed), (len(condition), 1))
   images = run.decode(z, condition)
   return images.reshape(6, 9, *images.shape[1:])
+
+
+def info_change(run: Run, seed: int = 0, latents: int = 15) -> NDArray:
+  """Draws fixed latents under seven settings: [7, latents, …].
+
+  The source's test: a column is one latent. No image is encoded.
+  """
+  condition, z = _encode(run, CHANGES), run.prior(latents, seed)
+  images = run.decode(
+    np.tile(z, (len(condition), 1)), condition.repeat(latents, axis=0)
+  )
+  return images.reshape(len(condition), latents, *images.shape[1:])
 
 
 def sweeps(run: Run, seed: int = 0, steps: int = 9) -> NDArray:
@@ -55,3 +109,53 @@ def prior(run: Run, seed: int = 0, rows: int = 6) -> NDArray:
   panel = run.conditions.panel()
   images = run.sample(np.tile(panel, (rows, 1)), seed)
   return images.reshape(rows, len(panel), *images.shape[1:])
+
+
+def interpolation(run: Run, seed: int = 0, steps: int = 9) -> NDArray:
+  """Walks between two latents of the prior, one setting of the panel a row."""
+  panel = run.conditions.panel()
+  ends = run.prior(2 * len(panel), seed).reshape(len(panel), 2, -1)
+  rows = [
+    run.decode(arc(a, b, steps), np.tile(condition, (steps, 1)))
+    for (a, b), condition in zip(ends, panel, strict=True)
+  ]
+  return np.stack(rows)
+
+
+def between(
+  run: Run, images: NDArray, condition: NDArray, steps: int = 9
+) -> NDArray:
+  """Walks between two faces [2, H, W, C] under the first's condition.
+
+  Args:
+    condition: [2, A], each face's own, with which it is encoded.
+
+  Returns:
+    [steps, H, W, C], from the first's reconstruction on.
+  """
+  a, b = run.encode(images, condition).mean
+  return run.decode(line(a, b, steps), np.tile(condition[:1], (steps, 1)))
+
+
+def _has_the_source_s(run: Run) -> bool:
+  conditions = run.conditions
+  unit = all(tuple(pair) == (0.0, 1.0) for pair in conditions.ranges)
+  return unit and set(conditions.names) == {*_ASKED, "female"}
+
+
+def _encode(run: Run, rows) -> NDArray:
+  values = np.array(list(rows)).T
+  return run.conditions.encode(dict(zip(_ASKED, values, strict=True)))
+
+
+def _asked(condition: NDArray, conditions) -> str:
+  """Says in two words a line what a setting of the panel asks for."""
+  named = dict(zip(conditions.names, condition.tolist(), strict=True))
+  words = [_who(named.pop("male"))] if "male" in named else []
+  named.pop("female", None)
+  words += [f"{name.partition('_')[0]} {x:.2g}" for name, x in named.items()]
+  return "\n".join(words)
+
+
+def _who(male: float) -> str:
+  return "male" if male > 0.5 else "female"

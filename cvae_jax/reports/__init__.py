@@ -1,0 +1,33 @@
+"""Reports on finished sweeps: each is a module with `write`, found by name."""
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+_HELPERS = {
+  "face_claims",
+  "face_text",
+  "markdown",
+}  # Modules here that are no reports.
+
+
+class ReportError(ValueError):
+  """Says why there is nothing to report on."""
+
+
+def names() -> list[str]:
+  """Lists the reports there are."""
+  found = {module.name for module in pkgutil.iter_modules(__path__)}
+  return sorted(found - _HELPERS)
+
+
+def write(name: str, runs_folder: Path, out_folder: Path) -> list[Path]:
+  """Writes the report `name` on the runs below a folder; gives its files.
+
+  Raises:
+    ReportError: there is no such report, or nothing to report on.
+  """
+  if name not in names():
+    raise ReportError(f"no report {name!r}; there are {', '.join(names())}")
+  module = importlib.import_module(f"{__name__}.{name}")
+  return module.write(Path(runs_folder), Path(out_folder))

@@ -1,0 +1,127 @@
+r"""Change attributes of a photographed face.
+
+    python -m launch.edit --image=photo.jpg --workdir=runs/faces/model=9 \
+      --condition="male=1,hair_color=0.9,mouth=0,eyes=1" --set="mouth=1" \
+      --set="male=0,hair_color=0.2" --sweep=mouth,eyes
+
+The photo is encoded with its own condition and decoded with the changed one.
+Without --condition its own is the one under which the model explains it best.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from launch import command
+
+_IMAGE = flags.DEFINE_string("image", None, "A photo of one face, any size.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "A run on faces.")
+_CONDITION = flags.DEFINE_string(
+  "condition", None, "The photo's own, name=number by commas; default: found."
+)
+_SET = flags.DEFINE_multi_string("set", [], "A change; may be given often.")
+_SWEEP = flags.DEFINE_list("sweep", [], "Conditions to move over their range.")
+_TOWARDS = flags.DEFINE_string("towards", None, "Another photo to walk to.")
+_SQUARE = flags.DEFINE_list(
+  "square", [], "TOP,BOTTOM,LEFT,RIGHT: the box to keep; default: the middle."
+)
+_CROP = flags.DEFINE_integer("crop", 0, "Pixels off every side, instead.")
+_OUT = flags.DEFINE_string(
+  "out", None, "PNG; default <workdir>/edits/<image's name>.png."
+)
+
+
+def main(_: list[str]) -> None:
+  """Edits the photo."""
+  import numpy as np
+
+  from cvae_jax import editing, runs
+  from cvae_jax.data import face_images
+
+  run = runs.load(_WORKDIR.value)
+  fit = _fit(run)
+  photo = face_images.read_photo(_IMAGE.value, fit)
+  own = _own(run, photo, _CONDITION.value)
+  changes = [editing.parse(text) for text in _SET.value]
+  rows = editing.edit(run, photo, own, changes)
+  labels = [text.replace(",", "\n").replace("=", " ") for text in _SET.value]
+  swept = [editing.sweep(run, photo, own, name) for name in _SWEEP.value]
+  out = Path(_WORKDIR.value) / "edits" / f"{Path(_IMAGE.value).stem}.png"
+  out = Path(_OUT.value or out)
+  row = np.concatenate([photo[None] / np.float32(255), rows])
+  _save(out, row[None], columns=["photo", "reconstruction", *labels])
+  if swept:
+    captions = [_moved(run, name) for name in _SWEEP.value]
+    _save(_beside(out, "sweeps"), np.stack(swept), rows=captions)
+  if _TOWARDS.value:
+    other = face_images.read_photo(_TOWARDS.value, fit)
+    print(f"{_TOWARDS.value}:")
+    _save(_beside(out, "towards"), _walk(run, photo, own, other)[None])
+
+
+def _fit(run):
+  """Says how a photo becomes what the run was trained on."""
+  from cvae_jax import runs
+  from cvae_jax.data import DataError, face_files, face_images, faces
+
+  data = run.config.data
+  if data.name != "faces":
+    raise runs.RunError(
+      f"{run.folder} is a run on {data.name}, not on faces; give --workdir"
+    )
+  try:
+    resize = face_files.read_prepared(faces.folder(data)).info["resize"]
+  except (DataError, KeyError):  # drawn faces, or a run from elsewhere
+    resize = "bilinear"
+  try:
+    square = tuple(map(int, _SQUARE.value)) or None
+  except ValueError:
+    square = ()
+  if square is not None and len(square) != 4:
+    raise DataError(
+      f"--square is TOP,BOTTOM,LEFT,RIGHT; found {','.join(_SQUARE.value)}"
+    )
+  return face_images.Fit(data.image_shape[0], _CROP.value, square, resize)
+
+
+def _own(run, photo, text: str | None) -> dict[str, float]:
+  """Gives the photo's own condition, as said or as found."""
+  from cvae_jax import editing
+
+  if text is not None:
+    return editing.parse(text)
+  reading = editing.read_by_elbo(run, photo)
+  print("\n".join(reading.notes))
+  return reading.values
+
+
+def _walk(run, photo, own, other):
+  """Walks from one photo's latent to another's, under the first's condition."""
+  import numpy as np
+
+  from cvae_jax.figures import faces
+
+  ends = [run.conditions.encode(own)]
+  ends.append(run.conditions.encode(_own(run, other, None)))
+  return faces.between(run, np.stack([photo, other]), np.concatenate(ends))
+
+
+def _moved(run, name: str) -> str:
+  low, high = run.conditions.ranges[run.conditions.names.index(name)]
+  return f"{name}\n{low:g} to {high:g}"
+
+
+def _beside(path: Path, word: str) -> Path:
+  return path.with_stem(f"{path.stem}_{word}")
+
+
+def _save(path: Path, pictures, **captions) -> None:
+  from cvae_jax import images
+
+  images.save_grid(path, pictures, **captions)
+  print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+  command.start(__name__)
+  command.run(main, ["image", "workdir"])

@@ -1,0 +1,30 @@
+"""Write a report on a sweep: `python -m launch.figures faces`.
+
+It measures what is not measured yet, so it can be run again and again while
+the sweep goes on.
+"""
+
+from absl import flags
+
+from launch import command
+
+_RUNS = flags.DEFINE_string("runs", None, "Folder; default runs/<report>.")
+_OUT = flags.DEFINE_string("out", "docs", "Folder of the report.")
+
+
+def main(words: list[str]) -> None:
+  """Writes the report."""
+  from cvae_jax import reports
+
+  if len(words) != 1:
+    raise ValueError(
+      f"one report expected: launch.figures {' or '.join(reports.names())}"
+    )
+  runs = _RUNS.value or f"runs/{words[0]}"
+  for path in reports.write(words[0], runs, _OUT.value):
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+  command.start(__name__)
+  command.run(main, [])

@@ -1,0 +1,227 @@
+"""Attribute editing, and the faces' figures."""
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from cvae_jax import editing, figures, gaussian, runs, train
+from cvae_jax.data import DataError, synthetic_faces
+from cvae_jax.data.faces import Conditions
+from cvae_jax.figures import digits as digit_figures
+from cvae_jax.figures import faces as face_figures
+from cvae_jax.figures import walks
+from tests import small
+
+OWN = {"male": 1.0, "hair_color": 0.9, "mouth": 0.0, "eyes": 1.0}
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+  folder = tmp_path_factory.mktemp("edit") / "faces"
+  train.train_and_evaluate(small.config(data, "faces"), folder)
+  return runs.load(folder)
+
+
+@pytest.fixture(scope="module")
+def photo():
+  return synthetic_faces.make(3, 24)[0][2]
+
+
+def test_edit_encodes_with_the_own_condition_and_decodes_with_the_changed(
+  run, photo
+):
+  own = run.conditions.encode(OWN)
+  changed = run.conditions.encode(OWN | {"mouth": 1.0})
+  mean = run.encode(photo[None], own).mean
+  expected = run.decode(mean, changed)
+  found = run.edit(photo[None], own, changed)
+  np.testing.assert_array_equal(found, expected)
+  assert not np.array_equal(found, run.decode(mean, own))
+  assert not np.array_equal(mean, run.encode(photo[None], changed).mean)
+
+
+def test_changes_come_after_the_reconstruction_and_female_follows_male(
+  run, photo
+):
+  named = dict(zip(run.conditions.names, (1, 0, 0.9, 0, 1), strict=True))
+  found = editing.edit(run, photo, named, [{"male": 0.0}, {"mouth": 1.0}])
+  own = run.conditions.encode(OWN)
+  for picture, change in zip(
+    found, ({}, {"male": 0.0}, {"mouth": 1.0}), strict=True
+  ):
+    changed = run.conditions.encode(OWN | change)
+    expected = run.edit(photo[None], own, changed)[0]
+    np.testing.assert_allclose(picture, expected, atol=1e-6)
+
+
+def test_a_sweep_runs_over_the_range_of_its_condition(run, photo):
+  found = editing.sweep(run, photo, OWN, "mouth", steps=3)
+  values = [{"mouth": x} for x in (0.0, 0.5, 1.0)]
+  expected = editing.edit(run, photo, OWN, values)[1:]
+  np.testing.assert_array_equal(found, expected)
+  with pytest.raises(runs.RunError, match="no condition 'smile' to sweep"):
+    editing.sweep(run, photo, OWN, "smile")
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    ({"mouht": 1.0}, "unknown: mouht; the conditions are male, female"),
+    ({"mouth": 3.0}, r"mouth 3 is outside \[0, 1\]"),
+  ],
+)
+def test_misspelt_and_impossible_conditions_are_refused(
+  run, photo, change, message
+):
+  with pytest.raises(DataError, match=message):
+    editing.edit(run, photo, OWN, [change])
+
+
+def test_conditions_are_read_as_name_and_number():
+  found = editing.parse("male=1, hair_color=0.9,")
+  assert found == {"male": 1.0, "hair_color": 0.9}
+
+
+@pytest.mark.parametrize("text", ["mouth", "mouth=open", "a=1,a=2"])
+def test_what_is_no_condition_is_refused(text):
+  with pytest.raises(runs.RunError, match=r"is not name=number|comes twice"):
+    editing.parse(text)
+
+
+def known_run(names, quantiles):
+  """Makes a run whose images are its conditions, each a grey of its own."""
+  conditions = Conditions(names, ((0.0, 1.0),) * len(names), quantiles)
+
+  def decode(z, condition):
+    return np.tile(condition[:, :, None, None], (1, 1, 1, 3))
+
+  zeros = np.zeros((100, 2), np.float32)
+  return SimpleNamespace(
+    folder="known",
+    conditions=conditions,
+    config=SimpleNamespace(system="known"),
+    system=SimpleNamespace(
+      nats=lambda x, y: 100 * jnp.sum((x - y) ** 2, axis=(1, 2, 3))
+    ),
+    encode=lambda x, c: gaussian.Gaussian(zeros[: len(c)], zeros[: len(c)]),
+    decode=decode,
+    prior=lambda count, seed: np.zeros((count, 2), np.float32),
+  )
+
+
+@pytest.mark.parametrize("male", [0.0, 1.0])
+@pytest.mark.parametrize("mouth", [0.0, 0.4, 1.0])
+def test_the_elbo_finds_the_condition_that_explains_a_photo(male, mouth):
+  names = ("male", "female", "mouth")
+  run = known_run(names, ((0, 0, 1), (0, 1, 1), (0, 0.4, 1)))
+  shown = run.conditions.encode(male=male, mouth=mouth)
+  reading = editing.read_by_elbo(run, run.decode(None, shown)[0])
+  assert reading.values == {"male": male, "mouth": mouth}
+  assert "0.0 nats, best of 6" in reading.notes[0]
+  # Two greys, male and female, are wrong by 1 in 3 channels each: 600 nats.
+  assert reading.notes[1] == f"  male {male:g}, ahead by 600.0"
+
+
+def test_a_value_that_explains_hardly_better_is_called_a_guess():
+  run = known_run(("mouth",), ((0.0, 0.04, 0.05),))
+  photo = run.decode(None, run.conditions.encode(mouth=0.05))[0]
+  assert editing.read_by_elbo(run, photo).notes[1].endswith("(a guess)")
+
+
+def test_what_the_elbo_cannot_find_is_said():
+  many = known_run(tuple("abcdefg"), ((0, 0.5, 1),) * 7)
+  with pytest.raises(runs.RunError, match="2187 settings of 7 conditions"):
+    editing.read_by_elbo(many, np.zeros((7, 1, 3), np.uint8))
+  one = known_run(("mouth",), ((0, 0.5, 1),))
+  one.system.nats = None
+  with pytest.raises(runs.RunError, match="has no likelihood"):
+    editing.read_by_elbo(one, np.zeros((1, 1, 3), np.uint8))
+
+
+def test_the_command_draws_a_turned_photo_its_edits_sweeps_and_walk(
+  run, tmp_path
+):
+  exif = Image.Exif()
+  exif[0x0112] = 6
+  Image.new("RGB", (300, 200)).save(tmp_path / "a.jpg", exif=exif)
+  Image.new("LA", (90, 90)).save(tmp_path / "b.png")
+  words = [f"--workdir={run.folder}", f"--image={tmp_path / 'a.jpg'}"]
+  words += ["--set=mouth=1", "--set=male=0,hair_color=0.2"]
+  words += ["--sweep=mouth,eyes", f"--towards={tmp_path / 'b.png'}"]
+  done = subprocess.run(
+    [sys.executable, "-m", "launch.edit", *words],
+    cwd=small.ROOT,
+    env=os.environ,
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 0, done.stderr
+  assert "nats, best of" in done.stdout
+  cell = (24 + 2) * 4  # enlarged to be recognised
+  for name, columns, rows in (
+    ("a", 4, 1),
+    ("a_sweeps", 9, 2),
+    ("a_towards", 9, 1),
+  ):
+    with Image.open(run.folder / "edits" / f"{name}.png") as picture:
+      assert picture.width >= columns * cell - 8
+      assert picture.height >= rows * cell - 8
+
+
+def test_figures_have_captions_for_what_they_show(run):
+  drawn, captions = figures.draw(run), figures.captions(run)
+  assert drawn["settings"].shape[:2] == (6, 9)
+  assert drawn["info_change"].shape[:2] == (7, 15)
+  assert drawn["sweeps"].shape[:2] == (4, 9)
+  for name, (rows, columns) in captions.items():
+    assert len(rows) in (0, drawn[name].shape[0]), name
+    assert len(columns) in (0, drawn[name].shape[1]), name
+
+
+def test_info_change_holds_each_latent_over_the_seven_settings(run):
+  sheet = face_figures.info_change(run, seed=3, latents=2)
+  z = run.prior(2, 3)
+  condition = run.conditions.encode(male=0, hair_color=1, mouth=0, eyes=0.5)
+  expected = run.decode(z[1:], condition)[0]
+  np.testing.assert_allclose(sheet[5, 1], expected, atol=1e-6)
+
+
+def test_a_run_with_other_conditions_is_drawn_without_the_source_s(run):
+  other = Conditions(
+    ("a", "b", "c", "d", "e"), ((0.0, 1.0),) * 5, ((0.0, 0.5, 1.0),) * 5
+  )
+  drawn = figures.draw(runs.dataclasses.replace(run, conditions=other))
+  assert set(drawn) == {"sweeps", "prior", "interpolation"}
+
+
+def test_a_walk_between_two_photos_ends_at_their_means(run, photo):
+  images = np.stack([photo, 255 - photo])
+  condition = run.conditions.encode(OWN | {"mouth": [0.0, 1.0]})
+  walk = face_figures.between(run, images, condition, steps=5)
+  mean = run.encode(images, condition).mean
+  for at, z in ((0, mean[0]), (2, mean.mean(0)), (4, mean[1])):
+    expected = run.decode(z[None], condition[:1])[0]
+    np.testing.assert_allclose(walk[at], expected, atol=1e-5)
+
+
+def test_an_arc_keeps_the_distance_from_the_origin_and_a_line_is_straight():
+  a, b = np.array([3.0, 0, 0]), np.array([0, 3.0, 0])
+  arc, line = walks.arc(a, b, 5), walks.line(a, b, 5)
+  np.testing.assert_allclose(np.linalg.norm(arc, axis=1), 3.0)
+  np.testing.assert_allclose(arc[[0, -1]], [a, b], atol=1e-12)
+  np.testing.assert_allclose(line[1:] - line[:-1], [(b - a) / 4] * 4)
+  np.testing.assert_allclose(walks.arc(a, a, 3), [a, a, a])
+
+
+def test_digits_have_captions_for_their_rows_and_columns():
+  stub = SimpleNamespace(
+    conditions=SimpleNamespace(classes=10, ink="class"),
+  )
+  rows, columns = digit_figures.captions(stub)["styles"]
+  assert (len(rows), len(columns)) == (12, 10)

@@ -1,0 +1,201 @@
+"""Reports on sweeps: complete, repeatable, and no verdict without figures."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from cvae_jax import reports, table, train
+from cvae_jax.files import write_atomically
+from cvae_jax.reports import face_claims, markdown
+from tests import small
+
+
+@pytest.fixture(scope="module")
+def folder(data, tmp_path_factory):
+  """Two short runs that say they are models 9 and 11."""
+  folder = tmp_path_factory.mktemp("ladder")
+  for model, weight in ((9, 0.05), (11, 0.002)):
+    config = small.config(
+      data, "faces", reference=f"faces/{model}", loss__mse=weight
+    )
+    train.train_and_evaluate(config, folder / f"model={model}")
+  return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder, tmp_path_factory):
+  out = tmp_path_factory.mktemp("docs")
+  paths = reports.write("faces", folder, out)
+  for path in paths[1:]:
+    with Image.open(path) as picture:
+      assert picture.width > 100
+  return paths[0].read_text()
+
+
+def rows_of(page, heading):
+  lines = page.split(f"## {heading}")[1].split("\n##")[0].splitlines()
+  cells = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in lines
+    if line.startswith("|")
+  ]
+  return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
+
+
+def test_the_report_says_what_it_is_of_and_which_command_wrote_it(page, folder):
+  assert f"launch.figures faces --runs={folder.name} --out=" in page
+  assert str(folder) not in page
+  assert "87 drawn faces train the models, 9 are held out" in page
+  assert "Not trained: 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 13, 14, 15." in page
+  assert "Not trained to the end: 9, 11." in page
+
+
+def test_its_training_table_is_the_runs_records(page, folder):
+  rows = rows_of(page, "Training")
+  assert [row["model"] for row in rows] == ["9", "11"]
+  known = table.collect(folder).to_dict("records")
+  for row, record in zip(rows, known, strict=True):
+    for name, column in (
+      ("loss", "loss"),
+      ("W · MSE", "mse"),
+      ("KL", "kl"),
+      ("L2", "l2"),
+      ("published", "published"),
+    ):
+      assert float(row[name]) == pytest.approx(record[column], rel=1e-3)
+    assert int(row["parameters"].replace(",", "")) == record["parameters"]
+    assert record["seconds"] > 0
+    assert row["launches"] == "1"
+
+
+def test_its_diversity_is_measured_once_for_each_checkpoint(page, folder):
+  rows = rows_of(page, "Held-out faces and diversity")
+  for row in rows:
+    path = folder / f"model={row['model']}" / "variety.json"
+    known = json.loads(path.read_text())
+    ratio = known["distances"]["one_condition_ratio"]
+    assert float(row["one condition"]) == pytest.approx(ratio, rel=1e-3)
+    assert known["protocol"]["step"] == 4
+    assert known["latents"]["of"] == 4
+  marked = known | {"distances": known["distances"] | {"error": 0.1234}}
+  write_atomically(path, json.dumps(marked))
+  out = folder / "again"
+  again = reports.write("faces", folder, out)[0].read_text()
+  assert rows_of(again, "Held-out faces and diversity")[1]["error"] == "0.1234"
+  marked["protocol"] = known["protocol"] | {"step": 3}  # of an older checkpoint
+  write_atomically(path, json.dumps(marked))
+  reports.write("faces", folder, out)
+  assert json.loads(path.read_text()) == known
+
+
+def test_no_verdict_comes_of_half_trained_models(page):
+  assert "model 7 → 8): not measured.** model 7 is not trained" in page
+  assert "model 9 has 2 of its epochs only" in page
+
+
+def test_control_scores_are_shown_where_there_are_some(page, folder):
+  assert "Not measured: no run has scores.json" in page
+  scores = {"mouth_control": {"correlation": 0.875, "ceiling": 0.9}, "x": 1}
+  path = folder / "model=9" / "scores.json"
+  write_atomically(path, json.dumps(scores))
+  text = reports.write("faces", folder, folder / "scored")[0].read_text()
+  path.unlink()
+  rows = rows_of(text, "Control")
+  assert rows == [
+    {"model": "9", "score": "mouth_control.correlation", "value": "0.875"},
+    {"model": "9", "score": "mouth_control.ceiling", "value": "0.9"},
+  ]
+
+
+def models(**changes):
+  """Makes complete models that all are worth the same, but for changes."""
+  same = {"loss": 4.0, "test loss": 4.0, "one_condition": 0.1}
+  same |= {"complete": True, "epochs": 16}
+  weights = {7: 100, 8: 100, 9: 100, 11: 5, 12: 5, 13: 2, 14: 2, 15: 1}
+  return {
+    k: same | {"W": w} | changes.get(f"m{k}", {}) for k, w in weights.items()
+  }
+
+
+@pytest.mark.parametrize(
+  ("loss", "held_out", "outcome"),
+  [
+    (3.9, 3.9, "confirmed"),
+    (3.9, 4.1, "undecided"),
+    (3.99, 3.9, "undecided"),  # by 0.25 %
+    (4.1, 4.1, "contradicted"),
+  ],
+)
+def test_shortcuts_help_where_both_losses_fall(loss, held_out, outcome):
+  found = face_claims.shortcuts(
+    models(m8={"loss": loss, "test loss": held_out})
+  )
+  assert found.outcome == outcome
+
+
+@pytest.mark.parametrize(
+  ("distances", "outcome"),
+  [
+    ((0.09, 0.09, 0.09), "confirmed"),
+    ((0.09, 0.098, 0.09), "undecided"),  # one by 2 %
+    ((0.09, 0.2, 0.09), "undecided"),
+    ((0.2, 0.2, 0.2), "contradicted"),
+  ],
+)
+def test_a_smaller_weight_lowers_diversity_where_it_does_in_every_pair(
+  distances, outcome
+):
+  changes = zip(("m11", "m13", "m15"), distances, strict=True)
+  found = face_claims.weight(
+    models(**{k: {"one_condition": d} for k, d in changes})
+  )
+  assert found.outcome == outcome
+  assert "W 100 → 5: distance" in found.reasons[0]
+
+
+def test_pairs_that_lack_a_model_are_named_and_the_others_judged():
+  known = models(m11={"one_condition": 0.05}, m15={"one_condition": None})
+  del known[12]
+  found = face_claims.weight(known)
+  assert found.outcome == "confirmed"
+  assert "model 12 is not trained" in found.reasons[1]
+  assert "model 15 has no one condition" in found.reasons[2]
+  del known[9]
+  assert face_claims.weight(known).outcome == "not measured"
+
+
+def test_the_pairs_differ_in_nothing_but_the_weight():
+  from cvae_jax import config as configs
+
+  for pair in face_claims.PAIRS:
+    old, new = (configs.load(f"configs/faces.py:model={k}") for k in pair)
+    changed = {d.partition(":")[0] for d in configs.differences(old, new)}
+    assert changed == {"loss.mse", "reference"}
+
+
+def test_cells_are_short_and_a_dash_is_what_is_not_known():
+  cells = (None, float("nan"), 0.012345, -12345.6, 6276791, 3, "x")
+  found = [markdown.cell(value) for value in cells]
+  assert found == ["–", "–", "0.01235", "−12,346", "6,276,791", "3", "x"]
+
+
+def test_what_cannot_be_reported_is_explained(tmp_path, folder):
+  with pytest.raises(reports.ReportError, match="no report 'face'; there are"):
+    reports.write("face", tmp_path, tmp_path)
+  with pytest.raises(table.TableError, match="no run with a finished epoch"):
+    reports.write("faces", tmp_path, tmp_path)
+  (tmp_path / "again").symlink_to(folder / "model=9")
+  (tmp_path / "model=9").symlink_to(folder / "model=9")
+  with pytest.raises(reports.ReportError, match="are both model 9"):
+    reports.write("faces", tmp_path, tmp_path)
+  done = subprocess.run(
+    [sys.executable, "-m", "launch.figures"],
+    cwd=small.ROOT,
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 1
+  assert "one report expected: launch.figures faces" in done.stderr
