@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax import config as configs
 from cvae_jax import gaussian
 from cvae_jax.checkpoint import Checkpoints
-from cvae_jax.restore import abstract_state
+from cvae_jax.restore import abstract_state, final_step
 from cvae_jax.types import PyTree, System, TrainState
 
 ROWS = 500  # that a run computes at once
@@ -83,7 +83,9 @@ class Run:
 
 
 def load(folder: str | Path, step: int | None = None) -> Run:
-  """Restores a run's latest checkpoint, or the one of `step`.
+  """Restores a run's state: its latest, its best or the one of `step`.
+
+  Without a step it is the best where config.early_stop.restore is set.
 
   Raises:
     RunError: the folder is no run, or has no checkpoint yet.
@@ -101,7 +103,7 @@ def load(folder: str | Path, step: int | None = None) -> Run:
   system = configs.resolve(config)
   checkpoints = Checkpoints(folder, config.keep)
   try:
-    step = checkpoints.latest() if step is None else step
+    step = final_step(config, checkpoints) if step is None else step
     if step is None:
       raise RunError(f"{folder} has no checkpoint yet; let it train longer")
     state, _ = checkpoints.restore(step, abstract_state(system))
