@@ -63,6 +63,28 @@ class Run:
     """Gives class probabilities [B, K] of images."""
     return np.asarray(jax.nn.softmax(self._apply("classify", unit(images))))
 
+  def predict(
+    self, images: ArrayLike, given: ArrayLike | None = None
+  ) -> NDArray:
+    """Gives class probabilities or a value in [0, 1], [B, K], of images.
+
+    Args:
+      images: [B, H, W, C].
+      given: [B, G], the attributes that config.columns.given names.
+
+    Raises:
+      RunError: the system cannot, or `given` has another size.
+    """
+    images = unit(images)
+    given = np.zeros((len(images), 0)) if given is None else np.asarray(given)
+    wanted = (len(images), len(self.config.get("columns", {}).get("given", ())))
+    if self.system.predict and given.shape != wanted:
+      raise RunError(
+        f"{self.folder} reads images beside given attributes of shape "
+        f"{wanted}; found {given.shape}"
+      )
+    return np.asarray(self._apply("predict", images, _float(given)))
+
   def _apply(self, name: str, *columns: NDArray) -> PyTree:
     """Applies one of the system's functions, a bounded number of rows at once.
 

@@ -50,8 +50,8 @@ def test_statistics_of_the_training_split_travel_with_the_run(run, data):
   assert run.conditions.std[7] == pytest.approx(ratios.std())
 
 
-def test_a_classifier_cannot_decode_and_says_so(judge):
-  with pytest.raises(runs.RunError, match="'classifier', cannot decode"):
+def test_a_judge_cannot_decode_and_says_so(judge):
+  with pytest.raises(runs.RunError, match="'attribute', cannot decode"):
     judge.decode(np.zeros((1, 3)), np.zeros((1, 11)))
 
 

