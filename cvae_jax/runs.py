@@ -8,6 +8,7 @@ images = run.sample(condition, seed=0)  # [3, 28, 28, 1]
 import dataclasses
 import importlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.restore import abstract_state, final_step
 from cvae_jax.types import PyTree, System, TrainState
 
-ROWS = 500  # that a run computes at once
+ROWS = 500  # that a run computes at once, of small images
+VALUES = 1 << 21  # of the images computed at once: 48 faces of 120 × 120
 
 
 class RunError(ValueError):
@@ -97,9 +99,11 @@ class Run:
         "use a run that can"
       )
     function = jax.jit(function)  # the same function compiles once
+    size = math.prod(self.system.columns.get("image", ()))
+    rows = max(1, min(ROWS, VALUES // size))
     parts = [
-      function(self.state, *(column[i : i + ROWS] for column in columns))
-      for i in range(0, len(columns[0]), ROWS)
+      function(self.state, *(column[i : i + rows] for column in columns))
+      for i in range(0, len(columns[0]), rows)
     ]
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 

@@ -160,7 +160,7 @@ def test_pixels_outside_the_crop_are_not_seen():
 
 
 def test_a_smoke_run_learns_gender_from_drawn_faces(tmp_path):
-  train.train_and_evaluate(tiny("gender", epochs=6, optim__lr=5e-3), tmp_path)
+  train.train_and_evaluate(tiny("gender", epochs=18, optim__lr=5e-3), tmp_path)
   rows = [row for row in read_metrics(tmp_path) if row["split"] == "epoch"]
   losses = [row["model/cross_entropy"] for row in rows]
   assert losses[-1] < 0.8 * losses[0]

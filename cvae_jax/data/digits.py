@@ -69,6 +69,11 @@ class Conditions:
     return (*(f"class {k}" for k in range(CLASSES)), "ink")
 
   @property
+  def attributes(self) -> dict[str, tuple[int, ...]]:
+    """Return what can be asked for: name → entries of a condition vector."""
+    return {"class": (*range(CLASSES),), "ink": (CLASSES,)}
+
+  @property
   def limits(self) -> tuple[float, float]:
     """Return the least and the greatest legal ink condition."""
     return _LIMITS[self.ink]
@@ -122,6 +127,34 @@ class Conditions:
   def panel(self) -> npt.NDArray[np.float32]:
     """Return [10, 11]: each class at middle ink, for sample grids."""
     return self.encode(np.arange(CLASSES), sum(self.limits) / 2)
+
+  def probe(
+    self, name: str, rows: npt.ArrayLike, count: int
+  ) -> npt.NDArray[np.float32]:
+    """Ask for all of one attribute: condition vectors [10 · count, 11].
+
+    Args:
+      name: "class", each `count` times at ink 0.5; or "ink", `count` values
+        from least to greatest in each class.
+      rows: condition vectors of real images; not needed here.
+      count: see `name`.
+    """
+    labels = np.repeat(np.arange(CLASSES), count)
+    if name == "class":
+      return self.encode(labels, 0.5)
+    return self.encode(
+      labels, np.tile(np.linspace(*self.limits, count), CLASSES)
+    )
+
+  def gauge(
+    self, images: npt.ArrayLike, asked: npt.ArrayLike
+  ) -> dict[str, npt.NDArray[np.float64]]:
+    """Measure {"ink": [N, 1]} of images as of the classes asked for, [N, 11].
+
+    That is all that can be measured without a judge.
+    """
+    labels = np.asarray(asked)[:, :CLASSES].argmax(axis=1)
+    return {"ink": self.measure(images, labels)[:, None]}
 
   def to_json(self) -> dict[str, Any]:
     """Return a dict of JSON types; `from_json` restores it exactly."""
