@@ -177,6 +177,7 @@ def resolve(config: ConfigDict):
   system = found.make(config)
   if not config.plateau.metric:
     return system
+  # By name, as above: reading a config has to do without jax.
   return importlib.import_module("cvae_jax.update").adjustable(system)
 
 

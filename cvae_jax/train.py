@@ -112,7 +112,7 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
           record.grids(step, grids)
           if means:
             report("test", step, means)
-          if due:  # the last epoch of this run may be in the midst of a longer
+          if due:  # and not only since this run ends here: a longer would not
             watch.see(step, means)
             state = update.scaled(state, watch.factor)
       if saves or watch.best_step == step or watch.stopped:

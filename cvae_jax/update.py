@@ -80,10 +80,13 @@ def adjustable(system: System) -> System:
 
 
 def scaled(state: TrainState, factor: float) -> TrainState:
-  """Sets the factor of an adjustable state: a value, so nothing recompiles."""
-  if FACTOR not in state.opt_state:
+  """Sets the factor of an adjustable state, another state comes as it is.
+
+  It is a value on the old one's device, so nothing is compiled anew.
+  """
+  if (old := state.opt_state.get(FACTOR)) is None:
     return state
-  factor = {FACTOR: jnp.asarray(factor, jnp.float32)}
+  factor = {FACTOR: jnp.full_like(old, factor)}
   return state.replace(opt_state=state.opt_state | factor)
 
 

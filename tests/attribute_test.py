@@ -18,6 +18,7 @@ PARAMETERS = {
   "background_std": 8_356_963,
 }
 KERNEL = ("kernel", "bias")
+FUNCTIONS = ("evaluate", "predict")
 TINY = {
   "data.image_shape": (20, 20, 3),
   "data.count": 200,
@@ -37,8 +38,11 @@ def tiny(name, **changes):
 
 
 def started(config):
+  """Gives (system, compiled, and its first state)."""
   system = configs.resolve(config)
-  return system, jax.jit(system.init)(keys.address(0, "init"))
+  compiled = {name: jax.jit(getattr(system, name)) for name in FUNCTIONS}
+  state = jax.jit(system.init)(keys.address(0, "init"))
+  return system._replace(**compiled), state
 
 
 def batch(count=8, seed=0):

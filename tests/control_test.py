@@ -1,6 +1,7 @@
 """Control scores of faces, with a decoder and judges that are known."""
 
 import dataclasses
+import json
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
-from cvae_jax import control, data, runs
+from cvae_jax import control, runs, score, train
+from cvae_jax import data as sources
 from cvae_jax.data import digits, faces
 from cvae_jax.types import System
 
@@ -26,7 +28,7 @@ def load(variant="gender"):
 
 @pytest.fixture(scope="module")
 def split():
-  return data.load(load().data)
+  return sources.load(load().data)
 
 
 def made(config, conditions, **functions):
@@ -140,7 +142,7 @@ def test_a_sweep_moves_one_attribute_and_keeps_real_rows(split):
 def test_the_ceiling_is_of_images_that_no_judge_was_trained_on(split):
   """A judge trained on all but the first ten leaves those."""
   test = {name: column[:30] for name, column in split.train.items()}
-  kept = data.Dataset(
+  kept = sources.Dataset(
     {name: column[10:] for name, column in split.train.items()}, None, None
   )
   judge = reader("gender", split.conditions)
@@ -190,3 +192,50 @@ def test_judges_that_do_not_fit_are_refused(split):
 def test_a_single_probability_of_male_is_a_value_like_others():
   conditions = faces.Conditions(("male",), ((0.0, 1.0),), ((0.0, 0.5, 1.0),))
   assert conditions.attributes == {"male": (0,)}
+
+
+TINY = {
+  "cvae": {
+    "model.encoder.features": (4,),
+    "model.encoder.strides": (2,),
+    "model.encoder.dropout": (0.0,),
+    "model.encoder.dense": 6,
+    "model.encoder.side": 4,
+    "model.encoder.latents": 3,
+    "model.decoder.dense": 6,
+    "model.decoder.map": (10, 10, 2),
+    "model.decoder.features": (3,),
+    "model.decoder.strides": (2,),
+    "model.decoder.dropout": (0.0,),
+  },
+  "judge": {
+    "model.features": (3,),
+    "model.pool_after": (0,),
+    "model.dense": (4,),
+  },
+}
+
+
+def test_trained_runs_score_from_their_folders(data, tmp_path):
+  """From the commands' side; `data` shares what is compiled."""
+  pages = {
+    "f1": ("faces.py:model=1,smoke", "cvae"),
+    "gender": ("attributes.py:gender,smoke", "judge"),
+    "hair": ("attributes.py:hair,smoke", "judge"),
+  }
+  for name, (page, size) in pages.items():
+    config = configs.load(f"configs/{page}", SETTINGS | TINY[size])
+    train.train_and_evaluate(config, tmp_path / name)
+  run, *readers = (runs.load(tmp_path / name) for name in pages)
+  scores = score.score(run, readers, samples=0, per_class=4)
+  assert set(scores["control"]) == {"gender", "hair_color"}
+  entry = scores["control"]["hair_color"]
+  assert entry["ceiling"]["samples"] == scores["protocol"]["test_examples"]
+  assert entry["sweep"]["samples"] == 4 * 9
+  assert entry["real"]["samples"] == 40
+  change = scores["leakage"]["change"]
+  assert set(change) == {"gender", "hair_color", "mouth", "eyes"}
+  assert all(set(row) == {"gender", "hair_color"} for row in change.values())
+  assert json.loads(json.dumps(scores)) == scores
+  assert "leakage" in score.table(scores)
+  assert "iw_bound" not in scores["test"]

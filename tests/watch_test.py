@@ -125,6 +125,7 @@ def test_a_factor_scales_the_next_update_and_recompiles_nothing():
   step, key = jax.jit(system.step), jax.random.key(0)
   plain = step(system.init(key), {}, key, 0)[0]
   full = update.adjustable(system).init(key)
+  full = jax.device_put(full, jax.devices()[0])  # as a checkpoint brings it
   moves = []
   for factor in (1.0, 0.25):
     state, _ = step(update.scaled(full, factor), {}, key, 0)
