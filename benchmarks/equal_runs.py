@@ -28,7 +28,7 @@ def differences(one: Path, other: Path) -> list[str]:
   """Compares what two runs came to; times apart, nothing may differ."""
   (state, counters), (state_b, counters_b) = map(final_state, (one, other))
   lines = unequal_leaves(state, state_b)
-  if counters["sums"] != counters_b["sums"]:
+  if any(counters[k] != counters_b[k] for k in ("sums", "watch")):
     lines.append("counters of the last checkpoint")
   rows, rows_b = map(timeless, (one, other))
   if len(rows) != len(rows_b):

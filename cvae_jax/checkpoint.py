@@ -22,8 +22,21 @@ logging.getLogger("absl").addFilter(
 )
 
 
+_policies = ocp.checkpoint_managers.preservation_policy
+
+
 class CheckpointError(ValueError):
   """Says which checkpoint does not fit, and by which names."""
+
+
+class _Pinned(_policies.PreservationPolicy):
+  """Keeps the one step that the latest save named, whatever comes after."""
+
+  step: int | None = None
+
+  def should_preserve(self, checkpoints, *, context):
+    """Tells for each checkpoint whether it is the one."""
+    return [info.step == self.step for info in checkpoints]
 
 
 class Checkpoints:
@@ -31,7 +44,10 @@ class Checkpoints:
 
   def __init__(self, workdir: Path, keep: int = 2):
     self.folder = Path(workdir).absolute() / "checkpoints"
-    policy = ocp.checkpoint_managers.preservation_policy.LatestN(keep)
+    self._pinned = _Pinned()
+    policy = _policies.AnyPreservationPolicy(
+      [_policies.LatestN(keep), self._pinned]
+    )
     self._manager = ocp.CheckpointManager(
       self.folder,
       options=ocp.CheckpointManagerOptions(
@@ -47,10 +63,21 @@ class Checkpoints:
     """Gives the newest complete checkpoint's step, or None."""
     return self._manager.latest_step()
 
-  def save(self, step: int, state: TrainState, counters: Mapping) -> None:
-    """Saves in the background; returns once the state may be donated."""
+  def save(
+    self,
+    step: int,
+    state: TrainState,
+    counters: Mapping,
+    pinned: int | None = None,
+  ) -> None:
+    """Saves in the background; returns once the state may be donated.
+
+    Checkpoint `pinned` outlives the latest ones; the one that was pinned
+    before goes when this save is complete.
+    """
     if step == self.latest():
       return
+    self._pinned.step = pinned
     # The writer reads a copy: on CPU its view of an array is the array's own
     # memory, which the next step is about to reuse.
     copy = jax.tree.map(jnp.copy, state)
@@ -92,6 +119,12 @@ class Checkpoints:
       ),
     )
     return restored.state, restored.counters
+
+  def counters(self, step: int) -> dict[str, Any]:
+    """Reads the loop's counters of a checkpoint that there is."""
+    self._manager.wait_until_finished()
+    args = ocp.args.Composite(counters=ocp.args.JsonRestore())
+    return self._manager.restore(step, args=args).counters
 
   def close(self) -> None:
     """Waits for the save under way."""

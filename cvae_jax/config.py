@@ -48,12 +48,39 @@ def loop(**changes: Any) -> dict[str, Any]:
     "keep": 2,  # latest checkpoints
     "init_from": "",  # "<run>[@step][:branch]"
     "reference": "",  # the published curve, "family/model"
+    # Ends the run once a test metric has not improved for `patience`
+    # evaluations. Its best state is kept; `restore` makes it the final one.
+    "early_stop": {
+      "metric": "",  # as in the test rows of metrics.jsonl; "" for never
+      "mode": "min",  # or max
+      "patience": 5,
+      "min_delta": 0.0,  # less than this is no improvement
+      "restore": False,
+    },
+    # Multiplies the learning rates by `factor` when a metric stands still.
+    "plateau": {
+      "metric": "",
+      "mode": "min",
+      "patience": 10,
+      "min_delta": 1e-4,
+      "factor": 0.1,
+      "floor": 0.0,  # of the product of all factors
+    },
   }
-  if unknown := sorted(changes.keys() - keys.keys()):
+  return _merge("the loop", keys, changes)
+
+
+def _merge(where: str, known: Mapping, changes: Mapping) -> dict[str, Any]:
+  if unknown := sorted(changes.keys() - known.keys()):
     raise ConfigError(
-      f"the loop has no {unknown[0]!r}{_hint(unknown[0], keys)}"
+      f"{where} has no {unknown[0]!r}{_hint(unknown[0], known)}"
     )
-  return keys | changes
+  return {
+    key: _merge(key, value, changes.get(key, {}))
+    if isinstance(value, Mapping)
+    else changes.get(key, value)
+    for key, value in known.items()
+  }
 
 
 def module(path: str) -> ModuleType:
@@ -147,7 +174,11 @@ def resolve(config: ConfigDict):
       f"unknown system {config.system!r}{_hint(config.system, names)}"
     )
   found = importlib.import_module(f"cvae_jax.systems.{config.system}")
-  return found.make(config)
+  system = found.make(config)
+  if not config.plateau.metric:
+    return system
+  # By name, as above: reading a config has to do without jax.
+  return importlib.import_module("cvae_jax.update").adjustable(system)
 
 
 def to_json(config: ConfigDict) -> str:
@@ -156,8 +187,11 @@ def to_json(config: ConfigDict) -> str:
 
 
 def from_json(text: str) -> ConfigDict:
-  """Reads a config that `to_json` wrote, locked."""
-  config = ConfigDict(json.loads(text))
+  """Reads a config that `to_json` wrote, locked.
+
+  What the loop has learnt since then is there too, at its default.
+  """
+  config = ConfigDict(loop() | json.loads(text))
   return config.lock()
 
 

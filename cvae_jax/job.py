@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from cvae_jax import batches, data
+from cvae_jax import batches, data, watch
 from cvae_jax import config as configs
 from cvae_jax.feed import Feed, check
 from cvae_jax.types import System, TrainState
@@ -60,6 +60,8 @@ def prepare(config: ConfigDict) -> Job:
     split and Feed(check(split, system.columns))
     for split in (dataset.train, dataset.test)
   )
+  if any(config[group].metric for group in watch.RULES):
+    watch.check(config, _evaluated(system, test))
   epoch_steps = batches.steps_per_epoch(train.rows, config.batch_size)
   for name in ("log_every", "checkpoint_every"):
     if config[name] % config.steps_per_dispatch:
@@ -76,3 +78,16 @@ def prepare(config: ConfigDict) -> Job:
   return Job(
     config, system, train, test, dataset.conditions, epoch_steps, steps
   )
+
+
+def _evaluated(system: System, test: Feed | None) -> list[str]:
+  """Names the metrics of an evaluation, without computing one."""
+  if test is None:
+    return []
+  key = jax.random.key(0)
+  batch = {
+    name: jax.ShapeDtypeStruct((1, *column.shape[1:]), column.dtype)
+    for name, column in test.columns.items()
+  }
+  state = jax.eval_shape(system.init, key)
+  return list(jax.eval_shape(system.evaluate, state, batch, key))

@@ -17,6 +17,7 @@ from cvae_jax.checkpoint import (
   shapes,
 )
 from cvae_jax.types import System, TrainState
+from cvae_jax.watch import Watch
 
 
 def initial_state(
@@ -34,6 +35,19 @@ def initial_state(
   if config.init_from:
     state = state.replace(params=borrow(state.params, config.init_from))
   return state, {}
+
+
+def final_step(config: ConfigDict, checkpoints: Checkpoints) -> int | None:
+  """Gives the step of the state that stands for a run; None if there is none.
+
+  The best where config.early_stop.restore is set, else the latest. The latest
+  stays what it is, so that a run given more epochs goes on from there.
+  """
+  step = checkpoints.latest()
+  if step is None or not config.early_stop.restore:
+    return step
+  watch = Watch(config, checkpoints.counters(step).get("watch"))
+  return step if watch.best_step is None else watch.best_step
 
 
 def abstract_state(system: System) -> TrainState:
@@ -66,10 +80,12 @@ def borrow(params: dict, source: str) -> dict:
     raise CheckpointError(
       f"init_from {source!r}: {run} is not a run's folder (no config.json)"
     )
-  lender = configs.resolve(configs.from_json((run / "config.json").read_text()))
+  settings = configs.from_json((run / "config.json").read_text())
+  lender = configs.resolve(settings)
   checkpoints = Checkpoints(run)
   try:
-    step = int(match["step"]) if match["step"] else checkpoints.latest()
+    step = match["step"]
+    step = int(step) if step else final_step(settings, checkpoints)
     state, _ = checkpoints.restore(step, abstract_state(lender))
   finally:
     checkpoints.close()

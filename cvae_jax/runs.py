@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax import config as configs
 from cvae_jax import gaussian
 from cvae_jax.checkpoint import Checkpoints
-from cvae_jax.restore import abstract_state
+from cvae_jax.restore import abstract_state, final_step
 from cvae_jax.types import PyTree, System, TrainState
 
 ROWS = 500  # that a run computes at once, of small images
@@ -75,6 +75,28 @@ class Run:
     """Gives class probabilities [B, K] of images."""
     return np.asarray(jax.nn.softmax(self._apply("classify", unit(images))))
 
+  def predict(
+    self, images: ArrayLike, given: ArrayLike | None = None
+  ) -> NDArray:
+    """Gives class probabilities or a value in [0, 1], [B, K], of images.
+
+    Args:
+      images: [B, H, W, C].
+      given: [B, G], the attributes that config.columns.given names.
+
+    Raises:
+      RunError: the system cannot, or `given` has another size.
+    """
+    images = unit(images)
+    given = np.zeros((len(images), 0)) if given is None else np.asarray(given)
+    wanted = (len(images), len(self.config.get("columns", {}).get("given", ())))
+    if self.system.predict and given.shape != wanted:
+      raise RunError(
+        f"{self.folder} reads images beside given attributes of shape "
+        f"{wanted}; found {given.shape}"
+      )
+    return np.asarray(self._apply("predict", images, _float(given)))
+
   def _apply(self, name: str, *columns: NDArray) -> PyTree:
     """Applies one of the system's functions, a bounded number of rows at once.
 
@@ -97,7 +119,9 @@ class Run:
 
 
 def load(folder: str | Path, step: int | None = None) -> Run:
-  """Restores a run's latest checkpoint, or the one of `step`.
+  """Restores a run's state: its latest, its best or the one of `step`.
+
+  Without a step it is the best where config.early_stop.restore is set.
 
   Raises:
     RunError: the folder is no run, or has no checkpoint yet.
@@ -115,7 +139,7 @@ def load(folder: str | Path, step: int | None = None) -> Run:
   system = configs.resolve(config)
   checkpoints = Checkpoints(folder, config.keep)
   try:
-    step = checkpoints.latest() if step is None else step
+    step = final_step(config, checkpoints) if step is None else step
     if step is None:
       raise RunError(f"{folder} has no checkpoint yet; let it train longer")
     state, _ = checkpoints.restore(step, abstract_state(system))

@@ -1,7 +1,5 @@
 """Learning rates and loss weights as functions of the traced step."""
 
-from collections.abc import Mapping
-
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -17,11 +15,6 @@ def delayed(weight: float, start: int) -> optax.Schedule:
   return optax.join_schedules(
     [optax.constant_schedule(0.0), optax.constant_schedule(weight)], [start]
   )
-
-
-def drops(init: float, factors: Mapping[int, float]) -> optax.Schedule:
-  """Multiplies init by factors[step] from each of those steps on."""
-  return optax.piecewise_constant_schedule(init, dict(factors))
 
 
 def staircase(

@@ -1,25 +1,26 @@
 """The loop: every system trains, resumes and stops here."""
 
+import functools
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from cvae_jax import evaluate, keys
+from cvae_jax import evaluate, keys, update
 from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.console import Console
 from cvae_jax.feed import take
 from cvae_jax.job import Job, prepare
 from cvae_jax.meter import Meter, NonFinite
 from cvae_jax.record import Record
-from cvae_jax.restore import initial_state
+from cvae_jax.restore import abstract_state, final_step, initial_state
 from cvae_jax.types import System, TrainState
+from cvae_jax.watch import Watch
 
 
 class Preempted(Exception):
@@ -31,7 +32,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
 
   A finished run of the same config is returned as it is; an unfinished one
   goes on from its latest checkpoint; an empty workdir starts from
-  `config.init_from` if set, else from scratch.
+  `config.init_from` if set, else from scratch. A run that early stopping
+  ended is finished whatever `epochs` says; with `early_stop.restore` the
+  state returned is the best one.
 
   Raises:
     RunMismatch: workdir holds a run of another config or other data.
@@ -44,11 +47,16 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
   checkpoints, done = Checkpoints(workdir, config.keep), False
   try:
     state, counters = initial_state(job.system, config, checkpoints)
-    if state.step >= job.steps and (workdir / "DONE").exists():
+    watch = Watch(config, counters.get("watch"))
+    ended = watch.stopped or state.step >= job.steps
+    if ended and (workdir / "DONE").exists():
       print(f"{workdir}: already finished at step {state.step}.")
     else:
       record.start(config, int(state.step), state.params)
-      state = _loop(job, state, counters, record, checkpoints)
+      state = _loop(job, state, counters, watch, record, checkpoints)
+    if config.early_stop.restore:
+      best = final_step(config, checkpoints)
+      state, _ = checkpoints.restore(best, abstract_state(job.system))
     done = True
   finally:
     checkpoints.close()  # waits: DONE never comes before the last checkpoint
@@ -56,23 +64,26 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
   return state
 
 
-def _loop(job: Job, state, counters, record, checkpoints) -> TrainState:
+def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
   """Runs the updates; their order is what makes a resumed run exact.
 
   At a stop: metrics arrive → rows → evaluation → checkpoint. Rows come before
   the checkpoint that vouches for them, so a kill between the two costs rows
-  that the resumed run writes again, never rows that nobody writes.
+  that the resumed run writes again, never rows that nobody writes. So it is
+  with what the watch concludes from an evaluation.
   """
-  config, stride = job.config, job.config.steps_per_dispatch
-  first = int(state.step)
-  console = Console(job.steps, config.batch_size, first)
+  config, stride, first = job.config, job.config.steps_per_dispatch, state.step
+  console = Console(job.steps, config.batch_size, int(first))
   console.line(job.summary(state))
   dispatch, assess = make_dispatch(job.system), evaluate.make_assessment(job)
   key = keys.address(config.seed, "train")
   meter, stop = Meter(counters.get("sums")), _Stop()
-  elapsed, begun = counters.get("elapsed", 0.0), time.monotonic()
+  report = functools.partial(_report, job, record, console)
+  save = _saver(counters, meter, watch, record, checkpoints)
   try:
-    for start in range(first, job.steps, stride):
+    for start in range(int(first), job.steps, stride):
+      if watch.stopped:
+        break
       rows = np.stack([job.rows(start + i) for i in range(stride)])
       with jax.transfer_guard("disallow"):
         table, rows = job.train(rows)
@@ -89,35 +100,47 @@ def _loop(job: Job, state, counters, record, checkpoints) -> TrainState:
         continue
       meter.drain()
       if logs:
-        means = meter.take("window") | job.schedules(step)
+        means = meter.take("window") | job.schedules(step) | watch.schedules()
         means["time/examples_per_second"] = console.rate(step)
-        record.metrics(_row(job, step, "train", means))
+        report("train", step, means)
         console.log(step, meter.loss)
       if epoch_end:
-        means = meter.take("epoch")
-        record.metrics(_row(job, step, "epoch", means))
-        console.line(_epoch_line(job, step, "epoch", means))
-        if last or step // job.epoch_steps % config.evaluate_every_epochs == 0:
+        report("epoch", step, meter.take("epoch"))
+        due = step // job.epoch_steps % config.evaluate_every_epochs == 0
+        if last or due:
           means, grids = assess(state)
           record.grids(step, grids)
           if means:
-            record.metrics(_row(job, step, "test", means))
-            console.line(_epoch_line(job, step, "test", means))
-      if saves:
-        record.sync()
-        spent = {"elapsed": elapsed + time.monotonic() - begun}
-        checkpoints.save(step, state, meter.to_json() | spent)
-      if stops:
+            report("test", step, means)
+          if due:  # and not only since this run ends here: a longer would not
+            watch.see(step, means)
+            state = update.scaled(state, watch.factor)
+      if saves or watch.best_step == step or watch.stopped:
+        save(step, state)
+      if stops and not watch.stopped:
         raise Preempted(f"stopped by a signal; saved step {step}")
   except NonFinite as error:
     # The step that failed left the state as it was (update.make_step).
-    checkpoints.save(error.step - 1, state, meter.to_json())
+    save(error.step - 1, state)
     error.add_note(f"Saved in {checkpoints.folder / str(error.step - 1)}.")
     raise
   finally:
     stop.close()
     console.close()
   return state
+
+
+def _saver(counters, meter: Meter, watch: Watch, record, checkpoints):
+  """Builds (step, state) -> None: a checkpoint, its rows on the disk before."""
+  elapsed, begun = counters.get("elapsed", 0.0), time.monotonic()
+
+  def save(step, state):
+    record.sync()
+    spent = {"elapsed": elapsed + time.monotonic() - begun}
+    own = meter.to_json() | {"watch": watch.to_json()} | spent
+    checkpoints.save(step, state, own, pinned=watch.best_step)
+
+  return save
 
 
 def make_dispatch(system: System) -> Callable:
@@ -166,11 +189,10 @@ class _Stop:
       signal.signal(number, handler)
 
 
-def _row(job: Job, step: int, split: str, means: dict) -> dict[str, Any]:
+def _report(job: Job, record, console, split: str, step: int, means: dict):
+  """Writes a row of metrics.jsonl; an epoch's and an evaluation's to people."""
   epoch = round(step / job.epoch_steps, 6)
-  return {"step": step, "split": split, "epoch": epoch, **means}
-
-
-def _epoch_line(job: Job, step: int, split: str, means: dict) -> str:
-  shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
-  return f"{split} {step // job.epoch_steps}/{job.config.epochs}: {shown}"
+  record.metrics({"step": step, "split": split, "epoch": epoch, **means})
+  if split != "train":
+    shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
+    console.line(f"{split} {round(epoch)}/{job.config.epochs}: {shown}")

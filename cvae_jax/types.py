@@ -29,7 +29,7 @@ class TrainState:
   step: Array  # int32 []: completed updates
   params: PyTree  # {branch: ...}; players own branches
   model_state: PyTree  # not trained by gradients, e.g. batch statistics
-  opt_state: PyTree  # {player: optimiser state}
+  opt_state: PyTree  # {player: optimiser state}; see update.adjustable
 
 
 class Player(NamedTuple):
@@ -43,7 +43,7 @@ class Player(NamedTuple):
 class System(NamedTuple):
   """One method, as pure functions of arrays.
 
-  The optional ones are None where a method has no such thing: a classifier
+  The optional ones are None where a method has no such thing: a judge
   decodes nothing.
   """
 
@@ -63,6 +63,8 @@ class System(NamedTuple):
   decode: Callable | None = None
   # (state, image [B, H, W, C]) -> logits [B, K]
   classify: Callable | None = None
+  # (state, image, given [B, G]) -> class probabilities or a value, [B, K]
+  predict: Callable | None = None
   # (image, output) -> −log p(x | z) in nats, [B]
   nats: Callable | None = None
   latents: int = 0  # Z

@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from cvae_jax.types import Batch, Metrics, Player, PyTree, TrainState
+from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+
+FACTOR = "learning_rate_factor"  # beside the players in an adjustable state
 
 
 def init_state(
@@ -66,6 +68,28 @@ def make_step(
   return step
 
 
+def adjustable(system: System) -> System:
+  """Gives its state a factor of all learning rates, 1 until `scaled`."""
+
+  def init(key: Array) -> TrainState:
+    state = system.init(key)
+    factor = {FACTOR: jnp.ones((), jnp.float32)}
+    return state.replace(opt_state=state.opt_state | factor)
+
+  return system._replace(init=init)
+
+
+def scaled(state: TrainState, factor: float) -> TrainState:
+  """Sets the factor of an adjustable state, another state comes as it is.
+
+  It is a value on the old one's device, so nothing is compiled anew.
+  """
+  if (old := state.opt_state.get(FACTOR)) is None:
+    return state
+  factor = {FACTOR: jnp.full_like(old, factor)}
+  return state.replace(opt_state=state.opt_state | factor)
+
+
 def _move(name, player: Player, state: TrainState, batch, key, finite):
   """Differentiates one player's loss and updates the branches it owns."""
 
@@ -85,6 +109,8 @@ def _move(name, player: Player, state: TrainState, batch, key, finite):
 
   def apply(owned, opt_state, _):
     updates, opt_state = player.tx.update(grads, opt_state, owned)
+    if (factor := state.opt_state.get(FACTOR)) is not None:
+      updates = jax.tree.map(lambda update: factor * update, updates)
     return optax.apply_updates(owned, updates), opt_state, model_state
 
   # A branch, not a select: it updates the donated buffers in place, where a

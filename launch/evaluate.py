@@ -8,11 +8,13 @@ from absl import flags
 from launch import command
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run to score.")
-_JUDGE = flags.DEFINE_string(
-  "judge", None, "A classifier's run; without one class control is left out."
+_JUDGES = flags.DEFINE_list(
+  "judge", [], "Runs that read attributes; what none reads is not scored."
 )
-_SAMPLES = flags.DEFINE_integer("samples", 50, "k of the IW bound.")
-_PER_CLASS = flags.DEFINE_integer("per_class", 200, "Samples of each class.")
+_SAMPLES = flags.DEFINE_integer("samples", 50, "k of the IW bound; 0: none.")
+_PER_CLASS = flags.DEFINE_integer(
+  "per_class", 200, "Samples of each class or level."
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Of every random draw.")
 
 
@@ -23,7 +25,7 @@ def main(_: list[str]) -> None:
 
   scores = score.score(
     runs.load(_WORKDIR.value),
-    runs.load(_JUDGE.value) if _JUDGE.value else None,
+    [runs.load(folder) for folder in _JUDGES.value],
     samples=_SAMPLES.value,
     per_class=_PER_CLASS.value,
     seed=_SEED.value,
@@ -31,10 +33,10 @@ def main(_: list[str]) -> None:
   path = Path(_WORKDIR.value) / "scores.json"
   write_atomically(path, json.dumps(scores, indent=2) + "\n")
   print(score.table(scores))
-  if not _JUDGE.value:
+  if not _JUDGES.value:
     print(
-      "class control not scored: train a judge with `make judge` and give "
-      "--judge=runs/judge"
+      "control was not scored by a judge: train one (`make judge`; for faces "
+      "launch.sweep --config=configs/attributes.py) and give --judge=RUN,…"
     )
   print(f"wrote {path}")
 

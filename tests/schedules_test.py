@@ -43,25 +43,3 @@ def test_delayed_starts_at_its_step_exactly(step, weight, traced):
 def test_delayed_from_step_0_is_never_off():
   schedule = schedules.delayed(0.5, 0)
   assert [float(schedule(step)) for step in (0, 1, 100)] == [0.5] * 3
-
-
-@pytest.mark.parametrize(
-  ("step", "rate"),
-  [
-    (0, 1e-3),
-    (5624, 1e-3),
-    (5625, 1e-4),
-    (5626, 1e-4),
-    (7499, 1e-4),
-    (7500, 5e-5),
-    (10**6, 5e-5),
-  ],
-)
-def test_drops_multiply_from_their_steps_on(step, rate):
-  schedule = schedules.drops(1e-3, {5625: 0.1, 7500: 0.5})
-  np.testing.assert_allclose(schedule(jnp.int32(step)), rate, rtol=1e-6)
-
-
-def test_drops_without_drops_is_constant():
-  schedule = schedules.drops(1e-3, {})
-  assert float(schedule(0)) == float(schedule(10**6)) == np.float32(1e-3)

@@ -50,8 +50,8 @@ def test_statistics_of_the_training_split_travel_with_the_run(run, data):
   assert run.conditions.std[7] == pytest.approx(ratios.std())
 
 
-def test_a_classifier_cannot_decode_and_says_so(judge):
-  with pytest.raises(runs.RunError, match="'classifier', cannot decode"):
+def test_a_judge_cannot_decode_and_says_so(judge):
+  with pytest.raises(runs.RunError, match="'attribute', cannot decode"):
     judge.decode(np.zeros((1, 3)), np.zeros((1, 11)))
 
 
@@ -105,13 +105,17 @@ def test_faithful_handwriting_writes_the_216_images_of_the_source(
 
 
 def test_scores_are_complete_and_consistent(run, judge):
-  scores = score.score(run, judge, samples=5, per_class=20)
+  scores = score.score(run, [judge], samples=5, per_class=20)
   test = scores["test"]
   # ELBO ≤ importance-weighted bound, up to the noise of 50 examples.
   assert test["iw_bound"] > test["elbo"] - 0.5
   assert scores["protocol"]["test_examples"] == 50
-  assert scores["class_control"]["samples"] == 200
-  assert 0 <= scores["class_control"]["floor"] <= 0.35
+  asked = scores["control"]["class"]["sweep"]
+  assert asked["samples"] == 200
+  assert 0 <= asked["floor"] <= 0.35
+  assert scores["control"]["class"]["ceiling"]["samples"] == 50
+  assert scores["control"]["ink"]["sweep"]["samples"] == 200
+  assert scores["leakage"] is None  # a class of ten has no low and high
   assert scores["latents"]["of"] == 3
   assert scores["latents"]["kl"] == sorted(
     scores["latents"]["kl"], reverse=True

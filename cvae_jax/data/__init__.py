@@ -12,6 +12,7 @@ import numpy as np
 _HELPERS = {
   "digit_files",
   "download",
+  "face_conditions",
   "face_files",
   "face_images",
   "face_tables",

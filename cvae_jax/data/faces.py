@@ -4,12 +4,9 @@
 `synthetic_faces` draws others; here is what they are taught with.
 """
 
-import dataclasses
 import hashlib
-import itertools
 import pathlib
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,121 +20,10 @@ from cvae_jax.data import (
   root,
   synthetic_faces,
 )
+from cvae_jax.data.face_conditions import Conditions, check_names
 
 NAMES = face_tables.CONDITIONS  # the published experiment's, in its order
 RANGES = ((0.0, 1.0),) * len(NAMES)
-_QUANTILES = (0.05, 0.5, 0.95)
-_PANEL = ("male", "mouth", "eyes")  # what a panel varies, slowest first
-
-
-@dataclasses.dataclass(frozen=True)
-class Conditions:
-  """Maps named values to condition vectors [A], in the order of `names`.
-
-  `ranges` has (low, high) of each name: what may be asked for. `quantiles`
-  has (5 %, 50 %, 95 %) over the training rows: what has been seen.
-  """
-
-  names: tuple[str, ...]
-  ranges: tuple[tuple[float, float], ...]
-  quantiles: tuple[tuple[float, float, float], ...]
-
-  def __post_init__(self):
-    _check_names(self.names, self.ranges)
-
-  @classmethod
-  def fit(
-    cls,
-    vectors: npt.ArrayLike,
-    names: tuple[str, ...],
-    ranges: tuple[tuple[float, float], ...],
-  ) -> Self:
-    """Take the quantiles of training vectors [N, A]."""
-    found = np.quantile(np.asarray(vectors, np.float64), _QUANTILES, axis=0)
-    return cls(names, ranges, tuple(map(tuple, found.T.tolist())))
-
-  @property
-  def size(self) -> int:
-    """Return A, the length of a condition vector."""
-    return len(self.names)
-
-  def encode(
-    self, values: Mapping[str, npt.ArrayLike] | None = None, **named: Any
-  ) -> npt.NDArray[np.float32]:
-    """Build condition vectors [N, A] from a value of every name.
-
-    Args:
-      values: name → number or [N]; `named` are more of them, and win. Of
-        male and female one suffices: the other is 1 minus it.
-
-    Raises:
-      DataError: if a name is unknown or missing, a value is outside its
-        range, or lengths differ.
-    """
-    given = {**(values or {}), **named}
-    for one, other in (("male", "female"), ("female", "male")):
-      if one in self.names and one not in given and other in given:
-        given[one] = 1 - np.asarray(given[other], np.float64)
-    if wrong := sorted(given.keys() ^ set(self.names)):
-      raise DataError(
-        f"missing or unknown: {', '.join(wrong)}; the conditions are"
-        f" {', '.join(self.names)}"
-      )
-    columns = [np.asarray(given[name], np.float64) for name in self.names]
-    for name, x, (low, high) in zip(
-      self.names, columns, self.ranges, strict=True
-    ):
-      bad = x[~((low <= x) & (x <= high))]  # written to catch nan too
-      if bad.size:
-        raise DataError(
-          f"{name} {bad[0]:g} is outside [{low:g}, {high:g}], its range"
-        )
-    shapes = {x.shape for x in columns} - {()}
-    if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes):
-      raise DataError(
-        "values are each one number or [N], with the same N; found shapes "
-        + ", ".join(f"{x.shape}" for x in columns)
-      )
-    columns = np.broadcast_arrays(*columns, np.empty(1))[:-1]
-    return np.column_stack(columns).astype(np.float32)
-
-  def panel(self) -> npt.NDArray[np.float32]:
-    """Return [P, A], settings that differ visibly, for sample grids.
-
-    Male and female (slowest), mouth closed and open, eyes narrow and wide,
-    from the 5 % to the 95 % quantile of training; all others at the median.
-    Other names take the place of those that there are not; P is 8, or less
-    where there are fewer than 3 names.
-    """
-    middle = {n: q[1] for n, q in zip(self.names, self.quantiles, strict=True)}
-    varied = [n for n in _PANEL if n in self.names]
-    varied += [n for n in self.names if n not in (*varied, "female")]
-    ends = []
-    for name in varied[:3]:
-      low, _, high = self.quantiles[self.names.index(name)]
-      ends.append(self._range("male")[::-1] if name == "male" else (low, high))
-    rows = np.array(list(itertools.product(*ends)))
-    chosen = middle | dict(zip(varied[:3], rows.T, strict=True))
-    if "male" in chosen:
-      chosen.pop("female", None)  # so that it follows male
-    return self.encode(chosen)
-
-  def _range(self, name: str) -> tuple[float, float]:
-    return self.ranges[self.names.index(name)]
-
-  def to_json(self) -> dict[str, Any]:
-    """Return a dict of JSON types; `from_json` restores it exactly."""
-    return {
-      "names": [*self.names],
-      "ranges": [[*r] for r in self.ranges],
-      "quantiles": [[*q] for q in self.quantiles],
-    }
-
-  @classmethod
-  def from_json(cls, saved: dict[str, Any]) -> Self:
-    """Restore what `to_json` returned."""
-    pairs = (tuple(map(tuple, saved[k])) for k in ("ranges", "quantiles"))
-    return cls(tuple(saved["names"]), *pairs)
 
 
 def load(config: Any) -> Dataset:
@@ -164,7 +50,7 @@ def load(config: Any) -> Dataset:
   """
   names = tuple(config.names)
   ranges = tuple((float(low), float(high)) for low, high in config.ranges)
-  _check_names(names, ranges)
+  check_names(names, ranges)
   if config.conditions != len(names):
     raise DataError(
       f"config.data.conditions is {config.conditions}, but names are"
@@ -237,13 +123,3 @@ def _rows(mask: npt.ArrayLike) -> Rows:
   if rows.size and rows[-1] - rows[0] + 1 == rows.size:
     return slice(int(rows[0]), int(rows[-1]) + 1)  # a view, not a copy
   return rows
-
-
-def _check_names(names: tuple[str, ...], ranges: tuple) -> None:
-  if not names or len(set(names)) < len(names):
-    raise DataError(f"names are at least one and differ; found {names}")
-  if len(ranges) != len(names):
-    raise DataError(f"{len(names)} names {names} but {len(ranges)} ranges")
-  for name, (low, high) in zip(names, ranges, strict=True):
-    if not low < high:
-      raise DataError(f"range of {name}: {low:g} is not below {high:g}")

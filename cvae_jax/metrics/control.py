@@ -13,7 +13,8 @@ def hits(
 
   Returns:
     hit_rate: share read as the requested class; interval: its 95 % Wilson
-    interval; per_class: [K]; floor: the share with the labels permuted.
+    interval; per_class: [K], None where none was requested; floor: the share
+    with the labels permuted.
   """
   read = probabilities.argmax(axis=-1)
   right = read == requested
@@ -22,7 +23,7 @@ def hits(
   return {
     "hit_rate": float(right.mean()),
     "interval": wilson(int(right.sum()), len(right)),
-    "per_class": [float(right[requested == k].mean()) for k in classes],
+    "per_class": [_share(right[requested == k]) for k in classes],
     "floor": float((read == permuted).mean()),
   }
 
@@ -37,11 +38,22 @@ def wilson(successes: int, trials: int, z: float = 1.96) -> list[float]:
 
 
 def agreement(requested: NDArray, measured: NDArray) -> dict[str, float]:
-  """Compares a continuous condition asked for [N] with what came out [N]."""
-  slope, offset = np.polyfit(requested, measured, 1)
+  """Compares a continuous condition asked for [N] with what came out [N].
+
+  The correlation is 0 where either is the same throughout.
+  """
+  requested, measured = (np.float64(x) for x in (requested, measured))
+  centre, level = requested.mean(), measured.mean()
+  together = ((requested - centre) * (measured - level)).mean()
+  spread = requested.std(), measured.std()
+  slope = together / spread[0] ** 2 if spread[0] else 0.0
   return {
-    "correlation": float(np.corrcoef(requested, measured)[0, 1]),
+    "correlation": float(together / np.prod(spread)) if all(spread) else 0.0,
     "mean_absolute_error": float(np.abs(requested - measured).mean()),
     "slope": float(slope),
-    "offset": float(offset),
+    "offset": float(level - slope * centre),
   }
+
+
+def _share(right: NDArray) -> float | None:
+  return float(right.mean()) if right.size else None

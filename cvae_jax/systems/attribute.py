@@ -1,0 +1,116 @@
+"""Reads an attribute from an image: a class or a value in [0, 1].
+
+The independent judge of conditional samples (digits.md §7, faces.md §6). What
+it reads are columns of the condition: several are a class, one-hot or as
+probabilities, and one is a value. Others may be given to it beside the image.
+
+Loss: cross-entropy of a class in nats (for two probabilities that sum to 1
+Keras's binary cross-entropy is the same number), squared error of a value;
+plus l2 · Σ kernel² over the dense kernels.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from cvae_jax import losses, schedules, update
+from cvae_jax.nets.attribute import Attribute
+from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+
+
+class Model(NamedTuple):
+  """The network, and which columns of a condition [A] it has to do with."""
+
+  net: Attribute
+  target: tuple[int, ...]  # read from the image; several are a class
+  given: tuple[int, ...]  # known beside the image
+  l2: float
+
+  def logits(self, params: PyTree, image, given, key=None) -> Array:
+    """Gives logits [B, K]; without a key dropout is off."""
+    return self.net.apply({"params": params["attribute"]}, image, given, key)
+
+  def read(self, logits: Array) -> Array:
+    """Gives class probabilities or the value, [B, K]."""
+    of_class = len(self.target) > 1
+    return jax.nn.softmax(logits) if of_class else jax.nn.sigmoid(logits)
+
+
+def make(config) -> System:
+  """Builds the system from config.model, .columns, .loss, .optim and .data."""
+  columns = config.columns
+  model = Model(
+    net=Attribute(outputs=len(columns.target), **config.model),
+    target=tuple(columns.target),
+    given=tuple(columns.given),
+    l2=config.loss.l2,
+  )
+  alone = len(model.target) > 1 and not model.given
+  shape = tuple(config.data.image_shape)
+  lr = schedules.learning_rate(config.optim)
+  optimiser = optax.adam(lr, eps=config.optim.eps)
+  loss = functools.partial(_loss, model)
+  players = {"model": Player(loss, optimiser, ("attribute",))}
+
+  def init(key: Array) -> TrainState:
+    given = jnp.zeros((1, len(model.given)))
+    params = model.net.init(key, jnp.zeros((1, *shape)), given)["params"]
+    return update.init_state(players, {"attribute": params})
+
+  return System(
+    init=init,
+    step=update.make_step(players),
+    evaluate=functools.partial(_evaluate, model),
+    columns={"image": shape, "condition": (config.data.conditions,)},
+    predict=lambda state, image, given: model.read(
+      model.logits(state.params, image, given)
+    ),
+    classify=functools.partial(_classify, model) if alone else None,
+    schedules={"learning_rate": lr},
+    notes=(f"loss: {_name(model)} + L2 of the dense kernels",),
+  )
+
+
+def _classify(model: Model, state: TrainState, image: Array) -> Array:
+  given = jnp.zeros((len(image), 0))
+  return model.logits(state.params, image, given)
+
+
+def _name(model: Model) -> str:
+  return "cross_entropy" if len(model.target) > 1 else "squared_error"
+
+
+def _terms(model: Model, params, batch: Batch, key=None) -> Metrics:
+  """Gives the error of each example [B] under the name of its kind."""
+  image = batch["image"].astype(jnp.float32) / 255.0
+  condition = batch["condition"]
+  target, given = (
+    condition[:, jnp.array(columns, jnp.int32)]
+    for columns in (model.target, model.given)
+  )
+  logits = model.logits(params, image, given, key)
+  if len(model.target) > 1:
+    right = logits.argmax(-1) == target.argmax(-1)
+    return {
+      "cross_entropy": optax.losses.softmax_cross_entropy(logits, target),
+      "accuracy": right.astype(jnp.float32),
+    }
+  error = (model.read(logits) - target)[:, 0]
+  return {"squared_error": error**2, "absolute_error": jnp.abs(error)}
+
+
+def _loss(model: Model, params, model_state, batch: Batch, key, step):
+  terms = {k: v.mean() for k, v in _terms(model, params, batch, key).items()}
+  terms["l2"] = model.l2 * losses.dense_l2(params)
+  return terms[_name(model)] + terms["l2"], (terms, model_state)
+
+
+def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
+  """Gives each term and, as Keras's val_loss, the loss with its L2, [B]."""
+  terms = _terms(model, state.params, batch)
+  l2 = model.l2 * losses.dense_l2(state.params)
+  return {"loss": terms[_name(model)] + l2, **terms}
