@@ -89,12 +89,6 @@ class Checkpoints:
       ),
     )
 
-  def counters(self, step: int) -> dict[str, Any]:
-    """Reads the loop's counters of a checkpoint that there is."""
-    self._manager.wait_until_finished()
-    args = ocp.args.Composite(counters=ocp.args.JsonRestore())
-    return self._manager.restore(step, args=args).counters
-
   def restore(
     self, step: int | None, abstract: TrainState
   ) -> tuple[TrainState, dict[str, Any]]:
