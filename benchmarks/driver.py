@@ -63,7 +63,14 @@ def contenders(system):
   settings = {
     (OURS, f"benchmarks/ours_{system}.py"): (
       ["default"],
-      ["threefry_dropout", "lax_convolutions"],
+      [
+        "stored_sigmoids",
+        "plain_products",
+        "row_sums",
+        "im2col_forward",
+        "threefry_dropout",
+        "lax_convolutions",
+      ],
     ),
     (TENSORFLOW, f"benchmarks/peers/tensorflow_{system}.py"): (
       ["graph", "graph_bits"],

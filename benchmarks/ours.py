@@ -1,8 +1,15 @@
 """What this project's contenders share: a training step as the loop runs it.
 
 The settings other than the default undo one thing each, to see what it gives:
-lax_convolutions trains through XLA's own convolutions, threefry_dropout draws
-its masks with jax.random. CVAE_JAX_TUNE=0 leaves the allocator alone.
+
+lax_convolutions   XLA's own gradients of convolutions
+im2col_forward     windows and a matrix product on the way there, too
+row_sums           bias gradients as XLA sums them
+plain_products     input gradients of wide layers as matrix products
+stored_sigmoids    jax.nn.silu
+threefry_dropout   masks drawn with jax.random
+
+CVAE_JAX_TUNE=0 leaves the allocator alone.
 """
 
 import sys
@@ -16,29 +23,43 @@ if "jax" not in sys.modules:
   cpu.tune()  # it may start the script anew
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from peers import timing
 
 from cvae_jax import batches, config, keys, restore, train
 from cvae_jax.feed import Feed
-from cvae_jax.nets import layers, ops
-
-SETTINGS = ["default", "lax_convolutions", "threefry_dropout"]
+from cvae_jax.nets import conv, layers, ops
 
 
-def undo(setting: str) -> None:
-  """Takes one thing back that makes the step fast."""
-  if setting == "lax_convolutions":
-    ops.fast_on_cpu = lambda: False
-  elif setting == "threefry_dropout":
-    layers.hash_bits = lambda seeds, shape: jax.random.bits(
+def _im2col(x, kernel, bias, stride, pads):
+  windows = conv.patches(x, kernel.shape[0], stride, pads)
+  taps = kernel.reshape(-1, kernel.shape[-1])
+  return ops.add_bias(conv._matmul(windows, taps), bias)
+
+
+UNDO = {
+  "lax_convolutions": lambda: setattr(ops, "fast_on_cpu", lambda: False),
+  "im2col_forward": lambda: setattr(conv, "_conv", _im2col),
+  "row_sums": lambda: setattr(
+    ops, "column_sums", lambda x: x.reshape(-1, x.shape[-1]).sum(axis=0)
+  ),
+  "plain_products": lambda: setattr(ops, "_product", jnp.matmul),
+  "stored_sigmoids": lambda: layers.ACTIVATIONS.update(silu=jax.nn.silu),
+  "threefry_dropout": lambda: setattr(
+    layers,
+    "hash_bits",
+    lambda seeds, shape: jax.random.bits(
       jax.random.wrap_key_data(seeds), shape
-    )
+    ),
+  ),
+}
+SETTINGS = ["default", *UNDO]
 
 
 def run(arguments, settings, columns, parameters) -> None:
   """Trains the settings' system on columns, windows of steps on the clock."""
-  undo(arguments.setting)
+  UNDO.get(arguments.setting, lambda: None)()
   settings.batch_size = arguments.batch
   system, feed = config.resolve(settings), Feed(columns)
   state = restore.fast_compiled(system.init)(keys.address(0, "init"))
