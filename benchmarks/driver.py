@@ -61,7 +61,6 @@ def contenders(system):
       ["default"],
       [
         "stored_sigmoids",
-        "plain_products",
         "row_sums",
         "im2col_forward",
         "threefry_dropout",
