@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax.data import DataError, face_files
-from cvae_jax.data.face_files import Fit, resize_bilinear
+from cvae_jax.data import DataError, image_files, prepared
+from cvae_jax.data.image_files import Fit, resize_bilinear
 
 S = 16
 
@@ -19,7 +19,7 @@ def write(folder, n=12):
   table = pd.DataFrame({"file": [f"{i}.png" for i in range(n)]})
   table["eyes"] = np.arange(n) / 10
   images = (np.full((S, S, 3), i, np.uint8) for i in range(n))
-  return face_files.write_prepared(folder, images, table, {"size": S})
+  return prepared.write(folder, images, table, {"size": S})
 
 
 def resize_by_loops(image, size):
@@ -53,7 +53,7 @@ def test_bilinear_is_the_formula(shape):
 
 def test_antialias_is_another_resize_of_the_same_part():
   image = np.random.default_rng(0).integers(0, 256, (44, 44, 3), dtype="u1")
-  sharp, smooth = (Fit(10, 2, resize=r)(image) for r in face_files.RESIZES)
+  sharp, smooth = (Fit(10, 2, resize=r)(image) for r in image_files.RESIZES)
   np.testing.assert_array_equal(sharp, resize_bilinear(image[2:42, 2:42], 10))
   assert smooth.std() < 0.7 * sharp.std()  # it averages 4 x 4 pixels
   box = Fit(10, square=(2, 42, 2, 42))
@@ -64,7 +64,7 @@ def test_antialias_is_another_resize_of_the_same_part():
   ("arguments", "message"),
   [
     ({"size": 0}, "size is at least 1"),
-    ({"size": 8, "crop": 1, "square": (0, 8, 0, 8)}, "not both"),
+    ({"size": 8, "crop": 1, "square": (0, 8, 0, 8)}, "not two"),
     ({"size": 8, "square": (8, 0, 0, 8)}, "TOP < BOTTOM"),
     ({"size": 8, "resize": "cubic"}, "resize is one of"),
   ],
@@ -80,13 +80,13 @@ def test_decode_gives_upright_rgb():
   exif = Image.Exif()
   exif[0x0112] = 6  # turn by 90 degrees
   Image.new("RGB", (4, 2)).save(turned, "JPEG", exif=exif)
-  found = face_files.decode(grey.getvalue())
+  found = image_files.decode(grey.getvalue())
   assert found.shape == (2, 4, 3)
   assert (found == 77).all()
-  assert face_files.decode(turned.getvalue()).shape == (4, 2, 3)
+  assert image_files.decode(turned.getvalue()).shape == (4, 2, 3)
   for bad in (b"", b"no image", grey.getvalue()[:-30]):
     with pytest.raises(DataError, match="not a whole image") as caught:
-      face_files.decode(bad)
+      image_files.decode(bad)
     assert "0x" not in str(caught.value)
 
 
@@ -94,18 +94,18 @@ def test_what_disagrees_is_said(tmp_path):
   out = tmp_path / "out"
   write(out)
   with pytest.raises(DataError, match=r"\(16, 16, 3\), expected \(32, 32, 3\)"):
-    face_files.read_prepared(out, 32)
-  table = (out / face_files.ATTRIBUTES).read_text()
-  (out / face_files.ATTRIBUTES).write_text(table.replace("0.1", "0.2"))
+    prepared.read(out, 32)
+  table = (out / prepared.ATTRIBUTES).read_text()
+  (out / prepared.ATTRIBUTES).write_text(table.replace("0.1", "0.2"))
   with pytest.raises(DataError, match="SHA-256 differs"):
-    face_files.read_prepared(out)
-  (out / face_files.ATTRIBUTES).write_text(table + "x.png,1\n")
+    prepared.read(out)
+  (out / prepared.ATTRIBUTES).write_text(table + "x.png,1\n")
   with pytest.raises(DataError, match=r"12 rows, attributes.csv 13"):
-    face_files.read_prepared(out)
-  images = out / face_files.IMAGES
+    prepared.read(out)
+  images = out / prepared.IMAGES
   os.truncate(images, images.stat().st_size - 100)
   with pytest.raises(DataError, match="damaged"):
-    face_files.read_prepared(out)
+    prepared.read(out)
 
 
 def test_nothing_unfinished_is_read_and_the_old_set_outlives_a_failure(
@@ -119,13 +119,13 @@ def test_nothing_unfinished_is_read_and_the_old_set_outlives_a_failure(
     raise KeyboardInterrupt
 
   with pytest.raises(KeyboardInterrupt):
-    face_files.write_prepared(tmp_path, broken(), table, {"size": S})
-  assert face_files.read_prepared(tmp_path).info == info
-  names = (face_files.IMAGES, face_files.ATTRIBUTES, face_files.MARK)
+    prepared.write(tmp_path, broken(), table, {"size": S})
+  assert prepared.read(tmp_path).info == info
+  names = (prepared.IMAGES, prepared.ATTRIBUTES, prepared.MARK)
   assert {f.name for f in tmp_path.iterdir()} == {*names}
-  (tmp_path / face_files.MARK).unlink()  # what a kill leaves: the mark is last
-  with pytest.raises(DataError, match=r"no prepared faces in .* make: python"):
-    face_files.read_prepared(tmp_path)
+  (tmp_path / prepared.MARK).unlink()  # what a kill leaves: the mark is last
+  with pytest.raises(DataError, match=r"nothing prepared in .* make: python x"):
+    prepared.read(tmp_path, how="python x")
 
 
 def test_rows_left_out_leave_no_gap(tmp_path):
@@ -133,11 +133,11 @@ def test_rows_left_out_leave_no_gap(tmp_path):
     {"file": list("abc"), "eyes": [0.1, 0.2, 0.3]}, [7, 7, 7]
   )
   one, two = (np.full((S, S, 3), i, np.uint8) for i in (1, 2))
-  face_files.write_prepared(tmp_path, [one, "bad", two], table, {"size": S})
-  images, kept, info = face_files.read_prepared(tmp_path)
+  prepared.write(tmp_path, [one, "bad", two], table, {"size": S})
+  images, kept, info = prepared.read(tmp_path)
   assert images[:, 0, 0, 0].tolist() == [1, 2]
   assert kept["file"].tolist() == ["a", "c"]
   assert info["skipped"] == {"b": "bad"}
   wrong = np.zeros((8, S, 3), np.uint8)
   with pytest.raises(DataError, match=r"b: uint8 \(8, 16, 3\); expected"):
-    face_files.write_prepared(tmp_path, [one, wrong], table[:2], {"size": S})
+    prepared.write(tmp_path, [one, wrong], table[:2], {"size": S})

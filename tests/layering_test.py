@@ -118,7 +118,7 @@ def test_the_package_imports_no_room_above_it(path):
 @each("cvae_jax/data")
 def test_data_import_no_jax(path):
   assert not imported(path, "jax", "jaxlib", "flax", "optax")
-  allowed = ("numpy", "pandas", "PIL", "pooch", "mlxtend")
+  allowed = ("numpy", "pandas", "PIL", "pooch", "mlxtend", "rich")
   own = ("cvae_jax.data", "cvae_jax.files", "cvae_jax.images")
   assert not foreign(path, *allowed, *own)
 
@@ -153,6 +153,7 @@ def test_update_knows_no_net_and_no_loss():
 @each("cvae_jax/systems")
 def test_systems_are_methods_without_files_logs_or_data(path):
   own = ("nets", "losses", "gaussian", "schedules", "update", "types")
+  own += ("colour.cells", "colour.recompose")
   own = [f"cvae_jax.{name}" for name in own]
   assert not foreign(path, "jax", "optax", "numpy", *own)
   assert not imported(

@@ -1,6 +1,6 @@
 """Faces conditioned on named attributes (faces spec, section 1).
 
-`face_files` holds real faces that `data/prepare_faces.py` prepared,
+`prepared` holds real faces that `data/prepare_faces.py` prepared,
 `synthetic_faces` draws others; here is what they are taught with.
 """
 
@@ -18,13 +18,14 @@ import pandas as pd
 from cvae_jax.data import (
   DataError,
   Dataset,
-  face_files,
   face_tables,
+  prepared,
   root,
   synthetic_faces,
 )
 
 NAMES = face_tables.CONDITIONS  # the published experiment's, in its order
+HOW = "python data/prepare_faces.py --images=FOLDER_OR_ZIP --table=FILE"
 RANGES = ((0.0, 1.0),) * len(NAMES)
 _QUANTILES = (0.05, 0.5, 0.95)
 _PANEL = ("male", "mouth", "eyes")  # what a panel varies, slowest first
@@ -194,8 +195,8 @@ def _read(config: Any) -> tuple[np.ndarray, pd.DataFrame, str]:
       f"source is one of prepared, synthetic; found {config.source!r}"
     )
   folder = pathlib.Path(config.path or root() / "faces_120").expanduser()
-  images, table, _ = face_files.read_prepared(folder, shape[0])
-  return images, table, str(folder / face_files.ATTRIBUTES)
+  images, table, _ = prepared.read(folder, shape[0], HOW)
+  return images, table, str(folder / prepared.ATTRIBUTES)
 
 
 Rows = slice | npt.NDArray[np.intp]
