@@ -1,10 +1,11 @@
 """Convolutions that XLA runs fast on CPU.
 
-XLA:CPU compiles the *gradients* of strided and transposed convolutions to a
-slow generic loop. Here a convolution is two steps instead, `patches` (im2col)
-then a matrix product, and a transposed convolution is a matrix product then
-`fold` (overlap-add). The two linear maps are each other's transpose, so the
-gradients are matrix products and the same two maps again. On GPU and TPU the
+XLA:CPU runs a convolution forward at the rate of a matrix product, but
+compiles the *gradients* of strided and transposed ones to a slow generic
+loop. Here gradients are matrix products of `patches` (im2col) and `fold`
+(overlap-add), two linear maps that are each other's transpose. A transposed
+convolution is a stride-1 convolution and depth-to-space where the stride
+divides the kernel, else a matrix product and `fold`. On GPU and TPU the
 ordinary lax convolutions are right; `fast_on_cpu` decides, in one place.
 
 All maps are [B, H, W, C], kernels [k, k, in, out].
@@ -36,13 +37,46 @@ def conv(
 
   SAME gives ceil(H / stride) rows, VALID ⌊(H − k) / stride⌋ + 1.
   """
-  k, _, c, d = kernel.shape
   if fast_on_cpu() if fast is None else fast:
+    k = kernel.shape[0]
     pads = tuple(_pads(n, k, stride, padding) for n in x.shape[1:3])
-    return _matmul(patches(x, k, stride, pads), kernel.reshape(k * k * c, d))
+    return _conv(x, kernel, stride, pads)
+  return _lax_conv(x, kernel, stride, padding)
+
+
+def _lax_conv(x: Array, kernel: Array, stride: int, padding) -> Array:
   return lax.conv_general_dilated(
     x, kernel, (stride, stride), padding, dimension_numbers=_DIMENSIONS
   )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _conv(x: Array, kernel: Array, stride: int, pads) -> Array:
+  """Convolves with explicit pads; its gradients are matrix products."""
+  return _lax_conv(x, kernel, stride, pads)
+
+
+def _conv_back(stride: int, pads, saved, g: Array):
+  x, kernel = saved
+  k, d = kernel.shape[0], kernel.shape[-1]
+  windows = patches(x, k, stride, pads)
+  dx = fold(_matmul(g, kernel.reshape(-1, d).T), k, stride, pads)
+  return dx, _kernel_gradient(windows, g).reshape(kernel.shape)
+
+
+def _kernel_gradient(x: Array, g: Array) -> Array:
+  """Contracts x [B, H, W, C] and g [B, H, W, D] to [C, D].
+
+  In two halves of the rows: one product of so few columns would leave a core
+  without work.
+  """
+  rows = x.size // x.shape[-1]
+  halves = 1 if rows % 2 else 2
+  x, g = (a.reshape(halves, -1, a.shape[-1]) for a in (x, g))
+  return jnp.einsum("hnc,hnd->hcd", x, g).sum(axis=0)
+
+
+_conv.defvjp(lambda x, w, *how: (_conv(x, w, *how), (x, w)), _conv_back)
 
 
 def conv_transpose(
@@ -52,14 +86,35 @@ def conv_transpose(
 
   The kernel [k, k, C, D] is in Flax's orientation: it is not flipped.
   """
+  if not (fast_on_cpu() if fast is None else fast):
+    return lax.conv_transpose(
+      x, kernel, (stride, stride), "SAME", dimension_numbers=_DIMENSIONS
+    )
   k, _, c, d = kernel.shape
-  if fast_on_cpu() if fast is None else fast:
-    pads = tuple(_pads(n * stride, k, stride) for n in x.shape[1:3])
-    taps = kernel[::-1, ::-1].transpose(2, 0, 1, 3).reshape(c, k * k * d)
-    return fold(_matmul(x, taps), k, stride, pads)
-  return lax.conv_transpose(
-    x, kernel, (stride, stride), "SAME", dimension_numbers=_DIMENSIONS
-  )
+  if k > stride > 1 and k % stride == 0:
+    return _subpixel(x, kernel, stride)
+  pads = tuple(_pads(n * stride, k, stride) for n in x.shape[1:3])
+  taps = kernel[::-1, ::-1].transpose(2, 0, 1, 3).reshape(c, k * k * d)
+  return fold(_matmul(x, taps), k, stride, pads)
+
+
+def _subpixel(x: Array, kernel: Array, s: int) -> Array:
+  """Convolves transposed, k = m · s: stride 1 to s² · D, depth-to-space.
+
+  An output pixel is of m × m inputs, so this moves m² · C values a pixel of
+  the small map, where products with all taps would move k² · D.
+  """
+  b, height, width, c = x.shape
+  k, d = kernel.shape[0], kernel.shape[-1]
+  m, low = k // s, (k - s) // 2
+  # Output row s · Y + a − low takes tap s · p + a of input row Y − p.
+  taps = kernel[::-1, ::-1].reshape(m, s, m, s, c, d)[::-1, :, ::-1]
+  taps = taps.transpose(0, 2, 4, 1, 3, 5).reshape(m, m, c, s * s * d)
+  y = _conv(x, taps, 1, ((m - 1, m - 1),) * 2)
+  rows, columns = y.shape[1:3]
+  y = y.reshape(b, rows, columns, s, s, d).transpose(0, 1, 3, 2, 4, 5)
+  y = y.reshape(b, rows * s, columns * s, d)
+  return y[:, low : low + height * s, low : low + width * s]
 
 
 def _matmul(x: Array, w: Array) -> Array:
