@@ -31,14 +31,15 @@ _GREY = 2.0  # levels: below this mean of max − min a photo has no colour
 
 
 def coloured(
-  photos: Iterable[np.ndarray | str], keep_grey: bool
+  photos: Iterable[np.ndarray | str], files: Sequence[str]
 ) -> Iterator[np.ndarray | str]:
-  """Pass photos on; a grey one, which teaches no colour, becomes a reason."""
-  for photo in photos:
-    if not isinstance(photo, str) and not keep_grey:
+  """Pass photos on; name and leave out grey ones, which teach no colour."""
+  for name, photo in zip(files, photos, strict=True):
+    if not isinstance(photo, str):
       chroma = np.ptp(photo, axis=-1).mean()
       if chroma < _GREY:
-        photo = f"a grey photo (mean chroma {chroma:.1f}); --on_grey=keep"
+        photo = f"a grey photo (mean chroma {chroma:.1f})"
+        print(f"  left out: {name}: {photo}; --on_grey=keep keeps it")
     yield photo
 
 
@@ -80,11 +81,12 @@ def prepare(options: argparse.Namespace) -> None:
     return
   distorted, start = [], time.perf_counter()
   photos = preparing.decode_all(images, files, fit, options.workers, distorted)
-  photos = coloured(photos, options.on_grey == "keep")
-  named = preparing.guarded(photos, files, options.on_corrupt == "fail")
+  photos = preparing.guarded(photos, files, options.on_corrupt == "fail")
+  if options.on_grey == "skip":
+    photos = coloured(photos, files)
   info = prepared.write(
     options.out,
-    preparing.shown(named, len(files), "photos"),
+    preparing.shown(photos, len(files), "photos"),
     pd.DataFrame({"file": files}),
     {"source": options.images.name} | settings,
   )

@@ -3,6 +3,8 @@
 The pyramid comes ready, a uint8 [4, 14, 14] a cell: nothing is cut here.
 """
 
+import itertools
+
 import tensorflow_common as common
 import timing
 from tensorflow_common import tf
@@ -18,7 +20,7 @@ SHAPES = {
 }
 for side in ("encoder", "decoder"):
   for level in range(4):
-    for i, (a, b) in enumerate(zip(FEATURES, FEATURES[1:], strict=False)):
+    for i, (a, b) in enumerate(itertools.pairwise(FEATURES)):
       SHAPES[f"{side}_{level}_conv{i}"] = (3, 3, a, b)
     SHAPES[f"{side}_{level}_dense"] = (4 * 4 * 48 + 14 * 14, 96)
     SHAPES[f"{side}_{level}_code"] = (96, 32)

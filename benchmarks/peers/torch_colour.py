@@ -3,6 +3,8 @@
 The pyramid comes ready, a uint8 [4, 14, 14] a cell: nothing is cut here.
 """
 
+import itertools
+
 import timing
 import torch
 import torch_common as common
@@ -19,7 +21,7 @@ class Branch(nn.Module):
   def __init__(self, setting):
     super().__init__()
     self.setting = setting
-    pairs = zip(FEATURES, FEATURES[1:], strict=False)
+    pairs = itertools.pairwise(FEATURES)
     self.convs = nn.ModuleList(nn.Conv2d(a, b, 3) for a, b in pairs)
     self.dense = nn.Linear(4 * 4 * 48 + 14 * 14, 96)
     self.code = nn.Linear(96, 32)

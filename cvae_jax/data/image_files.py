@@ -54,14 +54,15 @@ class Fit:
       DataError: if the image is too small for the crop or the box.
     """
     height, width = image.shape[:2]
-    y, x = self.crop, self.crop
+    c, side = self.crop, min(height, width)
+    top, bottom, left, right = self.square or (c, height - c, c, width - c)
     if self.middle:
-      y, x = ((n - min(height, width)) // 2 for n in (height, width))
-    top, bottom, left, right = self.square or (y, height - y, x, width - x)
+      top, left = (height - side) // 2, (width - side) // 2
+      bottom, right = top + side, left + side
     if bottom > height or right > width or bottom <= top or right <= left:
       raise DataError(
         f"{height}x{width} pixels (height x width) are too few for "
-        + (f"the box {self.square}" if self.square else f"a crop of {y}")
+        + (f"the box {self.square}" if self.square else f"a crop of {c}")
       )
     return image[top:bottom, left:right]
 

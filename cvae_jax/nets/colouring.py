@@ -14,7 +14,34 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.gaussian import Gaussian
-from cvae_jax.nets.layers import Conv, Dense, dropout
+from cvae_jax.nets import conv
+from cvae_jax.nets.dense import add_bias
+from cvae_jax.nets.layers import Dense, dropout
+
+
+class _Conv(nn.Module):
+  """A 3×3 valid convolution with bias that stays fast where it is stacked.
+
+  Under vmap lax's convolution becomes a grouped one, for which XLA:CPU has
+  only a slow loop; the matrix products become batched ones.
+  """
+
+  features: int
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """Maps [B, H, W, C] to [B, H − 2, W − 2, features]."""
+    shape = (3, 3, x.shape[-1], self.features)
+    kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
+    bias = self.param("bias", nn.initializers.zeros, (self.features,))
+    if conv.fast_on_cpu():
+      windows = conv.patches(x, 3, 1, ((0, 0), (0, 0)))
+      taps = kernel.reshape(-1, self.features)
+      rows = windows.reshape(-1, len(taps)) @ taps
+      y = rows.reshape(*windows.shape[:-1], self.features)
+    else:
+      y = conv.conv(x, kernel, padding="VALID")
+    return add_bias(y, bias)
 
 
 class Branch(nn.Module):
@@ -31,7 +58,7 @@ class Branch(nn.Module):
     """Maps [B, 14, 14] to [B, code]; without a key dropout is off."""
     x = level[..., None]
     for i, features in enumerate(self.features):
-      x = jax.nn.silu(Conv(features, padding="VALID", name=f"conv_{i}")(x))
+      x = jax.nn.silu(_Conv(features, name=f"conv_{i}")(x))
       x = dropout(_key(key, i), x, self.dropout)
     x = x.reshape(x.shape[0], -1)
     if self.skip:
