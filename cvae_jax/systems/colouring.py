@@ -142,12 +142,13 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   terms = _forward(model, state.params, batch, key)
   total = terms["mse"] + terms["kl"] + terms["saturation"]
   levels, position, colour = model.inputs(batch)
-  z = jax.random.normal(key, (len(colour), 1, model.encoder.latents))
+  blind = jax.random.fold_in(key, 1)
+  z = jax.random.normal(blind, (len(colour), 1, model.encoder.latents))
   z = jnp.concatenate([z, jnp.zeros_like(z)], axis=1)
   drawn = model.decode(state.params, levels, position, z)
   errors = 0.5 * jnp.sum((drawn - colour[:, None]) ** 2, axis=-1)
-  blind = {"prior_error": errors[:, 0], "z0_error": errors[:, 1]}
-  return {"loss": total, **terms, **blind}
+  unseen = {"prior_error": errors[:, 0], "z0_error": errors[:, 1]}
+  return {"loss": total, **terms, **unseen}
 
 
 def _colour_maps(model: Model, state: TrainState, z: Array, grey: Array):
