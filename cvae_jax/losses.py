@@ -35,12 +35,9 @@ def grey_level(output: Array) -> Array:
   return _per_example(jax.nn.relu(output * (1.0 - output)))
 
 
-def kernel_l2(params: PyTree, rank: int = 4) -> Array:
-  """Sums the squares of all convolution kernels, [].
-
-  They are the leaves of `rank` axes: 5 where kernels of one shape are stacked.
-  """
-  return _sum_of_squares(params, rank)
+def kernel_l2(params: PyTree) -> Array:
+  """Sums the squares of all convolution kernels (the 4-D leaves), []."""
+  return _sum_of_squares(params, rank=4)
 
 
 def dense_l2(params: PyTree) -> Array:

@@ -14,7 +14,9 @@ from PIL import Image
 from cvae_jax.colour import cells
 
 RECORDED = json.loads((Path(__file__).parent / "opencv.json").read_text())
-ALL = np.arange(196)
+PHOTO, CELL = np.repeat([0, 1], 196), np.tile(np.arange(196), 2)
+grey_of, polar_of = jax.jit(cells.grey), jax.jit(cells.hue_and_chroma)
+positions_of = jax.jit(cells.positions, static_argnums=1)
 
 
 @functools.cache
@@ -88,54 +90,48 @@ def pyramid_by_hand(grey, i, j):
   return np.stack(levels)
 
 
-@functools.cache
-def compiled():
-  """The functions as a training step holds them."""
-
-  @jax.jit
-  def cut(rgb, photo, cell):
-    grey = cells.grey(rgb)
-    levels = cells.pyramid(grey, photo, cell, whole_bytes=True)
-    return levels, cells.targets(rgb[photo], cell)
-
-  return cut
+@jax.jit
+def cut(rgb, photo, cell):
+  """The functions as a training step holds them, for one shape: two photos."""
+  grey = cells.grey(rgb)
+  levels = cells.pyramid(grey, photo, cell, whole_bytes=True)
+  whole = cells.pyramid(grey, photo[:1], cell[:1], whole_bytes=False)
+  return levels, cells.targets(rgb[photo], cell), whole[0, 0]
 
 
 def test_the_pyramid_has_the_bits_of_the_reference(noise):
-  photo, cell = np.repeat([0, 1], 196), np.tile(ALL, 2)
-  found, _ = compiled()(noise, photo, cell)
+  found, *_ = cut(noise, PHOTO, CELL)
   greys = grey_by_hand(noise)
   for n, levels in enumerate(np.asarray(found)):
-    expected = pyramid_by_hand(greys[photo[n]], *divmod(cell[n], 14))
+    expected = pyramid_by_hand(greys[PHOTO[n]], *divmod(CELL[n], 14))
     np.testing.assert_array_equal(levels, expected.astype(np.float32))
 
 
 def test_targets_have_the_bits_of_the_reference(noise):
-  photo, cell = np.repeat([0, 1], 196), np.tile(ALL, 2)
-  _, found = compiled()(noise, photo, cell)
+  _, found, _ = cut(noise, PHOTO, CELL)
   for k, rgb in enumerate(noise):
     vectors = targets_by_hand(rgb)
     blocks = vectors.reshape(14, 8, 14, 8, 2).transpose(0, 2, 1, 3, 4)
     total = blocks.reshape(196, 64, 2).astype(np.float32)
     for half in (32, 16, 8, 4, 2, 1):
       total = total[:, :half] + total[:, half:]
-    ours = np.asarray(found)[photo == k]
+    ours = np.asarray(found)[k == PHOTO]
     np.testing.assert_array_equal(ours, total[:, 0] / np.float32(64))
     exact = blocks.reshape(196, 64, 2).mean(1)
     np.testing.assert_allclose(ours, exact, atol=1e-7)
 
 
 def test_a_batch_is_cells_of_many_photos_in_any_order(noise):
-  photo, cell = np.array([1, 0, 1, 1]), np.array([195, 14, 0, 100])
-  some = compiled()(noise, photo, cell)
-  whole = compiled()(noise, np.repeat([0, 1], 196), np.tile(ALL, 2))
+  order = np.random.default_rng(1).permutation(392)
+  *some, _ = cut(noise, PHOTO[order], CELL[order])
+  *whole, _ = cut(noise, PHOTO, CELL)
   for a, b in zip(some, whole, strict=True):
-    np.testing.assert_array_equal(a, b[photo * 196 + cell])
+    np.testing.assert_array_equal(a, np.asarray(b)[order])
 
 
 def test_hue_is_the_hue_of_a_colour_circle():
   colours = np.random.default_rng(0).integers(0, 256, (500, 3), dtype="u1")
-  hue, chroma = cells.hue_and_chroma(colours)
+  hue, chroma = map(np.asarray, polar_of(colours))
   for colour, h, c in zip(colours.tolist(), hue, chroma, strict=True):
     assert int(h) == hue_by_hand(*colour)
     assert int(c) == max(colour) - min(colour)
@@ -148,29 +144,29 @@ def test_opencv_finds_the_same(name):
   rgb, recorded = thinned(name), RECORDED["photos"][name]
   digest = lambda a: hashlib.sha256(a.tobytes()).hexdigest()  # noqa: E731
   assert digest(rgb) == recorded["photo"]
-  grey = np.asarray(cells.grey(rgb))
-  hue, _ = cells.hue_and_chroma(rgb)
+  grey, (hue, _) = np.asarray(grey_of(rgb)), polar_of(rgb)
   assert digest(grey.astype(np.uint8)) == recorded["grey"]
   assert digest(np.asarray(hue).astype(np.uint8)) == recorded["hue"]
-  levels, found = compiled()(rgb[None], np.zeros(196, int), ALL)
-  levels = np.asarray(levels)
+  levels, found, unrounded = cut(np.stack([rgb, rgb]), PHOTO, CELL)
+  levels, found = np.asarray(levels)[:196], np.asarray(found)[:196]
   assert digest(levels[0, 0]) == recorded["level_0"]
   assert digest(levels[:, 1:]) == recorded["levels_1_to_3"]
-  one = cells.pyramid(grey[None], ALL[:1], ALL[:1], whole_bytes=False)
-  assert digest(np.asarray(one)[0, 0]) == recorded["level_0_unrounded"]
+  assert digest(np.asarray(unrounded)) == recorded["level_0_unrounded"]
   expected = np.column_stack([recorded["x"], recorded["y"]])
   np.testing.assert_allclose(found, expected, atol=2e-7)
 
 
 def test_positions_of_corners_and_edges():
-  found = np.asarray(cells.positions(np.array([0, 13, 182, 195, 98]), 7))
+  everywhere = np.asarray(positions_of(CELL, 7))
+  found = everywhere[[0, 13, 182, 195, 98]]
   s = np.sqrt(0.5)
   np.testing.assert_allclose(found[0], [0, 0, 0, s, s, 1, 1], atol=1e-6)
   np.testing.assert_allclose(found[1], [0, 1, s, 0, 1, s, 1], atol=1e-6)
   np.testing.assert_allclose(found[2], [1, 0, s, 1, 0, s, 1], atol=1e-6)
   np.testing.assert_allclose(found[3], [1, 1, 1, s, s, 0, 1], atol=1e-6)
   np.testing.assert_allclose(found[4, :2], [7 / 13, 0], atol=1e-6)
-  both = np.asarray(cells.positions(ALL, 2))
+  both = np.asarray(positions_of(CELL, 2))[:196]
   np.testing.assert_allclose(both * 13, np.indices((14, 14)).reshape(2, -1).T)
-  middle = np.asarray(cells.positions(ALL, 7))[:, 6]
-  assert middle.min() == pytest.approx(0.0769, abs=1e-4)  # 14 is even (§6)
+  assert everywhere[:, 6].min() == pytest.approx(
+    0.0769, abs=1e-4
+  )  # 14 is even (§6)

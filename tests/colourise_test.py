@@ -4,17 +4,17 @@ import json
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax import config, runs, train
+from cvae_jax import config, keys, reports, restore, runs, train
 from cvae_jax.colour import photo, score
 from cvae_jax.data import prepared
 from cvae_jax.metrics import colour as metrics
 from cvae_jax.record import read_metrics
-from cvae_jax.reports import colour as report
 from tests.colouring_test import SMALL
 
 
@@ -31,7 +31,7 @@ def run(tmp_path_factory, data):
     "data.train_images": 2,
     "data.test_images": 2,
     "epochs": 1,
-    "log_every": 4,
+    "log_every": 1,
     "checkpoint_every": 6,
   }
   settings = config.load("configs/colour.py:useful,prepared", changes)
@@ -58,6 +58,20 @@ def test_an_epoch_is_all_cells_and_every_term_is_logged(run):
   assert list((run.folder / "samples").glob("*_colours.png"))
   saved = json.loads((run.folder / "conditions.json").read_text())
   assert saved["photos"] == 2
+
+
+def test_the_reported_loss_is_the_sum_of_its_terms_with_l2(run):
+  first, *_ = read_metrics(run.folder)
+  assert (first["split"], first["step"]) == ("train", 1)
+  terms = ("mse", "kl", "saturation", "l2")
+  total = sum(first[f"model/{term}"] for term in terms)
+  assert first["model/loss"] == pytest.approx(total, rel=1e-5)
+  init = restore.fast_compiled(run.system.init)  # what the run began with
+  params = init(keys.address(run.config.seed, "init")).params
+  leaves = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim == 4]
+  assert len(leaves) == 8 * len(SMALL["model.branch.features"])
+  squares = sum(float(np.sum(np.square(leaf))) for leaf in leaves)
+  assert first["model/l2"] == pytest.approx(0.001 * squares, rel=1e-5)
 
 
 def test_a_photo_of_any_size_keeps_its_size_and_its_luma(run, picture):
@@ -120,14 +134,15 @@ def test_scores_order_what_must_be_ordered(run):
 
 
 def test_the_report_holds_every_run_below_a_folder(run, tmp_path):
-  paths = report.write(run.folder.parent, tmp_path)
+  paths = reports.write("colour", run.folder.parent, tmp_path)
   assert all(path.exists() for path in paths)
   page = paths[0].read_text()
-  assert "## useful" in page
+  assert "launch.figures colour --runs=runs --out=" in page
+  assert "## useful\n\n2 photos train it, 2 are held out" in page
   assert "baseline, nearest grey" in page
   assert str(run.folder.parent) not in page
-  with pytest.raises(runs.RunError, match="no colouring run"):
-    report.write(tmp_path, tmp_path)
+  with pytest.raises(reports.ReportError, match="no colouring run"):
+    reports.write("colour", tmp_path, tmp_path)
 
 
 def test_metrics_of_photos_that_are_known():

@@ -131,8 +131,7 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   second = second if model.second_pass else None
   terms = _forward(model, params, batch, noise, drop, second)
   terms = {name: term.mean() for name, term in terms.items()}
-  # Four kernels are stacked in an array, so it has five axes.
-  terms["l2"] = model.l2 * losses.kernel_l2(params, rank=5)
+  terms["l2"] = model.l2 * losses.kernel_l2(params)
   total = terms["mse"] + terms["kl"] + terms["saturation"] + terms["l2"]
   return total, (terms, model_state)
 
