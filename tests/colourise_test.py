@@ -19,7 +19,17 @@ from tests.colouring_test import SMALL
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, data):
+def quickly():
+  """Compiles without optimising, here and in what is started from here."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, data, quickly):
   folder = tmp_path_factory.mktemp("colour")
   rng = np.random.default_rng(0)
   coarse = rng.integers(0, 256, (4, 7, 7, 3), dtype=np.uint8)
@@ -76,7 +86,7 @@ def test_the_reported_loss_is_the_sum_of_its_terms_with_l2(run):
 
 def test_a_photo_of_any_size_keeps_its_size_and_its_luma(run, picture):
   found = photo.colourise(run, photo.read(picture), count=3)
-  pixels = np.asarray(Image.open(picture))
+  pixels = photo.read(picture)
   assert len(found.variants) == len(found.maps) == 3
   for variant in found.variants:
     assert variant.shape == pixels.shape
@@ -115,7 +125,8 @@ def test_the_command_writes_variants_and_a_grid(run, picture, tmp_path):
   )
   names = {file.name for file in tmp_path.glob("mine*.png")}
   assert names == {"mine.png", "mine_0.png", "mine_1.png"}
-  assert Image.open(tmp_path / "mine_1.png").size == (80, 45)
+  with Image.open(tmp_path / "mine_1.png") as found:
+    assert found.size == (80, 45)
 
 
 def test_scores_order_what_must_be_ordered(run):
