@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 READY := $(VENV)/.ready
 
-.PHONY: help install digits judge test lint format peers bench-digits soak
+.PHONY: help install digits judge test lint format peers bench-digits \
+  bench-colour soak
 help:
 	@sed -n 's/^# make/  make/p' $(MAKEFILE_LIST)
 
@@ -55,6 +56,10 @@ peers: .venv-peers/.ready
 # make bench-digits  training speed beside PyTorch and TensorFlow
 bench-digits: $(READY) peers
 	$(BIN)/python benchmarks/train_digits.py
+
+# make bench-colour  the same of the colouring
+bench-colour: $(READY) peers
+	$(BIN)/python benchmarks/train_colour.py
 
 # make soak     20 × kill -9, then compare with a run that was left alone
 soak: $(READY)

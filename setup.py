@@ -23,6 +23,8 @@ setup(
     "pillow>=11.0",
     "pooch>=1.8",
     "rich>=13.0",
+    "scikit-image>=0.25",  # six colour photographs, CIELAB and CIEDE2000
+    "scikit-learn>=1.5",  # two more photographs; mlxtend needs it anyway
     "scipy>=1.14",
     "tensorboardX>=2.6",
   ],

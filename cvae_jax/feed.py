@@ -6,8 +6,10 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from cvae_jax.data import Repeated
 from cvae_jax.types import Batch
 
+Columns = Mapping[str, NDArray | Repeated]  # of equal length
 RESIDENT_BYTES = 2 << 30  # columns above this stay on the host, memory-mapped
 
 
@@ -16,14 +18,13 @@ class Feed:
 
   Small data live on the device as uint8 and the compiled step gathers from
   them; large data are gathered on the host and travel batch by batch. The
-  compiled step is the same text for both.
+  compiled step is the same text for both. Of a Repeated column the entries
+  are resident, once each.
   """
 
-  def __init__(
-    self, columns: Mapping[str, NDArray], limit: int = RESIDENT_BYTES
-  ):
+  def __init__(self, columns: Columns, limit: int = RESIDENT_BYTES):
     self.columns = columns
-    self.rows = len(next(iter(columns.values())))
+    self.rows = next(iter(columns.values())).shape[0]
     size = sum(column.nbytes for column in columns.values())
     self.resident = jax.device_put(dict(columns)) if size <= limit else None
 
@@ -32,19 +33,23 @@ class Feed:
     if self.resident is not None:
       return self.resident, jax.device_put(rows)
     flat = rows.reshape(-1)
-    table = {name: np.asarray(c[flat]) for name, c in self.columns.items()}
+    table = {n: np.asarray(_at(c, flat)) for n, c in self.columns.items()}
     local = np.arange(flat.size, dtype=np.int32).reshape(rows.shape)
     return jax.device_put(table), jax.device_put(local)
 
 
 def take(table: Batch, rows: jax.Array) -> Batch:
   """Gathers a batch from a table, inside the compiled step."""
-  return {name: column[rows] for name, column in table.items()}
+  return {name: _at(column, rows) for name, column in table.items()}
+
+
+def _at(column: NDArray | jax.Array | Repeated, rows):
+  return column.at(rows) if isinstance(column, Repeated) else column[rows]
 
 
 def check(
-  columns: Mapping[str, NDArray], expected: Mapping[str, tuple[int, ...]]
-) -> dict[str, NDArray]:
+  columns: Columns, expected: Mapping[str, tuple[int, ...]]
+) -> dict[str, NDArray | Repeated]:
   """Picks the columns that a system needs and checks their shapes.
 
   Raises:

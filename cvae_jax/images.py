@@ -44,6 +44,12 @@ def grid(images: ArrayLike, gap: int = 2, scale: int = 1) -> NDArray[np.uint8]:
   return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
+def thumbnail(picture: NDArray[np.uint8], height: int, width: int) -> NDArray:
+  """Shrinks or enlarges [H, W, 3] to [height, width, 3], averaging pixels."""
+  size = (max(width, 1), max(height, 1))
+  return np.asarray(Image.fromarray(picture).resize(size))
+
+
 def save_png(path: Path, picture: NDArray[np.uint8]) -> None:
   """Writes [H, W, C] with C = 1 or 3, whole or not at all."""
   buffer = io.BytesIO()

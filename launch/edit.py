@@ -36,11 +36,11 @@ def main(_: list[str]) -> None:
   import numpy as np
 
   from cvae_jax import editing, runs
-  from cvae_jax.data import face_images
+  from cvae_jax.data import image_files
 
   run = runs.load(_WORKDIR.value)
   fit = _fit(run)
-  photo = face_images.read_photo(_IMAGE.value, fit)
+  photo = image_files.read_photo(_IMAGE.value, fit)
   own = _own(run, photo, _CONDITION.value)
   changes = [editing.parse(text) for text in _SET.value]
   rows = editing.edit(run, photo, own, changes)
@@ -54,7 +54,7 @@ def main(_: list[str]) -> None:
     captions = [_moved(run, name) for name in _SWEEP.value]
     _save(_beside(out, "sweeps"), np.stack(swept), rows=captions)
   if _TOWARDS.value:
-    other = face_images.read_photo(_TOWARDS.value, fit)
+    other = image_files.read_photo(_TOWARDS.value, fit)
     print(f"{_TOWARDS.value}:")
     _save(_beside(out, "towards"), _walk(run, photo, own, other)[None])
 
@@ -62,7 +62,7 @@ def main(_: list[str]) -> None:
 def _fit(run):
   """Says how a photo becomes what the run was trained on."""
   from cvae_jax import runs
-  from cvae_jax.data import DataError, face_files, face_images, faces
+  from cvae_jax.data import DataError, faces, image_files, prepared
 
   data = run.config.data
   if data.name != "faces":
@@ -70,7 +70,7 @@ def _fit(run):
       f"{run.folder} is a run on {data.name}, not on faces; give --workdir"
     )
   try:
-    resize = face_files.read_prepared(faces.folder(data)).info["resize"]
+    resize = prepared.read(faces.folder(data)).info["resize"]
   except (DataError, KeyError):  # drawn faces, or a run from elsewhere
     resize = "bilinear"
   try:
@@ -81,7 +81,7 @@ def _fit(run):
     raise DataError(
       f"--square is TOP,BOTTOM,LEFT,RIGHT; found {','.join(_SQUARE.value)}"
     )
-  return face_images.Fit(data.image_shape[0], _CROP.value, square, resize)
+  return image_files.Fit(data.image_shape[0], _CROP.value, square, resize)
 
 
 def _own(run, photo, text: str | None) -> dict[str, float]:

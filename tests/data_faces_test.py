@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from cvae_jax import data
-from cvae_jax.data import DataError, face_files, faces
+from cvae_jax.data import DataError, faces, prepared
 from cvae_jax.data.faces import NAMES, RANGES, Conditions
 
 S = 16
@@ -37,7 +37,7 @@ def write(folder, n=20, **columns):
   table.insert(0, "file", [f"{i}.png" for i in range(n)])
   images = [np.full((S, S, 3), i, np.uint8) for i in range(n)]
   table = table.assign(**columns)
-  face_files.write_prepared(folder, images, table, {"size": S})
+  prepared.write(folder, images, table, {"size": S})
   return str(folder), table
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from cvae_jax import feed
+from cvae_jax.data import Repeated
 
 
 @pytest.fixture(params=["array", "memmap"])
@@ -56,6 +57,22 @@ def test_feeding_makes_no_implicit_transfer(columns, limit):
   take = jax.jit(feed.take)
   with jax.transfer_guard("disallow"):
     take(*source(rows))
+
+
+@pytest.mark.parametrize("limit", [0, feed.RESIDENT_BYTES])
+def test_a_repeated_column_serves_several_rows_with_each_entry(limit):
+  entries = np.random.default_rng(0).integers(0, 256, (5, 3, 2), dtype="u1")
+  repeated, cell = Repeated(entries, 10), np.tile(np.arange(10), 5)
+  columns = {"photo": repeated, "cell": cell}
+  assert feed.check(columns, {"photo": (3, 2), "cell": ()}) == columns
+  source = feed.Feed(columns, limit)
+  assert source.rows == 50
+  rows = np.array([[0, 9, 10], [49, 17, 17]], np.int32)
+  with jax.transfer_guard("disallow"):
+    batch = jax.jit(feed.take)(*source(rows))
+  stored = np.repeat(entries, 10, axis=0)
+  np.testing.assert_array_equal(batch["photo"], stored[rows])
+  np.testing.assert_array_equal(batch["cell"], rows % 10)
 
 
 def test_check_picks_the_columns_a_system_needs(columns):

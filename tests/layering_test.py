@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cvae_jax import data
+
 ROOT = Path(__file__).parents[1]
 STDLIB = sys.stdlib_module_names
 
@@ -118,7 +120,7 @@ def test_the_package_imports_no_room_above_it(path):
 @each("cvae_jax/data")
 def test_data_import_no_jax(path):
   assert not imported(path, "jax", "jaxlib", "flax", "optax")
-  allowed = ("numpy", "pandas", "PIL", "pooch", "mlxtend")
+  allowed = ("numpy", "pandas", "PIL", "pooch", "mlxtend", "rich")
   own = ("cvae_jax.data", "cvae_jax.files", "cvae_jax.images")
   assert not foreign(path, *allowed, *own)
 
@@ -153,6 +155,7 @@ def test_update_knows_no_net_and_no_loss():
 @each("cvae_jax/systems")
 def test_systems_are_methods_without_files_logs_or_data(path):
   own = ("nets", "losses", "gaussian", "schedules", "update", "types")
+  own += ("colour.cells", "colour.recompose")
   own = [f"cvae_jax.{name}" for name in own]
   assert not foreign(path, "jax", "optax", "numpy", *own)
   assert not imported(
@@ -170,11 +173,9 @@ def test_systems_are_methods_without_files_logs_or_data(path):
 def test_systems_and_sources_are_found_by_name_and_never_imported(path):
   # Adding one then needs no change elsewhere.
   if path.parent.name not in ("systems", "data"):
-    systems = {
-      f"cvae_jax.{room}.{source.stem}"
-      for room in ("systems", "data")
-      for source in (ROOT / "cvae_jax" / room).glob("*.py")
-    }
+    folder = ROOT / "cvae_jax" / "systems"
+    systems = {f"cvae_jax.systems.{file.stem}" for file in folder.glob("*.py")}
+    systems |= {f"cvae_jax.data.{name}" for name in data.sources()}
     assert not imported(path, *systems)
 
 

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax.data import face_files, face_images
-from cvae_jax.data.face_images import Fit, resize_bilinear
+from cvae_jax.data import image_files, prepared
+from cvae_jax.data.image_files import Fit, resize_bilinear
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -63,7 +63,7 @@ def pixels(source, name):
 
 def test_prepared_rows_follow_the_table(source, tmp_path, capsys):
   assert prepare(source, tmp_path / "out", "--crop=4") == 0
-  images, table, info = face_files.read_prepared(tmp_path / "out", 16)
+  images, table, info = prepared.read(tmp_path / "out", 16)
   assert isinstance(images, np.memmap)
   assert images.shape == (12, 16, 16, 3)
   for image, name in zip(images, table["file"], strict=True):
@@ -81,7 +81,7 @@ def test_zip_and_folder_are_equal_whatever_the_workers(source, tmp_path):
   archive = shutil.make_archive(tmp_path / "faces", "zip", source)
   for out, more in (("a", "--workers=1"), ("b", f"--images={archive}")):
     assert prepare(source, tmp_path / out, more) == 0
-  for name in (face_files.IMAGES, face_files.ATTRIBUTES):
+  for name in (prepared.IMAGES, prepared.ATTRIBUTES):
     a, b = ((tmp_path / out / name).read_bytes() for out in "ab")
     assert a == b
 
@@ -100,7 +100,7 @@ def test_again_leaves_files_untouched(source, tmp_path, capsys):
   assert prepare(source, out, "--on_corrupt=fail", "--force") == 1
   assert {f.name: f.stat().st_mtime_ns for f in out.iterdir()} == before
   assert prepare(source, out, "--size=8", "--force") == 0
-  assert face_files.read_prepared(out).images.shape == (11, 8, 8, 3)
+  assert prepared.read(out).images.shape == (11, 8, 8, 3)
 
 
 def test_corrupt_images_are_named_and_skipped_or_fatal(
@@ -113,7 +113,7 @@ def test_corrupt_images_are_named_and_skipped_or_fatal(
   said = capsys.readouterr().out
   assert re.search("left out: 5.png: not a whole image", said)
   assert "7.png: 6x6 pixels (height x width) are too few for a crop" in said
-  images, table, info = face_files.read_prepared(tmp_path / "out")
+  images, table, info = prepared.read(tmp_path / "out")
   assert {*info["skipped"]} == {"5.png", "7.png"}
   assert info["count"] == len(images) == len(table) == 10
   for image, name in zip(images, table["file"], strict=True):
@@ -130,7 +130,7 @@ def test_missing_images_are_named(source, tmp_path, capsys):
   said = capsys.readouterr().err
   assert re.search(r"1 of 12 images .* missing in .*: 2.png", said)
   assert prepare(source, tmp_path / "out", "--on_missing=skip") == 0
-  table = face_files.read_prepared(tmp_path / "out").table
+  table = prepared.read(tmp_path / "out").table
   assert len(table) == 11
   assert "2.png" not in table["file"].tolist()
   shutil.rmtree(source / "images")
@@ -163,9 +163,9 @@ def test_bad_arguments_are_explained(source, tmp_path, capsys):
 def test_half_written_is_not_there(source, tmp_path):
   out = tmp_path / "out"
   prepare(source, out)
-  (out / face_files.MARK).unlink()  # what a kill leaves: the mark is last
+  (out / prepared.MARK).unlink()  # what a kill leaves: the mark is last
   assert prepare(source, out) == 0
-  assert len(face_files.read_prepared(out).images) == 12
+  assert len(prepared.read(out).images) == 12
 
 
 def test_utkface_folder(source, tmp_path, capsys):
@@ -174,7 +174,7 @@ def test_utkface_folder(source, tmp_path, capsys):
     (source / "images" / f"{i}.png").rename(source / "images" / name)
   assert prepare(source, tmp_path / "out", "--table=utkface") == 0
   assert "6 rows left out: 10.png, 11.png" in capsys.readouterr().out
-  table = face_files.read_prepared(tmp_path / "out").table
+  table = prepared.read(tmp_path / "out").table
   assert table["age"].tolist() == [20, 21, 22, 23, 24, 25]
 
 
@@ -189,8 +189,8 @@ def test_real_faces_prepare(tmp_path):
   flags = [f"--images={folder / 'faces.zip'}", "--size=120"]
   flags += [f"--table={tmp_path / 'table.csv'}", f"--out={tmp_path / 'out'}"]
   assert SCRIPT.main(flags) == 0
-  images, kept, info = face_files.read_prepared(tmp_path / "out", 120)
+  images, kept, info = prepared.read(tmp_path / "out", 120)
   assert images.shape == (64, 120, 120, 3)
   assert kept["file"].tolist() == table["file"].tolist()
   assert json.loads((tmp_path / "out" / "prepared.json").read_text()) == info
-  np.testing.assert_array_equal(images[0], Fit(120)(face_images.decode(first)))
+  np.testing.assert_array_equal(images[0], Fit(120)(image_files.decode(first)))

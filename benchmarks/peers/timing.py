@@ -17,6 +17,9 @@ import numpy as np
 DIGITS_PARAMETERS = 4_455_057
 DIGITS_EXAMPLES = 6_000
 FACES_EXAMPLES = 320
+COLOUR_PARAMETERS = 1_203_858
+COLOUR_PHOTOS = 100
+CELLS = 196  # of a photo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +76,26 @@ def random_faces(examples=FACES_EXAMPLES, seed=0):
   rng = np.random.default_rng(seed)
   images = rng.integers(0, 256, (examples, 120, 120, 3), dtype=np.uint8)
   return images, rng.random((examples, 5), dtype=np.float32)
+
+
+def random_photos(photos=COLOUR_PHOTOS, seed=0):
+  """Draw uint8 photos [n, 112, 112, 3] and the cell of each row [196 n]."""
+  rng = np.random.default_rng(seed)
+  shape = (photos, 112, 112, 3)
+  cell = np.tile(np.arange(CELLS, dtype=np.int32), photos)
+  return rng.integers(0, 256, shape, dtype=np.uint8), cell
+
+
+def random_cells(examples=COLOUR_PHOTOS * CELLS, seed=0):
+  """Draw pyramids uint8 [n, 4, 14, 14]; row, column and colour [n, 4].
+
+  What a step is given that does not cut its own from photos.
+  """
+  rng = np.random.default_rng(seed)
+  levels = rng.integers(0, 256, (examples, 4, 14, 14), dtype=np.uint8)
+  place = rng.random((examples, 2), dtype=np.float32)
+  colour = rng.uniform(-0.3, 0.3, (examples, 2)).astype(np.float32)
+  return levels, np.concatenate([place, colour], axis=1)
 
 
 def time_windows(step, arguments):

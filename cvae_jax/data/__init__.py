@@ -13,15 +13,42 @@ _HELPERS = {
   "digit_files",
   "download",
   "face_conditions",
-  "face_files",
-  "face_images",
   "face_tables",
+  "image_files",
+  "packaged_photos",
+  "prepared",
+  "preparing",
   "synthetic_faces",
 }  # Modules of this folder that are not sources.
 
 
 class DataError(ValueError):
   """Says what was found in the data, what was expected and what to do."""
+
+
+class Repeated(NamedTuple):
+  """A column in which each entry serves `times` rows in turn, stored once.
+
+  Row r is entry r // times: np.repeat(entries, times, axis=0) without its
+  copies. `entries` may be memory-mapped, or on the device (feed.Feed).
+  """
+
+  entries: Any  # [N / times, ...]
+  times: int
+
+  @property
+  def shape(self) -> tuple[int, ...]:
+    """Return the shape as if every row were stored."""
+    return (len(self.entries) * self.times, *self.entries.shape[1:])
+
+  @property
+  def nbytes(self) -> int:
+    """Return the bytes that are stored."""
+    return self.entries.nbytes
+
+  def at(self, rows: Any) -> Any:
+    """Return the entries [..., *entry] of row numbers [...]."""
+    return self.entries[rows // self.times]
 
 
 class Dataset(NamedTuple):

@@ -1,6 +1,6 @@
 """Faces conditioned on named attributes (faces spec, section 1).
 
-`face_files` holds real faces that `data/prepare_faces.py` prepared,
+`prepared` holds real faces that `data/prepare_faces.py` prepared,
 `synthetic_faces` draws others; here is what they are taught with.
 """
 
@@ -15,14 +15,15 @@ import pandas as pd
 from cvae_jax.data import (
   DataError,
   Dataset,
-  face_files,
   face_tables,
+  prepared,
   root,
   synthetic_faces,
 )
 from cvae_jax.data.face_conditions import Conditions, check_names
 
 NAMES = face_tables.CONDITIONS  # the published experiment's, in its order
+HOW = "python data/prepare_faces.py --images=FOLDER_OR_ZIP --table=FILE"
 RANGES = ((0.0, 1.0),) * len(NAMES)
 
 
@@ -85,8 +86,8 @@ def _read(config: Any) -> tuple[np.ndarray, pd.DataFrame, str]:
     raise DataError(
       f"source is one of prepared, synthetic; found {config.source!r}"
     )
-  images, table, _ = face_files.read_prepared(folder(config), shape[0])
-  return images, table, str(folder(config) / face_files.ATTRIBUTES)
+  images, table, _ = prepared.read(folder(config), shape[0], HOW)
+  return images, table, str(folder(config) / prepared.ATTRIBUTES)
 
 
 Rows = slice | npt.NDArray[np.intp]

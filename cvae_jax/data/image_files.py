@@ -1,8 +1,4 @@
-"""How an image file becomes a face: decoded, cut and resized.
-
-Training sets are prepared with it and a user's photo is read with it, so that
-a trained network meets what it has learnt from.
-"""
+"""How an image file of any format and size becomes an array of one size."""
 
 import dataclasses
 import functools
@@ -23,7 +19,8 @@ class Fit:
   """How an image of any size becomes [size, size, 3].
 
   First `crop` pixels go from every side, or the box `square` (top, bottom,
-  left, right: rows top..bottom−1) is kept; then the rest is resized:
+  left, right: rows top..bottom−1) is kept, or with `middle` the largest
+  square in the middle; then the rest is resized, whatever its aspect:
   "bilinear" as OpenCV's default does it, "antialias" by Pillow's BILINEAR,
   which averages more pixels where it shrinks.
   """
@@ -32,6 +29,7 @@ class Fit:
   crop: int = 0
   square: tuple[int, int, int, int] | None = None
   resize: str = "bilinear"
+  middle: bool = False
 
   def __post_init__(self):
     if self.resize not in RESIZES:
@@ -47,8 +45,8 @@ class Fit:
         "square is TOP,BOTTOM,LEFT,RIGHT with TOP < BOTTOM and LEFT < RIGHT;"
         f" found {self.square}"
       )
-    if self.crop and self.square:
-      raise DataError("give crop or square, not both")
+    if (self.crop > 0) + bool(self.square) + self.middle > 1:
+      raise DataError("give crop or square or middle, not two of them")
 
   def cut(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return the part of an image [H, W, 3] that is kept, a view.
@@ -59,6 +57,8 @@ class Fit:
     height, width = image.shape[:2]
     c = self.crop
     top, bottom, left, right = self.square or (c, height - c, c, width - c)
+    if self.middle:
+      top, bottom, left, right = middle(height, width)
     if bottom > height or right > width or bottom <= top or right <= left:
       raise DataError(
         f"{height}x{width} pixels (height x width) are too few for "
@@ -79,6 +79,9 @@ class Fit:
 def decode(content: bytes) -> npt.NDArray[np.uint8]:
   """Decode an image file to RGB [H, W, 3], turned upright as its EXIF says.
 
+  Greys become three equal channels, 16-bit ones their upper byte; what is
+  transparent lies on white.
+
   Raises:
     DataError: if the bytes are not a whole image.
   """
@@ -92,13 +95,13 @@ def decode(content: bytes) -> npt.NDArray[np.uint8]:
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
-  """Convert any mode to RGB: 16 bits by their upper 8, clear to white."""
-  if picture.mode.startswith("I;16"):  # Pillow would cut them off at 255
-    upper = np.asarray(picture).astype(np.uint16) >> 8
-    picture = Image.fromarray(upper.astype(np.uint8))
+  if picture.mode.startswith("I"):  # 16 bits, which convert() would clip
+    wide = np.asarray(picture).astype(np.int64).clip(0, 65535)
+    return Image.fromarray((wide >> 8).astype(np.uint8)).convert("RGB")
   if picture.has_transparency_data:
-    paper = Image.new("RGBA", picture.size, "white")
-    picture = Image.alpha_composite(paper, picture.convert("RGBA"))
+    picture = picture.convert("RGBA")
+    white = Image.new("RGBA", picture.size, "white")
+    picture = Image.alpha_composite(white, picture)
   return picture.convert("RGB")
 
 
@@ -119,7 +122,7 @@ def read_photo(path: str | pathlib.Path, fit: Fit) -> npt.NDArray[np.uint8]:
   try:
     image = decode(path.read_bytes())
     if not (fit.crop or fit.square):
-      fit = dataclasses.replace(fit, square=middle(*image.shape[:2]))
+      fit = dataclasses.replace(fit, middle=True)
     image = fit.cut(image)
   except DataError as error:
     raise DataError(f"{path}: {error}") from error

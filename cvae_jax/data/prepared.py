@@ -1,4 +1,4 @@
-"""Prepared faces on disk.
+"""Prepared images on disk: written whole, read memory-mapped.
 
 A prepared set is a folder with `images.npy` (uint8 [N, S, S, 3], RGB),
 `attributes.csv` (N rows in the same order, `file` first) and
@@ -30,7 +30,7 @@ class Prepared(NamedTuple):
   info: dict[str, Any]  # prepared.json
 
 
-def write_prepared(
+def write(
   folder: pathlib.Path,
   images: Iterable[npt.NDArray[np.uint8] | str],
   table: pd.DataFrame,
@@ -100,21 +100,22 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
   )
 
 
-def read_prepared(folder: pathlib.Path, size: int | None = None) -> Prepared:
+def read(
+  folder: pathlib.Path, size: int | None = None, how: str = "a script of data/"
+) -> Prepared:
   """Open a prepared set without reading its images.
 
   Args:
-    folder: as `write_prepared` wrote it; `size`: S, where it is fixed.
+    folder: as `write` wrote it.
+    size: S, where it is fixed.
+    how: the command that prepares such a set, to be named in errors.
 
   Raises:
     DataError: if there is none, its parts disagree, or S is another.
   """
-  how = (
-    "python data/prepare_faces.py --images=FOLDER_OR_ZIP --table=FILE"
-    f" --out={folder} --size={size or 120}"
-  )
+  how += f" --out={folder}" + (f" --size={size}" if size else "")
   if not (folder / MARK).is_file():
-    raise DataError(f"no prepared faces in {folder} (no {MARK}); make: {how}")
+    raise DataError(f"nothing prepared in {folder} (no {MARK}); make: {how}")
   try:
     info = json.loads((folder / MARK).read_text())
     content = (folder / ATTRIBUTES).read_bytes()

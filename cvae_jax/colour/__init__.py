@@ -1,0 +1,1 @@
+"""Colouring photographs: cells, recomposition, baselines, scores."""

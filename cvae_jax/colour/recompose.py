@@ -1,0 +1,92 @@
+"""From a map of colours and a grey photo to a coloured one (colouring §5).
+
+A colour is (x, y) as in `cells`: its length is max − min of the channels, its
+angle the hue. Greys and coloured photos are floats, 1 for 255.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+from scipy import ndimage
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601, as `cells.grey`
+SMOOTHINGS = ("hue", "rgb")
+
+
+def paint(colours: Array, grey: Array) -> Array:
+  """Colours greys [..., H, W] by maps [..., h, w, 2]: [..., H, W, 3].
+
+  The map is interpolated as vectors, so that no hue wraps. Every pixel keeps
+  its luma to within rounding: the colour is added to the grey as a difference
+  of luma 0, and shortened where it would leave [0, 1].
+  """
+  shape = (*colours.shape[:-3], *grey.shape[-2:], 2)
+  fine = jax.image.resize(colours, shape, "linear")
+  away = fully_coloured(fine)
+  away = away - jnp.sum(away * _weights(away), axis=-1, keepdims=True)
+  grey = grey[..., None]
+  room = jnp.where(away > 0, 1.0 - grey, grey)
+  share = room / jnp.maximum(jnp.abs(away), 1e-6)
+  share = jnp.minimum(share.min(axis=-1, keepdims=True), 1.0)
+  return grey + share * away
+
+
+def fully_coloured(colours: Array) -> Array:
+  """Gives RGB [..., 3] of these hues and chromas whose least channel is 0."""
+  hue, chroma = _polar(colours)
+  sextant = hue[..., None] / 60.0
+  ramps = [
+    jnp.abs(sextant - 3.0) - 1.0,
+    2.0 - jnp.abs(sextant - 2.0),
+    2.0 - jnp.abs(sextant - 4.0),
+  ]
+  return chroma[..., None] * jnp.clip(jnp.concatenate(ramps, -1), 0.0, 1.0)
+
+
+def paint_as_source(
+  colours: NDArray, grey: NDArray, smoothing: str = "hue"
+) -> NDArray:
+  """Colours a grey photo [112, 112] by a map [14, 14, 2] as the source does.
+
+  Its grey is taken for (max + min) / 2, which it is not, so saturated colours
+  come out too bright or too dark (§7.4); nothing is clipped here. Smoothing,
+  σ = 2 pixels: "hue", as used for models 1 to 3, averages hue angles, so that
+  next to red 359° and 1° become 180°, the wrong colour; "rgb" is its later
+  version (§5.6), which smooths what is left without the lightness.
+  """
+  cell = grey.shape[0] // colours.shape[0]
+  fine = colours.repeat(cell, axis=0).repeat(cell, axis=1)
+  hue, chroma = map(np.asarray, _polar(fine))
+  if smoothing == "hue":
+    hue, chroma = _blur(hue), _blur(chroma)
+  top, low = grey + chroma / 2, grey - chroma / 2
+  middle = low + (top - low) * (1.0 - np.abs(hue % 120.0 - 60.0) / 60.0)
+  names = np.array(["hml", "mhl", "lhm", "lmh", "mlh", "hlm"])
+  orders = [["hml".index(name) for name in order] for order in names]
+  order = np.array(orders)[np.minimum(hue // 60, 5).astype(int)]
+  channels = np.stack([top, middle, low], axis=-1)
+  rgb = np.take_along_axis(channels, order, axis=-1)
+  if smoothing == "hue":
+    return rgb
+  light = (rgb.max(-1, keepdims=True) + rgb.min(-1, keepdims=True)) / 2
+  return (
+    np.stack([_blur(c) for c in np.moveaxis(rgb - light, -1, 0)], -1) + light
+  )
+
+
+def _polar(colours: Array) -> tuple[Array, Array]:
+  """Gives hue in degrees [0, 360) and chroma of colours [..., 2]."""
+  x, y = colours[..., 0], colours[..., 1]
+  hue = jnp.degrees(jnp.arctan2(y, x)) % 360.0
+  return hue, jnp.hypot(x, y)
+
+
+def _weights(rgb: Array) -> Array:
+  return jnp.asarray(_LUMA).reshape((1,) * (rgb.ndim - 1) + (3,))
+
+
+def _blur(channel: NDArray) -> NDArray:
+  """Smooths as OpenCV's GaussianBlur: 17 taps, the border mirrored."""
+  return ndimage.gaussian_filter(channel, sigma=2.0, mode="mirror", truncate=4)

@@ -1,0 +1,116 @@
+"""Colour photographs, taught a cell at a time (colouring spec, section 1).
+
+`prepared` holds photos of your own that `data/prepare_photos.py` prepared,
+`packaged_photos` reads those that installed packages bring along; here is
+what they are taught with. A row is one of the 196 cells of a photo; the photo
+is stored once.
+"""
+
+import dataclasses
+import hashlib
+import pathlib
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from cvae_jax.data import (
+  DataError,
+  Dataset,
+  Repeated,
+  packaged_photos,
+  prepared,
+  root,
+)
+
+SIDE, CELLS = 112, 196
+HOW = "python data/prepare_photos.py --images=FOLDER_OR_ZIP"
+
+
+@dataclasses.dataclass(frozen=True)
+class Conditions:
+  """Names the photos that trained; a photo's grey is all the condition.
+
+  It is stored with the run, so that a run is not continued on other photos.
+  """
+
+  photos: int
+  sha256: str  # of the training photos' pixels
+
+  @classmethod
+  def fit(cls, photos: npt.NDArray[np.uint8]) -> Self:
+    """Take the digest of training photos [N, S, S, 3]."""
+    digest = hashlib.sha256()
+    for photo in photos:  # one at a time: they may be memory-mapped
+      digest.update(photo.tobytes())
+    return cls(len(photos), digest.hexdigest())
+
+  @property
+  def size(self) -> int:
+    """Return the length of a condition vector, 0."""
+    return 0
+
+  def panel(self) -> npt.NDArray[np.float32]:
+    """Return [1, 0]: there is nothing to ask for."""
+    return np.zeros((1, 0), np.float32)
+
+  def to_json(self) -> dict[str, Any]:
+    """Return a dict of JSON types; `from_json` restores it exactly."""
+    return dataclasses.asdict(self)
+
+  @classmethod
+  def from_json(cls, saved: dict[str, Any]) -> Self:
+    """Restore what `to_json` returned."""
+    return cls(**saved)
+
+
+def load(config: Any) -> Dataset:
+  """Load cells: photo uint8 [196 N, 112, 112, 3] (Repeated), cell int32.
+
+  Args:
+    config: `source`, "packages" (no download) or "prepared" (the folder
+      `path`, "" for `photos_112` in the data folder); `train_images`, how
+      many of the first photos train, 0 for all but the last fifth;
+      `test_images`, how many of the last are held out, 0 for all others.
+
+  Returns:
+    Row 196 n + c is cell c of photo n. Prepared photos stay on disk,
+    memory-mapped. test is None where all photos train.
+
+  Raises:
+    DataError: if photos are missing, damaged or of another size, or fewer
+      than train_images and test_images ask for.
+  """
+  train, test = _split(config)
+  return Dataset(
+    _columns(train),
+    _columns(test) if len(test) else None,
+    Conditions.fit(train),
+    "packaged photos" if config.source == "packages" else "photos",
+  )
+
+
+def _split(config: Any) -> tuple[np.ndarray, np.ndarray]:
+  if config.source == "packages":
+    train, test = packaged_photos.read(SIDE)
+    return train[: config.train_images or None], test
+  if config.source != "prepared":
+    raise DataError(
+      f"source is one of packages, prepared; found {config.source!r}"
+    )
+  folder = pathlib.Path(config.path or root() / "photos_112").expanduser()
+  photos, _, _ = prepared.read(folder, SIDE, HOW)
+  count = len(photos)
+  wanted = config.train_images or count - max(1, count // 5)
+  held_out = config.test_images or max(count - wanted, 0)
+  if not 0 < wanted <= count - held_out:
+    raise DataError(
+      f"{folder} has {count} photos; train_images={config.train_images} and"
+      f" test_images={config.test_images} are more"
+    )
+  return photos[:wanted], photos[count - held_out :]
+
+
+def _columns(photos: np.ndarray) -> dict[str, Any]:
+  cells = np.tile(np.arange(CELLS, dtype=np.int32), len(photos))
+  return {"photo": Repeated(photos, CELLS), "cell": cells}

@@ -1,0 +1,151 @@
+"""The colouring runs: published curves, the KL's collapse, held-out colours."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from cvae_jax import config as configs
+from cvae_jax import images, runs, verify
+from cvae_jax.colour import score
+from cvae_jax.files import write_atomically
+from cvae_jax.record import read_metrics
+from cvae_jax.reports import ReportError, markdown
+
+SYSTEM = "colouring"
+_SCORES = "colour_scores.json"
+
+Runs = dict[Path, list[dict[str, Any]]]  # epochs of each
+
+
+def write(runs_folder: Path, out_folder: Path) -> list[Path]:
+  """Writes colour_report.md and its pictures; gives their paths.
+
+  Every run of the system below `runs_folder` that has a finished epoch is in
+  it. Held-out photos are shown as they are, so show only what may be shown:
+  the data that a run names are its owner's.
+
+  Raises:
+    ReportError: there is no such run, or two have the same name.
+  """
+  found = _runs(runs_folder)
+  if not found:
+    raise ReportError(
+      f"no colouring run with a finished epoch in {runs_folder}; train one: "
+      "python -m launch.train --config=configs/colour.py --workdir=…"
+    )
+  out = Path(out_folder)
+  pictures = [out / "colour_curves.png"]
+  _plot(pictures[0], found)
+  command = markdown.command("colour", runs_folder, out)
+  parts = [
+    f"# Colouring: the runs\n\nWritten by `{command}`; run it again to renew "
+    "it.",
+    f"## Training\n\n{_training(found)}",
+    "![Curves](colour_curves.png)\n\n*Loss (published: dashed) and KL of each "
+    "epoch.*",
+  ]
+  for folder, rows in found.items():
+    scores, sheet = score.score(runs.load(folder))
+    path = out / f"colour_{folder.name}.png"
+    images.save_grid(path, sheet, scale=1)
+    text = json.dumps(scores, indent=2) + "\n"
+    write_atomically(folder / _SCORES, text)
+    pictures.append(path)
+    parts.append(_section(folder, rows, scores, path))
+  page = out / "colour_report.md"
+  write_atomically(page, "\n\n".join(parts) + "\n")
+  return [page, *pictures]
+
+
+def _runs(folder: Path) -> Runs:
+  """Gives the epochs {run: rows} of the colouring runs below a folder."""
+  found = {}
+  for path in sorted(folder.rglob("config.json")):
+    if configs.from_json(path.read_text()).system != SYSTEM:
+      continue
+    rows = [r for r in read_metrics(path.parent) if r["split"] == "epoch"]
+    if rows:
+      found[path.parent] = rows
+  names = [run.name for run in found]
+  if twice := {name for name in names if names.count(name) > 1}:
+    raise ReportError(
+      f"several runs below {folder} are named {', '.join(sorted(twice))}; "
+      "report on a folder in which each has its own name"
+    )
+  return found
+
+
+def _training(found: Runs) -> str:
+  """Lays out each run's last epoch; published is its curve's same epoch."""
+  rows = []
+  for folder, epochs in found.items():
+    last = epochs[-1]
+    epoch = round(last["epoch"])
+    rows.append(
+      {
+        "run": folder.name,
+        "epoch": epoch,
+        "loss": last["model/loss"],
+        "published": _published(folder).get(epoch),
+        "error": last["model/error"],
+        "KL, nats a cell": last["model/kl"],
+      }
+    )
+  return markdown.table(rows)
+
+
+def _published(folder: Path) -> dict[int, float]:
+  """Gives the published curve of a run, empty where there is none."""
+  name = configs.from_json((folder / "config.json").read_text()).reference
+  return verify.published(name) if name else {}
+
+
+def _plot(path: Path, found: Runs) -> None:
+  """Draws loss and KL of every epoch, published losses dashed."""
+  figure = Figure(figsize=(9, 3.5), layout="constrained")
+  loss, kl = figure.subplots(1, 2)
+  for folder, rows in found.items():
+    epochs = [row["epoch"] for row in rows]
+    (line,) = loss.plot(
+      epochs, [row["model/loss"] for row in rows], label=folder.name
+    )
+    curve = _published(folder)
+    if curve:
+      loss.plot(list(curve), list(curve.values()), "--", color=line.get_color())
+    kl.plot(epochs, [row["model/kl"] for row in rows], color=line.get_color())
+  loss.set(yscale="log", xlabel="epoch", title="training loss (-- published)")
+  kl.set(yscale="log", xlabel="epoch", title="KL, nats a cell")
+  loss.legend(fontsize="small")
+  buffer = io.BytesIO()
+  figure.savefig(buffer, format="png", dpi=100)
+  write_atomically(path, buffer.getvalue())
+
+
+def _section(folder: Path, rows, scores: dict[str, Any], picture: Path) -> str:
+  by_epoch = ", ".join(markdown.cell(row["model/kl"]) for row in rows)
+  order = sorted(scores["contenders"].items(), key=lambda p: p[1]["delta_e"])
+  table = markdown.table(
+    [
+      {
+        "colours": kind,
+        "ΔE00": row["delta_e"],
+        "chroma ratio": row["chroma_ratio"],
+        "PSNR": row["psnr"],
+        "error": row["error"],
+      }
+      for kind, row in order
+    ]
+  )
+  protocol = scores["protocol"]
+  return (
+    f"## {folder.name}\n\n{protocol['train_photos']:,} photos train it, "
+    f"{protocol['photos']:,} are held out and measured:\n\n{table}\n\n"
+    f"Variety: ΔE00 {scores['variety_delta_e']:.2f} between pairs of "
+    f"{protocol['variants']} variants. KL of each epoch, nats a cell: "
+    f"{by_epoch}.\n\n![{folder.name}]({picture.name})\n\n"
+    f"*Grey; mean of {score.MEAN_OF} latents; variants; the true colours "
+    "recomposed from 14 × 14; the photo.*"
+  )

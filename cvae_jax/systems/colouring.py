@@ -1,0 +1,190 @@
+"""Greyscale to colour, cell by cell, a conditional VAE (spec colouring).
+
+Loss of one cell: mse · ((Δx)² + (Δy)²) / 2 + KL + saturation · (r² − r̂²)²
+with r² = x² + y², and once a step l2 · Σ kernel²; every term is also logged
+alone. The source's encoder sees only the grey that the decoder also has, so z
+can carry no colour and the posterior falls onto the prior (§7.1);
+model.encoder.sees_colour lets it see what it is to encode.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from cvae_jax import gaussian, losses, schedules, update
+from cvae_jax.colour import cells, recompose
+from cvae_jax.gaussian import Gaussian
+from cvae_jax.nets.colouring import Decoder, Encoder
+from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+
+_SHOWN = 5  # variants in a sample grid
+
+
+class Model(NamedTuple):
+  """The two networks and what weighs the terms of their loss."""
+
+  encoder: Encoder
+  decoder: Decoder
+  positions: int
+  weight: float  # of the mean of the two squared errors
+  saturation: float
+  l2: float
+  second_pass: bool  # the KL is of another encoder pass than z
+
+  def inputs(self, batch: Batch) -> tuple[Array, Array, Array]:
+    """Cuts levels [B, 4, 14, 14], position and true colour [B, 2]."""
+    photo, cell = batch["photo"], batch["cell"]
+    levels = cells.pyramid(
+      cells.grey(photo), jnp.arange(len(cell)), cell, whole_bytes=True
+    )
+    position = cells.positions(cell, self.positions)
+    return levels, position, cells.targets(photo, cell)
+
+  def encode(self, params: PyTree, inputs, key=None) -> Gaussian:
+    """Gives q(z | levels, position, colour); without a key dropout is off."""
+    return self.encoder.apply({"params": params["encoder"]}, *inputs, key)
+
+  def decode(self, params: PyTree, levels, position, z, key=None) -> Array:
+    """Gives colours [B, V, 2] of z [B, V, Z]; without a key no dropout."""
+    variables = {"params": params["decoder"]}
+    return self.decoder.apply(variables, levels, position, z, key)
+
+
+def make(config) -> System:
+  """Builds the system from config.model, .loss and .optim."""
+  branch = config.model.branch.to_dict()
+  model = Model(
+    encoder=Encoder(branch, **config.model.encoder),
+    decoder=Decoder(branch, **config.model.decoder),
+    positions=config.model.positions,
+    weight=config.loss.mse,
+    saturation=config.loss.saturation,
+    l2=config.loss.l2,
+    second_pass=config.loss.kl_of_second_pass,
+  )
+  if model.positions not in cells.POSITIONS:
+    raise ValueError(
+      f"model.positions is one of {cells.POSITIONS}; found {model.positions}"
+    )
+  lr = schedules.learning_rate(config.optim)
+  players = {
+    "model": Player(
+      loss=functools.partial(_loss, model),
+      tx=optax.adam(lr, eps=config.optim.eps),
+      owns=("encoder", "decoder"),
+    )
+  }
+  return System(
+    init=lambda key: update.init_state(players, _parameters(model, key)),
+    step=update.make_step(players),
+    evaluate=functools.partial(_evaluate, model),
+    columns={"photo": (cells.SIDE, cells.SIDE, 3), "cell": ()},
+    render=functools.partial(_render, model),
+    decode=functools.partial(_colour_maps, model),
+    latents=model.encoder.latents,
+    schedules={"learning_rate": lr},
+    notes=_notes(model),
+  )
+
+
+def _parameters(model: Model, key: Array) -> PyTree:
+  levels = jnp.zeros((1, len(cells.FACTORS), cells.GRID, cells.GRID))
+  position, colour = jnp.zeros((1, model.positions)), jnp.zeros((1, 2))
+  z = jnp.zeros((1, 1, model.encoder.latents))
+  keys = [jax.random.fold_in(key, i) for i in range(2)]
+  return {
+    "encoder": model.encoder.init(keys[0], levels, position, colour)["params"],
+    "decoder": model.decoder.init(keys[1], levels, position, z)["params"],
+  }
+
+
+def _forward(
+  model: Model, params, batch: Batch, noise, drop=(None, None), second=None
+) -> Metrics:
+  """Gives the terms of the loss, and what they are made of, each [B]."""
+  inputs = model.inputs(batch)
+  levels, position, colour = inputs
+  q = model.encode(params, inputs, drop[0])
+  z = gaussian.reparameterise(noise, q)
+  output = model.decode(params, levels, position, z[:, None], drop[1])[:, 0]
+  if second is not None:
+    q = model.encode(params, inputs, second)
+  kl = gaussian.kl_to_prior(q).sum(axis=-1)
+  sse = losses.squared_error(colour, output)
+  radii = (jnp.sum(v**2, axis=-1) for v in (colour, output))
+  nats = losses.gaussian_nats(sse, colour.shape[-1], 0.5 * model.weight)
+  return {
+    "mse": model.weight * 0.5 * sse,
+    "kl": kl,
+    "saturation": model.saturation * jnp.subtract(*radii) ** 2,
+    "error": 0.5 * sse,  # the squared error without its weight
+    "elbo": -nats - kl,
+  }
+
+
+def _loss(model: Model, params, model_state, batch: Batch, key, step):
+  noise, *drop, second = (jax.random.fold_in(key, i) for i in range(4))
+  second = second if model.second_pass else None
+  terms = _forward(model, params, batch, noise, drop, second)
+  terms = {name: term.mean() for name, term in terms.items()}
+  terms["l2"] = model.l2 * losses.kernel_l2(params)
+  total = terms["mse"] + terms["kl"] + terms["saturation"] + terms["l2"]
+  return total, (terms, model_state)
+
+
+def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
+  """Gives the terms, and the error of colours drawn without seeing any."""
+  terms = _forward(model, state.params, batch, key)
+  total = terms["mse"] + terms["kl"] + terms["saturation"]
+  levels, position, colour = model.inputs(batch)
+  blind = jax.random.fold_in(key, 1)
+  z = jax.random.normal(blind, (len(colour), 1, model.encoder.latents))
+  z = jnp.concatenate([z, jnp.zeros_like(z)], axis=1)
+  drawn = model.decode(state.params, levels, position, z)
+  errors = 0.5 * jnp.sum((drawn - colour[:, None]) ** 2, axis=-1)
+  unseen = {"prior_error": errors[:, 0], "z0_error": errors[:, 1]}
+  return {"loss": total, **terms, **unseen}
+
+
+def _colour_maps(model: Model, state: TrainState, z: Array, grey: Array):
+  """Colours grey photos [N, H, W] in [0, 1]: maps [N, V, 14, 14, 2].
+
+  Each of the latents z [N, V, Z] serves all cells of its photo, and the
+  first level is not rounded, as in the source's test (§1, §5).
+  """
+  photo = jnp.repeat(jnp.arange(len(z)), cells.CELLS)
+  cell = jnp.tile(jnp.arange(cells.CELLS), len(z))
+  grey = jnp.rint(grey * 255.0).astype(jnp.int32)
+  levels = cells.pyramid(grey, photo, cell, whole_bytes=False)
+  position = cells.positions(cell, model.positions)
+  maps = model.decode(state.params, levels, position, z[photo])
+  maps = maps.reshape(len(z), cells.GRID, cells.GRID, *maps.shape[1:])
+  return maps.transpose(0, 3, 1, 2, 4)
+
+
+def _render(model: Model, state: TrainState, batch: Batch, panel: Array, key):
+  """Sets a photo's true colour map beside variants of the model's."""
+  photo = batch["photo"][:1]
+  cell = jnp.arange(cells.CELLS)
+  true = cells.targets(jnp.repeat(photo, cells.CELLS, axis=0), cell)
+  true = true.reshape(1, 1, cells.GRID, cells.GRID, 2)
+  z = jax.random.normal(key, (1, _SHOWN, model.encoder.latents))
+  grey = cells.grey(photo) / 255.0
+  maps = jnp.concatenate([true, _colour_maps(model, state, z, grey)], axis=1)
+  grey = jnp.broadcast_to(grey[:, None], (*maps.shape[:2], *grey.shape[1:]))
+  return {"colours": recompose.paint(maps, grey)}
+
+
+def _notes(model: Model) -> tuple[str, ...]:
+  """Says what the weight of the squared error amounts to."""
+  colour = "the true colour" if model.encoder.sees_colour else "no colour"
+  return (
+    f"reconstruction: {model.weight:g} × mean squared error of (x, y), KL "
+    "summed over latents, both averaged over the batch",
+    f"= −log p(x, y | z) with p = N(output, {1 / model.weight:g}), up to a "
+    f"constant; the encoder sees {colour}",
+  )
