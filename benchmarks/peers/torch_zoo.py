@@ -49,6 +49,9 @@ class AAE(nn.Module):
     self.encoder = mlp(PIXELS, LATENTS)
     self.decoder = mlp(LATENTS, PIXELS)
     self.discriminator = mlp(LATENTS, 1)
+    if setting.compiled:  # each alone: no single loss holds them all
+      for network in self.children():
+        network.compile()
 
 
 def mlp(inputs, outputs):
@@ -84,13 +87,9 @@ def make_step(model, loss_of, columns, batch, rate):
 
 
 def make_adversarial_step(model, loss_of, columns, batch, rate):
-  """Return a function that moves the three players of the AAE in turn.
-
-  Compilation takes the networks, which `loss_of` holds too.
-  """
+  """Return a function that moves the three players of the AAE in turn."""
   images, _ = columns
-  parts = loss_of.encoder, loss_of.decoder, loss_of.discriminator
-  encoder, decoder, discriminator = parts
+  encoder, decoder, discriminator = model.children()
   players = [
     adam([*model.encoder.parameters(), *model.decoder.parameters()], rate, 0.5),
     adam(model.discriminator.parameters(), rate / 10, 0.5),
