@@ -7,6 +7,7 @@ interrupted goes on, so the same command resumes the sweep. Variants behind the
 file (configs/faces.py:smoke) and words behind `--` go to every run.
 """
 
+import fnmatch
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,9 @@ from launch import command
 
 _CONFIG = flags.DEFINE_string("config", None, "Config file[:variants].")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the runs.")
-_ONLY = flags.DEFINE_list("only", [], "These variants alone, e.g. model=9.")
+_ONLY = flags.DEFINE_multi_string(
+  "only", [], "These variants alone, e.g. model=9 or 'm2,*'; repeatable."
+)
 
 
 def main(words: list[str]) -> int:
@@ -26,9 +29,12 @@ def main(words: list[str]) -> int:
 
   path, _, common = _CONFIG.value.partition(":")
   variants = config.variants(path)
-  if unknown := set(_ONLY.value) - set(variants):
-    raise config.ConfigError(f"{unknown} not in the sweep: {variants}")
-  for variant in _ONLY.value or variants:
+  for pattern in _ONLY.value:
+    if not fnmatch.filter(variants, pattern):
+      raise config.ConfigError(f"{pattern!r} not in the sweep: {variants}")
+  for variant in variants:
+    if not any(fnmatch.fnmatch(variant, p) for p in _ONLY.value or ["*"]):
+      continue
     folder = Path(_WORKDIR.value) / variant
     if (folder / "DONE").exists():
       print(f"== {variant}: done", flush=True)

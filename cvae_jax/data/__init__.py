@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 _HELPERS = {
+  "companions",
+  "digit_conditions",
   "digit_files",
   "download",
   "face_conditions",
