@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax import config as configs
 from cvae_jax import gaussian
 from cvae_jax.checkpoint import Checkpoints
-from cvae_jax.restore import abstract_state
+from cvae_jax.restore import abstract_state, pretrained
 from cvae_jax.types import PyTree, System, TrainState
 
 ROWS = 500  # that a run computes at once
@@ -104,6 +104,7 @@ def load(folder: str | Path, step: int | None = None) -> Run:
     step = checkpoints.latest() if step is None else step
     if step is None:
       raise RunError(f"{folder} has no checkpoint yet; let it train longer")
+    checkpoints.hold(pretrained(system, config))
     state, _ = checkpoints.restore(step, abstract_state(system))
   finally:
     checkpoints.close()
