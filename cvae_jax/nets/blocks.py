@@ -70,14 +70,14 @@ class Block(nn.Module):
   bias: bool = True
   activation: str = "linear"
   slope: float = 0.0  # of a leaky activation
-  init: str = "glorot"
+  initialiser: str = "glorot"
   edge: str = "zero"
 
   @nn.compact
   def __call__(self, x: Array, train: bool = False) -> Array:
     """Maps [B, H, W, C] to [B, H', W', features]."""
     shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-    kernel = self.param("kernel", INITIALISERS[self.init], shape)
+    kernel = self.param("kernel", INITIALISERS[self.initialiser], shape)
     if self.how == "transposed":
       x = conv.conv_transpose(x, kernel, self.stride)
     elif self.how == "upsample":

@@ -40,7 +40,7 @@ class Encoder(nn.Module):
         stride=2,
         how=self.padding,
         activation="relu",
-        init="he",
+        initialiser="he",
         name=f"conv_{i}",
       )(x)
     x = x.reshape(x.shape[0], -1)
@@ -69,7 +69,7 @@ class Decoder(nn.Module):
         stride=2,
         how="transposed",
         activation="relu",
-        init="he",
+        initialiser="he",
         name=f"conv_{i}",
       )(x)
     last = Block(

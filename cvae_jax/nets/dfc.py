@@ -18,7 +18,7 @@ class Encoder(nn.Module):
   features: Sequence[int]
   latents: int
   slope: float
-  init: str = "glorot"
+  initialiser: str = "glorot"
 
   @nn.compact
   def __call__(self, image: Array, train: bool = False) -> Gaussian:
@@ -33,7 +33,7 @@ class Encoder(nn.Module):
         bias=False,
         activation="leaky",
         slope=self.slope,
-        init=self.init,
+        initialiser=self.initialiser,
         name=f"conv_{i}",
       )(x, train)
     x = x.reshape(x.shape[0], -1)
@@ -49,7 +49,7 @@ class Decoder(nn.Module):
   features: Sequence[int]  # the last are the image's channels
   slope: float
   edge: str = "zero"  # or replicate, which the paper takes
-  init: str = "glorot"
+  initialiser: str = "glorot"
 
   @nn.compact
   def __call__(self, z: Array, train: bool = False) -> Array:
@@ -67,7 +67,7 @@ class Decoder(nn.Module):
         bias=last,
         activation="sigmoid" if last else "leaky",
         slope=self.slope,
-        init=self.init,
+        initialiser=self.initialiser,
         edge=self.edge,
         name=f"conv_{i}",
       )(x, train)
