@@ -1,6 +1,11 @@
-"""What a run can be asked to draw, one module for each data source."""
+"""What a run can be asked to draw, by its system or else its data source.
+
+A module here has the name of the one or the other; a system's own comes
+first, as its figures say more than what all systems of the data can draw.
+"""
 
 import importlib
+import pkgutil
 from collections.abc import Mapping
 
 from numpy.typing import NDArray
@@ -9,6 +14,8 @@ from cvae_jax.runs import Run
 
 
 def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
-  """Gives {figure: images [R, P, H, W, C]} as the run's source defines them."""
-  name = f"cvae_jax.figures.{run.config.data.name}"
-  return importlib.import_module(name).draw(run, seed)
+  """Gives {figure: images [R, P, H, W, C]}."""
+  rooms = {found.name for found in pkgutil.iter_modules(__path__)}
+  system, source = run.config.system, run.config.data.name
+  name = system if system in rooms else source
+  return importlib.import_module(f"{__name__}.{name}").draw(run, seed)
