@@ -217,7 +217,7 @@ def test_evaluation_uses_the_running_statistics_and_unit_images():
   system, state = started("")
   batch = make_batch()
   found = jit(system.evaluate)(state, batch, KEY)
-  x, _, z, out, expected = terms(Numpy(state, False, train=False), batch)
+  _, _, z, out, expected = terms(Numpy(state, False, train=False), batch)
   for name, value in expected.items():
     np.testing.assert_allclose(found[name], value, rtol=2e-5, err_msg=name)
   image, condition = np.float32(batch["image"] / 255), batch["condition"]
