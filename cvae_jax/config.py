@@ -203,8 +203,17 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
   return [
     f"{key}: {before.get(key, absent)!r} → {after.get(key, absent)!r}"
     for key in keys
-    if key not in FREE and before.get(key, absent) != after.get(key, absent)
+    if not _free(key) and before.get(key, absent) != after.get(key, absent)
   ]
+
+
+def _free(key: str) -> bool:
+  """Tells whether a resumed run may change a key.
+
+  A file of weights may have moved: a checkpoint knows its content's hash.
+  """
+  weights = key.startswith("pretrained.") and key.endswith(".file")
+  return weights or key in FREE
 
 
 def _flat(tree: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -66,6 +66,12 @@ def grey_level(output: Array) -> Array:
   return _per_example(jax.nn.relu(output * (1.0 - output)))
 
 
+def total_variation(image: Array) -> Array:
+  """Sums ½ (difference)² of vertical and horizontal neighbours, [B]."""
+  down, right = image[:, 1:] - image[:, :-1], image[:, :, 1:] - image[:, :, :-1]
+  return 0.5 * (_per_example(down**2) + _per_example(right**2))
+
+
 def kernel_l2(params: PyTree) -> Array:
   """Sums the squares of all convolution kernels (the 4-D leaves), []."""
   return _sum_of_squares(params, rank=4)

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax import config as configs
 from cvae_jax import gaussian
 from cvae_jax.checkpoint import Checkpoints
-from cvae_jax.restore import abstract_state, final_step
+from cvae_jax.restore import abstract_state, final_step, pretrained
 from cvae_jax.types import PyTree, System, TrainState
 
 ROWS = 500  # that a run computes at once, of small images
@@ -144,6 +144,7 @@ def load(folder: str | Path, step: int | None = None) -> Run:
     step = final_step(config, checkpoints) if step is None else step
     if step is None:
       raise RunError(f"{folder} has no checkpoint yet; let it train longer")
+    checkpoints.hold(pretrained(system, config))
     state, _ = checkpoints.restore(step, abstract_state(system))
   finally:
     checkpoints.close()

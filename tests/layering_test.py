@@ -119,6 +119,7 @@ def test_the_package_imports_no_room_above_it(path):
 def test_data_import_no_jax(path):
   assert not imported(path, "jax", "jaxlib", "flax", "optax")
   allowed = ("numpy", "pandas", "PIL", "pooch", "mlxtend")
+  allowed += ("h5py", "safetensors")
   own = ("cvae_jax.data", "cvae_jax.files", "cvae_jax.images")
   assert not foreign(path, *allowed, *own)
 

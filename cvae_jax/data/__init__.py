@@ -19,6 +19,8 @@ _HELPERS = {
   "face_images",
   "face_tables",
   "synthetic_faces",
+  "vgg_files",
+  "weight_files",
 }  # Modules of this folder that are not sources.
 
 
@@ -69,3 +71,17 @@ def load(config: Any) -> Dataset:
       + ", ".join(sources())
     )
   return importlib.import_module(f"{__name__}.{config.name}").load(config)
+
+
+def pretrained(config: Any) -> Any:
+  """Load a tree of weights by `cvae_jax.data.<config.reader>`.
+
+  Args:
+    config: one entry of `config.pretrained`; `reader` picks the module, whose
+      `weights` documents the rest.
+
+  Raises:
+    DataError: if the weights are missing, damaged or others.
+  """
+  reader = importlib.import_module(f"{__name__}.{config.reader}")
+  return reader.weights(config)

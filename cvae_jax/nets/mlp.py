@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from cvae_jax.nets import ops
 from cvae_jax.nets.layers import ACTIVATIONS, dropout
 
 INITIALISERS = {
@@ -42,7 +43,7 @@ class Joint(nn.Module):
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
     parts = jnp.split(kernel, starts)
     y = sum(x @ part for x, part in zip(inputs, parts, strict=True))
-    return y + bias.reshape((1,) * (y.ndim - 1) + (-1,))
+    return ops.add_bias(y, bias)
 
 
 class MLP(nn.Module):
