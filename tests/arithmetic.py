@@ -75,3 +75,30 @@ def moved(old, values):
 def cross_entropy(logits, real):
   p = sigmoid(logits)
   return -np.log(p if real else 1 - p)
+
+
+def mlp(x, layers, activation, *heads):
+  """Applies the hidden layers dense_0, dense_1, … and then each head."""
+  for i in range(sum(name.startswith("dense") for name in layers)):
+    x = activation(dense(x, layers[f"dense_{i}"]))
+  return [dense(x, layers[head]) for head in heads]
+
+
+def softplus(x):
+  return np.logaddexp(0, x)
+
+
+def softmax(x):
+  e = np.exp(x - x.max(-1, keepdims=True))
+  return e / e.sum(-1, keepdims=True)
+
+
+def bernoulli(x, logits):
+  """Gives −log p(x) of pixels with these logits, summed."""
+  p = sigmoid(logits)
+  return -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(-1)
+
+
+def kl(mean, logvar):
+  """Gives the KL divergence from N(0, I), summed."""
+  return 0.5 * (mean**2 + np.exp(logvar) - 1 - logvar).sum(-1)

@@ -108,4 +108,4 @@ class _Convolution(nn.Module):
   def __call__(self, x: Array) -> Array:
     kernel = self.param("kernel", nn.initializers.he_normal(), self.shape)
     bias = self.param("bias", nn.initializers.zeros, self.shape[-1:])
-    return conv.conv(x, kernel, fast=False) + bias.reshape(1, 1, 1, -1)
+    return conv.conv(x, kernel, bias=bias, fast=False)
