@@ -1,7 +1,5 @@
 """The CAAE: counts, every player's loss in NumPy, who moves and how."""
 
-import functools
-
 import jax
 import numpy as np
 import optax
@@ -12,9 +10,7 @@ from cvae_jax.figures import caae as figures
 from cvae_jax.systems import caae
 from tests import arithmetic as a
 
-jit = functools.partial(
-  jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
+pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
 KEY = jax.random.key(0)
 B, Z, N = 5, 4, 2  # faces, latents, attributes
 SMALL = {
@@ -39,7 +35,7 @@ def started(variant):
   """Gives the system and a state whose statistics and biases are not 0."""
   path = f"configs/zoo_faces.py:caae,smoke{variant}"
   system = configs.resolve(configs.load(path, SMALL))
-  state = jit(system.init)(KEY)
+  state = jax.jit(system.init)(KEY)
   rng = np.random.default_rng(0)
 
   def stir(leaf):
@@ -183,7 +179,7 @@ def test_the_paper_s_networks_end_at_its_maps_for_any_attributes(size):
 def test_a_step_s_losses_and_statistics_are_numpy_s(variant):
   system, state = started(variant)
   batch = make_batch()
-  after, metrics = jit(system.step)(state, batch, KEY, np.int32(0))
+  after, metrics = jax.jit(system.step)(state, batch, KEY, np.int32(0))
   numpy = Numpy(state, bool(variant), train=True)
   x, y, z, out, expected = terms(numpy, batch)
   expected = {f"autoencoder/{k}": v.mean() for k, v in expected.items()}
@@ -216,7 +212,7 @@ def test_a_step_s_losses_and_statistics_are_numpy_s(variant):
 def test_evaluation_uses_the_running_statistics_and_unit_images():
   system, state = started("")
   batch = make_batch()
-  found = jit(system.evaluate)(state, batch, KEY)
+  found = jax.jit(system.evaluate)(state, batch, KEY)
   _, _, z, out, expected = terms(Numpy(state, False, train=False), batch)
   for name, value in expected.items():
     np.testing.assert_allclose(found[name], value, rtol=2e-5, err_msg=name)

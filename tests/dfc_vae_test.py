@@ -1,6 +1,5 @@
 """The DFC-VAE: counts, its loss in NumPy, statistics, frozen features."""
 
-import functools
 import json
 
 import jax
@@ -15,9 +14,7 @@ from cvae_jax.data import vgg_files
 from cvae_jax.nets import features
 from tests import arithmetic as a
 
-jit = functools.partial(
-  jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
+pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
 KEY = jax.random.key(0)
 SMALL = {
   "data.image_shape": (16, 16, 3),
@@ -45,7 +42,7 @@ def small(variant="", **changes):
 def started(config):
   """Gives the system and a state whose statistics and biases are not 0."""
   system = configs.resolve(config)
-  state = jit(system.init)(KEY)
+  state = jax.jit(system.init)(KEY)
   rng = np.random.default_rng(0)
 
   def stir(leaf):
@@ -145,7 +142,7 @@ def test_a_step_s_terms_and_statistics_are_numpy_s(variant):
   config = small(variant, model__features__taps=taps)
   system, state = started(config)
   batch, faithful = make_batch(), "faithful" in variant
-  after, metrics = jit(system.step)(state, batch, KEY, np.int32(0))
+  after, metrics = jax.jit(system.step)(state, batch, KEY, np.int32(0))
   key = jax.random.fold_in(jax.random.fold_in(KEY, 0), 0)
   noise = np.float64(jax.random.normal(key, (6, 3)))
   image = batch["image"] / 255.0
@@ -175,7 +172,7 @@ def test_evaluation_uses_the_running_statistics():
   config = small(model__features__taps=TAPS)
   system, state = started(config)
   batch = make_batch(3)
-  found = jit(system.evaluate)(state, batch, KEY)
+  found = jax.jit(system.evaluate)(state, batch, KEY)
   noise = np.float64(jax.random.normal(KEY, (3, 3)))
   image = batch["image"] / 255.0
   terms, _, out = forward(state, image, noise, config, train=False)

@@ -12,13 +12,7 @@ from cvae_jax.checkpoint import CheckpointError
 from cvae_jax.figures import codes
 from tests import small_zoo as zoo
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _quickly_compiled():
-  """Compiles without optimising: a run of eight steps is all compilation."""
-  jax.config.update("jax_disable_most_optimizations", True)
-  yield
-  jax.config.update("jax_disable_most_optimizations", False)
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
 
 def test_m2_stands_on_a_trained_m1(data, tmp_path):
