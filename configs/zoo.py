@@ -24,7 +24,7 @@ A system, vae if none is named, and variants, joined by commas:
 
 m1m2 and m3 begin with `init_from`, by default the run that the sweep above
 left in runs/zoo. Published errors with 100 labels: M2 11.97 ± 1.71 %, M1+M2
-3.33 ± 0.14 %.
+3.33 ± 0.14 %; these configs' own are not measured yet.
 """
 
 from collections.abc import Iterator, Mapping

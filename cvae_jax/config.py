@@ -1,6 +1,7 @@
 """Config files, their variants, and what a config's names stand for."""
 
 import difflib
+import fnmatch
 import importlib
 import importlib.util
 import json
@@ -107,6 +108,23 @@ def variants(path: str) -> list[str]:
   if not hasattr(found, "sweep"):
     raise ConfigError(f"{path} defines no sweep(): there is nothing to sweep")
   return list(found.sweep())
+
+
+def chosen(variants: list[str], only: list[str]) -> list[str]:
+  """Keeps the variants that match a word of `only`, all if it is empty.
+
+  A word is a pattern; one that matches nothing is several, between commas.
+
+  Raises:
+    ConfigError: a pattern matches no variant; they are listed.
+  """
+  patterns = []
+  for word in only or ["*"]:
+    patterns += [word] if fnmatch.filter(variants, word) else word.split(",")
+  for pattern in patterns:
+    if not fnmatch.filter(variants, pattern):
+      raise ConfigError(f"{pattern!r} not in the sweep: {variants}")
+  return [v for v in variants if any(fnmatch.fnmatch(v, p) for p in patterns)]
 
 
 def load(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:

@@ -7,7 +7,6 @@ interrupted goes on, so the same command resumes the sweep. Variants behind the
 file (configs/faces.py:smoke) and words behind `--` go to every run.
 """
 
-import fnmatch
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ from launch import command
 _CONFIG = flags.DEFINE_string("config", None, "Config file[:variants].")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the runs.")
 _ONLY = flags.DEFINE_multi_string(
-  "only", [], "These variants alone, e.g. model=9 or 'm2,*'; repeatable."
+  "only", [], "These variants alone: model=9,model=10 or 'm2,*'; repeatable."
 )
 
 
@@ -28,13 +27,7 @@ def main(words: list[str]) -> int:
   from cvae_jax import config
 
   path, _, common = _CONFIG.value.partition(":")
-  variants = config.variants(path)
-  for pattern in _ONLY.value:
-    if not fnmatch.filter(variants, pattern):
-      raise config.ConfigError(f"{pattern!r} not in the sweep: {variants}")
-  for variant in variants:
-    if not any(fnmatch.fnmatch(variant, p) for p in _ONLY.value or ["*"]):
-      continue
+  for variant in config.chosen(config.variants(path), _ONLY.value):
     folder = Path(_WORKDIR.value) / variant
     if (folder / "DONE").exists():
       print(f"== {variant}: done", flush=True)

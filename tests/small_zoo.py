@@ -8,6 +8,7 @@ import pytest
 
 from cvae_jax import config as configs
 from cvae_jax import train, update
+from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.data import load
 from cvae_jax.runs import Run
 from tests import small
@@ -129,3 +130,14 @@ def untrained(name, data, folder, **changes):
   system = made(name, data__path=str(data), **changes)
   conditions = load(system.config.data).conditions
   return Run(folder, system.config, conditions, system.system, system.state)
+
+
+def lend(name, folder, **changes):
+  """Saves a page's small system, untrained, where others can borrow of it."""
+  system = made(name, **changes)
+  folder.mkdir()
+  (folder / "config.json").write_text(configs.to_json(system.config))
+  checkpoints = Checkpoints(folder)
+  checkpoints.save(1, system.state, {})
+  checkpoints.close()
+  return system.state.params

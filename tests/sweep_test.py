@@ -25,7 +25,7 @@ def _command(name, *words):
 def folder(data, tmp_path_factory):
   folder = tmp_path_factory.mktemp("sweep")
   words = ["--config=configs/digits.py", f"--workdir={folder}"]
-  words += ["--only=model=2", "--only=model=4", "--", *small.flags(data)[1:]]
+  words += ["--only=model=2,model=4", "--", *small.flags(data)[1:]]
   done = _command("sweep", *words)
   assert done.returncode == 0, done.stderr
   again = _command("sweep", *words)

@@ -362,3 +362,15 @@ def test_a_branch_s_statistics_are_its_owner_s_too(simultaneous):
     state, _ = step(state, BATCH, KEY, at(i))
   counted = {name: int(n) for name, n in state.model_state.items()}
   assert counted == {"a": 3, "b": 3, "frozen": 0, "seen": 6}
+
+
+def test_a_factor_scales_what_simultaneous_players_move():
+  players = two_players()
+  step = jax.jit(update.make_step(players, simultaneous=True))
+  plain = update.init_state(players, make_params())
+  factor = {update.FACTOR: jnp.float32(0.25)}
+  slow = plain.replace(opt_state=plain.opt_state | factor)
+  moved, slowly = (step(s, BATCH, KEY, at(0))[0].params for s in (plain, slow))
+  for branch in ("a", "b"):
+    old, far, near = (p[branch]["w"] for p in (plain.params, moved, slowly))
+    np.testing.assert_allclose(near - old, 0.25 * (far - old), rtol=1e-5)

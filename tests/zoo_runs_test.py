@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
 def test_m2_stands_on_a_trained_m1(data, tmp_path):
   nets = {f"model__{net}__widths": (5,) for net in ("encoder", "decoder")}
-  lender = zoo.run(data, tmp_path / "m1", "m1", **nets).params
+  lender = zoo.lend("m1", tmp_path / "m1", **nets)
   source = f"{tmp_path / 'm1'}:encoder"
   state = zoo.run(data, tmp_path / "m2", "m1m2", init_from=f"{source},decoder")
   for branch in ("encoder", "decoder"):
