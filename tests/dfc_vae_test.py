@@ -3,7 +3,6 @@
 import json
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,6 +12,7 @@ from cvae_jax.checkpoint import CheckpointError
 from cvae_jax.data import vgg_files
 from cvae_jax.nets import features
 from tests import arithmetic as a
+from tests import small as small_runs
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
 KEY = jax.random.key(0)
@@ -42,18 +42,7 @@ def small(variant="", **changes):
 def started(config):
   """Gives the system and a state whose statistics and biases are not 0."""
   system = configs.resolve(config)
-  state = jax.jit(system.init)(KEY)
-  rng = np.random.default_rng(0)
-
-  def stir(leaf):
-    if leaf.ndim != 1:
-      return leaf
-    return leaf + rng.uniform(0.1, 0.5, leaf.shape).astype(np.float32)
-
-  params, stats = (
-    jax.tree.map(stir, t) for t in (state.params, state.model_state)
-  )
-  return system, state.replace(params=params, model_state=stats)
+  return system, small_runs.drawn(system)
 
 
 def make_batch(size=6):
@@ -142,7 +131,8 @@ def test_a_step_s_terms_and_statistics_are_numpy_s(variant):
   config = small(variant, model__features__taps=taps)
   system, state = started(config)
   batch, faithful = make_batch(), "faithful" in variant
-  after, metrics = jax.jit(system.step)(state, batch, KEY, np.int32(0))
+  step = jax.jit(system.step)
+  after, metrics = jax.device_get(step(state, batch, KEY, np.int32(0)))
   key = jax.random.fold_in(jax.random.fold_in(KEY, 0), 0)
   noise = np.float64(jax.random.normal(key, (6, 3)))
   image = batch["image"] / 255.0
@@ -181,8 +171,8 @@ def test_evaluation_uses_the_running_statistics():
   psnr = -10 * np.log10(((image - out) ** 2).mean((1, 2, 3)))
   np.testing.assert_allclose(found["psnr"], psnr, rtol=1e-5)
   # What an image is encoded to does not depend on those beside it.
-  together = system.encode(state, jnp.float32(image), None).mean
-  alone = system.encode(state, jnp.float32(image[:1]), None).mean
+  encode = jax.jit(lambda image: system.encode(state, image, None).mean)
+  together, alone = encode(np.float32(image)), encode(np.float32(image[:1]))
   np.testing.assert_allclose(alone, together[:1], atol=1e-6)
 
 
