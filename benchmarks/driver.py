@@ -35,11 +35,7 @@ from cvae_jax import cpu
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CHOICES = {"ours": OURS, "tensorflow": TENSORFLOW, "torch": PYTORCH}
 PASSED = ("steps", "windows", "warmup", "batch", "model")
-MALLOC_KEYS = (
-  "LD_PRELOAD",
-  "MIMALLOC_PURGE_DELAY",
-  "MIMALLOC_ALLOW_LARGE_OS_PAGES",
-)
+MALLOC_KEYS = ("LD_PRELOAD", *cpu.MIMALLOC)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +61,6 @@ def contenders(system):
       ["default"],
       [
         "stored_sigmoids",
-        "plain_products",
         "row_sums",
         "im2col_forward",
         "threefry_dropout",
@@ -148,7 +143,7 @@ def environment(contender, mimalloc):
   """Return the variables of a contender's process."""
   values = {k: v for k, v in os.environ.items() if k not in MALLOC_KEYS}
   if contender.malloc:
-    values |= zip(MALLOC_KEYS, (str(mimalloc), "-1", "1"), strict=True)
+    values |= {"LD_PRELOAD": str(mimalloc), **cpu.MIMALLOC}
   return values
 
 

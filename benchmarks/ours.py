@@ -5,7 +5,6 @@ The settings other than the default undo one thing each, to see what it gives:
 lax_convolutions   XLA's own gradients of convolutions
 im2col_forward     windows and a matrix product on the way there, too
 row_sums           bias gradients as XLA sums them
-plain_products     input gradients of wide layers as matrix products
 stored_sigmoids    jax.nn.silu
 threefry_dropout   masks drawn with jax.random
 
@@ -23,7 +22,6 @@ if "jax" not in sys.modules:
   cpu.tune()  # it may start the script anew
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from peers import timing
 
@@ -44,7 +42,6 @@ UNDO = {
   "row_sums": lambda: setattr(
     ops, "column_sums", lambda x: x.reshape(-1, x.shape[-1]).sum(axis=0)
   ),
-  "plain_products": lambda: setattr(ops, "_product", jnp.matmul),
   "stored_sigmoids": lambda: layers.ACTIVATIONS.update(silu=jax.nn.silu),
   "threefry_dropout": lambda: setattr(
     layers,

@@ -4,8 +4,9 @@ XLA frees and takes its big buffers every step. Under glibc's defaults they go
 back to the kernel each time and first-touch page faults take a large share of
 the step. Best first:
 
-1. mimalloc preloaded (`pip install cvae_jax[fast]`), keeping freed pages. A
-   preload must be set before the interpreter starts, so `tune` starts it anew.
+1. mimalloc preloaded (`pip install cvae_jax[fast]`), keeping freed pages for
+   a few steps. A preload must be set before the interpreter starts, so `tune`
+   starts it anew.
 2. glibc told to keep freed memory (mallopt).
 
 CVAE_JAX_TUNE=0 switches both off. docs/performance.md has the figures.
@@ -18,8 +19,10 @@ import sysconfig
 from pathlib import Path
 
 _OFF = "CVAE_JAX_TUNE"
-_MIMALLOC = {
-  "MIMALLOC_PURGE_DELAY": "-1",  # never give freed pages back
+MIMALLOC = {
+  # Milliseconds that freed pages are kept: longer than a step, which takes
+  # them again, but not for ever, or what each checkpoint leaves adds up.
+  "MIMALLOC_PURGE_DELAY": "3000",
   "MIMALLOC_ALLOW_LARGE_OS_PAGES": "1",
 }
 
@@ -34,7 +37,7 @@ def tune() -> None:
   elif "malloc" not in os.environ.get("LD_PRELOAD", ""):
     preloads = [str(library), os.environ.get("LD_PRELOAD", "")]
     os.environ["LD_PRELOAD"] = ":".join(filter(None, preloads))
-    for name, value in _MIMALLOC.items():
+    for name, value in MIMALLOC.items():
       os.environ.setdefault(name, value)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

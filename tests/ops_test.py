@@ -8,13 +8,11 @@ from cvae_jax.nets import ops
 
 PLAIN = {
   "add_bias": lambda x, bias: x + bias,
-  "product": lambda x, kernel: x @ kernel,
   "silu": lambda x: jax.nn.silu(x),
   "column_sums": lambda x: x.reshape(-1, x.shape[-1]).sum(axis=0),
 }
 SHAPES = {
   "add_bias": [(3, 4, 5), (5,)],
-  "product": [(6, 5), (5, 5 * ops.WIDE)],  # wide enough for its own gradient
   "silu": [(3, 40)],
   "column_sums": [(2, 3, 5)],
 }
@@ -38,11 +36,6 @@ def test_values_and_gradients_equal_the_plain_form(name, dtype):
     assert a.dtype == b.dtype == dtype
     scale = abs(np.asarray(b)).max()
     np.testing.assert_allclose(a, b, rtol=0, atol=TOLERANCE[dtype] * scale)
-
-
-def test_a_narrow_product_is_left_to_xla():
-  x, kernel = np.ones((2, 5), np.float32), np.ones((5, 4), np.float32)
-  assert "custom_vjp" not in str(jax.make_jaxpr(ops.product)(x, kernel))
 
 
 def test_silu_stays_finite_where_its_exponential_does_not():

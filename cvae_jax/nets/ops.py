@@ -1,16 +1,13 @@
 """Operations whose gradients XLA is told how to run fast on CPU.
 
 What XLA:CPU makes of the plain forms: a bias's gradient is a sum over rows at
-a fortieth of the memory's rate, the input's gradient of a wide layer takes
-three times its kernel's, and every sigmoid is stored for the way back. On GPU
-and TPU the plain forms are right; `fast_on_cpu` decides, in one place.
+a fortieth of the memory's rate, and every sigmoid is stored for the way back.
+On GPU and TPU the plain forms are right; `fast_on_cpu` decides, in one place.
 """
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-
-WIDE = 8  # outputs for each input from which `product` has its own gradient
 
 
 def fast_on_cpu() -> bool:
@@ -21,12 +18,6 @@ def fast_on_cpu() -> bool:
 def add_bias(x: Array, bias: Array) -> Array:
   """Adds bias [C] to x [..., C]."""
   return (_add if fast_on_cpu() else _plain_add)(x, bias)
-
-
-def product(x: Array, kernel: Array) -> Array:
-  """Multiplies x [B, C] by kernel [C, D]."""
-  wide = x.ndim == 2 and kernel.shape[1] >= WIDE * kernel.shape[0]
-  return (_product if wide and fast_on_cpu() else jnp.matmul)(x, kernel)
 
 
 @jax.custom_vjp
@@ -63,18 +54,3 @@ _add.defvjp(
   lambda x, bias: (_plain_add(x, bias), None),
   lambda _, g: (g, column_sums(g)),
 )
-
-
-@jax.custom_vjp
-def _product(x: Array, kernel: Array) -> Array:
-  return x @ kernel
-
-
-def _product_back(saved, g: Array):
-  x, kernel = saved
-  # A matrix product would pack the kernel, the largest array there is, for
-  # the few rows of a batch. The order of the factors matters to XLA.
-  return (kernel[None] * g[:, None]).sum(axis=-1), x.T @ g
-
-
-_product.defvjp(lambda x, kernel: (x @ kernel, (x, kernel)), _product_back)
