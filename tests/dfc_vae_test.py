@@ -188,9 +188,7 @@ def write_weights(path, seed):
 
 
 @pytest.mark.usefixtures("data")  # compiles each program once
-def test_features_stay_out_of_checkpoints_and_a_restored_run_checks_them(
-  tmp_path,
-):
+def test_features_stay_out_of_checkpoints_but_are_checked(tmp_path):
   write_weights(tmp_path / "one.npz", 1)
   write_weights(tmp_path / "two.npz", 2)
   run = tmp_path / "run"
