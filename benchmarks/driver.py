@@ -100,7 +100,8 @@ def parse_arguments(title, argv=None, models=(), **defaults):
   for name in PASSED[:4]:
     parser.add_argument(f"--{name}", type=int, help="passed to each contender")
   if models:
-    parser.add_argument("--model", type=int, choices=models, default=models[0])
+    kind = type(models[0])
+    parser.add_argument("--model", type=kind, choices=models, default=models[0])
   parser.set_defaults(**defaults)
   arguments = parser.parse_args(argv)
   arguments.only = arguments.only.split(",")

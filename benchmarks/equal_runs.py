@@ -8,18 +8,18 @@ import numpy as np
 from cvae_jax import config as configs
 from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.record import read_metrics
-from cvae_jax.restore import abstract_state
+from cvae_jax.restore import abstract_state, pretrained
 from cvae_jax.types import TrainState
 
 
 def final_state(workdir: Path) -> tuple[TrainState, dict]:
   """Restores a run's last checkpoint and the loop's counters."""
   config = configs.from_json((workdir / "config.json").read_text())
+  system = configs.resolve(config)
   checkpoints = Checkpoints(workdir, config.keep)
   try:
-    return checkpoints.restore(
-      checkpoints.latest(), abstract_state(configs.resolve(config))
-    )
+    checkpoints.hold(pretrained(system, config))
+    return checkpoints.restore(checkpoints.latest(), abstract_state(system))
   finally:
     checkpoints.close()
 

@@ -71,6 +71,6 @@ def run(arguments, settings, columns, parameters) -> None:
     table, rows = feed(rows[None])
     state, metrics = dispatch(state, table, rows, key, np.int32(at))
     at += 1
-    return metrics["model/loss"][0]
+    return next(v for k, v in metrics.items() if k.endswith("/loss"))[0]
 
   timing.report("ours", jax.__version__, size, step, arguments)

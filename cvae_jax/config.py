@@ -1,6 +1,7 @@
 """Config files, their variants, and what a config's names stand for."""
 
 import difflib
+import fnmatch
 import importlib
 import importlib.util
 import json
@@ -109,6 +110,23 @@ def variants(path: str) -> list[str]:
   return list(found.sweep())
 
 
+def chosen(variants: list[str], only: list[str]) -> list[str]:
+  """Keeps the variants that match a word of `only`, all if it is empty.
+
+  A word is a pattern; one that matches nothing is several, between commas.
+
+  Raises:
+    ConfigError: a pattern matches no variant; they are listed.
+  """
+  patterns = []
+  for word in only or ["*"]:
+    patterns += [word] if fnmatch.filter(variants, word) else word.split(",")
+  for pattern in patterns:
+    if not fnmatch.filter(variants, pattern):
+      raise ConfigError(f"{pattern!r} not in the sweep: {variants}")
+  return [v for v in variants if any(fnmatch.fnmatch(v, p) for p in patterns)]
+
+
 def load(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
   """Loads `configs/x.py` or `configs/x.py:variant,key=value`, locked.
 
@@ -203,8 +221,17 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
   return [
     f"{key}: {before.get(key, absent)!r} → {after.get(key, absent)!r}"
     for key in keys
-    if key not in FREE and before.get(key, absent) != after.get(key, absent)
+    if not _free(key) and before.get(key, absent) != after.get(key, absent)
   ]
+
+
+def _free(key: str) -> bool:
+  """Tells whether a resumed run may change a key.
+
+  A file of weights may have moved: a checkpoint knows its content's hash.
+  """
+  weights = key.startswith("pretrained.") and key.endswith(".file")
+  return weights or key in FREE
 
 
 def _flat(tree: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -21,16 +21,25 @@ def reparameterise(key: Array, q: Gaussian) -> Array:
   return q.mean + jnp.exp(0.5 * q.logvar) * noise
 
 
+def draw(key: Array, count: int, latents: int) -> Array:
+  """Draws z [count, latents] from the prior, N(0, I)."""
+  return jax.random.normal(key, (count, latents))
+
+
 def kl_to_prior(q: Gaussian) -> Array:
   """Gives KL(q ‖ N(0, I)) of each latent, [B, Z] in nats, each ≥ 0."""
   return 0.5 * (q.mean**2 + jnp.exp(q.logvar) - 1.0 - q.logvar)
 
 
+def nats(z: Array, q: Gaussian) -> Array:
+  """Gives −log q(z) of each entry of z [..., Z]; z and q broadcast."""
+  terms = math.log(2 * math.pi) + q.logvar
+  return 0.5 * (terms + (z - q.mean) ** 2 * jnp.exp(-q.logvar))
+
+
 def log_density(z: Array, q: Gaussian) -> Array:
   """Gives log q(z) [B] in nats for z [B, Z]."""
-  terms = math.log(2 * math.pi) + q.logvar
-  terms = terms + (z - q.mean) ** 2 * jnp.exp(-q.logvar)
-  return -0.5 * jnp.sum(terms, axis=-1)
+  return -jnp.sum(nats(z, q), axis=-1)
 
 
 def standard(z: Array) -> Gaussian:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from cvae_jax.softplus import softplus
 from cvae_jax.types import PyTree
 
 
@@ -27,12 +28,48 @@ def gaussian_nats(squared_error: Array, size: int, weight: float) -> Array:
   return weight * squared_error + 0.5 * size * math.log(math.pi / weight)
 
 
+def bernoulli_nats(target: Array, logits: Array) -> Array:
+  """Gives −log p(target) of independent pixels, [..., D] → [...].
+
+  Binary cross-entropy from logits, summed; a target in (0, 1) counts as the
+  share of both values.
+  """
+  return jnp.sum(softplus(logits) - target * logits, axis=-1)
+
+
+def bernoulli_nats_of_means(target: Array, mean: Array) -> Array:
+  """Gives the same [B] from images of pixel means in [0, 1].
+
+  Where only the image is at hand: a pixel is at most 16 nats wrong, since
+  float32 cannot tell a mean nearer to 0 or 1.
+  """
+  mean = jnp.clip(mean, 1e-7, 1.0 - 1e-7)
+  return -_per_example(
+    target * jnp.log(mean) + (1.0 - target) * jnp.log1p(-mean)
+  )
+
+
+def judged(logit: Array, real: bool) -> Array:
+  """Gives a discriminator's cross-entropy for saying `real` or not, [...].
+
+  Its loss with the truth, its opponent's with the wished-for answer
+  (Goodfellow et al. 2014, the form that does not saturate).
+  """
+  return softplus(-logit if real else logit)
+
+
 def grey_level(output: Array) -> Array:
   """Sums v(1 − v) over pixels between black and white, [B] (digits.md §3).
 
   Pixels above 1 count as 0, so that the term never rewards overshooting.
   """
   return _per_example(jax.nn.relu(output * (1.0 - output)))
+
+
+def total_variation(image: Array) -> Array:
+  """Sums ½ (difference)² of vertical and horizontal neighbours, [B]."""
+  down, right = image[:, 1:] - image[:, :-1], image[:, :, 1:] - image[:, :, :-1]
+  return 0.5 * (_per_example(down**2) + _per_example(right**2))
 
 
 def kernel_l2(params: PyTree) -> Array:

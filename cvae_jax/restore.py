@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
-from cvae_jax import keys
+from cvae_jax import data, keys
 from cvae_jax.checkpoint import (
   CheckpointError,
   Checkpoints,
   check_names,
   shapes,
 )
-from cvae_jax.types import System, TrainState
+from cvae_jax.types import PyTree, System, TrainState
 from cvae_jax.watch import Watch
 
 
@@ -26,15 +27,38 @@ def initial_state(
   """Gives the state to go on from and the loop's counters with it.
 
   In this order: 1. the workdir's latest checkpoint; 2. parameters of another
-  run, `config.init_from`, with a fresh optimiser; 3. from scratch.
+  run, `config.init_from`, with a fresh optimiser; 3. from scratch. Branches
+  of `config.pretrained` come from their files in each case.
   """
+  held = pretrained(system, config)
+  checkpoints.hold(held)
   step = checkpoints.latest()
   if step is not None:
     return checkpoints.restore(step, abstract_state(system))
   state = fast_compiled(system.init)(keys.address(config.seed, "init"))
   if config.init_from:
     state = state.replace(params=borrow(state.params, config.init_from))
-  return state, {}
+  held = jax.tree.map(jnp.asarray, held)
+  return state.replace(params={**state.params, **held}), {}
+
+
+def pretrained(system: System, config: ConfigDict) -> dict[str, PyTree]:
+  """Loads the branches of params that `config.pretrained` names.
+
+  Of a file's layers those are taken that the system has.
+
+  Raises:
+    DataError: the weights are missing or damaged.
+    CheckpointError: they do not fit the system; names are listed.
+  """
+  found, wanted = {}, abstract_state(system).params
+  for branch, source in config.get("pretrained", {}).items():
+    tree = data.pretrained(source)
+    tree = {name: tree[name] for name in wanted[branch] if name in tree}
+    where = f"{branch} ({source.network})"
+    check_names(shapes(wanted[branch]), shapes(tree), where)
+    found[branch] = tree
+  return found
 
 
 def final_step(config: ConfigDict, checkpoints: Checkpoints) -> int | None:
@@ -66,36 +90,40 @@ def fast_compiled(init: Callable) -> Callable:
 
 
 def borrow(params: dict, source: str) -> dict:
-  """Takes params from "<run>[@step][:branch]"; all branches or the one.
+  """Takes params from "<run>[@step][:branch,…]"; all branches or these.
 
   Raises:
-    CheckpointError: the run, the step or the branch is not there, or names
+    CheckpointError: the run, the step or a branch is not there, or names
       or shapes differ; they are listed. Nothing is taken in part.
   """
   match = re.fullmatch(
-    r"(?P<run>.+?)(@(?P<step>\d+))?(:(?P<branch>\w+))?", source
+    r"(?P<run>.+?)(@(?P<step>\d+))?(:(?P<branches>\w+(,\w+)*))?", source
   )
   run = Path(match["run"])
   if not (run / "config.json").exists():
     raise CheckpointError(
       f"init_from {source!r}: {run} is not a run's folder (no config.json)"
     )
-  settings = configs.from_json((run / "config.json").read_text())
-  lender = configs.resolve(settings)
+  config = configs.from_json((run / "config.json").read_text())
+  lender = configs.resolve(config)
   checkpoints = Checkpoints(run)
   try:
+    checkpoints.hold(pretrained(lender, config))
     step = match["step"]
-    step = int(step) if step else final_step(settings, checkpoints)
+    step = int(step) if step else final_step(config, checkpoints)
     state, _ = checkpoints.restore(step, abstract_state(lender))
   finally:
     checkpoints.close()
   taken, wanted = state.params, params
-  if branch := match["branch"]:
-    if branch not in params:
+  if match["branches"]:
+    branches = match["branches"].split(",")
+    if unknown := [name for name in branches if name not in params]:
       raise CheckpointError(
-        f"init_from {source!r}: this config has no branch {branch!r}; it has "
-        f"{', '.join(sorted(params))}"
+        f"init_from {source!r}: this config has no branch {unknown[0]!r}; it "
+        f"has {', '.join(sorted(params))}"
       )
-    taken, wanted = ({branch: p.get(branch, {})} for p in (taken, wanted))
-  check_names(shapes(wanted), shapes(taken), run)
+    taken, wanted = (
+      {name: p.get(name, {}) for name in branches} for p in (taken, wanted)
+    )
+  check_names(shapes(wanted), shapes(taken), f"checkpoint {run}")
   return {**params, **taken}

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax import config as configs
 from cvae_jax import gaussian
 from cvae_jax.checkpoint import Checkpoints
-from cvae_jax.restore import abstract_state, final_step
+from cvae_jax.restore import abstract_state, final_step, pretrained
 from cvae_jax.types import PyTree, System, TrainState
 
 ROWS = 500  # that a run computes at once, of small images
@@ -62,12 +62,14 @@ class Run:
     return self.decode(self.encode(images, condition).mean, changed)
 
   def sample(self, condition: ArrayLike, seed: int = 0) -> NDArray:
-    """Decodes z ~ N(0, I) under condition [B, A]: images [B, H, W, C]."""
+    """Decodes z ~ prior under condition [B, A]: images [B, H, W, C]."""
     condition = np.asarray(condition)
     return self.decode(self.prior(len(condition), seed), condition)
 
   def prior(self, count: int, seed: int = 0) -> NDArray:
-    """Draws latents [count, Z] from N(0, I); a seed gives the same ones."""
+    """Draws latents [count, Z]; a seed gives the same ones."""
+    if self.system.prior:
+      return np.asarray(self.system.prior(jax.random.key(seed), count))
     generator = np.random.default_rng(seed)
     return generator.standard_normal((count, self.system.latents), np.float32)
 
@@ -142,6 +144,7 @@ def load(folder: str | Path, step: int | None = None) -> Run:
     step = final_step(config, checkpoints) if step is None else step
     if step is None:
       raise RunError(f"{folder} has no checkpoint yet; let it train longer")
+    checkpoints.hold(pretrained(system, config))
     state, _ = checkpoints.restore(step, abstract_state(system))
   finally:
     checkpoints.close()

@@ -25,7 +25,8 @@ def score(
   """Scores a run on its data's test split.
 
   Args:
-    run: a run that encodes and decodes.
+    run: a run that encodes and decodes. What its system cannot answer is
+      None, and `unscored` says why.
     judges: runs of the attribute system; what none of them reads is not
       scored, unless the data source measures it itself (the digits' ink).
     samples: k of the importance-weighted bound; 0 leaves it out.
@@ -51,39 +52,66 @@ def score(
       "seed": seed,
     },
     "test": terms,
-    "iw_samples": samples,
+    "iw_samples": samples if "iw_bound" in terms else 0,
     "condition_gap_nats": gap,
     "latents": latents.usage(*run.encode(test["image"], test["condition"])),
     **control.score(run, judges, test, per_class, seed),
   }
+  scores["unscored"] = _unscored(run, scores, samples)
   scores["warnings"] = _warnings(scores)
   return scores
 
 
 def _likelihood(run: Run, test, samples: int, seed: int):
-  """Gives the test means and the nats lost when conditions are permuted."""
+  """Gives the test means and the nats lost when conditions are permuted.
+
+  The second is None where the ELBO, if any, does not read the condition, as
+  M2's sums over all of them: then it tells nothing of its use.
+  """
   key = keys.address(seed, "evaluate")
   split = Feed(check(test, run.system.columns))
   size = run.config.batch_size
   mean = evaluate.make_mean(run.system.evaluate)
   terms = mean(run.state, split, size, key)
-  if samples:
+  if samples and run.system.nats:
     bound = evaluate.make_mean(bounds.importance_weighted(run.system, samples))
     wide = samples * math.prod(test["image"].shape[1:])  # values of an example
     few = max(1, min(size, VALUES // wide))
     terms |= bound(run.state, split, few, key)
+  if "elbo" not in terms:
+    return terms, None
   order = np.random.default_rng(seed).permutation(len(test["condition"]))
-  wrong = split.columns | {"condition": test["condition"][order]}
-  gap = terms["elbo"] - mean(run.state, Feed(wrong), size, key)["elbo"]
+
+  def elbo(condition):
+    columns = Feed(split.columns | {"condition": condition})
+    return mean(run.state, columns, size, key)["elbo"]
+
+  gap = terms["elbo"] - elbo(test["condition"][order])
+  if not gap and np.isfinite(elbo(np.full_like(test["condition"], np.nan))):
+    return terms, None
   return terms, gap
+
+
+def _unscored(run: Run, scores: dict[str, Any], samples: int) -> list[str]:
+  """Says what was asked of a run whose system has no answer to it."""
+  name, found = run.config.system, []
+  if "elbo" not in scores["test"]:
+    found.append(f"ELBO: {name} has none")
+  if samples and run.system.nats is None:
+    found.append(f"importance-weighted bound: {name} gives no p(x | z)")
+  if scores["condition_gap_nats"] is None:
+    found.append(f"nats lost: {name} here has no ELBO that reads the condition")
+  if scores["latents"]["kl"] is None:
+    found.append(f"nats of each latent: {name} encodes to points")
+  return found
 
 
 def _warnings(scores: dict[str, Any]) -> list[str]:
   found = []
-  if scores["condition_gap_nats"] < IGNORED:
+  gap = scores["condition_gap_nats"]
+  if gap is not None and gap < IGNORED:
     found.append(
-      "condition ignored: permuting the conditions costs only "
-      f"{scores['condition_gap_nats']:.2f} nats"
+      f"condition ignored: permuting the conditions costs only {gap:.2f} nats"
     )
   if scores["latents"]["active"] == 0:
     found.append("posterior collapsed: no latent is active")
@@ -95,11 +123,10 @@ def table(scores: dict[str, Any]) -> str:
   lines = [f"{'test ' + k:32} {v:10.4f}" for k, v in scores["test"].items()]
   if scores["iw_samples"]:
     lines[-1] += f"  (k = {scores['iw_samples']})"
-  lines.append(
-    f"{'nats lost, conditions permuted':32} "
-    f"{scores['condition_gap_nats']:10.4f}"
-  )
+  if (gap := scores["condition_gap_nats"]) is not None:
+    lines.append(f"{'nats lost, conditions permuted':32} {gap:10.4f}")
   lines += control.lines(scores)
   usage = scores["latents"]
   lines.append(f"{'active latents':32} {usage['active']:7d}/{usage['of']}")
+  lines += [f"not scored: {text}" for text in scores["unscored"]]
   return "\n".join(lines + [f"WARNING {text}" for text in scores["warnings"]])

@@ -43,10 +43,11 @@ def collect(folder: Path) -> pd.DataFrame:
 
 def _row(run: Path, last: dict) -> dict:
   epoch, test = last["epoch"], last.get("test", {})
+  player = _first_player(epoch)
   terms = {
-    k.removeprefix("model/"): v
+    k.removeprefix(f"{player}/"): v
     for k, v in epoch.items()
-    if k.startswith("model/") and k != "model/gradient_norm"
+    if k.startswith(f"{player}/") and k != f"{player}/gradient_norm"
   }
   published = _published(run).get(round(epoch["epoch"]))
   names = ("loss", "elbo", "psnr")
@@ -62,6 +63,11 @@ def _row(run: Path, last: dict) -> dict:
     "seconds": _seconds(run),
     "launches": len(json.loads((run / "environment.json").read_text())),
   }
+
+
+def _first_player(row: dict) -> str:
+  """Gives whose loss stands for a run: the model's, or the autoencoder's."""
+  return "model" if "model/loss" in row else "autoencoder"
 
 
 def _seconds(run: Path) -> float | None:
@@ -106,7 +112,7 @@ def plot(path: Path, folder: Path) -> None:
     axes.plot(list(curve), list(curve.values()), "-", label="published")
     axes.plot(
       [r["epoch"] for r in ours],
-      [r["model/loss"] for r in ours],
+      [r[f"{_first_player(r)}/loss"] for r in ours],
       "--",
       label="ours",
     )

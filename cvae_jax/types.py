@@ -68,6 +68,8 @@ class System(NamedTuple):
   # (image, output) -> −log p(x | z) in nats, [B]
   nats: Callable | None = None
   latents: int = 0  # Z
+  # (key, count) -> z [count, Z], where the prior is not N(0, I)
+  prior: Callable | None = None
   # {name: function of the step}, logged as schedule/<name>
   schedules: Mapping[str, Callable] = {}
   # What the loss means, for people to read

@@ -1,6 +1,7 @@
 """The only place that differentiates and applies updates."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -38,30 +39,46 @@ def init_state(
 
 
 def make_step(
-  players: Mapping[str, Player],
+  players: Mapping[str, Player], simultaneous: bool = False
 ) -> Callable[[TrainState, Batch, Array, Array], tuple[TrainState, Metrics]]:
   """Builds (state, batch, key, at) -> (state, metrics), an update per player.
 
-  The players move in order, so each sees what the ones before it did. A
-  branch that nobody owns is frozen.
+  The players move in order, so each sees what the ones before it did; or, if
+  simultaneous, each sees the parameters before the step. A branch that nobody
+  owns is frozen. Entries of model_state named as a branch, its batch
+  statistics, are its owner's too: what another player makes of them is
+  dropped. All else of model_state goes through the players in order.
 
   Where one of a player's metrics, its loss and gradient norm among them, is
   not finite the state comes back as it was, its step too. `at` is the step
   that the batch was made for, and a state at another step also comes back as
   it was: so after a bad step the later ones, already under way, change
   nothing, and what the caller holds is the state before the bad step.
+
+  Raises:
+    ValueError: simultaneous players own the same branch.
   """
+  if simultaneous:
+    _check_apart(players)
 
   def step(state: TrainState, batch: Batch, key: Array, at: Array):
     key = jax.random.fold_in(key, at)
-    new, metrics, finite = state, {}, state.step == at
+    new, metrics, moves = state, {}, {}
+    finite = state.step == at
     for index, (name, player) in enumerate(players.items()):
-      new, terms, ok = _move(
-        name, player, new, batch, jax.random.fold_in(key, index), finite
+      move, terms, ok = _differentiate(
+        name, player, new, batch, jax.random.fold_in(key, index)
       )
       finite &= ok
+      moves[name] = move
+      if simultaneous:
+        new = new.replace(model_state=move.model_state)
+      else:
+        new = _apply({name: player}, {name: move}, new, finite)
       metrics |= {f"{name}/{term}": value for term, value in terms.items()}
-    if len(players) > 1:  # an earlier player may have moved already
+    if simultaneous:
+      new = _apply(players, moves, state, finite)
+    elif len(players) > 1:  # an earlier player may have moved already
       new = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state)
     return new.replace(step=state.step + finite), metrics
 
@@ -90,40 +107,77 @@ def scaled(state: TrainState, factor: float) -> TrainState:
   return state.replace(opt_state=state.opt_state | factor)
 
 
-def _move(name, player: Player, state: TrainState, batch, key, finite):
-  """Differentiates one player's loss and updates the branches it owns."""
+class _Move(NamedTuple):
+  """What a player wants to change."""
+
+  gradients: PyTree  # of the branches that it owns
+  model_state: PyTree  # after its loss
+
+
+def _differentiate(name: str, player: Player, state: TrainState, batch, key):
+  """Gives a player's move, its metrics and whether they are all finite."""
 
   def loss(owned):
     params = {**state.params, **owned}
     return player.loss(params, state.model_state, batch, key, state.step)
 
-  owned, opt_state = _owned(player, state.params), state.opt_state[name]
-  (value, (terms, model_state)), grads = jax.value_and_grad(loss, has_aux=True)(
-    owned
-  )
-  norm = optax.tree.norm(grads)
+  (value, (terms, model_state)), gradients = jax.value_and_grad(
+    loss, has_aux=True
+  )(_owned(player, state.params))
+  norm = optax.tree.norm(gradients)
   metrics = {"loss": value, **terms, "gradient_norm": norm}
-  ok = finite  # what meter.Meter stops at, so that both mean the same step
+  ok = jnp.array(True)  # what meter.Meter stops at, so both mean the same step
   for metric in metrics.values():
     ok &= jnp.isfinite(metric)
+  others = state.params.keys() - set(player.owns)
+  if isinstance(model_state, Mapping):
+    kept = {k: state.model_state[k] for k in others & model_state.keys()}
+    model_state = {**model_state, **kept}
+  return _Move(gradients, model_state), metrics, ok
+
+
+def _apply(players, moves, state: TrainState, finite: Array) -> TrainState:
+  """Updates what the players own by their moves, if all of it is finite."""
+  *_, last = moves.values()  # it saw the model_state that the others left
 
   def apply(owned, opt_state, _):
-    updates, opt_state = player.tx.update(grads, opt_state, owned)
-    if (factor := state.opt_state.get(FACTOR)) is not None:
-      updates = jax.tree.map(lambda update: factor * update, updates)
-    return optax.apply_updates(owned, updates), opt_state, model_state
+    moved, factor = {}, state.opt_state.get(FACTOR)
+    for name, player in players.items():
+      updates, after = player.tx.update(
+        moves[name].gradients, opt_state[name], owned[name]
+      )
+      if factor is not None:
+        updates = jax.tree.map(lambda update: factor * update, updates)
+      moved[name] = optax.apply_updates(owned[name], updates), after
+    owned, opt_state = ({k: v[i] for k, v in moved.items()} for i in range(2))
+    return owned, opt_state, last.model_state
 
   # A branch, not a select: it updates the donated buffers in place, where a
   # select made XLA:CPU copy every parameter and moment first (1.2x a step).
   owned, opt_state, model_state = jax.lax.cond(
-    ok, apply, lambda *kept: kept, owned, opt_state, state.model_state
+    finite,
+    apply,
+    lambda *kept: kept,
+    {name: _owned(player, state.params) for name, player in players.items()},
+    {name: state.opt_state[name] for name in players},
+    state.model_state,
   )
-  state = state.replace(
-    params={**state.params, **owned},
-    opt_state={**state.opt_state, name: opt_state},
+  params = dict(state.params)
+  for branches in owned.values():
+    params |= branches
+  return state.replace(
+    params=params,
+    opt_state={**state.opt_state, **opt_state},
     model_state=model_state,
   )
-  return state, metrics, ok
+
+
+def _check_apart(players: Mapping[str, Player]) -> None:
+  owned = [branch for player in players.values() for branch in player.owns]
+  if len(set(owned)) < len(owned):
+    raise ValueError(
+      f"simultaneous players must own different branches; they own {owned}"
+    )
 
 
 def _owned(player: Player, params: PyTree) -> PyTree:

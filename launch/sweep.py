@@ -17,7 +17,9 @@ from launch import command
 
 _CONFIG = flags.DEFINE_string("config", None, "Config file[:variants].")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the runs.")
-_ONLY = flags.DEFINE_list("only", [], "These variants alone, e.g. model=9.")
+_ONLY = flags.DEFINE_multi_string(
+  "only", [], "These variants alone: model=9,model=10 or 'm2,*'; repeatable."
+)
 
 
 def main(words: list[str]) -> int:
@@ -25,10 +27,7 @@ def main(words: list[str]) -> int:
   from cvae_jax import config
 
   path, _, common = _CONFIG.value.partition(":")
-  variants = config.variants(path)
-  if unknown := set(_ONLY.value) - set(variants):
-    raise config.ConfigError(f"{unknown} not in the sweep: {variants}")
-  for variant in _ONLY.value or variants:
+  for variant in config.chosen(config.variants(path), _ONLY.value):
     folder = Path(_WORKDIR.value) / variant
     if (folder / "DONE").exists():
       print(f"== {variant}: done", flush=True)

@@ -104,7 +104,7 @@ def test_missing_extra_and_other_shapes_are_listed_together():
   expected = {"a": (1,), "b": (2,), "same": ()}
   found = {"b": (3,), "c": (4,), "same": ()}
   with pytest.raises(CheckpointError) as error:
-    check_names(expected, found, "here")
+    check_names(expected, found, "checkpoint here")
   assert str(error.value).splitlines() == [
     "checkpoint here does not fit this config (3 differences):",
     "  extra: c (4,)",
@@ -116,7 +116,7 @@ def test_missing_extra_and_other_shapes_are_listed_together():
 def test_a_long_list_of_differences_is_cut():
   expected = {f"leaf{i:03}": () for i in range(500)}
   with pytest.raises(CheckpointError, match="500 differences") as error:
-    check_names(expected, {}, "here")
+    check_names(expected, {}, "checkpoint here")
   assert len(str(error.value).splitlines()) < 30
 
 

@@ -130,3 +130,13 @@ def test_what_a_resumed_run_may_change_is_no_difference():
   }
   assert set(free) == set(configs.FREE)
   assert configs.differences(old, configs.load("configs/digits.py", free)) == []
+
+
+def test_variants_of_a_sweep_are_chosen_by_name_or_pattern():
+  variants = ["m1", "m2,draw=0", "m2,draw=1"]
+  assert configs.chosen(variants, []) == variants
+  assert configs.chosen(variants, ["m2,*"]) == variants[1:]
+  assert configs.chosen(variants, ["m2,draw=0", "m1"]) == variants[:2]
+  assert configs.chosen(["a=1", "a=2", "a=3"], ["a=1,a=3"]) == ["a=1", "a=3"]
+  with pytest.raises(configs.ConfigError, match=r"'m3' not in .*m2,draw=0"):
+    configs.chosen(variants, ["m1", "m3"])

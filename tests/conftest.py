@@ -17,3 +17,22 @@ def data(tmp_path_factory):
   from tests import small
 
   return small.prepare(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def quickly_compiled():
+  """Compiles without optimising what runs once on a few numbers."""
+  jax.config.update("jax_disable_most_optimizations", True)
+  yield
+  jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture
+def plain_convolutions(monkeypatch):
+  """Leaves convolutions to XLA, whose programs are short to compile.
+
+  That both formulations are the same numbers is conv_test's.
+  """
+  from cvae_jax.nets import ops
+
+  monkeypatch.setattr(ops, "fast_on_cpu", lambda: False)

@@ -171,3 +171,89 @@ def test_wrong_source_name_lists_the_right_ones():
     data.load(config(name="digit"))
   with pytest.raises(DataError, match="no data source 'download'"):
     data.load(config(name="download"))
+
+
+def test_the_condition_may_be_the_class_alone_or_nothing():
+  loaded = data.load(config(condition="class"))
+  label = loaded.train["label"]
+  np.testing.assert_array_equal(loaded.train["condition"], np.eye(10)[label])
+  assert loaded.conditions.encode([3, 4]).tolist() == np.eye(10)[3:5].tolist()
+  assert loaded.conditions.size == len(loaded.conditions.names) == 10
+  np.testing.assert_array_equal(loaded.conditions.panel(), np.eye(10))
+  text = json.dumps(loaded.conditions.to_json())
+  assert Conditions.from_json(json.loads(text)) == loaded.conditions
+  with pytest.raises(DataError, match="the class and not on ink"):
+    loaded.conditions.encode([3], ink=0.5)
+  loaded = data.load(config(condition="none"))
+  assert loaded.train["condition"].shape == (4500, 0)
+  assert loaded.conditions.blank(7).shape == (7, 0)
+  assert loaded.conditions.panel().shape == (1, 0)
+  with pytest.raises(DataError, match="no class can be asked"):
+    loaded.conditions.encode([3])
+  with pytest.raises(DataError, match="class, none; found 'ink'"):
+    data.load(config(condition="ink"))
+
+
+def test_without_an_ink_the_middle_is_meant(conditions):
+  np.testing.assert_array_equal(
+    conditions.encode([1, 2]), conditions.encode([1, 2], 0)
+  )
+
+
+def companions(**changes):
+  return data.load(config(condition="class", **changes))
+
+
+def test_every_row_has_a_labelled_companion_and_no_label_of_its_own():
+  whole, loaded = data.load(config()), companions(labels=100, label_seed=1)
+  train = loaded.train
+  # Companions are training digits with their true labels ...
+  labels = {
+    image.tobytes(): label
+    for image, label in zip(
+      whole.train["image"], whole.train["label"], strict=True
+    )
+  }
+  found = [image.tobytes() for image in train["labelled_image"]]
+  assert [labels[image] for image in found] == train["label"].tolist()
+  condition = np.eye(10)[train["label"]]
+  np.testing.assert_array_equal(train["condition"], condition)
+  # ... 10 of each class, each as often as the others.
+  drawn = {image: found.count(image) for image in set(found)}
+  assert len(drawn) == 100
+  assert set(drawn.values()) == {45}
+  classes = np.bincount([labels[image] for image in drawn])
+  assert classes.tolist() == [10] * 10
+  # The unlabelled rows are as they were, and tell nothing of their class.
+  np.testing.assert_array_equal(train["image"], whole.train["image"])
+  alike = (train["label"] == whole.train["label"]).mean()
+  assert 0.08 < alike < 0.12
+
+
+def test_the_draw_of_labels_depends_on_its_seed_alone():
+  first, again, other = (
+    companions(labels=50, label_seed=seed).train["labelled_image"]
+    for seed in (3, 3, 4)
+  )
+  np.testing.assert_array_equal(first, again)
+  assert len({x.tobytes() for x in first} & {x.tobytes() for x in other}) < 10
+
+
+def test_the_test_split_keeps_its_labels():
+  whole, loaded = data.load(config()), companions(labels=10)
+  for name in ("image", "labelled_image"):
+    np.testing.assert_array_equal(loaded.test[name], whole.test["image"])
+  np.testing.assert_array_equal(loaded.test["label"], whole.test["label"])
+
+
+def test_all_labels_or_none():
+  everything, nothing = companions(labels=-1).train, companions(labels=0).train
+  assert everything["labelled_image"] is everything["image"]
+  assert set(nothing["label"]) == {-1}
+  assert not nothing["condition"].any()
+
+
+@pytest.mark.parametrize("labels", [15, 4510])
+def test_labels_that_cannot_be_drawn_evenly_are_refused(labels):
+  with pytest.raises(DataError, match=rf"labels={labels}: expected a multiple"):
+    companions(labels=labels)

@@ -121,6 +121,7 @@ def test_the_package_imports_no_room_above_it(path):
 def test_data_import_no_jax(path):
   assert not imported(path, "jax", "jaxlib", "flax", "optax")
   allowed = ("numpy", "pandas", "PIL", "pooch", "mlxtend", "rich")
+  allowed += ("h5py", "safetensors")
   own = ("cvae_jax.data", "cvae_jax.files", "cvae_jax.images")
   assert not foreign(path, *allowed, *own)
 
@@ -130,20 +131,27 @@ def test_configs_import_only_ml_collections_and_config(path):
   assert not foreign(path, "ml_collections", "cvae_jax.config")
 
 
-PURE = ("types", "gaussian", "losses", "schedules")
+PURE = ("types", "gaussian", "losses", "priors", "schedules", "softplus")
 
 
 @pytest.mark.parametrize("name", PURE)
 def test_the_mathematics_knows_only_arrays(name):
   path = ROOT / "cvae_jax" / f"{name}.py"
   assert not foreign(
-    path, "jax", "optax", "numpy", "flax.struct", "cvae_jax.types"
+    path,
+    "jax",
+    "optax",
+    "numpy",
+    "flax.struct",
+    "cvae_jax.softplus",
+    "cvae_jax.types",
   )
 
 
 @each("cvae_jax/nets")
 def test_nets_know_neither_losses_nor_configs(path):
-  own = ("cvae_jax.nets", "cvae_jax.gaussian", "cvae_jax.types")
+  own = ("nets", "gaussian", "softplus", "types")
+  own = [f"cvae_jax.{name}" for name in own]
   assert not foreign(path, "jax", "flax.linen", "numpy", *own)
 
 
@@ -154,8 +162,8 @@ def test_update_knows_no_net_and_no_loss():
 
 @each("cvae_jax/systems")
 def test_systems_are_methods_without_files_logs_or_data(path):
-  own = ("nets", "losses", "gaussian", "schedules", "update", "types")
-  own += ("colour.cells", "colour.recompose")
+  own = ("nets", "losses", "gaussian", "priors", "schedules", "update")
+  own += ("grids", "types", "colour.cells", "colour.recompose")
   own = [f"cvae_jax.{name}" for name in own]
   assert not foreign(path, "jax", "optax", "numpy", *own)
   assert not imported(

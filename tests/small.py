@@ -111,5 +111,28 @@ def launch(*words: str, **environment: str) -> subprocess.CompletedProcess:
   )
 
 
+def drawn(system):
+  """Draws a state as at step 0 in NumPy, with no bias and no statistic at 0.
+
+  Nothing is compiled for it.
+  """
+  rng = np.random.default_rng(0)
+
+  def draw(path, leaf):
+    if leaf.ndim > 1:
+      spread = 1 / np.sqrt(np.prod(leaf.shape[:-1]))
+      return rng.normal(0, spread, leaf.shape).astype(np.float32)
+    base = path[-1].key in ("scale", "var")
+    return (base + rng.uniform(0.1, 0.5, leaf.shape)).astype(np.float32)
+
+  state = jax.eval_shape(system.init, jax.random.key(0))
+  params, stats = (
+    jax.tree_util.tree_map_with_path(draw, tree)
+    for tree in (state.params, state.model_state)
+  )
+  zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)
+  return zeros.replace(params=params, model_state=stats)
+
+
 def _dotted(changes: dict) -> dict:
   return {name.replace("__", "."): v for name, v in changes.items()}

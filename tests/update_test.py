@@ -311,3 +311,66 @@ def test_many_steps_trace_the_losses_once():
     state, _ = step(state, BATCH, KEY, at(i))
   assert state.step == 10
   assert len(traces) == 1
+
+
+def test_simultaneous_players_all_see_the_parameters_before_the_step():
+  players = two_players()
+  state = update.init_state(players, make_params())
+  step = jax.jit(update.make_step(players, simultaneous=True))
+  after, _ = step(state, BATCH, KEY, at(0))
+  old = jax.tree.map(np.asarray, make_params())
+  a, b = old["a"]["w"], old["b"]["w"]
+  moved = a - 0.1 * (a - np.asarray(BATCH["x"]))
+  np.testing.assert_allclose(after.params["a"]["w"], moved, rtol=1e-6)
+  moved = b - 0.5 * (b - a)  # the old a
+  np.testing.assert_allclose(after.params["b"]["w"], moved, rtol=1e-6)
+  assert_same(after.params["frozen"], old["frozen"])
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_a_simultaneous_step_that_is_not_finite_changes_no_bit(spoilt):
+  _, change = SPOILT[spoilt]
+  players, _ = fragile_step("bad_second", False)
+  step = jax.jit(update.make_step(players, simultaneous=True))
+  state = update.init_state(players, make_params(), {"seen": jnp.int32(0)})
+  state, _ = step(state, FINE, KEY, at(0))
+  assert (state.step, state.model_state["seen"]) == (1, 2)
+  after, _ = step(state, FINE | change, KEY, at(1))
+  assert_same(after, state)
+
+
+def test_simultaneous_players_of_one_branch_are_refused():
+  player = two_players()["first"]
+  with pytest.raises(ValueError, match=r"different branches; they own \['a'"):
+    update.make_step({"p": player, "q": player}, simultaneous=True)
+
+
+@pytest.mark.parametrize("simultaneous", [False, True])
+def test_a_branch_s_statistics_are_its_owner_s_too(simultaneous):
+  def count(params, model_state, batch, key, step):
+    counted = {name: n + 1 for name, n in model_state.items()}
+    return sum(p["w"].sum() for p in params.values()), ({}, counted)
+
+  players = {
+    name: Player(count, optax.sgd(0.1), (branch,))
+    for name, branch in (("first", "a"), ("second", "b"))
+  }
+  statistics = {name: jnp.int32(0) for name in ("a", "b", "frozen", "seen")}
+  state = update.init_state(players, make_params(), statistics)
+  step = jax.jit(update.make_step(players, simultaneous=simultaneous))
+  for i in range(3):
+    state, _ = step(state, BATCH, KEY, at(i))
+  counted = {name: int(n) for name, n in state.model_state.items()}
+  assert counted == {"a": 3, "b": 3, "frozen": 0, "seen": 6}
+
+
+def test_a_factor_scales_what_simultaneous_players_move():
+  players = two_players()
+  step = jax.jit(update.make_step(players, simultaneous=True))
+  plain = update.init_state(players, make_params())
+  factor = {update.FACTOR: jnp.float32(0.25)}
+  slow = plain.replace(opt_state=plain.opt_state | factor)
+  moved, slowly = (step(s, BATCH, KEY, at(0))[0].params for s in (plain, slow))
+  for branch in ("a", "b"):
+    old, far, near = (p[branch]["w"] for p in (plain.params, moved, slowly))
+    np.testing.assert_allclose(near - old, 0.25 * (far - old), rtol=1e-5)

@@ -31,6 +31,7 @@ class Faces:
   parameters: int
 
 
+ZOO = {"vae": 1_289_788, "scvae": 1_299_788, "aae": 4_581_787}  # parameters
 FACES = {15: Faces(48, 1.0, 72_600_879), 9: Faces(40, 100.0, 65_464_591)}
 
 
@@ -41,8 +42,8 @@ def usable_cores():
   return os.cpu_count() or 1
 
 
-def parse_arguments(settings, argv=None, **defaults):
-  """Parse the arguments all contenders share; settings[0] is the default."""
+def parse_arguments(settings, argv=None, models=(), **defaults):
+  """Parse the arguments all contenders share; the first choice is default."""
   parser = argparse.ArgumentParser()
   parser.add_argument("--setting", choices=settings, default=settings[0])
   parser.add_argument("--steps", type=int, default=40, help="per window")
@@ -50,8 +51,9 @@ def parse_arguments(settings, argv=None, **defaults):
   parser.add_argument("--warmup", type=int, default=10, help="untimed steps")
   parser.add_argument("--batch", type=int, default=32)
   parser.add_argument("--threads", type=int, default=min(2, usable_cores()))
-  if "model" in defaults:
-    parser.add_argument("--model", type=int, choices=FACES)
+  if models:
+    kind = type(models[0])
+    parser.add_argument("--model", type=kind, choices=models, default=models[0])
   parser.set_defaults(**defaults)
   return parser.parse_args(argv)
 
@@ -59,7 +61,13 @@ def parse_arguments(settings, argv=None, **defaults):
 def parse_faces_arguments(settings, argv=None):
   """Parse the same with --model, and fewer steps by default."""
   shorter = {"steps": 6, "windows": 3, "warmup": 2}
-  return parse_arguments(settings, argv, model=15, **shorter)
+  return parse_arguments(settings, argv, models=tuple(FACES), **shorter)
+
+
+def parse_zoo_arguments(settings, argv=None):
+  """Parse the same for the zoo: a step is short, a batch 128."""
+  longer = {"steps": 100, "warmup": 20, "batch": 128}
+  return parse_arguments(settings, argv, models=tuple(ZOO), **longer)
 
 
 def random_digits(examples=DIGITS_EXAMPLES, seed=0):
@@ -69,6 +77,12 @@ def random_digits(examples=DIGITS_EXAMPLES, seed=0):
   classes = np.eye(10, dtype=np.float32)[rng.integers(0, 10, examples)]
   ink = rng.uniform(-1, 1, (examples, 1)).astype(np.float32)
   return images, np.concatenate([classes, ink], axis=1)
+
+
+def random_zoo(model):
+  """Draw digits and the conditions of a model of the zoo: class or none."""
+  images, conditions = random_digits()
+  return images, conditions[:, : 10 if model == "scvae" else 0]
 
 
 def random_faces(examples=FACES_EXAMPLES, seed=0):

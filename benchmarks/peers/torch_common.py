@@ -37,21 +37,21 @@ class Setting:
     return x.view(-1, channels, height, width)
 
 
-def drop(x):
+def drop(x, rate=DROPOUT):
   """Apply dropout with a fresh mask."""
-  return F.dropout(x, DROPOUT)
+  return F.dropout(x, rate)
 
 
-def drop_by_bits(x):
+def drop_by_bits(x, rate=DROPOUT):
   """Apply dropout whose mask compares 16 random bits with the rate.
 
   The Bernoulli draws of F.dropout are a third of a step; these are cheap.
   """
   words = torch.empty(-(-x.numel() // 4), dtype=torch.int64)
   bits = words.random_(-(2**63), None).view(torch.int16)[: x.numel()]
-  keep = bits >= round((DROPOUT - 0.5) * 2**16)
+  keep = bits >= round((rate - 0.5) * 2**16)
   keep = keep.as_strided(x.shape, x.stride())  # x is dense in either layout
-  return x * (keep * (1 / (1 - DROPOUT)))
+  return x * (keep * (1 / (1 - rate)))
 
 
 def sample(mean, logvar):
@@ -99,7 +99,7 @@ def make_step(model, loss_of, columns, batch, rate):
   return step
 
 
-def run(arguments, make_model, columns, parameters, rate):
+def run(arguments, make_model, columns, parameters, rate, make_step=make_step):
   """Build the model in the chosen setting and time it."""
   torch.set_num_threads(arguments.threads)
   torch.manual_seed(0)

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 _HELPERS = {
+  "companions",
+  "digit_conditions",
   "digit_files",
   "download",
   "face_conditions",
@@ -19,6 +21,8 @@ _HELPERS = {
   "prepared",
   "preparing",
   "synthetic_faces",
+  "vgg_files",
+  "weight_files",
 }  # Modules of this folder that are not sources.
 
 
@@ -94,3 +98,17 @@ def load(config: Any) -> Dataset:
       + ", ".join(sources())
     )
   return importlib.import_module(f"{__name__}.{config.name}").load(config)
+
+
+def pretrained(config: Any) -> Any:
+  """Load a tree of weights by `cvae_jax.data.<config.reader>`.
+
+  Args:
+    config: one entry of `config.pretrained`; `reader` picks the module, whose
+      `weights` documents the rest.
+
+  Raises:
+    DataError: if the weights are missing, damaged or others.
+  """
+  reader = importlib.import_module(f"{__name__}.{config.reader}")
+  return reader.weights(config)

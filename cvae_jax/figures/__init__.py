@@ -1,6 +1,11 @@
-"""What a run can be asked to draw, one module for each data source."""
+"""What a run can be asked to draw, by its system or else its data source.
+
+A module here has the name of the one or the other; a system's own comes
+first, as its figures say more than what all systems of the data can draw.
+"""
 
 import importlib
+import pkgutil
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 
@@ -12,15 +17,18 @@ Captions = tuple[Sequence[str], Sequence[str]]  # of the rows, of the columns
 
 
 def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
-  """Gives {figure: images [R, P, H, W, C]} as the run's source defines them."""
+  """Gives {figure: images [R, P, H, W, C]}."""
   return _module(run).draw(run, seed)
 
 
 def captions(run: Run) -> Mapping[str, Captions]:
-  """Gives {figure: captions}, for the figures whose source has some."""
+  """Gives {figure: captions}, for the figures that have some."""
   found = getattr(_module(run), "captions", None)
   return found(run) if found else {}
 
 
 def _module(run: Run) -> ModuleType:
-  return importlib.import_module(f"cvae_jax.figures.{run.config.data.name}")
+  rooms = {found.name for found in pkgutil.iter_modules(__path__)}
+  system, source = run.config.system, run.config.data.name
+  name = system if system in rooms else source
+  return importlib.import_module(f"{__name__}.{name}")

@@ -1,23 +1,36 @@
-"""The digits' figures: the source's two (spec §6), prior, interpolation."""
+"""The digits' figures, by what a run is conditioned on (digits §6, zoo §9)."""
 
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.figures import Captions
+from cvae_jax import data
+from cvae_jax.figures import Captions, codes
 from cvae_jax.figures.walks import arc
 from cvae_jax.runs import Run
+
+SHOWN = 2000  # dots of a picture of codes
 
 
 def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
   """Gives each figure's images [R, P, H, W, C]."""
-  return {
-    "classes": classes(run, seed),
-    "styles": styles(run, seed),
-    "prior": prior(run, seed),
-    "interpolation": interpolation(run, seed),
-  }
+  kind, flat = run.conditions.kind, run.system.latents == 2
+  if kind == "class+ink":
+    return {
+      "classes": classes(run, seed),
+      "styles": styles(run, seed),
+      "prior": prior(run, seed),
+      "interpolation": interpolation(run, seed),
+    }
+  figures = {"prior": prior(run, seed)}
+  if kind == "class":
+    figures |= {"classes": classes(run, seed), "paths": paths(run, seed)}
+  elif flat:
+    figures["latents"] = latents(run, seed)
+  if flat:
+    figures["codes"] = scatter(run, seed)
+  return figures
 
 
 def captions(run: Run) -> dict[str, Captions]:
@@ -27,13 +40,50 @@ def captions(run: Run) -> dict[str, Captions]:
   return {
     "classes": ((), labels),
     "styles": (inks * 4, labels),
+    "paths": (labels, ()),
   }
 
 
 def classes(run: Run, seed: int = 0) -> NDArray:
-  """Draws each class at half ink with a z of its own: [1, 10, …]."""
-  condition = run.conditions.encode(np.arange(run.conditions.classes), ink=0.5)
+  """Draws each class with a z of its own, at half ink if any: [1, 10, …]."""
+  ink = 0.5 if run.conditions.kind == "class+ink" else None
+  condition = run.conditions.encode(np.arange(run.conditions.classes), ink)
   return run.sample(condition, seed)[None]
+
+
+def paths(run: Run, seed: int = 0, steps: int = 10) -> NDArray:
+  """Walks one path between two latents with every class: [10, steps, …]."""
+  ends = run.prior(2, seed)
+  z = arc(*ends, steps)
+  rows = [
+    run.decode(z, run.conditions.encode(np.full(steps, label)))
+    for label in range(run.conditions.classes)
+  ]
+  return np.stack(rows)
+
+
+def latents(run: Run, seed: int = 0, steps: int = 10) -> NDArray:
+  """Sweeps both axes of a plane of latents: [steps, steps, …].
+
+  Along the quantiles of the prior's draws, the first axis to the right, the
+  second up.
+  """
+  share = np.linspace(0.05, 0.95, steps)
+  across, up = np.quantile(run.prior(10_000, seed), share, axis=0).T
+  z = np.stack(np.meshgrid(across, up[::-1]), axis=-1).reshape(-1, 2)
+  images = run.decode(z, run.conditions.blank(len(z)))
+  return images.reshape(steps, steps, *images.shape[1:])
+
+
+def scatter(run: Run, seed: int = 0) -> NDArray:
+  """Shows where digits are encoded, over the prior: [1, 1, side, side, 3]."""
+  dataset = data.load(run.config.data)
+  split = dataset.test or dataset.train
+  rows = np.random.default_rng(seed).permutation(len(split["label"]))[:SHOWN]
+  images, condition = split["labelled_image"][rows], split["condition"][rows]
+  z = np.asarray(run.encode(images, condition).mean)
+  picture = codes.scatter(z, split["label"][rows], run.prior(SHOWN, seed))
+  return picture[None, None]
 
 
 def styles(run: Run, seed: int = 0, latents: int = 4) -> NDArray:
@@ -56,14 +106,17 @@ def inks_of(run: Run) -> tuple[float, ...]:
 
 def prior(run: Run, seed: int = 0, rows: int = 10) -> NDArray:
   """Draws class, ink and z at random: [rows, 10, …]."""
-  generator = np.random.default_rng(seed)
-  count = rows * run.conditions.classes
-  condition = run.conditions.encode(
-    generator.integers(run.conditions.classes, size=count),
-    generator.uniform(*run.conditions.limits, size=count),
-  )
+  conditions, generator = run.conditions, np.random.default_rng(seed)
+  count = rows * conditions.classes
+  if conditions.kind == "none":
+    condition = conditions.blank(count)
+  else:
+    labels = generator.integers(conditions.classes, size=count)
+    inked = conditions.kind == "class+ink"
+    ink = generator.uniform(*conditions.limits, size=count) if inked else None
+    condition = conditions.encode(labels, ink)
   images = run.sample(condition, seed + 1)
-  return images.reshape(rows, run.conditions.classes, *images.shape[1:])
+  return images.reshape(rows, conditions.classes, *images.shape[1:])
 
 
 def interpolation(run: Run, seed: int = 0, steps: int = 10) -> NDArray:

@@ -17,11 +17,14 @@ def usage(mean: NDArray, logvar: NDArray) -> dict[str, Any]:
 
   Returns:
     active: latents whose mean varies by more than 0.01 over the data; of: Z;
-    kl: mean nats of each latent, [Z], largest first.
+    kl: mean nats of each latent, [Z], largest first; None where posteriors
+    are points, log-variance −∞.
   """
   kl = 0.5 * (mean**2 + np.exp(logvar) - 1.0 - logvar).mean(axis=0)
   return {
     "active": int((mean.var(axis=0) > ACTIVE).sum()),
     "of": mean.shape[1],
-    "kl": sorted((round(float(v), 4) for v in kl), reverse=True),
+    "kl": sorted((round(float(v), 4) for v in kl), reverse=True)
+    if np.isfinite(kl).all()
+    else None,
   }

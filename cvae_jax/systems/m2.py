@@ -1,0 +1,230 @@
+"""Semi-supervised VAEs: M2, and M2 on the latents of an M1 (zoo §3, §4).
+
+Kingma et al. 2014. For a labelled example, with q(z | x, y) and uniform p(y),
+
+  L(x, y) = −log p(x | z, y) + KL(q(z | x, y) ‖ N(0, I)) + log K,
+
+and for an unlabelled one U(x) = Σ_y q(y | x) L(x, y) − H(q(y | x)), a sum over
+all K labels in one batched pass. The loss adds them by their share of the
+data, α · (−log q(y | x)) of the labelled ones, and half the squared kernels
+over N, a prior N(0, 1) on them.
+
+With `features`, x is a sample of the latents of an M1 that nobody trains (take
+its branches with config.init_from) and p(x | z, y) a Gaussian. Latents that
+M1's decoder does not read are left out.
+"""
+
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from cvae_jax import gaussian, grids, losses, update
+from cvae_jax.gaussian import Gaussian
+from cvae_jax.nets.m1 import M1
+from cvae_jax.nets.m2 import BRANCHES, M2
+from cvae_jax.nets.mlp import MLP, flat
+from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+
+
+class Loss(NamedTuple):
+  """What weighs the terms."""
+
+  labelled: float  # × mean L(x, y): the share of labelled data
+  unlabelled: float  # × mean U(x): the share of the others
+  alpha: float  # × mean −log q(y | x) of labelled data
+  l2: float  # × squared kernels
+  binarise: bool  # pixels are drawn anew from their grey values each time
+  soft: bool  # the source's loss, see _soft_loss
+
+
+class Model(NamedTuple):
+  """The networks, what they work on and what weighs their loss."""
+
+  nets: M2
+  shape: tuple[int, ...]  # (H, W, C)
+  classes: int
+  latents: int
+  loss: Loss
+
+  def pixels(self, image: Array, key=None) -> Array:
+    """Gives images as rows [B, D], drawn from their grey values if asked."""
+    x = flat(image)
+    if key is None or not self.loss.binarise:
+      return x
+    return jax.random.bernoulli(key, x).astype(x.dtype)
+
+  def data(self, params: PyTree, image: Array, key=None) -> Array:
+    """Gives what the networks see; without a key nothing is drawn."""
+    drawn = None if key is None else jax.random.fold_in(key, 1)
+    return self.nets.features(params, self.pixels(image, key), drawn)
+
+  def nats(self, params: PyTree, x: Array, output: Metrics) -> Array:
+    """Gives −log p(x | z, y), summed over the last axis."""
+    if self.nets.m1 is None:
+      return losses.bernoulli_nats(x, output["logits"])
+    nats = gaussian.nats(x, Gaussian(**output))
+    return self.nets.m1.of_read(params, nats).sum(axis=-1)
+
+  def bound(self, params: PyTree, x: Array, y: Array, key, drop=None) -> Array:
+    """Gives L(x, y) of x [B, 1, D] and one-hot y [B or 1, k, K], [B, k]."""
+    drop = (None, None) if drop is None else jax.random.split(drop)
+    q = self.nets.infer(params, x, y, drop[0])
+    z = gaussian.reparameterise(key, q)
+    nats = self.nats(params, x, self.nets.generate(params, z, y, drop[1]))
+    return nats + gaussian.kl_to_prior(q).sum(axis=-1) + math.log(self.classes)
+
+
+def make(config) -> System:
+  """Builds the system from config.model, .loss, .optim and .data's shapes."""
+  model = _model(config)
+  nets, soft = model.nets, model.loss.soft
+  players = {
+    "model": Player(
+      loss=functools.partial(_soft_loss if soft else _loss, model),
+      tx=optax.adam(config.optim.lr, eps=config.optim.eps),
+      owns=BRANCHES[1:] if soft else BRANCHES,
+    )
+  }
+  sizes = (math.prod(model.shape), model.classes, model.latents)
+
+  def encode(state: TrainState, image: Array, condition: Array) -> Gaussian:
+    x = model.data(state.params, image)
+    return nets.infer(state.params, x, condition)
+
+  def decode(state: TrainState, z: Array, condition: Array) -> Array:
+    output = nets.generate(state.params, z, condition)
+    if nets.m1:
+      output = {"logits": nets.m1.logits(state.params, output["mean"])}
+    return jax.nn.sigmoid(output["logits"]).reshape(-1, *model.shape)
+
+  return System(
+    init=lambda key: update.init_state(players, nets.init(key, sizes)),
+    step=update.make_step(players),
+    evaluate=functools.partial(_evaluate, model),
+    columns={
+      "image": model.shape,
+      "labelled_image": model.shape,
+      "label": (),
+      "condition": (model.classes,),
+    },
+    render=grids.make_render(
+      encode, decode, functools.partial(gaussian.draw, latents=model.latents)
+    ),
+    encode=encode,
+    decode=decode,
+    classify=lambda state, image: nets.classify(
+      state.params, model.data(state.params, image)
+    ),
+    nats=None if nets.m1 else losses.bernoulli_nats_of_means,
+    latents=model.latents,
+    notes=_notes(model),
+  )
+
+
+def _model(config) -> Model:
+  nets, shape = config.model, tuple(config.data.image_shape)
+  gauss = {"mean": nets.latents, "logvar": nets.latents}
+  m1, pixels = None, {"logits": math.prod(shape)}
+  output, classes = pixels, config.data.conditions
+  if features := nets.features:
+    output = {"mean": features.latents, "logvar": features.latents}
+    encoder = MLP(**features.encoder, heads=output)
+    m1 = M1(encoder, MLP(**features.decoder, heads=pixels), features.latents)
+  m2 = M2(
+    classifier=MLP(**nets.classifier, heads={"logits": classes}),
+    inference=MLP(**nets.inference, heads=gauss),
+    generator=MLP(**nets.generator, heads=output),
+    m1=m1,
+  )
+  return Model(m2, shape, classes, nets.latents, Loss(**config.loss))
+
+
+def _terms(
+  model: Model, params, batch: Batch, key, drop=(None,) * 4
+) -> Metrics:
+  """Gives U of the images and L and −log q(y | x) of the labelled, [B]."""
+  keys, nets = jax.random.split(key, 4), model.nets
+  x = model.data(params, batch["image"], keys[0])
+  logq = jax.nn.log_softmax(nets.classify(params, x, drop[0]))
+  every = jnp.eye(model.classes)[None]
+  bounds = model.bound(params, x[:, None], every, keys[1], drop[1])
+  q = jnp.exp(logq)
+  x = model.data(params, batch["labelled_image"], keys[2])
+  y = batch["condition"]
+  guess = jax.nn.log_softmax(nets.classify(params, x, drop[2]))
+  of_label = model.bound(params, x[:, None], y[:, None], keys[3], drop[3])
+  return {
+    "unlabelled": jnp.sum(q * (bounds + logq), axis=-1),
+    "labelled": of_label[:, 0],
+    "cross_entropy": -jnp.sum(y * guess, axis=-1),
+    "entropy": -jnp.sum(q * logq, axis=-1),
+  }
+
+
+def _loss(model: Model, params, model_state, batch: Batch, key, step):
+  noise, *drop = (jax.random.fold_in(key, i) for i in range(5))
+  terms = _terms(model, params, batch, noise, drop)
+  terms = {name: term.mean() for name, term in terms.items()}
+  terms["l2"] = _l2(model, params)
+  weights = model.loss
+  total = (
+    weights.unlabelled * terms["unlabelled"]
+    + weights.labelled * terms["labelled"]
+    + weights.alpha * terms["cross_entropy"]
+    + terms["l2"]
+  )
+  return total, (terms, model_state)
+
+
+def _soft_loss(model: Model, params, model_state, batch: Batch, key, step):
+  """Gives the source's loss: reconstruction + KL under y = q(y | x) itself.
+
+  No label, no sum over labels, no entropy, and nobody owns the classifier,
+  so y is a fixed random code of x (zoo §3, bugs).
+  """
+  noise, pixels, guess, drop = (jax.random.fold_in(key, i) for i in range(4))
+  x = model.data(params, batch["image"], pixels)
+  y = jax.nn.softmax(model.nets.classify(params, x, guess))
+  bound = model.bound(params, x[:, None], y[:, None], noise, drop).mean()
+  bound -= math.log(model.classes)
+  terms = {"l2": _l2(model, params)}
+  return bound + terms["l2"], (terms, model_state)
+
+
+def _l2(model: Model, params: PyTree) -> Array:
+  return model.loss.l2 * losses.dense_l2([params[name] for name in BRANCHES])
+
+
+def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
+  """Adds the error of q(y | x) and the ELBO to the terms, each [B].
+
+  Under an M1, U bounds log p(z₁); with M1's likelihood and posterior it is a
+  bound on the pixels' again.
+  """
+  params, nets, image = state.params, model.nets, batch["image"]
+  terms = _terms(model, params, batch, key)
+  guess = nets.classify(params, model.data(params, batch["labelled_image"]))
+  error = (guess.argmax(axis=-1) != batch["label"]).astype(jnp.float32)
+  elbo = -terms["unlabelled"]
+  if nets.m1:
+    first = jax.random.split(key, 4)[0]  # as _terms draws them
+    pixels, z = model.pixels(image, first), model.data(params, image, first)
+    elbo -= losses.bernoulli_nats(pixels, nets.m1.logits(params, z))
+    elbo -= nets.m1.surplus(params, pixels, z)
+  return {"error": error, "elbo": elbo, **terms}
+
+
+def _notes(model: Model) -> tuple[str, ...]:
+  if model.loss.soft:
+    return ("loss: reconstruction + KL, y = softmax of an untrained net",)
+  weights = model.loss
+  return (
+    f"loss: {weights.unlabelled:g} × U + {weights.labelled:g} × L + "
+    f"{weights.alpha:g} × cross-entropy + L2, in nats; U sums over "
+    f"{model.classes} labels",
+  )

@@ -1,0 +1,132 @@
+"""M2 and M1+M2: their bounds and losses in NumPy."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from tests import arithmetic as a
+from tests import small_zoo as zoo
+
+
+def m2_bounds(params, x, y, m1=False):
+  """Gives L(x, y) of one label, in NumPy, z being its mean."""
+  mean, logvar = a.mlp(
+    np.hstack([x, y]), params["inference"], a.softplus, "mean", "logvar"
+  )
+  inputs, heads = np.hstack([mean, y]), ("mean", "logvar")
+  if not m1:
+    (logits,) = a.mlp(inputs, params["generator"], a.softplus, "logits")
+    nats = a.bernoulli(x, logits)
+  else:
+    centre, spread = a.mlp(inputs, params["generator"], a.softplus, *heads)
+    nats = np.log(2 * np.pi) + spread + (x - centre) ** 2 / np.exp(spread)
+    nats = 0.5 * nats.sum(-1)
+  return nats + a.kl(mean, logvar) + np.log(10)
+
+
+def marginal(params, x, m1=False):
+  """Gives U(x) = Σ q(y|x) L(x, y) − H(q(y|x)), a label at a time."""
+  q = a.softmax(a.mlp(x, params["classifier"], a.softplus, "logits")[0])
+  total = np.zeros(len(x))
+  for label in range(10):
+    y = np.tile(np.eye(10)[label], (len(x), 1))
+    total += q[:, label] * m2_bounds(params, x, y, m1)
+  return total + (q * np.log(q)).sum(-1)
+
+
+@functools.cache
+def m2_case(name):
+  """Gives a small M2 without noise, its state and its data in NumPy."""
+  system = zoo.made(name, loss__binarise=False)
+  state = zoo.noiseless(system.state, "inference")
+  if name == "m1m2":
+    state = zoo.noiseless(state, "encoder")
+  params, xs = zoo.float64(state.params), {}
+  for column in ("image", "labelled_image"):
+    xs[column] = zoo.flat(zoo.batch()[column])
+    if name.startswith("m1m2"):
+      (xs[column],) = a.mlp(xs[column], params["encoder"], a.softplus, "mean")
+  return system, state, params, xs
+
+
+@pytest.mark.parametrize("name", ["m2", "m1m2"])
+def test_m2_sums_over_every_label_of_an_unlabelled_digit(name):
+  system, state, params, xs = m2_case(name)
+  terms = system.evaluate(state, zoo.batch(), zoo.KEY)
+  expected = marginal(params, xs["image"], name == "m1m2")
+  np.testing.assert_allclose(terms["unlabelled"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["m2", "m1m2"])
+def test_m2_s_loss_weighs_labelled_unlabelled_and_classifier(name):
+  system, state, params, xs = m2_case(name)
+  m1, y = name == "m1m2", zoo.batch()["condition"].astype(np.float64)
+  x = xs["labelled_image"]
+  labelled = m2_bounds(params, x, y, m1)
+  q = a.softmax(a.mlp(x, params["classifier"], a.softplus, "logits")[0])
+  entropy = -np.log(q[np.arange(zoo.BATCH), zoo.batch()["label"]])
+  kernels = [
+    layer["kernel"]
+    for branch in ("classifier", "inference", "generator")
+    for layer in params[branch].values()
+  ]
+  expected = (
+    (1 - 100 / 4500) * marginal(params, xs["image"], m1).mean()
+    + 100 / 4500 * labelled.mean()
+    + 0.1 * entropy.mean()
+    + 0.5 / 4500 * sum((kernel**2).sum() for kernel in kernels)
+  )
+  loss, terms = system.loss(state)
+  np.testing.assert_allclose(loss, expected, rtol=1e-5)
+  np.testing.assert_allclose(terms["cross_entropy"], entropy.mean(), rtol=1e-5)
+  wrong = q.argmax(-1) != zoo.batch()["label"]
+  terms = system.evaluate(state, zoo.batch(), zoo.KEY)
+  np.testing.assert_array_equal(terms["error"], wrong)
+
+
+def test_m1m2_bounds_the_pixels_by_both_models():
+  system, state, params, xs = m2_case("m1m2")
+  (logits,) = a.mlp(xs["image"], params["decoder"], a.softplus, "logits")
+  # log q(z₁ | x) at its mean, by its log-variance
+  logvar = params["encoder"]["logvar"]["bias"]
+  density = -0.5 * (logvar + np.log(2 * np.pi)).sum()
+  expected = -marginal(params, xs["image"], True)
+  expected -= a.bernoulli(zoo.flat(zoo.batch()["image"]), logits) + density
+  terms = system.evaluate(state, zoo.batch(), zoo.KEY)
+  np.testing.assert_allclose(terms["elbo"], expected, rtol=1e-5)
+
+
+def test_latents_that_m1_does_not_read_are_left_out():
+  system, state, params, xs = m2_case("m1m2")
+  decoder = dict(state.params["decoder"])
+  kernel = decoder["dense_0"]["kernel"] * [[1], [1e-3], [1]]
+  decoder["dense_0"] = decoder["dense_0"] | {"kernel": kernel}
+  deaf = state.replace(params={**state.params, "decoder": decoder})
+  x = xs["image"] * [1, 0, 1]
+  mean, _ = a.mlp(
+    np.hstack([x, zoo.batch()["condition"]]),
+    params["inference"],
+    a.softplus,
+    "mean",
+    "logvar",
+  )
+  image = zoo.batch()["image"].astype(np.float32) / 255
+  q = system.system.encode(deaf, image, zoo.batch()["condition"])
+  np.testing.assert_allclose(q.mean, mean, rtol=1e-5, atol=1e-7)
+  before = system.evaluate(state, zoo.batch(), zoo.KEY)["unlabelled"]
+  after = system.evaluate(deaf, zoo.batch(), zoo.KEY)["unlabelled"]
+  assert abs(np.asarray(before) - np.asarray(after)).min() > 0.1
+
+
+def test_the_source_s_m2_sees_a_fixed_soft_code():
+  system = zoo.made("m2,faithful")
+  state = zoo.noiseless(system.state, "inference")
+  params, x = zoo.float64(state.params), zoo.flat(zoo.batch()["image"])
+  y = a.softmax(a.mlp(x, params["classifier"], a.relu, "logits")[0])
+  mean, logvar = a.mlp(
+    np.hstack([x, y]), params["inference"], a.relu, "mean", "logvar"
+  )
+  (logits,) = a.mlp(np.hstack([mean, y]), params["generator"], a.relu, "logits")
+  expected = (a.bernoulli(x, logits) + a.kl(mean, logvar)).mean()
+  np.testing.assert_allclose(system.loss(state)[0], expected, rtol=1e-5)
