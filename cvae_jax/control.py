@@ -213,7 +213,8 @@ def lines(scores: Mapping[str, Any]) -> list[str]:
   if leakage := scores["leakage"]:
     change = leakage["normalised"]
     found.append("leakage, in standard deviations; moved ↓ read →")
-    found.append(f"{'':32} " + "".join(f"{name:>11}" for name in change))
+    read = next(iter(change.values()))  # not all that moves has a judge
+    found.append(f"{'':32} " + "".join(f"{name:>11}" for name in read))
     for moved, row in change.items():
       values = "".join(f"{value:11.2f}" for value in row.values())
       found.append(f"{'  ' + moved:32} {values}")
