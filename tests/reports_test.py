@@ -98,16 +98,25 @@ def test_no_verdict_comes_of_half_trained_models(page):
 
 def test_control_scores_are_shown_where_there_are_some(page, folder):
   assert "Not measured: no run has scores.json" in page
-  scores = {"mouth_control": {"correlation": 0.875, "ceiling": 0.9}, "x": 1}
+  mouth = {"correlation": 0.875, "slope": 0.5, "floor": 0.1}
+  hits = {"hit_rate": 0.75, "floor": 0.5}
+  scores = {
+    "control": {
+      "gender": {"sweep": hits, "real": hits, "ceiling": {"hit_rate": 1.0}},
+      "mouth": {"sweep": mouth, "real": mouth},  # no unseen face for a ceiling
+    },
+    "leakage": {"normalised": {"mouth": {"gender": -0.25, "mouth": 1.5}}},
+  }
   path = folder / "model=9" / "scores.json"
   write_atomically(path, json.dumps(scores))
   text = reports.write("faces", folder, folder / "scored")[0].read_text()
   path.unlink()
-  rows = rows_of(text, "Control")
-  assert rows == [
-    {"model": "9", "score": "mouth_control.correlation", "value": "0.875"},
-    {"model": "9", "score": "mouth_control.ceiling", "value": "0.9"},
-  ]
+  scored, _, rest = text.partition("Independent networks")
+  gender, mouth = rows_of(scored, "Control")
+  assert (gender["asked for"], gender["ceiling"]) == ("0.75", "1")
+  assert (mouth["asked for"], mouth["slope"]) == ("0.875", "0.5")
+  assert (mouth["ceiling"], mouth["floor"]) == ("–", "0.1")
+  assert "| mouth | −0.25 | 1.5 |" in rest
 
 
 def models(**changes):

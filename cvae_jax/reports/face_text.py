@@ -14,6 +14,14 @@ FIGURES = {
   "of the conditions in each row",
 }
 
+CONTROL = """\
+Independent networks, trained on real faces, read the samples: *asked for* one
+attribute at a time, or under conditions of held-out faces. A class's figure is
+the share read as asked, a value's the correlation of asked and read, with its
+slope. *Ceiling* is the same reading of real held-out faces, *floor* that with
+the requests permuted. Below: what each attribute, moved from low to high with
+all else held, changes in the others, in standard deviations of real faces."""
+
 Models = Mapping[int, Mapping[str, Any]]  # by rung of the ladder
 
 
@@ -158,27 +166,39 @@ Loss is W · MSE + KL of the held-out faces, dropout off, without L2.
 
 
 def _control(models: Models) -> str:
-  """Tabulates whatever figures of control the runs' scores.json hold."""
+  """Tabulates control by attribute, then what each one leaks into."""
   rows = [
-    {"model": k, "score": name, "value": value}
-    for k, m in models.items()
-    for name, value in _numbers(m["scores"])
-    if "control" in name
+    {
+      "model": rung,
+      "attribute": name,
+      "asked for": _grade(entry["sweep"]),
+      "as real faces": _grade(entry["real"]),
+      "ceiling": _grade(entry.get("ceiling", {})),
+      "floor": entry["sweep"]["floor"],
+      "slope": entry["sweep"].get("slope"),
+    }
+    for rung, model in models.items()
+    for name, entry in model["scores"].get("control", {}).items()
   ]
-  return (
-    markdown.table(rows)
-    if rows
-    else ("Not measured: no run has scores.json (`python -m launch.evaluate`).")
-  )
+  if not rows:
+    return "Not measured: no run has scores.json (`python -m launch.evaluate`)."
+  leaks = [_leakage(rung, model["scores"]) for rung, model in models.items()]
+  return "\n\n".join([markdown.table(rows), CONTROL, *filter(None, leaks)])
 
 
-def _numbers(tree: Any, name: str = "") -> Iterator[tuple[str, float]]:
-  """Yields the numbers of nested dicts by their dotted names."""
-  if isinstance(tree, Mapping):
-    for key, value in tree.items():
-      yield from _numbers(value, f"{name}.{key}".strip("."))
-  elif isinstance(tree, int | float):
-    yield name, tree
+def _grade(figures: Mapping[str, Any]) -> float | None:
+  """Gives a class's hit rate, a value's correlation; None if not measured."""
+  return figures.get("hit_rate", figures.get("correlation"))
+
+
+def _leakage(rung: int, scores: Mapping[str, Any]) -> str:
+  if not scores.get("leakage"):
+    return ""
+  rows = [
+    {f"model {rung}, moved": moved, **change}
+    for moved, change in scores["leakage"]["normalised"].items()
+  ]
+  return markdown.table(rows)
 
 
 def _verdicts(models: Models) -> str:
