@@ -51,8 +51,11 @@ def pretrained(system: System, config: ConfigDict) -> dict[str, PyTree]:
     DataError: the weights are missing or damaged.
     CheckpointError: they do not fit the system; names are listed.
   """
+  sources = config.get("pretrained", {})
+  if not sources:  # tracing the state would cost every start for nothing
+    return {}
   found, wanted = {}, abstract_state(system).params
-  for branch, source in config.get("pretrained", {}).items():
+  for branch, source in sources.items():
     tree = data.pretrained(source)
     tree = {name: tree[name] for name in wanted[branch] if name in tree}
     where = f"{branch} ({source.network})"
