@@ -10,12 +10,9 @@ format and the licences are described in data/README.md.
 """
 
 import argparse
-import dataclasses
 import hashlib
-import json
 import pathlib
 import sys
-import time
 from collections.abc import Sequence
 
 import pandas as pd
@@ -24,7 +21,6 @@ from cvae_jax.data import (
   DataError,
   face_tables,
   image_files,
-  prepared,
   preparing,
   root,
 )
@@ -69,34 +65,14 @@ def prepare(options: argparse.Namespace) -> None:
   )
   images = preparing.open_images(options.images)
   table = wanted(options, images)
-  files = table["file"].tolist()
-  # As they come back from JSON, to be compared with those of an older set.
-  settings = {
-    **json.loads(json.dumps(dataclasses.asdict(fit))),
-    "on_corrupt": options.on_corrupt,
-    "table_sha256": hashlib.sha256(table.to_csv().encode()).hexdigest(),
-    "image_bytes": sum(images.bytes[images.where[name]] for name in files),
-  }
-  if not options.force and preparing.there(options.out, settings):
-    print(f"already prepared: {options.out}")
-    return
-  distorted, start = [], time.perf_counter()
-  decoded = preparing.decode_all(images, files, fit, options.workers, distorted)
-  named = preparing.guarded(decoded, files, options.on_corrupt == "fail")
-  source = {"source": options.images.name}
-  info = prepared.write(
-    options.out,
-    preparing.shown(named, len(files), "faces"),
+  preparing.write(
+    options,
+    images,
     table,
-    source | settings,
-  )
-  seconds = time.perf_counter() - start
-  if distorted:
-    names = preparing.some(distorted)
-    print(f"note: not square, so distorted (see --square): {names}")
-  print(
-    f"{info['count']:,} faces in {options.out} ({len(info['skipped'])} left"
-    f" out), {seconds:.1f} s: {len(files) / seconds:,.0f} images/s"
+    fit,
+    {"table_sha256": hashlib.sha256(table.to_csv().encode()).hexdigest()},
+    what="faces",
+    remedy="--square",
   )
 
 
@@ -128,13 +104,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
   """Prepare the set; return 0, or 1 after saying what failed."""
-  options = _parser().parse_args(argv)
-  try:
-    prepare(options)
-  except (DataError, OSError) as error:
-    print(f"error: {error}", file=sys.stderr)
-    return 1
-  return 0
+  return preparing.run(prepare, _parser().parse_args(argv))
 
 
 if __name__ == "__main__":

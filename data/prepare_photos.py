@@ -8,12 +8,10 @@ settings is left as it is. The format is described in data/README.md.
 """
 
 import argparse
-import dataclasses
+import functools
 import hashlib
-import json
 import pathlib
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -22,7 +20,6 @@ import pandas as pd
 from cvae_jax.data import (
   DataError,
   image_files,
-  prepared,
   preparing,
   root,
 )
@@ -68,35 +65,19 @@ def prepare(options: argparse.Namespace) -> None:
   )
   images = preparing.open_images(options.images)
   files = files_of(images, options.images)
-  # As they come back from JSON, to be compared with those of an older set.
-  settings = {
-    **json.loads(json.dumps(dataclasses.asdict(fit))),
-    "on_corrupt": options.on_corrupt,
-    "on_grey": options.on_grey,
-    "files_sha256": hashlib.sha256("\n".join(files).encode()).hexdigest(),
-    "image_bytes": sum(images.bytes[name] for name in files),
-  }
-  if not options.force and preparing.there(options.out, settings):
-    print(f"already prepared: {options.out}")
-    return
-  distorted, start = [], time.perf_counter()
-  photos = preparing.decode_all(images, files, fit, options.workers, distorted)
-  photos = preparing.guarded(photos, files, options.on_corrupt == "fail")
-  if options.on_grey == "skip":
-    photos = coloured(photos, files)
-  info = prepared.write(
-    options.out,
-    preparing.shown(photos, len(files), "photos"),
+  coloured_only = functools.partial(coloured, files=files)
+  preparing.write(
+    options,
+    images,
     pd.DataFrame({"file": files}),
-    {"source": options.images.name} | settings,
-  )
-  seconds = time.perf_counter() - start
-  if distorted:
-    names = preparing.some(distorted)
-    print(f"note: not square, so distorted (see --shape=middle): {names}")
-  print(
-    f"{info['count']:,} photos in {options.out} ({len(info['skipped'])} left"
-    f" out), {seconds:.1f} s: {len(files) / seconds:,.0f} images/s"
+    fit,
+    {
+      "on_grey": options.on_grey,
+      "files_sha256": hashlib.sha256("\n".join(files).encode()).hexdigest(),
+    },
+    what="photos",
+    remedy="--shape=middle",
+    **({"choose": coloured_only} if options.on_grey == "skip" else {}),
   )
 
 
@@ -126,13 +107,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
   """Prepare the set; return 0, or 1 after saying what failed."""
-  options = _parser().parse_args(argv)
-  try:
-    prepare(options)
-  except (DataError, OSError) as error:
-    print(f"error: {error}", file=sys.stderr)
-    return 1
-  return 0
+  return preparing.run(prepare, _parser().parse_args(argv))
 
 
 if __name__ == "__main__":

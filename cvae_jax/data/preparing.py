@@ -2,14 +2,18 @@
 
 import collections
 import concurrent.futures
+import dataclasses
+import json
 import pathlib
 import sys
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from rich import progress
 
 from cvae_jax.data import DataError, image_files, prepared
@@ -136,3 +140,66 @@ def some(names: Iterable[str]) -> str:
   """Name the first few."""
   names = list(names)
   return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def run(prepare: Callable, options: Any) -> int:
+  """Prepare a set; return 0, or 1 after saying what failed."""
+  try:
+    prepare(options)
+  except (DataError, OSError) as error:
+    print(f"error: {error}", file=sys.stderr)
+    return 1
+  return 0
+
+
+def write(
+  options: Any,
+  images: Images,
+  table: pd.DataFrame,
+  fit: image_files.Fit,
+  own: dict[str, Any],
+  *,
+  what: str,
+  remedy: str,
+  choose: Callable[[Iterable], Iterable] = lambda decoded: decoded,
+) -> None:
+  """Write the set of a table's files, unless it is there.
+
+  Args:
+    options: a script's own: out, images, on_corrupt, workers, force.
+    own: the settings that only this kind of set has.
+    what: its images are called.
+    remedy: the option against images that are not square.
+    choose: passes decoded images on, or why one is left out.
+
+  Raises:
+    DataError: if anything is bad, or there with other settings.
+  """
+  files = table["file"].tolist()
+  # As they come back from JSON, to be compared with those of an older set.
+  settings = {
+    **json.loads(json.dumps(dataclasses.asdict(fit))),
+    "on_corrupt": options.on_corrupt,
+    **own,
+    "image_bytes": sum(images.bytes[images.where[name]] for name in files),
+  }
+  if not options.force and there(options.out, settings):
+    print(f"already prepared: {options.out}")
+    return
+  distorted, start = [], time.perf_counter()
+  decoded = decode_all(images, files, fit, options.workers, distorted)
+  decoded = choose(guarded(decoded, files, options.on_corrupt == "fail"))
+  info = prepared.write(
+    options.out,
+    shown(decoded, len(files), what),
+    table,
+    {"source": options.images.name} | settings,
+  )
+  seconds = time.perf_counter() - start
+  if distorted:
+    names = some(distorted)
+    print(f"note: not square, so distorted (see {remedy}): {names}")
+  print(
+    f"{info['count']:,} {what} in {options.out} ({len(info['skipped'])} left"
+    f" out), {seconds:.1f} s: {len(files) / seconds:,.0f} images/s"
+  )
