@@ -158,7 +158,7 @@ def test_the_report_holds_every_run_below_a_folder(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-  "finals, words",
+  ("finals", "words"),
   [
     (((0.16, 0.13), (0.16, 0.12)), "**confirmed**: lower in 2 of 2 seeds"),
     (((0.16, 0.17), (0.16, 0.12)), "**undecided**: lower in 1 of 2 seeds"),
