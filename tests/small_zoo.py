@@ -130,7 +130,8 @@ def finished(name, data, folder, *tests, **changes):
   """Saves a page's small system, untrained, as a finished run.
 
   Args:
-    tests: the test metrics of each epoch; epoch e is named step e.
+    tests: the test metrics of each epoch; epoch e is named step e. States are
+      kept of epochs 1 and 5 and of the last.
   """
   system = made(name, data__path=str(data), **changes)
   folder.mkdir(parents=True)
@@ -148,10 +149,9 @@ def finished(name, data, folder, *tests, **changes):
     "DONE": "",
   }.items():
     (folder / file).write_text(text)
-  checkpoints = Checkpoints(folder, keep=len(rows) or 1)
-  for row in rows:
-    at = np.int32(row["step"])
-    checkpoints.save(row["step"], system.state.replace(step=at), {})
+  checkpoints = Checkpoints(folder, keep=3)
+  for step in sorted({1, 5, len(rows)} & {row["step"] for row in rows}):
+    checkpoints.save(step, system.state.replace(step=np.int32(step)), {})
   checkpoints.close()
 
 

@@ -36,7 +36,9 @@ def spread(values: Sequence[float | None], factor: float = 1.0) -> str | None:
   centre = cell(float(np.mean(known)))
   if len(known) < 2:
     return centre
-  return f"{centre} ± {cell(float(np.std(known, ddof=1)))}"
+  deviation = float(np.std(known, ddof=1))
+  small = f"{deviation:.2g}" if deviation < 100 else cell(deviation)
+  return f"{centre} ± {small}"
 
 
 def command(name: str, runs_folder: Path, out_folder: Path) -> str:

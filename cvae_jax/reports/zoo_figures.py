@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from cvae_jax import figures, images, runs
-from cvae_jax.checkpoint import CheckpointError
 from cvae_jax.figures import caae, dfc_vae, digits
 from cvae_jax.files import write_atomically
 from cvae_jax.reports import zoo_claims
-from cvae_jax.reports.zoo_runs import Entry, Zoo
+from cvae_jax.reports.zoo_runs import EPOCHS, Zoo, state
 
 PRIORS = ("normal", "swiss roll", "mixture")
 Sheets = Mapping[tuple[int, int], NDArray]  # by row and column
@@ -55,23 +54,10 @@ def epochs(zoo: Zoo, path: Path) -> bool:
   sheets, kinds = {}, {"VAE": digits.latents, "SCVAE": digits.paths}
   for row, (name, figure) in enumerate(kinds.items()):
     for entry in zoo.of(f"{name}, 2 latents")[:1]:
-      for column, epoch in enumerate(zoo_claims.EPOCHS):
+      for column, epoch in enumerate(EPOCHS):
         if run := state(entry, epoch):
           sheets[row, column] = images.grid(figure(run))
-  return _save(
-    path, sheets, [*kinds], [f"epoch {e}" for e in zoo_claims.EPOCHS]
-  )
-
-
-def state(entry: Entry, epoch: int) -> runs.Run | None:
-  """Restores a run as it was after an epoch; None if that was not kept."""
-  for row in entry.tests:
-    if round(row["epoch"]) == epoch:
-      try:
-        return runs.load(entry.folder, row["step"])
-      except CheckpointError:
-        return None
-  return None
+  return _save(path, sheets, [*kinds], [f"epoch {e}" for e in EPOCHS])
 
 
 def convergence(zoo: Zoo, path: Path) -> bool:

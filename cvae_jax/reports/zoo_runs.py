@@ -8,11 +8,14 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
-from cvae_jax import data, likeness, runs, score, variety
+from cvae_jax import control, data, likeness, runs, score, variety
+from cvae_jax.checkpoint import CheckpointError
 from cvae_jax.record import read_metrics
 from cvae_jax.reports import ReportError
 
 JUDGE = "attribute"  # the system that reads samples
+EPOCHS = (1, 5, 10)  # after which the source shows its VAEs
+SAMPLES = 200  # of each class, that the judge reads of a kept state
 SYSTEMS = ("vae", "m2", "m3", "aae", "dfc_vae", "caae")
 
 
@@ -27,6 +30,7 @@ class Entry(NamedTuple):
   scores: Mapping[str, Any] = {}  # see cvae_jax.score
   variety: Mapping[str, Any] = {}  # see cvae_jax.variety
   likeness: Mapping[str, Any] = {}  # see cvae_jax.likeness
+  hits: Mapping[int, float] = {}  # of a class asked for, by epoch
 
   @property
   def last(self) -> Mapping[str, Any]:
@@ -153,6 +157,17 @@ def _faithful(config: ConfigDict) -> bool:
   return not model.normalise
 
 
+def state(entry: Entry, epoch: int) -> runs.Run | None:
+  """Restores a run as it was after an epoch; None if that was not kept."""
+  for row in entry.tests:
+    if round(row["epoch"]) == epoch:
+      try:
+        return runs.load(entry.folder, row["step"])
+      except CheckpointError:
+        return None
+  return None
+
+
 def measured(zoo: Zoo) -> Zoo:
   """Measures what is not yet in the runs' folders; says what cannot be."""
   entries = {
@@ -179,10 +194,25 @@ def _scored(entry: Entry, judges: list[runs.Run]) -> Entry:
   shape = entry.config.data.image_shape
   fitting = [j for j in judges if j.config.data.image_shape == shape]
   try:
-    return entry._replace(scores=score.saved(runs.load(entry.folder), fitting))
+    found = entry._replace(scores=score.saved(runs.load(entry.folder), fitting))
+    return found._replace(hits=_hits(entry, fitting))
   except (data.DataError, runs.RunError) as error:
     print(f"{entry.folder}: not scored: {error}")
     return entry
+
+
+def _hits(entry: Entry, judges: list[runs.Run]) -> dict[int, float]:
+  """Gives the share of SCVAE's samples that show their class, by epoch."""
+  if not judges or not entry.title.startswith("SCVAE"):
+    return {}
+  kept = {e: run for e in EPOCHS if (run := state(entry, e))}
+  found = {}
+  for epoch, run in kept.items():
+    asked = run.conditions.probe("class", (), SAMPLES)
+    read = control.Reader(run.conditions, judges)(run.sample(asked), asked)
+    hits = read["class"].argmax(axis=1) == asked.argmax(axis=1)
+    found[epoch] = float(hits.mean())
+  return found
 
 
 def _seen(entries: list[Entry]) -> list[Entry]:

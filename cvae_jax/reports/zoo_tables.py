@@ -5,7 +5,7 @@ from typing import Any
 
 from cvae_jax.reports import markdown, zoo_claims
 from cvae_jax.reports.zoo_figures import PRIORS
-from cvae_jax.reports.zoo_runs import Entry, Zoo
+from cvae_jax.reports.zoo_runs import EPOCHS, Entry, Zoo
 
 PUBLISHED = {  # test error in % with 100 labels, Kingma et al. 2014
   zoo_claims.M2: "11.97 ± 1.71",
@@ -65,6 +65,7 @@ def control(zoo: Zoo) -> list[Row]:
   return [
     _base(title, group)
     | {
+      **{f"epoch {e}, %": _of(group, _hits(e), 100) for e in EPOCHS},
       "control, %": _of(group, zoo_claims.hits, 100),
       "floor, %": _of(group, _score(*sweep, "floor"), 100),
       "samples of each run": _score(*sweep, "samples")(group[0]),
@@ -134,6 +135,10 @@ def _base(title: str, group: Sequence[Entry]) -> Row:
 
 def _of(group: Sequence[Entry], value: Value, factor: float = 1.0):
   return markdown.spread([value(entry) for entry in group], factor)
+
+
+def _hits(epoch: int) -> Value:
+  return lambda entry: entry.hits.get(epoch)
 
 
 def _test(name: str) -> Value:

@@ -44,7 +44,8 @@ CONTROL = """\
 The judge is a classifier trained on real digits. *Control* is the share of
 samples that it reads as the class asked for, *floor* the same with the
 requests permuted. ilAAE is asked by drawing from the place that a class has in
-its prior, the others by their condition."""
+its prior, the others by their condition. The epochs are those after which the
+source shows SCVAE."""
 CODES = """\
 Of the held-out digits, from two numbers each, without noise."""
 QUALITY = """\
