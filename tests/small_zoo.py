@@ -127,22 +127,27 @@ def run(data, folder, name, **changes):
 
 
 def finished(name, data, folder, *tests, **changes):
-  """Saves a page's small system, untrained, as a finished run.
+  """Saves a page's small system, untrained, as a finished run; see `save`."""
+  system = made(name, data__path=str(data), **changes)
+  save(system.config, system.state, folder, *tests)
+
+
+def save(config, state, folder, *tests):
+  """Saves a state as a finished run.
 
   Args:
     tests: the test metrics of each epoch; epoch e is named step e. States are
       kept of epochs 1 and 5 and of the last.
   """
-  system = made(name, data__path=str(data), **changes)
   folder.mkdir(parents=True)
-  conditions = load(system.config.data).conditions.to_json()
+  conditions = load(config.data).conditions.to_json()
   rows = [
     {"step": epoch, "split": "test", "epoch": float(epoch), **metrics}
     for epoch, metrics in enumerate(tests, 1)
   ]
   launch = {"device": "cpu:0", "packages": {"jax": "0"}, "commit": "abc1234x"}
   for file, text in {
-    "config.json": configs.to_json(system.config),
+    "config.json": configs.to_json(config),
     "conditions.json": json.dumps(conditions),
     "environment.json": json.dumps([launch]),
     "metrics.jsonl": "".join(json.dumps(row) + "\n" for row in rows),
@@ -151,7 +156,7 @@ def finished(name, data, folder, *tests, **changes):
     (folder / file).write_text(text)
   checkpoints = Checkpoints(folder, keep=3)
   for step in sorted({1, 5, len(rows)} & {row["step"] for row in rows}):
-    checkpoints.save(step, system.state.replace(step=np.int32(step)), {})
+    checkpoints.save(step, state.replace(step=np.int32(step)), {})
   checkpoints.close()
 
 

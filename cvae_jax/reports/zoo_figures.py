@@ -14,6 +14,7 @@ from cvae_jax.files import write_atomically
 from cvae_jax.reports import zoo_claims
 from cvae_jax.reports.zoo_runs import EPOCHS, Zoo, state
 
+EDGE = 6  # pixels of white around a sheet
 PRIORS = ("normal", "swiss roll", "mixture")
 Sheets = Mapping[tuple[int, int], NDArray]  # by row and column
 
@@ -150,6 +151,11 @@ def _save(path: Path, sheets: Sheets, rows, columns) -> bool:
   """Lays sheets of one shape out, white where one is missing."""
   if not sheets:
     return False
+  edge = ((EDGE, EDGE), (EDGE, EDGE), (0, 0))
+  sheets = {
+    place: np.pad(sheet, edge, constant_values=255)
+    for place, sheet in sheets.items()
+  }
   shape = next(iter(sheets.values())).shape
   page = np.full((max(len(rows), 1), len(columns), *shape), 255, np.uint8)
   for place, sheet in sheets.items():
