@@ -5,9 +5,15 @@ import pkgutil
 from pathlib import Path
 
 _HELPERS = {
+  "claims",
   "face_claims",
   "face_text",
   "markdown",
+  "zoo_claims",
+  "zoo_figures",
+  "zoo_runs",
+  "zoo_tables",
+  "zoo_text",
 }  # Modules here that are no reports.
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from cvae_jax.reports import face_claims, markdown
+from cvae_jax.reports import claims, face_claims, markdown
 
 FIGURES = {
   "settings": "gender and hair by mouth and eyes, one latent throughout (the "
@@ -203,6 +203,4 @@ def _leakage(rung: int, scores: Mapping[str, Any]) -> str:
 
 def _verdicts(models: Models) -> str:
   judged = (face_claims.shortcuts(models), face_claims.weight(models))
-  return "\n".join(
-    f"- **{v.claim}: {v.outcome}.** {'; '.join(v.reasons)}." for v in judged
-  )
+  return claims.page(judged)
