@@ -74,7 +74,7 @@ def test_m2_s_loss_weighs_labelled_unlabelled_and_classifier(name):
   expected = (
     (1 - 100 / 4500) * marginal(params, xs["image"], m1).mean()
     + 100 / 4500 * labelled.mean()
-    + 0.1 * entropy.mean()
+    + 1.0 * entropy.mean()
     + 0.5 / 4500 * sum((kernel**2).sum() for kernel in kernels)
   )
   loss, terms = system.loss(state)
