@@ -5,6 +5,7 @@ Of the modes: samples repeat, whatever the codes. Neither implies the other,
 and a generator without an encoder can only have the second.
 """
 
+import functools
 import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -26,46 +27,126 @@ FITTED = 10_000  # training images, at most, whose codes are fitted
 PIXELS, FEATURES = 32, 64  # averaged sides where config.distance has none
 
 
-def measure(
-  run: Run, dataset: data.Dataset, embed: Embed | None = None, seed: int = 0
-) -> dict[str, Any]:
-  """Measures a run that decodes, beside its data's held-out images.
+class Held:
+  """A data set's held-out images, with what all runs on it are set beside.
+
+  It is computed when it is first asked for, once.
+
+  Args:
+    dataset: with a test split.
+    rule: config.distance; sides and numbers that it does not set are ours.
+    embed: of distances.embedding; without it there is no Fréchet distance,
+      and neighbours are pixels'.
+  """
+
+  def __init__(
+    self, dataset: data.Dataset, rule: ConfigDict, embed: Embed | None = None
+  ):
+    image = dataset.test["image"]
+    self.dataset, self.embed = dataset, embed
+    self.count = min(
+      rule.images or IMAGES, len(image), len(dataset.train["image"])
+    )
+    self.sliced = rule.sliced or _divisor(image.shape[1], PIXELS)
+    self.frechet = rule.frechet or _divisor(image.shape[1], FEATURES)
+    self.directions = rule.directions
+    rows = distances.chosen(len(image), self.count)
+    self.image, self.condition = (
+      image[rows],
+      distances.conditions(dataset.test, rows),
+    )
+
+  def protocol(self) -> dict[str, Any]:
+    """Says how sets of images are measured."""
+    return {
+      "images": self.count,
+      "paired": min(PAIRED, self.count),
+      "sliced_side": self.sliced,
+      "frechet_side": self.frechet if self.embed else None,
+      "neighbours": "VGG16 features" if self.embed else "pixels",
+    }
+
+  @functools.cached_property
+  def variety(self) -> float:
+    """Gives the mean distance of two of the images."""
+    return diversity.mean_distance(self.image[:PAIRED])
+
+  @functools.cached_property
+  def floor(self) -> dict[str, float]:
+    """Gives the distances of as many training images from these."""
+    image = self.dataset.train["image"]
+    seen = self._see(image[distances.chosen(len(image), self.count)])
+    return distances.between(seen.summary, self._seen.summary)
+
+  def judge(self, images: NDArray) -> dict[str, float]:
+    """Sets as many samples [N, ...] beside the images."""
+    seen, known = self._see(images), self._seen
+    return {
+      "ratio": diversity.mean_distance(images[:PAIRED]) / self.variety,
+      "near_duplicates": manifold.near_duplicates(known.points, seen.points),
+      **manifold.precision_recall(known.points, seen.points),
+      **distances.between(seen.summary, known.summary),
+    }
+
+  @functools.cached_property
+  def _seen(self) -> "_Seen":
+    return self._see(self.image)
+
+  def _see(self, images: NDArray) -> "_Seen":
+    """Looks at images [N, ...]: at their features, or without at pixels."""
+    pixels = averaged(images, self.sliced)
+    quantiles = sliced.quantiles(pixels, self.directions)
+    if self.embed is None:
+      points = pixels.reshape(len(images), -1)
+      return _Seen(points, distances.Summary(quantiles, None))
+    points = np.concatenate(
+      [self.embed(averaged(part, self.frechet)) for part in _parts(images)]
+    )
+    moments = frechet.moments([points])
+    return _Seen(points, distances.Summary(quantiles, moments))
+
+
+class _Seen(NamedTuple):
+  """A set of images as its neighbours and distances are taken."""
+
+  points: NDArray  # [N, D]
+  summary: distances.Summary
+
+
+def measure(run: Run, held: Held, seed: int = 0) -> dict[str, Any]:
+  """Measures a run that decodes, beside held-out images of its data.
 
   What was measured by the same protocol is read from the run's collapse.json.
 
-  Args:
-    dataset: the run's, with a test split.
-    embed: of distances.embedding; without it there is no Fréchet distance,
-      and neighbours are pixels'.
-
   Returns:
-    protocol; real: the images' mean distance, and the distances of as many
-      training images from them, the floor;
+    protocol; real: the images' mean `distance`, and the distances of training
+      images from them: the floor;
     posterior: active, of, kl (nats; None where codes are points), ratio (mean
       distance of reconstructions over that of their images), error; None
       without an encoder;
     samples: of z from the `prior` and, with an encoder, from a Gaussian
-      `fitted` to training codes: ratio, near_duplicates, precision, recall
-      and distances.
+      `fitted` to training codes: what Held.judge says.
   """
-  count = min(IMAGES, len(dataset.test["image"]), len(dataset.train["image"]))
-  rule = _rule(run)
-  protocol = {
-    "step": int(run.state.step),
-    "images": count,
-    "paired": min(PAIRED, count),
-    "seed": seed,
-    "sliced_side": rule.sliced,
-    "frechet_side": rule.frechet if embed else None,
-    "neighbours": "VGG16 features" if embed else "pixels",
-  }
+  step = int(run.state.step)
+  protocol = {"step": step, "seed": seed, **held.protocol()}
   path = run.folder / "collapse.json"
   if path.exists():
     known = json.loads(path.read_text())
     if known["protocol"] == protocol:
       return known
-  found = _measure(run, dataset, embed, rule, count, seed)
-  found = {"protocol": protocol, **found}
+  latent, posterior = {"prior": run.prior(held.count, seed)}, None
+  if run.system.encode:
+    latent["fitted"] = fitted(run, held.dataset, held.count, seed)
+    posterior = _posterior(run, held)
+  found = {
+    "protocol": protocol,
+    "real": {"distance": held.variety, **held.floor},
+    "posterior": posterior,
+    "samples": {
+      name: held.judge(_decoded(run, z, held.condition))
+      for name, z in latent.items()
+    },
+  }
   write_atomically(path, json.dumps(found, indent=2) + "\n")
   return found
 
@@ -88,88 +169,21 @@ def fitted(
   return (mean + spread @ vectors.T).astype(np.float32)
 
 
-def _rule(run: Run) -> ConfigDict:
-  """Gives config.distance with both sides set; they divide the images'."""
-  rule, size = run.config.distance, run.system.columns["image"][0]
-  return ConfigDict(
-    {
-      "sliced": rule.sliced or _divisor(size, PIXELS),
-      "frechet": rule.frechet or _divisor(size, FEATURES),
-      "directions": rule.directions,
-    }
-  )
-
-
 def _divisor(size: int, side: int) -> int:
   """Gives the largest side up to `side` that images can be averaged down to."""
   return max(n for n in range(1, min(size, side) + 1) if size % n == 0)
 
 
-def _measure(run: Run, dataset, embed, rule, count: int, seed: int):
-  rows = distances.chosen(len(dataset.test["image"]), count)
-  image = dataset.test["image"][rows]
-  condition = distances.conditions(dataset.test, rows)
-  others = distances.chosen(len(dataset.train["image"]), count)
-  real, floor = (
-    _see(images, rule, embed)
-    for images in (image, dataset.train["image"][others])
-  )
-  variety = diversity.mean_distance(image[:PAIRED])
-  latent, posterior = {"prior": run.prior(count, seed)}, None
-  if run.system.encode:
-    latent["fitted"] = fitted(run, dataset, count, seed)
-    posterior = _posterior(run, image, condition, variety)
-  samples = {}
-  for name, z in latent.items():
-    images = _decoded(run, z, condition)
-    seen = _see(images, rule, embed)
-    samples[name] = {
-      "ratio": diversity.mean_distance(images[:PAIRED]) / variety,
-      "near_duplicates": manifold.near_duplicates(real.points, seen.points),
-      **manifold.precision_recall(real.points, seen.points),
-      **distances.between(seen.summary, real.summary),
-    }
-  return {
-    "real": {
-      "distance": variety,
-      **distances.between(floor.summary, real.summary),
-    },
-    "posterior": posterior,
-    "samples": samples,
-  }
-
-
-class _Seen(NamedTuple):
-  """A set of images as its neighbours and distances are taken."""
-
-  points: NDArray  # [N, D]
-  summary: distances.Summary
-
-
-def _see(images: NDArray, rule: ConfigDict, embed: Embed | None) -> _Seen:
-  """Looks at images [N, ...]: at their features, or without them at pixels."""
-  pixels = averaged(images, rule.sliced)
-  quantiles = sliced.quantiles(pixels, rule.directions)
-  if embed is None:
-    points = pixels.reshape(len(images), -1)
-    return _Seen(points, distances.Summary(quantiles, None))
-  points = np.concatenate(
-    [embed(averaged(part, rule.frechet)) for part in _parts(images)]
-  )
-  moments = frechet.moments([points])
-  return _Seen(points, distances.Summary(quantiles, moments))
-
-
-def _posterior(run: Run, images, condition, variety: float) -> dict[str, Any]:
-  q = run.encode(images, condition)
-  shown, usage = slice(PAIRED), latents.usage(q.mean, q.logvar)
-  again = _decoded(run, q.mean[shown], condition[shown])
+def _posterior(run: Run, held: Held) -> dict[str, Any]:
+  q = run.encode(held.image, held.condition)
+  usage, shown = latents.usage(q.mean, q.logvar), slice(PAIRED)
+  again = _decoded(run, q.mean[shown], held.condition[shown])
   return {
     "active": usage["active"],
     "of": usage["of"],
     "kl": usage["kl"] and sum(usage["kl"]),
-    "ratio": diversity.mean_distance(again) / variety,
-    "error": diversity.paired_distance(images[shown], again),
+    "ratio": diversity.mean_distance(again) / held.variety,
+    "error": diversity.paired_distance(held.image[shown], again),
   }
 
 
