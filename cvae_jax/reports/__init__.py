@@ -5,6 +5,10 @@ import pkgutil
 from pathlib import Path
 
 _HELPERS = {
+  "compare_cells",
+  "compare_claims",
+  "compare_curves",
+  "compare_text",
   "face_claims",
   "face_text",
   "markdown",

@@ -1,7 +1,9 @@
 """The source's two conclusions on the ladder, judged by measured figures."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+from cvae_jax.reports.markdown import Verdict
 
 LOSS = 0.005  # relative; the source's repeated runs differ by 0.002 (§9)
 DISTANCE = 0.05  # relative, of samples' mean distances
@@ -28,14 +30,6 @@ CONFOUNDS = """\
 - **tanh heads** (model 7 on) hold means and log-variances in ±1, so no
   posterior can be narrow, whatever W.
 """
-
-
-class Verdict(NamedTuple):
-  """A claim, what became of it and why."""
-
-  claim: str
-  outcome: str  # confirmed, contradicted, undecided or not measured
-  reasons: list[str]
 
 
 def shortcuts(models: Mapping[int, Mapping[str, Any]]) -> Verdict:

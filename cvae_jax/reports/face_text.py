@@ -202,7 +202,6 @@ def _leakage(rung: int, scores: Mapping[str, Any]) -> str:
 
 
 def _verdicts(models: Models) -> str:
-  judged = (face_claims.shortcuts(models), face_claims.weight(models))
-  return "\n".join(
-    f"- **{v.claim}: {v.outcome}.** {'; '.join(v.reasons)}." for v in judged
+  return markdown.verdicts(
+    [face_claims.shortcuts(models), face_claims.weight(models)]
   )

@@ -1,8 +1,23 @@
 """What reports are written in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Verdict(NamedTuple):
+  """A claim, what became of it and why."""
+
+  claim: str
+  outcome: str  # confirmed, contradicted, undecided or not measured
+  reasons: list[str]
+
+
+def verdicts(judged: Iterable[Verdict]) -> str:
+  """Lists verdicts with their reasons."""
+  return "\n".join(
+    f"- **{v.claim}: {v.outcome}.** {'; '.join(v.reasons)}." for v in judged
+  )
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
