@@ -52,11 +52,10 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
   ways = {k: pictures.pop(k) for k in [*pictures] if k.startswith("way ")}
   for name, grid in pictures.items():
     names.append(name)
-    images.save_grid(_path(out, name), _small(grid), scale=1)
+    images.save_grid(_path(out, name), _small(grid))
   images.save_grid(
     _path(out, "interpolations"),
     _small(np.concatenate([*ways.values()])),
-    scale=1,
     rows=[name.removeprefix("way ") for name in ways for _ in ways[name]],
   )
   curves = {cell: found[cell] for cell in shown.values()}
@@ -99,8 +98,12 @@ def _found(folder: Path) -> Found:
       f"the runs below {folder} are of images of {sorted(sizes)} pixels a "
       "side; report on a folder with runs of one size"
     )
-  order = {kind: i for i, kind in enumerate(compare_cells.KINDS)}
-  return dict(sorted(found.items(), key=lambda p: (order[p[0].kind], str(p))))
+  return {cell: found[cell] for cell in sorted(found, key=_order)}
+
+
+def _order(cell: Cell) -> tuple:
+  kind = compare_cells.KINDS.index(cell.kind)
+  return kind, cell.latents, cell.reduction, cell.beta or 0.0
 
 
 def _record(folder: Path, cell: Cell, config: ConfigDict, rows) -> dict:
