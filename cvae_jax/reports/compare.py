@@ -25,6 +25,7 @@ from cvae_jax.reports.compare_cells import Cell
 
 SYSTEMS = ("autoencoder", "gan")  # of configs/compare.py
 SIDE = 64  # pixels of a picture in a grid, where images are larger
+WAYS = 2  # from one sample to another, of each kind
 REAL = 10  # images and their reconstructions, in the run's own folder
 
 Found = dict[Cell, dict[str, Any]]
@@ -41,29 +42,27 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
       same cell, or they are of several sizes.
   """
   found, out = _found(Path(runs_folder)), Path(out_folder)
-  held, shown = _holder(), compare_cells.shown(found)
-  pictures = {}
+  held, shown = _holder(), compare_cells.shown(found).values()
+  grids, ways = {}, {}
   for cell, record in found.items():
     run = runs.load(record["folder"])
     record |= _measured(run, held)
-    if cell in shown.values():
-      pictures |= _pictures(run, cell.kind, held(run))
-  names = []
-  ways = {k: pictures.pop(k) for k in [*pictures] if k.startswith("way ")}
-  for name, grid in pictures.items():
-    names.append(name)
+    if cell in shown:
+      grids |= _samples(run, cell.kind, held(run))
+      ways[cell.kind] = gan.interpolation(run, rows=WAYS)
+  for name, grid in grids.items():
     images.save_grid(_path(out, name), _small(grid))
   images.save_grid(
     _path(out, "interpolations"),
     _small(np.concatenate([*ways.values()])),
-    rows=[name.removeprefix("way ") for name in ways for _ in ways[name]],
+    rows=[kind for kind in ways for _ in range(WAYS)],
   )
-  curves = {cell: found[cell] for cell in shown.values()}
+  curves = {cell: found[cell] for cell in shown}
   compare_curves.plot(_path(out, "curves"), curves)
   command = markdown.command("compare", Path(runs_folder), out)
-  page = compare_text.page(found, names, command)
+  page = compare_text.page(found, grids, command)
   write_atomically(out / "compare.md", page)
-  names += ["interpolations", "curves"]
+  names = (*grids, "interpolations", "curves")
   return [out / "compare.md", *(_path(out, name) for name in names)]
 
 
@@ -182,14 +181,13 @@ def _reconstruct(run: runs.Run, held: collapse.Held) -> None:
   images.save_grid(run.folder / "reconstructions.png", pair)
 
 
-def _pictures(run: runs.Run, kind: str, held) -> dict[str, NDArray]:
-  """Draws samples and ways between them, {name: [R, P, H, W, C]}."""
-  name = kind.lower().replace("-", "_")
-  found = {name: gan.prior(run), f"way {kind}": gan.interpolation(run, rows=2)}
+def _samples(run: runs.Run, kind: str, held) -> dict[str, NDArray]:
+  """Draws samples {name: [R, P, H, W, C]}, the AE's from fitted codes too."""
+  name, grid = kind.lower().replace("-", "_"), gan.prior(run)
+  found = {name: grid}
   if kind == "AE" and held:
-    shape = found[name].shape
-    z = collapse.fitted(run, held.dataset, shape[0] * shape[1])
-    found["ae_fitted"] = gan.decoded(run, z).reshape(shape)
+    z = collapse.fitted(run, held.dataset, grid.shape[0] * grid.shape[1])
+    found["ae_fitted"] = gan.decoded(run, z).reshape(grid.shape)
   return found
 
 
