@@ -167,6 +167,10 @@ def test_what_cannot_be_compared_is_explained(folder, tmp_path):
     copied.mkdir()
     for path in folder.glob("vae/*.*"):
       shutil.copy(path, copied)
+  with pytest.raises(reports.ReportError, match="no run of the comparison"):
+    reports.write("compare", tmp_path, tmp_path)  # without checkpoints
+  for name in ("vae", "again"):
+    (tmp_path / name / "checkpoints" / "1").mkdir(parents=True)
   with pytest.raises(reports.ReportError, match=r"both VAE of 128 .* β 1; rep"):
     reports.write("compare", tmp_path, tmp_path)
   config = (copied / "config.json").read_text()

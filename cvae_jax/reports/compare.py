@@ -76,9 +76,11 @@ def _found(folder: Path) -> Found:
   for path in sorted(folder.rglob("config.json")):
     config = configs.from_json(path.read_text())
     rows = read_metrics(path.parent)
-    if config.system not in SYSTEMS or not any(
-      row["split"] == "epoch" for row in rows
-    ):
+    ended = any(row["split"] == "epoch" for row in rows)
+    if config.system not in SYSTEMS or not ended:
+      continue
+    if not _saved(path.parent):
+      print(f"{path.parent}: left out, it has no checkpoint yet")
       continue
     cell = compare_cells.cell(config)
     if cell in found:
@@ -98,6 +100,11 @@ def _found(folder: Path) -> Found:
       "side; report on a folder with runs of one size"
     )
   return {cell: found[cell] for cell in sorted(found, key=_order)}
+
+
+def _saved(run: Path) -> bool:
+  """Tells whether a run has a complete checkpoint."""
+  return any(path.name.isdigit() for path in run.glob("checkpoints/*"))
 
 
 def _order(cell: Cell) -> tuple:
@@ -138,8 +145,8 @@ def _holder() -> Callable[[runs.Run], collapse.Held | None]:
         print(f"{run.folder}: not measured: {error}")
         known[key] = None
       else:
-        tested = dataset.test is not None
-        known[key] = (tested and collapse.Held(dataset, rule, embed)) or None
+        there = dataset.test is not None
+        known[key] = collapse.Held(dataset, rule, embed) if there else None
     return known[key]
 
   return held
