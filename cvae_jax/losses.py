@@ -58,6 +58,21 @@ def judged(logit: Array, real: bool) -> Array:
   return softplus(-logit if real else logit)
 
 
+def moved_earth(score: Array, real: bool) -> Array:
+  """Gives a Wasserstein critic's loss for the score of an image, [...].
+
+  Used as `judged` is: its loss with the truth, its opponent's with the
+  wished-for answer (Arjovsky et al. 2017).
+  """
+  return -score if real else score
+
+
+def bernoulli_nats_of_images(target: Array, logits: Array) -> Array:
+  """Gives `bernoulli_nats` of images, summed over all their values, [B]."""
+  batch = target.shape[0]
+  return bernoulli_nats(target.reshape(batch, -1), logits.reshape(batch, -1))
+
+
 def grey_level(output: Array) -> Array:
   """Sums v(1 − v) over pixels between black and white, [B] (digits.md §3).
 

@@ -57,9 +57,19 @@ class Meter:
     self._add(pending)
 
   def take(self, name: str) -> dict[str, float]:
-    """Gives the means of "window" or "epoch" and starts it anew."""
+    """Gives the means of "window" or "epoch" and starts it anew.
+
+    A player's `moves` is the share of the steps in which it moved; the means
+    of its other metrics are over these, and absent if there are none.
+    """
     total, self.sums[name] = self.sums[name], _empty()
-    return {k: v / total["count"] for k, v in total["sums"].items()}
+    count, sums, means = total["count"], total["sums"], {}
+    for key, value in sums.items():
+      moves = f"{key.partition('/')[0]}/moves"
+      over = count if key == moves else sums.get(moves, count)
+      if over:
+        means[key] = value / over
+    return means
 
   def to_json(self) -> dict[str, Any]:
     """Gives the sums for a checkpoint, as a copy; drain first.

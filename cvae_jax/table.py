@@ -66,8 +66,8 @@ def _row(run: Path, last: dict) -> dict:
 
 
 def _first_player(row: dict) -> str:
-  """Gives whose loss stands for a run: the model's, or the autoencoder's."""
-  return "model" if "model/loss" in row else "autoencoder"
+  """Gives whose loss stands for a run: the first by name, where not alone."""
+  return min(k.partition("/")[0] for k in row if k.endswith("/loss"))
 
 
 def _seconds(run: Path) -> float | None:

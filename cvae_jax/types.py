@@ -38,6 +38,7 @@ class Player(NamedTuple):
   loss: LossFn
   tx: optax.GradientTransformation
   owns: tuple[str, ...]  # the branches of params that it moves
+  every: int = 1  # it moves in steps every, 2 every, … counted from 1
 
 
 class System(NamedTuple):

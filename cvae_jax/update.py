@@ -44,10 +44,13 @@ def make_step(
   """Builds (state, batch, key, at) -> (state, metrics), an update per player.
 
   The players move in order, so each sees what the ones before it did; or, if
-  simultaneous, each sees the parameters before the step. A branch that nobody
-  owns is frozen. Entries of model_state named as a branch, its batch
-  statistics, are its owner's too: what another player makes of them is
-  dropped. All else of model_state goes through the players in order.
+  simultaneous, each sees the parameters before the step. A player of `every`
+  n moves in every n-th step; in the others its part is not computed and its
+  metrics are 0, `moves` among them, which is 1 where it moves (meter.Meter
+  makes means over these). A branch that nobody owns is frozen. Entries of
+  model_state named as a branch, its batch statistics, are its owner's too:
+  what another player makes of them is dropped. All else of model_state goes
+  through the players in order.
 
   Where one of a player's metrics, its loss and gradient norm among them, is
   not finite the state comes back as it was, its step too. `at` is the step
@@ -56,7 +59,7 @@ def make_step(
   nothing, and what the caller holds is the state before the bad step.
 
   Raises:
-    ValueError: simultaneous players own the same branch.
+    ValueError: simultaneous players own the same branch, or rest.
   """
   if simultaneous:
     _check_apart(players)
@@ -66,15 +69,13 @@ def make_step(
     new, metrics, moves = state, {}, {}
     finite = state.step == at
     for index, (name, player) in enumerate(players.items()):
-      move, terms, ok = _differentiate(
-        name, player, new, batch, jax.random.fold_in(key, index)
-      )
-      finite &= ok
-      moves[name] = move
+      own = batch, jax.random.fold_in(key, index)
       if simultaneous:
-        new = new.replace(model_state=move.model_state)
+        moves[name], terms, ok = _differentiate(name, player, new, *own)
+        finite &= ok
+        new = new.replace(model_state=moves[name].model_state)
       else:
-        new = _apply({name: player}, {name: move}, new, finite)
+        new, terms, finite = _turn(name, player, new, *own, finite)
       metrics |= {f"{name}/{term}": value for term, value in terms.items()}
     if simultaneous:
       new = _apply(players, moves, state, finite)
@@ -83,6 +84,18 @@ def make_step(
     return new.replace(step=state.step + finite), metrics
 
   return step
+
+
+def input_gradient(fn: Callable[[Array], Array], x: Array) -> Array:
+  """Gives the gradient [B, ...] of each fn(x)[b] with respect to x[b].
+
+  For penalties on gradients, in a loss that is differentiated in its turn.
+
+  Args:
+    fn: maps x [B, ...] to [B], each entry from its own example alone (so no
+      batch normalisation).
+  """
+  return jax.grad(lambda x: fn(x).sum())(x)
 
 
 def adjustable(system: System) -> System:
@@ -112,6 +125,40 @@ class _Move(NamedTuple):
 
   gradients: PyTree  # of the branches that it owns
   model_state: PyTree  # after its loss
+
+
+def _turn(name: str, player: Player, state: TrainState, batch, key, finite):
+  """Lets a player move where it is due: (state, metrics, finite so far)."""
+
+  def move(state, batch, key, finite):
+    wanted, terms, ok = _differentiate(name, player, state, batch, key)
+    finite &= ok
+    state = _apply({name: player}, {name: wanted}, state, finite)
+    own = _owned(player, state.params), state.opt_state[name]
+    return (*own, state.model_state), terms, finite
+
+  def rest(state, batch, key, finite):
+    own = _owned(player, state.params), state.opt_state[name]
+    return (*own, state.model_state), none, finite
+
+  if player.every == 1:
+    changed, terms, finite = move(state, batch, key, finite)
+  else:
+    move = jax.jit(move)  # so that its shapes and its branch are one tracing
+    _, terms, _ = jax.eval_shape(move, state, batch, key, finite)
+    none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), terms)
+    due = (state.step + 1) % player.every == 0
+    changed, terms, finite = jax.lax.cond(
+      due, move, rest, state, batch, key, finite
+    )
+    terms = {**terms, "moves": due.astype(jnp.float32)}
+  owned, opt_state, model_state = changed
+  state = state.replace(
+    params={**state.params, **owned},
+    opt_state={**state.opt_state, name: opt_state},
+    model_state=model_state,
+  )
+  return state, terms, finite
 
 
 def _differentiate(name: str, player: Player, state: TrainState, batch, key):
@@ -173,6 +220,10 @@ def _apply(players, moves, state: TrainState, finite: Array) -> TrainState:
 
 
 def _check_apart(players: Mapping[str, Player]) -> None:
+  if resting := [n for n, player in players.items() if player.every > 1]:
+    raise ValueError(
+      f"simultaneous players move in each step; {resting} would not"
+    )
   owned = [branch for player in players.values() for branch in player.owns]
   if len(set(owned)) < len(owned):
     raise ValueError(

@@ -95,6 +95,19 @@ def test_names_choose_columns_and_their_order(tmp_path):
   )
 
 
+def test_photos_without_attributes_serve_where_nothing_is_asked(tmp_path):
+  table = pd.DataFrame({"file": ["a.png", "b.png", "c.png"]})
+  images = [np.full((S, S, 3), i, np.uint8) for i in range(3)]
+  prepared.write(tmp_path, images, table, {"size": S})
+  nothing = {"names": (), "ranges": (), "conditions": 0}
+  loaded = data.load(config(path=str(tmp_path), **nothing))
+  assert loaded.train["condition"].shape == (2, 0)
+  assert loaded.conditions.panel().shape == (1, 0)
+  assert loaded.conditions.attributes == {}
+  saved = json.loads(json.dumps(loaded.conditions.to_json()))
+  assert Conditions.from_json(saved) == loaded.conditions
+
+
 @pytest.mark.parametrize("rows", [0, 7, 12])
 def test_groups_never_part(tmp_path, rows):
   person = np.random.default_rng(2).integers(0, 8, 40)
@@ -128,7 +141,7 @@ def test_group_split_depends_on_groups_alone_and_views_what_lies_together():
     ({"source": "web"}, "one of prepared, synthetic; found 'web'"),
     ({"conditions": 4}, "conditions is 4, but names are 5: male, female"),
     ({"names": (*NAMES[:4], "hat")}, "no column 'hat'; it has file, male"),
-    ({"names": ("male",) * 5}, "at least one and differ"),
+    ({"names": ("male",) * 5}, "names differ from each other; found"),
     ({"ranges": RANGES[:4]}, "but 4 ranges"),
     ({"ranges": ((1, 1),) * 5}, "range of male: 1 is not below 1"),
     ({"ranges": ((0.0, 0.5),) * 5}, "expected a number in [0, 0.5]"),

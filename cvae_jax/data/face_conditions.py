@@ -136,8 +136,9 @@ class Conditions:
         "values are each one number or [N], with the same N; found shapes "
         + ", ".join(f"{x.shape}" for x in columns)
       )
-    columns = np.broadcast_arrays(*columns, np.empty(1))[:-1]
-    return np.column_stack(columns).astype(np.float32)
+    *columns, rows = np.broadcast_arrays(*columns, np.empty(1))
+    none = np.empty((len(rows), 0))  # so that no names give [1, 0]
+    return np.column_stack([none, *columns]).astype(np.float32)
 
   def panel(self) -> npt.NDArray[np.float32]:
     """Return [P, A], settings that differ visibly, for sample grids.
@@ -145,7 +146,7 @@ class Conditions:
     Male and female (slowest), mouth closed and open, eyes narrow and wide,
     from the 5 % to the 95 % quantile of training; all others at the median.
     Other names take the place of those that there are not; P is 8, or less
-    where there are fewer than 3 names.
+    where there are fewer than 3 names, 1 without any.
     """
     middle = {n: q[1] for n, q in zip(self.names, self.quantiles, strict=True)}
     varied = [n for n in _PANEL if n in self.names]
@@ -184,8 +185,8 @@ def check_names(names: tuple[str, ...], ranges: tuple) -> None:
   Raises:
     DataError: if not.
   """
-  if not names or len(set(names)) < len(names):
-    raise DataError(f"names are at least one and differ; found {names}")
+  if len(set(names)) < len(names):
+    raise DataError(f"names differ from each other; found {names}")
   if len(ranges) != len(names):
     raise DataError(f"{len(names)} names {names} but {len(ranges)} ranges")
   for name, (low, high) in zip(names, ranges, strict=True):

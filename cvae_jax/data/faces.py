@@ -33,12 +33,13 @@ def load(config: Any) -> Dataset:
   Args:
     config: `source`, "prepared" (the folder `path`, "" for `faces_120` in
       the data folder) or "synthetic" (`count` drawn faces); `names` and
-      `ranges`, the columns that condition and their (low, high);
-      `conditions`, A; `image_shape`, (S, S, 3); `train_rows`, how many of
-      the first prepared rows train, 0 (and when synthetic) for all but a
-      tenth; `split_column`, "" or a column (such as person) whose equal
-      values never part: whole groups, in an order that only their values
-      decide, train while they fit.
+      `ranges`, the columns that condition and their (low, high), none for
+      images without attributes, so any that `data/prepare_photos.py`
+      prepared; `conditions`, A; `image_shape`, (S, S, 3); `train_rows`, how
+      many of the first prepared rows train, 0 (and when synthetic) for all
+      but a tenth; `split_column`, "" or a column (such as person) whose
+      equal values never part: whole groups, in an order that only their
+      values decide, train while they fit.
 
   Returns:
     Rows in file order. Images of a prepared set stay on disk, memory-mapped;

@@ -5,6 +5,8 @@ in `model_state` under the name of the network's branch.
 """
 
 import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -29,6 +31,15 @@ INITIALISERS = {
 # Normalises by running statistics if its first field is true, else by the
 # batch, which moves them; momentum and ε are Keras's.
 Norm = functools.partial(nn.BatchNorm, momentum=0.99, epsilon=1e-3)
+# (by running statistics?) -> a layer; "batch_0.9" has PyTorch's constants,
+# "layer" is of one example alone: all its values, a scale for each channel.
+NORMALISERS = {
+  "batch": Norm,
+  "batch_0.9": functools.partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5),
+  "layer": lambda _, name: nn.LayerNorm(
+    epsilon=1e-5, reduction_axes=(1, 2, 3), feature_axes=-1, name=name
+  ),
+}
 
 
 def init(net: nn.Module, key: Array, *arrays: Array) -> tuple[PyTree, PyTree]:
@@ -54,8 +65,34 @@ def apply(
   return output, after.get("batch_stats", stats)
 
 
+def init_branches(
+  nets: Mapping[str, nn.Module], key: Array, **inputs: Array
+) -> tuple[PyTree, PyTree]:
+  """Does as `init` for a network of one input a branch: {branch: …} twice."""
+  made = {
+    name: init(net, jax.random.fold_in(key, i), inputs[name])
+    for i, (name, net) in enumerate(nets.items())
+  }
+  return tuple({name: pair[i] for name, pair in made.items()} for i in (0, 1))
+
+
+def apply_branch(
+  nets: Mapping[str, nn.Module],
+  name: str,
+  params: PyTree,
+  stats: PyTree,
+  *arrays: Array,
+  train=False,
+) -> tuple[PyTree, PyTree]:
+  """Does as `apply` with all branches' trees; gives all statistics back."""
+  output, after = apply(
+    nets[name], params[name], stats[name], *arrays, train=train
+  )
+  return output, {**stats, name: after}
+
+
 class Block(nn.Module):
-  """A convolution, then batch normalisation if asked, then an activation.
+  """A convolution, then a normalisation if named, then an activation.
 
   `how` is same, valid, transposed (SAME, enlarging by the stride) or upsample
   (nearest ×2, then the convolution). An edge "replicate" repeats the border
@@ -66,7 +103,7 @@ class Block(nn.Module):
   kernel: int
   stride: int = 1
   how: str = "same"
-  norm: bool = False
+  norm: str = ""  # of NORMALISERS
   bias: bool = True
   activation: str = "linear"
   slope: float = 0.0  # of a leaky activation
@@ -88,8 +125,36 @@ class Block(nn.Module):
     else:
       x = conv.conv(x, kernel, self.stride, self.how.upper(), bias=bias)
     if self.norm:
-      x = Norm(not train, name="norm")(x)
+      x = NORMALISERS[self.norm](not train, name="norm")(x)
     return ACTIVATIONS[self.activation](x, self.slope)
+
+
+def halved(
+  x: Array,
+  features: Sequence[int],
+  train: bool,
+  *,
+  norm: str,
+  norm_first: bool = True,
+  **how: Any,
+) -> Array:
+  """Applies leaky 4×4 convolutions of stride 2 and flattens: [B, D].
+
+  They are submodules of the caller. What is normalised has no bias.
+  """
+  for i, width in enumerate(features):
+    named = norm if i or norm_first else ""
+    x = Block(
+      width,
+      kernel=4,
+      stride=2,
+      norm=named,
+      bias=not named,
+      activation="leaky",
+      name=f"conv_{i}",
+      **how,
+    )(x, train)
+  return x.reshape(x.shape[0], -1)
 
 
 def upsampled(

@@ -110,7 +110,7 @@ class ImageCritic(nn.Module):
         features,
         KERNEL,
         stride=2,
-        norm=True,
+        norm="batch",
         activation="relu",
         name=f"conv_{i}",
       )(x, train)

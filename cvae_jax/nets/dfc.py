@@ -8,7 +8,7 @@ import jax
 from jax import Array
 
 from cvae_jax.gaussian import Gaussian
-from cvae_jax.nets.blocks import Block
+from cvae_jax.nets.blocks import Block, halved
 from cvae_jax.nets.layers import Dense
 
 
@@ -23,20 +23,14 @@ class Encoder(nn.Module):
   @nn.compact
   def __call__(self, image: Array, train: bool = False) -> Gaussian:
     """Maps [B, H, W, C] to a Gaussian over [B, Z]."""
-    x = image
-    for i, features in enumerate(self.features):
-      x = Block(
-        features,
-        kernel=4,
-        stride=2,
-        norm=True,
-        bias=False,
-        activation="leaky",
-        slope=self.slope,
-        initialiser=self.initialiser,
-        name=f"conv_{i}",
-      )(x, train)
-    x = x.reshape(x.shape[0], -1)
+    x = halved(
+      image,
+      self.features,
+      train,
+      norm="batch",
+      slope=self.slope,
+      initialiser=self.initialiser,
+    )
     return Gaussian(
       Dense(self.latents, name="mean")(x), Dense(self.latents, name="logvar")(x)
     )
@@ -63,7 +57,7 @@ class Decoder(nn.Module):
         features,
         kernel=3,
         how="upsample",
-        norm=not last,
+        norm="" if last else "batch",
         bias=last,
         activation="sigmoid" if last else "leaky",
         slope=self.slope,

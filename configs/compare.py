@@ -1,0 +1,179 @@
+r"""Autoencoder, VAE, GAN and WGAN-GP on the same faces (spec homework).
+
+    python data/prepare_faces.py --images=FOLDER_OR_ZIP --table=TABLE \
+      --size=64 --resize=antialias --out=data/faces_64
+    python -m launch.train --config=configs/compare.py:vae,size=64 \
+      --workdir=runs/compare/vae
+    python -m launch.sweep --config=configs/compare.py --workdir=runs/compare
+
+One of ae, vae (the default), gan, wgan_gp, and variants, joined by commas:
+
+    size=n     256 (default), 128 or 64 pixels: as many layers as end at 4×4
+    latent=n   128 (default, the source's first) or 512, or any other
+    beta=x     vae: the weight of the KL
+    mean       vae, ae: BCE and KL averaged over pixels and latents, as
+               frameworks do by default, instead of summed; the suspect for
+               the collapse that the source blames on 128 latents
+    smoke      a few steps on drawn faces, at size 64 unless one is named
+
+No attributes are read, so any folder of images serves:
+
+    python data/prepare_photos.py --images=FOLDER --size=256 --shape=middle \
+      --resize=antialias --on_grey=keep --out=data/faces_256
+
+The source gives models, CelebA-HQ at 256, BCE, sigmoid outputs and early
+stopping on the validation loss, every epoch, patience 2 (ae, vae); all else
+is the spec's proposal: DCGAN's networks, Adam 2e-4 (WGAN-GP 1e-4), batch 64.
+For its split of CelebA-HQ's 30,000: --config.data.train_rows=28000; default,
+the last tenth is held out. The GANs have no early stop: their losses tell
+nothing of quality. A step of wgan_gp is one of its critic's; the generator
+moves in every fifth.
+
+The sweep is the spec's ablation at 64×64: ae, gan, wgan_gp by 128 and 512
+latents, vae by these, by both reductions and by beta 0.1, 1 and 4. Expected:
+the parameter counts in tests/compare_test.py; figures are not measured yet.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cvae_jax.config import ConfigError, loop, parse_variants
+
+WIDTHS = {  # of the trunk, by the image's size
+  256: (64, 128, 256, 512, 512, 512),
+  128: (64, 128, 256, 512, 512),
+  64: (64, 128, 256, 512),
+}
+DATA = {
+  "name": "faces",
+  "source": "prepared",  # or synthetic
+  "path": "data/faces_256",  # that prepare_faces.py or prepare_photos.py wrote
+  "image_shape": (256, 256, 3),
+  "conditions": 0,
+  "names": (),
+  "ranges": (),
+  "train_rows": 0,  # all but the last tenth
+  "split_column": "",
+  "count": 0,  # of synthetic faces
+}
+TRUNK = {
+  "features": WIDTHS[256],
+  "norm": "batch_0.9",  # or layer, or "" for none; never the first layer's
+  "slope": 0.2,
+  "initialiser": "normal",  # N(0, 0.02²)
+}
+DECODER = {
+  "map": (4, 4, WIDTHS[256][-1]),
+  "features": (512, 512, 256, 128, 64, 3),
+  "norm": "batch_0.9",
+  "initialiser": "normal",
+}
+EVERY = {"log_every": 20, "checkpoint_every": 200}
+VAE = {
+  "system": "autoencoder",
+  **loop(
+    batch_size=64,
+    epochs=100,
+    early_stop={"metric": "loss", "patience": 2, "restore": True},
+    **EVERY,
+  ),
+  "data": DATA,
+  "model": {
+    "latents": 128,
+    "variational": True,
+    "encoder": TRUNK,
+    "decoder": DECODER,
+  },
+  "loss": {
+    "beta": 1.0,  # × KL
+    "reduction": ("sum", "sum"),  # or mean: over pixels, over latents
+  },
+  "optim": {"lr": 2e-4, "decay": 0.0, "b1": 0.9, "eps": 1e-8},
+}
+AE = VAE | {"model": VAE["model"] | {"variational": False}}
+GAN = {
+  "system": "gan",
+  **loop(batch_size=64, epochs=100, **EVERY),
+  "data": DATA,
+  "model": {"latents": 128, "generator": DECODER, "critic": TRUNK},
+  "loss": {
+    "kind": "logistic",  # or wasserstein
+    "penalty": 0.0,  # × (|∇D| − 1)² between real and made images
+  },
+  "optim": {
+    "lr": 2e-4,
+    "b1": 0.5,
+    "b2": 0.999,
+    "eps": 1e-8,
+    "critic_steps": 1,  # for one of the generator
+  },
+}
+WGAN_GP = GAN | {
+  "model": GAN["model"] | {"critic": TRUNK | {"norm": "layer"}},
+  "loss": {"kind": "wasserstein", "penalty": 10.0},
+  "optim": GAN["optim"] | {"lr": 1e-4, "b1": 0.0, "b2": 0.9, "critic_steps": 5},
+}
+PAGES = {"ae": AE, "vae": VAE, "gan": GAN, "wgan_gp": WGAN_GP}
+SMOKE = {
+  "data.source": "synthetic",
+  "data.count": 48,
+  "batch_size": 8,
+  "epochs": 1,
+  "log_every": 1,
+  "checkpoint_every": 5,
+}
+KNOWN = {"size": 0, "latent": 128, "beta": 1.0, "mean": False, "smoke": False}
+ONLY = {"beta": ("vae",), "mean": ("ae", "vae")}
+
+
+def get_config(arg: str = "") -> ConfigDict:
+  """Gives the config of a system and variants, e.g. "gan,latent=512"."""
+  variant = parse_variants(arg, dict.fromkeys(PAGES, False) | KNOWN)
+  named = [name for name in PAGES if variant[name]] or ["vae"]
+  if len(named) > 1:
+    raise ConfigError(f"one system at a time, found {' and '.join(named)}")
+  name, config = named[0], ConfigDict(PAGES[named[0]])
+  for key, systems in ONLY.items():
+    if variant[key] != KNOWN[key] and name not in systems:
+      raise ConfigError(f"{key} is for {', '.join(systems)}; found {name}")
+  config.update_from_flattened_dict(_sized(name, variant))
+  config.model.latents = variant["latent"]
+  if name in ONLY["mean"]:
+    config.loss.beta = variant["beta"]
+    config.loss.reduction = ("mean" if variant["mean"] else "sum",) * 2
+  if variant["smoke"]:
+    config.update_from_flattened_dict(SMOKE)
+  return config
+
+
+def sweep() -> Iterator[str]:
+  """Yields the variants that launch.sweep trains."""
+  cells = [f"size=64,latent={latent}" for latent in (128, 512)]
+  yield from (f"{n},{cell}" for n in ("ae", "gan", "wgan_gp") for cell in cells)
+  for cell in cells:
+    for reduction in ("", ",mean"):
+      yield from (f"vae,{cell},beta={b}{reduction}" for b in (0.1, 1, 4))
+
+
+def _sized(name: str, variant: dict[str, Any]) -> dict[str, Any]:
+  """Gives the changes that the images' size asks for.
+
+  Raises:
+    ConfigError: there are no widths for it.
+  """
+  size = variant["size"] or (64 if variant["smoke"] else 256)
+  if size not in WIDTHS:
+    raise ConfigError(f"size={size}: one of {', '.join(map(str, WIDTHS))}")
+  widths = WIDTHS[size]
+  trunk, decoder = (
+    ("critic", "generator") if "gan" in name else ("encoder", "decoder")
+  )
+  return {
+    "data.image_shape": (size, size, 3),
+    "data.path": f"data/faces_{size}",
+    f"model.{trunk}.features": widths,
+    f"model.{decoder}.map": (4, 4, widths[-1]),
+    f"model.{decoder}.features": (*widths[-2::-1], 3),
+  }

@@ -1,0 +1,33 @@
+"""Figures of the autoencoder and the VAE (homework §C2)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvae_jax import data
+from cvae_jax.figures import gan
+from cvae_jax.figures.walks import line
+from cvae_jax.runs import Run, unit
+
+SHOWN = 10  # held-out images
+
+
+def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
+  """Gives each figure's images [R, P, H, W, C].
+
+  What a generator can draw; images over their reconstructions; and ways from
+  one image to the next, whose ends are reconstructions.
+  """
+  dataset = data.load(run.config.data)
+  images = (dataset.test or dataset.train)["image"][:SHOWN]
+  codes = run.encode(images, np.zeros((len(images), 0))).mean
+  reconstructed = gan.decoded(run, codes)
+  ways = zip(codes[:-1:2], codes[1::2], strict=False)
+  return {
+    **gan.draw(run, seed),
+    "reconstruction": np.stack([unit(images), reconstructed]),
+    "between": np.stack(
+      [gan.decoded(run, line(a, b, gan.STEPS)) for a, b in ways]
+    ),
+  }
