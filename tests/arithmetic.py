@@ -55,20 +55,20 @@ def upsampled(x, kernel, edge):
   return correlate(pad(x, 1, 1, edge), kernel)
 
 
-def norm(x, layer, stats=None):
+def norm(x, layer, stats=None, epsilon=1e-3):
   """Normalises by the batch or by stats: (output, mean, variance)."""
   axes = tuple(range(x.ndim - 1))
   mean, var = (
     (stats["mean"], stats["var"]) if stats else (x.mean(axes), x.var(axes))
   )
-  x = (x - mean) / np.sqrt(var + 1e-3)
+  x = (x - mean) / np.sqrt(var + epsilon)
   return x * layer["scale"] + layer["bias"], mean, var
 
 
-def moved(old, values):
+def moved(old, values, momentum=0.99):
   """Moves running statistics by batches' [mean, …] in turn."""
   for value in values:
-    old = 0.99 * old + 0.01 * value
+    old = momentum * old + (1 - momentum) * value
   return old
 
 

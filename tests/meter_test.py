@@ -55,6 +55,24 @@ def test_window_and_epoch_start_anew_each_by_itself():
   assert meter.take("epoch") == {"model/loss": 4.0}
 
 
+def test_means_of_a_player_that_rests_are_over_the_steps_in_which_it_moved():
+  meter = Meter()
+  moves, loss = [0.0, 1.0, 0.0, 1.0], [0.0, 3.0, 0.0, 5.0]
+  resting = {"generator/moves": moves, "generator/loss": loss}
+  meter.push(0, metrics(1.0, 2.0, 3.0, 6.0, **resting))
+  meter.drain()
+  assert meter.take("window") == {
+    "model/loss": 3.0,
+    "generator/moves": 0.5,
+    "generator/loss": 4.0,
+  }
+  resting = {name: [0.0] for name in resting}
+  meter.push(4, metrics(1.0, **resting))
+  meter.drain()
+  assert meter.take("window") == {"model/loss": 1.0, "generator/moves": 0.0}
+  assert meter.take("epoch")["generator/loss"] == 4.0
+
+
 @pytest.mark.parametrize("stop", [1, 37, 50, 99])
 def test_means_after_a_json_round_trip_are_equal_to_the_last_bit(stop):
   losses = draw(100)

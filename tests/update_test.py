@@ -374,3 +374,67 @@ def test_a_factor_scales_what_simultaneous_players_move():
   for branch in ("a", "b"):
     old, far, near = (p[branch]["w"] for p in (plain.params, moved, slowly))
     np.testing.assert_allclose(near - old, 0.25 * (far - old), rtol=1e-5)
+
+
+def test_a_player_of_every_third_step_rests_in_the_others():
+  traces = []
+
+  def rarely(params, model_state, batch, key, step):
+    traces.append(1)
+    return towards_a(params, model_state, batch, key, step)
+
+  players = two_players()
+  players["second"] = Player(rarely, optax.adam(0.5), ("b",), every=3)
+  state = update.init_state(players, make_params())
+  step = jax.jit(update.make_step(players), donate_argnums=0)
+  for i in range(6):
+    before = jax.tree.map(np.array, state)
+    state, metrics = step(state, BATCH, KEY, at(i))
+    assert metrics["second/moves"] == (i in (2, 5))
+    assert "first/moves" not in metrics
+    gone = np.asarray(state.params["b"]["w"]) - before.params["b"]["w"]
+    if i in (2, 5):
+      a, b = np.asarray(state.params["a"]["w"]), before.params["b"]
+      loss = 0.5 * ((b["w"] - a) ** 2).sum() + b["bias"].sum()
+      np.testing.assert_allclose(metrics["second/loss"], loss, rtol=1e-6)
+      assert (gone != 0).all()
+    else:
+      assert metrics["second/loss"] == metrics["second/gradient_norm"] == 0
+      assert_same(state.params["b"], before.params["b"])
+      assert_same(state.opt_state["second"], before.opt_state["second"])
+  assert state.opt_state["second"][0].count == 2
+  assert len(traces) == 1
+
+
+def test_a_bad_move_of_a_player_that_rests_is_seen_where_it_moves():
+  bad = Player(fragile, optax.adam(0.1), ("b",), every=2)
+  players = {"good": Player(counted, optax.adam(0.1), ("a",)), "bad": bad}
+  step = jax.jit(update.make_step(players))
+  state = update.init_state(players, make_params(), {"seen": jnp.int32(0)})
+  spoilt = FINE | {"added": np.float32(np.nan)}
+  state, metrics = step(state, spoilt, KEY, at(0))
+  assert (state.step, state.model_state["seen"]) == (1, 1)
+  assert all(np.isfinite(v) for v in metrics.values())
+  after, metrics = step(state, spoilt, KEY, at(1))
+  assert np.isnan(metrics["bad/loss"])
+  assert_same(after, state)
+
+
+def test_simultaneous_players_that_rest_are_refused():
+  players = two_players()
+  players["second"] = players["second"]._replace(every=2)
+  with pytest.raises(ValueError, match=r"each step; \['second'\] would not"):
+    update.make_step(players, simultaneous=True)
+
+
+def test_an_input_s_gradient_is_each_example_s_own_and_has_one_itself():
+  def penalty(w, x):
+    return update.input_gradient(lambda x: (w * x**3).sum(axis=-1), x)
+
+  w, x = np.float32([1.0, 2.0, -1.0]), np.float32([[1, 2, 3], [-1, 0.5, 2]])
+  gradient = jax.jit(lambda w: penalty(w[None], x))
+  np.testing.assert_allclose(gradient(w), 3 * w * x**2, rtol=1e-6)
+  slope = jax.jit(jax.grad(lambda w: (penalty(w[None], x) ** 2).sum()))
+  np.testing.assert_allclose(
+    slope(w), (2 * w * (3 * x**2) ** 2).sum(0), rtol=1e-6
+  )

@@ -19,15 +19,18 @@ BETA1, BETA2 = 0.9, 0.999
 def make_layers(shapes):
   """Return {name: (kernel, bias)}, Glorot-uniform and zero.
 
-  Kernels of a "decoder_conv" are transposed: [height, width, out, in].
+  Kernels of a "decoder_conv" are transposed: [height, width, out, in]. A
+  "…_plain" has no bias, a "…_norm" is (scale, offset), one and zero.
   """
   seed = tf.keras.random.SeedGenerator(0)  # an int would repeat itself
   glorot = tf.keras.initializers.GlorotUniform(seed)
   layers = {}
   for name, shape in shapes.items():
     outputs = shape[2] if name.startswith("decoder_conv") else shape[-1]
-    kernel = tf.Variable(glorot(shape), name=name)
-    layers[name] = kernel, tf.Variable(tf.zeros(outputs))
+    first = tf.ones(shape) if name.endswith("norm") else glorot(shape)
+    layers[name] = (tf.Variable(first, name=name),)
+    if not name.endswith("plain"):
+      layers[name] += (tf.Variable(tf.zeros(outputs)),)
   return layers
 
 
@@ -39,17 +42,18 @@ def dense(x, layer):
 
 def convolve(x, layer, stride):
   """Apply a "same" convolution."""
-  kernel, bias = layer
-  return tf.nn.bias_add(tf.nn.conv2d(x, kernel, stride, "SAME"), bias)
+  kernel, *bias = layer
+  x = tf.nn.conv2d(x, kernel, stride, "SAME")
+  return tf.nn.bias_add(x, *bias) if bias else x
 
 
 def transpose_convolve(x, layer, stride):
   """Apply a "same" transposed convolution."""
-  kernel, bias = layer
+  kernel, *bias = layer
   batch, height, width, _ = x.shape
   shape = (batch, height * stride, width * stride, kernel.shape[2])
   x = tf.nn.conv2d_transpose(x, kernel, shape, stride, "SAME")
-  return tf.nn.bias_add(x, bias)
+  return tf.nn.bias_add(x, *bias) if bias else x
 
 
 def drop(x):

@@ -17,6 +17,8 @@ import numpy as np
 DIGITS_PARAMETERS = 4_455_057
 DIGITS_EXAMPLES = 6_000
 FACES_EXAMPLES = 320
+COMPARE_EXAMPLES = 640
+COMPARE_PARAMETERS = 8_669_123
 COLOUR_PARAMETERS = 1_203_858
 COLOUR_PHOTOS = 100
 CELLS = 196  # of a photo
@@ -64,6 +66,12 @@ def parse_faces_arguments(settings, argv=None):
   return parse_arguments(settings, argv, models=tuple(FACES), **shorter)
 
 
+def parse_compare_arguments(settings, argv=None):
+  """Parse the same for the VAE of 64×64 images: a step is long, a batch 64."""
+  shorter = {"steps": 6, "windows": 3, "warmup": 2, "batch": 64}
+  return parse_arguments(settings, argv, **shorter)
+
+
 def parse_zoo_arguments(settings, argv=None):
   """Parse the same for the zoo: a step is short, a batch 128."""
   longer = {"steps": 100, "warmup": 20, "batch": 128}
@@ -90,6 +98,13 @@ def random_faces(examples=FACES_EXAMPLES, seed=0):
   rng = np.random.default_rng(seed)
   images = rng.integers(0, 256, (examples, 120, 120, 3), dtype=np.uint8)
   return images, rng.random((examples, 5), dtype=np.float32)
+
+
+def random_compare(examples=COMPARE_EXAMPLES, seed=0):
+  """Draw uint8 images [n, 64, 64, 3] and conditions [n, 0]."""
+  rng = np.random.default_rng(seed)
+  images = rng.integers(0, 256, (examples, 64, 64, 3), dtype=np.uint8)
+  return images, np.zeros((examples, 0), np.float32)
 
 
 def random_photos(photos=COLOUR_PHOTOS, seed=0):

@@ -74,7 +74,8 @@ def initialise(module):
   """Set Glorot-uniform kernels and zero biases."""
   if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
     nn.init.xavier_uniform_(module.weight)
-    nn.init.zeros_(module.bias)
+    if module.bias is not None:
+      nn.init.zeros_(module.bias)
 
 
 def make_step(model, loss_of, columns, batch, rate):
