@@ -49,9 +49,11 @@ def check(config: ConfigDict, system: System, test: Feed | None) -> None:
       or a side does not fit theirs.
   """
   wanted, rule = names(config), config.distance
-  if not wanted:
+  if not rule.images:
     return
   where = f"distance.images is {rule.images}"
+  if not wanted:
+    raise ConfigError(f"{where}, but sliced and frechet have no side to see")
   if system.decode is None or "image" not in system.columns:
     raise ConfigError(f"{where}, but {config.system!r} draws no images; set 0")
   if not 1 < rule.images <= (found := test.rows if test else 0):

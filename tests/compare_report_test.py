@@ -11,6 +11,7 @@ from PIL import Image
 from cvae_jax import config as configs
 from cvae_jax import distances, reports, runs, train
 from cvae_jax.files import write_atomically
+from cvae_jax.nets import ops
 from cvae_jax.record import read_metrics
 from cvae_jax.reports import compare_cells, compare_claims, compare_curves
 from cvae_jax.reports.compare_cells import Cell, ae, vae
@@ -29,8 +30,16 @@ def embed(images):
   return images.reshape(len(images), -1)[:, ::97]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def plain(quickly_compiled):
+  """Leaves convolutions to XLA, whose programs are short to compile."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(ops, "fast_on_cpu", lambda: False)
+    yield
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, quickly_compiled):
+def folder(tmp_path_factory):
   """A VAE and a GAN, trained for a few steps on drawn faces."""
   folder = tmp_path_factory.mktemp("compare")
   for name, (trunk, decoder) in NETS.items():

@@ -8,18 +8,21 @@ import scipy.stats
 from skimage.transform import downscale_local_mean
 
 from benchmarks import equal_runs
-from cvae_jax import distances, keys, runs, train
+from cvae_jax import distances, keys, runs
 from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.config import ConfigError
+from cvae_jax.data import load
+from cvae_jax.feed import Feed, check
 from cvae_jax.job import prepare
 from cvae_jax.record import read_metrics
-from tests import small
+from tests import small, small_zoo
 from tests.resume_test import equal
 from tests.watch_test import Killed, replay
 
 RULE = {"patience": 2, "relative": 0.05, "smoothing": 0.5}
 WATCHED = {
-  "epochs": 12,
+  "epochs": 14,
+  "optim__lr": 0.02,
   "distance__images": 40,
   "distance__sliced": 14,
   "distance__directions": 64,
@@ -27,13 +30,20 @@ WATCHED = {
   "early_stop__restore": True,
   **{f"early_stop__{name}": value for name, value in RULE.items()},
 }
-DRAWN = {"distance__images": 8, "distance__sliced": 12, "distance__frechet": 24}
+DRAWN = {
+  "distance__images": 8,
+  "distance__sliced": 14,
+  "distance__frechet": 28,
+  "distance__directions": 7,
+}
+
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
 
 def embed(images):
-  """Stands for VGG16: 5 products of averages."""
-  means = downscale_local_mean(images, (1, 8, 8, 1)).reshape(len(images), -1)
-  return means[:, :5] * means[:, -5:]
+  """Stands for VGG16: 4 products of averages."""
+  means = downscale_local_mean(images, (1, 7, 7, 1)).reshape(len(images), -1)
+  return means[:, 5:9] * means[:, 6:10]
 
 
 def shrunk(images, factor):
@@ -45,22 +55,22 @@ def test_both_distances_are_scipys_of_the_same_images_and_latents(
 ):
   monkeypatch.setattr(distances, "embedding", lambda file: embed)
   monkeypatch.setattr(distances, "ROWS", 3)  # the last batch is padded
-  config = small.config(data, "faces", **DRAWN, distance__directions=7)
-  job = prepare(config)
-  state = small.drawn(job.system)
-  measure = distances.make(config, job.system, job.test)
+  made = small_zoo.made("vae", data__path=str(data), **DRAWN)
+  test = Feed(check(load(made.config.data).test, made.system.columns))
+  state = made.state
+  measure = distances.make(made.config, made.system, test)
   found = measure(state)
   assert measure(state) == found
 
-  rows = distances.chosen(job.test.rows, 8)
-  assert len({*rows}) == 8 < job.test.rows
-  real = job.test.columns["image"][rows] / 255.0
-  z = jax.random.normal(keys.address(config.seed, "sample"), (8, 4))
-  condition = job.test.columns["condition"][rows]
-  drawn = np.asarray(job.system.decode(state, z, condition), np.float64)
+  rows = distances.chosen(test.rows, 8)
+  assert len({*rows}) == 8 < test.rows
+  real = test.columns["image"][rows] / 255.0
+  z = jax.random.normal(keys.address(0, "sample"), (8, 3))
+  condition = test.columns["condition"][rows]
+  drawn = np.asarray(made.system.decode(state, z, condition), np.float64)
 
   generator = np.random.default_rng(0)
-  along = generator.standard_normal((12 * 12 * 3, 7), np.float32)
+  along = generator.standard_normal((14 * 14, 7), np.float32)
   along /= np.linalg.norm(along, axis=0)
   a, b = (shrunk(images, 2).reshape(8, -1) @ along for images in (real, drawn))
   pairs = zip(a.T, b.T, strict=True)
@@ -79,8 +89,7 @@ def test_both_distances_are_scipys_of_the_same_images_and_latents(
 def whole(data, tmp_path_factory):
   """(folder, returned state) of a run that a distance stopped."""
   folder = tmp_path_factory.mktemp("distance")
-  config = small.config(data, **WATCHED)
-  return folder, train.train_and_evaluate(config, folder)
+  return folder, small_zoo.run(data, folder, "vae", **WATCHED)
 
 
 def test_a_run_stops_where_a_replay_of_its_distance_says(whole):
@@ -103,12 +112,11 @@ def test_a_kill_before_the_best_is_saved_leaves_no_trace(
       raise Killed
     save(checkpoints, step, *rest, **named)
 
-  config = small.config(data, **WATCHED)
   with monkeypatch.context() as patch:
     patch.setattr(Checkpoints, "save", killed)
     with pytest.raises(Killed):
-      train.train_and_evaluate(config, tmp_path)
-  assert equal(train.train_and_evaluate(config, tmp_path), whole[1])
+      small_zoo.run(data, tmp_path, "vae", **WATCHED)
+  assert equal(small_zoo.run(data, tmp_path, "vae", **WATCHED), whole[1])
   assert equal_runs.differences(whole[0], tmp_path) == []
 
 
@@ -117,16 +125,17 @@ def test_a_kill_before_the_best_is_saved_leaves_no_trace(
   [
     ("cvae", {"images": 51}, "51; it is 2 or more, and at most the 50 images"),
     ("cvae", {"images": 1}, "is 1; it is 2 or more"),
-    ("cvae", {"sliced": 16}, "distance.sliced is 16; .* one of 14, 7$"),
+    ("cvae", {"sliced": 16}, "distance.sliced is 16; .* one of 14$"),
     ("cvae", {"frechet": 28}, r"reads RGB of 16 .* images are \(28, 28, 1\)"),
     ("faces", {"frechet": 12, "images": 8}, "frechet is 12: VGG16 reads RGB"),
+    ("cvae", {"sliced": 0}, "sliced and frechet have no side"),
     ("classifier", {}, "'attribute' draws no images; set 0"),
   ],
 )
 def test_distances_that_cannot_be_measured_are_refused_at_once(
   data, system, changes, message
 ):
-  rule = {"images": 40, "sliced": 0} | changes
+  rule = {"images": 40, "sliced": 4} | changes
   rule = {f"distance__{name}": value for name, value in rule.items()}
   with pytest.raises(ConfigError, match=message):
     prepare(small.config(data, system, **rule))
