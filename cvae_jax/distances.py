@@ -56,7 +56,8 @@ def check(config: ConfigDict, system: System, test: Feed | None) -> None:
     raise ConfigError(f"{where}, but sliced and frechet have no side to see")
   if system.decode is None or "image" not in system.columns:
     raise ConfigError(f"{where}, but {config.system!r} draws no images; set 0")
-  if not 1 < rule.images <= (found := test.rows if test else 0):
+  found = test.rows if test else 0
+  if not 1 < rule.images <= found:
     raise ConfigError(
       f"{where}; it is 2 or more, and at most the {found} images held out"
     )

@@ -22,6 +22,8 @@ from tests.watch_test import Killed, replay
 RULE = {"patience": 2, "relative": 0.05, "smoothing": 0.5}
 WATCHED = {
   "epochs": 14,
+  "checkpoint_every": 30,
+  "log_every": 30,
   "optim__lr": 0.02,
   "distance__images": 40,
   "distance__sliced": 14,
