@@ -9,7 +9,7 @@ RUN := $(BIN)/python -m
 READY := $(VENV)/.ready
 
 .PHONY: help install digits judge test lint format peers bench-digits \
-  bench-colour soak
+  bench-colour bench-compare soak
 help:
 	@sed -n 's/^# make/  make/p' $(MAKEFILE_LIST)
 
@@ -60,6 +60,10 @@ bench-digits: $(READY) peers
 # make bench-colour  the same of the colouring
 bench-colour: $(READY) peers
 	$(BIN)/python benchmarks/train_colour.py
+
+# make bench-compare  the same of the VAE of configs/compare.py
+bench-compare: $(READY) peers
+	$(BIN)/python benchmarks/train_compare.py
 
 # make soak     20 × kill -9, then compare with a run that was left alone
 soak: $(READY)

@@ -150,7 +150,7 @@ def test_smaller_images_take_fewer_layers_between_them_and_4_by_4(size):
   assert drawn.shape == (2, size, size, 3)
 
 
-@pytest.mark.parametrize("variant", ["ae,mean", "vae,beta=4", "vae,mean"])
+@pytest.mark.parametrize("variant", ["ae", "vae,mean,beta=4"])
 def test_an_autoencoder_s_terms_and_statistics_are_numpy_s(variant):
   config = small(variant)
   system = configs.resolve(config)
@@ -333,10 +333,10 @@ def test_a_penalty_s_gradient_goes_right_through_the_fast_convolutions(
 
 
 @pytest.mark.usefixtures("data")  # compiles each program once
-def test_two_players_resume_exactly_and_are_drawn(tmp_path):
+def test_two_players_resume_exactly(tmp_path):
   # The first part ends between two moves of the generator.
   def go(folder, epochs):
-    config = small("wgan_gp", 16, optim__critic_steps=3, epochs=epochs)
+    config = small("gan", 16, optim__critic_steps=3, epochs=epochs)
     train.train_and_evaluate(config, tmp_path / folder)
 
   go("whole", 2)
@@ -344,12 +344,6 @@ def test_two_players_resume_exactly_and_are_drawn(tmp_path):
   go("stopped", 2)
   same = equal_runs.differences(tmp_path / "whole", tmp_path / "stopped")
   assert same == []
-  run = runs.load(tmp_path / "whole")
-  drawn = figures.draw(run)
-  assert drawn["prior"].shape == (8, 8, 16, 16, 3)
-  assert drawn["interpolation"].shape == (6, 9, 16, 16, 3)
-  again = run.sample(np.zeros((64, 0)), seed=0)
-  np.testing.assert_array_equal(drawn["prior"].reshape(again.shape), again)
 
 
 @pytest.mark.usefixtures("data")
@@ -368,7 +362,14 @@ def test_an_autoencoder_stops_by_its_validation_loss_and_hands_out_the_best(
   run = runs.load(tmp_path)
   assert jax.tree.all(unmoved(run.state.params, state.params))
   drawn = figures.draw(run)
-  assert set(drawn) == {"prior", "interpolation", "reconstruction", "between"}
+  assert {name: images.shape[:2] for name, images in drawn.items()} == {
+    "prior": (8, 8),
+    "interpolation": (6, 9),
+    "reconstruction": (2, 4),
+    "between": (2, 9),
+  }
+  again = run.sample(np.zeros((64, 0)), seed=0)
+  np.testing.assert_array_equal(drawn["prior"].reshape(again.shape), again)
   q = run.encode(np.zeros((2, 16, 16, 3), np.uint8), np.zeros((2, 0)))
   assert (q.logvar == -np.inf).all()  # a code is a point
 
