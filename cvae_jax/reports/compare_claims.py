@@ -32,8 +32,8 @@ have collapsed where more than {REPEATED:.0%} of samples are near duplicates or
 their mean distance is below {SIMILAR:g} of that of images. A signal tracks
 quality from a rank correlation of {TRACKS:g} with the distance on, and does
 not below {DEAF:g}. A claim is confirmed where that holds in all pairs of
-finished runs, contradicted where its opposite does. One run each: what seeds
-change is not measured."""
+finished runs, contradicted where its opposite does. There is one run of each:
+what seeds change is not measured."""
 
 
 Runs = Mapping[Cell, Mapping[str, Any]]  # what reports.compare gathered
@@ -204,16 +204,17 @@ def _judge(runs: Runs, claim: str, groups, judge: Callable) -> Verdict:
     judge: (run of each cell) -> (1 confirmed, −1 contradicted, 0 neither or
       None not measured; words).
   """
-  found, reasons = [], []
+  found, reasons, lacking = [], [], {}
   for cells in groups:
-    where = " and ".join(map(str, cells))
-    lacking = [text for cell in cells if (text := _lacking(runs, cell))]
-    if lacking:
-      reasons.append(", ".join(lacking))
-      continue
-    outcome, words = judge(*(runs[cell] for cell in cells))
-    reasons.append(f"{where}: {words}")
-    found += [] if outcome is None else [outcome]
+    missing = {cell: why for cell in cells if (why := _lacking(runs, cell))}
+    lacking |= missing
+    if not missing:
+      outcome, words = judge(*(runs[cell] for cell in cells))
+      reasons.append(f"{' and '.join(map(str, cells))}: {words}")
+      found += [] if outcome is None else [outcome]
+  if lacking:
+    named = ", ".join(f"{cell} ({why})" for cell, why in lacking.items())
+    reasons.append(f"lacking {named}")
   if not found:
     return Verdict(claim, "not measured", reasons)
   if min(found) > 0:
@@ -225,7 +226,7 @@ def _judge(runs: Runs, claim: str, groups, judge: Callable) -> Verdict:
 def _lacking(runs: Runs, cell: Cell) -> str:
   """Says why a run cannot be judged; "" if it can."""
   if cell not in runs:
-    return f"{cell} is not trained"
+    return "not trained"
   if not runs[cell]["complete"]:
-    return f"{cell} has {runs[cell]['epochs']} of its epochs only"
-  return "" if runs[cell]["samples"] else f"{cell} is not measured"
+    return f"only {runs[cell]['epochs']} of its epochs"
+  return "" if runs[cell]["samples"] else "not measured"

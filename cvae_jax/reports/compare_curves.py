@@ -136,13 +136,11 @@ def plot(path: Path, runs: Mapping[Any, Mapping[str, Any]]) -> None:
 
 def _distances(axes, tests: Rows) -> None:
   """Draws the sliced distance, and the Fréchet one by a scale on the right."""
-  for name, place, colour in (
-    (SLICED, axes, "C2"),
-    (FRECHET, axes.twinx(), "C3"),
-  ):
+  for name, colour in ((SLICED, "C2"), (FRECHET, "C3")):
     values = [(row["epoch"], row[name]) for row in tests if name in row]
     if values:
-      place.plot(*zip(*values, strict=True), color=colour, label=name)
+      place = axes if name == SLICED else axes.twinx()
+      place.plot(*zip(*values, strict=True), color=colour)
       place.tick_params(axis="y", labelcolor=colour)
 
 
