@@ -34,7 +34,7 @@ judge: $(READY)
 
 test: lint
 	@echo "== tests"
-	$(RUN) pytest
+	$(RUN) pytest --numprocesses=2 --dist=loadfile
 
 lint: $(READY)
 	@echo "== lint"

@@ -9,6 +9,8 @@ Five conditions: male, female, hair colour (1 dark), mouth and eyes (1 open).
 Variants, joined by commas:
 
     model=k    rung 1 to 15; rung k is rung k − 1 with LADDER's changes
+    useful     β = 1 and heads without tanh, so that z holds a face: what
+               editing needs (the source's weights leave z next to nothing)
     faithful   the KL of a second encoder pass with other dropout masks, as
                the source's graph mode computed it (§3, oddity 1)
     smoke      a few steps on drawn faces: nothing to download
@@ -59,16 +61,23 @@ LADDER = (
   {"model.encoder.latents": 48},
   {"loss.mse": _weight(1)},
 )
+USEFUL = {
+  "loss.mse": 0.5,  # × SSE: −log p(x | z) of N(output, 1)
+  "model.encoder.head_activation": "linear",  # tanh lets z have 0.7 nats each
+  "reference": "",
+}
 
 
 def get_config(arg: str = "") -> ConfigDict:
   """Gives the config of a variant, e.g. "model=9"."""
-  known = {"model": 15, "faithful": False, "smoke": False}
+  known = {"model": 15, "useful": False, "faithful": False, "smoke": False}
   variant = parse_variants(arg, known)
   config = _base()
   climb(config, LADDER, variant["model"])
   config.reference = f"faces/{variant['model']}"
   config.loss.kl_of_second_pass = variant["faithful"]
+  if variant["useful"]:
+    config.update_from_flattened_dict(USEFUL)
   if variant["smoke"]:
     config.data.source, config.data.count = "synthetic", 256
     config.epochs, config.log_every = 1, 2

@@ -1,6 +1,7 @@
 """Diagonal Gaussians: the reparameterisation and the divergences of a VAE."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -15,9 +16,17 @@ class Gaussian(NamedTuple):
   logvar: Array  # [B, Z]
 
 
-def reparameterise(key: Array, q: Gaussian) -> Array:
-  """Draws z [B, Z] = mean + std · ε (Kingma and Welling 2014, §2.4)."""
-  noise = jax.random.normal(key, q.mean.shape, q.mean.dtype)
+def reparameterise(
+  key: Array, q: Gaussian, shared: Sequence[int] = ()
+) -> Array:
+  """Draws z [B, Z] = mean + std · ε (Kingma and Welling 2014, §2.4).
+
+  All entries along the axes `shared` have one ε.
+  """
+  shape = list(q.mean.shape)
+  for axis in shared:
+    shape[axis] = 1
+  noise = jax.random.normal(key, shape, q.mean.dtype)
   return q.mean + jnp.exp(0.5 * q.logvar) * noise
 
 

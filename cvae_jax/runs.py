@@ -73,6 +73,17 @@ class Run:
     generator = np.random.default_rng(seed)
     return generator.standard_normal((count, self.system.latents), np.float32)
 
+  def regions(self, count: int, seed: int = 0) -> tuple[NDArray, NDArray]:
+    """Draws latents [count, Z] and the classes [count] whose places they are.
+
+    Raises:
+      RunError: the system's prior has no such places.
+    """
+    if self.system.regions is None:
+      raise RunError(f"{self.folder}: its prior gives no class a place")
+    z, label = self.system.regions(jax.random.key(seed), count)
+    return np.asarray(z), np.asarray(label)
+
   def classify(self, images: ArrayLike) -> NDArray:
     """Gives class probabilities [B, K] of images."""
     return np.asarray(jax.nn.softmax(self._apply("classify", unit(images))))

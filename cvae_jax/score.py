@@ -1,16 +1,19 @@
-"""Scores a run: likelihood, reconstruction, control, latents."""
+"""Scores a run: likelihood, reconstruction, control, latents, categories."""
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from cvae_jax import control, data, evaluate, keys
+from cvae_jax import control, data, evaluate, keys, regions
 from cvae_jax.feed import Feed, check
-from cvae_jax.metrics import bounds, latents
+from cvae_jax.files import write_atomically
+from cvae_jax.metrics import bounds, clusters, latents
 from cvae_jax.runs import VALUES, Run, RunError
 
+FILE = "scores.json"  # in a run's folder
 IGNORED = 1.0  # nats: a smaller gap means that the condition is not used
 
 
@@ -55,11 +58,57 @@ def score(
     "iw_samples": samples if "iw_bound" in terms else 0,
     "condition_gap_nats": gap,
     "latents": latents.usage(*run.encode(test["image"], test["condition"])),
-    **control.score(run, judges, test, per_class, seed),
+    "categories": _categories(run, test),
+    **_control(run, judges, test, per_class, seed),
   }
   scores["unscored"] = _unscored(run, scores, samples)
   scores["warnings"] = _warnings(scores)
   return scores
+
+
+def save(run: Run, scores: dict[str, Any]) -> None:
+  """Writes a run's scores.json."""
+  write_atomically(run.folder / FILE, json.dumps(scores, indent=2) + "\n")
+
+
+def saved(run: Run, judges: Sequence[Run] = ()) -> dict[str, Any]:
+  """Gives the scores in a run's scores.json, measured where they are not.
+
+  Those of another step do not count, nor those without a judge where there
+  is one.
+  """
+  path = run.folder / FILE
+  if path.exists():
+    known = json.loads(path.read_text())
+    judged = any("judge" in entry for entry in known["control"].values())
+    unjudged = judges and askable(run) and not judged
+    if known["protocol"]["step"] == int(run.state.step) and not unjudged:
+      return known
+  scores = score(run, judges)
+  save(run, scores)
+  return scores
+
+
+def askable(run: Run) -> bool:
+  """Tells whether a run can be asked for anything."""
+  read = run.conditions.attributes and "condition" in run.system.columns
+  return bool(read or run.system.regions)
+
+
+def _control(run: Run, judges, test, count: int, seed: int) -> dict[str, Any]:
+  if run.system.regions:
+    return regions.score(run, judges, count, seed)
+  if not askable(run):
+    return {"control": {}, "leakage": None}
+  return control.score(run, judges, test, count, seed)
+
+
+def _categories(run: Run, test) -> dict[str, Any] | None:
+  """Compares q(y | x) with the labels, where there is the one and the other."""
+  if run.system.classify is None or "label" not in test:
+    return None
+  category = run.classify(test["image"]).argmax(axis=-1)
+  return clusters.purity(category, test["label"])
 
 
 def _likelihood(run: Run, test, samples: int, seed: int):
@@ -103,6 +152,8 @@ def _unscored(run: Run, scores: dict[str, Any], samples: int) -> list[str]:
     found.append(f"nats lost: {name} here has no ELBO that reads the condition")
   if scores["latents"]["kl"] is None:
     found.append(f"nats of each latent: {name} encodes to points")
+  if not askable(run):
+    found.append(f"control: {name} here can be asked for nothing")
   return found
 
 
@@ -126,6 +177,9 @@ def table(scores: dict[str, Any]) -> str:
   if (gap := scores["condition_gap_nats"]) is not None:
     lines.append(f"{'nats lost, conditions permuted':32} {gap:10.4f}")
   lines += control.lines(scores)
+  if (found := scores["categories"]) is not None:
+    lines.append(f"{'cluster purity':32} {found['purity']:10.2%}")
+    lines.append(f"{'categories used':32} {found['used']:10d}")
   usage = scores["latents"]
   lines.append(f"{'active latents':32} {usage['active']:7d}/{usage['of']}")
   lines += [f"not scored: {text}" for text in scores["unscored"]]

@@ -71,6 +71,9 @@ class System(NamedTuple):
   latents: int = 0  # Z
   # (key, count) -> z [count, Z], where the prior is not N(0, I)
   prior: Callable | None = None
+  # (key, count) -> (z [count, Z], class [count]), where places of the prior
+  # are given to classes
+  regions: Callable | None = None
   # {name: function of the step}, logged as schedule/<name>
   schedules: Mapping[str, Callable] = {}
   # What the loss means, for people to read

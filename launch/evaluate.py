@@ -1,8 +1,5 @@
 """Score a run on its test split; writes scores.json and prints a table."""
 
-import json
-from pathlib import Path
-
 from absl import flags
 
 from launch import command
@@ -21,24 +18,23 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of every random draw.")
 def main(_: list[str]) -> None:
   """Scores the run."""
   from cvae_jax import runs, score
-  from cvae_jax.files import write_atomically
 
+  run = runs.load(_WORKDIR.value)
   scores = score.score(
-    runs.load(_WORKDIR.value),
+    run,
     [runs.load(folder) for folder in _JUDGES.value],
     samples=_SAMPLES.value,
     per_class=_PER_CLASS.value,
     seed=_SEED.value,
   )
-  path = Path(_WORKDIR.value) / "scores.json"
-  write_atomically(path, json.dumps(scores, indent=2) + "\n")
+  score.save(run, scores)
   print(score.table(scores))
-  if not _JUDGES.value:
+  if not _JUDGES.value and score.askable(run):
     print(
       "control was not scored by a judge: train one (`make judge`; for faces "
       "launch.sweep --config=configs/attributes.py) and give --judge=RUN,…"
     )
-  print(f"wrote {path}")
+  print(f"wrote {run.folder / score.FILE}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from cvae_jax.colour import photo, score
 from cvae_jax.data import prepared
 from cvae_jax.metrics import colour as metrics
 from cvae_jax.record import read_metrics
+from cvae_jax.reports import colour as colour_report
 from tests.colouring_test import SMALL
 
 
@@ -154,6 +155,27 @@ def test_the_report_holds_every_run_below_a_folder(run, tmp_path):
   assert str(run.folder.parent) not in page
   with pytest.raises(reports.ReportError, match="no colouring run"):
     reports.write("colour", tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+  ("finals", "words"),
+  [
+    (((0.16, 0.13), (0.16, 0.12)), "**confirmed**: lower in 2 of 2 seeds"),
+    (((0.16, 0.17), (0.16, 0.12)), "**undecided**: lower in 1 of 2 seeds"),
+    (((0.16, 0.17),), "**refuted**: lower in 0 of 1 seeds"),
+    ((), "Not measured here"),
+  ],
+)
+def test_model_3_is_held_against_model_1_seed_by_seed(tmp_path, finals, words):
+  found = {}
+  for seed, losses in enumerate(finals):
+    for model, loss in zip((1, 3), losses, strict=True):
+      settings = config.load(f"configs/colour.py:model={model},prepared")
+      settings.seed, folder = seed, tmp_path / f"{model}_{seed}"
+      folder.mkdir()
+      (folder / "config.json").write_text(config.to_json(settings))
+      found[folder] = [{"epoch": 5, "model/loss": loss}]
+  assert words in colour_report._claim(found)
 
 
 def test_metrics_of_photos_that_are_known():

@@ -1,5 +1,7 @@
 """Distances of samples as metrics of a run: against SciPy, and as a signal."""
 
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -8,8 +10,8 @@ import scipy.stats
 from skimage.transform import downscale_local_mean
 
 from benchmarks import equal_runs
+from benchmarks import soak_resume as soak
 from cvae_jax import distances, keys, runs
-from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.config import ConfigError
 from cvae_jax.data import load
 from cvae_jax.feed import Feed, check
@@ -17,7 +19,7 @@ from cvae_jax.job import prepare
 from cvae_jax.record import read_metrics
 from tests import small, small_zoo
 from tests.resume_test import equal
-from tests.watch_test import Killed, replay
+from tests.watch_test import replay
 
 RULE = {"patience": 2, "relative": 0.05, "smoothing": 0.5}
 WATCHED = {
@@ -104,22 +106,17 @@ def test_a_run_stops_where_a_replay_of_its_distance_says(whole):
   assert equal(runs.load(folder).state, state)
 
 
-def test_a_kill_before_the_best_is_saved_leaves_no_trace(
-  data, whole, tmp_path, monkeypatch
-):
-  save = Checkpoints.save
-
-  def killed(checkpoints, step, *rest, **named):
-    if step == whole[1].step:
-      raise Killed
-    save(checkpoints, step, *rest, **named)
-
-  with monkeypatch.context() as patch:
-    patch.setattr(Checkpoints, "save", killed)
-    with pytest.raises(Killed):
-      small_zoo.run(data, tmp_path, "vae", **WATCHED)
-  assert equal(small_zoo.run(data, tmp_path, "vae", **WATCHED), whole[1])
-  assert equal_runs.differences(whole[0], tmp_path) == []
+def test_a_kill_after_the_best_leaves_no_trace(data, whole, tmp_path):
+  """The running mean goes on from the checkpoint of the best."""
+  folder = shutil.copytree(whole[0], tmp_path / "killed")
+  (folder / "DONE").unlink()
+  for step in soak.steps_saved(folder):
+    if step > whole[1].step:
+      shutil.rmtree(folder / "checkpoints" / str(step))
+  assert soak.steps_saved(folder) == [whole[1].step]
+  assert equal(small_zoo.run(data, folder, "vae", **WATCHED), whole[1])
+  assert soak.steps_saved(folder) == soak.steps_saved(whole[0])
+  assert equal_runs.differences(whole[0], folder) == []
 
 
 @pytest.mark.parametrize(

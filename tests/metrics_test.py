@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from cvae_jax.gaussian import Gaussian
-from cvae_jax.metrics import bounds, control, latents
+from cvae_jax.metrics import bounds, clusters, control, latents
 from cvae_jax.types import System
 
 
@@ -32,6 +32,35 @@ def test_hits_are_certain_for_an_obedient_model_and_chance_for_a_deaf_one():
   read = np.random.default_rng(1).integers(10, size=3000)
   deaf = control.hits(requested, np.eye(10)[read])
   assert deaf["hit_rate"] == pytest.approx(0.1, abs=0.03)
+
+
+def test_confusion_counts_what_each_request_was_read_as():
+  requested, read = np.array([0, 0, 1, 2]), np.array([0, 2, 1, 1])
+  found = control.hits(requested, np.eye(3)[read])["confusion"]
+  assert found == [[1, 0, 1], [0, 1, 0], [0, 1, 0]]
+
+
+def test_purity_is_the_share_of_the_commonest_label_in_each_category():
+  category = np.array([0, 0, 0, 2, 2, 5])
+  label = np.array([1, 1, 0, 3, 3, 0])
+  found = clusters.purity(category, label)
+  assert found == {"purity": pytest.approx(5 / 6), "used": 3}
+  rng = np.random.default_rng(0)
+  label = rng.integers(10, size=500)
+  assert clusters.purity(rng.permutation(10)[label], label)["purity"] == 1
+  one = clusters.purity(np.zeros(500, int), label)
+  assert one == {"purity": np.bincount(label).max() / 500, "used": 1}
+
+
+def test_row_entropy_is_scipys_in_the_mean_of_the_rows():
+  counts = np.random.default_rng(0).integers(0, 9, (4, 10))
+  expected = scipy.stats.entropy(counts, axis=1).mean()
+  assert clusters.row_entropy(counts) == pytest.approx(expected)
+  assert clusters.row_entropy(5 * np.eye(10)) == 0
+  even = clusters.row_entropy(np.full((3, 10), 7))
+  assert even == pytest.approx(np.log(10))
+  with pytest.raises(ValueError, match="each category needs a sample"):
+    clusters.row_entropy([[1, 2], [0, 0]])
 
 
 def test_wilson_interval_is_scipys():

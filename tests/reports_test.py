@@ -191,6 +191,14 @@ def test_cells_are_short_and_a_dash_is_what_is_not_known():
   assert found == ["–", "–", "0.01235", "−12,346", "6,276,791", "3", "x"]
 
 
+def test_a_spread_is_mean_and_deviation_of_what_is_known():
+  assert markdown.spread([1.0, None, 3.0]) == "2 ± 1.4"
+  assert markdown.spread([0.1, 0.1], 100) == "10 ± 0"
+  assert markdown.spread([-1000.0, -2000.0]) == "−1,500 ± 707.1"
+  assert markdown.spread([0.25]) == "0.25"
+  assert markdown.spread([None]) is None
+
+
 def test_what_cannot_be_reported_is_explained(tmp_path, folder):
   with pytest.raises(reports.ReportError, match="no report 'face'; there are"):
     reports.write("face", tmp_path, tmp_path)

@@ -1,6 +1,7 @@
 """The zoo's digit systems with networks of a few units, for its tests."""
 
 import functools
+import json
 
 import jax
 import numpy as np
@@ -123,6 +124,40 @@ def run(data, folder, name, **changes):
   changes = widths(name) | own | small._dotted(changes)
   config = configs.load(f"{ZOO}:{name},smoke", changes)
   return train.train_and_evaluate(config, folder)
+
+
+def finished(name, data, folder, *tests, **changes):
+  """Saves a page's small system, untrained, as a finished run; see `save`."""
+  system = made(name, data__path=str(data), **changes)
+  save(system.config, system.state, folder, *tests)
+
+
+def save(config, state, folder, *tests):
+  """Saves a state as a finished run.
+
+  Args:
+    tests: the test metrics of each epoch; epoch e is named step e. States are
+      kept of epochs 1 and 5 and of the last.
+  """
+  folder.mkdir(parents=True)
+  conditions = load(config.data).conditions.to_json()
+  rows = [
+    {"step": epoch, "split": "test", "epoch": float(epoch), **metrics}
+    for epoch, metrics in enumerate(tests, 1)
+  ]
+  launch = {"device": "cpu:0", "packages": {"jax": "0"}, "commit": "abc1234x"}
+  for file, text in {
+    "config.json": configs.to_json(config),
+    "conditions.json": json.dumps(conditions),
+    "environment.json": json.dumps([launch]),
+    "metrics.jsonl": "".join(json.dumps(row) + "\n" for row in rows),
+    "DONE": "",
+  }.items():
+    (folder / file).write_text(text)
+  checkpoints = Checkpoints(folder, keep=3)
+  for step in sorted({1, 5, len(rows)} & {row["step"] for row in rows}):
+    checkpoints.save(step, state.replace(step=np.int32(step)), {})
+  checkpoints.close()
 
 
 def untrained(name, data, folder, **changes):

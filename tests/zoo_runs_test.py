@@ -40,7 +40,7 @@ def test_adversaries_resume_exactly_and_are_drawn_over_their_prior(
   assert equal_runs.differences(tmp_path / "whole", tmp_path / "stopped") == []
   run = runs.load(tmp_path / "whole")
   drawn = figures.draw(run)
-  assert set(drawn) == {"prior", "latents", "codes"}
+  assert set(drawn) == {"prior", "latents", "codes", "regions"}
   assert drawn["latents"].shape == (10, 10, 28, 28, 1)
   prior = run.prior(500, 1)  # petals at 1.4, 0.5 long
   assert 1.2 < np.linalg.norm(prior, axis=-1).mean() < 1.6
@@ -72,8 +72,19 @@ def test_codes_lie_where_they_are_and_have_their_classes_colours():
 @pytest.mark.parametrize(
   ("name", "missing"),
   [
-    ("aae", {"ELBO", "importance-weighted bound", "nats lost", "nats of each"}),
+    (
+      "aae",
+      {
+        "ELBO",
+        "importance-weighted bound",
+        "nats lost",
+        "nats of each",
+        "control",
+      },
+    ),
+    ("vae", {"nats lost", "control"}),
     ("m2", {"nats lost"}),
+    ("m1m2", {"importance-weighted bound", "nats lost"}),
     ("m3", {"importance-weighted bound", "nats lost"}),
   ],
 )
@@ -89,7 +100,8 @@ def test_what_a_system_cannot_answer_is_said_and_the_rest_is_scored(
   assert said == missing
   assert all(np.isfinite(value) for value in scores["test"].values())
   assert scores["condition_gap_nats"] is None
-  assert ("iw_bound" in scores["test"]) == (name == "m2")
+  assert ("iw_bound" in scores["test"]) == (name in ("vae", "m2"))
+  assert (scores["categories"] is None) == ("m" not in name)
   assert scores["control"] == {}  # nothing to ask for, or nobody to judge it
   assert json.loads(json.dumps(scores)) == scores
   table = score.table(scores)

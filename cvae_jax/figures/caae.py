@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax import data
+from cvae_jax.figures import Captions
 from cvae_jax.runs import Run
 
 FACES = 10
@@ -38,6 +39,12 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
     "faces": combinations(run, z),
     "prior": combinations(run, run.prior(FACES, seed)),
   }
+
+
+def captions(run: Run) -> dict[str, Captions]:
+  """Gives what stands above the columns: the attributes that are on."""
+  texts = ["\n".join(on) or "none" for on in columns(run.conditions.names)]
+  return {name: ((), texts) for name in ("faces", "prior")}
 
 
 def combinations(run: Run, z: NDArray) -> NDArray:

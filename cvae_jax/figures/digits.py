@@ -11,6 +11,7 @@ from cvae_jax.figures.walks import arc
 from cvae_jax.runs import Run
 
 SHOWN = 2000  # dots of a picture of codes
+DRAWS = 2000  # of the prior: each region of ten gets more than are shown
 
 
 def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
@@ -30,6 +31,8 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
     figures["latents"] = latents(run, seed)
   if flat:
     figures["codes"] = scatter(run, seed)
+  if run.system.regions:
+    figures["regions"] = regions(run, seed)
   return figures
 
 
@@ -41,6 +44,7 @@ def captions(run: Run) -> dict[str, Captions]:
     "classes": ((), labels),
     "styles": (inks * 4, labels),
     "paths": (labels, ()),
+    "regions": (labels, ()),
   }
 
 
@@ -84,6 +88,15 @@ def scatter(run: Run, seed: int = 0) -> NDArray:
   z = np.asarray(run.encode(images, condition).mean)
   picture = codes.scatter(z, split["label"][rows], run.prior(SHOWN, seed))
   return picture[None, None]
+
+
+def regions(run: Run, seed: int = 0, steps: int = 10) -> NDArray:
+  """Draws each class from its place in the prior: [10, steps, …]."""
+  z, label = run.regions(DRAWS, seed)
+  chosen = [z[label == k][:steps] for k in range(run.conditions.classes)]
+  z = np.concatenate(chosen)
+  images = run.decode(z, run.conditions.blank(len(z)))
+  return images.reshape(len(chosen), steps, *images.shape[1:])
 
 
 def styles(run: Run, seed: int = 0, latents: int = 4) -> NDArray:

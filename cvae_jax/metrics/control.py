@@ -13,17 +13,21 @@ def hits(
 
   Returns:
     hit_rate: share read as the requested class; interval: its 95 % Wilson
-    interval; per_class: [K], None where none was requested; floor: the share
-    with the labels permuted.
+    interval; per_class: [K], None where none was requested; confusion: [K][K],
+    how many requests of a class were read as each one; floor: the share with
+    the labels permuted.
   """
   read = probabilities.argmax(axis=-1)
   right = read == requested
   permuted = np.random.default_rng(seed).permutation(requested)
   classes = range(probabilities.shape[-1])
+  confusion = np.zeros((len(classes), len(classes)), np.int64)
+  np.add.at(confusion, (requested, read), 1)
   return {
     "hit_rate": float(right.mean()),
     "interval": wilson(int(right.sum()), len(right)),
     "per_class": [_share(right[requested == k]) for k in classes],
+    "confusion": confusion.tolist(),
     "floor": float((read == permuted).mean()),
   }
 

@@ -5,6 +5,7 @@ import pkgutil
 from pathlib import Path
 
 _HELPERS = {
+  "claims",
   "compare_cells",
   "compare_claims",
   "compare_curves",
@@ -12,6 +13,11 @@ _HELPERS = {
   "face_claims",
   "face_text",
   "markdown",
+  "zoo_claims",
+  "zoo_figures",
+  "zoo_runs",
+  "zoo_tables",
+  "zoo_text",
 }  # Modules here that are no reports.
 
 

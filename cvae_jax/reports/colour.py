@@ -46,6 +46,7 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
     f"## Training\n\n{_training(found)}",
     "![Curves](colour_curves.png)\n\n*Loss (published: dashed) and KL of each "
     "epoch.*",
+    f"## Is model 3 better than model 1?\n\n{_claim(found)}",
   ]
   for folder, rows in found.items():
     scores, sheet = score.score(runs.load(folder))
@@ -95,6 +96,41 @@ def _training(found: Runs) -> str:
       }
     )
   return markdown.table(rows)
+
+
+def _claim(found: Runs) -> str:
+  """Holds model 3 against model 1 as the source did: equal w, final loss."""
+  finals: dict[str, dict[int, float]] = {"Model 1": {}, "Model 3": {}}
+  for folder, epochs in found.items():
+    config = configs.from_json((folder / "config.json").read_text())
+    model = config.reference.partition("/")[2]
+    if model in finals and epochs[-1]["epoch"] >= max(_published(folder)):
+      finals[model][config.seed] = epochs[-1]["model/loss"]
+  first, third = finals.values()
+  seeds = sorted(first.keys() & third.keys())
+  if not seeds:
+    return "Not measured here: it takes runs of both from the same seed."
+  curves = [verify.published(f"colouring/{model}") for model in finals]
+  rows = [("published", *(curve[max(curve)] for curve in curves))]
+  rows += [(f"seed {seed}", first[seed], third[seed]) for seed in seeds]
+  changes = [b / a - 1 for _, a, b in rows]
+  lower = sum(change < 0 for change in changes[1:])
+  verdict = {len(seeds): "confirmed", 0: "refuted"}.get(lower, "undecided")
+  table = markdown.table(
+    [
+      {
+        "run": name,
+        "model 1": a,
+        "model 3": b,
+        "change": f"{change:+.1%}".replace("-", "−"),
+      }
+      for (name, a, b), change in zip(rows, changes, strict=True)
+    ]
+  )
+  return (
+    f"{table}\n\nFinal training losses. The source's direction is "
+    f"**{verdict}**: lower in {lower} of {len(seeds)} seeds."
+  )
 
 
 def _published(folder: Path) -> dict[int, float]:

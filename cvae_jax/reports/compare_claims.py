@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cvae_jax.distances import FRECHET, SLICED
+from cvae_jax.reports.claims import Verdict, outcome
 from cvae_jax.reports.compare_cells import (
   BETAS,
   LATENTS,
@@ -13,7 +14,6 @@ from cvae_jax.reports.compare_cells import (
   ae,
   vae,
 )
-from cvae_jax.reports.markdown import Verdict
 
 COLLAPSED = 0.1  # of images' mean distance, that of their reconstructions
 USELESS, ALIKE = 2.0, 1.1  # times another's distance from held-out images
@@ -209,18 +209,13 @@ def _judge(runs: Runs, claim: str, groups, judge: Callable) -> Verdict:
     missing = {cell: why for cell in cells if (why := _lacking(runs, cell))}
     lacking |= missing
     if not missing:
-      outcome, words = judge(*(runs[cell] for cell in cells))
+      gain, words = judge(*(runs[cell] for cell in cells))
       reasons.append(f"{' and '.join(map(str, cells))}: {words}")
-      found += [] if outcome is None else [outcome]
+      found += [] if gain is None else [gain]
   if lacking:
     named = ", ".join(f"{cell} ({why})" for cell, why in lacking.items())
     reasons.append(f"lacking {named}")
-  if not found:
-    return Verdict(claim, "not measured", reasons)
-  if min(found) > 0:
-    return Verdict(claim, "confirmed", reasons)
-  outcome = "contradicted" if max(found) < 0 else "undecided"
-  return Verdict(claim, outcome, reasons)
+  return Verdict(claim, outcome(found) if found else "not measured", reasons)
 
 
 def _lacking(runs: Runs, cell: Cell) -> str:

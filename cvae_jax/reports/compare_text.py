@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from cvae_jax.reports import (
+  claims,
   compare_cells,
   compare_claims,
   compare_curves,
@@ -75,8 +76,7 @@ def page(runs: Runs, drawn: Collection[str], command: str) -> str:
     "(green) and Fréchet distance (red); the epoch that a stop by the distance "
     "keeps (dashed) and where it stops (dotted).*",
     f"### Stopping by a distance\n\n{_stopping(runs)}",
-    "## What the source found\n\n"
-    + markdown.verdicts(compare_claims.verdicts(runs)),
+    "## What the source found\n\n" + claims.page(compare_claims.verdicts(runs)),
     compare_claims.HOW,
   ]
   return "\n\n".join(part.strip() for part in parts) + "\n"

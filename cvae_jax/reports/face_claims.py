@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cvae_jax.reports.markdown import Verdict
+from cvae_jax.reports.claims import Verdict, outcome
 
 LOSS = 0.005  # relative; the source's repeated runs differ by 0.002 (§9)
 DISTANCE = 0.05  # relative, of samples' mean distances
@@ -45,7 +45,7 @@ def shortcuts(models: Mapping[int, Mapping[str, Any]]) -> Verdict:
       f"{words} loss {before:.4f} → {after:.4f} ({-falls[-1]:+.2%})"
     )
   reasons.append(f"a change counts from {LOSS:.1%} on, in both")
-  return Verdict(claim, _outcome(falls, LOSS), reasons)
+  return Verdict(claim, outcome(falls, LOSS), reasons)
 
 
 def weight(models: Mapping[int, Mapping[str, Any]]) -> Verdict:
@@ -66,13 +66,7 @@ def weight(models: Mapping[int, Mapping[str, Any]]) -> Verdict:
   if not falls:
     return Verdict(claim, "not measured", reasons)
   reasons.append(f"a change counts from {DISTANCE:.0%} on, in every pair there")
-  return Verdict(claim, _outcome(falls, DISTANCE), reasons)
-
-
-def _outcome(falls: list[float], threshold: float) -> str:
-  if min(falls) > threshold:
-    return "confirmed"
-  return "contradicted" if max(falls) < -threshold else "undecided"
+  return Verdict(claim, outcome(falls, DISTANCE), reasons)
 
 
 def _lacking(models, wanted, names) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from cvae_jax.reports import face_claims, markdown
+from cvae_jax.reports import claims, face_claims, markdown
 
 FIGURES = {
   "settings": "gender and hair by mouth and eyes, one latent throughout (the "
@@ -202,6 +202,5 @@ def _leakage(rung: int, scores: Mapping[str, Any]) -> str:
 
 
 def _verdicts(models: Models) -> str:
-  return markdown.verdicts(
-    [face_claims.shortcuts(models), face_claims.weight(models)]
-  )
+  judged = (face_claims.shortcuts(models), face_claims.weight(models))
+  return claims.page(judged)

@@ -1,23 +1,8 @@
 """What reports are written in."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-
-class Verdict(NamedTuple):
-  """A claim, what became of it and why."""
-
-  claim: str
-  outcome: str  # confirmed, contradicted, undecided or not measured
-  reasons: list[str]
-
-
-def verdicts(judged: Iterable[Verdict]) -> str:
-  """Lists verdicts with their reasons."""
-  return "\n".join(
-    f"- **{v.claim}: {v.outcome}.** {'; '.join(v.reasons)}." for v in judged
-  )
+from typing import Any
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -36,6 +21,22 @@ def cell(value: Any) -> str:
     small = f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     return small.replace("-", "−")
   return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def spread(values: Sequence[float | None], factor: float = 1.0) -> str | None:
+  """Writes the mean of several runs' values ± their standard deviation.
+
+  None are left out; of one value there is no deviation, and of none no text.
+  """
+  known = [factor * value for value in values if value is not None]
+  if not known:
+    return None
+  centre = cell(float(np.mean(known)))
+  if len(known) < 2:
+    return centre
+  deviation = float(np.std(known, ddof=1))
+  small = f"{deviation:.2g}" if deviation < 100 else cell(deviation)
+  return f"{centre} ± {small}"
 
 
 def command(name: str, runs_folder: Path, out_folder: Path) -> str:

@@ -23,7 +23,7 @@ from cvae_jax import grids, losses, update
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets.layers import dropout
 from cvae_jax.nets.mlp import MLP, flat
-from cvae_jax.priors import PRIORS, REGIONS
+from cvae_jax.priors import PRIORS, REGIONS, Draw
 from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
 
 
@@ -104,8 +104,11 @@ def make(config) -> System:
   def decode(state: TrainState, z: Array, condition: Array) -> Array:
     return model.decode(state.params, z).reshape(-1, *shape)
 
+  def regions(key: Array, count: int) -> Draw:
+    return PRIORS[model.prior](key, count, model.latents)
+
   def prior(key: Array, count: int) -> Array:
-    return PRIORS[model.prior](key, count, model.latents).z
+    return regions(key, count).z
 
   return System(
     init=lambda key: update.init_state(
@@ -119,6 +122,7 @@ def make(config) -> System:
     decode=decode,
     latents=model.latents,
     prior=prior,
+    regions=regions if model.slots else None,
     notes=(
       f"loss: {model.mse:g} × squared error summed over "
       f"{math.prod(shape)} values; codes shaped to the prior {model.prior!r}"

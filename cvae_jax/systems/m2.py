@@ -74,7 +74,9 @@ class Model(NamedTuple):
     """Gives L(x, y) of x [B, 1, D] and one-hot y [B or 1, k, K], [B, k]."""
     drop = (None, None) if drop is None else jax.random.split(drop)
     q = self.nets.infer(params, x, y, drop[0])
-    z = gaussian.reparameterise(key, q)
+    # One ε for all labels: what q(y | x) learns from are their differences,
+    # and with an ε each these were mostly chance.
+    z = gaussian.reparameterise(key, q, shared=(-2,))
     nats = self.nats(params, x, self.nets.generate(params, z, y, drop[1]))
     return nats + gaussian.kl_to_prior(q).sum(axis=-1) + math.log(self.classes)
 

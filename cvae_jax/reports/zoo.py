@@ -1,0 +1,36 @@
+"""The zoo: what its systems are worth, beside what their sources claim."""
+
+from pathlib import Path
+
+from cvae_jax.files import write_atomically
+from cvae_jax.reports import (
+  ReportError,
+  markdown,
+  zoo_figures,
+  zoo_runs,
+  zoo_text,
+)
+
+
+def write(runs_folder: Path, out_folder: Path) -> list[Path]:
+  """Writes zoo.md and its pictures; gives their paths.
+
+  Finished runs in the folder, or in folders in it, are reported on. What is
+  measured of a run stays in its folder and is read from there next time. A
+  run of the system `attribute` among them judges what samples show. Faces are
+  generated ones: no real one is drawn, nor its reconstruction.
+
+  Raises:
+    ReportError: there is no such run, or two are the same.
+  """
+  zoo = zoo_runs.collect(runs_folder)
+  if not zoo.groups:
+    raise ReportError(
+      f"no finished run of the zoo in {runs_folder}; train it: "
+      f"{zoo_text.DIGITS}"
+    )
+  zoo, out = zoo_runs.measured(zoo), Path(out_folder)
+  drawn = zoo_figures.draw(zoo, out)
+  command = markdown.command("zoo", runs_folder, out)
+  write_atomically(out / "zoo.md", zoo_text.page(zoo, drawn, command))
+  return [out / "zoo.md", *drawn.values()]

@@ -1,0 +1,242 @@
+"""What the zoo's sources claim, and this project's targets, as measurements."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from cvae_jax.metrics import clusters
+from cvae_jax.reports import markdown
+from cvae_jax.reports.claims import Verdict, outcome
+from cvae_jax.reports.zoo_runs import EPOCHS, Entry, Zoo
+
+FREE = math.log(10)  # nats that a label of ten classes gives at most
+VAE, SCVAE = "VAE, 2 latents", "SCVAE, 2 latents"
+M2, M1M2 = "M2, 100 labels", "M1+M2, 100 labels"
+M2_SOURCE, M3 = "M2, faithful", "M3"
+PIXELS, LOW, HIGH = "pixel VAE", "DFC-VAE, 123", "DFC-VAE, 345"
+TARGETS = {M2: 0.12, M1M2: 0.05}  # test error with 100 labels, at most
+DRAWS = 5  # of the labels, at least
+CONTROL = 0.97  # of samples show the class that was asked for
+
+Value = Callable[[Entry], float | None]
+
+
+class Term(NamedTuple):
+  """What two systems are compared by."""
+
+  words: str
+  value: Value
+  # (one, other) -> by how much the first is better, 1 being enough to count
+  gain: Callable[[float, float], float]
+  enough: str
+
+
+GENERATED = tuple(
+  Term(
+    words,
+    lambda entry, name=name: entry.likeness.get(name),
+    lambda one, other: (1 - one / other) / 0.05,
+    "5 % less on",
+  )
+  for name, words in (
+    ("frechet", "Fréchet distance (VGG16)"),
+    ("sliced", "sliced W₁"),
+  )
+)
+RECONSTRUCTED = (
+  Term(
+    "LPIPS",
+    lambda entry: entry.likeness.get("lpips"),
+    lambda one, other: (1 - one / other) / 0.02,
+    "2 % less on",
+  ),
+  Term(
+    "PSNR",
+    lambda entry: entry.last.get("psnr"),
+    lambda one, other: (one - other) / 0.1,
+    "0.1 dB on",
+  ),
+)
+
+
+def verdicts(zoo: Zoo) -> Iterator[Verdict]:
+  """Judges every claim, as far as there are runs for it."""
+  yield convergence(zoo.of(VAE), zoo.of(SCVAE))
+  yield from (error(zoo.of(title), title) for title in TARGETS)
+  yield stacking(zoo.of(M2), zoo.of(M1M2))
+  yield categories(zoo)
+  yield control(zoo.groups)
+  yield generation(zoo)
+  yield reconstruction(zoo)
+
+
+def curve(entry: Entry) -> dict[int, float]:
+  """Gives the test ELBO, in nats, of each epoch that was evaluated."""
+  return {round(row["epoch"]): row["elbo"] for row in entry.tests}
+
+
+def hits(entry: Entry) -> float | None:
+  """Gives the share of samples that show the class asked for."""
+  known = entry.scores.get("control", {}).get("class", {})
+  return known.get("sweep", {}).get("hit_rate")
+
+
+def mixed(entry: Entry) -> float | None:
+  """Gives the mean entropy of a category's samples, in nats."""
+  known = entry.scores.get("control", {}).get("class", {})
+  counts = known.get("sweep", {}).get("confusion")
+  return counts and clusters.row_entropy(np.array(counts))
+
+
+def pure(entry: Entry) -> float | None:
+  """Gives the purity of q(y | x)'s categories."""
+  return (entry.scores.get("categories") or {}).get("purity")
+
+
+def convergence(plain: Sequence[Entry], labelled: Sequence[Entry]) -> Verdict:
+  """Judges whether the label speeds learning, beyond what it gives for free."""
+  claim = "Label conditioning converges faster"
+  curves = [[curve(e) for e in pair] for pair in _pairs(plain, labelled)]
+  curves = [pair for pair in curves if all({*EPOCHS} <= {*c} for c in pair)]
+  if not curves:
+    wanted = f"{VAE} and {SCVAE} of {EPOCHS[-1]} epochs and of one seed"
+    return Verdict(claim, "not measured", [f"it takes {wanted}"])
+  elbo = np.array([[[c[e] for e in EPOCHS] for c in pair] for pair in curves])
+  without, within = elbo[:, 0], elbo[:, 1] - FREE
+  gains = [markdown.spread(gain) for gain in (within - without).T]
+  reasons = [
+    f"seeds: {len(curves)}",
+    "by the test ELBO, less the log 10 that a label gives, SCVAE leads by "
+    + ", ".join(f"{g} (epoch {e})" for e, g in zip(EPOCHS, gains, strict=True))
+    + " nats",
+  ]
+  left = [x[:, -1] - x[:, 0] for x in (without, within)]
+  reasons.append(
+    f"from epoch 1 to {EPOCHS[-1]} VAE still gains {markdown.spread(left[0])} "
+    f"nats, SCVAE {markdown.spread(left[1])}"
+  )
+  reasons.append(
+    "it counts as faster where it is ahead after epoch 1 and has less left to "
+    "gain, with every seed"
+  )
+  ahead = [*(within - without)[:, 0], *(left[0] - left[1])]
+  return Verdict(claim, outcome(ahead), reasons)
+
+
+def error(entries: Sequence[Entry], title: str) -> Verdict:
+  """Judges the mean test error with few labels by this project's target."""
+  target = TARGETS[title]
+  claim = f"{title}: at most {target:.0%} test error"
+  if not entries:
+    return Verdict(claim, "not measured", ["it is not trained"])
+  errors = [entry.last["error"] for entry in entries]
+  reason = f"{markdown.spread(errors, 100)} % over {len(errors)} draws"
+  met = "met" if np.mean(errors) <= target else "missed"
+  return Verdict(claim, met + " so far" * (len(errors) < DRAWS), [reason])
+
+
+def stacking(alone: Sequence[Entry], stacked: Sequence[Entry]) -> Verdict:
+  """Judges M1+M2 beside M2, draw by draw of the labels."""
+  claim = "M1+M2 errs less than M2"
+  pairs = _pairs(alone, stacked)
+  if not pairs:
+    return Verdict(claim, "not measured", ["it takes both with one draw"])
+  gains = [a.last["error"] - b.last["error"] for a, b in pairs]
+  reasons = [
+    f"by {markdown.spread(gains, 100)} points over {len(pairs)} draws of the "
+    "labels"
+  ]
+  return Verdict(claim, outcome(gains), reasons)
+
+
+def categories(zoo: Zoo) -> Verdict:
+  """Judges M3's categories beside M2's: the source's own M2 if there is one."""
+  other = M2_SOURCE if zoo.of(M2_SOURCE) else M2
+  claim = f"M3 separates and controls better than M2 (here: {other})"
+  gains, reasons = [], []
+  for words, value, sign in (
+    ("purity of q(y | x)", pure, 1),
+    ("entropy of a category's samples, nats", mixed, -1),
+  ):
+    ours, theirs = (_known(zoo.of(title), value) for title in (M3, other))
+    if not ours or not theirs:
+      return Verdict(claim, "not measured", [f"no {words} of both"])
+    gains.append(sign * (np.mean(ours) - np.mean(theirs)))
+    reasons.append(
+      f"{words}: M3 {markdown.spread(ours)}, {other} {markdown.spread(theirs)}"
+    )
+  if other == M2:
+    reasons.append(
+      "the source's M2, whose classifier is never trained, is not among the "
+      "runs; this one has 100 labels, M3 has none"
+    )
+  return Verdict(claim, outcome(gains), reasons)
+
+
+def control(groups: Mapping[str, Sequence[Entry]]) -> Verdict:
+  """Judges whether some system draws the class that is asked for."""
+  claim = f"Class control of SCVAE or ilAAE is at least {CONTROL:.0%}"
+  known = {
+    title: _known(group, hits)
+    for title, group in groups.items()
+    if title.startswith(("SCVAE", "ilAAE"))
+  }
+  known = {title: shares for title, shares in known.items() if shares}
+  if not known:
+    return Verdict(claim, "not measured", ["no judge or no run to be judged"])
+  reasons = [
+    f"{title}: {markdown.spread(shares, 100)} %"
+    for title, shares in known.items()
+  ]
+  met = max(np.mean(shares) for shares in known.values()) >= CONTROL
+  return Verdict(claim, "met" if met else "missed", reasons)
+
+
+def generation(zoo: Zoo) -> Verdict:
+  """Judges whether low layers' samples are nearer to held-out faces."""
+  claim = f"{LOW} generates nicer faces than {HIGH}"
+  return _faces(zoo, claim, (LOW, HIGH), GENERATED)
+
+
+def reconstruction(zoo: Zoo) -> Verdict:
+  """Judges whether high layers reconstruct better, as their paper says."""
+  claim = f"{HIGH} reconstructs better than {LOW}"
+  return _faces(zoo, claim, (HIGH, LOW), RECONSTRUCTED)
+
+
+def _faces(
+  zoo: Zoo, claim: str, titles: tuple[str, str], terms: Sequence[Term]
+) -> Verdict:
+  """Judges whether the first title is better than the second by all terms."""
+  gains, reasons = [], []
+  for term in terms:
+    known = [_known(zoo.of(title), term.value) for title in titles]
+    if not all(known):
+      lacking = titles[0] if not known[0] else titles[1]
+      return Verdict(claim, "not measured", [f"no {term.words} of {lacking}"])
+    one, other = (float(np.mean(values)) for values in known)
+    gains.append(term.gain(one, other))
+    values = [markdown.cell(value) for value in (one, other)]
+    reasons.append(f"{term.words}: {values[0]}, of {titles[1]} {values[1]}")
+  reasons.append("; ".join(f"{t.words} counts from {t.enough}" for t in terms))
+  return Verdict(claim, outcome(gains, 1.0), reasons)
+
+
+def _pairs(
+  one: Sequence[Entry], other: Sequence[Entry]
+) -> list[tuple[Entry, Entry]]:
+  """Pairs runs of the same seed."""
+  seeds = {entry.config.seed: entry for entry in other}
+  return [
+    (entry, seeds[entry.config.seed])
+    for entry in one
+    if entry.config.seed in seeds
+  ]
+
+
+def _known(entries: Sequence[Entry], value: Value) -> list[float]:
+  """Gives the values of the runs that have one."""
+  values = [value(entry) for entry in entries]
+  return [value for value in values if value is not None]

@@ -1,0 +1,160 @@
+"""The zoo report's page: tables, verdicts and pictures as Markdown."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from cvae_jax.reports import (
+  claims,
+  markdown,
+  zoo_claims,
+  zoo_figures,
+  zoo_tables,
+)
+from cvae_jax.reports.zoo_runs import Zoo
+
+DIGITS = (
+  "python -m launch.sweep --config=configs/zoo.py:full --workdir=runs/zoo"
+)
+FACES = (
+  "python -m launch.sweep --config=configs/zoo_faces.py "
+  "--workdir=runs/zoo/faces"
+)
+JUDGE = (
+  "python -m launch.train --config=configs/classifier.py:full "
+  "--workdir=runs/zoo/judge"
+)
+LIKELIHOOD = """\
+In nats, of the held-out digits; ± is the standard deviation over seeds.
+*IW bound* is the importance-weighted one ({samples} samples), between the ELBO
+and log p(x). SCVAE bounds log p(x | y), to which the label gives up to log 10
+= 2.30 nats, and so do the IW bounds of M2. M1, M2 and M1+M2 draw pixels 0 or 1
+for their ELBO; the others take the grey values, as all IW bounds do, so that
+these two columns are comparable for VAE and SCVAE only. A latent is active
+where its posterior mean's variance over the digits is above 0.01."""
+LABELS = """\
+*Error* is that of q(y | x) on the held-out digits; ± is over draws of the
+labelled ones; published: Kingma et al. 2014, all of MNIST. *Purity* is the
+share of digits whose class is the commonest in their category. M3 sees no
+label, so its categories have no order and no error. *Entropy* says how mixed
+the samples of one category are for the judge: 0 for one class alone, 2.30 for
+all ten alike."""
+CONTROL = """\
+The judge is a classifier trained on real digits. *Control* is the share of
+samples that it reads as the class asked for, *floor* the same with the
+requests permuted. ilAAE is asked by drawing from the place that a class has in
+its prior, the others by their condition. The epochs are those after which the
+source shows SCVAE."""
+CODES = """\
+Of the held-out digits, from two numbers each, without noise."""
+QUALITY = """\
+PSNR and LPIPS compare held-out faces with their reconstructions (PSNR from a
+draw of the posterior where there is one, LPIPS from its mean). The next
+columns set {images} samples beside as many held-out faces: the Fréchet
+distance of VGG16's features (no FID, which is of Inception's), the sliced W₁
+of pixels, precision and recall of the same features. *Training faces* are
+their floor: real ones beside real ones. DFC-VAEs are trained on features of
+the same VGG16, which favours them by LPIPS and by the Fréchet distance.
+*Variety* is the mean distance of two samples over that of two real faces."""
+UNSEEN = "What samples are like is not measured: it takes the data and VGG16."
+
+
+def page(zoo: Zoo, drawn: Mapping[str, Path], command: str) -> str:
+  """Lays the whole report out.
+
+  Args:
+    zoo: what was measured.
+    drawn: the figures that there are, {name: file}.
+    command: that writes it.
+  """
+  tables = zoo_tables
+  parts = [
+    f"# The autoencoder zoo\n\nWritten by `{command}`; run it again to renew "
+    "it.",
+    _setting(zoo),
+    _section("Likelihood", DIGITS, tables.likelihood(zoo), _likelihood(zoo)),
+    _section("Few labels", DIGITS, tables.labels(zoo), LABELS),
+    _section("Control of the class", DIGITS, tables.control(zoo), CONTROL),
+    _section("Adversarial codes", DIGITS, tables.codes(zoo), CODES),
+    _section("Faces", FACES, tables.faces(zoo), _quality(zoo)),
+    f"## Claims and targets\n\n{claims.page(zoo_claims.verdicts(zoo))}",
+    "## Pictures\n\nAll faces are generated from draws of the prior; none "
+    "was encoded for them.",
+    *(
+      f"![{name}]({path.name})\n\n*{zoo_figures.CAPTIONS[name]}*"
+      for name, path in drawn.items()
+    ),
+    _undrawn(drawn),
+  ]
+  return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _section(heading: str, command: str, rows: Sequence, words: str) -> str:
+  if not rows:
+    return f"## {heading}\n\nNot trained: `{command}`."
+  return f"## {heading}\n\n`{command}`\n\n{markdown.table(rows)}\n\n{words}"
+
+
+def _setting(zoo: Zoo) -> str:
+  """Says on what data, what is missing, where and by which code."""
+  entries = [entry for group in zoo.groups.values() for entry in group]
+  counts = {
+    _source(e.config.data): e.scores["protocol"]["test_examples"]
+    for e in entries
+    if e.scores
+  }
+  lines = [f"Held-out {k}: {count:,}." for k, count in sorted(counts.items())]
+  missing = [
+    f"{title} ({len(zoo.of(title))} of {count})"
+    for title, count in zoo_tables.EXPECTED.items()
+    if len(zoo.of(title)) < count
+  ]
+  if missing:
+    lines.append(f"Runs that are missing: {'; '.join(missing)}.")
+  if zoo.unfinished:
+    lines.append(f"Not finished: {'; '.join(zoo.unfinished)}.")
+  if not zoo.judges:
+    lines.append(f"No judge says what samples show: `{JUDGE}`.")
+  where = {
+    f"{e['device']} (jax {e['packages']['jax']}, commit "
+    f"{(e['commit'] or 'unknown')[:7]})"
+    for e in (entry.environment for entry in entries)
+  }
+  return " ".join([*lines, f"Trained on {'; '.join(sorted(where))}."])
+
+
+def _source(config: ConfigDict) -> str:
+  own = config.name == "digits" and config.path
+  return f"{config.name} ({config.source}{', own files' if own else ''})"
+
+
+def _likelihood(zoo: Zoo) -> str:
+  counts = {
+    entry.scores["iw_samples"]
+    for group in zoo.groups.values()
+    for entry in group
+    if entry.scores.get("iw_samples")
+  }
+  samples = " or ".join(map(str, sorted(counts))) or "not measured, 0"
+  return LIKELIHOOD.format(samples=samples)
+
+
+def _quality(zoo: Zoo) -> str:
+  counts = {
+    entry.likeness["protocol"]["images"]
+    for group in zoo.groups.values()
+    for entry in group
+    if entry.likeness
+  }
+  if not counts:
+    return UNSEEN
+  return QUALITY.format(images=" or ".join(map(str, sorted(counts))))
+
+
+def _undrawn(drawn: Mapping[str, Path]) -> str:
+  """Names the figures that no run is there for."""
+  lacking = [name for name in zoo_figures.CAPTIONS if name not in drawn]
+  if not lacking:
+    return ""
+  return f"Not drawn, since no run has what they show: {', '.join(lacking)}."

@@ -1,0 +1,79 @@
+"""Likeness to real images: of runs whose figures are known, measured once."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cvae_jax import likeness
+from cvae_jax.data import Dataset, vgg_files
+from cvae_jax.nets import features
+
+pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
+SIDE = 16
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch):
+  """Has a narrow VGG16 of random weights in the place of the real one."""
+  monkeypatch.setattr(features, "WIDTHS", (2, 3, 4, 5, 6))
+  rng, before, tree = np.random.default_rng(0), 3, {}
+  for name in features.layers("vgg16"):
+    after = features.WIDTHS[int(name[4]) - 1]
+    kernel = rng.normal(0, 0.4, (3, 3, before, after)).astype(np.float32)
+    tree[name] = {"kernel": kernel, "bias": np.ones(after, np.float32)}
+    before = after
+  widths = zip(features.LPIPS_TAPS, features.WIDTHS, strict=True)
+  heads = {tap: np.ones(width, np.float32) for tap, width in widths}
+  monkeypatch.setattr(vgg_files, "lpips", lambda: (tree, heads))
+
+
+def split(seed, count=12):
+  rng = np.random.default_rng(seed)
+  low = rng.integers(0, 100, (count, 1, 1, 3))
+  image = low + rng.integers(0, 150, (count, SIDE, SIDE, 3))
+  return {"image": image.astype(np.uint8), "condition": np.zeros((count, 2))}
+
+
+def run(folder, samples, again, step=3):
+  """A run that draws the samples and reconstructs by `again`."""
+  folder.mkdir(exist_ok=True)
+  return SimpleNamespace(
+    folder=folder,
+    state=SimpleNamespace(step=np.int32(step)),
+    sample=lambda condition, seed: samples[: len(condition)],
+    edit=lambda image, own, changed: again(image / np.float32(255)),
+  )
+
+
+def test_a_perfect_run_has_no_distance_and_a_poor_one_has(tmp_path):
+  dataset = Dataset(split(0), split(1), None)
+  real = dataset.test["image"] / np.float32(255)
+  perfect = run(tmp_path / "perfect", real, lambda x: x)
+  poor = run(
+    tmp_path / "poor", 0 * real, lambda x: x.mean(0, keepdims=True) + 0 * x
+  )
+  good, bad = likeness.measure([perfect, poor], dataset)
+  assert good["protocol"] == {"step": 3, "images": 12, "seed": 0}
+  assert good["lpips"] == pytest.approx(0, abs=1e-6)
+  assert good["frechet"] == pytest.approx(0, abs=1e-5)
+  assert good["sliced"] == 0
+  assert (good["precision"], good["recall"]) == (1, 1)
+  assert bad["lpips"] > 0.001
+  assert bad["frechet"] > bad["floor"]["frechet"] > 0
+  assert bad["sliced"] > bad["floor"]["sliced"] > 0
+  assert bad["recall"] == 0
+
+
+def test_it_is_measured_once_for_each_checkpoint(tmp_path, monkeypatch):
+  calls = []
+  monkeypatch.setattr(likeness, "_yardstick", lambda *_: "yardstick")
+  monkeypatch.setattr(
+    likeness, "_measure", lambda *how: calls.append(how[1]) or {"lpips": 1.0}
+  )
+  dataset = Dataset(split(0), split(1, 5), None)
+  for step in (3, 3, 4):
+    found = likeness.measure([run(tmp_path, None, None, step)] * 2, dataset)
+    assert [known["lpips"] for known in found] == [1.0, 1.0]
+    assert found[0]["protocol"]["images"] == 5
+  assert calls == ["yardstick"] * 2

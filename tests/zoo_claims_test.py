@@ -1,0 +1,126 @@
+"""The zoo's verdicts, of figures that are made up to have known ones."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cvae_jax.reports import zoo_claims as claims
+from cvae_jax.reports.zoo_runs import Entry, Zoo
+
+
+def entry(title="", seed=0, tests=({},), **measured):
+  tests = [{"epoch": float(i), **row} for i, row in enumerate(tests, 1)]
+  config = SimpleNamespace(seed=seed)
+  return Entry(title, None, config, tests, {}, **measured)
+
+
+def curve(*elbo, seed=0):
+  """A run whose ELBO is known after epochs 1, 5 and 10."""
+  by_epoch = np.interp(range(1, 11), (1, 5, 10), elbo)
+  return entry(seed=seed, tests=[{"elbo": value} for value in by_epoch])
+
+
+def zoo(**groups):
+  titles = {"m3": claims.M3, "m2": claims.M2, "source": claims.M2_SOURCE}
+  titles |= {"low": claims.LOW, "high": claims.HIGH}
+  return Zoo({titles[k]: v for k, v in groups.items()}, [], [])
+
+
+@pytest.mark.parametrize(
+  ("labelled", "outcome"),
+  [
+    ((-150, -140, -138), "confirmed"),  # ahead at once, little left
+    ((-161, -150, -145), "confirmed"),
+    ((-162, -150, -145), "undecided"),  # by less than log 10
+    ((-150, -120, -110), "undecided"),  # ahead, but as much is left
+    ((-175, -150, -130), "contradicted"),
+  ],
+)
+def test_labels_speed_where_they_lead_by_more_than_they_give(labelled, outcome):
+  plain = [curve(-164, -150, -145)]
+  found = claims.convergence(plain, [curve(*labelled)])
+  assert found.outcome == outcome
+  gain = labelled[1] + 150 - np.log(10)
+  assert f" {gain:.4g} (epoch 5)".replace("-", "−") in found.reasons[1]
+
+
+def test_convergence_is_judged_of_pairs_of_one_seed_with_all_epochs():
+  plain = [curve(-160, -150, -145, seed=k) for k in range(3)]
+  labelled = [curve(-150, -140, -138, seed=k) for k in (1, 2, 5)]
+  found = claims.convergence(plain, labelled)
+  assert found.reasons[0] == "seeds: 2"
+  short = [entry(seed=1, tests=[{"elbo": -150.0}] * 9)]
+  for others in ([], short, [curve(-1, -1, -1, seed=7)]):
+    assert claims.convergence(plain, others).outcome == "not measured"
+
+
+def test_errors_are_held_against_their_target_and_paired_by_draw():
+  alone = [
+    entry(seed=k, tests=[{"error": e}]) for k, e in enumerate((0.1, 0.15))
+  ]
+  stacked = [
+    entry(seed=k, tests=[{"error": e}]) for k, e in enumerate((0.04, 0.05))
+  ]
+  assert claims.error(alone, claims.M2).outcome == "missed so far"
+  assert claims.error(3 * stacked, claims.M1M2).outcome == "met"
+  assert claims.stacking(alone, stacked).outcome == "confirmed"
+  assert claims.stacking(stacked, alone).outcome == "contradicted"
+  crossed = [entry(seed=0, tests=[{"error": 0.12}]), stacked[1]]
+  assert claims.stacking(alone, crossed).outcome == "undecided"
+  assert claims.stacking(alone, []).outcome == "not measured"
+
+
+def scored(purity, confusion):
+  sweep = {"confusion": confusion, "hit_rate": 0.97}
+  known = {"categories": {"purity": purity}}
+  return entry(scores=known | {"control": {"class": {"sweep": sweep}}})
+
+
+def test_categories_are_judged_by_purity_and_by_what_they_draw():
+  sharp, mixed = np.eye(2).tolist(), [[1, 1], [1, 1]]
+  m3 = [scored(0.9, sharp)]
+  better = claims.categories(zoo(m3=m3, m2=[scored(0.5, mixed)]))
+  assert better.outcome == "confirmed"
+  assert "100 labels, M3 has none" in better.reasons[-1]
+  beside = zoo(m3=m3, m2=[scored(0.5, mixed)], source=[scored(0.95, sharp)])
+  assert claims.categories(beside).outcome == "undecided"
+  assert "faithful" in claims.categories(beside).claim
+  unjudged = entry(scores={"categories": {"purity": 0.9}, "control": {}})
+  found = claims.categories(zoo(m3=m3, m2=[unjudged]))
+  assert found.outcome == "not measured"
+  assert "entropy" in found.reasons[0]
+
+
+def test_control_is_met_by_the_best_of_the_systems_that_were_judged():
+  groups = {"SCVAE, 2 latents": [scored(1, [[1]])], "ilAAE, normal": [entry()]}
+  assert claims.control(groups).outcome == "met"
+  low = scored(1, [[1]])
+  low.scores["control"]["class"]["sweep"]["hit_rate"] = 0.96
+  assert claims.control({"ilAAE, normal": [low]}).outcome == "missed"
+  assert claims.control({"VAE, 2 latents": [low]}).outcome == "not measured"
+
+
+def faces(frechet, sliced, lpips, psnr):
+  known = {"frechet": frechet, "sliced": sliced, "lpips": lpips}
+  return [entry(tests=[{"psnr": psnr}], likeness=known)]
+
+
+@pytest.mark.parametrize(
+  ("low", "generates", "reconstructs"),
+  [
+    ((90, 0.9, 0.3, 20.0), "confirmed", "confirmed"),
+    ((90, 0.96, 0.3, 20.45), "undecided", "undecided"),  # one by too little
+    ((110, 1.1, 0.1, 21.0), "contradicted", "contradicted"),
+  ],
+)
+def test_low_and_high_layers_are_judged_by_all_measures(
+  low, generates, reconstructs
+):
+  known = zoo(low=faces(*low), high=faces(100, 1.0, 0.2, 20.5))
+  assert claims.generation(known).outcome == generates
+  assert claims.reconstruction(known).outcome == reconstructs
+  lacking = zoo(low=faces(*low))
+  assert claims.generation(lacking).reasons == [
+    f"no Fréchet distance (VGG16) of {claims.HIGH}"
+  ]
