@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
   """Lays rows {column: value} out; None and nan become a dash."""
