@@ -14,6 +14,11 @@ One of ae, vae (the default), gan, wgan_gp, and variants, joined by commas:
     mean       vae, ae: BCE and KL averaged over pixels and latents, as
                frameworks do by default, instead of summed; the suspect for
                the collapse that the source blames on 128 latents
+    distance=n each evaluation compares n samples with n held-out images:
+               sliced Wasserstein of pixels (at least n must be held out);
+               with --config.distance.frechet=64 by VGG16's features too
+    stop       gan, wgan_gp: the run ends by that distance: its running mean
+               has not improved by 1 % for 5 epochs; the best state is kept
     smoke      a few steps on drawn faces, at size 64 unless one is named
 
 No attributes are read, so any folder of images serves:
@@ -25,12 +30,14 @@ The source gives models, CelebA-HQ at 256, BCE, sigmoid outputs and early
 stopping on the validation loss, every epoch, patience 2 (ae, vae); all else
 is the spec's proposal: DCGAN's networks, Adam 2e-4 (WGAN-GP 1e-4), batch 64.
 For its split of CelebA-HQ's 30,000: --config.data.train_rows=28000; default,
-the last tenth is held out. The GANs have no early stop: their losses tell
-nothing of quality. A step of wgan_gp is one of its critic's; the generator
-moves in every fifth.
+the last tenth is held out. The GANs have no early stop but `stop`: their
+losses tell nothing of quality. A step of wgan_gp is one of its critic's; the
+generator moves in every fifth.
 
 The sweep is the spec's ablation at 64×64: ae, gan, wgan_gp by 128 and 512
-latents, vae by these, by both reductions and by beta 0.1, 1 and 4. Expected:
+latents, vae by these, by both reductions and by beta 0.1, 1 and 4; say
+configs/compare.py:distance=n for runs that record distances, which
+`python -m launch.figures compare` compares with their losses. Expected:
 the parameter counts in tests/compare_test.py; figures are not measured yet.
 """
 
@@ -124,8 +131,27 @@ SMOKE = {
   "log_every": 1,
   "checkpoint_every": 5,
 }
-KNOWN = {"size": 0, "latent": 128, "beta": 1.0, "mean": False, "smoke": False}
-ONLY = {"beta": ("vae",), "mean": ("ae", "vae")}
+STOP = {
+  "early_stop.metric": "sliced",
+  "early_stop.patience": 5,
+  "early_stop.relative": 0.01,
+  "early_stop.smoothing": 0.5,
+  "early_stop.restore": True,
+}
+KNOWN = {
+  "size": 0,
+  "latent": 128,
+  "beta": 1.0,
+  "mean": False,
+  "distance": 0,
+  "stop": False,
+  "smoke": False,
+}
+ONLY = {
+  "beta": ("vae",),
+  "mean": ("ae", "vae"),
+  "stop": ("gan", "wgan_gp"),
+}
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -143,6 +169,9 @@ def get_config(arg: str = "") -> ConfigDict:
   if name in ONLY["mean"]:
     config.loss.beta = variant["beta"]
     config.loss.reduction = ("mean" if variant["mean"] else "sum",) * 2
+  config.distance.images = variant["distance"]
+  if variant["stop"]:
+    config.update_from_flattened_dict(STOP)
   if variant["smoke"]:
     config.update_from_flattened_dict(SMOKE)
   return config

@@ -13,6 +13,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from cvae_jax.defaults import LOOP
+
 # What may change when a run is resumed: how long, how often, and where from.
 FREE = (
   "epochs",
@@ -38,37 +40,7 @@ def loop(**changes: Any) -> dict[str, Any]:
   Raises:
     ConfigError: a change names no such key.
   """
-  keys = {
-    "seed": 0,
-    "batch_size": 32,
-    "epochs": 1,
-    "steps_per_dispatch": 1,  # more only pays for tiny networks
-    "log_every": 100,  # steps
-    "checkpoint_every": 500,  # steps; a kill loses at most these
-    "evaluate_every_epochs": 1,
-    "keep": 2,  # latest checkpoints
-    "init_from": "",  # "<run>[@step][:branch]"
-    "reference": "",  # the published curve, "family/model"
-    # Ends the run once a test metric has not improved for `patience`
-    # evaluations. Its best state is kept; `restore` makes it the final one.
-    "early_stop": {
-      "metric": "",  # as in the test rows of metrics.jsonl; "" for never
-      "mode": "min",  # or max
-      "patience": 5,
-      "min_delta": 0.0,  # less than this is no improvement
-      "restore": False,
-    },
-    # Multiplies the learning rates by `factor` when a metric stands still.
-    "plateau": {
-      "metric": "",
-      "mode": "min",
-      "patience": 10,
-      "min_delta": 1e-4,
-      "factor": 0.1,
-      "floor": 0.0,  # of the product of all factors
-    },
-  }
-  return _merge("the loop", keys, changes)
+  return _merge("the loop", LOOP, changes)
 
 
 def _merge(where: str, known: Mapping, changes: Mapping) -> dict[str, Any]:
@@ -209,8 +181,16 @@ def from_json(text: str) -> ConfigDict:
 
   What the loop has learnt since then is there too, at its default.
   """
-  config = ConfigDict(loop() | json.loads(text))
-  return config.lock()
+  return ConfigDict(_filled(LOOP, json.loads(text))).lock()
+
+
+def _filled(known: Mapping, saved: Mapping) -> dict[str, Any]:
+  """Adds the known keys that `saved` lacks, in groups too."""
+  return {**known, **saved} | {
+    key: _filled(value, saved.get(key, {}))
+    for key, value in known.items()
+    if isinstance(value, Mapping)
+  }
 
 
 def differences(old: ConfigDict, new: ConfigDict) -> list[str]:

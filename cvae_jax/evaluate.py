@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cvae_jax import batches, feed, keys
+from cvae_jax import batches, distances, feed, keys
 from cvae_jax.job import Job
 from cvae_jax.types import Batch, Metrics, TrainState
 
@@ -45,9 +45,13 @@ def make_assessment(job: Job) -> Callable[[TrainState], tuple[dict, dict]]:
   """Builds (state) -> (means over the test split, sample grids).
 
   The same noise and the same examples at every call, so that grids of
-  different epochs are comparable.
+  different epochs are comparable. Distances of samples, where config.distance
+  asks for them, are beside the means.
   """
   mean = make_mean(job.system.evaluate)
+  measure = None
+  if distances.names(job.config):
+    measure = distances.make(job.config, job.system, job.test)
   render = job.system.render and jax.jit(job.system.render)
   seed, shown = job.config.seed, job.test or job.train
   noise, style = (keys.address(seed, phase) for phase in ("evaluate", "render"))
@@ -56,6 +60,8 @@ def make_assessment(job: Job) -> Callable[[TrainState], tuple[dict, dict]]:
     means, grids = {}, {}
     if job.test:
       means = mean(state, job.test, job.config.batch_size, noise)
+    if measure:
+      means |= measure(state)
     if render:
       batch = feed.take(*shown(np.arange(min(10, shown.rows))))
       grids = render(state, batch, job.conditions.panel(), style)

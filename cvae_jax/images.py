@@ -44,6 +44,27 @@ def grid(images: ArrayLike, gap: int = 2, scale: int = 1) -> NDArray[np.uint8]:
   return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
+def averaged(images: ArrayLike, side: int) -> NDArray[np.float32]:
+  """Shrinks images [N, S, S, C] to [N, side, side, C], averaging pixels.
+
+  Args:
+    images: float in [0, 1], or uint8, which become so. Those no larger than
+      `side` are not shrunk.
+
+  Raises:
+    ValueError: `side` does not divide S.
+  """
+  images = np.asarray(images)
+  scale = np.float32(255.0 if images.dtype == np.uint8 else 1.0)
+  count, size, _, channels = images.shape
+  if size <= side:
+    return images.astype(np.float32) / scale
+  if size % side:
+    raise ValueError(f"{side} pixels a side do not divide {size}")
+  blocks = images.reshape(count, side, size // side, side, -1, channels)
+  return blocks.mean(axis=(2, 4), dtype=np.float32) / scale
+
+
 def thumbnail(picture: NDArray[np.uint8], height: int, width: int) -> NDArray:
   """Shrinks or enlarges [H, W, 3] to [height, width, 3], averaging pixels."""
   size = (max(width, 1), max(height, 1))

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from cvae_jax import batches, data, watch
+from cvae_jax import batches, data, distances, watch
 from cvae_jax import config as configs
 from cvae_jax.feed import Feed, check
 from cvae_jax.types import System, TrainState
@@ -60,8 +60,9 @@ def prepare(config: ConfigDict) -> Job:
     split and Feed(check(split, system.columns))
     for split in (dataset.train, dataset.test)
   )
+  distances.check(config, system, test)
   if any(config[group].metric for group in watch.RULES):
-    watch.check(config, _evaluated(system, test))
+    watch.check(config, _evaluated(config, system, test))
   epoch_steps = batches.steps_per_epoch(train.rows, config.batch_size)
   for name in ("log_every", "checkpoint_every"):
     if config[name] % config.steps_per_dispatch:
@@ -80,7 +81,9 @@ def prepare(config: ConfigDict) -> Job:
   )
 
 
-def _evaluated(system: System, test: Feed | None) -> list[str]:
+def _evaluated(
+  config: ConfigDict, system: System, test: Feed | None
+) -> list[str]:
   """Names the metrics of an evaluation, without computing one."""
   if test is None:
     return []
@@ -90,4 +93,5 @@ def _evaluated(system: System, test: Feed | None) -> list[str]:
     for name, column in test.columns.items()
   }
   state = jax.eval_shape(system.init, key)
-  return list(jax.eval_shape(system.evaluate, state, batch, key))
+  found = jax.eval_shape(system.evaluate, state, batch, key)
+  return [*found, *distances.names(config)]

@@ -1,8 +1,9 @@
 """What the test metrics decide: when to stop, when to cut the learning rate.
 
-Keras's two callbacks as plain counting on the host. The counters are part of a
-checkpoint and the metrics are a function of the state, so an evaluation that a
-kill took back is made again, counted again and decides the same.
+Keras's two callbacks as plain counting on the host, of a metric as it is or
+smoothed. The counters are part of a checkpoint and the metrics are a function
+of the state, so an evaluation that a kill took back is made again, counted
+again and decides the same.
 """
 
 import math
@@ -17,7 +18,11 @@ RULES = ("early_stop", "plateau")  # groups of config.loop(); "" metric: off
 
 
 class Patience:
-  """Counts the evaluations since a metric improved by more than min_delta."""
+  """Counts the evaluations since a metric improved by more than a rule's least.
+
+  That is min_delta + relative · |best|. With `smoothing` s an exponential mean
+  stands for the metric: m ← s · m + (1 − s) · value, the first value at first.
+  """
 
   def __init__(self, rule: ConfigDict, counters: Mapping | None = None):
     self.rule = rule
@@ -25,6 +30,7 @@ class Patience:
     self.best: float | None = found["best"]
     self.step: int | None = found["step"]  # where it was best
     self.wait: int = found["wait"]
+    self.mean: float | None = found.get("mean")  # of the metric, so far
 
   @property
   def spent(self) -> bool:
@@ -36,20 +42,33 @@ class Patience:
     if not self.rule.metric:
       return
     value = means[self.rule.metric]
+    if math.isfinite(value):  # one that is not would stay in the mean
+      self.mean = value = self._smoothed(value)
     if self._improves(value):
       self.best, self.step, self.wait = value, step, 0
     else:
       self.wait += 1
 
+  def _smoothed(self, value: float) -> float:
+    if self.mean is None:
+      return value
+    return self.rule.smoothing * self.mean + (1 - self.rule.smoothing) * value
+
   def _improves(self, value: float) -> bool:
-    if self.best is None:
-      return not math.isnan(value)
+    if self.best is None or not math.isfinite(value):
+      return math.isfinite(value)
     sign = 1.0 if self.rule.mode == "min" else -1.0
-    return sign * value < sign * self.best - self.rule.min_delta
+    least = self.rule.min_delta + self.rule.relative * abs(self.best)
+    return sign * value < sign * self.best - least
 
   def to_json(self) -> dict[str, Any]:
     """Gives the counters; the constructor takes them back."""
-    return {"best": self.best, "step": self.step, "wait": self.wait}
+    return {
+      "best": self.best,
+      "step": self.step,
+      "wait": self.wait,
+      "mean": self.mean,
+    }
 
 
 class Watch:
@@ -119,6 +138,11 @@ def check(config: ConfigDict, names: Collection[str]) -> None:
         f"{group}: patience is 1 evaluation or more and mode min or max; "
         f"found {rule.patience} and {rule.mode!r}"
       )
+    for name in ("smoothing", "relative"):
+      if not 0 <= rule[name] < 1:
+        raise ConfigError(
+          f"{group}.{name} is from 0 to below 1; found {rule[name]}"
+        )
   if not 0 < config.plateau.factor < 1:
     raise ConfigError(
       f"plateau.factor is between 0 and 1; found {config.plateau.factor}"

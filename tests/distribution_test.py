@@ -96,11 +96,30 @@ def test_a_mode_left_out_costs_recall_and_nonsense_costs_precision():
   assert same == {"precision": 1.0, "recall": 1.0}
 
 
+def test_near_duplicates_are_the_definition_s(monkeypatch):
+  monkeypatch.setattr(manifold, "BLOCK", 7)  # so that there are several
+  real, samples = gaussian(40, 3, 0), gaussian(40, 3, 1)
+  samples[5] = samples[9] + 1e-3
+
+  def nearest(points):
+    apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    return (apart + np.diag([np.inf] * len(points))).min(axis=1)
+
+  expected = (nearest(samples) <= np.quantile(nearest(real), 0.1)).mean()
+  found = manifold.near_duplicates(real, samples, 0.1)
+  assert found == expected >= 2 / 40
+  assert manifold.near_duplicates(real, real, 0.1) == pytest.approx(0.1)
+  same = np.tile(samples[:1], (40, 1))
+  assert manifold.near_duplicates(real, same) == 1.0
+
+
 def test_sets_that_cannot_be_compared_are_refused():
   with pytest.raises(ValueError, match="more than 3 rows"):
     manifold.precision_recall(np.zeros((3, 2)), np.zeros((9, 2)))
   with pytest.raises(ValueError, match="features differ"):
     manifold.precision_recall(np.zeros((9, 2)), np.zeros((9, 3)))
+  with pytest.raises(ValueError, match=r"of one shape.*found \(3, 2\) and"):
+    manifold.near_duplicates(np.zeros((3, 2)), np.zeros((4, 2)))
   with pytest.raises(ValueError, match="as many images"):
     sliced.distance(np.zeros((3, 2, 2, 1)), np.zeros((4, 2, 2, 1)))
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from skimage.transform import downscale_local_mean
 
 from cvae_jax import files, images
 
@@ -156,3 +157,16 @@ def test_a_picture_that_cannot_be_encoded_leaves_the_old_file(tmp_path):
   with pytest.raises(TypeError):
     images.save_png(path, np.zeros((2, 2, 5), np.uint8))
   assert path.read_bytes() == before
+
+
+def test_averaged_pixels_are_the_means_of_blocks():
+  rng = np.random.default_rng(0)
+  pictures = rng.integers(0, 256, (2, 12, 12, 3), np.uint8)
+  found = images.averaged(pictures, 4)
+  expected = downscale_local_mean(pictures / 255.0, (1, 3, 3, 1))
+  np.testing.assert_allclose(found, expected, rtol=1e-5)
+  unit = (pictures / 255.0).astype(np.float32)
+  np.testing.assert_allclose(images.averaged(unit, 4), expected, rtol=1e-5)
+  np.testing.assert_array_equal(images.averaged(pictures, 16), unit)
+  with pytest.raises(ValueError, match="5 pixels a side do not divide 12"):
+    images.averaged(pictures, 5)

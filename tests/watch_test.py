@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pandas as pd
 import pytest
 
 from benchmarks import equal_runs
@@ -100,6 +101,58 @@ def test_decisions_are_kerass_also_across_a_save(seed):
   assert (stopped or (None, watch.best_step)) == keras_stops(values, **stops)
   assert factors == keras_rates(values, **cuts)
   assert stopped or seed not in (0, 1)  # some of them do
+
+
+def curves():
+  """Gives metrics as they come: falling, turning, swinging, standing still."""
+  draw, t = np.random.default_rng(0), np.arange(80)
+  noise = draw.normal(0, 0.1, (6, len(t)))
+  yield from (np.exp(-t / 15) + noise[0], (t / 40 - 1) ** 2 + 1 + noise[1])
+  yield 2 + np.sin(t / 6) + noise[2]
+  yield np.where(t < 30, 1.0, 0.5) + 0.2 * noise[3]
+  yield np.where(t % 9 == 4, np.nan, 3 / (1 + t)) + noise[4]
+  yield np.full(len(t), 0.7)
+
+
+def replay(values, mode, patience, relative, smoothing, min_delta=0.0):
+  """Gives (evaluation that stops or None, the best one), counted from 0."""
+  series = pd.Series(values if mode == "min" else np.negative(values))
+  means = series.ewm(alpha=1 - smoothing, adjust=False, ignore_na=True).mean()
+  best_at = series.first_valid_index()
+  for at in range(best_at + 1, len(values)):
+    best = means[best_at]
+    if means[at] < best - min_delta - relative * abs(best):
+      best_at = at
+    elif at - best_at >= patience:
+      return at, best_at
+  return None, best_at
+
+
+@pytest.mark.parametrize(
+  ("smoothing", "relative", "mode"),
+  [
+    (0.0, 0.01, "min"),
+    (0.6, 0.01, "min"),
+    (0.9, 0.0, "max"),
+    (0.6, 0.1, "max"),
+  ],
+)
+def test_a_smoothed_metric_stops_where_a_replay_says_across_saves(
+  smoothing, relative, mode
+):
+  rule = {"mode": mode, "smoothing": smoothing, "relative": relative}
+  stops = []
+  for values in curves():
+    values = values if mode == "min" else -values
+    config = rules({"metric": "m", "patience": 5, **rule})
+    watch, at = Watch(config), 0
+    while at < len(values) and not watch.stopped:
+      watch.see(at, {"m": float(values[at])})
+      watch = Watch(config, json.loads(json.dumps(watch.to_json())))
+      at += 1
+    stops.append((at - 1 if watch.stopped else None, watch.best_step))
+    assert stops[-1] == replay(values, patience=5, **rule)
+  assert len({*stops}) > 2  # they are not all alike
 
 
 def test_without_rules_nothing_is_decided():
@@ -252,7 +305,7 @@ def test_a_stopped_run_is_finished_and_its_rule_cannot_change(
 def test_a_run_from_before_there_were_rules_goes_on(data, tmp_path):
   config = small.config(data, epochs=1)
   old = json.loads(configs.to_json(config))
-  del old["early_stop"], old["plateau"]
+  del old["early_stop"], old["plateau"]["smoothing"], old["distance"]
   assert configs.differences(configs.from_json(json.dumps(old)), config) == []
 
 
@@ -263,6 +316,7 @@ def test_a_run_from_before_there_were_rules_goes_on(data, tmp_path):
     ({"plateau__mode": "least"}, r"plateau: .* mode min or max; found 2 and"),
     ({"early_stop__patience": 0}, r"1 evaluation or more"),
     ({"plateau__factor": 1.5}, r"between 0 and 1; found 1\.5"),
+    ({"early_stop__smoothing": 1.0}, r"smoothing is from 0 to below 1; found"),
   ],
 )
 def test_a_rule_that_cannot_be_followed_is_refused_at_once(

@@ -1,4 +1,4 @@
-"""Precision and recall of samples (Kynkäänniemi et al. 2019)."""
+"""Precision and recall of samples (Kynkäänniemi et al. 2019); repetitions."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,20 +34,46 @@ def precision_recall(
   }
 
 
+def near_duplicates(
+  real: NDArray, samples: NDArray, quantile: float = 0.01
+) -> float:
+  """Gives the share of samples [N, D] that another sample nearly repeats.
+
+  Near is what only `quantile` of the real points are to the nearest of the
+  others: of real points [N, D] the share would be `quantile` itself.
+
+  Raises:
+    ValueError: the sets differ in size (neighbours are nearer in a larger
+      one) or have one point.
+  """
+  if real.shape != samples.shape or real.ndim != 2 or len(real) < 2:
+    raise ValueError(
+      f"expected two sets [N, D] of one shape, N from 2 on; found "
+      f"{real.shape} and {samples.shape}"
+    )
+  near = np.quantile(np.sqrt(_reach(real, 1)), quantile)
+  return float((np.sqrt(_reach(samples, 1)) <= near).mean())
+
+
 def _covered(points: NDArray, centres: NDArray, neighbours: int) -> float:
   """Gives the share of points within some centre's ball."""
-  radius = np.concatenate(
+  radius = _reach(centres, neighbours)
+  inside = [
+    (_squared(block, centres) <= radius).any(axis=1)
+    for block in _blocks(points)
+  ]
+  return float(np.concatenate(inside).mean())
+
+
+def _reach(centres: NDArray, neighbours: int) -> NDArray:
+  """Gives each centre's squared distance to its k-th neighbour: [N]."""
+  return np.concatenate(
     [
       # The nearest is the point itself.
       np.partition(_squared(block, centres), neighbours, axis=1)[:, neighbours]
       for block in _blocks(centres)
     ]
   )
-  inside = [
-    (_squared(block, centres) <= radius).any(axis=1)
-    for block in _blocks(points)
-  ]
-  return float(np.concatenate(inside).mean())
 
 
 def _blocks(rows: NDArray) -> list[NDArray]:

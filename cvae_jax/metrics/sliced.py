@@ -26,15 +26,31 @@ def distance(
       f"expected two sets of as many images of one shape; found "
       f"{images.shape} and {others.shape}"
     )
+  a, b = (quantiles(x, directions, seed) for x in (images, others))
+  return between(a, b)
+
+
+def quantiles(
+  images: NDArray, directions: int = 512, seed: int = 0
+) -> NDArray[np.float32]:
+  """Gives the projections of images [N, …] in order: [N, directions].
+
+  They are all that `between` asks of a set, so those of a set that many are
+  compared with are computed once.
+  """
   generator = np.random.default_rng(seed)
-  size, total = int(np.prod(images.shape[1:])), 0.0
+  size, parts = int(np.prod(images.shape[1:])), []
   for start in range(0, directions, DIRECTIONS):
     count = min(DIRECTIONS, directions - start)
     along = generator.standard_normal((size, count), np.float32)
     along /= np.linalg.norm(along, axis=0)
-    a, b = (np.sort(_project(x, along), axis=0) for x in (images, others))
-    total += float(np.abs(a - b).mean(axis=0, dtype=np.float64).sum())
-  return total / directions
+    parts.append(np.sort(_project(images, along), axis=0))
+  return np.concatenate(parts, axis=1)
+
+
+def between(a: NDArray, b: NDArray) -> float:
+  """Gives the distance of two sets by their quantiles, both [N, K]."""
+  return float(np.abs(a - b).mean(dtype=np.float64))
 
 
 def _project(images: NDArray, along: NDArray) -> NDArray:

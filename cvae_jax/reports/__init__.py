@@ -6,6 +6,10 @@ from pathlib import Path
 
 _HELPERS = {
   "claims",
+  "compare_cells",
+  "compare_claims",
+  "compare_curves",
+  "compare_text",
   "face_claims",
   "face_text",
   "markdown",

@@ -1,0 +1,207 @@
+"""AE, VAE, GAN and WGAN-GP compared: collapse, stopping, the source's word."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+from numpy.typing import NDArray
+
+from cvae_jax import collapse, data, distances, images, runs
+from cvae_jax import config as configs
+from cvae_jax.figures import gan
+from cvae_jax.files import write_atomically
+from cvae_jax.record import read_metrics
+from cvae_jax.reports import (
+  ReportError,
+  compare_cells,
+  compare_curves,
+  compare_text,
+  markdown,
+)
+from cvae_jax.reports.compare_cells import Cell
+
+SYSTEMS = ("autoencoder", "gan")  # of configs/compare.py
+SIDE = 64  # pixels of a picture in a grid, where images are larger
+WAYS = 2  # from one sample to another, of each kind
+REAL = 10  # images and their reconstructions, in the run's own folder
+
+Found = dict[Cell, dict[str, Any]]
+
+
+def write(runs_folder: Path, out_folder: Path) -> list[Path]:
+  """Writes compare.md and its pictures, all of them generated; gives the paths.
+
+  Images and their reconstructions, which a licence may forbid to publish, are
+  drawn into each run's folder as reconstructions.png.
+
+  Raises:
+    ReportError: no run of the comparison has a finished epoch, two are of the
+      same cell, or they are of several sizes.
+  """
+  found, out = _found(Path(runs_folder)), Path(out_folder)
+  held, shown = _holder(), compare_cells.shown(found).values()
+  grids, ways = {}, {}
+  for cell, record in found.items():
+    run = runs.load(record["folder"])
+    record |= _measured(run, held)
+    if cell in shown:
+      grids |= _samples(run, cell.kind, held(run))
+      ways[cell.kind] = gan.interpolation(run, rows=WAYS)
+  for name, grid in grids.items():
+    images.save_grid(_path(out, name), _small(grid))
+  images.save_grid(
+    _path(out, "interpolations"),
+    _small(np.concatenate([*ways.values()])),
+    rows=[kind for kind in ways for _ in range(WAYS)],
+  )
+  curves = {cell: found[cell] for cell in shown}
+  compare_curves.plot(_path(out, "curves"), curves)
+  command = markdown.command("compare", Path(runs_folder), out)
+  page = compare_text.page(found, grids, command)
+  write_atomically(out / "compare.md", page)
+  names = (*grids, "interpolations", "curves")
+  return [out / "compare.md", *(_path(out, name) for name in names)]
+
+
+def _path(folder: Path, name: str) -> Path:
+  return folder / f"compare_{name}.png"
+
+
+def _found(folder: Path) -> Found:
+  """Gives what the comparison's runs below a folder have on record."""
+  found: Found = {}
+  for path in sorted(folder.rglob("config.json")):
+    config = configs.from_json(path.read_text())
+    rows = read_metrics(path.parent)
+    ended = any(row["split"] == "epoch" for row in rows)
+    if config.system not in SYSTEMS or not ended:
+      continue
+    if not _saved(path.parent):
+      print(f"{path.parent}: left out, it has no checkpoint yet")
+      continue
+    cell = compare_cells.cell(config)
+    if cell in found:
+      raise ReportError(
+        f"{path.parent} and {found[cell]['folder']} are both {cell}; report "
+        "on a folder with one run of each"
+      )
+    found[cell] = _record(path.parent, cell, config, rows)
+  if not found:
+    raise ReportError(
+      f"no run of the comparison in {folder}; train them: python -m "
+      "launch.sweep --config=configs/compare.py --workdir=…"
+    )
+  if len(sizes := {record["size"] for record in found.values()}) > 1:
+    raise ReportError(
+      f"the runs below {folder} are of images of {sorted(sizes)} pixels a "
+      "side; report on a folder with runs of one size"
+    )
+  return {cell: found[cell] for cell in sorted(found, key=_order)}
+
+
+def _saved(run: Path) -> bool:
+  """Tells whether a run has a complete checkpoint."""
+  return any(path.name.isdigit() for path in run.glob("checkpoints/*"))
+
+
+def _order(cell: Cell) -> tuple:
+  kind = compare_cells.KINDS.index(cell.kind)
+  return kind, cell.latents, cell.reduction, cell.beta or 0.0
+
+
+def _record(folder: Path, cell: Cell, config: ConfigDict, rows) -> dict:
+  parted = compare_curves.recorded(config, rows)
+  table = (folder / "parameters.txt").read_text().split("\n")[-2]
+  return {
+    "cell": cell,
+    "folder": folder,
+    "size": config.data.image_shape[0],
+    "parameters": int(table.split()[-1].replace(",", "")),
+    "complete": (folder / "DONE").exists(),
+    "epochs": round(parted["epoch"][-1]["epoch"]),
+    "environment": json.loads((folder / "environment.json").read_text())[-1],
+    "rows": parted,
+    "tracking": compare_curves.tracking(parted["epoch"], parted["test"]),
+    "stop": compare_curves.stop(config, parted["test"]),
+    "samples": {},
+    "posterior": None,
+  }
+
+
+def _holder() -> Callable[[runs.Run], collapse.Held | None]:
+  """Gives each run's held-out images, those of equal data loaded once."""
+  known, embed = {}, _embedding()
+
+  def held(run: runs.Run) -> collapse.Held | None:
+    rule = run.config.distance
+    key = configs.to_json(run.config.data) + configs.to_json(rule)
+    if key not in known:
+      try:
+        dataset = data.load(run.config.data)
+      except data.DataError as error:
+        print(f"{run.folder}: not measured: {error}")
+        known[key] = None
+      else:
+        there = dataset.test is not None
+        known[key] = collapse.Held(dataset, rule, embed) if there else None
+    return known[key]
+
+  return held
+
+
+def _embedding() -> distances.Embed | None:
+  try:
+    return distances.embedding()
+  except data.DataError as error:
+    print(f"neighbours and distances are of pixels alone: {error}")
+    return None
+
+
+def _measured(run: runs.Run, held: Callable) -> dict[str, Any]:
+  """Measures a run beside its held-out images, where they are here."""
+  step = int(run.state.step)
+  tests = [r for r in read_metrics(run.folder) if r["split"] == "test"]
+  test = next((row for row in tests if row["step"] == step), {})
+  known = {"test": test}
+  if not (beside := held(run)):
+    return known
+  if run.system.encode:
+    _reconstruct(run, beside)
+  return known | {
+    "data": beside.dataset.name,
+    "counts": [
+      len(split["image"])
+      for split in (beside.dataset.train, beside.dataset.test)
+    ],
+    **collapse.measure(run, beside),
+  }
+
+
+def _reconstruct(run: runs.Run, held: collapse.Held) -> None:
+  """Draws images over their reconstructions, in the run's folder alone."""
+  image, condition = held.image[:REAL], held.condition[:REAL]
+  again = run.decode(run.encode(image, condition).mean, condition)
+  pair = np.stack([runs.unit(image), again])
+  images.save_grid(run.folder / "reconstructions.png", pair)
+
+
+def _samples(run: runs.Run, kind: str, held) -> dict[str, NDArray]:
+  """Draws samples {name: [R, P, H, W, C]}, the AE's from fitted codes too."""
+  name, grid = kind.lower().replace("-", "_"), gan.prior(run)
+  found = {name: grid}
+  if kind == "AE" and held:
+    z = collapse.fitted(run, held.dataset, grid.shape[0] * grid.shape[1])
+    found["ae_fitted"] = gan.decoded(run, z).reshape(grid.shape)
+  return found
+
+
+def _small(grid: NDArray) -> NDArray:
+  """Averages the pictures of a grid [R, P, H, W, C] down to SIDE pixels."""
+  size = grid.shape[2]
+  if size % SIDE:
+    return grid
+  flat = images.averaged(grid.reshape(-1, *grid.shape[2:]), SIDE)
+  return flat.reshape(*grid.shape[:2], *flat.shape[1:])

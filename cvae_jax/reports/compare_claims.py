@@ -1,0 +1,227 @@
+"""The homework's findings, judged by measured figures (homework §A)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cvae_jax.distances import FRECHET, SLICED
+from cvae_jax.reports.claims import Verdict, outcome
+from cvae_jax.reports.compare_cells import (
+  BETAS,
+  LATENTS,
+  MEANS,
+  SUMS,
+  Cell,
+  ae,
+  vae,
+)
+
+COLLAPSED = 0.1  # of images' mean distance, that of their reconstructions
+USELESS, ALIKE = 2.0, 1.1  # times another's distance from held-out images
+BETTER = 0.05  # relative, of a distance
+REPEATED, VARIED = 0.05, 0.02  # shares of near duplicates; of images 0.01
+SIMILAR = 0.8  # of images' mean distance, that of samples
+TRACKS, DEAF = 0.8, 0.5  # rank correlations
+KEPT = 1.05  # times the lowest distance of a run
+
+HOW = f"""\
+How they are judged. Posterior collapse: the mean distance of two
+reconstructions is below {COLLAPSED:g} of that of two images. A sample set is
+better than another where its distance from held-out images is lower by more
+than {BETTER:.0%}, useless where it is {USELESS:g} times the other's. Modes
+have collapsed where more than {REPEATED:.0%} of samples are near duplicates or
+their mean distance is below {SIMILAR:g} of that of images. A signal tracks
+quality from a rank correlation of {TRACKS:g} with the distance on, and does
+not below {DEAF:g}. A claim is confirmed where that holds in all pairs of
+finished runs, contradicted where its opposite does. There is one run of each:
+what seeds change is not measured."""
+
+
+Runs = Mapping[Cell, Mapping[str, Any]]  # what reports.compare gathered
+
+
+def verdicts(runs: Runs) -> list[Verdict]:
+  """Judges every finding."""
+  sizes = [
+    (vae(128, how, b), vae(512, how, b)) for how in (SUMS, MEANS) for b in BETAS
+  ]
+  causes = [(vae(z, MEANS, b), vae(z, SUMS, b)) for z in LATENTS for b in BETAS]
+  return [
+    _collapse(
+      runs, "1. 128 latents collapse the VAE's posterior, 512 do not", sizes
+    ),
+    _collapse(
+      runs,
+      "1'. Instead, averaging the loss's terms collapses it, summing does not",
+      causes,
+    ),
+    _useless(runs, "2. The GAN is useless with 128 latents, not with 512"),
+    _ranking(runs, "3. Samples of N(0, I): the VAE's beat the AE's", ae, vae),
+    _ranking(
+      runs,
+      "3. Samples of N(0, I): the GAN's beat the VAE's",
+      vae,
+      lambda z: Cell("GAN", z),
+    ),
+    _modes(runs, "3. The GAN's samples are similar: its modes collapse"),
+    _tracking(runs, "4. The GAN's losses do not tell the samples' quality"),
+    _stopping(
+      runs,
+      "5. Stopping by a distance of samples keeps as good a state as any seen",
+    ),
+    _remedy(runs, "6. A Wasserstein loss cures the mode collapse"),
+  ]
+
+
+def distance(samples: Mapping[str, float]) -> tuple[str, float | None]:
+  """Gives the distance that counts: Fréchet's, or without weights sliced."""
+  name = FRECHET if FRECHET in samples else SLICED
+  return name, samples.get(name)
+
+
+def _collapse(runs: Runs, claim: str, pairs) -> Verdict:
+  """Judges whether the first of each pair collapses and the second does not."""
+
+  def judge(bad, good):
+    ratios = [run["posterior"]["ratio"] for run in (bad, good)]
+    active = [run["posterior"]["active"] for run in (bad, good)]
+    words = (
+      f"reconstructions' distance {ratios[0]:.3g} and {ratios[1]:.3g} of the "
+      f"images', {active[0]} and {active[1]} latents active"
+    )
+    held = ratios[0] < COLLAPSED <= ratios[1]
+    return (1 if held else -1), words
+
+  return _judge(runs, claim, pairs, judge)
+
+
+def _useless(runs: Runs, claim: str) -> Verdict:
+  def judge(small, large):
+    name, a = distance(small["samples"]["prior"])
+    b = distance(large["samples"]["prior"])[1]
+    held = (a >= USELESS * b) - (a <= ALIKE * b)
+    return held, f"{name} {a:.4g} and {b:.4g}"
+
+  pair = tuple(Cell("GAN", z) for z in LATENTS)
+  return _judge(runs, claim, [pair], judge)
+
+
+def _ranking(runs: Runs, claim: str, worse: Callable, better: Callable):
+  """Judges whether one kind's samples are nearer than another's."""
+
+  def judge(first, second):
+    name, a = distance(first["samples"]["prior"])
+    b = distance(second["samples"]["prior"])[1]
+    words = f"{name} {a:.4g} and {b:.4g}"
+    if first["cell"].kind == "AE":
+      fitted = distance(first["samples"]["fitted"])[1]
+      words += f" ({fitted:.4g} of the AE with z from its fitted Gaussian)"
+    return (b < (1 - BETTER) * a) - (a < (1 - BETTER) * b), words
+
+  pairs = [(worse(z), better(z)) for z in LATENTS]
+  return _judge(runs, claim, pairs, judge)
+
+
+def _modes(runs: Runs, claim: str) -> Verdict:
+  def judge(run):
+    share, ratio = (
+      run["samples"]["prior"][name] for name in ("near_duplicates", "ratio")
+    )
+    words = (
+      f"{share:.1%} near duplicates, mean distance {ratio:.3g} of the images'"
+    )
+    varied = share <= VARIED and ratio >= SIMILAR
+    return (share > REPEATED or ratio < SIMILAR) - varied, words
+
+  return _judge(runs, claim, [(Cell("GAN", z),) for z in LATENTS], judge)
+
+
+def _tracking(runs: Runs, claim: str) -> Verdict:
+  def judge(run):
+    losses = {
+      name: abs(value["rank correlation"])
+      for name, value in run["tracking"].items()
+      if name.endswith("/loss") and value["rank correlation"] is not None
+    }
+    if not losses:
+      return None, "too few evaluations with a distance"
+    name = max(losses, key=losses.get)
+    words = f"rank correlation with the distance at most {losses[name]:.2f}"
+    value = losses[name]
+    return (value < DEAF) - (value >= TRACKS), f"{words} ({name})"
+
+  return _judge(runs, claim, [(Cell("GAN", z),) for z in LATENTS], judge)
+
+
+def _stopping(runs: Runs, claim: str) -> Verdict:
+  def judge(run):
+    stop = run["stop"]
+    if not stop:
+      return None, "no distance was measured while it trained"
+    words = (
+      f"stops at epoch {stop['stops']:g}" if stop["stops"] else "does not stop"
+    )
+    words += (
+      f", keeps epoch {stop['keeps']:g} by {stop['by']}: {stop['of']} "
+      f"{stop['kept']:.4g}, lowest {stop['lowest']:.4g}, last "
+      f"{stop['last']:.4g}"
+    )
+    return (1 if stop["kept"] <= KEPT * stop["lowest"] else -1), words
+
+  cells = [(Cell(k, z),) for k in ("GAN", "WGAN-GP") for z in LATENTS]
+  return _judge(runs, claim, cells, judge)
+
+
+def _remedy(runs: Runs, claim: str) -> Verdict:
+  """Judges diversity, near duplicates and recall of WGAN-GP beside GAN."""
+
+  def judge(gan, remedy):
+    a, b = (run["samples"]["prior"] for run in (gan, remedy))
+    signs = [
+      (b[name] > a[name]) - (b[name] < a[name])
+      for name in ("ratio", "recall", "near_duplicates")
+    ]
+    signs[2] *= -1
+    words = ", ".join(
+      f"{text} {a[name]:.3g} and {b[name]:.3g}"
+      for name, text in (
+        ("ratio", "mean distance over the images'"),
+        ("recall", "recall"),
+        ("near_duplicates", "near duplicates"),
+      )
+    )
+    return (min(signs) >= 0 < max(signs)) - (
+      max(signs) <= 0 > min(signs)
+    ), words
+
+  pairs = [(Cell("GAN", z), Cell("WGAN-GP", z)) for z in LATENTS]
+  return _judge(runs, claim, pairs, judge)
+
+
+def _judge(runs: Runs, claim: str, groups, judge: Callable) -> Verdict:
+  """Judges every group of cells whose runs are there; names what is lacking.
+
+  Args:
+    judge: (run of each cell) -> (1 confirmed, −1 contradicted, 0 neither or
+      None not measured; words).
+  """
+  found, reasons, lacking = [], [], {}
+  for cells in groups:
+    missing = {cell: why for cell in cells if (why := _lacking(runs, cell))}
+    lacking |= missing
+    if not missing:
+      gain, words = judge(*(runs[cell] for cell in cells))
+      reasons.append(f"{' and '.join(map(str, cells))}: {words}")
+      found += [] if gain is None else [gain]
+  if lacking:
+    named = ", ".join(f"{cell} ({why})" for cell, why in lacking.items())
+    reasons.append(f"lacking {named}")
+  return Verdict(claim, outcome(found) if found else "not measured", reasons)
+
+
+def _lacking(runs: Runs, cell: Cell) -> str:
+  """Says why a run cannot be judged; "" if it can."""
+  if cell not in runs:
+    return "not trained"
+  if not runs[cell]["complete"]:
+    return f"only {runs[cell]['epochs']} of its epochs"
+  return "" if runs[cell]["samples"] else "not measured"

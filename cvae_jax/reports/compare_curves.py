@@ -1,0 +1,160 @@
+"""What a run recorded as it trained: which signals track samples' quality."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.stats
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
+
+from cvae_jax.distances import FRECHET, SLICED
+from cvae_jax.files import write_atomically
+from cvae_jax.watch import Patience
+
+FEWEST = 8  # evaluations that a rank correlation is taken of
+# Homework §C5, applied to what a run without such a rule recorded.
+RULE = {"patience": 5, "relative": 0.01, "smoothing": 0.5}
+
+Rows = Sequence[Mapping[str, Any]]  # of metrics.jsonl
+
+
+def quality(tests: Rows) -> str | None:
+  """Names the distance by which evaluations are judged, None without one."""
+  names = (n for n in (FRECHET, SLICED) if tests and n in tests[0])
+  return next(names, None)
+
+
+def tracking(epochs: Rows, tests: Rows) -> dict[str, dict[str, float | None]]:
+  """Correlates every loss with the distance over a run's evaluations.
+
+  Returns:
+    {signal: {"rank correlation" (Spearman's), "of changes": the same of what
+    changes from one evaluation to the next, which a common trend does not
+    move}}. Signals are the players' losses and gaps, and the held-out ones'.
+  """
+  goal, by_step = quality(tests), {row["step"]: row for row in epochs}
+  tests = [row for row in tests if row["step"] in by_step]
+  if goal is None or len(tests) < FEWEST:
+    return {}
+  rows = [{**_held_out(row), **by_step[row["step"]]} for row in tests]
+  wanted = [
+    name
+    for name in rows[0]
+    if name.rpartition("/")[2] in ("loss", "gap", SLICED)
+    and name != f"held-out/{goal}"
+    and all(name in row for row in rows)
+  ]
+  distances = [row[goal] for row in tests]
+  return {
+    name: {
+      "rank correlation": correlation([r[name] for r in rows], distances),
+      "of changes": correlation(
+        np.diff([r[name] for r in rows]), np.diff(distances)
+      ),
+    }
+    for name in wanted
+  }
+
+
+def _held_out(row: Mapping[str, Any]) -> dict[str, Any]:
+  """Names an evaluation's metrics apart from those of training."""
+  return {f"held-out/{name}": value for name, value in row.items()}
+
+
+def correlation(a: Sequence[float], b: Sequence[float]) -> float | None:
+  """Gives Spearman's rank correlation; None where one stands still."""
+  ranks = [scipy.stats.rankdata(values) for values in (a, b)]
+  if min(np.ptp(rank) for rank in ranks) == 0:
+    return None
+  return float(np.corrcoef(*ranks)[0, 1])
+
+
+def stop(config: ConfigDict, tests: Rows) -> dict[str, Any]:
+  """Replays a stop by the sliced distance on a run's evaluations.
+
+  By the run's own rule if it had one; {} where no distance was measured.
+
+  Returns:
+    by: what is followed; of: the distance by which the outcome is judged;
+    stops: epoch or None; keeps: epoch; kept, lowest, last: that distance in
+    the state kept, at its lowest and at the end.
+  """
+  goal, own = quality(tests), config.early_stop
+  if goal is None:
+    return {}
+  watched = own.metric in (SLICED, FRECHET)
+  by = own.metric if watched else SLICED if SLICED in tests[0] else goal
+  rule = own if watched else ConfigDict({**own, **RULE, "metric": by})
+  patience, stops = Patience(rule), None
+  for row in tests:
+    patience.see(row["step"], row)
+    if patience.spent:
+      stops = row["epoch"]
+      break
+  kept = next((r for r in tests if r["step"] == patience.step), tests[-1])
+  return {
+    "by": by,
+    "of": goal,
+    "stops": stops,
+    "keeps": kept["epoch"],
+    "kept": kept[goal],
+    "lowest": min(row[goal] for row in tests),
+    "last": tests[-1][goal],
+  }
+
+
+def plot(path: Path, runs: Mapping[Any, Mapping[str, Any]]) -> None:
+  """Draws the players' losses of runs, and below them the distances.
+
+  A dotted line is where a distance stops the run, a dashed one what it keeps.
+  """
+  figure = Figure(figsize=(3.4 * len(runs), 5.2), layout="constrained")
+  axes = figure.subplots(2, len(runs), squeeze=False, sharex="col")
+  for (losses, below), (cell, run) in zip(axes.T, runs.items(), strict=True):
+    epochs = run["rows"]["epoch"]
+    for name in (n for n in epochs[0] if n.endswith("/loss")):
+      values = [(r["epoch"], r[name]) for r in epochs if name in r]
+      losses.plot(*zip(*values, strict=True), label=name.partition("/")[0])
+    losses.set(title=str(cell))
+    losses.legend(fontsize="small")
+    _distances(below, run["rows"]["test"])
+    if found := run["stop"]:
+      for place in (losses, below):
+        place.axvline(found["keeps"], color="grey", linestyle="--")
+        if found["stops"]:
+          place.axvline(found["stops"], color="grey", linestyle=":")
+    below.set(xlabel="epoch")
+  axes[0, 0].set(ylabel="training loss")
+  axes[1, 0].set(ylabel="sliced distance")
+  buffer = io.BytesIO()
+  figure.savefig(buffer, format="png", dpi=100)
+  write_atomically(path, buffer.getvalue())
+
+
+def _distances(axes, tests: Rows) -> None:
+  """Draws the sliced distance, and the Fréchet one by a scale on the right."""
+  for name, colour in ((SLICED, "C2"), (FRECHET, "C3")):
+    values = [(row["epoch"], row[name]) for row in tests if name in row]
+    if values:
+      place = axes if name == SLICED else axes.twinx()
+      place.plot(*zip(*values, strict=True), color=colour)
+      place.tick_params(axis="y", labelcolor=colour)
+
+
+def recorded(config: ConfigDict, rows: Rows) -> dict[str, Rows]:
+  """Parts the rows of metrics.jsonl: each epoch's, and each due evaluation's.
+
+  A last evaluation that was not due is one that a longer run does not have.
+  """
+  every = config.evaluate_every_epochs
+  return {
+    "epoch": [row for row in rows if row["split"] == "epoch"],
+    "test": [
+      row
+      for row in rows
+      if row["split"] == "test" and round(row["epoch"]) % every == 0
+    ],
+  }

@@ -1,0 +1,208 @@
+"""The comparison's page: tables, pictures and verdicts as Markdown."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from cvae_jax.reports import (
+  claims,
+  compare_cells,
+  compare_claims,
+  compare_curves,
+  markdown,
+)
+from cvae_jax.reports.compare_cells import Cell
+from cvae_jax.reports.compare_claims import Runs
+
+PICTURES = {
+  "ae": "AE, z from N(0, I)",
+  "ae_fitted": "AE, z from a Gaussian fitted to the codes of training images",
+  "vae": "VAE, z from N(0, I)",
+  "gan": "GAN, z from N(0, I)",
+  "wgan_gp": "WGAN-GP, z from N(0, I)",
+}
+
+ABLATION = """\
+BCE and KL are nats of a held-out image, summed over pixels and latents,
+whatever the loss did; MSE is a value's. A latent is *active* where its
+posterior mean varies by more than 0.01 over the images. *Reconstructions* is
+the mean distance of two of them over that of two images: near 0 all are one
+picture (posterior collapse). The distances are of samples of N(0, I) from
+held-out images, lower is better."""
+
+MODES = """\
+*Mean distance* of two samples over that of two images (root mean squared
+difference of pixels); *near duplicates*, the share of samples that have another
+as near as only 1 % of images have; *precision*, the share of samples within
+images' neighbourhoods, and *recall*, the reverse (3 neighbours)."""
+
+TRACKING = """\
+Spearman's rank correlation of a signal with the distance ({goal}) over the
+evaluations: 1 where the signal falls and rises with it. Both fall as training
+begins, so beside it is that of their changes from one evaluation to the
+next."""
+
+STOPPING = """\
+A stop by a distance, replayed on what the runs recorded: running mean of
+weight {smoothing:g}, patience {patience}, {relative:.0%} at least (a run's own
+rule where it had one). *Kept*, *lowest* and *last* are the distance in the
+state that is kept, at its lowest and at the end of the run."""
+
+
+def page(runs: Runs, drawn: Collection[str], command: str) -> str:
+  """Lays the whole report out.
+
+  Args:
+    runs: what reports.compare gathered of each.
+    drawn: the grids of samples there are, of PICTURES.
+    command: that writes it.
+  """
+  cells = ", ".join(map(str, compare_cells.shown(runs).values()))
+  parts = [
+    "# AE, VAE and GAN compared\n\n"
+    f"Written by `{command}`; run it again to renew it.",
+    _setting(runs),
+    f"## Ablation\n\n{_ablation(runs)}",
+    f"## Samples\n\nAll are decoded from latents drawn at random: {cells}.",
+    *(
+      f"![{words}](compare_{name}.png)\n\n*{words}.*"
+      for name, words in PICTURES.items()
+      if name in drawn
+    ),
+    "![Interpolations](compare_interpolations.png)\n\n*From one draw of the "
+    "prior to another, along the sphere.*",
+    f"## Collapse of the modes\n\n{_modes(runs)}",
+    f"## Which signal tracks quality\n\n{_tracking(runs)}",
+    "![Curves](compare_curves.png)\n\n*Training losses of the players; sliced "
+    "(green) and Fréchet distance (red); the epoch that a stop by the distance "
+    "keeps (dashed) and where it stops (dotted).*",
+    f"### Stopping by a distance\n\n{_stopping(runs)}",
+    "## What the source found\n\n" + claims.page(compare_claims.verdicts(runs)),
+    compare_claims.HOW,
+  ]
+  return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _setting(runs: Runs) -> str:
+  """Says on what data, how far, where, by which code, and what is missing."""
+  first = next(iter(runs.values()))
+  known = [run for run in runs.values() if "data" in run]
+  lines = ["The data are not here, so only what runs recorded is reported."]
+  if known:
+    train, test = known[0]["counts"]
+    lines = [f"{train:,} {known[0]['data']} train, {test:,} are held out."]
+  lines.append(f"Images have {first['size']} pixels a side.")
+  absent = [str(c) for c in compare_cells.expected() if c not in runs]
+  partial = [
+    f"{cell} ({run['epochs']} epochs so far)"
+    for cell, run in runs.items()
+    if not run["complete"]
+  ]
+  for words, cells in (("Not trained", absent), ("Not finished", partial)):
+    if cells:
+      lines.append(f"{words}: {'; '.join(cells)}.")
+  where = {
+    f"{e['device']} (jax {e['packages']['jax']}, commit "
+    f"{(e['commit'] or 'unknown')[:7]})"
+    for e in (run["environment"] for run in runs.values())
+  }
+  return " ".join(lines) + f" Trained on {'; '.join(sorted(where))}."
+
+
+def _named(cell: Cell) -> dict[str, Any]:
+  return {
+    "system": cell.kind,
+    "latents": cell.latents,
+    "reduction": cell.reduction or None,
+    "β": cell.beta,
+  }
+
+
+def _ablation(runs: Runs) -> str:
+  rows = []
+  for cell, run in runs.items():
+    test, posterior = run["test"], run["posterior"] or {}
+    prior = run["samples"].get("prior", {})
+    active = (
+      f"{posterior['active']} of {posterior['of']}" if posterior else None
+    )
+    rows.append(
+      {
+        **_named(cell),
+        "parameters": run["parameters"],
+        "epochs": run["epochs"],
+        "BCE": test.get("bce"),
+        "MSE": test.get("mse"),
+        "PSNR, dB": test.get("psnr"),
+        "KL": test.get("kl"),
+        "active": active or None,
+        "reconstructions": posterior.get("ratio"),
+        "sliced": prior.get("sliced"),
+        "Fréchet-VGG16": prior.get("frechet_vgg16"),
+      }
+    )
+  parts = [markdown.table(rows), ABLATION]
+  if measured := [run for run in runs.values() if run["samples"]]:
+    parts.append(_protocol(measured[0]))
+  return "\n\n".join(parts)
+
+
+def _protocol(run: Mapping[str, Any]) -> str:
+  """Says how sets of images were measured, and what real ones come to."""
+  how, real = run["protocol"], run["real"]
+  sides = f"sliced Wasserstein of pixels at {how['sliced_side']}²"
+  floor = f"sliced {markdown.cell(real['sliced'])}"
+  if how["frechet_side"]:
+    sides += f", Fréchet of VGG16's features (no FID) at {how['frechet_side']}²"
+    floor += f", Fréchet {markdown.cell(real['frechet_vgg16'])}"
+  return (
+    f"Of {how['images']:,} samples and as many held-out images: {sides}. The "
+    f"floor, as many training images in the samples' place: {floor}. Mean "
+    f"distances are of {how['paired']} of them, neighbours of "
+    f"{how['neighbours']}."
+  )
+
+
+def _modes(runs: Runs) -> str:
+  rows = [
+    {
+      **_named(cell),
+      "z": {"prior": "N(0, I)", "fitted": "fitted"}[name],
+      "mean distance": samples["ratio"],
+      "near duplicates": samples["near_duplicates"],
+      "precision": samples["precision"],
+      "recall": samples["recall"],
+      "sliced": samples["sliced"],
+      "Fréchet-VGG16": samples.get("frechet_vgg16"),
+    }
+    for cell, run in runs.items()
+    for name, samples in run["samples"].items()
+  ]
+  if not rows:
+    return "Not measured: that needs the held-out images."
+  return f"{markdown.table(rows)}\n\n{MODES}"
+
+
+def _tracking(runs: Runs) -> str:
+  rows = [
+    {**_named(cell), "signal": signal, **values}
+    for cell, run in runs.items()
+    for signal, values in run["tracking"].items()
+  ]
+  if not rows:
+    return (
+      f"Not measured: no run has {compare_curves.FEWEST} evaluations with a "
+      "distance (--config.distance.images=2000)."
+    )
+  goals = {run["stop"]["of"] for run in runs.values() if run["stop"]}
+  goal = " or ".join(sorted(goals))
+  return f"{markdown.table(rows)}\n\n{TRACKING.format(goal=goal)}"
+
+
+def _stopping(runs: Runs) -> str:
+  rows = [
+    {**_named(cell), **run["stop"]} for cell, run in runs.items() if run["stop"]
+  ]
+  if not rows:
+    return "Not measured: no run recorded a distance while it trained."
+  how = STOPPING.format(**compare_curves.RULE)
+  return f"{markdown.table(rows)}\n\n{how}"

@@ -1,0 +1,135 @@
+"""Collapse of posteriors and of modes: measured apart, against brute force."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cvae_jax import collapse
+from cvae_jax import config as configs
+from cvae_jax.data import Dataset
+from cvae_jax.files import write_atomically
+from cvae_jax.gaussian import Gaussian
+from cvae_jax.metrics import diversity
+from cvae_jax.runs import Run
+from cvae_jax.types import System, TrainState
+
+SHAPE, Z = (8, 8, 3), 3
+rng = np.random.default_rng(0)
+BASIS = rng.normal(0, 0.3, (Z, *SHAPE)).astype(np.float32)
+CONFIG = configs.ConfigDict(configs.loop() | {"system": "fake"})
+
+
+@pytest.fixture(scope="module")
+def dataset():
+  columns = [
+    {"image": rng.integers(0, 256, (rows, *SHAPE), np.uint8)}
+    for rows in (60, 40)
+  ]
+  return Dataset(*columns, conditions=None)
+
+
+def made(folder, encode=None, strength=1.0, step=3):
+  """Makes a run whose images are sums of a few patterns."""
+
+  def decode(state, z, condition):
+    pixels = jnp.tensordot(strength * z, BASIS, axes=1)
+    return 1 / (1 + jnp.exp(-pixels))
+
+  columns = {"image": SHAPE}
+  system = System(None, None, None, columns, decode=decode, encode=encode)
+  state = TrainState(np.int32(step), {}, {}, {})
+  return Run(folder, CONFIG, None, system._replace(latents=Z), state)
+
+
+def code(state, image, condition):
+  """Encodes to one latent that an image moves and two that none does."""
+  mean = jnp.tensordot(image.reshape(len(image), -1), DIRECTIONS, axes=1)
+  return Gaussian(mean, jnp.full_like(mean, -1.0))
+
+
+DIRECTIONS = np.zeros((192, Z), np.float32)
+DIRECTIONS[:, 0] = rng.normal(0, 1, 192)
+
+
+def test_without_an_encoder_only_modes_are_measured(dataset, tmp_path):
+  found = collapse.measure(made(tmp_path), held(dataset))
+  assert found["posterior"] is None
+  assert [*found["samples"]] == ["prior"]
+  drawn = made(tmp_path).decode(made(tmp_path).prior(40), np.zeros((40, 0)))
+  real = diversity.mean_distance(dataset.test["image"])
+  assert found["real"]["distance"] == pytest.approx(real)
+  ratio = diversity.mean_distance(drawn) / real
+  assert found["samples"]["prior"]["ratio"] == pytest.approx(ratio, rel=0.01)
+  assert "frechet_vgg16" not in found["samples"]["prior"]
+  assert found["real"]["sliced"] < found["samples"]["prior"]["sliced"]
+
+
+def held(dataset, embed=None):
+  return collapse.Held(dataset, CONFIG.distance, embed)
+
+
+def test_a_generator_of_one_picture_has_lost_its_modes(dataset, tmp_path):
+  run = made(tmp_path, strength=0.0)
+  found = collapse.measure(run, held(dataset))["samples"]["prior"]
+  assert found["near_duplicates"] == 1.0
+  assert found["ratio"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_collapsed_posterior_and_varied_samples_are_told_apart(
+  dataset, tmp_path
+):
+  def deaf(state, image, condition):
+    return Gaussian(jnp.zeros((len(image), Z)), jnp.zeros((len(image), Z)))
+
+  for name, encode in (("deaf", deaf), ("code", code)):
+    (tmp_path / name).mkdir()
+    found = collapse.measure(made(tmp_path / name, encode), held(dataset))
+    varied = found["samples"]["prior"]
+    if name == "deaf":
+      lost = found["posterior"]
+      assert varied["ratio"] > 0.2
+      assert found["samples"]["fitted"]["near_duplicates"] == 1.0  # one code
+  assert (lost["active"], lost["of"], lost["kl"]) == (0, Z, 0.0)
+  assert lost["ratio"] == pytest.approx(0, abs=1e-6)
+  kept = found["posterior"]
+  codes = dataset.test["image"].reshape(40, -1) / 255.0 @ DIRECTIONS
+  assert kept["active"] == 1
+  kl = 0.5 * (codes**2 + np.exp(-1) - 1 + 1).sum(axis=1).mean()
+  assert kept["kl"] == pytest.approx(kl, rel=1e-3)
+  assert kept["ratio"] > 0.05
+  pictures = 1 / (1 + np.exp(-np.tensordot(codes, BASIS, axes=1)))
+  error = diversity.paired_distance(dataset.test["image"], pictures)
+  assert kept["error"] == pytest.approx(error, rel=0.01)
+
+
+def test_the_fitted_gaussian_has_the_codes_moments(dataset, tmp_path):
+  z = collapse.fitted(made(tmp_path, code), dataset, 4000)
+  codes = dataset.train["image"].reshape(60, -1) / 255.0 @ DIRECTIONS
+  np.testing.assert_allclose(
+    z.mean(0), codes.mean(0), atol=0.05 * codes[:, 0].std()
+  )
+  np.testing.assert_allclose(
+    np.cov(z.T), np.cov(codes.T), atol=0.1 * codes[:, 0].var()
+  )
+
+
+def test_features_take_the_place_of_pixels_where_there_are_some(
+  dataset, tmp_path
+):
+  found = collapse.measure(
+    made(tmp_path), held(dataset, lambda images: images.mean(axis=(1, 2)))
+  )
+  assert found["protocol"]["neighbours"] == "VGG16 features"
+  assert found["protocol"]["frechet_side"] == 8
+  assert found["real"]["frechet_vgg16"] >= 0
+
+
+def test_a_checkpoint_is_measured_once(dataset, tmp_path):
+  run, beside = made(tmp_path), held(dataset)
+  found = collapse.measure(run, beside)
+  marked = json.dumps(found | {"marked": True})
+  write_atomically(tmp_path / "collapse.json", marked)
+  assert collapse.measure(run, beside)["marked"]
+  assert "marked" not in collapse.measure(made(tmp_path, step=4), beside)

@@ -1,0 +1,328 @@
+"""The comparison's report: its figures are the runs', its verdicts theirs."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import scipy.stats
+from PIL import Image
+
+from cvae_jax import config as configs
+from cvae_jax import distances, reports, runs, train
+from cvae_jax.files import write_atomically
+from cvae_jax.nets import ops
+from cvae_jax.record import read_metrics
+from cvae_jax.reports import compare_cells, compare_claims, compare_curves
+from cvae_jax.reports.compare_cells import Cell, ae, vae
+from tests.reports_test import rows_of
+from tests.watch_test import replay
+
+NETS = {
+  "vae": ("encoder", "decoder"),
+  "gan": ("critic", "generator"),
+}
+EPOCHS = 9
+
+
+def embed(images):
+  """Stands for VGG16, whose weights may not be here."""
+  return images.reshape(len(images), -1)[:, ::97]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plain(quickly_compiled):
+  """Leaves convolutions to XLA, whose programs are short to compile."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(ops, "fast_on_cpu", lambda: False)
+    yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  """A VAE and a GAN, trained for a few steps on drawn faces."""
+  folder = tmp_path_factory.mktemp("compare")
+  for name, (trunk, decoder) in NETS.items():
+    changes = {
+      "data.count": 60,
+      "data.image_shape": (16, 16, 3),
+      "epochs": EPOCHS,
+      "batch_size": 27,
+      "log_every": 9,
+      "checkpoint_every": 18,
+      "model.latents": 128,
+      f"model.{trunk}.features": (2, 3),
+      f"model.{decoder}.map": (4, 4, 3),
+      f"model.{decoder}.features": (2, 3),
+      "distance.images": 6,
+      "distance.sliced": 8,
+      "distance.directions": 16,
+      "early_stop.metric": "",
+    }
+    config = configs.load(f"configs/compare.py:{name},smoke", changes)
+    train.train_and_evaluate(config, folder / name)
+  return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder, tmp_path_factory):
+  out = tmp_path_factory.mktemp("docs")
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(distances, "embedding", lambda file="": embed)
+    paths = reports.write("compare", folder, out)
+  names = sorted(path.name for path in paths)
+  assert names == sorted(path.name for path in out.iterdir())
+  assert {"compare_vae.png", "compare_gan.png"} < {*names}
+  for path in paths[1:]:
+    with Image.open(path) as picture:
+      assert picture.width > 100
+  return paths[0].read_text()
+
+
+def test_it_says_what_it_is_of_and_what_is_missing(page, folder):
+  assert f"launch.figures compare --runs={folder.name} --out=" in page
+  assert str(folder) not in page
+  assert "54 drawn faces train, 6 are held out" in page
+  missing = page.split("Not trained: ")[1].split(". Trained on")[0]
+  known = {str(vae(128)), str(Cell("GAN", 128))}
+  absent = {str(cell) for cell in compare_cells.expected()} - known
+  assert {*missing.split("; ")} == absent
+  verdicts = page.split("## What the source found")[1]
+  assert verdicts.count("not measured.**") == 5
+  assert "GAN of 512 (not trained)" in verdicts
+
+
+def test_its_ablation_is_the_runs_records(page, folder):
+  rows = {row["system"]: row for row in rows_of(page, "Ablation")}
+  assert [*rows] == ["VAE", "GAN"]
+  test = [r for r in read_metrics(folder / "vae") if r["split"] == "test"][-1]
+  for name, column in (("BCE", "bce"), ("MSE", "mse"), ("PSNR, dB", "psnr")):
+    assert float(rows["VAE"][name].replace(",", "")) == pytest.approx(
+      test[column], rel=1e-3
+    )
+  assert rows["VAE"]["β"] == "1"
+  assert rows["GAN"]["BCE"] == rows["GAN"]["active"] == "–"
+  for name in NETS:
+    known = json.loads((folder / name / "collapse.json").read_text())
+    prior, row = known["samples"]["prior"], rows[name.upper()]
+    for column, key in (
+      ("sliced", "sliced"),
+      ("Fréchet-VGG16", "frechet_vgg16"),
+    ):
+      assert float(row[column]) == pytest.approx(prior[key], rel=1e-3)
+  modes = rows_of(page, "Collapse of the modes")
+  assert [(r["system"], r["z"]) for r in modes] == [
+    ("VAE", "N(0, I)"),
+    ("VAE", "fitted"),
+    ("GAN", "N(0, I)"),
+  ]
+
+
+def test_its_correlations_are_scipys_of_the_records(page, folder):
+  section = page.split("### Stopping")[0]
+  rows = rows_of(section, "Which signal tracks quality")
+  found = {(row["system"], row["signal"]): row for row in rows}
+  record = read_metrics(folder / "gan")
+  tests, epochs = (
+    [r for r in record if r["split"] == split] for split in ("test", "epoch")
+  )
+  assert len(tests) == EPOCHS
+  sliced = [row["sliced"] for row in tests]
+  for name in ("critic/loss", "generator/loss", "critic/gap"):
+    loss = [row[name] for row in epochs]
+    for column, a, b in (
+      ("rank correlation", loss, sliced),
+      ("of changes", np.diff(loss), np.diff(sliced)),
+    ):
+      expected = scipy.stats.spearmanr(a, b).statistic
+      shown = float(found["GAN", name][column].replace("−", "-"))
+      assert shown == pytest.approx(expected, abs=1e-3)
+  stops = page.split("### Stopping by a distance")[1]
+  row = next(line for line in stops.splitlines() if line.startswith("| GAN"))
+  cells = [cell.strip() for cell in row.strip("|").split("|")]
+  at, best = replay(sliced, mode="min", **compare_curves.RULE)
+  assert cells[6:8] == ["–" if at is None else f"{at + 1}", f"{best + 1}"]
+
+
+def test_real_images_are_drawn_into_the_runs_folder_alone(page, folder):
+  assert (folder / "vae" / "reconstructions.png").exists()
+  assert not (folder / "gan" / "reconstructions.png").exists()
+  assert "reconstructions.png" not in page
+
+
+def test_a_checkpoint_is_measured_once(page, folder, tmp_path, monkeypatch):
+  path = folder / "vae" / "collapse.json"
+  before = path.read_text()
+  monkeypatch.setattr(distances, "embedding", lambda file="": embed)
+  monkeypatch.setattr(runs.Run, "encode", None)  # fails if it were asked
+  monkeypatch.setattr("cvae_jax.reports.compare._reconstruct", lambda *_: None)
+  reports.write("compare", folder, tmp_path)
+  assert path.read_text() == before
+
+
+def test_the_expected_cells_are_the_sweep_s():
+  path = "configs/compare.py"
+  swept = {
+    compare_cells.cell(configs.load(f"{path}:{variant}"))
+    for variant in configs.variants(path)
+  }
+  assert swept == {*compare_cells.expected()}
+
+
+def test_what_cannot_be_compared_is_explained(folder, tmp_path):
+  with pytest.raises(reports.ReportError, match="no run of the comparison"):
+    reports.write("compare", tmp_path, tmp_path)
+  for name in ("vae", "again"):
+    copied = tmp_path / name
+    copied.mkdir()
+    for path in folder.glob("vae/*.*"):
+      shutil.copy(path, copied)
+  with pytest.raises(reports.ReportError, match="no run of the comparison"):
+    reports.write("compare", tmp_path, tmp_path)  # without checkpoints
+  for name in ("vae", "again"):
+    (tmp_path / name / "checkpoints" / "1").mkdir(parents=True)
+  with pytest.raises(reports.ReportError, match=r"both VAE of 128 .* β 1; rep"):
+    reports.write("compare", tmp_path, tmp_path)
+  config = (copied / "config.json").read_text()
+  other = json.loads(config) | {"system": "gan", "loss": {"kind": "logistic"}}
+  other["data"]["image_shape"] = [32, 32, 3]
+  write_atomically(copied / "config.json", json.dumps(other))
+  with pytest.raises(reports.ReportError, match=r"images of \[16, 32\] pixels"):
+    reports.write("compare", tmp_path, tmp_path)
+
+
+# Verdicts, on figures that are made up.
+
+SAMPLES = {"sliced": 0.1, "frechet_vgg16": 10.0, "ratio": 0.9}
+SAMPLES |= {"near_duplicates": 0.01, "precision": 0.5, "recall": 0.5}
+STOP = {"by": "sliced", "of": "frechet_vgg16", "stops": 9.0, "keeps": 4.0}
+STOP |= {"kept": 10.0, "lowest": 10.0, "last": 20.0}
+
+
+def made(changes=()):
+  """Makes all runs, each worth the same but for {(kind, latents): changes}."""
+  found = {}
+  for cell in compare_cells.expected():
+    run = {
+      "cell": cell,
+      "complete": True,
+      "epochs": 9,
+      "posterior": {"ratio": 0.5, "active": 9, "of": cell.latents},
+      "samples": {"prior": SAMPLES, "fitted": SAMPLES},
+      "tracking": {},
+      "stop": STOP,
+    }
+    own = {}
+    for key, values in dict(changes).items():
+      if key == cell[: len(key)]:
+        own |= values
+    prior = SAMPLES | {k: v for k, v in own.items() if k in SAMPLES}
+    run["samples"] = {"prior": prior, "fitted": SAMPLES}
+    run["posterior"] |= {"ratio": own.get("posterior", 0.5)}
+    for name in ("tracking", "complete", "stop"):
+      run[name] = own.get(name, run[name])
+    found[cell] = run
+  return found
+
+
+def outcomes(changes=(), found=None):
+  """Gives each verdict's outcome by the first words of its claim."""
+  judged = compare_claims.verdicts(made(changes) if found is None else found)
+  names = ("size", "cause", "useless", "ae", "vae", "modes", "losses")
+  names += ("stop", "remedy")
+  return dict(zip(names, (v.outcome for v in judged), strict=True))
+
+
+CASES = [
+  ("size", {("VAE", 128): {"posterior": 0.01}}, "confirmed"),
+  ("size", {}, "contradicted"),
+  (
+    "size",
+    {("VAE", 128, "mean, mean"): {"posterior": 0.01}},
+    "undecided",
+  ),
+  ("size", {("VAE",): {"posterior": 0.01}}, "contradicted"),
+  (
+    "cause",
+    {("VAE", z, "mean, mean"): {"posterior": 0.01} for z in (128, 512)},
+    "confirmed",
+  ),
+  ("cause", {}, "contradicted"),
+  ("useless", {("GAN", 128): {"frechet_vgg16": 25.0}}, "confirmed"),
+  ("useless", {("GAN", 128): {"frechet_vgg16": 15.0}}, "undecided"),
+  ("useless", {}, "contradicted"),
+  ("ae", {("AE",): {"frechet_vgg16": 12.0}}, "confirmed"),
+  ("ae", {("AE", 128): {"frechet_vgg16": 12.0}}, "undecided"),
+  ("ae", {("AE",): {"frechet_vgg16": 8.0}}, "contradicted"),
+  ("vae", {("GAN",): {"frechet_vgg16": 8.0}}, "confirmed"),
+  ("vae", {}, "undecided"),
+  ("modes", {("GAN",): {"near_duplicates": 0.2}}, "confirmed"),
+  ("modes", {("GAN",): {"ratio": 0.4}}, "confirmed"),
+  ("modes", {("GAN",): {"near_duplicates": 0.03}}, "undecided"),
+  ("modes", {}, "contradicted"),
+  ("losses", {}, "not measured"),
+  ("stop", {}, "confirmed"),
+  ("stop", {(): {"stop": STOP | {"kept": 15.0}}}, "contradicted"),
+  ("stop", {(): {"stop": {}}}, "not measured"),
+  (
+    "remedy",
+    {("WGAN-GP",): {"recall": 0.7, "ratio": 0.95, "near_duplicates": 0.01}},
+    "confirmed",
+  ),
+  ("remedy", {("WGAN-GP",): {"recall": 0.7, "ratio": 0.8}}, "undecided"),
+  (
+    "remedy",
+    {("WGAN-GP",): {"recall": 0.4, "near_duplicates": 0.2}},
+    "contradicted",
+  ),
+  ("remedy", {("GAN",): {"complete": False}}, "not measured"),
+]
+
+
+@pytest.mark.parametrize(("claim", "changes", "outcome"), CASES)
+def test_a_verdict_follows_from_the_figures(claim, changes, outcome):
+  assert outcomes(changes)[claim] == outcome
+
+
+@pytest.mark.parametrize(
+  ("values", "outcome"),
+  [
+    ((0.3, -0.2), "confirmed"),
+    ((0.9, -0.2), "contradicted"),
+    ((0.2, -0.9), "contradicted"),
+    ((0.6, None), "undecided"),
+    ((None, None), "not measured"),
+  ],
+)
+def test_losses_that_rise_or_fall_with_the_distance_tell_of_it(values, outcome):
+  players = ("critic/loss", "generator/loss")
+  tracking = {
+    name: {"rank correlation": value}
+    for name, value in zip(players, values, strict=True)
+  }
+  tracking["critic/gap"] = {"rank correlation": 1.0}  # no loss
+  changes = {("GAN",): {"tracking": tracking}}
+  assert outcomes(changes)["losses"] == outcome
+
+
+def test_without_runs_nothing_is_judged_and_all_is_named():
+  judged = compare_claims.verdicts({})
+  assert {verdict.outcome for verdict in judged} == {"not measured"}
+  reasons = " ".join(r for verdict in judged for r in verdict.reasons)
+  for cell in compare_cells.expected():
+    assert f"{cell} (not trained)" in reasons
+
+
+def test_without_features_the_sliced_distance_ranks():
+  found = made({("AE",): {"sliced": 0.2}})
+  for run in found.values():
+    for samples in run["samples"].values():
+      samples.pop("frechet_vgg16", None)
+  judged = compare_claims.verdicts(found)
+  assert judged[3].outcome == "confirmed"
+  assert "sliced 0.2 and 0.1" in judged[3].reasons[0]
+
+
+def test_pictures_are_of_the_plain_vae_of_most_latents():
+  cells = [ae(128), ae(512), vae(512, "mean, mean"), vae(128), vae(512, beta=4)]
+  assert compare_cells.shown(cells) == {"AE": ae(512), "VAE": vae(128)}
