@@ -80,7 +80,8 @@ def page(zoo: Zoo, drawn: Mapping[str, Path], command: str) -> str:
     _section("Faces", FACES, tables.faces(zoo), _quality(zoo)),
     f"## Claims and targets\n\n{claims.page(zoo_claims.verdicts(zoo))}",
     "## Pictures\n\nAll faces are generated from draws of the prior; none "
-    "was encoded for them.",
+    "was encoded for them. A white field is a run, or a state of one, that is "
+    "not there.",
     *(
       f"![{name}]({path.name})\n\n*{zoo_figures.CAPTIONS[name]}*"
       for name, path in drawn.items()
