@@ -68,6 +68,8 @@ class System(NamedTuple):
   predict: Callable | None = None
   # (image, output) -> −log p(x | z) in nats, [B]
   nats: Callable | None = None
+  # (key, image) -> the image that `nats` is of, where that is drawn from it
+  observe: Callable | None = None
   latents: int = 0  # Z
   # (key, count) -> z [count, Z], where the prior is not N(0, I)
   prior: Callable | None = None

@@ -124,3 +124,16 @@ def test_iw_bound_rises_with_samples_towards_the_likelihood():
   means = [_bound(system, k, pixels).mean() for k in (1, 8, 64)]
   assert means[0] < means[1] < means[2] <= truth + 0.01
   assert means[2] == pytest.approx(truth, abs=0.02)
+
+
+def test_iw_bound_is_of_what_the_likelihood_sees():
+  seen = []
+
+  def observe(key, image):
+    seen.append(image.shape)
+    return 0.2 + 0.0 * image
+
+  system = _linear_gaussian(2 / 3, 1 / 3)
+  found = _bound(system._replace(observe=observe), 4, [7.0, 204.0])
+  np.testing.assert_allclose(found, _bound(system, 4, [51.0, 51.0]), rtol=1e-5)
+  assert seen == [(2, 1, 1, 1)]  # drawn once for all samples

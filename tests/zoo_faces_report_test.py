@@ -19,19 +19,20 @@ pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
 PROTOCOL = {"step": 1, "images": 4, "samples": 64, "seed": 0}
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
   """An untrained plain VAE and an untrained CAAE of drawn faces."""
+  folder = tmp_path_factory.mktemp("faces")
   for name, changes in (("dfc_vae,layers=pixel", DFC), ("caae", CAAE)):
     config = configs.load(f"configs/zoo_faces.py:{name},smoke", changes)
     state = small.drawn(configs.resolve(config))
-    run = tmp_path / "runs" / name
+    run = folder / name
     small_zoo.save(config, state, run, {"psnr": 14.0})
     known = json.dumps(scores(None) | {"control": {}})
     (run / score.FILE).write_text(known)
     known = {"protocol": PROTOCOL, "distances": {"sampled_ratio": 0.25}}
     (run / "variety.json").write_text(json.dumps(known))
-  return tmp_path / "runs"
+  return folder
 
 
 def test_faces_are_tabled_with_their_floor_and_drawn(

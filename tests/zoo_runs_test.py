@@ -84,7 +84,6 @@ def test_codes_lie_where_they_are_and_have_their_classes_colours():
     ),
     ("vae", {"nats lost", "control"}),
     ("m2", {"nats lost"}),
-    ("m1m2", {"importance-weighted bound", "nats lost"}),
     ("m3", {"importance-weighted bound", "nats lost"}),
   ],
 )

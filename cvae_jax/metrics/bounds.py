@@ -18,6 +18,8 @@ def importance_weighted(system: System, samples: int):
   def bound(state: TrainState, batch: Batch, key: Array) -> Metrics:
     image = batch["image"].astype(jnp.float32) / 255.0
     condition = batch["condition"]
+    if system.observe:  # once: the bound is of one x, whatever k
+      image = system.observe(jax.random.fold_in(key, 1), image)
     q = system.encode(state, image, condition)
     # One wide batch [k · B]: a loop over samples would cost CPU its threads.
     q, image, condition = jax.tree.map(

@@ -24,6 +24,11 @@ def flat(image: Array) -> Array:
   return image.reshape(image.shape[0], -1).astype(jnp.float32) * scale
 
 
+def binary(key: Array, means: Array) -> Array:
+  """Draws pixels, 0 or 1, from their means in [0, 1]."""
+  return jax.random.bernoulli(key, means).astype(means.dtype)
+
+
 class Joint(nn.Module):
   """A dense layer on several inputs, as if they were concatenated.
 

@@ -30,9 +30,9 @@ In nats, of the held-out digits; ± is the standard deviation over seeds.
 *IW bound* is the importance-weighted one ({samples} samples), between the ELBO
 and log p(x). SCVAE bounds log p(x | y), to which the label gives up to log 10
 = 2.30 nats, and so do the IW bounds of M2. M1, M2 and M1+M2 draw pixels 0 or 1
-for their ELBO; the others take the grey values, as all IW bounds do, so that
-these two columns are comparable for VAE and SCVAE only. A latent is active
-where its posterior mean's variance over the digits is above 0.01."""
+from their grey values, the others take those as they are; so figures of the
+one kind are not comparable with those of the other. A latent is active where
+its posterior mean's variance over the digits is above 0.01."""
 LABELS = """\
 *Error* is that of q(y | x) on the held-out digits; ± is over draws of the
 labelled ones; published: Kingma et al. 2014, all of MNIST. *Purity* is the
@@ -80,7 +80,8 @@ def page(zoo: Zoo, drawn: Mapping[str, Path], command: str) -> str:
     _section("Faces", FACES, tables.faces(zoo), _quality(zoo)),
     f"## Claims and targets\n\n{claims.page(zoo_claims.verdicts(zoo))}",
     "## Pictures\n\nAll faces are generated from draws of the prior; none "
-    "was encoded for them.",
+    "was encoded for them. A white field is a run, or a state of one, that is "
+    "not there.",
     *(
       f"![{name}]({path.name})\n\n*{zoo_figures.CAPTIONS[name]}*"
       for name, path in drawn.items()

@@ -27,7 +27,7 @@ from cvae_jax import gaussian, grids, losses, update
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets.m1 import M1
 from cvae_jax.nets.m2 import BRANCHES, M2
-from cvae_jax.nets.mlp import MLP, flat
+from cvae_jax.nets.mlp import MLP, binary, flat
 from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
 
 
@@ -56,7 +56,7 @@ class Model(NamedTuple):
     x = flat(image)
     if key is None or not self.loss.binarise:
       return x
-    return jax.random.bernoulli(key, x).astype(x.dtype)
+    return binary(key, x)
 
   def data(self, params: PyTree, image: Array, key=None) -> Array:
     """Gives what the networks see; without a key nothing is drawn."""
@@ -123,6 +123,7 @@ def make(config) -> System:
       state.params, model.data(state.params, image)
     ),
     nats=None if nets.m1 else losses.bernoulli_nats_of_means,
+    observe=binary if model.loss.binarise else None,
     latents=model.latents,
     notes=_notes(model),
   )

@@ -17,7 +17,7 @@ from jax import Array
 
 from cvae_jax import gaussian, grids, losses, update
 from cvae_jax.gaussian import Gaussian
-from cvae_jax.nets.mlp import MLP, flat
+from cvae_jax.nets.mlp import MLP, binary, flat
 from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
 
 
@@ -83,6 +83,7 @@ def make(config) -> System:
     encode=encode,
     decode=decode,
     nats=losses.bernoulli_nats_of_means,
+    observe=binary if model.binarise else None,
     latents=latents,
     notes=("loss: −ELBO in nats, Bernoulli pixels, + L2 of the kernels",),
   )
@@ -105,7 +106,7 @@ def _forward(
   noise, pixels = jax.random.split(key)
   x, condition = flat(batch["image"]), batch["condition"]
   if model.binarise:
-    x = jax.random.bernoulli(pixels, x).astype(x.dtype)
+    x = binary(pixels, x)
   q = model.encode(params, x, condition, drop[0])
   z = gaussian.reparameterise(noise, q)
   logits = model.logits(params, z, condition, drop[1])
