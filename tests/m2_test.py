@@ -91,7 +91,7 @@ def test_m2_s_loss_weighs_labelled_unlabelled_and_classifier(name):
   expected = (
     (1 - 100 / 4500) * marginal(params, xs["image"], m1).mean()
     + 100 / 4500 * labelled.mean()
-    + entropy.mean()
+    + (3.0 if m1 else 1.0) * entropy.mean()
     + 0.5 / 4500 * sum((kernel**2).sum() for kernel in kernels)
   )
   loss, terms = system.loss(state)
