@@ -26,9 +26,9 @@ m1m2 and m3 begin with `init_from`, by default the run that the sweep above
 left in runs/zoo. Published errors with 100 labels: M2 11.97 ± 1.71 %, M1+M2
 3.33 ± 0.14 %; what these configs reach is in docs/zoo.md. They train for
 fewer epochs than the paper's thousands, and so differ from it: Adam's rate is
-1e-3 (m1m2: 3e-3) and not 3e-4, α is 1 (3) and not 0.1, the classifier has dropout,
-and an image's labels share one ε. With the paper's α and no dropout 2 epochs
-of M2 ended at 42 % error: its y named styles.
+1e-3 (m1m2: 3e-3) and not 3e-4, α is 1 (m1m2: 3) and not 0.1, the classifier
+has dropout, and an image's labels share one ε. With the paper's α and no
+dropout 2 epochs of M2 ended at 42 % error: its y named styles.
 """
 
 from collections.abc import Iterator, Mapping
