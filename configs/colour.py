@@ -60,8 +60,7 @@ USEFUL = {
   "model.positions": 7,
   "loss.mse": 400.0,
   "loss.saturation": 0.0,
-  "loss.centre": 30.0,  # 1 / the variance that grey leaves open
-  "epochs": 4,
+  "epochs": 8,
   "reference": "",
 }
 FLOWERS = {"data.train_images": 320, "data.test_images": 80, "reference": ""}
@@ -126,7 +125,6 @@ def _base() -> ConfigDict:
       "loss": {
         "mse": 4.0,  # × mean squared error of x and y: the w of the source
         "saturation": 1.0,  # × squared difference of squared radii
-        "centre": 0.0,  # × mean squared error of z = 0
         "l2": 0.001,  # × squared convolution kernels
         "kl_of_second_pass": False,
       },

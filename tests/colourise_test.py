@@ -74,7 +74,7 @@ def test_an_epoch_is_all_cells_and_every_term_is_logged(run):
 def test_the_reported_loss_is_the_sum_of_its_terms_with_l2(run):
   first, *_ = read_metrics(run.folder)
   assert (first["split"], first["step"]) == ("train", 1)
-  terms = ("mse", "kl", "saturation", "centre", "l2")
+  terms = ("mse", "kl", "saturation", "l2")
   total = sum(first[f"model/{term}"] for term in terms)
   assert first["model/loss"] == pytest.approx(total, rel=1e-5)
   init = restore.fast_compiled(run.system.init)  # what the run began with

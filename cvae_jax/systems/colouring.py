@@ -2,12 +2,9 @@
 
 Loss of one cell: mse · ((Δx)² + (Δy)²) / 2 + KL + saturation · (r² − r̂²)²
 with r² = x² + y², and once a step l2 · Σ kernel²; every term is also logged
-alone. With `centre`, + centre · the mean squared error of z = 0 (ours): a fit
-by z alone leaves the prior's middle, a user's one best guess, to chance, as
-Sohn et al. 2015 (§4.2) found of draws from the prior. The source's encoder
-sees only the grey that the decoder also has, so z can carry no colour and the
-posterior falls onto the prior (§7.1); model.encoder.sees_colour lets it see
-what it is to encode.
+alone. The source's encoder sees only the grey that the decoder also has, so z
+can carry no colour and the posterior falls onto the prior (§7.1);
+model.encoder.sees_colour lets it see what it is to encode.
 """
 
 import functools
@@ -35,7 +32,6 @@ class Model(NamedTuple):
   positions: int
   weight: float  # of the mean of the two squared errors
   saturation: float
-  centre: float
   l2: float
   second_pass: bool  # the KL is of another encoder pass than z
 
@@ -67,7 +63,6 @@ def make(config) -> System:
     positions=config.model.positions,
     weight=config.loss.mse,
     saturation=config.loss.saturation,
-    centre=config.loss.centre,
     l2=config.loss.l2,
     second_pass=config.loss.kl_of_second_pass,
   )
@@ -114,26 +109,18 @@ def _forward(
   inputs = model.inputs(batch)
   levels, position, colour = inputs
   q = model.encode(params, inputs, drop[0])
-  z = gaussian.reparameterise(noise, q)[:, None]
-  if model.centre:
-    z = jnp.concatenate([z, jnp.zeros_like(z)], axis=1)
-  drawn = model.decode(params, levels, position, z, drop[1])
-  output = drawn[:, 0]
+  z = gaussian.reparameterise(noise, q)
+  output = model.decode(params, levels, position, z[:, None], drop[1])[:, 0]
   if second is not None:
     q = model.encode(params, inputs, second)
   kl = gaussian.kl_to_prior(q).sum(axis=-1)
   sse = losses.squared_error(colour, output)
   radii = (jnp.sum(v**2, axis=-1) for v in (colour, output))
   nats = losses.gaussian_nats(sse, colour.shape[-1], 0.5 * model.weight)
-  terms = {}
-  if model.centre:
-    away = losses.squared_error(colour, drawn[:, 1])
-    terms = {"centre": model.centre * 0.5 * away}
   return {
     "mse": model.weight * 0.5 * sse,
     "kl": kl,
     "saturation": model.saturation * jnp.subtract(*radii) ** 2,
-    **terms,
     "error": 0.5 * sse,  # the squared error without its weight
     "elbo": -nats - kl,
   }
@@ -145,18 +132,14 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   terms = _forward(model, params, batch, noise, drop, second)
   terms = {name: term.mean() for name, term in terms.items()}
   terms["l2"] = model.l2 * losses.kernel_l2(params)
-  return _total(terms) + terms["l2"], (terms, model_state)
-
-
-def _total(terms: Metrics) -> Array:
-  """Adds the terms of a cell's loss."""
-  total = terms["mse"] + terms["kl"] + terms["saturation"]
-  return total + terms.get("centre", 0.0)
+  total = terms["mse"] + terms["kl"] + terms["saturation"] + terms["l2"]
+  return total, (terms, model_state)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   """Gives the terms, and the error of colours drawn without seeing any."""
   terms = _forward(model, state.params, batch, key)
+  total = terms["mse"] + terms["kl"] + terms["saturation"]
   levels, position, colour = model.inputs(batch)
   blind = jax.random.fold_in(key, 1)
   z = jax.random.normal(blind, (len(colour), 1, model.encoder.latents))
@@ -164,7 +147,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   drawn = model.decode(state.params, levels, position, z)
   errors = 0.5 * jnp.sum((drawn - colour[:, None]) ** 2, axis=-1)
   unseen = {"prior_error": errors[:, 0], "z0_error": errors[:, 1]}
-  return {"loss": _total(terms), **terms, **unseen}
+  return {"loss": total, **terms, **unseen}
 
 
 def _colour_maps(model: Model, state: TrainState, z: Array, grey: Array):
