@@ -26,6 +26,7 @@ WATCHED = {
   "epochs": 14,
   "checkpoint_every": 30,
   "log_every": 30,
+  "keep": 2,
   "optim__lr": 0.02,
   "distance__images": 40,
   "distance__sliced": 14,
