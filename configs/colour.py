@@ -54,13 +54,14 @@ LADDER = (
   {"data.train_images": 0, "epochs": 20},
 )
 USEFUL = {
+  "data.mirrored": True,
   "model.encoder.sees_colour": True,
   "model.encoder.latents": 8,
-  "model.branch.dropout": 0.2,
+  "model.branch.dropout": 0.3,
   "model.positions": 7,
   "loss.mse": 400.0,
   "loss.saturation": 0.0,
-  "epochs": 8,
+  "epochs": 4,
   "reference": "",
 }
 FLOWERS = {"data.train_images": 320, "data.test_images": 80, "reference": ""}
@@ -109,6 +110,7 @@ def _base() -> ConfigDict:
         "path": "",  # a folder that prepare_photos.py wrote
         "train_images": 100,  # the first ones; 0: all but the last fifth
         "test_images": 20,  # the last ones; 0: all that do not train
+        "mirrored": False,  # mirror images of the training photos train too
       },
       "model": {
         "branch": {  # eight alike: four levels in encoder and decoder

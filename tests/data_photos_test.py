@@ -145,6 +145,19 @@ def test_the_source_s_epochs_have_its_numbers_of_samples():
     assert batches.steps_per_epoch(rows, 32) * 32 == samples
 
 
+def test_mirror_images_train_and_are_not_held_out(made):
+  plain, mirrored = (
+    data.load(settings(path=str(made), train_images=6, test_images=3, **more))
+    for more in ({}, {"mirrored": True})
+  )
+  photos, entries = (d.train["photo"].entries for d in (plain, mirrored))
+  assert len(entries) == 2 * len(photos) == 12
+  np.testing.assert_array_equal(entries[6:], photos[:, :, ::-1])
+  assert mirrored.train["cell"].shape == (12 * 196,)
+  held_out = mirrored.test["photo"].entries
+  np.testing.assert_array_equal(held_out, plain.test["photo"].entries)
+
+
 def test_train_images_0_leaves_a_fifth_out(made):
   dataset = data.load(settings(path=str(made), train_images=0, test_images=0))
   assert len(dataset.train["photo"].entries) == 8

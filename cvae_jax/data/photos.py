@@ -71,7 +71,8 @@ def load(config: Any) -> Dataset:
     config: `source`, "packages" (no download) or "prepared" (the folder
       `path`, "" for `photos_112` in the data folder); `train_images`, how
       many of the first photos train, 0 for all but the last fifth;
-      `test_images`, how many of the last are held out, 0 for all others.
+      `test_images`, how many of the last are held out, 0 for all others;
+      `mirrored`, whether the training photos' mirror images train too.
 
   Returns:
     Row 196 n + c is cell c of photo n. Prepared photos stay on disk,
@@ -82,6 +83,8 @@ def load(config: Any) -> Dataset:
       than train_images and test_images ask for.
   """
   train, test = _split(config)
+  if config.mirrored:
+    train = np.concatenate([train, train[:, :, ::-1]])
   return Dataset(
     _columns(train),
     _columns(test) if len(test) else None,
