@@ -66,7 +66,7 @@ def loss_of(layers, image, condition, drop, statistics):
     x = tf.nn.relu(norm(x, f"upwards{i}_norm"))
   logits = common.transpose_convolve(x, layers["decoder_conv3"], 2)
   nats = tf.nn.sigmoid_cross_entropy_with_logits(labels=target, logits=logits)
-  return tf.reduce_sum(nats) / len(image) + common.kl(mean, logvar)
+  return tf.reduce_sum(nats) / image.shape[0] + common.kl(mean, logvar)
 
 
 def main():
