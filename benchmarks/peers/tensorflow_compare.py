@@ -71,13 +71,16 @@ def loss_of(layers, image, condition, drop, statistics):
 
 def main():
   """Time the VAE in the chosen setting."""
+  arguments = timing.parse_compare_arguments(SETTINGS)
+  # As common.run does, which is too late once there is a variable.
+  tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
   statistics = {
     name: (tf.Variable(tf.zeros(shape)), tf.Variable(tf.ones(shape)))
     for name, shape in shapes().items()
     if name.endswith("norm")
   }
   common.run(
-    timing.parse_compare_arguments(SETTINGS),
+    arguments,
     functools.partial(loss_of, statistics=statistics),
     shapes(),
     timing.random_compare(),
