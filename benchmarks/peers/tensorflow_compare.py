@@ -66,18 +66,21 @@ def loss_of(layers, image, condition, drop, statistics):
     x = tf.nn.relu(norm(x, f"upwards{i}_norm"))
   logits = common.transpose_convolve(x, layers["decoder_conv3"], 2)
   nats = tf.nn.sigmoid_cross_entropy_with_logits(labels=target, logits=logits)
-  return tf.reduce_sum(nats) / len(image) + common.kl(mean, logvar)
+  return tf.reduce_sum(nats) / image.shape[0] + common.kl(mean, logvar)
 
 
 def main():
   """Time the VAE in the chosen setting."""
+  arguments = timing.parse_compare_arguments(SETTINGS)
+  # As common.run does, which is too late once there is a variable.
+  tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
   statistics = {
     name: (tf.Variable(tf.zeros(shape)), tf.Variable(tf.ones(shape)))
     for name, shape in shapes().items()
     if name.endswith("norm")
   }
   common.run(
-    timing.parse_compare_arguments(SETTINGS),
+    arguments,
     functools.partial(loss_of, statistics=statistics),
     shapes(),
     timing.random_compare(),
