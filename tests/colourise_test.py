@@ -39,6 +39,7 @@ def run(tmp_path_factory, data, quickly):
   prepared.write(folder / "photos", photos, table, {"size": 112})
   changes = SMALL | {
     "data.path": str(folder / "photos"),
+    "data.mirrored": False,
     "data.train_images": 2,
     "data.test_images": 2,
     "epochs": 1,
