@@ -114,7 +114,7 @@ def test_a_kill_after_the_best_leaves_no_trace(data, whole, tmp_path):
   for step in soak.steps_saved(folder):
     if step > whole[1].step:
       shutil.rmtree(folder / "checkpoints" / str(step))
-  assert soak.steps_saved(folder) == [whole[1].step]
+  assert soak.steps_saved(folder)[-1] == whole[1].step
   assert equal(small_zoo.run(data, folder, "vae", **WATCHED), whole[1])
   assert soak.steps_saved(folder) == soak.steps_saved(whole[0])
   assert equal_runs.differences(whole[0], folder) == []
