@@ -11,6 +11,10 @@ from cvae_jax.nets import conv
 from cvae_jax.nets.layers import Conv
 
 KERNELS = (2, 3, 4, 5)
+# Kernel, stride and the size up to which a map is small: where that matters,
+# also as if all maps were large.
+TRANSPOSED = [(k, stride, 8) for k in KERNELS for stride in (1, 2)]
+TRANSPOSED.append((4, 2, 0))
 # Odd and even in each: at stride 2 and VALID every kernel leaves a row over
 # on one axis and none on the other.
 SIZES = {"float32": (9, 6), "float64": (8, 7)}
@@ -107,11 +111,11 @@ def test_conv_equals_loops_and_with_its_gradients_lax(
 
 
 @pytest.mark.parametrize(("dtype", "size"), SIZES.items())
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("k", KERNELS)
+@pytest.mark.parametrize(("k", "stride", "small"), TRANSPOSED)
 def test_conv_transpose_equals_loops_and_with_gradients_lax(
-  k, stride, size, dtype
+  k, stride, small, size, dtype, monkeypatch
 ):
+  monkeypatch.setattr(conv, "_SMALL", small)
   with jax.enable_x64(dtype == "float64"):
     x, kernel, bias = draw(k, (2, *size, 3), (k, k, 3, 4), (4,), dtype=dtype)
     doubled = [stride * n for n in size]
@@ -161,7 +165,8 @@ def test_patches_lists_each_window_row_by_row_then_channels(padding):
 
 @pytest.mark.parametrize("k", [3, 4])
 @pytest.mark.parametrize("transposed", [False, True])
-def test_second_derivatives_equal_lax(transposed, k):
+def test_second_derivatives_equal_lax(transposed, k, monkeypatch):
+  monkeypatch.setattr(conv, "_SMALL", 3)
   # A gradient penalty differentiates the custom gradients once more.
   x, kernel = draw(0, (1, 4, 5, 2), (k, k, 2, 2), dtype="float32")
 

@@ -20,6 +20,7 @@ from jax import Array, lax
 from cvae_jax.nets import ops
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+_SMALL = 8  # pixels a side of a map
 
 
 def conv(
@@ -70,11 +71,11 @@ def _conv_back(stride: int, pads, saved, g: Array):
 def _kernel_gradient(x: Array, g: Array) -> Array:
   """Contracts x [B, H, W, C] and g [B, H, W, D] to [C, D].
 
-  In two halves of the rows: one product of so few columns would leave a core
-  without work.
+  Where C · D is small in two halves of the rows: one product of so few
+  columns would leave a core without work.
   """
-  rows = x.size // x.shape[-1]
-  halves = 1 if rows % 2 else 2
+  rows, size = x.size // x.shape[-1], x.shape[-1] * g.shape[-1]
+  halves = 1 if rows % 2 or size >= 2**18 else 2
   x, g = (a.reshape(halves, -1, a.shape[-1]) for a in (x, g))
   return jnp.einsum("hnc,hnd->hcd", x, g).sum(axis=0)
 
@@ -107,7 +108,9 @@ def conv_transpose(
     )
     return _plus(y, bias)
   k, _, c, d = kernel.shape
-  if k > stride > 1 and k % stride == 0:
+  # It convolves to a row and a column too many: much, where there are few.
+  large = min(x.shape[1:3]) > _SMALL
+  if k > stride > 1 and k % stride == 0 and large:
     return _subpixel(x, kernel, bias, stride)
   pads = tuple(_pads(n * stride, k, stride) for n in x.shape[1:3])
   taps = kernel[::-1, ::-1].transpose(2, 0, 1, 3).reshape(c, k * k * d)
