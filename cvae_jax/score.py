@@ -37,8 +37,15 @@ def score(
     seed: of every random draw here.
 
   Raises:
-    RunError: the run's data have no test split, or the judges do not fit.
+    RunError: the run encodes no images, its data have no test split, or the
+      judges do not fit.
   """
+  if run.system.encode is None or "image" not in run.system.columns:
+    raise RunError(
+      f"{run.folder}: a {run.config.system} encodes no images, which is what "
+      "is scored here; a colouring is scored by launch.colourise, a GAN by "
+      "launch.figures compare"
+    )
   dataset = data.load(run.config.data)
   if dataset.test is None:
     raise RunError(

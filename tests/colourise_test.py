@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from cvae_jax import config, keys, reports, restore, runs, train
+from cvae_jax import score as image_score
 from cvae_jax.colour import photo, score
 from cvae_jax.data import prepared
 from cvae_jax.metrics import colour as metrics
@@ -144,6 +145,11 @@ def test_scores_order_what_must_be_ordered(run):
   assert scores["variety_delta_e"] > 0
   assert sheet.shape == (2, 7, 112, 112, 3)
   assert "truth recomposed" in score.table(scores).splitlines()[1]
+
+
+def test_the_scores_of_images_say_where_a_colouring_has_its_own(run):
+  with pytest.raises(runs.RunError, match="colouring .* launch.colourise"):
+    image_score.score(run)
 
 
 def test_the_report_holds_every_run_below_a_folder(run, tmp_path):
