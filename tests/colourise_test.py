@@ -148,7 +148,7 @@ def test_scores_order_what_must_be_ordered(run):
 
 
 def test_the_scores_of_images_say_where_a_colouring_has_its_own(run):
-  with pytest.raises(runs.RunError, match="colouring .* launch.colourise"):
+  with pytest.raises(runs.RunError, match=r"colouring .* launch\.colourise"):
     image_score.score(run)
 
 
