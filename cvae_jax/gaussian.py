@@ -23,9 +23,8 @@ def reparameterise(
 
   All entries along the axes `shared` have one ε.
   """
-  shape = list(q.mean.shape)
-  for axis in shared:
-    shape[axis] = 1
+  axes = {axis % q.mean.ndim for axis in shared}
+  shape = tuple(1 if i in axes else n for i, n in enumerate(q.mean.shape))
   noise = jax.random.normal(key, shape, q.mean.dtype)
   return q.mean + jnp.exp(0.5 * q.logvar) * noise
 
