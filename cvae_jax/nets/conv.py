@@ -5,8 +5,8 @@ compiles the *gradients* of strided and transposed ones to a slow generic
 loop. Here gradients are matrix products of `patches` (im2col) and `fold`
 (overlap-add), two linear maps that are each other's transpose. A transposed
 convolution is a stride-1 convolution and depth-to-space where the stride
-divides the kernel and the map is large, else a matrix product and `fold`. On GPU and TPU the
-ordinary lax convolutions are right; `ops.fast_on_cpu` decides.
+divides the kernel and the map is large, else a matrix product and `fold`. On
+GPU and TPU the ordinary lax convolutions are right; `ops.fast_on_cpu` decides.
 
 All maps are [B, H, W, C], kernels [k, k, in, out].
 """
