@@ -17,6 +17,7 @@ from cvae_jax.reports import (
   zoo_runs,
   zoo_tables,
 )
+from tests import reports_test
 from tests import small_zoo as zoo
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
@@ -81,13 +82,7 @@ def page(folder, tmp_path_factory):
 
 
 def rows_of(page, heading):
-  lines = page.split(f"## {heading}\n")[1].split("\n##")[0].splitlines()
-  cells = [
-    [cell.strip() for cell in line.strip("|").split("|")]
-    for line in lines
-    if line.startswith("|")
-  ]
-  rows = [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
+  rows = reports_test.rows_of(page, f"{heading}\n")
   return {row["system"]: row for row in rows}
 
 

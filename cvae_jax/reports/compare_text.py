@@ -100,12 +100,8 @@ def _setting(runs: Runs) -> str:
   for words, cells in (("Not trained", absent), ("Not finished", partial)):
     if cells:
       lines.append(f"{words}: {'; '.join(cells)}.")
-  where = {
-    f"{e['device']} (jax {e['packages']['jax']}, commit "
-    f"{(e['commit'] or 'unknown')[:7]})"
-    for e in (run["environment"] for run in runs.values())
-  }
-  return " ".join(lines) + f" Trained on {'; '.join(sorted(where))}."
+  where = markdown.trained_on(run["environment"] for run in runs.values())
+  return " ".join([*lines, where])
 
 
 def _named(cell: Cell) -> dict[str, Any]:

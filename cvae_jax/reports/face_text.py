@@ -75,12 +75,8 @@ def _setting(models: Models) -> str:
   for words, rungs in (("", absent), (" to the end", partial)):
     if rungs:
       lines.append(f"Not trained{words}: {', '.join(rungs)}.")
-  where = {
-    f"{e['device']} (jax {e['packages']['jax']}, commit "
-    f"{(e['commit'] or 'unknown')[:7]})"
-    for e in (m["environment"] for m in models.values())
-  }
-  return " ".join(lines) + f" Trained on {'; '.join(sorted(where))}."
+  where = markdown.trained_on(m["environment"] for m in models.values())
+  return " ".join([*lines, where])
 
 
 def _training(models: Models) -> str:

@@ -1,6 +1,6 @@
 """What reports are written in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +48,17 @@ def command(name: str, runs_folder: Path, out_folder: Path) -> str:
     for path in (runs_folder, out_folder)
   )
   return f"python -m launch.figures {name} --runs={runs} --out={out}"
+
+
+def trained_on(environments: Iterable[Mapping[str, Any]]) -> str:
+  """Says on what devices, and at which commits, runs were trained.
+
+  Args:
+    environments: an entry of each run's environment.json.
+  """
+  where = {
+    f"{e['device']} (jax {e['packages']['jax']}, commit "
+    f"{(e['commit'] or 'unknown')[:7]})"
+    for e in environments
+  }
+  return f"Trained on {'; '.join(sorted(where))}."

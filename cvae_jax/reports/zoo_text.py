@@ -117,12 +117,8 @@ def _setting(zoo: Zoo) -> str:
     lines.append(f"Not finished: {'; '.join(zoo.unfinished)}.")
   if not zoo.judges:
     lines.append(f"No judge says what samples show: `{JUDGE}`.")
-  where = {
-    f"{e['device']} (jax {e['packages']['jax']}, commit "
-    f"{(e['commit'] or 'unknown')[:7]})"
-    for e in (entry.environment for entry in entries)
-  }
-  return " ".join([*lines, f"Trained on {'; '.join(sorted(where))}."])
+  where = markdown.trained_on(entry.environment for entry in entries)
+  return " ".join([*lines, where])
 
 
 def _source(config: ConfigDict) -> str:
