@@ -71,9 +71,12 @@ def _conv_back(stride: int, pads, saved, g: Array):
 def _kernel_gradient(x: Array, g: Array) -> Array:
   """Contracts x [B, H, W, C] and g [B, H, W, D] to [C, D].
 
-  Where C · D is small in two halves of the rows: one product of so few
-  columns would leave a core without work.
+  XLA shares a product's work out by columns, so the wider operand is to give
+  those; the barrier keeps it from moving the transposition into the product.
+  Where C · D is small in two halves of the rows, or a core has too little.
   """
+  if x.shape[-1] > g.shape[-1]:
+    return lax.optimization_barrier(_kernel_gradient(g, x)).T
   rows, size = x.size // x.shape[-1], x.shape[-1] * g.shape[-1]
   halves = 1 if rows % 2 or size >= 2**18 else 2
   x, g = (a.reshape(halves, -1, a.shape[-1]) for a in (x, g))
