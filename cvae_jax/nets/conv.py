@@ -5,8 +5,9 @@ compiles the *gradients* of strided and transposed ones to a slow generic
 loop. Here gradients are matrix products of `patches` (im2col) and `fold`
 (overlap-add), two linear maps that are each other's transpose. A transposed
 convolution is a stride-1 convolution and depth-to-space where the stride
-divides the kernel and the map is large, else a matrix product and `fold`. On
-GPU and TPU the ordinary lax convolutions are right; `ops.fast_on_cpu` decides.
+divides the kernel and the map is large, else a matrix product and `fold`.
+Wide ones of 4×4 and stride 2 are winograd.py's. On GPU and TPU the ordinary
+lax convolutions are right; `ops.fast_on_cpu` decides.
 
 All maps are [B, H, W, C], kernels [k, k, in, out].
 """
@@ -17,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from cvae_jax.nets import ops
+from cvae_jax.nets import ops, winograd
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 _SMALL = 8  # pixels a side of a map
@@ -37,6 +38,8 @@ def conv(
   SAME gives ceil(H / stride) rows, VALID ⌊(H − k) / stride⌋ + 1.
   """
   if ops.fast_on_cpu() if fast is None else fast:
+    if padding == "SAME" and winograd.suits(x.shape, kernel.shape, stride):
+      return _plus(winograd.down(x, kernel), bias)
     k = kernel.shape[0]
     pads = tuple(_pads(n, k, stride, padding) for n in x.shape[1:3])
     return _conv(x, kernel, bias, stride, pads)
@@ -110,10 +113,15 @@ def conv_transpose(
       x, kernel, (stride, stride), "SAME", dimension_numbers=_DIMENSIONS
     )
     return _plus(y, bias)
+  large = [stride * n for n in x.shape[:3]]
+  if winograd.suits(large, kernel.shape, stride):
+    return _plus(winograd.up(x, kernel), bias)
   k, _, c, d = kernel.shape
   # It convolves to a row and a column too many: much, where there are few.
   large = min(x.shape[1:3]) > _SMALL
-  if k > stride > 1 and k % stride == 0 and large:
+  # What it moves, 4C values a pixel, is less than products' k²D, or not.
+  less = stride**2 * d > c
+  if k > stride > 1 and k % stride == 0 and large and less:
     return _subpixel(x, kernel, bias, stride)
   pads = tuple(_pads(n * stride, k, stride) for n in x.shape[1:3])
   taps = kernel[::-1, ::-1].transpose(2, 0, 1, 3).reshape(c, k * k * d)
