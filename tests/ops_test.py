@@ -10,12 +10,15 @@ PLAIN = {
   "add_bias": lambda x, bias: x + bias,
   "silu": lambda x: jax.nn.silu(x),
   "column_sums": lambda x: x.reshape(-1, x.shape[-1]).sum(axis=0),
+  "product": lambda x, kernel: x @ kernel,
 }
-SHAPES = {
-  "add_bias": [(3, 4, 5), (5,)],
-  "silu": [(3, 40)],
-  "column_sums": [(2, 3, 5)],
-}
+CASES = [
+  ("add_bias", [(3, 4, 5), (5,)]),
+  ("silu", [(3, 40)]),
+  ("column_sums", [(2, 3, 5)]),
+  ("product", [(2, 3, 6), (6, 4)]),  # as many rows as inputs, and more
+  ("product", [(2, 3, 5), (5, 4)]),
+]
 TOLERANCE = {"float32": 1e-5, "float64": 1e-13}
 
 
@@ -25,10 +28,10 @@ def value_and_gradients(f, arguments):
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("name", PLAIN)
-def test_values_and_gradients_equal_the_plain_form(name, dtype):
+@pytest.mark.parametrize(("name", "shapes"), CASES)
+def test_values_and_gradients_equal_the_plain_form(name, shapes, dtype):
   rng = np.random.default_rng(0)
-  arguments = [rng.standard_normal(s).astype(dtype) * 3 for s in SHAPES[name]]
+  arguments = [rng.standard_normal(s).astype(dtype) * 3 for s in shapes]
   with jax.numpy_rank_promotion("allow"), jax.enable_x64(dtype == "float64"):
     got = value_and_gradients(getattr(ops, name), arguments)
     expected = value_and_gradients(PLAIN[name], arguments)
