@@ -10,34 +10,38 @@ from tests import conv_test
 
 SMALL = (2, 6)  # of a map: one tile high, three wide
 BOTH = pytest.mark.parametrize("transposed", [False, True])
+KERNELS = winograd.STRIDE
+EACH = pytest.mark.parametrize("k", KERNELS)
 
 
-def maps(transposed, dtype):
+def maps(k, transposed, dtype):
   """Gives x, kernel, bias and a cotangent; 3 channels large and 4 small."""
-  large, small = (2, *(2 * n for n in SMALL), 3), (2, *SMALL, 4)
+  stride = winograd.STRIDE[k]
+  large, small = (2, *(stride * n for n in SMALL), 3), (2, *SMALL, 4)
   x, y = (small, large) if transposed else (large, small)
-  shapes = (x, (4, 4, x[-1], y[-1]), (y[-1],), y)
+  shapes = (x, (k, k, x[-1], y[-1]), (y[-1],), y)
   return conv_test.draw(0, *shapes, dtype=dtype)
 
 
 def convolve(transposed, x, kernel, bias=None, fast=True):
   how = conv.conv_transpose if transposed else conv.conv
-  return how(x, kernel, 2, bias=bias, fast=fast)
+  return how(x, kernel, winograd.STRIDE[len(kernel)], bias=bias, fast=fast)
 
 
 @pytest.fixture(autouse=True)
 def every_width(monkeypatch):
-  monkeypatch.setattr(winograd, "CHANNELS", 1)
+  monkeypatch.setattr(winograd, "CHANNELS", dict.fromkeys(KERNELS, 1))
   # Whatever is not Winograd's would be one of these.
   for other in ("_conv", "fold"):
     monkeypatch.setattr(conv, other, None)
 
 
 @BOTH
+@EACH
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_it_equals_loops_and_with_its_gradients_lax(transposed, dtype):
+def test_it_equals_loops_and_with_its_gradients_lax(k, transposed, dtype):
   with jax.enable_x64(dtype == "float64"):
-    x, kernel, bias, cotangent = maps(transposed, dtype)
+    x, kernel, bias, cotangent = maps(k, transposed, dtype)
     got, expected = (
       conv_test.value_and_gradients(
         lambda x, w, b, fast=fast: convolve(transposed, x, w, b, fast),
@@ -50,15 +54,16 @@ def test_it_equals_loops_and_with_its_gradients_lax(transposed, dtype):
     )
   conv_test.assert_close(got, expected, dtype)
   if transposed:
-    by_loops = conv_test.transpose_by_loops(x, kernel, 2)
+    by_loops = conv_test.transpose_by_loops(x, kernel, winograd.STRIDE[k])
   else:
-    by_loops = conv_test.conv_by_loops(x, kernel, 2, "SAME")
+    by_loops = conv_test.conv_by_loops(x, kernel, winograd.STRIDE[k], "SAME")
   conv_test.assert_close(got[:1], [by_loops + bias], dtype)
 
 
 @BOTH
-def test_second_derivatives_equal_lax(transposed):
-  x, kernel, *_ = maps(transposed, "float32")
+@EACH
+def test_second_derivatives_equal_lax(k, transposed):
+  x, kernel, *_ = maps(k, transposed, "float32")
 
   def penalty(kernel, fast):
     def f(x):
@@ -80,13 +85,17 @@ def test_second_derivatives_equal_lax(transposed):
   [
     ((1, 8, 4, 64), (4, 4, 64, 128), 2, True),
     ((1, 8, 6, 64), (4, 4, 64, 128), 2, False),  # three small columns
-    ((1, 8, 4, 3), (4, 4, 3, 128), 2, False),
+    ((1, 8, 4, 63), (4, 4, 63, 128), 2, False),
     ((1, 8, 4, 64), (4, 4, 64, 128), 1, False),
-    ((1, 8, 4, 64), (3, 3, 64, 128), 2, False),
+    ((1, 8, 4, 128), (3, 3, 128, 128), 2, False),
+    ((1, 2, 6, 128), (3, 3, 128, 128), 1, True),
+    ((1, 2, 5, 128), (3, 3, 128, 128), 1, False),
+    ((1, 2, 6, 64), (3, 3, 64, 128), 1, False),
+    ((1, 4, 4, 128), (5, 5, 128, 128), 1, False),
   ],
 )
 def test_it_is_for_wide_maps_of_whole_tiles(
   large, kernel, stride, suits, monkeypatch
 ):
-  monkeypatch.setattr(winograd, "CHANNELS", 64)
+  monkeypatch.setattr(winograd, "CHANNELS", {3: 128, 4: 64})
   assert winograd.suits(large, kernel, stride) == suits

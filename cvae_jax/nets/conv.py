@@ -6,8 +6,8 @@ loop. Here gradients are matrix products of `patches` (im2col) and `fold`
 (overlap-add), two linear maps that are each other's transpose. A transposed
 convolution is a stride-1 convolution and depth-to-space where the stride
 divides the kernel and the map is large, else a matrix product and `fold`.
-Wide ones of 4×4 and stride 2 are winograd.py's. On GPU and TPU the ordinary
-lax convolutions are right; `ops.fast_on_cpu` decides.
+Wide ones of 3×3, or of 4×4 and stride 2, are winograd.py's. On GPU and TPU
+the ordinary lax convolutions are right; `ops.fast_on_cpu` decides.
 
 All maps are [B, H, W, C], kernels [k, k, in, out].
 """

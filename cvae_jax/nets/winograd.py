@@ -1,57 +1,78 @@
-"""Convolutions of 4×4 and stride 2 by Winograd's F(2×2, 2×2), for CPU.
+"""Convolutions by Winograd's F(2×2, r×r), fast on CPU where there are channels.
 
-Such a convolution has 2×2 taps once two rows and two columns of the large map
-lie beside each other as channels. Along an axis two outputs, d₀g₀ + d₁g₁ and
-d₁g₀ + d₂g₁, then take three products and not four (Lavin & Gray 2016):
+For kernels of 3×3 and stride 1 (r = 3), and of 4×4 and stride 2, which have
+2×2 taps (r = 2) once two rows and two columns of the large map lie beside
+each other as channels. Along an axis two outputs, say d₀g₀ + d₁g₁ and
+d₁g₀ + d₂g₁, take three products and not four (Lavin & Gray 2016):
 
   (d₀ − d₁) g₀,  d₁ (g₀ + g₁),  (d₁ − d₂) g₁.
 
-So linear maps bring the large map, the small one and the kernel to nine
+So linear maps bring the large map, the small one and the kernel to (r + 1)²
 matrices each, "points"; a convolution, a transposed one and the gradient of a
-kernel are the products of two of them, 1.78 times fewer multiplications than
-the taps', brought back by the transpose of the third one's map. That pays
-where there are many channels.
+kernel are the products of two of them, brought back by the transpose of the
+third one's map: 1.78 (r = 2) or 2.25 times fewer multiplications.
 
-Large maps are [B, 2H, 2W, C] and small ones [B, H, W, D], H and W even.
+Large maps are [B, s · H, s · W, C] at stride s, small ones [B, H, W, D], H and
+W even.
 """
 
+import functools
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-CHANNELS = 64  # from so many on it is faster
+# By the kernel's size: its stride, and how many channels make it faster.
+STRIDE = {3: 1, 4: 2}
+CHANNELS = {3: 128, 4: 64}
+
+# By r, what a point has of a tile's rows (or columns).
+LARGE = {
+  2: ((1, -1, 0), (0, 1, 0), (0, 1, -1)),
+  3: ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
+}
+SMALL = {
+  2: ((1, 0), (1, 1), (0, -1)),
+  3: ((1, 0), (1, 1), (1, -1), (0, -1)),
+}
+KERNEL = {
+  2: ((1, 0), (1, 1), (0, 1)),
+  3: ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1)),
+}
 
 
 def suits(large: Sequence[int], kernel: Sequence[int], stride: int) -> bool:
   """Says whether convolutions of these shapes, SAME, are faster so."""
-  even = large[1] % 4 == large[2] % 4 == 0
-  wide = min(kernel[2:]) >= CHANNELS
-  return tuple(kernel[:2]) == (4, 4) and stride == 2 and even and wide
+  k, step = kernel[0], 2 * stride
+  tiles = large[1] % step == large[2] % step == 0
+  return STRIDE.get(k) == stride and tiles and min(kernel[2:]) >= CHANNELS[k]
 
 
 @jax.custom_vjp
 def down(x: Array, kernel: Array) -> Array:
-  """Convolves the large x with kernel [4, 4, C, D] to a small map."""
+  """Convolves the large x with kernel [k, k, C, D] to a small map."""
   return _down(x, kernel)[0]
 
 
 def _down(x: Array, kernel: Array):
+  k, _, _, d = kernel.shape
+  maps = _Maps(k)
   b, height, width, _ = x.shape
-  v, u = _of_large(x), _of_kernel(kernel)
-  small = (b, height // 2, width // 2, kernel.shape[-1])
-  y = _back(_of_small, small, [v @ u for v, u in zip(v, u, strict=True)])
+  small = (b, height // maps.s, width // maps.s, d)
+  v, u = maps.large(x), maps.kernel(kernel)
+  y = _back(maps.small, small, [v @ u for v, u in zip(v, u, strict=True)])
   return y, (v, kernel, x.shape)
 
 
 def _down_back(saved, g: Array):
   v, kernel, large = saved
-  g = _of_small(g)
-  pairs = zip(g, _of_kernel(kernel), strict=True)
-  dx = _back(_of_large, large, [g @ u.T for g, u in pairs])
+  maps = _Maps(len(kernel))
+  g = maps.small(g)
+  pairs = zip(g, maps.kernel(kernel), strict=True)
+  dx = _back(maps.large, large, [g @ u.T for g, u in pairs])
   du = [v.T @ g for v, g in zip(v, g, strict=True)]
-  return dx, _back(_of_kernel, kernel.shape, du)
+  return dx, _back(maps.kernel, kernel.shape, du)
 
 
 down.defvjp(_down, _down_back)
@@ -61,22 +82,25 @@ down.defvjp(_down, _down_back)
 def up(x: Array, kernel: Array) -> Array:
   """Convolves the small x transposed to a large map.
 
-  The kernel [4, 4, D, C] is in Flax's orientation: it is not flipped.
+  The kernel [k, k, D, C] is in Flax's orientation: it is not flipped.
   """
+  k, _, _, c = kernel.shape
+  maps = _Maps(k)
   b, height, width, _ = x.shape
-  large = (b, 2 * height, 2 * width, kernel.shape[-1])
-  pairs = zip(_of_small(x), _of_flipped(kernel), strict=True)
-  return _back(_of_large, large, [x @ u for x, u in pairs])
+  large = (b, maps.s * height, maps.s * width, c)
+  pairs = zip(maps.small(x), maps.flipped(kernel), strict=True)
+  return _back(maps.large, large, [x @ u for x, u in pairs])
 
 
 def _up_back(saved, g: Array):
   x, kernel = saved
-  v, m, u = _of_large(g), _of_small(x), _of_flipped(kernel)
+  maps = _Maps(len(kernel))
+  v, m, u = maps.large(g), maps.small(x), maps.flipped(kernel)
   dx = [v @ u.T for v, u in zip(v, u, strict=True)]
   du = [m.T @ v for m, v in zip(m, v, strict=True)]
   return (
-    _back(_of_small, x.shape, dx),
-    _back(_of_flipped, kernel.shape, du),
+    _back(maps.small, x.shape, dx),
+    _back(maps.flipped, kernel.shape, du),
   )
 
 
@@ -90,71 +114,70 @@ def _back(points, shape: Sequence[int], matrices: list[Array]) -> Array:
   return x
 
 
-def _of_large(x: Array) -> list[Array]:
-  """Gives the points of tiles of 6×6, 4 apart: 9 × [B · H/2 · W/2, 4C]."""
-  b, height, width, c = x.shape
-  rows, columns = height // 4, width // 4
-  # One row of padding above and, to have whole tiles, three below.
-  x = lax.pad(x, jnp.zeros((), x.dtype), _EDGES)
-  x = x.reshape(b, rows + 1, 2, 2, columns + 1, 2, 2, c)
-  points = [q for p in _thirds(x, axis=1) for q in _thirds(p, axis=3)]
-  # [B, H/2, row, W/2, column, C]
-  return [p.transpose(0, 1, 3, 2, 4, 5).reshape(-1, 4 * c) for p in points]
+class _Maps:
+  """The linear maps to the points, of kernels k×k; n = (r + 1)²."""
+
+  def __init__(self, k: int):
+    self.s = STRIDE[k]
+    self.r = k // self.s
+
+  def large(self, x: Array) -> list[Array]:
+    """Gives a large map's, by tiles 2s apart: n × [B · H/2 · W/2, s² · C]."""
+    (b, height, width, c), s, step = x.shape, self.s, 2 * self.s
+    rows, columns = height // step, width // step
+    # One row of padding above and, to have whole tiles, the others below.
+    edges = ((0, 0, 0), (1, step - 1, 0), (1, step - 1, 0), (0, 0, 0))
+    x = lax.pad(x, jnp.zeros((), x.dtype), edges)
+    x = x.reshape(b, rows + 1, 2, s, columns + 1, 2, s, c)
+    mix = LARGE[self.r]
+    points = [q for p in _of_tiles(x, 1, mix) for q in _of_tiles(p, 3, mix)]
+    # [B, H/2, row, W/2, column, C]
+    points = [p.transpose(0, 1, 3, 2, 4, 5) for p in points]
+    return [p.reshape(-1, s * s * c) for p in points]
+
+  def small(self, y: Array) -> list[Array]:
+    """Gives a small map's, by tiles of 2×2: n × [B · H/2 · W/2, D]."""
+    b, height, width, d = y.shape
+    y = y.reshape(b, height // 2, 2, width // 2, 2, d)
+    mix = SMALL[self.r]
+    points = [q for p in _mixed(y, 2, mix) for q in _mixed(p, 3, mix)]
+    return [p.reshape(-1, d) for p in points]
+
+  def kernel(self, kernel: Array) -> list[Array]:
+    """Gives those of a kernel [k, k, C, D]: n × [s² · C, D]."""
+    return [u.reshape(-1, u.shape[-1]) for u in self._taps(kernel)]
+
+  def flipped(self, kernel: Array) -> list[Array]:
+    """Gives those of a flipped kernel [k, k, D, C]: n × [D, s² · C]."""
+    points = self._taps(kernel[::-1, ::-1])
+    return [u.transpose(2, 0, 1, 3).reshape(u.shape[2], -1) for u in points]
+
+  def _taps(self, kernel: Array) -> list[Array]:
+    """Gives n × [s, s, …]."""
+    r, s = self.r, self.s
+    taps = kernel.reshape(r, s, r, s, *kernel.shape[2:])
+    mix = KERNEL[r]
+    return [q for p in _mixed(taps, 0, mix) for q in _mixed(p, 1, mix)]
 
 
-_EDGES = ((0, 0, 0), (1, 3, 0), (1, 3, 0), (0, 0, 0))
-
-
-def _thirds(x: Array, axis: int) -> tuple[Array, ...]:
-  """Combines d₀, d₁ and d₂; a tile's d₂ is the next one's d₀."""
+def _of_tiles(x: Array, axis: int, mix) -> list[Array]:
+  """Mixes a tile's rows: its own two and the first ones of the next tile."""
   last = x.shape[axis] - 1
-
-  def of_tiles(start: int, index: int) -> Array:
+  rows = []
+  for i in range(len(mix[0])):
+    start, index = divmod(i, 2)
     part = lax.slice_in_dim(x, start, start + last, axis=axis)
-    return lax.index_in_dim(part, index, axis + 1, keepdims=False)
-
-  d0, d1, d2 = of_tiles(0, 0), of_tiles(0, 1), of_tiles(1, 0)
-  return d0 - d1, d1, d1 - d2
+    rows.append(lax.index_in_dim(part, index, axis + 1, keepdims=False))
+  return [_sum(row, rows) for row in mix]
 
 
-def _of_small(y: Array) -> list[Array]:
-  """Gives the points of tiles of 2×2: 9 × [B · H/2 · W/2, D]."""
-  b, height, width, d = y.shape
-  y = y.reshape(b, height // 2, 2, width // 2, 2, d)
-  points = [q for p in _signed(y, axis=2) for q in _signed(p, axis=3)]
-  return [p.reshape(-1, d) for p in points]
+def _mixed(x: Array, axis: int, mix) -> list[Array]:
+  parts = jnp.split(x, x.shape[axis], axis)
+  parts = [p.squeeze(axis) for p in parts]
+  return [_sum(row, parts) for row in mix]
 
 
-def _signed(y: Array, axis: int) -> tuple[Array, ...]:
-  y0, y1 = _two(y, axis)
-  return y0, y0 + y1, -y1
-
-
-def _of_kernel(kernel: Array) -> list[Array]:
-  """Gives the points of a kernel [4, 4, C, D]: 9 × [4C, D]."""
-  c, d = kernel.shape[2:]
-  return [u.reshape(4 * c, d) for u in _of_taps(kernel)]
-
-
-def _of_flipped(kernel: Array) -> list[Array]:
-  """Gives the points of a flipped kernel [4, 4, D, C]: 9 × [D, 4C]."""
-  d, c = kernel.shape[2:]
-  points = _of_taps(kernel[::-1, ::-1])
-  return [u.transpose(2, 0, 1, 3).reshape(d, 4 * c) for u in points]
-
-
-def _of_taps(kernel: Array) -> list[Array]:
-  """Gives 9 × [2, 2, …]: what a tap has of two rows and two columns."""
-  taps = kernel.reshape(2, 2, 2, 2, *kernel.shape[2:])
-  return [q for p in _summed(taps, axis=0) for q in _summed(p, axis=1)]
-
-
-def _summed(taps: Array, axis: int) -> tuple[Array, ...]:
-  g0, g1 = _two(taps, axis)
-  return g0, g0 + g1, g1
-
-
-def _two(x: Array, axis: int) -> tuple[Array, Array]:
-  """Splits an axis of two."""
-  first, second = jnp.split(x, 2, axis)
-  return first.squeeze(axis), second.squeeze(axis)
+def _sum(weights: Sequence[float], parts: list[Array]) -> Array:
+  """Sums weighted parts; those of no weight are not read."""
+  pairs = zip(weights, parts, strict=True)
+  return functools.reduce(jnp.add, [w * part for w, part in pairs if w])
