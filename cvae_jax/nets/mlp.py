@@ -47,7 +47,8 @@ class Joint(nn.Module):
     kernel = self.param("kernel", INITIALISERS[self.initialiser], shape)
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
     parts = jnp.split(kernel, starts)
-    y = sum(x @ part for x, part in zip(inputs, parts, strict=True))
+    pairs = zip(inputs, parts, strict=True)
+    y = sum(ops.product(x, part) for x, part in pairs)
     return ops.add_bias(y, bias)
 
 
