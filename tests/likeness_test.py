@@ -56,21 +56,26 @@ def test_a_perfect_run_has_no_distance_and_a_poor_one_has(tmp_path):
   good, bad = likeness.measure([perfect, poor], dataset)
   assert good["protocol"] == {"step": 3, "images": 12, "seed": 0}
   assert good["lpips"] == pytest.approx(0, abs=1e-6)
-  assert good["frechet"] == pytest.approx(0, abs=1e-5)
+  assert good["frechet_vgg16"] == pytest.approx(0, abs=1e-5)
   assert good["sliced"] == 0
   assert (good["precision"], good["recall"]) == (1, 1)
   assert bad["lpips"] > 0.001
-  assert bad["frechet"] > bad["floor"]["frechet"] > 0
+  assert bad["frechet_vgg16"] > bad["floor"]["frechet_vgg16"] > 0
   assert bad["sliced"] > bad["floor"]["sliced"] > 0
   assert bad["recall"] == 0
 
 
 def test_it_is_measured_once_for_each_checkpoint(tmp_path, monkeypatch):
   calls = []
-  monkeypatch.setattr(likeness, "_yardstick", lambda *_: "yardstick")
-  monkeypatch.setattr(
-    likeness, "_measure", lambda *how: calls.append(how[1]) or {"lpips": 1.0}
-  )
+
+  class Yardstick:
+    def __init__(self, dataset, count):
+      calls.append("yardstick")
+
+    def measure(self, run, seed):
+      return {"lpips": 1.0}
+
+  monkeypatch.setattr(likeness, "_Yardstick", Yardstick)
   dataset = Dataset(split(0), split(1, 5), None)
   for step in (3, 3, 4):
     found = likeness.measure([run(tmp_path, None, None, step)] * 2, dataset)

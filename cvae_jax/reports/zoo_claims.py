@@ -41,7 +41,7 @@ GENERATED = tuple(
     "5 % less on",
   )
   for name, words in (
-    ("frechet", "Fréchet distance (VGG16)"),
+    ("frechet_vgg16", "Fréchet distance (VGG16)"),
     ("sliced", "sliced W₁"),
   )
 )

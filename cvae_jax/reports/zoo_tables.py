@@ -94,7 +94,7 @@ def faces(zoo: Zoo) -> list[Row]:
     | {
       "PSNR, dB": _of(group, _test("psnr")),
       "LPIPS": _of(group, _like("lpips")),
-      "Fréchet (VGG16)": _of(group, _like("frechet")),
+      "Fréchet (VGG16)": _of(group, _like("frechet_vgg16")),
       "sliced W₁": _of(group, _like("sliced")),
       "precision": _of(group, _like("precision")),
       "recall": _of(group, _like("recall")),
@@ -107,7 +107,7 @@ def faces(zoo: Zoo) -> list[Row]:
     return rows
   floor = dict.fromkeys(rows[0]) | {
     "system": "training faces",
-    "Fréchet (VGG16)": real[0]["floor"]["frechet"],
+    "Fréchet (VGG16)": real[0]["floor"]["frechet_vgg16"],
     "sliced W₁": real[0]["floor"]["sliced"],
   }
   return [*rows, floor]
