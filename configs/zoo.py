@@ -122,7 +122,7 @@ M2 = {
   "optim": {"lr": 1e-3, "decay": 0.0, "eps": 1e-8},
 }
 M1M2 = M2 | {
-  "epochs": 30,
+  "epochs": 60,
   "init_from": f"{RUNS}/m1:encoder,decoder",
   "model": {
     "latents": 10,  # the authors' 50: no better, and slower
@@ -130,7 +130,7 @@ M1M2 = M2 | {
     "features": M1["model"],
   },
   "loss": M2["loss"] | {"alpha": 3.0},
-  "optim": {"lr": 3e-3, "decay": 2e-4, "eps": 1e-8},
+  "optim": {"lr": 3e-3, "decay": 1e-4, "eps": 1e-8},
 }
 M3 = VAE | {
   "system": "m3",
