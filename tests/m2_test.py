@@ -10,18 +10,20 @@ from cvae_jax.systems import m2
 from tests import arithmetic as a
 from tests import small_zoo as zoo
 
+UNIT = {False: a.softplus, True: a.relu}  # of M2, on an M1 or not
+
 
 def m2_bounds(params, x, y, m1=False):
   """Gives L(x, y) of one label, in NumPy, z being its mean."""
   mean, logvar = a.mlp(
-    np.hstack([x, y]), params["inference"], a.softplus, "mean", "logvar"
+    np.hstack([x, y]), params["inference"], UNIT[m1], "mean", "logvar"
   )
   inputs, heads = np.hstack([mean, y]), ("mean", "logvar")
   if not m1:
-    (logits,) = a.mlp(inputs, params["generator"], a.softplus, "logits")
+    (logits,) = a.mlp(inputs, params["generator"], UNIT[m1], "logits")
     nats = a.bernoulli(x, logits)
   else:
-    centre, spread = a.mlp(inputs, params["generator"], a.softplus, *heads)
+    centre, spread = a.mlp(inputs, params["generator"], UNIT[m1], *heads)
     nats = np.log(2 * np.pi) + spread + (x - centre) ** 2 / np.exp(spread)
     nats = 0.5 * nats.sum(-1)
   return nats + a.kl(mean, logvar) + np.log(10)
@@ -29,7 +31,7 @@ def m2_bounds(params, x, y, m1=False):
 
 def marginal(params, x, m1=False):
   """Gives U(x) = Σ q(y|x) L(x, y) − H(q(y|x)), a label at a time."""
-  q = a.softmax(a.mlp(x, params["classifier"], a.softplus, "logits")[0])
+  q = a.softmax(a.mlp(x, params["classifier"], UNIT[m1], "logits")[0])
   total = np.zeros(len(x))
   for label in range(10):
     y = np.tile(np.eye(10)[label], (len(x), 1))
@@ -48,7 +50,7 @@ def m2_case(name):
   for column in ("image", "labelled_image"):
     xs[column] = zoo.flat(zoo.batch()[column])
     if name.startswith("m1m2"):
-      (xs[column],) = a.mlp(xs[column], params["encoder"], a.softplus, "mean")
+      (xs[column],) = a.mlp(xs[column], params["encoder"], a.relu, "mean")
   return system, state, params, xs
 
 
@@ -81,7 +83,7 @@ def test_m2_s_loss_weighs_labelled_unlabelled_and_classifier(name):
   m1, y = name == "m1m2", zoo.batch()["condition"].astype(np.float64)
   x = xs["labelled_image"]
   labelled = m2_bounds(params, x, y, m1)
-  q = a.softmax(a.mlp(x, params["classifier"], a.softplus, "logits")[0])
+  q = a.softmax(a.mlp(x, params["classifier"], UNIT[m1], "logits")[0])
   entropy = -np.log(q[np.arange(zoo.BATCH), zoo.batch()["label"]])
   kernels = [
     layer["kernel"]
@@ -104,7 +106,7 @@ def test_m2_s_loss_weighs_labelled_unlabelled_and_classifier(name):
 
 def test_m1m2_bounds_the_pixels_by_both_models():
   system, state, params, xs = m2_case("m1m2")
-  (logits,) = a.mlp(xs["image"], params["decoder"], a.softplus, "logits")
+  (logits,) = a.mlp(xs["image"], params["decoder"], a.relu, "logits")
   # log q(z₁ | x) at its mean, by its log-variance
   logvar = params["encoder"]["logvar"]["bias"]
   density = -0.5 * (logvar + np.log(2 * np.pi)).sum()
@@ -124,7 +126,7 @@ def test_latents_that_m1_does_not_read_are_left_out():
   mean, _ = a.mlp(
     np.hstack([x, zoo.batch()["condition"]]),
     params["inference"],
-    a.softplus,
+    a.relu,
     "mean",
     "logvar",
   )

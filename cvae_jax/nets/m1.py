@@ -10,7 +10,7 @@ from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets.mlp import MLP
 from cvae_jax.types import PyTree
 
-READ = 0.1  # norm of a latent's weights above which a decoder reads it
+READ = 0.1  # × the largest norm of a latent's weights: a decoder reads more
 
 
 class M1(NamedTuple):
@@ -42,7 +42,9 @@ class M1(NamedTuple):
   def of_read(self, params: PyTree, values: Array, others=0.0) -> Array:
     """Keeps values [..., Z] of latents that are read, for others `others`."""
     kernel = params["decoder"]["dense_0"]["kernel"][: self.latents]
-    read = jnp.linalg.norm(kernel, axis=-1) > READ
+    norms = jnp.linalg.norm(kernel, axis=-1)
+    # Not above a constant: Adam's steps keep what is not read from 0.
+    read = norms > READ * norms.max()
     return jnp.where(jnp.broadcast_to(read, values.shape), values, others)
 
   def surplus(self, params: PyTree, pixels: Array, z: Array) -> Array:

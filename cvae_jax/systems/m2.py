@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from cvae_jax import gaussian, grids, losses, update
+from cvae_jax import gaussian, grids, losses, schedules, update
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets.m1 import M1
 from cvae_jax.nets.m2 import BRANCHES, M2
@@ -85,10 +85,11 @@ def make(config) -> System:
   """Builds the system from config.model, .loss, .optim and .data's shapes."""
   model = _model(config)
   nets, soft = model.nets, model.loss.soft
+  lr = schedules.learning_rate(config.optim)
   players = {
     "model": Player(
       loss=functools.partial(_soft_loss if soft else _loss, model),
-      tx=optax.adam(config.optim.lr, eps=config.optim.eps),
+      tx=optax.adam(lr, eps=config.optim.eps),
       owns=BRANCHES[1:] if soft else BRANCHES,
     )
   }
