@@ -39,10 +39,6 @@ class M2(NamedTuple):
       for i, (name, (net, *arrays)) in enumerate(inputs.items())
     }
 
-  def features(self, params: PyTree, pixels: Array, key=None) -> Array:
-    """Gives x: the pixels [B, D], or M1's latents drawn or, keyless, means."""
-    return self.m1.features(params, pixels, key) if self.m1 else pixels
-
   def classify(self, params: PyTree, x: Array, key=None) -> Array:
     """Gives the logits [B, K] of q(y | x)."""
     variables = {"params": params["classifier"]}

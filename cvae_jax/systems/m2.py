@@ -59,9 +59,15 @@ class Model(NamedTuple):
     return binary(key, x)
 
   def data(self, params: PyTree, image: Array, key=None) -> Array:
-    """Gives what the networks see; without a key nothing is drawn."""
+    """Gives what the networks see; without a key nothing is drawn.
+
+    An M1 reads the grey values: of pixels drawn anew its latents are noisier,
+    and M2 on them learns slower.
+    """
+    if self.nets.m1 is None:
+      return self.pixels(image, key)
     drawn = None if key is None else jax.random.fold_in(key, 1)
-    return self.nets.features(params, self.pixels(image, key), drawn)
+    return self.nets.m1.features(params, flat(image), drawn)
 
   def nats(self, params: PyTree, x: Array, output: Metrics) -> Array:
     """Gives −log p(x | z, y), summed over the last axis."""
@@ -219,7 +225,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
     first = jax.random.split(key, 4)[0]  # as _terms draws them
     pixels, z = model.pixels(image, first), model.data(params, image, first)
     elbo -= losses.bernoulli_nats(pixels, nets.m1.logits(params, z))
-    elbo -= nets.m1.surplus(params, pixels, z)
+    elbo -= nets.m1.surplus(params, flat(image), z)
   return {"error": error, "elbo": elbo, **terms}
 
 
