@@ -207,6 +207,7 @@ def made(changes=()):
       "cell": cell,
       "complete": True,
       "epochs": 9,
+      "updates": 100,
       "posterior": {"ratio": 0.5, "active": 9, "of": cell.latents},
       "samples": {"prior": SAMPLES, "fitted": SAMPLES},
       "tracking": {},
@@ -219,7 +220,7 @@ def made(changes=()):
     prior = SAMPLES | {k: v for k, v in own.items() if k in SAMPLES}
     run["samples"] = {"prior": prior, "fitted": SAMPLES}
     run["posterior"] |= {"ratio": own.get("posterior", 0.5)}
-    for name in ("tracking", "complete", "stop"):
+    for name in ("tracking", "complete", "stop", "updates"):
       run[name] = own.get(name, run[name])
     found[cell] = run
   return found
@@ -276,6 +277,8 @@ CASES = [
     "contradicted",
   ),
   ("remedy", {("GAN",): {"complete": False}}, "not measured"),
+  ("remedy", {("WGAN-GP",): {"recall": 0.7, "updates": 49}}, "undecided"),
+  ("remedy", {("WGAN-GP",): {"recall": 0.7, "updates": 50}}, "confirmed"),
 ]
 
 

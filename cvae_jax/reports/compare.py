@@ -114,6 +114,7 @@ def _order(cell: Cell) -> tuple:
 
 def _record(folder: Path, cell: Cell, config: ConfigDict, rows) -> dict:
   parted = compare_curves.recorded(config, rows)
+  last = parted["epoch"][-1]
   table = (folder / "parameters.txt").read_text().split("\n")[-2]
   return {
     "cell": cell,
@@ -121,8 +122,9 @@ def _record(folder: Path, cell: Cell, config: ConfigDict, rows) -> dict:
     "size": config.data.image_shape[0],
     "parameters": int(table.split()[-1].replace(",", "")),
     "complete": (folder / "DONE").exists(),
-    "epochs": round(parted["epoch"][-1]["epoch"]),
+    "epochs": round(last["epoch"]),
     "environment": json.loads((folder / "environment.json").read_text())[-1],
+    "updates": last["step"] // config.optim.get("critic_steps", 1),
     "rows": parted,
     "tracking": compare_curves.tracking(parted["epoch"], parted["test"]),
     "stop": compare_curves.stop(config, parted["test"]),

@@ -22,6 +22,7 @@ REPEATED, VARIED = 0.05, 0.02  # shares of near duplicates; of images 0.01
 SIMILAR = 0.8  # of images' mean distance, that of samples
 TRACKS, DEAF = 0.8, 0.5  # rank correlations
 KEPT = 1.05  # times the lowest distance of a run
+UNLIKE = 2.0  # times as often another generator moved
 
 HOW = f"""\
 How they are judged. Posterior collapse: the mean distance of two
@@ -31,9 +32,11 @@ than {BETTER:.0%}, useless where it is {USELESS:g} times the other's. Modes
 have collapsed where more than {REPEATED:.0%} of samples are near duplicates or
 their mean distance is below {SIMILAR:g} of that of images. A signal tracks
 quality from a rank correlation of {TRACKS:g} with the distance on, and does
-not below {DEAF:g}. A claim is confirmed where that holds in all pairs of
-finished runs, contradicted where its opposite does. There is one run of each:
-what seeds change is not measured."""
+not below {DEAF:g}. Whether a GAN's modes are cured is told only where no
+generator moved more than {UNLIKE:g} times as often as the other. A claim is
+confirmed where that holds in all pairs of finished runs, contradicted where
+its opposite does. There is one run of each: what seeds change is not
+measured."""
 
 
 Runs = Mapping[Cell, Mapping[str, Any]]  # what reports.compare gathered
@@ -181,7 +184,9 @@ def _remedy(runs: Runs, claim: str) -> Verdict:
       for name in ("ratio", "recall", "near_duplicates")
     ]
     signs[2] *= -1
-    words = ", ".join(
+    moves = [run["updates"] for run in (gan, remedy)]
+    words = f"generators moved {moves[0]:,} and {moves[1]:,} times, "
+    words += ", ".join(
       f"{text} {a[name]:.3g} and {b[name]:.3g}"
       for name, text in (
         ("ratio", "mean distance over the images'"),
@@ -189,9 +194,10 @@ def _remedy(runs: Runs, claim: str) -> Verdict:
         ("near_duplicates", "near duplicates"),
       )
     )
-    return (min(signs) >= 0 < max(signs)) - (
-      max(signs) <= 0 > min(signs)
-    ), words
+    if max(moves) > UNLIKE * min(moves):
+      return 0, f"{words}: too unlike in training to tell"
+    more, less = min(signs) >= 0 < max(signs), max(signs) <= 0 > min(signs)
+    return more - less, words
 
   pairs = [(Cell("GAN", z), Cell("WGAN-GP", z)) for z in LATENTS]
   return _judge(runs, claim, pairs, judge)
