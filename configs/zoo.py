@@ -119,7 +119,7 @@ M2 = {
     "binarise": True,  # pixels are drawn from their grey values each time
     "soft": False,
   },
-  "optim": {"lr": 1e-3, "decay": 0.0, "eps": 1e-8},
+  "optim": {"lr": 1e-3, "eps": 1e-8},
 }
 M1M2 = M2 | {
   "epochs": 60,

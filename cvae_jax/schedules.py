@@ -43,8 +43,13 @@ def staircase(
   return schedule
 
 
-def learning_rate(optim) -> optax.Schedule:
-  """Builds lr / (1 + decay · step), lr constant or, if set, a staircase."""
+def learning_rate(optim) -> optax.ScalarOrSchedule:
+  """Builds lr / (1 + decay · step), lr constant or, if set, a staircase.
+
+  Without a decay it is lr itself, and the optimiser's state has no count.
+  """
+  if "decay" not in optim:
+    return optim.lr
   shrink = inverse_time(1.0, optim.decay)
   if "staircase" not in optim:
     return lambda step: optim.lr * shrink(step)
