@@ -113,8 +113,8 @@ def conv_transpose(
       x, kernel, (stride, stride), "SAME", dimension_numbers=_DIMENSIONS
     )
     return _plus(y, bias)
-  large = [stride * n for n in x.shape[:3]]
-  if winograd.suits(large, kernel.shape, stride):
+  y_shape = (len(x), *(stride * n for n in x.shape[1:3]))
+  if winograd.suits(y_shape, kernel.shape, stride):
     return _plus(winograd.up(x, kernel), bias)
   k, _, c, d = kernel.shape
   # It convolves to a row and a column too many: much, where there are few.
