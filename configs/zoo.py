@@ -61,10 +61,10 @@ def _paper(*widths: int) -> dict[str, Any]:
   return _mlp(*widths, activation="softplus", **small)
 
 
-def _semi(net: dict[str, Any], dropout: float) -> dict[str, Any]:
+def _semi(net: dict[str, Any]) -> dict[str, Any]:
   """Has three networks alike; dropout, not the paper's, in the classifier."""
   nets = {name: dict(net) for name in NETS}
-  nets["classifier"]["dropout"] = dropout
+  nets["classifier"]["dropout"] = 0.5
   return nets
 
 
@@ -108,7 +108,7 @@ M2 = {
   "data": DATA | CLASS | {"labels": 100},
   "model": {
     "latents": 50,
-    **_semi(_paper(500), dropout=0.5),
+    **_semi(_paper(500)),
     "features": {},  # of the M1 to stand on
   },
   "loss": {
@@ -126,7 +126,7 @@ M1M2 = M2 | {
   "init_from": f"{RUNS}/m1:encoder,decoder",
   "model": {
     "latents": 10,  # the authors' 50: no better, and slower
-    **_semi(_mlp(500), dropout=0.5),
+    **_semi(_mlp(500)),
     "features": M1["model"],
   },
   "loss": M2["loss"] | {"alpha": 3.0},

@@ -6,7 +6,6 @@ and a generator without an encoder can only have the second.
 """
 
 import functools
-import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from cvae_jax import data, distances
 from cvae_jax.distances import Embed
-from cvae_jax.files import write_atomically
+from cvae_jax.files import measured_once
 from cvae_jax.images import averaged, to_bytes
 from cvae_jax.metrics import diversity, frechet, latents, manifold, sliced
 from cvae_jax.runs import Run
@@ -129,17 +128,17 @@ def measure(run: Run, held: Held, seed: int = 0) -> dict[str, Any]:
   """
   step = int(run.state.step)
   protocol = {"step": step, "seed": seed, **held.protocol()}
-  path = run.folder / "collapse.json"
-  if path.exists():
-    known = json.loads(path.read_text())
-    if known["protocol"] == protocol:
-      return known
+  return measured_once(
+    run.folder / "collapse.json", protocol, lambda: _measure(run, held, seed)
+  )
+
+
+def _measure(run: Run, held: Held, seed: int) -> dict[str, Any]:
   latent, posterior = {"prior": run.prior(held.count, seed)}, None
   if run.system.encode:
     latent["fitted"] = fitted(run, held.dataset, held.count, seed)
     posterior = _posterior(run, held)
-  found = {
-    "protocol": protocol,
+  return {
     "real": {"distance": held.variety, **held.floor},
     "posterior": posterior,
     "samples": {
@@ -147,8 +146,6 @@ def measure(run: Run, held: Held, seed: int = 0) -> dict[str, Any]:
       for name, z in latent.items()
     },
   }
-  write_atomically(path, json.dumps(found, indent=2) + "\n")
-  return found
 
 
 def fitted(

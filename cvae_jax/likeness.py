@@ -5,7 +5,6 @@ reconstructions beside the images, by LPIPS.
 """
 
 import functools
-import json
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 
 from cvae_jax.collapse import Held
 from cvae_jax.data import Dataset, vgg_files
-from cvae_jax.files import write_atomically
+from cvae_jax.files import measured_once
 from cvae_jax.images import to_bytes
 from cvae_jax.metrics import perceptual
 from cvae_jax.runs import Run
@@ -62,14 +61,11 @@ def measure(runs: Sequence[Run], dataset: Dataset, seed: int = 0) -> list:
   """
   count = min(IMAGES, *(len(s["image"]) for s in (dataset.train, dataset.test)))
   yardstick = functools.cache(lambda: _Yardstick(dataset, count))
-  return [_known(run, yardstick, count, seed) for run in runs]
-
-
-def _known(run: Run, yardstick, count: int, seed: int) -> dict[str, Any]:
-  protocol = {"step": int(run.state.step), "images": count, "seed": seed}
-  path = run.folder / FILE
-  known = json.loads(path.read_text()) if path.exists() else {}
-  if known.get("protocol") != protocol:
-    known = {"protocol": protocol, **yardstick().measure(run, seed)}
-    write_atomically(path, json.dumps(known, indent=2) + "\n")
-  return known
+  return [
+    measured_once(
+      run.folder / FILE,
+      {"step": int(run.state.step), "images": count, "seed": seed},
+      lambda run=run: yardstick().measure(run, seed),
+    )
+    for run in runs
+  ]

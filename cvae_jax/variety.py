@@ -1,13 +1,12 @@
 """Measures how varied a run's images are: beside real ones, and its latents."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.files import write_atomically
+from cvae_jax.files import measured_once
 from cvae_jax.metrics import diversity, latents
 from cvae_jax.runs import Run
 
@@ -36,14 +35,11 @@ def measure(
     "samples": SAMPLES,
     "seed": seed,
   }
-  path = run.folder / "variety.json"
-  if path.exists():
-    known = json.loads(path.read_text())
-    if known["protocol"] == protocol:
-      return known
-  found = {"protocol": protocol, **_measure(run, test, count, seed)}
-  write_atomically(path, json.dumps(found, indent=2) + "\n")
-  return found
+  return measured_once(
+    run.folder / "variety.json",
+    protocol,
+    lambda: _measure(run, test, count, seed),
+  )
 
 
 def _measure(run: Run, test, count: int, seed: int) -> dict[str, Any]:

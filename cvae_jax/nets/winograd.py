@@ -172,12 +172,11 @@ def _of_tiles(x: Array, axis: int, mix) -> list[Array]:
 
 
 def _mixed(x: Array, axis: int, mix) -> list[Array]:
-  parts = jnp.split(x, x.shape[axis], axis)
-  parts = [p.squeeze(axis) for p in parts]
+  parts = jnp.unstack(x, axis=axis)
   return [_sum(row, parts) for row in mix]
 
 
-def _sum(weights: Sequence[float], parts: list[Array]) -> Array:
+def _sum(weights: Sequence[float], parts: Sequence[Array]) -> Array:
   """Sums weighted parts; those of no weight are not read."""
   pairs = zip(weights, parts, strict=True)
   return functools.reduce(jnp.add, [w * part for w, part in pairs if w])

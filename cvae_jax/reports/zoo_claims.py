@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cvae_jax.distances import FRECHET, SLICED
 from cvae_jax.metrics import clusters
 from cvae_jax.reports import markdown
 from cvae_jax.reports.claims import Verdict, outcome
@@ -41,8 +42,8 @@ GENERATED = tuple(
     "5 % less on",
   )
   for name, words in (
-    ("frechet_vgg16", "Fréchet distance (VGG16)"),
-    ("sliced", "sliced W₁"),
+    (FRECHET, "Fréchet distance (VGG16)"),
+    (SLICED, "sliced W₁"),
   )
 )
 RECONSTRUCTED = (

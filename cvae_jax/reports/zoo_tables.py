@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from cvae_jax.distances import FRECHET, SLICED
 from cvae_jax.reports import markdown, zoo_claims
 from cvae_jax.reports.zoo_figures import PRIORS
 from cvae_jax.reports.zoo_runs import EPOCHS, Entry, Zoo
@@ -94,8 +95,8 @@ def faces(zoo: Zoo) -> list[Row]:
     | {
       "PSNR, dB": _of(group, _test("psnr")),
       "LPIPS": _of(group, _like("lpips")),
-      "Fréchet (VGG16)": _of(group, _like("frechet_vgg16")),
-      "sliced W₁": _of(group, _like("sliced")),
+      "Fréchet (VGG16)": _of(group, _like(FRECHET)),
+      "sliced W₁": _of(group, _like(SLICED)),
       "precision": _of(group, _like("precision")),
       "recall": _of(group, _like("recall")),
       "variety": _of(group, _variety("sampled_ratio")),
@@ -107,8 +108,8 @@ def faces(zoo: Zoo) -> list[Row]:
     return rows
   floor = dict.fromkeys(rows[0]) | {
     "system": "training faces",
-    "Fréchet (VGG16)": real[0]["floor"]["frechet_vgg16"],
-    "sliced W₁": real[0]["floor"]["sliced"],
+    "Fréchet (VGG16)": real[0]["floor"][FRECHET],
+    "sliced W₁": real[0]["floor"][SLICED],
   }
   return [*rows, floor]
 
