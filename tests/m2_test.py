@@ -3,9 +3,11 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cvae_jax.nets.mlp import MLP
 from cvae_jax.systems import m2
 from tests import arithmetic as a
 from tests import small_zoo as zoo
@@ -42,7 +44,12 @@ def marginal(params, x, m1=False):
 @functools.cache
 def m2_case(name):
   """Gives a small M2 without noise, its state and its data in NumPy."""
-  system = zoo.made(name, loss__binarise=False, model__classifier__dropout=0.0)
+  system = zoo.made(
+    name,
+    loss__binarise=False,
+    model__classifier__dropout=0.0,
+    model__classifier__input_dropout=0.0,
+  )
   state = zoo.noiseless(system.state, "inference")
   if name == "m1m2":
     state = zoo.noiseless(state, "encoder")
@@ -93,7 +100,7 @@ def test_m2_s_loss_weighs_labelled_unlabelled_and_classifier(name):
   expected = (
     (1 - 100 / 4500) * marginal(params, xs["image"], m1).mean()
     + 100 / 4500 * labelled.mean()
-    + (3.0 if m1 else 1.0) * entropy.mean()
+    + 3.0 * entropy.mean()
     + 0.5 / 4500 * sum((kernel**2).sum() for kernel in kernels)
   )
   loss, terms = system.loss(state)
@@ -102,6 +109,53 @@ def test_m2_s_loss_weighs_labelled_unlabelled_and_classifier(name):
   wrong = q.argmax(-1) != zoo.batch()["label"]
   terms = system.evaluate(state, zoo.batch(), zoo.KEY)
   np.testing.assert_array_equal(terms["error"], wrong)
+
+
+def test_m2_s_classifier_comes_to_learn_from_the_unlabelled():
+  system, state, *_ = m2_case("m2")
+  model = m2._model(system.config)
+
+  def gradients(step):
+    def loss(params):
+      batch = zoo.batch()
+      return m2._loss(model, params, {}, batch, zoo.KEY, step)[0]
+
+    return jax.grad(loss)(state.params)
+
+  def labels_alone(params):
+    x = model.data(params, zoo.batch()["labelled_image"])
+    logits = model.nets.classify(params, x)
+    picked = jax.nn.log_softmax(logits) * zoo.batch()["condition"]
+    return -3.0 * picked.sum(-1).mean() + m2._l2(model, params)
+
+  start, half, full = (gradients(step) for step in (0, 1500, 3000))
+  halves = jax.tree.map(lambda a, b: (a + b) / 2, start, full)
+  later = gradients(5000)
+  expected = jax.grad(labels_alone)(state.params)["classifier"]
+  close = functools.partial(
+    jax.tree.map, functools.partial(np.testing.assert_allclose, atol=1e-5)
+  )
+  close(start["classifier"], expected)
+  close(half, halves)
+  close(later, full)
+  moved = (
+    full["classifier"]["logits"]["kernel"]
+    - start["classifier"]["logits"]["kernel"]
+  )
+  assert np.abs(moved).max() > 1e-3
+  for name in ("inference", "generator"):
+    close(start[name], full[name])
+
+
+def test_input_dropout_zeroes_x_and_not_the_condition():
+  net = MLP(widths=(), heads={"y": 3}, input_dropout=0.5)
+  kernel = jnp.eye(3)[1::-1]  # y[1] is read from x, y[0] from the condition
+  params = {"params": {"y": {"kernel": kernel, "bias": jnp.zeros(3)}}}
+  x, condition = jnp.ones((500, 1)), jnp.ones((500, 1))
+  y = net.apply(params, x, condition, zoo.KEY)["y"]
+  np.testing.assert_array_equal(y[:, 0], 1.0)
+  assert set(np.unique(y[:, 1])) == {0.0, 2.0}
+  np.testing.assert_array_equal(net.apply(params, x, condition)["y"][:, 1], 1.0)
 
 
 def test_m1m2_bounds_the_pixels_by_both_models():

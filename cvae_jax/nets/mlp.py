@@ -62,6 +62,7 @@ class MLP(nn.Module):
   heads: Mapping[str, int]  # {name: features}
   activation: str = "relu"
   dropout: float = 0.0
+  input_dropout: float = 0.0  # of x, not of the condition
   initialiser: str = "he_normal"
   head_initialiser: str = "glorot_uniform"
 
@@ -73,6 +74,8 @@ class MLP(nn.Module):
 
     The leading axes of the two broadcast. Without a key dropout is off.
     """
+    drop = None if key is None else jax.random.fold_in(key, len(self.widths))
+    x = dropout(drop, x, self.input_dropout)
     joined = condition is not None and condition.shape[-1]
     inputs = (x, condition) if joined else (x,)
     for i, width in enumerate(self.widths):

@@ -40,6 +40,7 @@ class Loss(NamedTuple):
   l2: float  # × squared kernels
   binarise: bool  # pixels are drawn anew from their grey values each time
   soft: bool  # the source's loss, see _soft_loss
+  warm_up: int = 0  # steps, see _trust
 
 
 class Model(NamedTuple):
@@ -155,12 +156,16 @@ def _model(config) -> Model:
 
 
 def _terms(
-  model: Model, params, batch: Batch, key, drop=(None,) * 4
+  model: Model, params, batch: Batch, key, drop=(None,) * 4, trust=1.0
 ) -> Metrics:
-  """Gives U of the images and L and −log q(y | x) of the labelled, [B]."""
+  """Gives U of the images and L and −log q(y | x) of the labelled, [B].
+
+  The classifier learns from U by `trust`, the other networks in full.
+  """
   keys, nets = jax.random.split(key, 4), model.nets
   x = model.data(params, batch["image"], keys[0])
   logq = jax.nn.log_softmax(nets.classify(params, x, drop[0]))
+  logq = _scale_gradient(logq, trust)
   every = jnp.eye(model.classes)[None]
   bounds = model.bound(params, x[:, None], every, keys[1], drop[1])
   q = jnp.exp(logq)
@@ -178,7 +183,8 @@ def _terms(
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
   noise, *drop = (jax.random.fold_in(key, i) for i in range(5))
-  terms = _terms(model, params, batch, noise, drop)
+  trust = _trust(model.loss.warm_up, step)
+  terms = _terms(model, params, batch, noise, drop, trust)
   terms = {name: term.mean() for name, term in terms.items()}
   terms["l2"] = _l2(model, params)
   weights = model.loss
@@ -189,6 +195,21 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
     + terms["l2"]
   )
   return total, (terms, model_state)
+
+
+def _trust(warm_up: int, step: Array) -> Array | float:
+  """Gives the weight in [0, 1] of what the classifier learns from U.
+
+  It grows with the steps until `warm_up`. Before y means the classes to the
+  generator, the labels' bounds differ by chance and by style, and a classifier
+  that follows them early keeps their mistakes.
+  """
+  return jnp.minimum(1.0, step / warm_up) if warm_up else 1.0
+
+
+def _scale_gradient(x: Array, by: Array | float) -> Array:
+  """Gives x, its gradient multiplied."""
+  return jax.lax.stop_gradient(x) + by * (x - jax.lax.stop_gradient(x))
 
 
 def _soft_loss(model: Model, params, model_state, batch: Batch, key, step):
