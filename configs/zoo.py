@@ -117,7 +117,7 @@ M2 = {
     "labelled": 0.0,  # the share of labelled digits, see _count
     "unlabelled": 1.0,  # the share of the others
     "alpha": 3.0,  # × cross-entropy of the labelled
-    "warm_up": 3000,  # steps until the classifier learns from U in full
+    "warm_up": 0,  # steps until the classifier learns from U in full
     "l2": 0.0,  # × squared kernels
     "binarise": True,  # pixels are drawn from their grey values each time
     "soft": False,
@@ -132,7 +132,6 @@ M1M2 = M2 | {
     **_semi(_mlp(500)),
     "features": M1["model"],
   },
-  "loss": M2["loss"] | {"warm_up": 0},
   "optim": M2["optim"] | {"decay": 1e-4},
 }
 M3 = VAE | {
@@ -263,6 +262,8 @@ def _count(name: str, config: ConfigDict, rows: int) -> None:
     config.checkpoint_every, config.keep = rows // config.batch_size, 10
   if name in ("m1", "m2", "m1m2") and not config.loss.get("soft", False):
     config.loss.l2 = 0.5 / rows
+  if name == "m2" and not config.loss.soft:
+    config.loss.warm_up = 5 * rows // config.batch_size
   if name in ("m2", "m1m2"):
     config.loss.labelled = config.data.labels / rows
     config.loss.unlabelled = 1.0 - config.loss.labelled
