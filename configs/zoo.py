@@ -73,7 +73,8 @@ def _semi(net: dict[str, Any], **changes: Any) -> dict[str, Any]:
 def _adversarial() -> dict[str, Any]:
   """Has the source's units; the paper's are ReLU.
 
-  With theirs, N(0, 0.01²), the codes are all alike for the first four epochs.
+  With theirs, N(0, 0.01²), and these rates the autoencoder's loss stands still
+  for the first four epochs.
   """
   return _mlp(1000, 1000, activation="leaky_0.15")
 
