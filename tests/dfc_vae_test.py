@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cvae_jax import config as configs
-from cvae_jax import figures, runs, train
+from cvae_jax import figures, runs, score, train
 from cvae_jax.checkpoint import CheckpointError
 from cvae_jax.data import vgg_files
 from cvae_jax.nets import features
@@ -248,3 +248,13 @@ def test_kinds_of_weights_bring_their_preprocessing_and_scale():
   source = configs.load("configs/zoo_faces.py:dfc_vae,vgg=19,keras,faithful")
   assert source.model.features.preprocessing == "none"
   assert source.loss.weight == 32
+
+
+def test_a_pixel_vae_s_scores_need_no_condition(tmp_path):
+  config = small(",layers=pixel", model__features__taps=())
+  train.train_and_evaluate(config, tmp_path)
+  scores = score.score(runs.load(tmp_path), samples=20)
+  # Seven steps leave the decoder nearly constant: both are −log p(x | z).
+  test = scores["test"]
+  assert test["iw_bound"] == pytest.approx(test["elbo"], abs=1.0)
+  assert scores["condition_gap_nats"] is None
