@@ -19,8 +19,9 @@ A system, vae if none is named, and variants, joined by commas:
                 layers are called without the training flag. m2: also, its
                 classifier is never trained, so y is a fixed random code of x;
                 no labels, no sum over them. aae: the encoder is 2 wide, the
-                number of layers passed for their width. What cannot run
-                (ilaae, the swiss roll) is an error that says why.
+                number of layers passed for their width, and kernels begin as
+                N(0, 0.01²). What cannot run (ilaae, the swiss roll) is an
+                error that says why.
 
 m1m2 and m3 begin with `init_from`, by default the run that the sweep above
 left in runs/zoo. Published errors with 100 labels: M2 11.97 ± 1.71 %, M1+M2
@@ -73,8 +74,8 @@ def _semi(net: dict[str, Any], **changes: Any) -> dict[str, Any]:
 def _adversarial() -> dict[str, Any]:
   """Has the source's units; the paper's are ReLU.
 
-  With theirs, N(0, 0.01²), and these rates the autoencoder's loss stands still
-  for the first four epochs.
+  With theirs, N(0, 0.01²), and the rate below the autoencoder's loss stood
+  still for the first four epochs.
   """
   return _mlp(1000, 1000, activation="leaky_0.15")
 
@@ -112,7 +113,7 @@ M2 = {
   **loop(batch_size=100, epochs=25, log_every=300, checkpoint_every=3000),
   "data": DATA | CLASS | {"labels": 100},
   "model": {
-    "latents": 10,  # with the authors' 50 draws of the labels err up to 20 %
+    "latents": 10,  # 20 (with fewer pixels dropped) and 50 (α = 1) erred more
     **_semi(_paper(500), input_dropout=0.5),
     "features": {},  # of the M1 to stand on
   },
