@@ -75,7 +75,7 @@ def forward(state, image, noise, config, train):
   x = norm(x, "decoder", "conv_0")
   last = params["decoder"]["conv_1"]
   out = a.sigmoid(a.upsampled(x, last["kernel"], edge) + last["bias"])
-  terms = {"kl": kl}
+  terms = {"kl": config.loss.kl * kl}
   if config.model.features.taps:
     plain = config.model.features.preprocessing == "none"
     pair = (vgg(params["features"], x, plain) for x in (image, out))
