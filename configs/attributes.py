@@ -12,6 +12,10 @@ table. Its model of a second person failed and was not used: it is left out.
 
 More variants, joined by commas:
 
+    column=X   reads any other column of the table, as hair's model but given
+               nothing beside the image: judges of the CAAE's attributes are
+               column=Male,size=64 and so on
+    size=n     of the images, 120 by default; mouth and eyes crop 120
     faithful   the last epoch's weights, as the source saved them; without it
                the epoch with the lowest held-out loss is the final state
     smoke      an epoch on drawn faces: nothing to download
@@ -63,21 +67,32 @@ ATTRIBUTES = {
     "plateau.factor": 0.25,
   },
 }
+COLUMN = {
+  "columns.target": (0,),
+  "columns.given": (),
+  "model.given_after": (),
+}
+KNOWN = {"column": "", "size": 120, "faithful": False, "smoke": False}
 
 
 def get_config(arg: str = "") -> ConfigDict:
   """Gives the config of an attribute, e.g. "mouth" or "hair,smoke"."""
-  known = dict.fromkeys(ATTRIBUTES, False) | {"faithful": False, "smoke": False}
-  variant = parse_variants(arg, known)
-  chosen = [name for name in ATTRIBUTES if variant[name]] or ["gender"]
+  variant = parse_variants(arg, dict.fromkeys(ATTRIBUTES, False) | KNOWN)
+  column, size = variant["column"], variant["size"]
+  chosen = [name for name in ATTRIBUTES if variant[name]]
+  chosen += [column] if column else []
   if len(chosen) > 1:
     raise ConfigError(f"one attribute at a time; found {', '.join(chosen)}")
+  name = chosen[0] if chosen else "gender"
   config = _base()
-  if chosen[0] in _BACKGROUND:
-    config.data.names = NAMES + _BACKGROUND
-    config.data.ranges = ((0.0, 1.0),) * len(config.data.names)
-    config.data.conditions = len(config.data.names)
-  config.update_from_flattened_dict(ATTRIBUTES[chosen[0]])
+  config.data.image_shape = (size, size, 3)
+  if column:
+    _name(config, (column,))
+  elif name in _BACKGROUND:
+    _name(config, NAMES + _BACKGROUND)
+  config.update_from_flattened_dict(COLUMN if column else ATTRIBUTES[name])
+  if size != 120 and config.model.crop:
+    raise ConfigError(f"{name} crops faces of 120 pixels; found size={size}")
   config.early_stop.restore = not variant["faithful"]
   if variant["smoke"]:
     config.data.source, config.data.count = "synthetic", 160
@@ -88,6 +103,13 @@ def get_config(arg: str = "") -> ConfigDict:
 def sweep() -> Iterator[str]:
   """Yields the variants that launch.sweep trains: the ladder's conditions."""
   yield from ("gender", "hair", "mouth", "eyes")
+
+
+def _name(config: ConfigDict, names: tuple[str, ...]) -> None:
+  """Says which columns of the table a condition is of."""
+  config.data.names = names
+  config.data.ranges = ((0.0, 1.0),) * len(names)
+  config.data.conditions = len(names)
 
 
 def _base() -> ConfigDict:

@@ -173,3 +173,16 @@ def test_a_smoke_run_learns_gender_from_drawn_faces(tmp_path):
 def test_two_attributes_at_once_are_refused():
   with pytest.raises(ConfigError, match="one attribute at a time; found hair"):
     configs.load("configs/attributes.py:hair,eyes")
+
+
+def test_any_column_has_a_judge_that_is_given_nothing():
+  config = tiny("column=Bald,size=64")
+  assert config.data.names == ("Bald",)
+  system, state = started(config)
+  seen = batch()["image"]
+  read = system.predict(state, seen / 255.0, np.zeros((8, 0)))
+  assert read.shape == (8, 1)
+  with pytest.raises(ConfigError, match=r"mouth crops faces of 120 .* size=64"):
+    configs.load("configs/attributes.py:mouth,size=64")
+  with pytest.raises(ConfigError, match=r"one attribute .* hair, Bald"):
+    configs.load("configs/attributes.py:hair,column=Bald")

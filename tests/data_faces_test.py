@@ -237,3 +237,14 @@ def test_synthetic_source_needs_no_files_and_holds_out_a_tenth():
   assert [len(split["image"]) for split in loaded[:2]] == [18, 2]
   assert loaded.train["image"].shape[1:] == (S, S, 3)
   assert loaded.conditions.size == 5
+
+
+def test_what_few_have_can_be_asked_for():
+  rows = np.zeros((100, 2))
+  rows[:3, 0], rows[:50, 1] = 1, 1
+  found = Conditions.fit(rows, ("Bald", "Male"), ((0, 1),) * 2)
+  assert found.quantiles[0] == (0, 0, 0)
+  assert found.ends("Bald").tolist() == [[0], [1]]
+  assert len(np.unique(found.panel(), axis=0)) == 4
+  asked = found.probe("Bald", rows, 2)
+  assert (asked[0, 0], asked[8, 0]) == (0, 1)

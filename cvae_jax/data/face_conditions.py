@@ -64,13 +64,12 @@ class Conditions:
   def ends(self, name: str) -> npt.NDArray[np.float32]:
     """Return an attribute's low and high values [2, K] of its K entries.
 
-    The 5 % and the 95 % quantile of training; of gender female, then male.
+    Those that it was seen at; of gender female, then male.
     """
     columns = self.attributes[name]
     if len(columns) > 1:
       return np.array([(0, 1), (1, 0)], np.float32)
-    low, _, high = self.quantiles[columns[0]]
-    return np.array([[low], [high]], np.float32)
+    return np.array(self._seen(name), np.float32)[:, None]
 
   def probe(
     self, name: str, rows: npt.ArrayLike, count: int
@@ -144,22 +143,30 @@ class Conditions:
     """Return [P, A], settings that differ visibly, for sample grids.
 
     Male and female (slowest), mouth closed and open, eyes narrow and wide,
-    from the 5 % to the 95 % quantile of training; all others at the median.
+    as far as they were seen; all others at the median.
     Other names take the place of those that there are not; P is 8, or less
     where there are fewer than 3 names, 1 without any.
     """
     middle = {n: q[1] for n, q in zip(self.names, self.quantiles, strict=True)}
     varied = [n for n in _PANEL if n in self.names]
     varied += [n for n in self.names if n not in (*varied, "female")]
-    ends = []
-    for name in varied[:3]:
-      low, _, high = self.quantiles[self.names.index(name)]
-      ends.append(self._range("male")[::-1] if name == "male" else (low, high))
+    ends = [
+      self._range("male")[::-1] if name == "male" else self._seen(name)
+      for name in varied[:3]
+    ]
     rows = np.array(list(itertools.product(*ends)))
     chosen = middle | dict(zip(varied[:3], rows.T, strict=True))
     if "male" in chosen:
       chosen.pop("female", None)  # so that it follows male
     return self.encode(chosen)
+
+  def _seen(self, name: str) -> tuple[float, float]:
+    """Return the 5 % and the 95 % quantile of training.
+
+    Where they are one value, as of an attribute that few have, its range.
+    """
+    low, _, high = self.quantiles[self.names.index(name)]
+    return (low, high) if low < high else self._range(name)
 
   def _range(self, name: str) -> tuple[float, float]:
     return self.ranges[self.names.index(name)]
