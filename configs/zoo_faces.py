@@ -25,9 +25,10 @@ images given attributes; `size=64` or 128. Any columns of 0 and 1 can be
 attributes: --config.data.names="('Male','Eyeglasses')" with conditions and
 ranges to match. Default: the source's five.
 
-`faithful` reproduces the source. dfc_vae: images of 0..1 go to VGG without its
+`faithful` reproduces the source. dfc_vae: on Keras's VGG19, from a file that
+you bring (smoke: drawn at random); images of 0..1 go to it without its
 preprocessing, repaired by a factor of 64; batch normalisation never
-normalises by the batch nor counts; slope 0.15, zero padding. caae (128): one
+normalises by the batch nor counts; slope 0.15, zero padding. caae: 128, one
 optimiser for three players, whose step counter runs three times too fast;
 normalisation as above; valid convolutions, one width more in the decoder,
 wider critic of codes, attributes not repeated. `smoke` trains a few steps on
@@ -161,7 +162,7 @@ KNOWN = {
   "layers": "123",
   "vgg": 16,
   "keras": False,
-  "size": 64,
+  "size": 0,  # 64, of a faithful caae 128
   "faithful": False,
   "smoke": False,
 }
@@ -197,20 +198,23 @@ def _dfc_vae(variant: dict[str, Any]) -> dict[str, Any]:
       f"layers={variant['layers']}, vgg={variant['vgg']}: layers is one of "
       f"{', '.join(TAPS)}, vgg 16 or 19"
     )
-  if variant["size"] != 64:
-    raise ConfigError("dfc_vae is for size=64")
+  if variant["size"] not in (0, 64):
+    raise ConfigError(f"size={variant['size']}: dfc_vae is for size=64")
+  faithful, keras = variant["faithful"], variant["keras"]
   if variant["layers"] == "pixel":
+    if keras or variant["vgg"] != KNOWN["vgg"]:
+      raise ConfigError("layers=pixel has no VGG; leave vgg and keras out")
     loss = {"loss.kl": 1.0, "loss.weight": 0.0, "loss.pixel": 1.0}
     return {"model.features.taps": (), **loss}
-  network = f"vgg{variant['vgg']}"
+  network = "vgg19" if faithful else f"vgg{variant['vgg']}"
   changes = {
     "model.features.taps": TAPS[variant["layers"]],
     "model.features.network": network,
     "pretrained.features.network": network,
   }
-  if variant["keras"]:
+  if keras or faithful:
     changes["pretrained.features.layout"] = "keras"
-  if variant["keras"] and not variant["faithful"]:
+  if keras and not faithful:
     changes["model.features.preprocessing"] = "caffe"
     changes["loss.weight"] = 0.5
   return changes
@@ -218,9 +222,15 @@ def _dfc_vae(variant: dict[str, Any]) -> dict[str, Any]:
 
 def _caae(variant: dict[str, Any]) -> dict[str, Any]:
   """Gives the changes that size asks for."""
-  size = variant["size"]
-  if size not in (64, 128):
-    raise ConfigError(f"size={size}: caae is for size=64 or 128")
+  sizes = (128,) if variant["faithful"] else (64, 128)
+  size = variant["size"] or sizes[0]
+  if size not in sizes:
+    raise ConfigError(
+      f"size={size}: this caae is for size={' or '.join(map(str, sizes))}"
+    )
+  for key in ("layers", "vgg", "keras"):
+    if variant[key] != KNOWN[key]:
+      raise ConfigError(f"{key} is for dfc_vae; found caae")
   return {
     "data.image_shape": (size, size, 3),
     "data.path": f"data/faces_{size}",

@@ -105,7 +105,8 @@ def borrow(params: dict, source: str) -> dict:
   run = Path(match["run"])
   if not (run / "config.json").exists():
     raise CheckpointError(
-      f"init_from {source!r}: {run} is not a run's folder (no config.json)"
+      f"init_from {source!r}: {run} is not a run's folder (no config.json); "
+      "train it first, or say where it is: --config.init_from=…"
     )
   config = configs.from_json((run / "config.json").read_text())
   lender = configs.resolve(config)

@@ -66,6 +66,7 @@ def score(
     "condition_gap_nats": gap,
     "latents": latents.usage(*run.encode(test["image"], test["condition"])),
     "categories": _categories(run, test),
+    "unlabelled": run.system.unlabelled,
     **_control(run, judges, test, per_class, seed),
   }
   scores["unscored"] = _unscored(run, scores, samples)
@@ -161,6 +162,8 @@ def _unscored(run: Run, scores: dict[str, Any], samples: int) -> list[str]:
     found.append(f"nats of each latent: {name} encodes to points")
   if not askable(run):
     found.append(f"control: {name} here can be asked for nothing")
+  elif scores["unlabelled"]:
+    found.append(f"control: no label taught {name}'s categories which is which")
   return found
 
 
@@ -173,7 +176,7 @@ def _warnings(scores: dict[str, Any]) -> list[str]:
     )
   if scores["latents"]["active"] == 0:
     found.append("posterior collapsed: no latent is active")
-  return found + control.warnings(scores)
+  return found + ([] if scores["unlabelled"] else control.warnings(scores))
 
 
 def table(scores: dict[str, Any]) -> str:
@@ -183,7 +186,7 @@ def table(scores: dict[str, Any]) -> str:
     lines[-1] += f"  (k = {scores['iw_samples']})"
   if (gap := scores["condition_gap_nats"]) is not None:
     lines.append(f"{'nats lost, conditions permuted':32} {gap:10.4f}")
-  lines += control.lines(scores)
+  lines += [] if scores["unlabelled"] else control.lines(scores)
   if (found := scores["categories"]) is not None:
     lines.append(f"{'cluster purity':32} {found['purity']:10.2%}")
     lines.append(f"{'categories used':32} {found['used']:10d}")

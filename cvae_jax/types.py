@@ -70,6 +70,8 @@ class System(NamedTuple):
   nats: Callable | None = None
   # (key, image) -> the image that `nats` is of, where that is drawn from it
   observe: Callable | None = None
+  # No label taught its categories: that they have numbers means nothing
+  unlabelled: bool = False
   latents: int = 0  # Z
   # (key, count) -> z [count, Z], where the prior is not N(0, I)
   prior: Callable | None = None

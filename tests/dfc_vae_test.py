@@ -230,6 +230,9 @@ def test_features_stay_out_of_checkpoints_but_are_checked(tmp_path):
     ("dfc_vae,vgg=11", "vgg 16 or 19"),
     ("dfc_vae,size=128", "size=64"),
     ("caae,size=32", "size=64 or 128"),
+    ("caae,size=64,faithful", "this caae is for size=128"),
+    ("caae,layers=345", "layers is for dfc_vae; found caae"),
+    ("dfc_vae,layers=pixel,vgg=19", "pixel has no VGG; leave vgg and keras"),
     ("caae,dfc_vae", "one system at a time"),
   ],
 )
@@ -245,7 +248,9 @@ def test_kinds_of_weights_bring_their_preprocessing_and_scale():
   keras = configs.load("configs/zoo_faces.py:dfc_vae,vgg=19,keras")
   assert keras.model.features.preprocessing == "caffe"
   assert keras.loss.weight == 0.5
-  source = configs.load("configs/zoo_faces.py:dfc_vae,vgg=19,keras,faithful")
+  source = configs.load("configs/zoo_faces.py:dfc_vae,faithful")
+  assert source.pretrained.features.network == "vgg19"
+  assert source.pretrained.features.layout == "keras"
   assert source.model.features.preprocessing == "none"
   assert source.loss.weight == 32
 

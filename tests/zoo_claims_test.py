@@ -80,14 +80,14 @@ def scored(purity, confusion):
 def test_categories_are_judged_by_purity_and_by_what_they_draw():
   sharp, mixed = np.eye(2).tolist(), [[1, 1], [1, 1]]
   m3 = [scored(0.9, sharp)]
-  better = claims.categories(zoo(m3=m3, m2=[scored(0.5, mixed)]))
+  better = claims.categories(zoo(m3=m3, source=[scored(0.5, mixed)]))
   assert better.outcome == "confirmed"
-  assert "100 labels, M3 has none" in better.reasons[-1]
-  beside = zoo(m3=m3, m2=[scored(0.5, mixed)], source=[scored(0.95, sharp)])
-  assert claims.categories(beside).outcome == "undecided"
-  assert "faithful" in claims.categories(beside).claim
+  beside = claims.categories(zoo(m3=m3, source=[scored(0.95, sharp)]))
+  assert beside.outcome == "undecided"
+  labelled = claims.categories(zoo(m3=m3, m2=[scored(0.5, mixed)]))
+  assert labelled.outcome == "not measured"  # M3 has no labels
   unjudged = entry(scores={"categories": {"purity": 0.9}, "control": {}})
-  found = claims.categories(zoo(m3=m3, m2=[unjudged]))
+  found = claims.categories(zoo(m3=m3, source=[unjudged]))
   assert found.outcome == "not measured"
   assert "entropy" in found.reasons[0]
 
@@ -99,11 +99,16 @@ def test_control_is_met_by_the_best_of_the_systems_that_were_judged():
   low.scores["control"]["class"]["sweep"]["hit_rate"] = 0.96
   assert claims.control({"ilAAE, normal": [low]}).outcome == "missed"
   assert claims.control({"VAE, 2 latents": [low]}).outcome == "not measured"
+  low.scores["unlabelled"] = True
+  assert claims.hits(low) is None  # nobody said which category is which
 
 
-def faces(frechet, sliced, lpips, psnr):
+def faces(frechet, sliced, lpips, psnr, kl=40.0):
   known = {"frechet_vgg16": frechet, "sliced": sliced, "lpips": lpips}
-  return [entry(tests=[{"psnr": psnr}], likeness=known)]
+  found = entry(tests=[{"psnr": psnr}], likeness=known)
+  found.config.loss = SimpleNamespace(kl=kl)
+  found.config.model = SimpleNamespace(features=SimpleNamespace(network="vgg"))
+  return [found]
 
 
 @pytest.mark.parametrize(
@@ -120,6 +125,8 @@ def test_low_and_high_layers_are_judged_by_all_measures(
   known = zoo(low=faces(*low), high=faces(100, 1.0, 0.2, 20.5))
   assert claims.generation(known).outcome == generates
   assert claims.reconstruction(known).outcome == reconstructs
+  other = zoo(low=faces(*low, kl=1.0), high=faces(100, 1.0, 0.2, 20.5))
+  assert claims.generation(other).outcome == "not measured"
   lacking = zoo(low=faces(*low))
   assert claims.generation(lacking).reasons == [
     f"no Fréchet distance (VGG16) of {claims.HIGH}"

@@ -28,7 +28,9 @@ def folder(tmp_path_factory):
     state = small.drawn(configs.resolve(config))
     run = folder / name
     small_zoo.save(config, state, run, {"psnr": 14.0})
-    known = json.dumps(scores(None) | {"control": {}})
+    figures = {"correlation": 0.75, "floor": 0.125, "slope": 0.5}
+    asked = {"Bald": {"sweep": figures, "real": figures}}
+    known = json.dumps(scores(None) | {"control": asked})
     (run / score.FILE).write_text(known)
     known = {"protocol": PROTOCOL, "distances": {"sampled_ratio": 0.25}}
     (run / "variety.json").write_text(json.dumps(known))
@@ -68,6 +70,15 @@ def test_faces_are_tabled_with_their_floor_and_drawn(
   assert (caae["Fréchet (VGG16)"], floor["Fréchet (VGG16)"]) == ("50", "2.5")
   assert (caae["LPIPS"], floor["LPIPS"]) == ("0.3", "–")
   assert "set 4 samples beside as many held-out faces" in page.read_text()
+  assert rows_of(page.read_text(), "Control of attributes")["CAAE"] == {
+    "system": "CAAE",
+    "attribute": "Bald",
+    "asked for": "0.75",
+    "as real faces": "0.75",
+    "ceiling": "–",
+    "floor": "0.125",
+    "slope": "0.5",
+  }
   assert calls == [4, 4]  # their attributes differ, so their data do
 
 

@@ -158,11 +158,20 @@ def test_the_source_moves_the_generator_twice_on_a_swiss_roll():
       "no faithful swiss_roll: .* scikit-learn",
     ),
     ("m1,faithful", "no faithful m1: it follows Kingma"),
+    ("m2,labels=100,faithful", "has its own labels; leave labels out"),
+    ("vae,latents=-3", "latents=-3: expected a number from 0 on"),
+    ("ilaae,labels=0", "without labels is aae"),
   ],
 )
 def test_what_the_zoo_does_not_have_is_explained(arg, message):
   with pytest.raises(configs.ConfigError, match=message):
     configs.load(f"{zoo.ZOO}:{arg}")
+
+
+def test_a_misspelt_noise_is_refused():
+  config = configs.load(f"{zoo.ZOO}:aae", {"model.noise": "gausian"})
+  with pytest.raises(ValueError, match="'', 'gaussian', 'dropout'; found"):
+    configs.resolve(config)
 
 
 def test_every_variant_of_the_sweep_is_a_config():

@@ -19,7 +19,7 @@ KERNEL = 5
 
 def tiled(y: Array, size: int) -> Array:
   """Repeats y [B, A] to the most whole copies within `size`, at least one."""
-  return jnp.tile(y, (1, max(1, size // y.shape[-1])))
+  return jnp.tile(y, (1, max(1, size // max(1, y.shape[-1]))))
 
 
 class Encoder(nn.Module):

@@ -25,13 +25,13 @@ CAPTIONS = {
   "convergence": "ELBO of the test digits after each epoch: mean and range "
   "over the seeds.",
   "categories": "A category in each row, one path through the latents in all.",
-  "codes": "Codes of 2,000 test digits, coloured by their class, over draws "
-  "of the prior (grey).",
+  "codes": "Codes of at most 2,000 test digits, coloured by their class, over "
+  "draws of the prior (grey); those beyond it lie on the edge.",
   "regions": "Draws from the place that each class has in the prior, a class "
   "in each row.",
   "faces": "Random draws of the prior.",
-  "caae": "A draw of the prior in each row, under the source's combinations "
-  "of attributes; what is not named is off.",
+  "caae": "A draw of the prior in each row, under combinations of "
+  "attributes, the source's where it has these; what is not named is off.",
 }
 
 

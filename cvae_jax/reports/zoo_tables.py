@@ -19,6 +19,7 @@ EXPECTED = {  # how many runs of each the sweeps train
   "M1, 50 latents": 1,
   zoo_claims.M2: 5,
   zoo_claims.M1M2: 5,
+  zoo_claims.M2_SOURCE: 1,
   zoo_claims.M3: 1,
   **{f"{kind}, {prior}": 1 for kind in ("AAE", "ilAAE") for prior in PRIORS},
   zoo_claims.PIXELS: 1,
@@ -50,7 +51,7 @@ def labels(zoo: Zoo) -> list[Row]:
   return [
     _base(title, group)
     | {
-      "error, %": _of(group, _test("error"), 100),
+      "error, %": _of(group, _error, 100),
       "published": PUBLISHED.get(title),
       "purity": _of(group, zoo_claims.pure),
       "categories used": _of(group, _score("categories", "used")),
@@ -72,6 +73,7 @@ def control(zoo: Zoo) -> list[Row]:
       "samples of each run": _score(*sweep, "samples")(group[0]),
     }
     for title, group in _chosen(zoo, "SCVAE", "M2", "M1+M2", "ilAAE")
+    if not group[0].scores.get("unlabelled")
   ]
 
 
@@ -114,6 +116,22 @@ def faces(zoo: Zoo) -> list[Row]:
   return [*rows, floor]
 
 
+def attributes(zoo: Zoo) -> list[Row]:
+  """Gives how well faces show each attribute that is asked for."""
+  kinds = ("sweep", "real", "ceiling")
+  names = ("asked for", "as real faces", "ceiling")
+  return [
+    {"system": title, "attribute": name}
+    | {
+      words: entry.get(kind, {}).get("correlation")
+      for words, kind in zip(names, kinds, strict=True)
+    }
+    | {"floor": entry["sweep"]["floor"], "slope": entry["sweep"]["slope"]}
+    for title, group in _chosen(zoo, "CAAE")
+    for name, entry in group[0].scores.get("control", {}).items()
+  ]
+
+
 def _chosen(zoo: Zoo, *names: str) -> Iterator[tuple[str, list[Entry]]]:
   """Gives the groups of some names, in the order of the sweeps.
 
@@ -136,6 +154,12 @@ def _base(title: str, group: Sequence[Entry]) -> Row:
 
 def _of(group: Sequence[Entry], value: Value, factor: float = 1.0):
   return markdown.spread([value(entry) for entry in group], factor)
+
+
+def _error(entry: Entry) -> float | None:
+  """Gives q(y | x)'s error, where labels say which class a category is."""
+  known = entry.last.get("error")
+  return None if entry.scores.get("unlabelled") else known
 
 
 def _hits(epoch: int) -> Value:

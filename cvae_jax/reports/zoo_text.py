@@ -25,21 +25,25 @@ JUDGE = (
   "python -m launch.train --config=configs/classifier.py:full "
   "--workdir=runs/zoo/judge"
 )
+JUDGES = (
+  "python -m launch.train --config=configs/attributes.py:column=Male,size=64 "
+  "--workdir=runs/zoo/faces/judge_Male"
+)
 LIKELIHOOD = """\
 In nats, of the held-out digits; ± is the standard deviation over seeds.
 *IW bound* is the importance-weighted one ({samples} samples), between the ELBO
 and log p(x). SCVAE bounds log p(x | y), to which the label gives up to log 10
-= 2.30 nats, and so do the IW bounds of M2. M1, M2 and M1+M2 draw pixels 0 or 1
-from their grey values, the others take those as they are; so figures of the
-one kind are not comparable with those of the other. A latent is active where
-its posterior mean's variance over the digits is above 0.01."""
+= 2.30 nats, and so do the IW bounds of M2. M1, M2 with labels and M1+M2 draw
+pixels 0 or 1 from their grey values, the others take those as they are; so
+figures of the one kind are not comparable with those of the other. A latent is
+active where its posterior mean's variance over the digits is above 0.01."""
 LABELS = """\
 *Error* is that of q(y | x) on the held-out digits; ± is over draws of the
 labelled ones; published: Kingma et al. 2014, all of MNIST. *Purity* is the
-share of digits whose class is the commonest in their category. M3 sees no
-label, so its categories have no order and no error. *Entropy* says how mixed
-the samples of one category are for the judge: 0 for one class alone, 2.30 for
-all ten alike."""
+share of digits whose class is the commonest in their category. M3 and the
+faithful M2 see no label, so their categories have no order and no error.
+*Entropy* says how mixed the samples of one category are for the judge: 0 for
+one class alone, 2.30 for all ten alike."""
 CONTROL = """\
 The judge is a classifier trained on real digits. *Control* is the share of
 samples that it reads as the class asked for, *floor* the same with the
@@ -57,6 +61,12 @@ of pixels, precision and recall of the same features. *Training faces* are
 their floor: real ones beside real ones. DFC-VAEs are trained on features of
 the same VGG16, which favours them by LPIPS and by the Fréchet distance.
 *Variety* is the mean distance of two samples over that of two real faces."""
+ATTRIBUTES = """\
+Independent networks, trained on real faces, read the samples: correlation of
+what was *asked for*, one attribute at a time or *as real faces* have them
+together, and what was read; *ceiling*: the same reading of real held-out
+faces; *floor*: requests permuted; *slope* of what was read over what was
+asked for."""
 UNSEEN = "What samples are like is not measured: it takes the data and VGG16."
 
 
@@ -78,6 +88,9 @@ def page(zoo: Zoo, drawn: Mapping[str, Path], command: str) -> str:
     _section("Control of the class", DIGITS, tables.control(zoo), CONTROL),
     _section("Adversarial codes", DIGITS, tables.codes(zoo), CODES),
     _section("Faces", FACES, tables.faces(zoo), _quality(zoo)),
+    _section(
+      "Control of attributes", JUDGES, tables.attributes(zoo), ATTRIBUTES
+    ),
     f"## Claims and targets\n\n{claims.page(zoo_claims.verdicts(zoo))}",
     "## Pictures\n\nAll faces are generated from draws of the prior; none "
     "was encoded for them. A white field is a run, or a state of one, that is "

@@ -26,6 +26,8 @@ from cvae_jax.nets.mlp import MLP, flat
 from cvae_jax.priors import PRIORS, REGIONS, Draw
 from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
 
+NOISES = ("", "gaussian", "dropout")  # on the encoder's input
+
 
 class Model(NamedTuple):
   """The three networks, the prior and what weighs the loss."""
@@ -36,7 +38,7 @@ class Model(NamedTuple):
   prior: str
   latents: int
   slots: int  # labels that the discriminator is told: 0, 10 or 11
-  noise: str  # on the encoder's input: "", "gaussian" or "dropout"
+  noise: str  # of NOISES
   noise_level: float  # its deviation or its rate
   mse: float  # × squared error summed over the image
 
@@ -146,6 +148,11 @@ def _model(config, shape: tuple[int, ...]) -> Model:
   if nets.prior not in PRIORS:
     raise ValueError(
       f"model.prior is one of {', '.join(PRIORS)}; found {nets.prior!r}"
+    )
+  if nets.noise not in NOISES:
+    raise ValueError(
+      f"model.noise is one of {', '.join(map(repr, NOISES))}; found "
+      f"{nets.noise!r}"
     )
   output = {"logits": math.prod(shape)}
   return Model(

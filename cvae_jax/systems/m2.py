@@ -130,6 +130,7 @@ def make(config) -> System:
     classify=lambda state, image: nets.classify(
       state.params, model.data(state.params, image)
     ),
+    unlabelled=not config.data.labels,
     nats=None if nets.m1 else losses.bernoulli_nats_of_means,
     observe=binary if model.loss.binarise else None,
     latents=model.latents,

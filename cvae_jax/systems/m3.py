@@ -93,6 +93,7 @@ def make(config) -> System:
     encode=encode,
     decode=decode,
     classify=classify,
+    unlabelled=True,
     latents=latents,
     notes=("loss: −ELBO in nats, Bernoulli pixels; nothing on the category",),
   )
