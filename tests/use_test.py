@@ -142,6 +142,16 @@ def test_a_model_that_ignores_its_condition_is_warned_of(run):
   assert any("condition ignored" in text for text in scores["warnings"])
 
 
+def test_categories_that_no_label_taught_are_not_scored_as_classes(run, judge):
+  system = run.system._replace(unlabelled=True)
+  unlabelled = runs.dataclasses.replace(run, system=system)
+  scores = score.score(unlabelled, [judge], samples=2, per_class=10)
+  assert "confusion" in scores["control"]["class"]["sweep"]  # for purity
+  assert not any("class" in text for text in scores["warnings"])
+  assert any("no label taught" in text for text in scores["unscored"])
+  assert "class, asked for and read" not in score.table(scores)
+
+
 def test_ink_outside_its_range_is_refused(run):
   with pytest.raises(DataError, match=r"outside \[-1, 1\]"):
     run.conditions.encode([1], ink=2.0)
