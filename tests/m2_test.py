@@ -195,7 +195,8 @@ def test_latents_that_m1_does_not_read_are_left_out():
 
 def test_the_source_s_m2_sees_a_fixed_soft_code():
   system = zoo.made("m2,faithful")
-  assert system.system.unlabelled and not zoo.made("m2").system.unlabelled
+  assert system.system.unlabelled
+  assert not zoo.made("m2").system.unlabelled
   state = zoo.noiseless(system.state, "inference")
   params, x = zoo.float64(state.params), zoo.flat(zoo.batch()["image"])
   y = a.softmax(a.mlp(x, params["classifier"], a.relu, "logits")[0])

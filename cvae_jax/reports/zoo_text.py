@@ -35,8 +35,10 @@ In nats, of the held-out digits; ± is the standard deviation over seeds.
 and log p(x). SCVAE bounds log p(x | y), to which the label gives up to log 10
 = 2.30 nats, and so do the IW bounds of M2. M1, M2 with labels and M1+M2 draw
 pixels 0 or 1 from their grey values, the others take those as they are; so
-figures of the one kind are not comparable with those of the other. A latent is
-active where its posterior mean's variance over the digits is above 0.01."""
+figures of the one kind are not comparable with those of the other. The faithful
+M2 has M2's own bound, of labels one by one, which it never saw in training. A
+latent is active where its posterior mean's variance over the digits is above
+0.01."""
 LABELS = """\
 *Error* is that of q(y | x) on the held-out digits; ± is over draws of the
 labelled ones; published: Kingma et al. 2014, all of MNIST. *Purity* is the
