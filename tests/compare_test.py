@@ -414,6 +414,24 @@ def test_losses_that_make_no_sense_are_refused(variant, change, message):
     configs.resolve(config)
 
 
+@pytest.mark.parametrize(
+  ("net", "change", "known"),
+  [
+    ("critic", {"norm": "batch_9"}, "norm is one of batch, batch_0.9, layer"),
+    ("generator", {"norm": ""}, "norm is one of batch, batch_0.9, layer"),
+    ("critic", {"initialiser": "nomal"}, "one of glorot, he, normal"),
+    ("generator", {"initialiser": "nomal"}, "one of glorot, he, normal"),
+  ],
+)
+def test_a_misspelt_name_in_a_network_is_refused_with_those_there_are(
+  net, change, known
+):
+  ((key, name),) = change.items()
+  config = small("gan", **{f"model__{net}__{key}": name})
+  with pytest.raises(ValueError, match=f"{known}; found '{name}'"):
+    jax.eval_shape(configs.resolve(config).init, KEY)
+
+
 def test_the_sweep_is_the_ablation_s_cells():
   cells = configs.variants("configs/compare.py")
   assert len(set(cells)) == len(cells) == 2 * 3 + 2 * 2 * 3
