@@ -23,6 +23,7 @@ NETS = {
   "gan": ("critic", "generator"),
 }
 EPOCHS = 9
+HELD_OUT = ("held-out/critic", "held-out/generator")
 
 
 def embed(images):
@@ -128,8 +129,9 @@ def test_its_correlations_are_scipys_of_the_records(page, folder):
   )
   assert len(tests) == EPOCHS
   sliced = [row["sliced"] for row in tests]
-  for name in ("critic/loss", "generator/loss", "critic/gap"):
-    loss = [row[name] for row in epochs]
+  for name in ("critic/loss", "generator/loss", "critic/gap", *HELD_OUT):
+    rows = tests if name in HELD_OUT else epochs
+    loss = [row[name.removeprefix("held-out/")] for row in rows]
     for column, a, b in (
       ("rank correlation", loss, sliced),
       ("of changes", np.diff(loss), np.diff(sliced)),
@@ -140,7 +142,7 @@ def test_its_correlations_are_scipys_of_the_records(page, folder):
   stops = page.split("### Stopping by a distance")[1]
   row = next(line for line in stops.splitlines() if line.startswith("| GAN"))
   cells = [cell.strip() for cell in row.strip("|").split("|")]
-  at, best = replay(sliced, mode="min", **compare_curves.RULE)
+  at, best = replay(sliced, **compare_curves.RULE)
   assert cells[6:8] == ["–" if at is None else f"{at + 1}", f"{best + 1}"]
 
 
@@ -196,7 +198,7 @@ def test_what_cannot_be_compared_is_explained(folder, tmp_path):
 SAMPLES = {"sliced": 0.1, "frechet_vgg16": 10.0, "ratio": 0.9}
 SAMPLES |= {"near_duplicates": 0.01, "precision": 0.5, "recall": 0.5}
 STOP = {"by": "sliced", "of": "frechet_vgg16", "stops": 9.0, "keeps": 4.0}
-STOP |= {"kept": 10.0, "lowest": 10.0, "last": 20.0}
+STOP |= {"ends": 16.0, "kept": 10.0, "lowest": 10.0, "last": 20.0}
 
 
 def made(changes=()):
@@ -265,6 +267,9 @@ CASES = [
   ("stop", {}, "confirmed"),
   ("stop", {(): {"stop": STOP | {"kept": 15.0}}}, "contradicted"),
   ("stop", {(): {"stop": {}}}, "not measured"),
+  ("stop", {(): {"stop": STOP | {"stops": None}}}, "undecided"),
+  ("stop", {("GAN",): {"stop": STOP | {"stops": None}}}, "undecided"),
+  ("stop", {(): {"stop": STOP | {"ends": 9.0}}}, "undecided"),
   (
     "remedy",
     {("WGAN-GP",): {"recall": 0.7, "ratio": 0.95, "near_duplicates": 0.01}},
@@ -288,24 +293,61 @@ def test_a_verdict_follows_from_the_figures(claim, changes, outcome):
 
 
 @pytest.mark.parametrize(
-  ("values", "outcome"),
+  ("losses", "outcome"),  # of each (rank correlation, of changes)
   [
-    ((0.3, -0.2), "confirmed"),
-    ((0.9, -0.2), "contradicted"),
-    ((0.2, -0.9), "contradicted"),
-    ((0.6, None), "undecided"),
-    ((None, None), "not measured"),
+    ({"critic/loss": (0.3, 0.9), "generator/loss": (-0.2, 0.9)}, "confirmed"),
+    (
+      {"critic/loss": (0.9, 0.5), "generator/loss": (-0.2, 0.1)},
+      "contradicted",
+    ),
+    (
+      {"critic/loss": (0.9, 0.1), "generator/loss": (-0.8, -0.6)},
+      "contradicted",
+    ),
+    ({"critic/loss": (0.9, 0.4), "generator/loss": (0.2, 0.9)}, "undecided"),
+    ({"critic/loss": (0.9, None), "generator/loss": (0.2, 0.9)}, "undecided"),
+    ({"critic/loss": (0.6, 0.6), "generator/loss": (None, None)}, "undecided"),
+    (
+      {"critic/loss": (0.3, 0.1), "held-out/critic": (0.9, 0.6)},
+      "contradicted",
+    ),
+    (
+      {"critic/loss": (0.3, 0.1), "held-out/generator": (0.6, 0.1)},
+      "undecided",
+    ),
+    (
+      {"critic/loss": (None, None), "generator/loss": (None, None)},
+      "not measured",
+    ),
   ],
 )
-def test_losses_that_rise_or_fall_with_the_distance_tell_of_it(values, outcome):
-  players = ("critic/loss", "generator/loss")
+def test_losses_that_rise_or_fall_with_the_distance_tell_of_it(losses, outcome):
+  names = ("rank correlation", "of changes")
+  signals = losses | {"critic/gap": (1.0, 1.0)}  # no loss
   tracking = {
-    name: {"rank correlation": value}
-    for name, value in zip(players, values, strict=True)
+    signal: dict(zip(names, values, strict=True))
+    for signal, values in signals.items()
   }
-  tracking["critic/gap"] = {"rank correlation": 1.0}  # no loss
   changes = {("GAN",): {"tracking": tracking}}
   assert outcomes(changes)["losses"] == outcome
+
+
+def test_a_run_without_such_a_rule_is_replayed_by_one_of_the_distance_alone():
+  own = {"metric": "psnr", "mode": "max", "min_delta": 9.0, "patience": 1}
+  config = configs.ConfigDict(configs.loop(early_stop=own))
+  values = [*np.linspace(1.0, 0.5, 6), *[0.6] * 10]
+  tests = [
+    {"step": at, "epoch": at + 1.0, "sliced": value}
+    for at, value in enumerate(values)
+  ]
+  found = compare_curves.stop(config, tests)
+  at, best = replay(values, **compare_curves.RULE)
+  assert at is not None
+  assert (found["stops"], found["keeps"], found["ends"]) == (
+    at + 1,
+    best + 1,
+    16,
+  )
 
 
 def test_without_runs_nothing_is_judged_and_all_is_named():

@@ -15,8 +15,15 @@ from cvae_jax.files import write_atomically
 from cvae_jax.watch import Patience
 
 FEWEST = 8  # evaluations that a rank correlation is taken of
+LOSSES = ("loss", "critic", "generator")  # a GAN's held-out ones are so named
 # Homework §C5, applied to what a run without such a rule recorded.
-RULE = {"patience": 5, "relative": 0.01, "smoothing": 0.5}
+RULE = {
+  "mode": "min",
+  "patience": 5,
+  "min_delta": 0.0,
+  "relative": 0.01,
+  "smoothing": 0.5,
+}
 
 Rows = Sequence[Mapping[str, Any]]  # of metrics.jsonl
 
@@ -43,7 +50,7 @@ def tracking(epochs: Rows, tests: Rows) -> dict[str, dict[str, float | None]]:
   wanted = [
     name
     for name in rows[0]
-    if name.rpartition("/")[2] in ("loss", "gap", SLICED)
+    if (is_loss(name) or name.rpartition("/")[2] in ("gap", SLICED))
     and name != f"held-out/{goal}"
     and all(name in row for row in rows)
   ]
@@ -57,6 +64,11 @@ def tracking(epochs: Rows, tests: Rows) -> dict[str, dict[str, float | None]]:
     }
     for name in wanted
   }
+
+
+def is_loss(signal: str) -> bool:
+  """Tells a loss, a player's or a held-out one, from the other signals."""
+  return signal.rpartition("/")[2] in LOSSES
 
 
 def _held_out(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,15 +91,15 @@ def stop(config: ConfigDict, tests: Rows) -> dict[str, Any]:
 
   Returns:
     by: what is followed; of: the distance by which the outcome is judged;
-    stops: epoch or None; keeps: epoch; kept, lowest, last: that distance in
-    the state kept, at its lowest and at the end.
+    stops: epoch or None; keeps, ends: epochs; kept, lowest, last: that
+    distance in the state kept, at its lowest and where the record ends.
   """
   goal, own = quality(tests), config.early_stop
   if goal is None:
     return {}
   watched = own.metric in (SLICED, FRECHET)
   by = own.metric if watched else SLICED if SLICED in tests[0] else goal
-  rule = own if watched else ConfigDict({**own, **RULE, "metric": by})
+  rule = own if watched else ConfigDict(RULE | {"metric": by})
   patience, stops = Patience(rule), None
   for row in tests:
     patience.see(row["step"], row)
@@ -100,6 +112,7 @@ def stop(config: ConfigDict, tests: Rows) -> dict[str, Any]:
     "of": goal,
     "stops": stops,
     "keeps": kept["epoch"],
+    "ends": tests[-1]["epoch"],
     "kept": kept[goal],
     "lowest": min(row[goal] for row in tests),
     "last": tests[-1][goal],
