@@ -350,6 +350,24 @@ def test_a_run_without_such_a_rule_is_replayed_by_one_of_the_distance_alone():
   )
 
 
+@pytest.mark.parametrize(
+  ("row", "stop", "drawn", "absent"),
+  [
+    ({}, {}, "Training losses", "green red dashed dotted"),
+    ({"sliced": 0.1}, STOP | {"stops": None}, "green dashed", "red dotted"),
+    ({"sliced": 0.1}, STOP, "green dashed dotted", "red"),
+    ({"sliced": 0.1, "frechet_vgg16": 9.0}, STOP, "green red dotted", ""),
+  ],
+)
+def test_the_curves_caption_names_what_is_drawn_alone(row, stop, drawn, absent):
+  run = {"rows": {"epoch": [], "test": [row]}, "stop": stop}
+  words = compare_curves.caption([run])
+  for word in drawn.split():
+    assert word in words
+  for word in absent.split():
+    assert word not in words
+
+
 def test_without_runs_nothing_is_judged_and_all_is_named():
   judged = compare_claims.verdicts({})
   assert {verdict.outcome for verdict in judged} == {"not measured"}

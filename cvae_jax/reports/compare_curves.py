@@ -1,7 +1,7 @@
 """What a run recorded as it trained: which signals track samples' quality."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +145,22 @@ def plot(path: Path, runs: Mapping[Any, Mapping[str, Any]]) -> None:
   buffer = io.BytesIO()
   figure.savefig(buffer, format="png", dpi=100)
   write_atomically(path, buffer.getvalue())
+
+
+def caption(runs: Iterable[Mapping[str, Any]]) -> str:
+  """Says what `plot` draws of runs: what they did not record is not there."""
+  runs = list(runs)
+  stops = [run["stop"] for run in runs if run["stop"]]
+  tests = [row for run in runs for row in run["rows"]["test"]]
+  parts = {
+    "training losses of the players": True,
+    "sliced distance (green)": any(SLICED in row for row in tests),
+    "Fréchet distance (red)": any(FRECHET in row for row in tests),
+    "the epoch that a stop by the distance keeps (dashed)": bool(stops),
+    "where it stops (dotted)": any(stop["stops"] for stop in stops),
+  }
+  words = ", ".join(part for part, drawn in parts.items() if drawn)
+  return f"{words[0].upper()}{words[1:]}."
 
 
 def _distances(axes, tests: Rows) -> None:

@@ -56,7 +56,9 @@ def page(runs: Runs, drawn: Collection[str], command: str) -> str:
     drawn: the grids of samples there are, of PICTURES.
     command: that writes it.
   """
-  cells = ", ".join(map(str, compare_cells.shown(runs).values()))
+  shown = compare_cells.shown(runs).values()
+  cells = ", ".join(map(str, shown))
+  curves = compare_curves.caption(runs[cell] for cell in shown)
   parts = [
     "# AE, VAE and GAN compared\n\n"
     f"Written by `{command}`; run it again to renew it.",
@@ -72,9 +74,7 @@ def page(runs: Runs, drawn: Collection[str], command: str) -> str:
     "prior to another, along the sphere.*",
     f"## Collapse of the modes\n\n{_modes(runs)}",
     f"## Which signal tracks quality\n\n{_tracking(runs)}",
-    "![Curves](compare_curves.png)\n\n*Training losses of the players; sliced "
-    "(green) and Fréchet distance (red); the epoch that a stop by the distance "
-    "keeps (dashed) and where it stops (dotted).*",
+    f"![Curves](compare_curves.png)\n\n*{curves}*",
     f"### Stopping by a distance\n\n{_stopping(runs)}",
     "## What the source found\n\n" + claims.page(compare_claims.verdicts(runs)),
     compare_claims.HOW,
