@@ -62,7 +62,8 @@ class Held:
       "paired": min(PAIRED, self.count),
       "sliced_side": self.sliced,
       "frechet_side": self.frechet if self.embed else None,
-      "neighbours": "VGG16 features" if self.embed else "pixels",
+      "neighbours": "VGG16's features" if self.embed else "pixels",
+      "near_duplicates": ["neighbours", "pixels"],
     }
 
   @functools.cached_property
@@ -83,6 +84,10 @@ class Held:
     return {
       "ratio": diversity.mean_distance(images[:PAIRED]) / self.variety,
       "near_duplicates": manifold.near_duplicates(known.points, seen.points),
+      # Features of pictures that show no face lie close, however these vary.
+      "near_duplicates_pixels": manifold.near_duplicates(
+        known.pixels, seen.pixels
+      ),
       **manifold.precision_recall(known.points, seen.points),
       **distances.between(seen.summary, known.summary),
     }
@@ -93,22 +98,23 @@ class Held:
 
   def _see(self, images: NDArray) -> "_Seen":
     """Looks at images [N, ...]: at their features, or without at pixels."""
-    pixels = averaged(images, self.sliced)
-    quantiles = sliced.quantiles(pixels, self.directions)
+    pooled = averaged(images, self.sliced)
+    quantiles = sliced.quantiles(pooled, self.directions)
+    pixels = pooled.reshape(len(images), -1)
     if self.embed is None:
-      points = pixels.reshape(len(images), -1)
-      return _Seen(points, distances.Summary(quantiles, None))
+      return _Seen(pixels, pixels, distances.Summary(quantiles, None))
     points = np.concatenate(
       [self.embed(averaged(part, self.frechet)) for part in _parts(images)]
     )
     moments = frechet.moments([points])
-    return _Seen(points, distances.Summary(quantiles, moments))
+    return _Seen(points, pixels, distances.Summary(quantiles, moments))
 
 
 class _Seen(NamedTuple):
   """A set of images as its neighbours and distances are taken."""
 
-  points: NDArray  # [N, D]
+  points: NDArray  # [N, D], features or without them pixels
+  pixels: NDArray  # [N, P], averaged down
   summary: distances.Summary
 
 

@@ -196,7 +196,9 @@ def test_what_cannot_be_compared_is_explained(folder, tmp_path):
 # Verdicts, on figures that are made up.
 
 SAMPLES = {"sliced": 0.1, "frechet_vgg16": 10.0, "ratio": 0.9}
-SAMPLES |= {"near_duplicates": 0.01, "precision": 0.5, "recall": 0.5}
+SAMPLES |= {"near_duplicates": 0.01, "near_duplicates_pixels": 0.01}
+SAMPLES |= {"precision": 0.5, "recall": 0.5}
+TWICE = {"near_duplicates": 0.2, "near_duplicates_pixels": 0.2}
 STOP = {"by": "sliced", "of": "frechet_vgg16", "stops": 9.0, "keeps": 4.0}
 STOP |= {"ends": 16.0, "kept": 10.0, "lowest": 10.0, "last": 20.0}
 
@@ -259,9 +261,11 @@ CASES = [
   ("ae", {("AE",): {"frechet_vgg16": 8.0}}, "contradicted"),
   ("vae", {("GAN",): {"frechet_vgg16": 8.0}}, "confirmed"),
   ("vae", {}, "undecided"),
-  ("modes", {("GAN",): {"near_duplicates": 0.2}}, "confirmed"),
+  ("modes", {("GAN",): TWICE}, "confirmed"),
+  ("modes", {("GAN",): {"near_duplicates": 0.2}}, "contradicted"),
+  ("modes", {("GAN",): {"near_duplicates_pixels": 0.2}}, "contradicted"),
   ("modes", {("GAN",): {"ratio": 0.4}}, "confirmed"),
-  ("modes", {("GAN",): {"near_duplicates": 0.03}}, "undecided"),
+  ("modes", {("GAN",): TWICE | {"near_duplicates": 0.03}}, "undecided"),
   ("modes", {}, "contradicted"),
   ("losses", {}, "not measured"),
   ("stop", {}, "confirmed"),
@@ -272,13 +276,13 @@ CASES = [
   ("stop", {(): {"stop": STOP | {"ends": 9.0}}}, "undecided"),
   (
     "remedy",
-    {("WGAN-GP",): {"recall": 0.7, "ratio": 0.95, "near_duplicates": 0.01}},
-    "confirmed",
+    {("WGAN-GP",): {"recall": 0.7, "ratio": 0.95, "near_duplicates": 0.2}},
+    "confirmed",  # what one space alone sees does not count
   ),
   ("remedy", {("WGAN-GP",): {"recall": 0.7, "ratio": 0.8}}, "undecided"),
   (
     "remedy",
-    {("WGAN-GP",): {"recall": 0.4, "near_duplicates": 0.2}},
+    {("WGAN-GP",): {"recall": 0.4, **TWICE}},
     "contradicted",
   ),
   ("remedy", {("GAN",): {"complete": False}}, "not measured"),

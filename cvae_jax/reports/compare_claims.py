@@ -32,8 +32,9 @@ How they are judged. Posterior collapse: the mean distance of two
 reconstructions is below {COLLAPSED:g} of that of two images. A sample set is
 better than another where its distance from held-out images is lower by more
 than {BETTER:.0%}, useless where it is {USELESS:g} times the other's. Modes
-have collapsed where more than {REPEATED:.0%} of samples are near duplicates or
-their mean distance is below {SIMILAR:g} of that of images. A signal
+have collapsed where more than {REPEATED:.0%} of samples are near duplicates in
+both spaces (the smaller share counts) or their mean distance is below
+{SIMILAR:g} of that of images. A signal
 tracks quality where its rank correlation with the distance is {TRACKS:g} or
 more and that of their changes {MOVES_WITH:g} or more, of either sign (both
 fall as training begins, so the first alone tells nothing); it does not where
@@ -131,16 +132,23 @@ def _ranking(runs: Runs, claim: str, worse: Callable, better: Callable):
   return _judge(runs, claim, pairs, judge)
 
 
+def _variety(samples: Mapping[str, float]) -> dict[str, float]:
+  """Gives how varied samples are; near duplicates are what both spaces see."""
+  both = ("near_duplicates", "near_duplicates_pixels")
+  return {
+    "mean distance over the images'": samples["ratio"],
+    "recall": samples["recall"],
+    "near duplicates": min(samples[name] for name in both),
+  }
+
+
 def _modes(runs: Runs, claim: str) -> Verdict:
   def judge(run):
-    share, ratio = (
-      run["samples"]["prior"][name] for name in ("near_duplicates", "ratio")
-    )
-    words = (
-      f"{share:.1%} near duplicates, mean distance {ratio:.3g} of the images'"
-    )
+    ratio, _, share = _variety(run["samples"]["prior"]).values()
+    words = f"{share:.1%} near duplicates, mean distance {ratio:.3g} of the"
     varied = share <= VARIED and ratio >= SIMILAR
-    return (share > REPEATED or ratio < SIMILAR) - varied, words
+    collapsed = share > REPEATED or ratio < SIMILAR
+    return collapsed - varied, f"{words} images'"
 
   return _judge(runs, claim, [(Cell("GAN", z),) for z in LATENTS], judge)
 
@@ -195,22 +203,12 @@ def _remedy(runs: Runs, claim: str) -> Verdict:
   """Judges diversity, near duplicates and recall of WGAN-GP beside GAN."""
 
   def judge(gan, remedy):
-    a, b = (run["samples"]["prior"] for run in (gan, remedy))
-    signs = [
-      (b[name] > a[name]) - (b[name] < a[name])
-      for name in ("ratio", "recall", "near_duplicates")
-    ]
-    signs[2] *= -1
+    a, b = (_variety(run["samples"]["prior"]) for run in (gan, remedy))
+    signs = [(b[name] > a[name]) - (b[name] < a[name]) for name in a]
+    signs[-1] *= -1
     moves = [run["updates"] for run in (gan, remedy)]
     words = f"generators moved {moves[0]:,} and {moves[1]:,} times, "
-    words += ", ".join(
-      f"{text} {a[name]:.3g} and {b[name]:.3g}"
-      for name, text in (
-        ("ratio", "mean distance over the images'"),
-        ("recall", "recall"),
-        ("near_duplicates", "near duplicates"),
-      )
-    )
+    words += ", ".join(f"{n} {a[n]:.3g} and {b[n]:.3g}" for n in a)
     if max(moves) > UNLIKE * min(moves):
       return 0, f"{words}: too unlike in training to tell"
     more, less = min(signs) >= 0 < max(signs), max(signs) <= 0 > min(signs)

@@ -32,8 +32,10 @@ held-out images, lower is better."""
 MODES = """\
 *Mean distance* of two samples over that of two images (root mean squared
 difference of pixels); *near duplicates*, the share of samples that have another
-as near as only 1 % of images have; *precision*, the share of samples within
-images' neighbourhoods, and *recall*, the reverse (3 neighbours)."""
+as near in {neighbours} as only 1 % of images have, beside it the same in pixels
+(features of pictures with no face lie close, however these vary); *precision*,
+the share of samples within images' neighbourhoods, and *recall*, the reverse
+(3 neighbours in {neighbours})."""
 
 TRACKING = """\
 Spearman's rank correlation of a signal with the distance ({goal}) over the
@@ -165,6 +167,7 @@ def _modes(runs: Runs) -> str:
       "z": {"prior": "N(0, I)", "fitted": "fitted"}[name],
       "mean distance": samples["ratio"],
       "near duplicates": samples["near_duplicates"],
+      "in pixels": samples["near_duplicates_pixels"],
       "precision": samples["precision"],
       "recall": samples["recall"],
       "sliced": samples["sliced"],
@@ -175,7 +178,9 @@ def _modes(runs: Runs) -> str:
   ]
   if not rows:
     return "Not measured: that needs the held-out images."
-  return f"{markdown.table(rows)}\n\n{MODES}"
+  measured = next(run for run in runs.values() if run["samples"])
+  words = MODES.format(neighbours=measured["protocol"]["neighbours"])
+  return f"{markdown.table(rows)}\n\n{words}"
 
 
 def _tracking(runs: Runs) -> str:
