@@ -22,6 +22,7 @@ from cvae_jax.runs import Run
 
 IMAGES = 2000  # of each set, fewer where fewer are held out
 PAIRED = 512  # of them whose distances are taken of all pairs, at full size
+FEWEST = 4  # of each set: an image and manifold's 3 neighbours
 FITTED = 10_000  # training images, at most, whose codes are fitted
 PIXELS, FEATURES = 32, 64  # averaged sides where config.distance has none
 
@@ -32,20 +33,29 @@ class Held:
   It is computed when it is first asked for, once.
 
   Args:
-    dataset: with a test split.
+    dataset: its test split is what is held out.
     rule: config.distance; sides and numbers that it does not set are ours.
     embed: of distances.embedding; without it there is no Fréchet distance,
       and neighbours are pixels'.
+
+  Raises:
+    DataError: there are too few images to measure by.
   """
 
   def __init__(
     self, dataset: data.Dataset, rule: ConfigDict, embed: Embed | None = None
   ):
-    image = dataset.test["image"]
+    image = dataset.test["image"] if dataset.test else ()
     self.dataset, self.embed = dataset, embed
     self.count = min(
       rule.images or IMAGES, len(image), len(dataset.train["image"])
     )
+    if self.count < FEWEST:
+      raise data.DataError(
+        f"sets of {FEWEST} images or more are compared; {len(image)} are held "
+        f"out, {len(dataset.train['image'])} train and distance.images is "
+        f"{rule.images}"
+      )
     self.sliced = rule.sliced or _divisor(image.shape[1], PIXELS)
     self.frechet = rule.frechet or _divisor(image.shape[1], FEATURES)
     self.directions = rule.directions
@@ -61,6 +71,7 @@ class Held:
       "images": self.count,
       "paired": min(PAIRED, self.count),
       "sliced_side": self.sliced,
+      "directions": self.directions,
       "frechet_side": self.frechet if self.embed else None,
       "neighbours": "VGG16's features" if self.embed else "pixels",
       "near_duplicates": ["neighbours", "pixels"],

@@ -8,7 +8,7 @@ import pytest
 
 from cvae_jax import collapse
 from cvae_jax import config as configs
-from cvae_jax.data import Dataset
+from cvae_jax.data import DataError, Dataset
 from cvae_jax.files import write_atomically
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.metrics import diversity
@@ -150,6 +150,18 @@ def test_a_record_of_another_protocol_is_measured_again(dataset, tmp_path):
     tmp_path / "collapse.json", json.dumps(found | {"protocol": old})
   )
   assert collapse.measure(run, beside) == found
+
+
+@pytest.mark.parametrize("rows", [(9, 3), (3, 9), (9, None)])
+def test_too_few_images_to_measure_by_are_refused(rows):
+  train, test = (
+    count and {"image": np.zeros((count, *SHAPE), np.uint8)} for count in rows
+  )
+  with pytest.raises(DataError, match="sets of 4 images or more"):
+    held(Dataset(train, test, conditions=None))
+  few = np.zeros((4, *SHAPE), np.uint8)
+  beside = held(Dataset({"image": few}, {"image": few}, conditions=None))
+  assert beside.floor["sliced"] == 0
 
 
 def test_a_checkpoint_is_measured_once(dataset, tmp_path):

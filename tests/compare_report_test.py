@@ -1,5 +1,6 @@
 """The comparison's report: its figures are the runs', its verdicts theirs."""
 
+import dataclasses
 import json
 import shutil
 
@@ -8,12 +9,17 @@ import pytest
 import scipy.stats
 from PIL import Image
 
+from cvae_jax import collapse, distances, reports, runs, train
 from cvae_jax import config as configs
-from cvae_jax import distances, reports, runs, train
 from cvae_jax.files import write_atomically
 from cvae_jax.nets import ops
 from cvae_jax.record import read_metrics
-from cvae_jax.reports import compare_cells, compare_claims, compare_curves
+from cvae_jax.reports import (
+  compare,
+  compare_cells,
+  compare_claims,
+  compare_curves,
+)
 from cvae_jax.reports.compare_cells import Cell, ae, vae
 from tests.reports_test import rows_of
 from tests.watch_test import replay
@@ -191,6 +197,76 @@ def test_what_cannot_be_compared_is_explained(folder, tmp_path):
   write_atomically(copied / "config.json", json.dumps(other))
   with pytest.raises(reports.ReportError, match=r"images of \[16, 32\] pixels"):
     reports.write("compare", tmp_path, tmp_path)
+
+
+def copy_run(folder, out, name="vae", **changes):
+  """Copies a run, its config changed: {group__key: value}."""
+  shutil.copytree(folder / name, out / name)
+  path = out / name / "config.json"
+  config = json.loads(path.read_text())
+  for key, value in changes.items():
+    group, _, key = key.partition("__")
+    config[group][key] = value
+  write_atomically(path, json.dumps(config))
+  return out / name
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+  """Measures nothing but by how the images would be set beside samples."""
+  monkeypatch.setattr(distances, "embedding", lambda file="": embed)
+  monkeypatch.setattr("cvae_jax.reports.compare._reconstruct", lambda *_: None)
+  monkeypatch.setattr("cvae_jax.reports.compare._samples", lambda *_: {})
+  monkeypatch.setattr(
+    collapse,
+    "measure",
+    lambda run, held: {"protocol": {"step": id(run), **held.protocol()}},
+  )
+
+
+@pytest.mark.parametrize(
+  ("changes", "unlike"),
+  [
+    ({"distance__images": 5}, "images 5 and 6"),
+    ({"data__count": 50}, r"counts \[45, 5\] and \[54, 6\]"),
+  ],
+)
+def test_runs_that_were_not_measured_alike_are_not_compared(
+  folder, tmp_path, unmeasured, changes, unlike
+):
+  copy_run(folder, tmp_path, "vae", **changes)
+  copy_run(folder, tmp_path, "gan")
+  with pytest.raises(reports.ReportError, match=rf"vae and .*gan .*{unlike}"):
+    reports.write("compare", tmp_path, tmp_path / "docs")
+
+
+def test_a_run_with_too_few_held_out_images_is_named_not_measured(
+  folder, tmp_path, capsys
+):
+  path = copy_run(folder, tmp_path, "gan", data__count=30)
+  (path / "collapse.json").unlink(missing_ok=True)
+  reports.write("compare", tmp_path, tmp_path / "docs")
+  said = capsys.readouterr().out
+  assert f"{path}: not measured: sets of 4 images or more" in said
+  page = (tmp_path / "docs" / "compare.md").read_text()
+  assert "Without enough held-out images" in page
+
+
+def test_the_state_that_was_measured_counts_not_the_run_s_last(folder):
+  run = runs.load(folder / "gan")
+  last = [r for r in read_metrics(run.folder) if r["split"] == "epoch"][-1]
+  steps = last["step"] // EPOCHS
+  for critic_steps, restore, age in ((1, False, 9), (2, True, 4)):
+    config = configs.ConfigDict(run.config.to_dict())
+    config.optim.critic_steps = critic_steps
+    config.early_stop.restore = restore
+    state = run.state.replace(step=np.int32(age * steps))
+    found = compare._state(
+      dataclasses.replace(run, config=config, state=state), last
+    )
+    assert found["trained"] == ("9 (best 4)" if restore else "9")
+    assert found["updates"] == age * steps // critic_steps
+    assert found["test"]["step"] == age * steps
 
 
 # Verdicts, on figures that are made up.

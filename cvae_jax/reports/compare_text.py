@@ -88,7 +88,9 @@ def _setting(runs: Runs) -> str:
   """Says on what data, how far, where, by which code, and what is missing."""
   first = next(iter(runs.values()))
   known = [run for run in runs.values() if "data" in run]
-  lines = ["The data are not here, so only what runs recorded is reported."]
+  lines = [
+    "Without enough held-out images here, only what runs recorded is reported."
+  ]
   if known:
     train, test = known[0]["counts"]
     lines = [f"{train:,} {known[0]['data']} train, {test:,} are held out."]
@@ -127,7 +129,7 @@ def _ablation(runs: Runs) -> str:
       {
         **_named(cell),
         "parameters": run["parameters"],
-        "epochs": run["epochs"],
+        "epochs": run["trained"],
         "BCE": test.get("bce"),
         "MSE": test.get("mse"),
         "PSNR, dB": test.get("psnr"),
