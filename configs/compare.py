@@ -17,8 +17,9 @@ One of ae, vae (the default), gan, wgan_gp, and variants, joined by commas:
     distance=n each evaluation compares n samples with n held-out images:
                sliced Wasserstein of pixels (at least n must be held out);
                with --config.distance.frechet=64 by VGG16's features too
-    stop       gan, wgan_gp: the run ends by that distance: its running mean
-               has not improved by 1 % for 5 epochs; the best state is kept
+    stop       gan, wgan_gp, with distance=n: the run ends by that distance:
+               its running mean has not improved by 1 % for 5 epochs; the
+               best state is kept
     smoke      a few steps on drawn faces, at size 64 unless one is named
 
 No attributes are read, so any folder of images serves:

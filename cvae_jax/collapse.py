@@ -22,6 +22,7 @@ from cvae_jax.runs import Run
 
 IMAGES = 2000  # of each set, fewer where fewer are held out
 PAIRED = 512  # of them whose distances are taken of all pairs, at full size
+FEWEST = 4  # of each set: an image and manifold's 3 neighbours
 FITTED = 10_000  # training images, at most, whose codes are fitted
 PIXELS, FEATURES = 32, 64  # averaged sides where config.distance has none
 
@@ -32,20 +33,29 @@ class Held:
   It is computed when it is first asked for, once.
 
   Args:
-    dataset: with a test split.
+    dataset: its test split is what is held out.
     rule: config.distance; sides and numbers that it does not set are ours.
     embed: of distances.embedding; without it there is no Fréchet distance,
       and neighbours are pixels'.
+
+  Raises:
+    DataError: there are too few images to measure by.
   """
 
   def __init__(
     self, dataset: data.Dataset, rule: ConfigDict, embed: Embed | None = None
   ):
-    image = dataset.test["image"]
+    image = dataset.test["image"] if dataset.test else ()
     self.dataset, self.embed = dataset, embed
     self.count = min(
       rule.images or IMAGES, len(image), len(dataset.train["image"])
     )
+    if self.count < FEWEST:
+      raise data.DataError(
+        f"sets of {FEWEST} images or more are compared; {len(image)} are held "
+        f"out, {len(dataset.train['image'])} train and distance.images is "
+        f"{rule.images}"
+      )
     self.sliced = rule.sliced or _divisor(image.shape[1], PIXELS)
     self.frechet = rule.frechet or _divisor(image.shape[1], FEATURES)
     self.directions = rule.directions
@@ -61,8 +71,10 @@ class Held:
       "images": self.count,
       "paired": min(PAIRED, self.count),
       "sliced_side": self.sliced,
+      "directions": self.directions,
       "frechet_side": self.frechet if self.embed else None,
-      "neighbours": "VGG16 features" if self.embed else "pixels",
+      "neighbours": "VGG16's features" if self.embed else "pixels",
+      "near_duplicates": ["neighbours", "pixels"],
     }
 
   @functools.cached_property
@@ -83,6 +95,10 @@ class Held:
     return {
       "ratio": diversity.mean_distance(images[:PAIRED]) / self.variety,
       "near_duplicates": manifold.near_duplicates(known.points, seen.points),
+      # Features of pictures that show no face lie close, however these vary.
+      "near_duplicates_pixels": manifold.near_duplicates(
+        known.pixels, seen.pixels
+      ),
       **manifold.precision_recall(known.points, seen.points),
       **distances.between(seen.summary, known.summary),
     }
@@ -93,22 +109,23 @@ class Held:
 
   def _see(self, images: NDArray) -> "_Seen":
     """Looks at images [N, ...]: at their features, or without at pixels."""
-    pixels = averaged(images, self.sliced)
-    quantiles = sliced.quantiles(pixels, self.directions)
+    pooled = averaged(images, self.sliced)
+    quantiles = sliced.quantiles(pooled, self.directions)
+    pixels = pooled.reshape(len(images), -1)
     if self.embed is None:
-      points = pixels.reshape(len(images), -1)
-      return _Seen(points, distances.Summary(quantiles, None))
+      return _Seen(pixels, pixels, distances.Summary(quantiles, None))
     points = np.concatenate(
       [self.embed(averaged(part, self.frechet)) for part in _parts(images)]
     )
     moments = frechet.moments([points])
-    return _Seen(points, distances.Summary(quantiles, moments))
+    return _Seen(points, pixels, distances.Summary(quantiles, moments))
 
 
 class _Seen(NamedTuple):
   """A set of images as its neighbours and distances are taken."""
 
-  points: NDArray  # [N, D]
+  points: NDArray  # [N, D], features or without them pixels
+  pixels: NDArray  # [N, P], averaged down
   summary: distances.Summary
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from cvae_jax import distances
 from cvae_jax.config import ConfigError
 
 RULES = ("early_stop", "plateau")  # groups of config.loop(); "" metric: off
@@ -132,6 +133,7 @@ def check(config: ConfigDict, names: Collection[str]) -> None:
       known = ", ".join(sorted(names)) or "none: the data have no test split"
       raise ConfigError(
         f"{group}.metric is {rule.metric!r}; evaluated are {known}"
+        f"{_remedy(rule.metric)}"
       )
     if rule.patience < 1 or rule.mode not in ("min", "max"):
       raise ConfigError(
@@ -147,3 +149,14 @@ def check(config: ConfigDict, names: Collection[str]) -> None:
     raise ConfigError(
       f"plateau.factor is between 0 and 1; found {config.plateau.factor}"
     )
+
+
+def _remedy(metric: str) -> str:
+  """Says how a metric comes to be evaluated that only some runs have."""
+  keys = {distances.SLICED: "sliced", distances.FRECHET: "frechet"}
+  if metric not in keys:
+    return ""
+  return (
+    f"; {metric} is with --config.distance.images=n, held-out images to "
+    f"compare with, and a side in distance.{keys[metric]}"
+  )

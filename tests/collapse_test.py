@@ -8,7 +8,7 @@ import pytest
 
 from cvae_jax import collapse
 from cvae_jax import config as configs
-from cvae_jax.data import Dataset
+from cvae_jax.data import DataError, Dataset
 from cvae_jax.files import write_atomically
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.metrics import diversity
@@ -121,9 +121,47 @@ def test_features_take_the_place_of_pixels_where_there_are_some(
   found = collapse.measure(
     made(tmp_path), held(dataset, lambda images: images.mean(axis=(1, 2)))
   )
-  assert found["protocol"]["neighbours"] == "VGG16 features"
+  assert found["protocol"]["neighbours"] == "VGG16's features"
   assert found["protocol"]["frechet_side"] == 8
   assert found["real"]["frechet_vgg16"] >= 0
+
+
+def test_near_duplicates_of_one_space_are_told_from_those_of_both(dataset):
+  """Features that see one colour alone find pictures alike that are not."""
+
+  def blind(images):
+    return np.round(images[:, 0, 0])
+
+  images = dataset.train["image"][:40]
+  judged = held(dataset, blind).judge(images)
+  assert judged["near_duplicates"] > 0.9
+  assert judged["near_duplicates_pixels"] < 0.1
+  same = held(dataset, blind).judge(images[[0] * 40])
+  assert same["near_duplicates"] == same["near_duplicates_pixels"] == 1.0
+  plain = held(dataset).judge(images)  # without features pixels are all
+  assert plain["near_duplicates"] == plain["near_duplicates_pixels"]
+
+
+def test_a_record_of_another_protocol_is_measured_again(dataset, tmp_path):
+  run, beside = made(tmp_path), held(dataset)
+  found = collapse.measure(run, beside)
+  old = {k: v for k, v in found["protocol"].items() if k != "near_duplicates"}
+  write_atomically(
+    tmp_path / "collapse.json", json.dumps(found | {"protocol": old})
+  )
+  assert collapse.measure(run, beside) == found
+
+
+@pytest.mark.parametrize("rows", [(9, 3), (3, 9), (9, None)])
+def test_too_few_images_to_measure_by_are_refused(rows):
+  train, test = (
+    count and {"image": np.zeros((count, *SHAPE), np.uint8)} for count in rows
+  )
+  with pytest.raises(DataError, match="sets of 4 images or more"):
+    held(Dataset(train, test, conditions=None))
+  few = np.zeros((4, *SHAPE), np.uint8)
+  beside = held(Dataset({"image": few}, {"image": few}, conditions=None))
+  assert beside.floor["sliced"] == 0
 
 
 def test_a_checkpoint_is_measured_once(dataset, tmp_path):

@@ -1,5 +1,6 @@
 """The comparison's report: its figures are the runs', its verdicts theirs."""
 
+import dataclasses
 import json
 import shutil
 
@@ -8,12 +9,17 @@ import pytest
 import scipy.stats
 from PIL import Image
 
+from cvae_jax import collapse, distances, reports, runs, train
 from cvae_jax import config as configs
-from cvae_jax import distances, reports, runs, train
 from cvae_jax.files import write_atomically
 from cvae_jax.nets import ops
 from cvae_jax.record import read_metrics
-from cvae_jax.reports import compare_cells, compare_claims, compare_curves
+from cvae_jax.reports import (
+  compare,
+  compare_cells,
+  compare_claims,
+  compare_curves,
+)
 from cvae_jax.reports.compare_cells import Cell, ae, vae
 from tests.reports_test import rows_of
 from tests.watch_test import replay
@@ -23,6 +29,7 @@ NETS = {
   "gan": ("critic", "generator"),
 }
 EPOCHS = 9
+HELD_OUT = ("held-out/critic", "held-out/generator")
 
 
 def embed(images):
@@ -128,8 +135,9 @@ def test_its_correlations_are_scipys_of_the_records(page, folder):
   )
   assert len(tests) == EPOCHS
   sliced = [row["sliced"] for row in tests]
-  for name in ("critic/loss", "generator/loss", "critic/gap"):
-    loss = [row[name] for row in epochs]
+  for name in ("critic/loss", "generator/loss", "critic/gap", *HELD_OUT):
+    rows = tests if name in HELD_OUT else epochs
+    loss = [row[name.removeprefix("held-out/")] for row in rows]
     for column, a, b in (
       ("rank correlation", loss, sliced),
       ("of changes", np.diff(loss), np.diff(sliced)),
@@ -140,7 +148,7 @@ def test_its_correlations_are_scipys_of_the_records(page, folder):
   stops = page.split("### Stopping by a distance")[1]
   row = next(line for line in stops.splitlines() if line.startswith("| GAN"))
   cells = [cell.strip() for cell in row.strip("|").split("|")]
-  at, best = replay(sliced, mode="min", **compare_curves.RULE)
+  at, best = replay(sliced, **compare_curves.RULE)
   assert cells[6:8] == ["–" if at is None else f"{at + 1}", f"{best + 1}"]
 
 
@@ -191,12 +199,84 @@ def test_what_cannot_be_compared_is_explained(folder, tmp_path):
     reports.write("compare", tmp_path, tmp_path)
 
 
+def copy_run(folder, out, name="vae", **changes):
+  """Copies a run, its config changed: {group__key: value}."""
+  shutil.copytree(folder / name, out / name)
+  path = out / name / "config.json"
+  config = json.loads(path.read_text())
+  for key, value in changes.items():
+    group, _, key = key.partition("__")
+    config[group][key] = value
+  write_atomically(path, json.dumps(config))
+  return out / name
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+  """Measures nothing but by how the images would be set beside samples."""
+  monkeypatch.setattr(distances, "embedding", lambda file="": embed)
+  monkeypatch.setattr("cvae_jax.reports.compare._reconstruct", lambda *_: None)
+  monkeypatch.setattr("cvae_jax.reports.compare._samples", lambda *_: {})
+  monkeypatch.setattr(
+    collapse,
+    "measure",
+    lambda run, held: {"protocol": {"step": id(run), **held.protocol()}},
+  )
+
+
+@pytest.mark.parametrize(
+  ("changes", "unlike"),
+  [
+    ({"distance__images": 5}, "images 5 and 6"),
+    ({"data__count": 50}, r"counts \[45, 5\] and \[54, 6\]"),
+  ],
+)
+def test_runs_that_were_not_measured_alike_are_not_compared(
+  folder, tmp_path, unmeasured, changes, unlike
+):
+  copy_run(folder, tmp_path, "vae", **changes)
+  copy_run(folder, tmp_path, "gan")
+  with pytest.raises(reports.ReportError, match=rf"vae and .*gan .*{unlike}"):
+    reports.write("compare", tmp_path, tmp_path / "docs")
+
+
+def test_a_run_with_too_few_held_out_images_is_named_not_measured(
+  folder, tmp_path, capsys
+):
+  path = copy_run(folder, tmp_path, "gan", data__count=30)
+  (path / "collapse.json").unlink(missing_ok=True)
+  reports.write("compare", tmp_path, tmp_path / "docs")
+  said = capsys.readouterr().out
+  assert f"{path}: not measured: sets of 4 images or more" in said
+  page = (tmp_path / "docs" / "compare.md").read_text()
+  assert "Without enough held-out images" in page
+
+
+def test_the_state_that_was_measured_counts_not_the_run_s_last(folder):
+  run = runs.load(folder / "gan")
+  last = [r for r in read_metrics(run.folder) if r["split"] == "epoch"][-1]
+  steps = last["step"] // EPOCHS
+  for critic_steps, restore, age in ((1, False, 9), (2, True, 4)):
+    config = configs.ConfigDict(run.config.to_dict())
+    config.optim.critic_steps = critic_steps
+    config.early_stop.restore = restore
+    state = run.state.replace(step=np.int32(age * steps))
+    found = compare._state(
+      dataclasses.replace(run, config=config, state=state), last
+    )
+    assert found["trained"] == ("9 (best 4)" if restore else "9")
+    assert found["updates"] == age * steps // critic_steps
+    assert found["test"]["step"] == age * steps
+
+
 # Verdicts, on figures that are made up.
 
 SAMPLES = {"sliced": 0.1, "frechet_vgg16": 10.0, "ratio": 0.9}
-SAMPLES |= {"near_duplicates": 0.01, "precision": 0.5, "recall": 0.5}
+SAMPLES |= {"near_duplicates": 0.01, "near_duplicates_pixels": 0.01}
+SAMPLES |= {"precision": 0.5, "recall": 0.5}
+TWICE = {"near_duplicates": 0.2, "near_duplicates_pixels": 0.2}
 STOP = {"by": "sliced", "of": "frechet_vgg16", "stops": 9.0, "keeps": 4.0}
-STOP |= {"kept": 10.0, "lowest": 10.0, "last": 20.0}
+STOP |= {"ends": 16.0, "kept": 10.0, "lowest": 10.0, "last": 20.0}
 
 
 def made(changes=()):
@@ -257,23 +337,28 @@ CASES = [
   ("ae", {("AE",): {"frechet_vgg16": 8.0}}, "contradicted"),
   ("vae", {("GAN",): {"frechet_vgg16": 8.0}}, "confirmed"),
   ("vae", {}, "undecided"),
-  ("modes", {("GAN",): {"near_duplicates": 0.2}}, "confirmed"),
+  ("modes", {("GAN",): TWICE}, "confirmed"),
+  ("modes", {("GAN",): {"near_duplicates": 0.2}}, "contradicted"),
+  ("modes", {("GAN",): {"near_duplicates_pixels": 0.2}}, "contradicted"),
   ("modes", {("GAN",): {"ratio": 0.4}}, "confirmed"),
-  ("modes", {("GAN",): {"near_duplicates": 0.03}}, "undecided"),
+  ("modes", {("GAN",): TWICE | {"near_duplicates": 0.03}}, "undecided"),
   ("modes", {}, "contradicted"),
   ("losses", {}, "not measured"),
   ("stop", {}, "confirmed"),
   ("stop", {(): {"stop": STOP | {"kept": 15.0}}}, "contradicted"),
   ("stop", {(): {"stop": {}}}, "not measured"),
+  ("stop", {(): {"stop": STOP | {"stops": None}}}, "undecided"),
+  ("stop", {("GAN",): {"stop": STOP | {"stops": None}}}, "undecided"),
+  ("stop", {(): {"stop": STOP | {"ends": 9.0}}}, "undecided"),
   (
     "remedy",
-    {("WGAN-GP",): {"recall": 0.7, "ratio": 0.95, "near_duplicates": 0.01}},
-    "confirmed",
+    {("WGAN-GP",): {"recall": 0.7, "ratio": 0.95, "near_duplicates": 0.2}},
+    "confirmed",  # what one space alone sees does not count
   ),
   ("remedy", {("WGAN-GP",): {"recall": 0.7, "ratio": 0.8}}, "undecided"),
   (
     "remedy",
-    {("WGAN-GP",): {"recall": 0.4, "near_duplicates": 0.2}},
+    {("WGAN-GP",): {"recall": 0.4, **TWICE}},
     "contradicted",
   ),
   ("remedy", {("GAN",): {"complete": False}}, "not measured"),
@@ -288,24 +373,79 @@ def test_a_verdict_follows_from_the_figures(claim, changes, outcome):
 
 
 @pytest.mark.parametrize(
-  ("values", "outcome"),
+  ("losses", "outcome"),  # of each (rank correlation, of changes)
   [
-    ((0.3, -0.2), "confirmed"),
-    ((0.9, -0.2), "contradicted"),
-    ((0.2, -0.9), "contradicted"),
-    ((0.6, None), "undecided"),
-    ((None, None), "not measured"),
+    ({"critic/loss": (0.3, 0.9), "generator/loss": (-0.2, 0.9)}, "confirmed"),
+    (
+      {"critic/loss": (0.9, 0.5), "generator/loss": (-0.2, 0.1)},
+      "contradicted",
+    ),
+    (
+      {"critic/loss": (0.9, 0.1), "generator/loss": (-0.8, -0.6)},
+      "contradicted",
+    ),
+    ({"critic/loss": (0.9, 0.4), "generator/loss": (0.2, 0.9)}, "undecided"),
+    ({"critic/loss": (0.9, None), "generator/loss": (0.2, 0.9)}, "undecided"),
+    ({"critic/loss": (0.6, 0.6), "generator/loss": (None, None)}, "undecided"),
+    (
+      {"critic/loss": (0.3, 0.1), "held-out/critic": (0.9, 0.6)},
+      "contradicted",
+    ),
+    (
+      {"critic/loss": (0.3, 0.1), "held-out/generator": (0.6, 0.1)},
+      "undecided",
+    ),
+    (
+      {"critic/loss": (None, None), "generator/loss": (None, None)},
+      "not measured",
+    ),
   ],
 )
-def test_losses_that_rise_or_fall_with_the_distance_tell_of_it(values, outcome):
-  players = ("critic/loss", "generator/loss")
+def test_losses_that_rise_or_fall_with_the_distance_tell_of_it(losses, outcome):
+  names = ("rank correlation", "of changes")
+  signals = losses | {"critic/gap": (1.0, 1.0)}  # no loss
   tracking = {
-    name: {"rank correlation": value}
-    for name, value in zip(players, values, strict=True)
+    signal: dict(zip(names, values, strict=True))
+    for signal, values in signals.items()
   }
-  tracking["critic/gap"] = {"rank correlation": 1.0}  # no loss
   changes = {("GAN",): {"tracking": tracking}}
   assert outcomes(changes)["losses"] == outcome
+
+
+def test_a_run_without_such_a_rule_is_replayed_by_one_of_the_distance_alone():
+  own = {"metric": "psnr", "mode": "max", "min_delta": 9.0, "patience": 1}
+  config = configs.ConfigDict(configs.loop(early_stop=own))
+  values = [*np.linspace(1.0, 0.5, 6), *[0.6] * 10]
+  tests = [
+    {"step": at, "epoch": at + 1.0, "sliced": value}
+    for at, value in enumerate(values)
+  ]
+  found = compare_curves.stop(config, tests)
+  at, best = replay(values, **compare_curves.RULE)
+  assert at is not None
+  assert (found["stops"], found["keeps"], found["ends"]) == (
+    at + 1,
+    best + 1,
+    16,
+  )
+
+
+@pytest.mark.parametrize(
+  ("row", "stop", "drawn", "absent"),
+  [
+    ({}, {}, "Training losses", "green red dashed dotted"),
+    ({"sliced": 0.1}, STOP | {"stops": None}, "green dashed", "red dotted"),
+    ({"sliced": 0.1}, STOP, "green dashed dotted", "red"),
+    ({"sliced": 0.1, "frechet_vgg16": 9.0}, STOP, "green red dotted", ""),
+  ],
+)
+def test_the_curves_caption_names_what_is_drawn_alone(row, stop, drawn, absent):
+  run = {"rows": {"epoch": [], "test": [row]}, "stop": stop}
+  words = compare_curves.caption([run])
+  for word in drawn.split():
+    assert word in words
+  for word in absent.split():
+    assert word not in words
 
 
 def test_without_runs_nothing_is_judged_and_all_is_named():

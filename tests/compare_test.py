@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import equal_runs
 from cvae_jax import config as configs
-from cvae_jax import figures, runs, train, update
+from cvae_jax import figures, job, runs, train, update
 from tests import arithmetic as a
 from tests import small as small_runs
 
@@ -405,6 +405,7 @@ def test_variants_that_are_not_there_are_refused(variant, message):
   [
     ("vae", {"loss.reduction": ("sum", "max")}, "found .*'max'"),
     ("gan", {"loss.kind": "hinge"}, "logistic, wasserstein; found 'hinge'"),
+    ("gan", {"optim.critic_steps": 0}, "critic_steps is 1 or more; found 0"),
     ("gan", {"loss.penalty": 10.0}, "'layer' or ''; found 'batch_0.9'"),
   ],
 )
@@ -412,6 +413,34 @@ def test_losses_that_make_no_sense_are_refused(variant, change, message):
   config = configs.load(f"configs/compare.py:{variant}", change)
   with pytest.raises(ValueError, match=message):
     configs.resolve(config)
+
+
+@pytest.mark.parametrize(
+  ("net", "change", "known"),
+  [
+    ("critic", {"norm": "batch_9"}, "norm is one of batch, batch_0.9, layer"),
+    ("generator", {"norm": ""}, "norm is one of batch, batch_0.9, layer"),
+    ("critic", {"initialiser": "nomal"}, "one of glorot, he, normal"),
+    ("generator", {"initialiser": "nomal"}, "one of glorot, he, normal"),
+  ],
+)
+def test_a_misspelt_name_in_a_network_is_refused_with_those_there_are(
+  net, change, known
+):
+  ((key, name),) = change.items()
+  config = small("gan", **{f"model__{net}__{key}": name})
+  with pytest.raises(ValueError, match=f"{known}; found '{name}'"):
+    jax.eval_shape(configs.resolve(config).init, KEY)
+
+
+def test_a_stop_by_a_distance_that_is_not_measured_names_the_remedy():
+  config = tiny("gan,stop", "critic", "generator")
+  with pytest.raises(
+    configs.ConfigError, match=r"--config\.distance\.images=n"
+  ):
+    job.prepare(config)
+  config.distance.images = 4
+  job.prepare(config)
 
 
 def test_the_sweep_is_the_ablation_s_cells():

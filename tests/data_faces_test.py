@@ -75,6 +75,15 @@ def test_default_folder_and_default_split(tmp_path, monkeypatch):
     data.load(config(train_rows=21))
 
 
+def test_one_image_cannot_be_split_but_can_train(tmp_path):
+  table = pd.DataFrame({"file": ["a.jpg"]})
+  with pytest.raises(
+    DataError, match=r"here has one image, .* more are needed"
+  ):
+    faces._split(table, 0, "", "here")
+  assert faces._split(table, 1, "", "here") == (slice(0, 1), slice(1, 1))
+
+
 def test_config_from_json_is_the_same(tmp_path):
   path, _ = write(tmp_path)
   wanted = vars(config(path=path))

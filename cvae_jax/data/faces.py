@@ -99,6 +99,11 @@ def _split(
 ) -> tuple[Rows, Rows]:
   """Choose training and held-out rows; slices where that is possible."""
   rows = len(table)
+  if rows == 1 and not train_rows:
+    raise DataError(
+      f"{where} has one image, which cannot be split into training and"
+      " held-out ones; more are needed"
+    )
   wanted = train_rows or rows - max(1, rows // 10)
   if not 0 < wanted <= rows:
     raise DataError(f"train_rows is {train_rows}; {where} has {rows} rows")

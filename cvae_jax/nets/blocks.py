@@ -42,6 +42,17 @@ NORMALISERS = {
 }
 
 
+def pick(table: Mapping[str, Any], name: str, what: str) -> Any:
+  """Gives what a config names of a table.
+
+  Raises:
+    ValueError: the table lacks it; the names it has are listed.
+  """
+  if name not in table:
+    raise ValueError(f"{what} is one of {', '.join(table)}; found {name!r}")
+  return table[name]
+
+
 def init(net: nn.Module, key: Array, *arrays: Array) -> tuple[PyTree, PyTree]:
   """Draws a network's parameters and gives its statistics at the start."""
   variables = net.init(key, *arrays)
@@ -114,7 +125,8 @@ class Block(nn.Module):
   def __call__(self, x: Array, train: bool = False) -> Array:
     """Maps [B, H, W, C] to [B, H', W', features]."""
     shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-    kernel = self.param("kernel", INITIALISERS[self.initialiser], shape)
+    drawn = pick(INITIALISERS, self.initialiser, "initialiser")
+    kernel = self.param("kernel", drawn, shape)
     bias = None
     if self.bias:
       bias = self.param("bias", nn.initializers.zeros, (self.features,))
@@ -125,8 +137,8 @@ class Block(nn.Module):
     else:
       x = conv.conv(x, kernel, self.stride, self.how.upper(), bias=bias)
     if self.norm:
-      x = NORMALISERS[self.norm](not train, name="norm")(x)
-    return ACTIVATIONS[self.activation](x, self.slope)
+      x = pick(NORMALISERS, self.norm, "norm")(not train, name="norm")(x)
+    return pick(ACTIVATIONS, self.activation, "activation")(x, self.slope)
 
 
 def halved(

@@ -11,7 +11,13 @@ import flax.linen as nn
 import jax
 from jax import Array
 
-from cvae_jax.nets.blocks import INITIALISERS, NORMALISERS, Block, halved
+from cvae_jax.nets.blocks import (
+  INITIALISERS,
+  NORMALISERS,
+  Block,
+  halved,
+  pick,
+)
 from cvae_jax.nets.layers import Dense
 
 
@@ -36,7 +42,7 @@ class Trunk(nn.Module):
       slope=self.slope,
       initialiser=self.initialiser,
     )
-    drawn = INITIALISERS[self.initialiser]
+    drawn = pick(INITIALISERS, self.initialiser, "initialiser")
     return {
       name: Dense(features, kernel_init=drawn, name=name)(x)
       for name, features in self.heads.items()
@@ -54,10 +60,11 @@ class Decoder(nn.Module):
   @nn.compact
   def __call__(self, z: Array, train: bool = False) -> Array:
     """Maps [B, Z] to the logits of images, [B, H, W, C]."""
-    drawn = INITIALISERS[self.initialiser]
+    drawn = pick(INITIALISERS, self.initialiser, "initialiser")
     x = Dense(math.prod(self.map), kernel_init=drawn, name="dense")(z)
     x = x.reshape(-1, *self.map)
-    x = jax.nn.relu(NORMALISERS[self.norm](not train, name="norm")(x))
+    norm = pick(NORMALISERS, self.norm, "norm")
+    x = jax.nn.relu(norm(not train, name="norm")(x))
     for i, features in enumerate(self.features):
       last = i == len(self.features) - 1
       x = Block(

@@ -1,7 +1,7 @@
 """AE, VAE, GAN and WGAN-GP compared: collapse, stopping, the source's word."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,17 +39,20 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
 
   Raises:
     ReportError: no run of the comparison has a finished epoch, two are of the
-      same cell, or they are of several sizes.
+      same cell, or they are of several sizes, data or ways to be measured.
   """
   found, out = _found(Path(runs_folder)), Path(out_folder)
   held, shown = _holder(), compare_cells.shown(found).values()
   grids, ways = {}, {}
   for cell, record in found.items():
     run = runs.load(record["folder"])
-    record |= _measured(run, held)
+    beside = held(run)
+    record |= _state(run, record["rows"]["epoch"][-1])
+    record |= _measured(run, beside) if beside else {}
     if cell in shown:
-      grids |= _samples(run, cell.kind, held(run))
+      grids |= _samples(run, cell.kind, beside)
       ways[cell.kind] = gan.interpolation(run, rows=WAYS)
+  _check_alike([record for record in found.values() if "protocol" in record])
   for name, grid in grids.items():
     images.save_grid(_path(out, name), _small(grid))
   images.save_grid(
@@ -124,7 +127,6 @@ def _record(folder: Path, cell: Cell, config: ConfigDict, rows) -> dict:
     "complete": (folder / "DONE").exists(),
     "epochs": round(last["epoch"]),
     "environment": json.loads((folder / "environment.json").read_text())[-1],
-    "updates": last["step"] // config.optim.get("critic_steps", 1),
     "rows": parted,
     "tracking": compare_curves.tracking(parted["epoch"], parted["test"]),
     "stop": compare_curves.stop(config, parted["test"]),
@@ -138,17 +140,16 @@ def _holder() -> Callable[[runs.Run], collapse.Held | None]:
   known, embed = {}, _embedding()
 
   def held(run: runs.Run) -> collapse.Held | None:
-    rule = run.config.distance
-    key = configs.to_json(run.config.data) + configs.to_json(rule)
+    wanted, rule = run.config.data, run.config.distance
+    key = configs.to_json(wanted) + configs.to_json(rule)
     if key not in known:
       try:
-        dataset = data.load(run.config.data)
+        known[key] = collapse.Held(data.load(wanted), rule, embed)
       except data.DataError as error:
-        print(f"{run.folder}: not measured: {error}")
-        known[key] = None
-      else:
-        there = dataset.test is not None
-        known[key] = collapse.Held(dataset, rule, embed) if there else None
+        known[key] = error
+    if isinstance(known[key], data.DataError):
+      print(f"{run.folder}: not measured: {known[key]}")
+      return None
     return known[key]
 
   return held
@@ -162,17 +163,28 @@ def _embedding() -> distances.Embed | None:
     return None
 
 
-def _measured(run: runs.Run, held: Callable) -> dict[str, Any]:
-  """Measures a run beside its held-out images, where they are here."""
+def _state(run: runs.Run, last: Mapping[str, Any]) -> dict[str, Any]:
+  """Says of what age the state is that stands for a run, and its metrics.
+
+  Args:
+    last: the row of the run's last epoch, which may be later.
+  """
   step = int(run.state.step)
   tests = [r for r in read_metrics(run.folder) if r["split"] == "test"]
-  test = next((row for row in tests if row["step"] == step), {})
-  known = {"test": test}
-  if not (beside := held(run)):
-    return known
+  ended, age = round(last["epoch"]), round(last["epoch"] * step / last["step"])
+  word = "best" if run.config.early_stop.restore else "saved"
+  return {
+    "trained": f"{ended}" if age == ended else f"{ended} ({word} {age})",
+    "updates": step // run.config.optim.get("critic_steps", 1),
+    "test": next((row for row in tests if row["step"] == step), {}),
+  }
+
+
+def _measured(run: runs.Run, beside: collapse.Held) -> dict[str, Any]:
+  """Measures a run beside its held-out images."""
   if run.system.encode:
     _reconstruct(run, beside)
-  return known | {
+  return {
     "data": beside.dataset.name,
     "counts": [
       len(split["image"])
@@ -180,6 +192,24 @@ def _measured(run: runs.Run, held: Callable) -> dict[str, Any]:
     ],
     **collapse.measure(run, beside),
   }
+
+
+def _check_alike(measured: Sequence[Mapping[str, Any]]) -> None:
+  """Checks that runs were measured in the same way on the same data."""
+  for record in measured[1:]:
+    first, other = ({**r, **r["protocol"]} for r in (measured[0], record))
+    names = ("data", "counts", *record["protocol"].keys() - {"step"})
+    unlike = [
+      f"{name} {first[name]} and {other[name]}"
+      for name in sorted(names)
+      if first[name] != other[name]
+    ]
+    if unlike:
+      raise ReportError(
+        f"{first['folder']} and {other['folder']} cannot be compared: "
+        f"{', '.join(unlike)}; report on a folder with runs of the same data "
+        "and config.distance"
+      )
 
 
 def _reconstruct(run: runs.Run, held: collapse.Held) -> None:

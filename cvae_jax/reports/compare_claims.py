@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cvae_jax.distances import FRECHET, SLICED
+from cvae_jax.reports import markdown
 from cvae_jax.reports.claims import Verdict, outcome
 from cvae_jax.reports.compare_cells import (
   BETAS,
@@ -14,6 +15,7 @@ from cvae_jax.reports.compare_cells import (
   ae,
   vae,
 )
+from cvae_jax.reports.compare_curves import is_loss
 
 COLLAPSED = 0.1  # of images' mean distance, that of their reconstructions
 USELESS, ALIKE = 2.0, 1.1  # times another's distance from held-out images
@@ -21,6 +23,7 @@ BETTER = 0.05  # relative, of a distance
 REPEATED, VARIED = 0.05, 0.02  # shares of near duplicates; of images 0.01
 SIMILAR = 0.8  # of images' mean distance, that of samples
 TRACKS, DEAF = 0.8, 0.5  # rank correlations
+MOVES_WITH = 0.5  # the same of changes
 KEPT = 1.05  # times the lowest distance of a run
 UNLIKE = 2.0  # times as often another generator moved
 
@@ -29,10 +32,15 @@ How they are judged. Posterior collapse: the mean distance of two
 reconstructions is below {COLLAPSED:g} of that of two images. A sample set is
 better than another where its distance from held-out images is lower by more
 than {BETTER:.0%}, useless where it is {USELESS:g} times the other's. Modes
-have collapsed where more than {REPEATED:.0%} of samples are near duplicates or
-their mean distance is below {SIMILAR:g} of that of images. A signal tracks
-quality from a rank correlation of {TRACKS:g} with the distance on, and does
-not below {DEAF:g}. Whether a GAN's modes are cured is told only where no
+have collapsed where more than {REPEATED:.0%} of samples are near duplicates in
+both spaces (the smaller share counts) or their mean distance is below
+{SIMILAR:g} of that of images. A signal
+tracks quality where its rank correlation with the distance is {TRACKS:g} or
+more and that of their changes {MOVES_WITH:g} or more, of either sign (both
+fall as training begins, so the first alone tells nothing); it does not where
+the first is below {DEAF:g}. A stop is judged where evaluations came after it:
+it keeps as good a state where the distance there is at most {KEPT:g} times the
+run's lowest. Whether a GAN's modes are cured is told only where no
 generator moved more than {UNLIKE:g} times as often as the other. A claim is
 confirmed where that holds in all pairs of finished runs, contradicted where
 its opposite does. There is one run of each: what seeds change is not
@@ -124,16 +132,23 @@ def _ranking(runs: Runs, claim: str, worse: Callable, better: Callable):
   return _judge(runs, claim, pairs, judge)
 
 
+def _variety(samples: Mapping[str, float]) -> dict[str, float]:
+  """Gives how varied samples are; near duplicates are what both spaces see."""
+  both = ("near_duplicates", "near_duplicates_pixels")
+  return {
+    "mean distance over the images'": samples["ratio"],
+    "recall": samples["recall"],
+    "near duplicates": min(samples[name] for name in both),
+  }
+
+
 def _modes(runs: Runs, claim: str) -> Verdict:
   def judge(run):
-    share, ratio = (
-      run["samples"]["prior"][name] for name in ("near_duplicates", "ratio")
-    )
-    words = (
-      f"{share:.1%} near duplicates, mean distance {ratio:.3g} of the images'"
-    )
+    ratio, _, share = _variety(run["samples"]["prior"]).values()
+    words = f"{share:.1%} near duplicates, mean distance {ratio:.3g} of the"
     varied = share <= VARIED and ratio >= SIMILAR
-    return (share > REPEATED or ratio < SIMILAR) - varied, words
+    collapsed = share > REPEATED or ratio < SIMILAR
+    return collapsed - varied, f"{words} images'"
 
   return _judge(runs, claim, [(Cell("GAN", z),) for z in LATENTS], judge)
 
@@ -141,18 +156,27 @@ def _modes(runs: Runs, claim: str) -> Verdict:
 def _tracking(runs: Runs, claim: str) -> Verdict:
   def judge(run):
     losses = {
-      name: abs(value["rank correlation"])
-      for name, value in run["tracking"].items()
-      if name.endswith("/loss") and value["rank correlation"] is not None
+      name: values
+      for name, values in run["tracking"].items()
+      if is_loss(name) and values["rank correlation"] is not None
     }
     if not losses:
       return None, "too few evaluations with a distance"
-    name = max(losses, key=losses.get)
-    words = f"rank correlation with the distance at most {losses[name]:.2f}"
-    value = losses[name]
-    return (value < DEAF) - (value >= TRACKS), f"{words} ({name})"
+    name = max(losses, key=lambda name: _strength(losses[name]))
+    tracks, rank = _strength(losses[name])
+    shown = [markdown.cell(value) for value in losses[name].values()]
+    words = f"rank correlation with the distance {shown[0]}, of changes"
+    return (rank < DEAF) - tracks, f"{words} {shown[1]} ({name}, the best loss)"
 
   return _judge(runs, claim, [(Cell("GAN", z),) for z in LATENTS], judge)
+
+
+def _strength(values: Mapping[str, float | None]) -> tuple[bool, float]:
+  """Tells whether a signal tracks quality, and how it is correlated with it."""
+  rank, changes = (
+    abs(values[name] or 0.0) for name in ("rank correlation", "of changes")
+  )
+  return rank >= TRACKS and changes >= MOVES_WITH, rank
 
 
 def _stopping(runs: Runs, claim: str) -> Verdict:
@@ -160,13 +184,14 @@ def _stopping(runs: Runs, claim: str) -> Verdict:
     stop = run["stop"]
     if not stop:
       return None, "no distance was measured while it trained"
+    if stop["stops"] is None:
+      return 0, f"did not stop within its epochs ({stop['ends']:g})"
+    if stop["stops"] == stop["ends"]:
+      return 0, f"stopped at epoch {stop['stops']:g}, its last: none to compare"
     words = (
-      f"stops at epoch {stop['stops']:g}" if stop["stops"] else "does not stop"
-    )
-    words += (
-      f", keeps epoch {stop['keeps']:g} by {stop['by']}: {stop['of']} "
-      f"{stop['kept']:.4g}, lowest {stop['lowest']:.4g}, last "
-      f"{stop['last']:.4g}"
+      f"stops at epoch {stop['stops']:g}, keeps epoch {stop['keeps']:g} by "
+      f"{stop['by']}: {stop['of']} {stop['kept']:.4g}, lowest "
+      f"{stop['lowest']:.4g}, last {stop['last']:.4g}"
     )
     return (1 if stop["kept"] <= KEPT * stop["lowest"] else -1), words
 
@@ -178,22 +203,12 @@ def _remedy(runs: Runs, claim: str) -> Verdict:
   """Judges diversity, near duplicates and recall of WGAN-GP beside GAN."""
 
   def judge(gan, remedy):
-    a, b = (run["samples"]["prior"] for run in (gan, remedy))
-    signs = [
-      (b[name] > a[name]) - (b[name] < a[name])
-      for name in ("ratio", "recall", "near_duplicates")
-    ]
-    signs[2] *= -1
+    a, b = (_variety(run["samples"]["prior"]) for run in (gan, remedy))
+    signs = [(b[name] > a[name]) - (b[name] < a[name]) for name in a]
+    signs[-1] *= -1
     moves = [run["updates"] for run in (gan, remedy)]
     words = f"generators moved {moves[0]:,} and {moves[1]:,} times, "
-    words += ", ".join(
-      f"{text} {a[name]:.3g} and {b[name]:.3g}"
-      for name, text in (
-        ("ratio", "mean distance over the images'"),
-        ("recall", "recall"),
-        ("near_duplicates", "near duplicates"),
-      )
-    )
+    words += ", ".join(f"{n} {a[n]:.3g} and {b[n]:.3g}" for n in a)
     if max(moves) > UNLIKE * min(moves):
       return 0, f"{words}: too unlike in training to tell"
     more, less = min(signs) >= 0 < max(signs), max(signs) <= 0 > min(signs)

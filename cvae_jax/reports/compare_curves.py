@@ -1,7 +1,7 @@
 """What a run recorded as it trained: which signals track samples' quality."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,15 @@ from cvae_jax.files import write_atomically
 from cvae_jax.watch import Patience
 
 FEWEST = 8  # evaluations that a rank correlation is taken of
+LOSSES = ("loss", "critic", "generator")  # a GAN's held-out ones are so named
 # Homework §C5, applied to what a run without such a rule recorded.
-RULE = {"patience": 5, "relative": 0.01, "smoothing": 0.5}
+RULE = {
+  "mode": "min",
+  "patience": 5,
+  "min_delta": 0.0,
+  "relative": 0.01,
+  "smoothing": 0.5,
+}
 
 Rows = Sequence[Mapping[str, Any]]  # of metrics.jsonl
 
@@ -43,7 +50,7 @@ def tracking(epochs: Rows, tests: Rows) -> dict[str, dict[str, float | None]]:
   wanted = [
     name
     for name in rows[0]
-    if name.rpartition("/")[2] in ("loss", "gap", SLICED)
+    if (is_loss(name) or name.rpartition("/")[2] in ("gap", SLICED))
     and name != f"held-out/{goal}"
     and all(name in row for row in rows)
   ]
@@ -57,6 +64,11 @@ def tracking(epochs: Rows, tests: Rows) -> dict[str, dict[str, float | None]]:
     }
     for name in wanted
   }
+
+
+def is_loss(signal: str) -> bool:
+  """Tells a loss, a player's or a held-out one, from the other signals."""
+  return signal.rpartition("/")[2] in LOSSES
 
 
 def _held_out(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,15 +91,15 @@ def stop(config: ConfigDict, tests: Rows) -> dict[str, Any]:
 
   Returns:
     by: what is followed; of: the distance by which the outcome is judged;
-    stops: epoch or None; keeps: epoch; kept, lowest, last: that distance in
-    the state kept, at its lowest and at the end.
+    stops: epoch or None; keeps, ends: epochs; kept, lowest, last: that
+    distance in the state kept, at its lowest and where the record ends.
   """
   goal, own = quality(tests), config.early_stop
   if goal is None:
     return {}
   watched = own.metric in (SLICED, FRECHET)
   by = own.metric if watched else SLICED if SLICED in tests[0] else goal
-  rule = own if watched else ConfigDict({**own, **RULE, "metric": by})
+  rule = own if watched else ConfigDict(RULE | {"metric": by})
   patience, stops = Patience(rule), None
   for row in tests:
     patience.see(row["step"], row)
@@ -100,6 +112,7 @@ def stop(config: ConfigDict, tests: Rows) -> dict[str, Any]:
     "of": goal,
     "stops": stops,
     "keeps": kept["epoch"],
+    "ends": tests[-1]["epoch"],
     "kept": kept[goal],
     "lowest": min(row[goal] for row in tests),
     "last": tests[-1][goal],
@@ -132,6 +145,22 @@ def plot(path: Path, runs: Mapping[Any, Mapping[str, Any]]) -> None:
   buffer = io.BytesIO()
   figure.savefig(buffer, format="png", dpi=100)
   write_atomically(path, buffer.getvalue())
+
+
+def caption(runs: Iterable[Mapping[str, Any]]) -> str:
+  """Says what `plot` draws of runs: what they did not record is not there."""
+  runs = list(runs)
+  stops = [run["stop"] for run in runs if run["stop"]]
+  tests = [row for run in runs for row in run["rows"]["test"]]
+  parts = {
+    "training losses of the players": True,
+    "sliced distance (green)": any(SLICED in row for row in tests),
+    "Fréchet distance (red)": any(FRECHET in row for row in tests),
+    "the epoch that a stop by the distance keeps (dashed)": bool(stops),
+    "where it stops (dotted)": any(stop["stops"] for stop in stops),
+  }
+  words = ", ".join(part for part, drawn in parts.items() if drawn)
+  return f"{words[0].upper()}{words[1:]}."
 
 
 def _distances(axes, tests: Rows) -> None:

@@ -32,8 +32,10 @@ held-out images, lower is better."""
 MODES = """\
 *Mean distance* of two samples over that of two images (root mean squared
 difference of pixels); *near duplicates*, the share of samples that have another
-as near as only 1 % of images have; *precision*, the share of samples within
-images' neighbourhoods, and *recall*, the reverse (3 neighbours)."""
+as near in {neighbours} as only 1 % of images have, beside it the same in pixels
+(features of pictures with no face lie close, however these vary); *precision*,
+the share of samples within images' neighbourhoods, and *recall*, the reverse
+(3 neighbours in {neighbours})."""
 
 TRACKING = """\
 Spearman's rank correlation of a signal with the distance ({goal}) over the
@@ -56,7 +58,9 @@ def page(runs: Runs, drawn: Collection[str], command: str) -> str:
     drawn: the grids of samples there are, of PICTURES.
     command: that writes it.
   """
-  cells = ", ".join(map(str, compare_cells.shown(runs).values()))
+  shown = compare_cells.shown(runs).values()
+  cells = ", ".join(map(str, shown))
+  curves = compare_curves.caption(runs[cell] for cell in shown)
   parts = [
     "# AE, VAE and GAN compared\n\n"
     f"Written by `{command}`; run it again to renew it.",
@@ -72,9 +76,7 @@ def page(runs: Runs, drawn: Collection[str], command: str) -> str:
     "prior to another, along the sphere.*",
     f"## Collapse of the modes\n\n{_modes(runs)}",
     f"## Which signal tracks quality\n\n{_tracking(runs)}",
-    "![Curves](compare_curves.png)\n\n*Training losses of the players; sliced "
-    "(green) and Fréchet distance (red); the epoch that a stop by the distance "
-    "keeps (dashed) and where it stops (dotted).*",
+    f"![Curves](compare_curves.png)\n\n*{curves}*",
     f"### Stopping by a distance\n\n{_stopping(runs)}",
     "## What the source found\n\n" + claims.page(compare_claims.verdicts(runs)),
     compare_claims.HOW,
@@ -86,7 +88,9 @@ def _setting(runs: Runs) -> str:
   """Says on what data, how far, where, by which code, and what is missing."""
   first = next(iter(runs.values()))
   known = [run for run in runs.values() if "data" in run]
-  lines = ["The data are not here, so only what runs recorded is reported."]
+  lines = [
+    "Without enough held-out images here, only what runs recorded is reported."
+  ]
   if known:
     train, test = known[0]["counts"]
     lines = [f"{train:,} {known[0]['data']} train, {test:,} are held out."]
@@ -125,7 +129,7 @@ def _ablation(runs: Runs) -> str:
       {
         **_named(cell),
         "parameters": run["parameters"],
-        "epochs": run["epochs"],
+        "epochs": run["trained"],
         "BCE": test.get("bce"),
         "MSE": test.get("mse"),
         "PSNR, dB": test.get("psnr"),
@@ -165,6 +169,7 @@ def _modes(runs: Runs) -> str:
       "z": {"prior": "N(0, I)", "fitted": "fitted"}[name],
       "mean distance": samples["ratio"],
       "near duplicates": samples["near_duplicates"],
+      "in pixels": samples["near_duplicates_pixels"],
       "precision": samples["precision"],
       "recall": samples["recall"],
       "sliced": samples["sliced"],
@@ -175,7 +180,9 @@ def _modes(runs: Runs) -> str:
   ]
   if not rows:
     return "Not measured: that needs the held-out images."
-  return f"{markdown.table(rows)}\n\n{MODES}"
+  measured = next(run for run in runs.values() if run["samples"])
+  words = MODES.format(neighbours=measured["protocol"]["neighbours"])
+  return f"{markdown.table(rows)}\n\n{words}"
 
 
 def _tracking(runs: Runs) -> str:

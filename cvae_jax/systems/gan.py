@@ -58,8 +58,9 @@ def make(config) -> System:
   """Builds the system from config.model, .loss, .optim and .data's shapes.
 
   Raises:
-    ValueError: the kind of loss is unknown, or a penalty on the gradient of
-      each example meets a critic that mixes examples.
+    ValueError: the kind of loss is unknown, a penalty on the gradient of
+      each example meets a critic that mixes examples, or the generator would
+      never move.
   """
   model = _model(config)
   players = _players(model, config.optim)
@@ -119,6 +120,8 @@ def _model(config) -> Model:
 
 def _players(model: Model, optim) -> dict[str, Player]:
   """Gives the players in order, each with an optimiser of its own."""
+  if (every := optim.critic_steps) < 1:
+    raise ValueError(f"optim.critic_steps is 1 or more; found {every}")
 
   def player(name: str, loss: Callable, every: int) -> Player:
     adam = optax.adam(optim.lr, b1=optim.b1, b2=optim.b2, eps=optim.eps)
@@ -126,7 +129,7 @@ def _players(model: Model, optim) -> dict[str, Player]:
 
   return {
     "critic": player("critic", _criticise, 1),
-    "generator": player("generator", _generate, optim.critic_steps),
+    "generator": player("generator", _generate, every),
   }
 
 
