@@ -1,6 +1,6 @@
 """The zoo report's tables: a row for runs that differ in their seed alone."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from cvae_jax.distances import FRECHET, SLICED
@@ -95,6 +95,7 @@ def faces(zoo: Zoo) -> list[Row]:
   rows = [
     _base(title, group)
     | {
+      "batch": _listed(entry.config.batch_size for entry in group),
       "PSNR, dB": _of(group, _test("psnr")),
       "LPIPS": _of(group, _like("lpips")),
       "Fréchet (VGG16)": _of(group, _like(FRECHET)),
@@ -144,12 +145,15 @@ def _chosen(zoo: Zoo, *names: str) -> Iterator[tuple[str, list[Entry]]]:
 
 
 def _base(title: str, group: Sequence[Entry]) -> Row:
-  epochs = sorted({entry.epochs for entry in group})
   return {
     "system": title,
     "runs": len(group),
-    "epochs": ", ".join(map(str, epochs)),
+    "epochs": _listed(entry.epochs for entry in group),
   }
+
+
+def _listed(numbers: Iterable[int]) -> str:
+  return ", ".join(map(str, sorted({*numbers})))
 
 
 def _of(group: Sequence[Entry], value: Value, factor: float = 1.0):
