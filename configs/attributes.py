@@ -12,9 +12,10 @@ table. Its model of a second person failed and was not used: it is left out.
 
 More variants, joined by commas:
 
-    column=X   reads any other column of the table, as hair's model but given
-               nothing beside the image: judges of the CAAE's attributes are
-               column=Male,size=64 and so on
+    column=X   reads any column of 0 and 1 of the table, as hair's model but
+               given nothing beside the image and by cross-entropy: by squared
+               error it reads no attribute that few have. Judges of the CAAE
+               are column=Male,size=64 and so on
     size=n     of the images, 120 by default; mouth and eyes crop 120
     faithful   the last epoch's weights, as the source saved them; without it
                the epoch with the lowest held-out loss is the final state
@@ -71,6 +72,7 @@ COLUMN = {
   "columns.target": (0,),
   "columns.given": (),
   "model.given_after": (),
+  "loss.binary": True,
 }
 KNOWN = {"column": "", "size": 120, "faithful": False, "smoke": False}
 
@@ -142,7 +144,10 @@ def _base() -> ConfigDict:
         "crop": (),  # top, bottom, left, right
         "given_after": (0,),  # dense layer 0
       },
-      "loss": {"l2": 0.001},  # × squared dense kernels
+      "loss": {
+        "l2": 0.001,  # × squared dense kernels
+        "binary": False,  # the value is 0 or 1: cross-entropy
+      },
       "optim": {"lr": 0.001, "decay": 1e-6, "eps": 1e-7},
     }
   )

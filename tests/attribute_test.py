@@ -182,6 +182,13 @@ def test_any_column_has_a_judge_that_is_given_nothing():
   seen = batch()["image"]
   read = system.predict(state, seen / 255.0, np.zeros((8, 0)))
   assert read.shape == (8, 1)
+  asked = np.float32([[0], [1]] * 4)
+  terms = system.evaluate(
+    state, {"image": seen, "condition": asked}, jax.random.key(0)
+  )
+  nats = -np.log(np.where(asked, read, 1 - read))[:, 0]
+  np.testing.assert_allclose(terms["cross_entropy"], nats, rtol=1e-5)
+  assert (terms["loss"] > terms["cross_entropy"]).all()  # by the L2
   with pytest.raises(ConfigError, match=r"mouth crops faces of 120 .* size=64"):
     configs.load("configs/attributes.py:mouth,size=64")
   with pytest.raises(ConfigError, match=r"one attribute .* hair, Bald"):

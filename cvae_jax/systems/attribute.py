@@ -5,8 +5,9 @@ it reads are columns of the condition: several are a class, one-hot or as
 probabilities, and one is a value. Others may be given to it beside the image.
 
 Loss: cross-entropy of a class in nats (for two probabilities that sum to 1
-Keras's binary cross-entropy is the same number), squared error of a value;
-plus l2 · Σ kernel² over the dense kernels.
+Keras's binary cross-entropy is the same number) or, with loss.binary, of a
+value that is 0 or 1; squared error of other values. Plus l2 · Σ kernel² over
+the dense kernels.
 """
 
 import functools
@@ -29,6 +30,7 @@ class Model(NamedTuple):
   target: tuple[int, ...]  # read from the image; several are a class
   given: tuple[int, ...]  # known beside the image
   l2: float
+  binary: bool = False  # the value is 0 or 1
 
   def logits(self, params: PyTree, image, given, key=None) -> Array:
     """Gives logits [B, K]; without a key dropout is off."""
@@ -48,6 +50,7 @@ def make(config) -> System:
     target=tuple(columns.target),
     given=tuple(columns.given),
     l2=config.loss.l2,
+    binary=config.loss.get("binary", False),  # older runs have none
   )
   alone = len(model.target) > 1 and not model.given
   shape = tuple(config.data.image_shape)
@@ -81,7 +84,8 @@ def _classify(model: Model, state: TrainState, image: Array) -> Array:
 
 
 def _name(model: Model) -> str:
-  return "cross_entropy" if len(model.target) > 1 else "squared_error"
+  of_class = len(model.target) > 1 or model.binary
+  return "cross_entropy" if of_class else "squared_error"
 
 
 def _terms(model: Model, params, batch: Batch, key=None) -> Metrics:
@@ -100,7 +104,11 @@ def _terms(model: Model, params, batch: Batch, key=None) -> Metrics:
       "accuracy": right.astype(jnp.float32),
     }
   error = (model.read(logits) - target)[:, 0]
-  return {"squared_error": error**2, "absolute_error": jnp.abs(error)}
+  terms = {"squared_error": error**2, "absolute_error": jnp.abs(error)}
+  if model.binary:
+    nats = optax.losses.sigmoid_binary_cross_entropy(logits, target)
+    terms["cross_entropy"] = nats[:, 0]
+  return terms
 
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
