@@ -164,27 +164,14 @@ Loss is W · MSE + KL of the held-out faces, dropout off, without L2.
 def _control(models: Models) -> str:
   """Tabulates control by attribute, then what each one leaks into."""
   rows = [
-    {
-      "model": rung,
-      "attribute": name,
-      "asked for": _grade(entry["sweep"]),
-      "as real faces": _grade(entry["real"]),
-      "ceiling": _grade(entry.get("ceiling", {})),
-      "floor": entry["sweep"]["floor"],
-      "slope": entry["sweep"].get("slope"),
-    }
+    {"model": rung, **row}
     for rung, model in models.items()
-    for name, entry in model["scores"].get("control", {}).items()
+    for row in markdown.control(model["scores"])
   ]
   if not rows:
     return "Not measured: no run has scores.json (`python -m launch.evaluate`)."
   leaks = [_leakage(rung, model["scores"]) for rung, model in models.items()]
   return "\n\n".join([markdown.table(rows), CONTROL, *filter(None, leaks)])
-
-
-def _grade(figures: Mapping[str, Any]) -> float | None:
-  """Gives a class's hit rate, a value's correlation; None if not measured."""
-  return figures.get("hit_rate", figures.get("correlation"))
 
 
 def _leakage(rung: int, scores: Mapping[str, Any]) -> str:

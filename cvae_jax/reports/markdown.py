@@ -41,6 +41,26 @@ def spread(values: Sequence[float | None], factor: float = 1.0) -> str | None:
   return f"{centre} ± {small}"
 
 
+def control(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+  """Gives a row for each attribute of faces that was scored, if any was."""
+  return [
+    {
+      "attribute": name,
+      "asked for": _grade(entry["sweep"]),
+      "as real faces": _grade(entry["real"]),
+      "ceiling": _grade(entry.get("ceiling", {})),
+      "floor": entry["sweep"]["floor"],
+      "slope": entry["sweep"].get("slope"),
+    }
+    for name, entry in scores.get("control", {}).items()
+  ]
+
+
+def _grade(figures: Mapping[str, Any]) -> float | None:
+  """Gives a class's hit rate, a value's correlation; None if not measured."""
+  return figures.get("hit_rate", figures.get("correlation"))
+
+
 def command(name: str, runs_folder: Path, out_folder: Path) -> str:
   """Gives the command that writes a report; no machine's paths in it."""
   runs, out = (

@@ -119,17 +119,10 @@ def faces(zoo: Zoo) -> list[Row]:
 
 def attributes(zoo: Zoo) -> list[Row]:
   """Gives how well faces show each attribute that is asked for."""
-  kinds = ("sweep", "real", "ceiling")
-  names = ("asked for", "as real faces", "ceiling")
   return [
-    {"system": title, "attribute": name}
-    | {
-      words: entry.get(kind, {}).get("correlation")
-      for words, kind in zip(names, kinds, strict=True)
-    }
-    | {"floor": entry["sweep"]["floor"], "slope": entry["sweep"]["slope"]}
+    {"system": title, **row}
     for title, group in _chosen(zoo, "CAAE")
-    for name, entry in group[0].scores.get("control", {}).items()
+    for row in markdown.control(group[0].scores)
   ]
 
 

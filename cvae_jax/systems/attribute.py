@@ -30,7 +30,7 @@ class Model(NamedTuple):
   target: tuple[int, ...]  # read from the image; several are a class
   given: tuple[int, ...]  # known beside the image
   l2: float
-  binary: bool = False  # the value is 0 or 1
+  binary: bool  # the value is 0 or 1
 
   def logits(self, params: PyTree, image, given, key=None) -> Array:
     """Gives logits [B, K]; without a key dropout is off."""
