@@ -43,6 +43,21 @@ def test_parameter_counts_are_the_table_s(model):
   assert counted == COUNTS[model]
 
 
+@pytest.mark.parametrize(
+  ("field", "known"),
+  [
+    ("encoder.activation", "relu, silu"),
+    ("encoder.head_activation", "tanh"),
+    ("decoder.activation", "relu, silu"),
+    ("decoder.shortcuts", "shortcuts is one of '', z, z.condition"),
+  ],
+)
+def test_a_misspelt_name_is_refused_with_those_there_are(field, known):
+  page = config.load("configs/faces.py:model=9", {f"model.{field}": "sillu"})
+  with pytest.raises(ValueError, match=f"{known}.*; found 'sillu'"):
+    jax.eval_shape(config.resolve(page).init, jax.random.key(0))
+
+
 def test_all_240_learning_rates_print_as_the_source_printed_them():
   with (CURVES / "faces.csv").open(newline="") as file:
     rows = list(csv.DictReader(file))

@@ -168,10 +168,19 @@ def test_what_the_zoo_does_not_have_is_explained(arg, message):
     configs.load(f"{zoo.ZOO}:{arg}")
 
 
-def test_a_misspelt_noise_is_refused():
-  config = configs.load(f"{zoo.ZOO}:aae", {"model.noise": "gausian"})
-  with pytest.raises(ValueError, match="'', 'gaussian', 'dropout'; found"):
-    configs.resolve(config)
+@pytest.mark.parametrize(
+  ("field", "known"),
+  [
+    ("noise", "model.noise is one of '', gaussian, dropout"),
+    ("prior", "model.prior is one of normal, swiss_roll, mixture"),
+    ("encoder.activation", "activation is one of .*relu, silu"),
+    ("encoder.initialiser", "initialiser is one of he_normal"),
+  ],
+)
+def test_a_misspelt_name_is_refused_with_those_there_are(field, known):
+  config = configs.load(f"{zoo.ZOO}:aae", {f"model.{field}": "gausian"})
+  with pytest.raises(ValueError, match=f"{known}.*; found 'gausian'"):
+    jax.eval_shape(configs.resolve(config).init, zoo.KEY)
 
 
 def test_every_variant_of_the_sweep_is_a_config():

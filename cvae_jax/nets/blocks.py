@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from cvae_jax.names import pick
 from cvae_jax.nets import conv
 from cvae_jax.types import PyTree
 
@@ -40,17 +41,6 @@ NORMALISERS = {
     epsilon=1e-5, reduction_axes=(1, 2, 3), feature_axes=-1, name=name
   ),
 }
-
-
-def pick(table: Mapping[str, Any], name: str, what: str) -> Any:
-  """Gives what a config names of a table.
-
-  Raises:
-    ValueError: the table lacks it; the names it has are listed.
-  """
-  if name not in table:
-    raise ValueError(f"{what} is one of {', '.join(table)}; found {name!r}")
-  return table[name]
 
 
 def init(net: nn.Module, key: Array, *arrays: Array) -> tuple[PyTree, PyTree]:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.gaussian import Gaussian
+from cvae_jax.names import pick
 from cvae_jax.nets.layers import ACTIVATIONS, Conv, Dense, dropout
 
 
@@ -63,7 +64,8 @@ class Encoder(nn.Module):
 
     Without a key dropout is off.
     """
-    act, head = ACTIVATIONS[self.activation], ACTIVATIONS[self.head_activation]
+    act = pick(ACTIVATIONS, self.activation, "activation")
+    head = pick(ACTIVATIONS, self.head_activation, "head_activation")
     x, maps = image, []
     layers = zip(self.features, self.strides, self.dropout, strict=True)
     keys = _keys(key, len(self.features))
@@ -112,10 +114,11 @@ class Decoder(nn.Module):
     self, z: Array, condition: Array, key: Array | None = None
   ) -> Array:
     """Maps [B, Z] and [B, A] to images [B, H, W, C]."""
-    act = ACTIVATIONS[self.activation]
+    act = pick(ACTIVATIONS, self.activation, "activation")
     height, width, channels = self.map
     code = jnp.concatenate([z, condition], axis=-1)
-    source = {"": None, "z": z, "z+condition": code}[self.shortcuts]
+    sources = {"": None, "z": z, "z+condition": code}
+    source = pick(sources, self.shortcuts, "shortcuts")
     x = act(Dense(self.dense, name="dense_0")(code))
     x = act(Dense(height * width * channels, name="dense_1")(x))
     x = x.reshape(-1, height, width, channels)

@@ -11,12 +11,12 @@ import flax.linen as nn
 import jax
 from jax import Array
 
+from cvae_jax.names import pick
 from cvae_jax.nets.blocks import (
   INITIALISERS,
   NORMALISERS,
   Block,
   halved,
-  pick,
 )
 from cvae_jax.nets.layers import Dense
 

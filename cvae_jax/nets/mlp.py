@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from cvae_jax.names import pick
 from cvae_jax.nets import ops
 from cvae_jax.nets.layers import ACTIVATIONS, dropout
 
@@ -44,7 +45,8 @@ class Joint(nn.Module):
     """Maps inputs [..., D_i] to [..., features]."""
     *starts, size = itertools.accumulate(x.shape[-1] for x in inputs)
     shape = (size, self.features)
-    kernel = self.param("kernel", INITIALISERS[self.initialiser], shape)
+    drawn = pick(INITIALISERS, self.initialiser, "initialiser")
+    kernel = self.param("kernel", drawn, shape)
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
     parts = jnp.split(kernel, starts)
     pairs = zip(inputs, parts, strict=True)
@@ -74,6 +76,7 @@ class MLP(nn.Module):
 
     The leading axes of the two broadcast. Without a key dropout is off.
     """
+    act = pick(ACTIVATIONS, self.activation, "activation")
     drop = None if key is None else jax.random.fold_in(key, len(self.widths))
     x = dropout(drop, x, self.input_dropout)
     joined = condition is not None and condition.shape[-1]
@@ -81,7 +84,7 @@ class MLP(nn.Module):
     for i, width in enumerate(self.widths):
       layer = Joint(width, self.initialiser, name=f"dense_{i}")
       drop = None if key is None else jax.random.fold_in(key, i)
-      x = ACTIVATIONS[self.activation](layer(*inputs))
+      x = act(layer(*inputs))
       inputs = (dropout(drop, x, self.dropout),)
     return {
       name: Joint(features, self.head_initialiser, name=name)(*inputs)

@@ -21,6 +21,7 @@ from jax import Array
 
 from cvae_jax import grids, losses, update
 from cvae_jax.gaussian import Gaussian
+from cvae_jax.names import checked
 from cvae_jax.nets.layers import dropout
 from cvae_jax.nets.mlp import MLP, flat
 from cvae_jax.priors import PRIORS, REGIONS, Draw
@@ -145,24 +146,15 @@ def _model(config, shape: tuple[int, ...]) -> Model:
       f"the regions of a prior lie in the plane: with model.slots latents are "
       f"2, found {nets.latents}"
     )
-  if nets.prior not in PRIORS:
-    raise ValueError(
-      f"model.prior is one of {', '.join(PRIORS)}; found {nets.prior!r}"
-    )
-  if nets.noise not in NOISES:
-    raise ValueError(
-      f"model.noise is one of {', '.join(map(repr, NOISES))}; found "
-      f"{nets.noise!r}"
-    )
   output = {"logits": math.prod(shape)}
   return Model(
     encoder=MLP(**nets.encoder, heads={"code": nets.latents}),
     decoder=MLP(**nets.decoder, heads=output),
     discriminator=MLP(**nets.discriminator, heads={"logit": 1}),
-    prior=nets.prior,
+    prior=checked(PRIORS, nets.prior, "model.prior"),
     latents=nets.latents,
     slots=nets.slots,
-    noise=nets.noise,
+    noise=checked(NOISES, nets.noise, "model.noise"),
     noise_level=nets.noise_level,
     mse=config.loss.mse,
   )

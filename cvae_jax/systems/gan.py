@@ -18,6 +18,7 @@ import optax
 from jax import Array
 
 from cvae_jax import gaussian, losses, update
+from cvae_jax.names import checked
 from cvae_jax.nets import blocks
 from cvae_jax.nets.dcgan import Decoder, Trunk
 from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
@@ -98,9 +99,8 @@ def make(config) -> System:
 
 
 def _model(config) -> Model:
-  kind, norm = config.loss.kind, config.model.critic.norm
-  if kind not in KINDS:
-    raise ValueError(f"loss.kind is one of {', '.join(KINDS)}; found {kind!r}")
+  kind = checked(KINDS, config.loss.kind, "loss.kind")
+  norm = config.model.critic.norm
   if config.loss.penalty and norm.startswith("batch"):
     raise ValueError(
       "loss.penalty is on the gradient of each image alone: model.critic.norm "
