@@ -131,7 +131,15 @@ def test_configs_import_only_ml_collections_and_config(path):
   assert not foreign(path, "ml_collections", "cvae_jax.config")
 
 
-PURE = ("types", "gaussian", "losses", "priors", "schedules", "softplus")
+PURE = (
+  "types",
+  "gaussian",
+  "losses",
+  "names",
+  "priors",
+  "schedules",
+  "softplus",
+)
 
 
 @pytest.mark.parametrize("name", PURE)
@@ -150,7 +158,7 @@ def test_the_mathematics_knows_only_arrays(name):
 
 @each("cvae_jax/nets")
 def test_nets_know_neither_losses_nor_configs(path):
-  own = ("nets", "gaussian", "softplus", "types")
+  own = ("nets", "gaussian", "names", "softplus", "types")
   own = [f"cvae_jax.{name}" for name in own]
   assert not foreign(path, "jax", "flax.linen", "numpy", *own)
 
@@ -163,7 +171,7 @@ def test_update_knows_no_net_and_no_loss():
 @each("cvae_jax/systems")
 def test_systems_are_methods_without_files_logs_or_data(path):
   own = ("nets", "losses", "gaussian", "priors", "schedules", "update")
-  own += ("grids", "types", "colour.cells", "colour.recompose")
+  own += ("grids", "names", "types", "colour.cells", "colour.recompose")
   own = [f"cvae_jax.{name}" for name in own]
   assert not foreign(path, "jax", "optax", "numpy", *own)
   assert not imported(
