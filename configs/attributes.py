@@ -127,7 +127,7 @@ def _base() -> ConfigDict:
       "data": {
         "name": "faces",
         "source": "prepared",  # or synthetic
-        "path": "",  # a folder that prepare_faces.py wrote
+        "path": "",  # that prepare_faces.py wrote; "": faces_120, by size
         "image_shape": (120, 120, 3),
         "conditions": len(NAMES),
         "names": NAMES,

@@ -68,6 +68,7 @@ FLOWERS = {"data.train_images": 320, "data.test_images": 80, "reference": ""}
 PACKAGES = {
   "data.source": "packages",
   "data.train_images": 0,
+  "data.test_images": 0,
   "epochs": 5,
   "reference": "",
 }

@@ -58,7 +58,9 @@ WIDTHS = {  # of the trunk, by the image's size
 DATA = {
   "name": "faces",
   "source": "prepared",  # or synthetic
-  "path": "data/faces_256",  # that prepare_faces.py or prepare_photos.py wrote
+  # A folder that prepare_faces.py or prepare_photos.py wrote; "" for faces_256,
+  # by the size of the images, in the data folder.
+  "path": "",
   "image_shape": (256, 256, 3),
   "conditions": 0,
   "names": (),
@@ -203,7 +205,6 @@ def _sized(name: str, variant: dict[str, Any]) -> dict[str, Any]:
   )
   return {
     "data.image_shape": (size, size, 3),
-    "data.path": f"data/faces_{size}",
     f"model.{trunk}.features": widths,
     f"model.{decoder}.map": (4, 4, widths[-1]),
     f"model.{decoder}.features": (*widths[-2::-1], 3),

@@ -98,7 +98,7 @@ def _base() -> ConfigDict:
       "data": {
         "name": "faces",
         "source": "prepared",  # or synthetic
-        "path": "",  # a folder that prepare_faces.py wrote
+        "path": "",  # that prepare_faces.py wrote; "": faces_120
         "image_shape": (SIZE, SIZE, 3),
         "conditions": 5,
         "names": ("male", "female", "hair_color", "mouth", "eyes"),

@@ -55,7 +55,7 @@ DRAWN = ("male", "female", "hair_color", "mouth", "eyes")
 DATA = {
   "name": "faces",
   "source": "prepared",  # or synthetic
-  "path": "data/faces_64",  # that prepare_faces.py wrote
+  "path": "",  # that prepare_faces.py wrote; "": faces_64, by the size
   "image_shape": (64, 64, 3),
   "conditions": len(ATTRIBUTES),
   "names": ATTRIBUTES,
@@ -233,6 +233,5 @@ def _caae(variant: dict[str, Any]) -> dict[str, Any]:
       raise ConfigError(f"{key} is for dfc_vae; found caae")
   return {
     "data.image_shape": (size, size, 3),
-    "data.path": f"data/faces_{size}",
     "model.decoder.map": (size // 16, size // 16, 1024),
   }

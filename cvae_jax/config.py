@@ -116,7 +116,7 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
 def parse_variants(arg: str, known: Mapping[str, Any]) -> dict[str, Any]:
   """Parses "model=2,smoke" with `known` names and defaults.
 
-  The default's type is the value's; a bare name means True.
+  The default's type is the value's; a bare name of a bool means True.
   """
   values = dict(known)
   for part in filter(None, (arg or "").split(",")):
@@ -127,8 +127,10 @@ def parse_variants(arg: str, known: Mapping[str, Any]) -> dict[str, Any]:
     try:
       if kind is bool:
         values[name] = _BOOLEANS[text.lower()] if equals else True
+      elif not text:
+        raise ValueError("no value")
       else:
-        values[name] = kind(text) if equals else kind(True)
+        values[name] = kind(text)
     except (KeyError, ValueError):
       raise ConfigError(
         f"variant {name}={text!r}: expected {kind.__name__}, as in "

@@ -15,7 +15,16 @@ def _per_example(x: Array) -> Array:
 
 
 def squared_error(target: Array, output: Array) -> Array:
-  """Sums squared differences over the image, [B]."""
+  """Sums squared differences over the image, [B].
+
+  Raises:
+    ValueError: the shapes differ, where broadcasting would hide it.
+  """
+  if target.shape != output.shape:
+    raise ValueError(
+      f"a network gives {output.shape[1:]}, expected {target.shape[1:]}; its "
+      "features, strides and map in config.model decide"
+    )
   return _per_example((target - output) ** 2)
 
 

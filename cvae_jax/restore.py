@@ -56,6 +56,11 @@ def pretrained(system: System, config: ConfigDict) -> dict[str, PyTree]:
     return {}
   found, wanted = {}, abstract_state(system).params
   for branch, source in sources.items():
+    if branch not in wanted:
+      raise CheckpointError(
+        f"config.pretrained.{branch}: the system has no such branch, only "
+        f"{', '.join(wanted)}"
+      )
     tree = data.pretrained(source)
     tree = {name: tree[name] for name in wanted[branch] if name in tree}
     where = f"{branch} ({source.network})"

@@ -27,10 +27,15 @@ def staircase(
   values are the source's float32 recurrence to the last bit (faces §4).
 
   Raises:
-    ValueError: factor is not in (0, 1), so that the floor is never reached.
+    ValueError: factor is not in (0, 1) or the floor not above 0, so that it
+      is never reached, or `every` is below 1.
   """
   if not 0.0 < factor < 1.0:
     raise ValueError(f"factor must be between 0 and 1, found {factor}")
+  if floor <= 0.0 or every < 1:
+    raise ValueError(
+      f"expected a floor above 0 and every of 1 or more; found {floor}, {every}"
+    )
   values = [np.float32(init)]
   while values[-1] > floor:
     values.append(np.float32(float(values[-1]) * factor))

@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
   add = parser.add_argument
   add("--images", type=pathlib.Path, required=True, help="folder or zip")
   add("--table", required=True, help="FILE, celeba:FILE or utkface")
-  add("--out", type=pathlib.Path, default=root() / "faces_120")
+  add("--out", type=pathlib.Path, help="default: faces_S in data")
   add("--size", type=int, default=120, help="pixels a side, afterwards")
   add("--crop", type=int, default=0, help="pixels off every side, before")
   add("--square", type=_box, help="TOP,BOTTOM,LEFT,RIGHT: the box to keep")
@@ -104,7 +104,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
   """Prepare the set; return 0, or 1 after saying what failed."""
-  return preparing.run(prepare, _parser().parse_args(argv))
+  options = _parser().parse_args(argv)
+  options.out = options.out or root() / f"faces_{options.size}"
+  return preparing.run(prepare, options)
 
 
 if __name__ == "__main__":

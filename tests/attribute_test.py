@@ -37,6 +37,20 @@ def tiny(name, **changes):
   )
 
 
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    ({"columns.target": (7,)}, r"columns.target is \(7,\); .* of 0 to 4"),
+    ({"columns.given": (-1,)}, r"columns.given is \(-1,\)"),
+    ({"columns.target": ()}, "expected 1 or more"),
+  ],
+)
+def test_columns_that_a_condition_does_not_have_are_refused(change, message):
+  config = configs.load("configs/attributes.py:hair,smoke", change)
+  with pytest.raises(ValueError, match=message):
+    configs.resolve(config)
+
+
 def started(config):
   """Gives (system, compiled, and its first state)."""
   system = configs.resolve(config)

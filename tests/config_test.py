@@ -33,6 +33,7 @@ def test_a_yes_or_no_variant_may_be_spelt_out(text, value):
     ("modle=3", "did you mean 'model'"),
     ("xyz", "unknown variant 'xyz'.* known: full, model, name, rate"),
     ("model=two", "model='two': expected int, as in model=4"),
+    ("model", "model='': expected int, as in model=4"),
     ("model=", "model='': expected int"),
     ("rate=x", "rate='x': expected float, as in rate=0.5"),
     ("full=maybe", "full='maybe': expected bool, as in full=False"),

@@ -10,9 +10,11 @@ import pytest
 
 from cvae_jax import data
 from cvae_jax.data import DataError, faces, prepared
-from cvae_jax.data.faces import NAMES, RANGES, Conditions
+from cvae_jax.data.face_tables import CONDITIONS as NAMES
+from cvae_jax.data.faces import Conditions
 
 S = 16
+RANGES = ((0.0, 1.0),) * len(NAMES)
 
 
 def config(**changes):
@@ -65,9 +67,32 @@ def test_prepared_faces_keep_order_and_stay_on_disk(tmp_path):
     np.testing.assert_array_equal(split["condition"], expected)
 
 
+def test_a_run_s_conditions_say_which_rows_of_which_set_trained(tmp_path):
+  first, table = write(tmp_path / "first")
+  moved, _ = write(tmp_path / "moved")
+  longer, _ = write(tmp_path / "longer", 21)
+  other, _ = write(tmp_path / "other", mouth=table["mouth"][::-1].to_numpy())
+  none = {"names": (), "ranges": (), "conditions": 0, "train_rows": 12}
+
+  def known(path, **changes):
+    return data.load(config(path=path, **(none | changes))).conditions
+
+  assert known(first) == known(moved)
+  assert known(first).rows == 12
+  unlike = [known(first), known(longer), known(other)]
+  unlike.append(known(first, train_rows=13))
+  assert len({each.sha256 for each in unlike}) == 4
+
+
+def test_conditions_of_a_run_that_did_not_know_its_rows_are_read(conditions):
+  saved = conditions.to_json()
+  del saved["rows"], saved["sha256"]
+  assert Conditions.from_json(saved).quantiles == conditions.quantiles
+
+
 def test_default_folder_and_default_split(tmp_path, monkeypatch):
   monkeypatch.setenv("CVAE_JAX_DATA", str(tmp_path))
-  write(tmp_path / "faces_120")
+  write(tmp_path / f"faces_{S}")
   loaded = data.load(config())
   assert len(loaded.train["image"]) == 18
   assert data.load(config(train_rows=20)).test is None

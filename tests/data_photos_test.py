@@ -173,9 +173,21 @@ def test_too_few_photos_and_none_at_all_are_explained(made, tmp_path):
     data.load(settings(source="web"))
 
 
+@pytest.mark.parametrize(
+  "asked", [{"train_images": 100}, {"test_images": 5}, {"train_images": -3}]
+)
+def test_more_packaged_photos_than_there_are_is_explained(asked):
+  pytest.importorskip("skimage")
+  asked = {"train_images": 0, "test_images": 0} | asked
+  with pytest.raises(DataError, match=r"36 photos to train on and 2 to hold"):
+    data.load(settings(source="packages", **asked))
+
+
 def test_packaged_photos_need_no_download():
   pytest.importorskip("skimage")
-  dataset = data.load(settings(source="packages", train_images=0))
+  dataset = data.load(
+    settings(source="packages", train_images=0, test_images=0)
+  )
   train, test = (s["photo"].entries for s in (dataset.train, dataset.test))
   assert (train.shape, test.shape) == (
     (36, 112, 112, 3),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cvae_jax import config as configs
-from cvae_jax import figures, runs, score, train
+from cvae_jax import figures, restore, runs, score, train
 from cvae_jax.checkpoint import CheckpointError
 from cvae_jax.data import vgg_files
 from cvae_jax.nets import features
@@ -32,6 +32,32 @@ TAPS = ("relu1_1", "relu2_1")
 def narrow(monkeypatch):
   for room in (features, vgg_files):
     monkeypatch.setattr(room, "WIDTHS", (2, 3, 4, 5, 6))
+
+
+@pytest.mark.parametrize(
+  ("field", "known"),
+  [
+    ("decoder.edge", "edge is one of zero, replicate"),
+    ("features.preprocessing", "preprocessing is one of torchvision, caffe"),
+  ],
+)
+def test_a_misspelt_name_is_refused_with_those_there_are(field, known):
+  config = small(**{f"model.{field}": "zeros"})
+  with pytest.raises(ValueError, match=f"{known}.*; found 'zeros'"):
+    jax.eval_shape(configs.resolve(config).init, KEY)
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    ({"pretrained.features.reader": "vgg"}, "no reader of weights 'vgg'"),
+    ({"model.features.taps": ()}, "pretrained.features: .* no such branch"),
+  ],
+)
+def test_weights_that_have_no_place_are_refused(change, message):
+  config = configs.load("configs/zoo_faces.py:dfc_vae", SMALL | change)
+  with pytest.raises(ValueError, match=message):
+    restore.pretrained(configs.resolve(config), config)
 
 
 def small(variant="", **changes):

@@ -58,6 +58,44 @@ def test_a_misspelt_name_is_refused_with_those_there_are(field, known):
     jax.eval_shape(config.resolve(page).init, jax.random.key(0))
 
 
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    (
+      {"model.decoder.features": (80, 60, 40, 1)},
+      r"gives \(120, 120, 1\), expected \(120, 120, 3\)",
+    ),
+    ({"model.decoder.map": (8, 8, 120)}, r"gives \(64, 64, 3\), expected"),
+    ({"model.encoder.strides": (2, 2)}, r"one entry a layer; found .*\(2, 2\)"),
+    ({"model.encoder.streams": (8,) * 5}, r"leave 4 convolutions; found"),
+    ({"model.encoder.dropout": (1.0,) * 4}, "below 1; found 1.0"),
+  ],
+)
+def test_networks_that_do_not_fit_say_what_does_not(change, message):
+  page = config.load("configs/faces.py:model=9", change)
+  with pytest.raises(ValueError, match=message):
+    _step(config.resolve(page))
+
+
+def _step(system):
+  """Traces a step on two faces."""
+  kinds = {"image": "uint8", "condition": "float32"}
+  batch = {
+    name: jax.ShapeDtypeStruct((2, *shape), kinds[name])
+    for name, shape in system.columns.items()
+  }
+  key = jax.random.key(0)
+  state = jax.eval_shape(system.init, key)
+  return jax.eval_shape(system.step, state, batch, key, 0)
+
+
+@pytest.mark.parametrize("change", [{"floor": 0.0}, {"every": 0}])
+def test_a_staircase_that_never_ends_is_refused(change):
+  stairs = {"init": 1.0, "factor": 0.5, "floor": 0.1, "start": 0, "every": 1}
+  with pytest.raises(ValueError, match="expected a floor above 0"):
+    schedules.staircase(**(stairs | change))
+
+
 def test_all_240_learning_rates_print_as_the_source_printed_them():
   with (CURVES / "faces.csv").open(newline="") as file:
     rows = list(csv.DictReader(file))

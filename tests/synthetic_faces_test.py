@@ -5,7 +5,7 @@ import pytest
 
 from cvae_jax.data import DataError, face_tables
 from cvae_jax.data import synthetic_faces as synthetic
-from cvae_jax.data.faces import NAMES, RANGES
+from cvae_jax.data.face_tables import CONDITIONS as NAMES
 
 
 def test_synthetic_faces_are_the_same_every_time_and_in_any_count():
@@ -17,7 +17,7 @@ def test_synthetic_faces_are_the_same_every_time_and_in_any_count():
   assert len({x.tobytes() for x in many}) == 12
   assert not (synthetic.make(5, 24, seed=1)[0] == few).all()
   assert list(table.columns) == ["file", *NAMES]
-  face_tables.values(table, NAMES, RANGES, "drawn")
+  face_tables.values(table, NAMES, ((0.0, 1.0),) * 5, "drawn")
   with pytest.raises(DataError, match="count >= 1 and 16 pixels"):
     synthetic.make(0, 120)
 

@@ -168,6 +168,12 @@ def test_what_the_zoo_does_not_have_is_explained(arg, message):
     configs.load(f"{zoo.ZOO}:{arg}")
 
 
+def test_an_aae_whose_generator_never_moves_is_refused():
+  config = configs.load(f"{zoo.ZOO}:aae", {"optim.generator_updates": 0})
+  with pytest.raises(ValueError, match="1 or more; found 0"):
+    configs.resolve(config)
+
+
 @pytest.mark.parametrize(
   ("field", "known"),
   [

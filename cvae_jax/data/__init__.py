@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+_READERS = ("vgg_files",)  # of pretrained weights
 _HELPERS = {
   "companions",
   "digit_conditions",
@@ -108,7 +109,12 @@ def pretrained(config: Any) -> Any:
       `weights` documents the rest.
 
   Raises:
-    DataError: if the weights are missing, damaged or others.
+    DataError: if there is no such reader, or the weights are missing, damaged
+      or others.
   """
+  if config.reader not in _READERS:
+    raise DataError(
+      f"no reader of weights {config.reader!r}; there is {', '.join(_READERS)}"
+    )
   reader = importlib.import_module(f"{__name__}.{config.reader}")
   return reader.weights(config)

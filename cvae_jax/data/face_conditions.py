@@ -20,12 +20,16 @@ class Conditions:
   """Maps named values to condition vectors [A], in the order of `names`.
 
   `ranges` has (low, high) of each name: what may be asked for. `quantiles`
-  has (5 %, 50 %, 95 %) over the training rows: what has been seen.
+  has (5 %, 50 %, 95 %) over the training rows: what has been seen. `rows` and
+  `sha256`, the training rows' number and identity, are stored with the run, so
+  that it is not continued on others; 0 and "" where they are unknown.
   """
 
   names: tuple[str, ...]
   ranges: tuple[tuple[float, float], ...]
   quantiles: tuple[tuple[float, float, float], ...]
+  rows: int = 0
+  sha256: str = ""
 
   def __post_init__(self):
     check_names(self.names, self.ranges)
@@ -36,10 +40,12 @@ class Conditions:
     vectors: npt.ArrayLike,
     names: tuple[str, ...],
     ranges: tuple[tuple[float, float], ...],
+    sha256: str = "",
   ) -> Self:
-    """Take the quantiles of training vectors [N, A]."""
+    """Take the number and the quantiles of training vectors [N, A]."""
     found = np.quantile(np.asarray(vectors, np.float64), _QUANTILES, axis=0)
-    return cls(names, ranges, tuple(map(tuple, found.T.tolist())))
+    quantiles = tuple(map(tuple, found.T.tolist()))
+    return cls(names, ranges, quantiles, len(vectors), sha256)
 
   @property
   def size(self) -> int:
@@ -177,13 +183,16 @@ class Conditions:
       "names": [*self.names],
       "ranges": [[*r] for r in self.ranges],
       "quantiles": [[*q] for q in self.quantiles],
+      "rows": self.rows,
+      "sha256": self.sha256,
     }
 
   @classmethod
   def from_json(cls, saved: dict[str, Any]) -> Self:
-    """Restore what `to_json` returned."""
+    """Restore what `to_json` returned; older runs did not know their rows."""
     pairs = (tuple(map(tuple, saved[k])) for k in ("ranges", "quantiles"))
-    return cls(tuple(saved["names"]), *pairs)
+    known = {key: saved[key] for key in ("rows", "sha256") if key in saved}
+    return cls(tuple(saved["names"]), *pairs, **known)
 
 
 def check_names(names: tuple[str, ...], ranges: tuple) -> None:

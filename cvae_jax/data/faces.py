@@ -5,7 +5,9 @@
 """
 
 import hashlib
+import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,17 +24,17 @@ from cvae_jax.data import (
 )
 from cvae_jax.data.face_conditions import Conditions, check_names
 
-NAMES = face_tables.CONDITIONS  # the published experiment's, in its order
 HOW = "python data/prepare_faces.py --images=FOLDER_OR_ZIP --table=FILE"
-RANGES = ((0.0, 1.0),) * len(NAMES)
+# Of prepared.json: where images came from makes them no others.
+_INCIDENTAL = ("source", "on_corrupt", "skipped")
 
 
 def load(config: Any) -> Dataset:
   """Load faces: image uint8 [N, S, S, 3], condition float32 [N, A].
 
   Args:
-    config: `source`, "prepared" (the folder `path`, "" for `faces_120` in
-      the data folder) or "synthetic" (`count` drawn faces); `names` and
+    config: `source`, "prepared" (the folder `path`, "" for `faces_S` in the
+      data folder) or "synthetic" (`count` drawn faces); `names` and
       `ranges`, the columns that condition and their (low, high), none for
       images without attributes, so any that `data/prepare_photos.py`
       prepared; `conditions`, A; `image_shape`, (S, S, 3); `train_rows`, how
@@ -58,11 +60,13 @@ def load(config: Any) -> Dataset:
       f"config.data.conditions is {config.conditions}, but names are"
       f" {len(names)}: {', '.join(names)}"
     )
-  images, table, where = _read(config)
+  images, table, info = _read(config)
+  where = _where(config)
   vectors = face_tables.values(table, names, ranges, where)
   rows = config.train_rows if config.source == "prepared" else 0
   parts = _split(table, rows, config.split_column, where)
-  conditions = Conditions.fit(vectors[parts[0]], names, ranges)
+  identity = _identity(info, np.arange(len(table))[parts[0]])
+  conditions = Conditions.fit(vectors[parts[0]], names, ranges, identity)
   vectors = vectors.astype(np.float32)
   train, test = (
     {"image": images[rows], "condition": vectors[rows]} for rows in parts
@@ -73,22 +77,37 @@ def load(config: Any) -> Dataset:
 
 def folder(config: Any) -> pathlib.Path:
   """Return where the prepared set is that `load(config)` would read."""
-  return pathlib.Path(config.path or root() / "faces_120").expanduser()
+  found = config.path or root() / f"faces_{config.image_shape[0]}"
+  return pathlib.Path(found).expanduser()
 
 
-def _read(config: Any) -> tuple[np.ndarray, pd.DataFrame, str]:
+def _where(config: Any) -> str:
+  """Name the table, for errors."""
+  if config.source == "synthetic":
+    return "synthetic faces"
+  return str(folder(config) / prepared.ATTRIBUTES)
+
+
+def _identity(info: Mapping[str, Any], rows: npt.NDArray[np.intp]) -> str:
+  """Digest what says which images these are, without reading them all."""
+  said = {k: v for k, v in info.items() if k not in _INCIDENTAL}
+  digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+  digest.update(rows.astype("<i8").tobytes())
+  return digest.hexdigest()
+
+
+def _read(config: Any) -> prepared.Prepared:
   shape = tuple(config.image_shape)
   if len(shape) != 3 or shape[0] != shape[1] or shape[2] != 3:
     raise DataError(f"image_shape is (S, S, 3) for faces; found {shape}")
   if config.source == "synthetic":
     images, table = synthetic_faces.make(config.count, shape[0])
-    return images, table, "synthetic faces"
+    return prepared.Prepared(images, table, {"synthetic": shape})
   if config.source != "prepared":
     raise DataError(
       f"source is one of prepared, synthetic; found {config.source!r}"
     )
-  images, table, _ = prepared.read(folder(config), shape[0], HOW)
-  return images, table, str(folder(config) / prepared.ATTRIBUTES)
+  return prepared.read(folder(config), shape[0], HOW)
 
 
 Rows = slice | npt.NDArray[np.intp]

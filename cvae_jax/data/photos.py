@@ -96,7 +96,15 @@ def load(config: Any) -> Dataset:
 def _split(config: Any) -> tuple[np.ndarray, np.ndarray]:
   if config.source == "packages":
     train, test = packaged_photos.read(SIDE)
-    return train[: config.train_images or None], test
+    wanted = config.train_images or len(train)
+    held_out = config.test_images or len(test)
+    if not (0 < wanted <= len(train) and 0 < held_out <= len(test)):
+      raise DataError(
+        f"installed packages have {len(train)} photos to train on and "
+        f"{len(test)} to hold out; train_images={config.train_images} and "
+        f"test_images={config.test_images} are not among them"
+      )
+    return train[:wanted], test[:held_out]
   if config.source != "prepared":
     raise DataError(
       f"source is one of packages, prepared; found {config.source!r}"
@@ -106,7 +114,7 @@ def _split(config: Any) -> tuple[np.ndarray, np.ndarray]:
   count = len(photos)
   wanted = config.train_images or count - max(1, count // 5)
   held_out = config.test_images or max(count - wanted, 0)
-  if not 0 < wanted <= count - held_out:
+  if not 0 < wanted <= count - held_out or held_out < 0:
     raise DataError(
       f"{folder} has {count} photos; train_images={config.train_images} and"
       f" test_images={config.test_images} are more"

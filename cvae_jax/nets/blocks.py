@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.names import pick
+from cvae_jax.names import checked, pick
 from cvae_jax.nets import conv
 from cvae_jax.types import PyTree
 
@@ -173,7 +173,7 @@ def upsampled(
     before, after = ([(0, 0)] * 4 for _ in range(2))
     before[axis], after[axis] = (1, 0), (0, 1)
     wide = jnp.pad(wide, before) + jnp.pad(wide, after)
-  if edge == "zero":
+  if checked(("zero", "replicate"), edge, "edge") == "zero":
     return conv.conv_transpose(x, wide, 2, bias=bias)
   x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
   return conv.conv_transpose(x, wide, 2, bias=bias)[:, 2:-2, 2:-2]

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from cvae_jax.names import checked
 from cvae_jax.nets.blocks import Block, Norm
 from cvae_jax.nets.layers import Dense
 
@@ -38,7 +39,7 @@ class Encoder(nn.Module):
         features,
         KERNEL,
         stride=2,
-        how=self.padding,
+        how=checked(("same", "valid"), self.padding, "padding"),
         activation="relu",
         initialiser="he",
         name=f"conv_{i}",

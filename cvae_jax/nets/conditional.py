@@ -30,6 +30,20 @@ def _join(x: Array, condition: Array | None) -> Array:
   )
 
 
+def _layers(*settings: Sequence) -> zip:
+  """Pairs features, strides and dropout, which have an entry a layer.
+
+  Raises:
+    ValueError: they differ in length.
+  """
+  if len(set(map(len, settings))) > 1:
+    found = ", ".join(str(tuple(each)) for each in settings)
+    raise ValueError(
+      f"features, strides and dropout have one entry a layer; found {found}"
+    )
+  return zip(*settings, strict=True)
+
+
 def _keys(key: Array | None, count: int) -> list[Array | None]:
   if key is None:
     return [None] * count
@@ -67,12 +81,16 @@ class Encoder(nn.Module):
     act = pick(ACTIVATIONS, self.activation, "activation")
     head = pick(ACTIVATIONS, self.head_activation, "head_activation")
     x, maps = image, []
-    layers = zip(self.features, self.strides, self.dropout, strict=True)
+    layers = _layers(self.features, self.strides, self.dropout)
     keys = _keys(key, len(self.features))
     for i, (features, stride, rate) in enumerate(layers):
       conv = Conv(features, self.kernel, stride, name=f"conv_{i}")
       x = dropout(keys[i], act(conv(x)), rate)
       maps.append(x)
+    if len(self.streams) > len(maps):
+      raise ValueError(
+        f"streams leave {len(maps)} convolutions; found {self.streams}"
+      )
     paths = [("dense", self.dense, x, True)]
     paths += [("side", self.side, image, self.side_condition)]
     paths += [
@@ -122,7 +140,7 @@ class Decoder(nn.Module):
     x = act(Dense(self.dense, name="dense_0")(code))
     x = act(Dense(height * width * channels, name="dense_1")(x))
     x = x.reshape(-1, height, width, channels)
-    layers = zip(self.features, self.strides, self.dropout, strict=True)
+    layers = _layers(self.features, self.strides, self.dropout)
     keys = _keys(key, len(self.features))
     for i, (features, stride, rate) in enumerate(layers):
       if source is not None:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from cvae_jax.names import pick
 from cvae_jax.nets import conv
 
 WIDTHS = (64, 128, 256, 512, 512)  # of the blocks' convolutions
@@ -79,7 +80,8 @@ class Features(nn.Module):
     Raises:
       ValueError: a tap is no layer of the network; they are listed.
     """
-    x, found, block = PREPROCESSING[self.preprocessing](image), {}, "1"
+    prepare = pick(PREPROCESSING, self.preprocessing, "preprocessing")
+    x, found, block = prepare(image), {}, "1"
     for name in layers(self.network)[: self.depth]:
       if name[4] != block:
         block, x = name[4], nn.max_pool(x, (2, 2), (2, 2))

@@ -61,7 +61,12 @@ def dropout(key: Array | None, x: Array, rate: float) -> Array:
   The mask comes from a counter-based integer hash of (key, position), not
   from threefry, whose bits alone cost a quarter of a CPU training step.
   tests/dropout_test.py holds its statistics beside threefry's.
+
+  Raises:
+    ValueError: the rate is not in [0, 1).
   """
+  if not 0.0 <= rate < 1.0:
+    raise ValueError(f"a dropout rate is from 0 to below 1; found {rate}")
   if key is None or not rate:
     return x
   seeds = jax.random.bits(key, (2,), jnp.uint32)

@@ -166,6 +166,10 @@ def _players(model: Model, config) -> dict[str, Player]:
   Each of its moves has Adam moments of its own.
   """
   optim = config.optim
+  if optim.generator_updates < 1:
+    raise ValueError(
+      f"optim.generator_updates is 1 or more; found {optim.generator_updates}"
+    )
 
   def player(loss, rate: float, *owns: str) -> Player:
     optimiser = optax.adam(rate, b1=optim.beta1, eps=optim.eps)

@@ -44,11 +44,12 @@ class Model(NamedTuple):
 
 def make(config) -> System:
   """Builds the system from config.model, .columns, .loss, .optim and .data."""
-  columns = config.columns
+  target = _columns(config, "target", least=1)
+  given = _columns(config, "given", least=0)
   model = Model(
-    net=Attribute(outputs=len(columns.target), **config.model),
-    target=tuple(columns.target),
-    given=tuple(columns.given),
+    net=Attribute(outputs=len(target), **config.model),
+    target=target,
+    given=given,
     l2=config.loss.l2,
     binary=config.loss.get("binary", False),  # older runs have none
   )
@@ -76,6 +77,22 @@ def make(config) -> System:
     schedules={"learning_rate": lr},
     notes=(f"loss: {_name(model)} + L2 of the dense kernels",),
   )
+
+
+def _columns(config, name: str, least: int) -> tuple[int, ...]:
+  """Gives the columns of a condition that a config names.
+
+  Raises:
+    ValueError: there are too few or a condition has no such column.
+  """
+  columns = tuple(config.columns[name])
+  count = config.data.conditions
+  if len(columns) < least or not all(0 <= c < count for c in columns):
+    raise ValueError(
+      f"columns.{name} is {columns}; expected {least} or more of 0 to "
+      f"{count - 1}, the columns of config.data.names"
+    )
+  return columns
 
 
 def _classify(model: Model, state: TrainState, image: Array) -> Array:
