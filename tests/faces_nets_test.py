@@ -125,10 +125,8 @@ def test_dropout_follows_the_source_s_six_layers(rung, batch, monkeypatch):
   hand = ByHand(number, state.params, train=True)
   x, c = batch["image"] / np.float32(255), batch["condition"]
   params = state.params
-  encoder, decoder = (
-    Encoder(**config.model.encoder),
-    Decoder(**config.model.decoder),
-  )
+  encoder = Encoder(**config.model.encoder)
+  decoder = Decoder(**config.model.decoder)
   q = encoder.apply({"params": params["encoder"]}, x, c, KEY)
   np.testing.assert_allclose(q, hand.encode(x, c), rtol=1e-4, atol=1e-5)
   z = np.random.default_rng(2).normal(size=(3, 4)).astype(np.float32)
@@ -136,29 +134,13 @@ def test_dropout_follows_the_source_s_six_layers(rung, batch, monkeypatch):
   np.testing.assert_allclose(found, hand.decode(z, c), rtol=1e-4, atol=1e-5)
 
 
-def test_the_loss_weighs_a_mean_over_values_beside_a_sum_over_latents(
-  rung, batch
-):
-  number, _, system, state = rung
-  hand = ByHand(number, state.params, train=False)
-  x, c = batch["image"] / 255, batch["condition"]
-  terms = system.evaluate(state, batch, KEY)
-  np.testing.assert_allclose(
-    terms["kl"], a.kl(*hand.encode(x, c)), rtol=1e-4, atol=1e-5
-  )
-  again = configs.load(f"configs/faces.py:model={number}")
-  assert again.loss.mse * 43_200 == pytest.approx(100)
-  total = terms["mse"] + terms["kl"]
-  np.testing.assert_allclose(terms["loss"], total, rtol=1e-6)
-
-
 def test_faithful_takes_its_kl_from_a_second_pass_with_other_masks(batch):
-  def stepped(variant, **changes):
+  def stepped(variant):
     system = configs.resolve(small(variant))
     state = jax.jit(system.init)(KEY)
     return jax.jit(system.step)(state, batch, KEY, 0)[1]
 
-  one, two = (stepped(f"model=9{name}") for name in ("", ",faithful"))
+  one, two = (stepped(f"model=1{name}") for name in ("", ",faithful"))
   assert one["model/mse"] == two["model/mse"]
   assert one["model/kl"] != two["model/kl"]
   assert one["model/kl"] == pytest.approx(two["model/kl"], rel=0.5)
