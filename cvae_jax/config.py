@@ -118,9 +118,12 @@ def parse_variants(arg: str, known: Mapping[str, Any]) -> dict[str, Any]:
 
   The default's type is the value's; a bare name of a bool means True.
   """
-  values = dict(known)
+  values, seen = dict(known), set()
   for part in filter(None, (arg or "").split(",")):
     name, equals, text = part.partition("=")
+    if name in seen:
+      raise ConfigError(f"variant {name!r} comes twice in {arg!r}")
+    seen.add(name)
     if name not in known:
       raise ConfigError(f"unknown variant {name!r}{_hint(name, known)}")
     kind = type(known[name])

@@ -45,7 +45,7 @@ class Run:
     self, images: ArrayLike, condition: ArrayLike
   ) -> gaussian.Gaussian:
     """Gives q(z | images, condition [B, A]), a Gaussian over [B, Z]."""
-    return self._apply("encode", unit(images), _float(condition))
+    return self._apply("encode", np.asarray(images), _float(condition))
 
   def decode(self, z: ArrayLike, condition: ArrayLike) -> NDArray:
     """Gives images [B, H, W, C] for z [B, Z] and condition [B, A]."""
@@ -86,7 +86,9 @@ class Run:
 
   def classify(self, images: ArrayLike) -> NDArray:
     """Gives class probabilities [B, K] of images."""
-    return np.asarray(jax.nn.softmax(self._apply("classify", unit(images))))
+    return np.asarray(
+      jax.nn.softmax(self._apply("classify", np.asarray(images)))
+    )
 
   def predict(
     self, images: ArrayLike, given: ArrayLike | None = None
@@ -100,7 +102,7 @@ class Run:
     Raises:
       RunError: the system cannot, or `given` has another size.
     """
-    images = unit(images)
+    images = np.asarray(images)
     given = np.zeros((len(images), 0)) if given is None else np.asarray(given)
     wanted = (len(images), len(self.config.get("columns", {}).get("given", ())))
     if self.system.predict and given.shape != wanted:
@@ -113,7 +115,8 @@ class Run:
   def _apply(self, name: str, *columns: NDArray) -> PyTree:
     """Applies one of the system's functions, a bounded number of rows at once.
 
-    The maps of ten thousand images would take gigabytes.
+    The maps of ten thousand images would take gigabytes, and a hundred
+    thousand uint8 images as floats, so these become floats part by part.
     """
     function = getattr(self.system, name)
     if function is None:
@@ -125,7 +128,7 @@ class Run:
     size = math.prod(self.system.columns.get("image", ()))
     rows = max(1, min(ROWS, VALUES // size))
     parts = [
-      function(self.state, *(column[i : i + rows] for column in columns))
+      function(self.state, *(unit(column[i : i + rows]) for column in columns))
       for i in range(0, len(columns[0]), rows)
     ]
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
@@ -160,6 +163,12 @@ def load(folder: str | Path, step: int | None = None) -> Run:
   finally:
     checkpoints.close()
   return Run(folder, config, source.Conditions.from_json(saved), system, state)
+
+
+def saved(folder: str | Path) -> bool:
+  """Tells whether a run has a complete checkpoint, which `load` needs."""
+  checkpoints = Path(folder).glob("checkpoints/*")
+  return any(path.name.isdigit() for path in checkpoints)
 
 
 def unit(images: ArrayLike) -> NDArray:

@@ -79,19 +79,25 @@ def save(run: Run, scores: dict[str, Any]) -> None:
   write_atomically(run.folder / FILE, json.dumps(scores, indent=2) + "\n")
 
 
+def known(run: Run) -> dict[str, Any] | None:
+  """Gives the scores in a run's scores.json, if they are of this state."""
+  path = run.folder / FILE
+  if not path.exists():
+    return None
+  found = json.loads(path.read_text())
+  return found if found["protocol"]["step"] == int(run.state.step) else None
+
+
 def saved(run: Run, judges: Sequence[Run] = ()) -> dict[str, Any]:
   """Gives the scores in a run's scores.json, measured where they are not.
 
   Those of another step do not count, nor those without a judge where there
   is one.
   """
-  path = run.folder / FILE
-  if path.exists():
-    known = json.loads(path.read_text())
-    judged = any("judge" in entry for entry in known["control"].values())
-    unjudged = judges and askable(run) and not judged
-    if known["protocol"]["step"] == int(run.state.step) and not unjudged:
-      return known
+  if found := known(run):
+    judged = any("judge" in entry for entry in found["control"].values())
+    if judged or not (judges and askable(run)):
+      return found
   scores = score(run, judges)
   save(run, scores)
   return scores

@@ -8,6 +8,7 @@ The photo is encoded with its own condition and decoded with the changed one.
 Without --condition its own is the one under which the model explains it best.
 """
 
+import contextlib
 from pathlib import Path
 
 from absl import flags
@@ -69,10 +70,10 @@ def _fit(run):
     raise runs.RunError(
       f"{run.folder} is a run on {data.name}, not on faces; give --workdir"
     )
-  try:
-    resize = prepared.read(faces.folder(data)).info["resize"]
-  except (DataError, KeyError):  # drawn faces, or a run from elsewhere
-    resize = "bilinear"
+  resize = "bilinear"
+  if data.source == "prepared":
+    with contextlib.suppress(DataError, KeyError):  # a run from elsewhere
+      resize = prepared.read(faces.folder(data)).info["resize"]
   try:
     square = tuple(map(int, _SQUARE.value)) or None
   except ValueError:

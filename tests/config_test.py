@@ -35,6 +35,7 @@ def test_a_yes_or_no_variant_may_be_spelt_out(text, value):
     ("model=two", "model='two': expected int, as in model=4"),
     ("model", "model='': expected int, as in model=4"),
     ("model=", "model='': expected int"),
+    ("model=1,full,model=2", "variant 'model' comes twice"),
     ("rate=x", "rate='x': expected float, as in rate=0.5"),
     ("full=maybe", "full='maybe': expected bool, as in full=False"),
   ],

@@ -64,6 +64,10 @@ def test_celeba_list_gives_the_five_conditions(tmp_path):
   [
     (celeba_list(PEOPLE, count=5), "first line says 5 rows, 4 follow"),
     (celeba_list([(7, *PEOPLE[0][1:])]), "'Male': found 7, expected a number"),
+    (
+      celeba_list([PEOPLE[0], (0, *PEOPLE[0][1:]), (-1,) * 7]),
+      "row 2 (000002.jpg), column 'Male': found 0, expected -1 or 1",
+    ),
     (celeba_list([(1,) * 6], CELEBA[:6]), "no column 'Narrow_Eyes'; it has"),
   ],
 )

@@ -28,10 +28,22 @@ def test_hits_are_certain_for_an_obedient_model_and_chance_for_a_deaf_one():
   scores = control.hits(requested, obedient)
   assert scores["hit_rate"] == 1.0
   assert scores["per_class"] == [1.0] * 10
-  assert scores["floor"] == pytest.approx(0.1, abs=0.03)
+  assert scores["floor"] == pytest.approx(0.1)
   read = np.random.default_rng(1).integers(10, size=3000)
   deaf = control.hits(requested, np.eye(10)[read])
   assert deaf["hit_rate"] == pytest.approx(0.1, abs=0.03)
+
+
+def test_chance_is_what_permuted_requests_seldom_reach():
+  generator = np.random.default_rng(0)
+  asked = generator.random(400)
+  chance = control.chance(asked, asked)
+  found = [
+    abs(np.corrcoef(generator.permutation(asked), asked)[0, 1])
+    for _ in range(400)
+  ]
+  assert 0.9 < np.mean(np.array(found) < chance) < 0.99
+  assert control.chance(asked, np.ones(400)) == 0
 
 
 def test_confusion_counts_what_each_request_was_read_as():

@@ -1,15 +1,17 @@
 """Reports on sweeps: complete, repeatable, and no verdict without figures."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 from PIL import Image
 
+from cvae_jax import config as configs
 from cvae_jax import reports, table, train
 from cvae_jax.files import write_atomically
-from cvae_jax.reports import face_claims, markdown
+from cvae_jax.reports import face_claims, face_text, markdown
 from tests import small
 
 
@@ -97,10 +99,11 @@ def test_no_verdict_comes_of_half_trained_models(page):
 
 
 def test_control_scores_are_shown_where_there_are_some(page, folder):
-  assert "Not measured: no run has scores.json" in page
+  assert "Not measured: no judge read the samples" in page
   mouth = {"correlation": 0.875, "slope": 0.5, "floor": 0.1}
   hits = {"hit_rate": 0.75, "floor": 0.5}
   scores = {
+    "protocol": {"step": 4},
     "control": {
       "gender": {"sweep": hits, "real": hits, "ceiling": {"hit_rate": 1.0}},
       "mouth": {"sweep": mouth, "real": mouth},  # no unseen face for a ceiling
@@ -117,6 +120,35 @@ def test_control_scores_are_shown_where_there_are_some(page, folder):
   assert (mouth["asked for"], mouth["slope"]) == ("0.875", "0.5")
   assert (mouth["ceiling"], mouth["floor"]) == ("–", "0.1")
   assert "| mouth | −0.25 | 1.5 |" in rest
+  scores["protocol"]["step"] = 3  # of an older checkpoint
+  write_atomically(path, json.dumps(scores))
+  text = reports.write("faces", folder, folder / "scored")[0].read_text()
+  path.unlink()
+  assert "Not measured: no judge read the samples" in text
+
+
+def test_a_run_without_a_checkpoint_waits_for_the_next_report(folder, capsys):
+  begun = folder / "model=12"
+  shutil.copytree(folder / "model=9", begun)
+  config = configs.from_json((begun / "config.json").read_text())
+  config.reference = "faces/12"
+  (begun / "config.json").write_text(configs.to_json(config))
+  shutil.rmtree(begun / "checkpoints")
+  try:
+    text = reports.write("faces", folder, folder / "begun")[0].read_text()
+  finally:
+    shutil.rmtree(begun)
+  assert "left out, it has no checkpoint yet" in capsys.readouterr().out
+  assert "10, 12, 13" in text
+
+
+def test_the_order_of_models_is_of_finished_ones():
+  found = {
+    k: {"W": 100, "published": 5.0, "loss": 4.0 + k, "complete": k != 2}
+    for k in (1, 2, 3)
+  }
+  (order,) = face_text._orders(found)
+  assert "first: 1, 3;" in order
 
 
 def models(**changes):

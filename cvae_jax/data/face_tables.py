@@ -114,7 +114,8 @@ def celeba(path: pathlib.Path, hair: str = "mean") -> Adapted:
     raise DataError(f"hair is mean or drop; found {hair!r}")
   table = _celeba_rows(path)
   _require(path, table, _NEEDED)
-  values(table, _NEEDED, [(-1, 1)] * len(_NEEDED), path)
+  for name in _NEEDED:
+    _marks(path, table, name)
   marks = [c for c in table if table[c].isin((-1, 1)).all()]
   table[marks] = (table[marks] == 1).astype(np.int64)
   marked = table[list(HAIR)].to_numpy()
@@ -133,6 +134,19 @@ def celeba(path: pathlib.Path, hair: str = "mean") -> Adapted:
   why = np.where(number == 0, "no hair colour marked", "several hair colours")
   left_out = dict(zip(table["file"][drop], why[drop].tolist(), strict=True))
   return table[~drop].reset_index(drop=True), left_out
+
+
+def _marks(where: object, table: pd.DataFrame, name: str) -> None:
+  """Check that a column's values are all ±1 or all 0/1, naming one if not."""
+  values(table, (name,), [(-1, 1)], where)
+  low = -1 if (table[name] == -1).any() else 0
+  bad = ~table[name].isin((low, 1)).to_numpy()
+  if bad.any():
+    row = int(bad.argmax())
+    raise DataError(
+      f"{where}: row {row + 1} ({table['file'].iloc[row]}), column {name!r}: "
+      f"found {table[name].iloc[row]}, expected {low} or 1 as elsewhere in it"
+    )
 
 
 def _celeba_rows(path: pathlib.Path) -> pd.DataFrame:
@@ -229,7 +243,8 @@ def _require(where: object, table: pd.DataFrame, names: Sequence[str]) -> None:
   if missing:
     raise DataError(
       f"{where}: no column {', '.join(map(repr, missing))}; it has"
-      f" {', '.join(map(str, table.columns))}"
+      f" {', '.join(map(str, table.columns))}. Prepare a table with them, or"
+      " name others in config.data.names, .ranges and .conditions"
     )
 
 

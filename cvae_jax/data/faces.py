@@ -125,7 +125,10 @@ def _split(
     )
   wanted = train_rows or rows - max(1, rows // 10)
   if not 0 < wanted <= rows:
-    raise DataError(f"train_rows is {train_rows}; {where} has {rows} rows")
+    raise DataError(
+      f"train_rows is {train_rows}; {where} has {rows} rows. With"
+      " --config.data.train_rows=0 all but the last tenth train"
+    )
   if not column:
     return slice(0, wanted), slice(wanted, rows)
   if column not in table:

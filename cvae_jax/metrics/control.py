@@ -5,21 +5,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+PERMUTATIONS = 200  # that a correlation's floor is taken of
 
-def hits(
-  requested: NDArray, probabilities: NDArray, seed: int = 0
-) -> dict[str, Any]:
+
+def hits(requested: NDArray, probabilities: NDArray) -> dict[str, Any]:
   """Scores samples of requested classes [N] by a judge's view [N, K].
 
   Returns:
     hit_rate: share read as the requested class; interval: its 95 % Wilson
     interval; per_class: [K], None where none was requested; confusion: [K][K],
-    how many requests of a class were read as each one; floor: the share with
-    the labels permuted.
+    how many requests of a class were read as each one; floor: the share that
+    permuted requests have on average.
   """
   read = probabilities.argmax(axis=-1)
   right = read == requested
-  permuted = np.random.default_rng(seed).permutation(requested)
   classes = range(probabilities.shape[-1])
   confusion = np.zeros((len(classes), len(classes)), np.int64)
   np.add.at(confusion, (requested, read), 1)
@@ -28,7 +27,7 @@ def hits(
     "interval": wilson(int(right.sum()), len(right)),
     "per_class": [_share(right[requested == k]) for k in classes],
     "confusion": confusion.tolist(),
-    "floor": float((read == permuted).mean()),
+    "floor": float(confusion.sum(0) @ confusion.sum(1)) / len(read) ** 2,
   }
 
 
@@ -57,6 +56,21 @@ def agreement(requested: NDArray, measured: NDArray) -> dict[str, float]:
     "slope": float(slope),
     "offset": float(level - slope * centre),
   }
+
+
+def chance(requested: NDArray, measured: NDArray, seed: int = 0) -> float:
+  """Gives the correlation that 95 % of permuted requests [N] stay below."""
+  requested, measured = (np.float64(x) for x in (requested, measured))
+  spread = requested.std() * measured.std()
+  if not spread:
+    return 0.0
+  generator = np.random.default_rng(seed)
+  level = measured - measured.mean()
+  found = [
+    abs((generator.permutation(requested) * level).mean()) / spread
+    for _ in range(PERMUTATIONS)
+  ]
+  return float(np.quantile(found, 0.95))
 
 
 def _share(right: NDArray) -> float | None:

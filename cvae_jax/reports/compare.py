@@ -82,7 +82,7 @@ def _found(folder: Path) -> Found:
     ended = any(row["split"] == "epoch" for row in rows)
     if config.system not in SYSTEMS or not ended:
       continue
-    if not _saved(path.parent):
+    if not runs.saved(path.parent):
       print(f"{path.parent}: left out, it has no checkpoint yet")
       continue
     cell = compare_cells.cell(config)
@@ -103,11 +103,6 @@ def _found(folder: Path) -> Found:
       "side; report on a folder with runs of one size"
     )
   return {cell: found[cell] for cell in sorted(found, key=_order)}
-
-
-def _saved(run: Path) -> bool:
-  """Tells whether a run has a complete checkpoint."""
-  return any(path.name.isdigit() for path in run.glob("checkpoints/*"))
 
 
 def _order(cell: Cell) -> tuple:

@@ -18,9 +18,11 @@ CONTROL = """\
 Independent networks, trained on real faces, read the samples: *asked for* one
 attribute at a time, or under conditions of held-out faces. A class's figure is
 the share read as asked, a value's the correlation of asked and read, with its
-slope. *Ceiling* is the same reading of real held-out faces, *floor* that with
-the requests permuted. Below: what each attribute, moved from low to high with
-all else held, changes in the others, in standard deviations of real faces."""
+slope. *Ceiling* is the same reading of real held-out faces; *floor* the share
+of hits that permuted requests have on average, or the correlation that 95 % of
+them stay below; *samples* are those asked one at a time. Below: what each
+attribute, moved from low to high with all else held, changes in the others, in
+standard deviations of real faces."""
 
 Models = Mapping[int, Mapping[str, Any]]  # by rung of the ladder
 
@@ -115,7 +117,9 @@ def _orders(models: Models) -> Iterator[str]:
   """Sets our order of comparable models beside the published one."""
   for weight in sorted({m["W"] for m in models.values()}, reverse=True):
     alike = [
-      k for k, m in models.items() if m["W"] == weight and m["published"]
+      k
+      for k, m in models.items()
+      if m["W"] == weight and m["published"] and m["complete"]
     ]
     if len(alike) > 1:
       ours, theirs = (
@@ -169,7 +173,10 @@ def _control(models: Models) -> str:
     for row in markdown.control(model["scores"])
   ]
   if not rows:
-    return "Not measured: no run has scores.json (`python -m launch.evaluate`)."
+    return (
+      "Not measured: no judge read the samples of these states (`python -m "
+      "launch.evaluate --judge=…`)."
+    )
   leaks = [_leakage(rung, model["scores"]) for rung, model in models.items()]
   return "\n\n".join([markdown.table(rows), CONTROL, *filter(None, leaks)])
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax import config as configs
-from cvae_jax import data, figures, images, runs, table, variety, verify
+from cvae_jax import data, figures, images, runs, score, table, variety, verify
 from cvae_jax.files import write_atomically
 from cvae_jax.record import read_metrics
 from cvae_jax.reports import ReportError, face_text, markdown
@@ -36,7 +36,7 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
   rows, captions, drawn, sets = [], (), [], {}
   for rung, model in models.items():
     run = runs.load(model["folder"])
-    model |= _measured(run, sets)
+    model |= _measured(run, sets) | {"scores": score.known(run) or {}}
     rows.append(_panel(run))
     captions = figures.captions(run)["prior"][1]
     if rung == shown:
@@ -64,6 +64,9 @@ def _ladder(folder: Path) -> Models:
     family, _, rung = config.reference.partition("/")
     if family != "faces":
       continue
+    if not runs.saved(run):
+      print(f"{run}: left out, it has no checkpoint yet")
+      continue
     if int(rung) in models:
       raise ReportError(
         f"{run} and {models[int(rung)]['folder']} are both model {rung}; "
@@ -80,14 +83,8 @@ def _ladder(folder: Path) -> Models:
       "complete": row["epochs"] >= max(curve),
       "rises": int((np.diff(losses) > 0).sum()),
       "environment": json.loads((run / "environment.json").read_text())[-1],
-      "scores": _scores(run),
     }
   return dict(sorted(models.items()))
-
-
-def _scores(run: Path) -> dict[str, Any]:
-  path = run / "scores.json"
-  return json.loads(path.read_text()) if path.exists() else {}
 
 
 def _measured(run: runs.Run, sets: dict[str, data.Dataset]) -> Model:

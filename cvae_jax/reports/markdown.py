@@ -51,6 +51,7 @@ def control(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
       "ceiling": _grade(entry.get("ceiling", {})),
       "floor": entry["sweep"]["floor"],
       "slope": entry["sweep"].get("slope"),
+      "samples": entry["sweep"].get("samples"),
     }
     for name, entry in scores.get("control", {}).items()
   ]

@@ -67,7 +67,7 @@ ATTRIBUTES = """\
 Independent networks, trained on real faces, read the samples: correlation of
 what was *asked for*, one attribute at a time or *as real faces* have them
 together, and what was read; *ceiling*: the same reading of real held-out
-faces; *floor*: requests permuted; *slope* of what was read over what was
+faces; *floor*: of permuted requests; *slope* of what was read over what was
 asked for."""
 UNSEEN = "What samples are like is not measured: it takes the data and VGG16."
 

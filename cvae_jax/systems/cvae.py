@@ -49,7 +49,13 @@ class Model(NamedTuple):
 
 
 def make(config) -> System:
-  """Builds the system from config.model, .loss, .optim and .data's shapes."""
+  """Builds the system from config.model, .loss, .optim and .data's shapes.
+
+  Raises:
+    ValueError: the squared error has no weight above 0: no likelihood.
+  """
+  if config.loss.mse <= 0:
+    raise ValueError(f"loss.mse is above 0; found {config.loss.mse}")
   model = Model(
     encoder=Encoder(**config.model.encoder),
     decoder=Decoder(**config.model.decoder),
