@@ -8,6 +8,8 @@ from absl import app, flags
 
 from cvae_jax import cpu
 
+PREEMPTED = 75  # EX_TEMPFAIL: run the same command again
+
 
 def start(name: str) -> None:
   """Applies the CPU settings when a module runs as a command.

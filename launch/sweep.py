@@ -5,8 +5,10 @@
 Each goes into <workdir>/<variant>. What is done is skipped and what was
 interrupted goes on, so the same command resumes the sweep. Variants behind the
 file (configs/faces.py:smoke) and words behind `--` go to every run.
+SIGTERM or Ctrl-C lets the run under way save and ends the sweep with 75.
 """
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -27,20 +29,52 @@ def main(words: list[str]) -> int:
   from cvae_jax import config
 
   path, _, common = _CONFIG.value.partition(":")
+  trainer = _Trainer()
   for variant in config.chosen(config.variants(path), _ONLY.value):
     folder = Path(_WORKDIR.value) / variant
     if (folder / "DONE").exists():
       print(f"== {variant}: done", flush=True)
       continue
+    if trainer.stopped:
+      return command.PREEMPTED
     print(f"== {variant}", flush=True)
     arguments = ",".join(filter(None, [variant, common]))
     # A process of its own: its memory is free again when it ends.
     flag = f"--config={path}:{arguments}"
     order = [sys.executable, "-m", "launch.train", flag, f"--workdir={folder}"]
-    done = subprocess.run([*order, *words])
-    if done.returncode:
-      return done.returncode
+    if code := trainer.run([*order, *words]):
+      return code
   return 0
+
+
+class _Trainer:
+  """Waits for one training at a time, and for its save after a signal.
+
+  Ctrl-C reaches a training by itself, being of the same process group, so
+  that here it is only noted; SIGTERM is passed on.
+  """
+
+  def __init__(self):
+    self.stopped, self._child = False, None
+    # Functions, since a training would inherit that a signal is ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+      signal.signal(number, self._note)
+
+  def run(self, order: list[str]) -> int:
+    """Runs a command to its end; gives its exit status.
+
+    That of one which a signal ended before it could mind it is PREEMPTED too.
+    """
+    self._child = subprocess.Popen(order)
+    if self.stopped:  # by a signal too early to be passed on
+      self._child.terminate()
+    code = self._child.wait()
+    return command.PREEMPTED if self.stopped and code < 0 else code
+
+  def _note(self, number, frame):
+    self.stopped = True
+    if number == signal.SIGTERM and self._child:
+      self._child.terminate()
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ from launch import command
 _CONFIG = config_flags.DEFINE_config_file("config", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.")
 
-PREEMPTED = 75  # EX_TEMPFAIL: run the same command again
-
 
 def main(_: list[str]) -> int:
   """Trains; gives PREEMPTED after a signal."""
@@ -24,7 +22,7 @@ def main(_: list[str]) -> int:
     train.train_and_evaluate(_CONFIG.value, _WORKDIR.value)
   except train.Preempted as stop:
     print(f"{stop}; run the same command to go on.", file=sys.stderr)
-    return PREEMPTED
+    return command.PREEMPTED
   return 0
 
 

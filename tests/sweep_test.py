@@ -1,7 +1,10 @@
 """Sweeps and their tables, by the commands."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pandas as pd
 import pytest
@@ -62,6 +65,68 @@ def test_the_table_has_a_row_a_run_and_its_last_epoch(folder):
     assert picture.size[0] > 300
   for name in ("table.csv", "table.json", "curves.png"):
     (folder / name).unlink()
+
+
+# Stands for Python in `python -m launch.train --config=… --workdir=…`: it has
+# begun, and saves for half a second once a signal comes.
+_TRAINING = """#!{python}
+import pathlib, signal, sys, time
+folder = pathlib.Path(sys.argv[4].removeprefix("--workdir="))
+heard = []
+for number in (signal.SIGTERM, signal.SIGINT):
+  signal.signal(number, lambda *_: heard.append(1))
+folder.mkdir(parents=True)
+for _ in range(2000):
+  time.sleep(0.01)
+  if heard:
+    break
+end = time.monotonic() + 0.5
+while time.monotonic() < end:  # a second signal would cut one sleep short
+  time.sleep(0.01)
+(folder / "saved").touch()
+sys.exit({code})
+"""
+_SWEEP = """
+import runpy, sys
+sys.executable = sys.argv[1]
+del sys.argv[1]
+runpy.run_module("launch.sweep", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+  ("how", "code"),
+  [
+    (signal.SIGINT, 75),
+    (signal.SIGTERM, 75),
+    (signal.SIGTERM, 0),  # it was at its last step
+    (signal.SIGTERM, 1),
+  ],
+)
+def test_a_signal_lets_the_training_save_and_begins_no_other(
+  tmp_path, how, code
+):
+  training = tmp_path / "training"
+  training.write_text(_TRAINING.format(python=sys.executable, code=code))
+  training.chmod(0o755)
+  runs = tmp_path / "runs"
+  process = subprocess.Popen(
+    [
+      *(sys.executable, "-c", _SWEEP, training),
+      *("--config=configs/digits.py", f"--workdir={runs}"),
+    ],
+    cwd=small.ROOT,
+    start_new_session=True,
+  )
+  while not runs.exists() and process.poll() is None:
+    time.sleep(0.01)
+  if how == signal.SIGINT:  # as Ctrl-C does
+    os.killpg(process.pid, how)
+  else:
+    process.send_signal(how)
+  assert process.wait(60) == (code or 75)
+  assert [path.name for path in runs.iterdir()] == ["model=1"]
+  assert (runs / "model=1" / "saved").exists()
 
 
 def test_what_cannot_be_swept_or_tabulated_is_explained(tmp_path):
