@@ -11,6 +11,16 @@ from cvae_jax import config as configs
 from cvae_jax.feed import Feed, check
 from cvae_jax.types import System, TrainState
 
+_COUNTS = (  # of at least 1
+  "batch_size",
+  "epochs",
+  "steps_per_dispatch",
+  "log_every",
+  "checkpoint_every",
+  "evaluate_every_epochs",
+  "keep",
+)
+
 
 class Job(NamedTuple):
   """What the loop works with; training changes none of it."""
@@ -52,8 +62,10 @@ def prepare(config: ConfigDict) -> Job:
   """Makes the system and brings its data to the device.
 
   Raises:
-    ValueError: the data do not fit the config; names and shapes are given.
+    ValueError: the data do not fit the config; names and shapes are given; or
+      a number of the loop is below 1.
   """
+  _check_counts(config)
   system = configs.resolve(config)
   dataset = data.load(config.data)
   train, test = (
@@ -79,6 +91,19 @@ def prepare(config: ConfigDict) -> Job:
   return Job(
     config, system, train, test, dataset.conditions, epoch_steps, steps
   )
+
+
+def _check_counts(config: ConfigDict) -> None:
+  """Checks the numbers of which 0 would train nothing, or keep nothing.
+
+  Raises:
+    ConfigError: one is below 1.
+  """
+  if low := [f"{name}={config[name]}" for name in _COUNTS if config[name] < 1]:
+    raise configs.ConfigError(
+      f"found {', '.join(low)}; expected 1 or more (where 0 was to mean never, "
+      "give a large number)"
+    )
 
 
 def _evaluated(

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from cvae_jax import train
+from cvae_jax import job, train
+from cvae_jax.config import ConfigError
 from tests import small
 
 
@@ -142,6 +143,16 @@ def test_what_does_not_fit_is_a_value_error_that_says_so(
   """The launcher prints exactly these and exits with 1."""
   with pytest.raises(ValueError, match=message):
     train.train_and_evaluate(small.config(data, **changes), tmp_path)
+
+
+@pytest.mark.parametrize("name", job._COUNTS)
+def test_a_number_of_the_loop_below_1_is_refused_before_a_folder_is_made(
+  data, tmp_path, name
+):
+  config = small.config(data, **{name: 0})
+  with pytest.raises(ConfigError, match=f"found {name}=0; expected 1 or more"):
+    train.train_and_evaluate(config, tmp_path / "run")
+  assert not (tmp_path / "run").exists()
 
 
 def test_missing_digits_are_answered_with_the_command_that_brings_them(
