@@ -42,33 +42,42 @@ class Record:
   def check(self, config: ConfigDict, conditions: Mapping[str, Any]) -> None:
     """Checks config and conditions against the run's own, if there is one.
 
+    It writes nothing: a launch that fails leaves no trace of its data.
+
     Raises:
       RunMismatch: the folder holds a run of another config or other data.
     """
     path = self.folder / "config.json"
-    if path.exists():
-      old = configs.from_json(path.read_text())
-      if differing := configs.differences(old, config):
-        raise RunMismatch(
-          f"{self.folder} holds a run of another config; differing keys:\n  "
-          + "\n  ".join(differing)
-          + "\nUse another --workdir, or the run's own config."
-        )
+    if not path.exists():
+      return
+    old = configs.from_json(path.read_text())
+    if differing := configs.differences(old, config):
+      raise RunMismatch(
+        f"{self.folder} holds a run of another config; differing keys:\n  "
+        + "\n  ".join(differing)
+        + "\nUse another --workdir, or the run's own config."
+      )
     path = self.folder / "conditions.json"
-    text = json.dumps(conditions, indent=2, sort_keys=True) + "\n"
-    if path.exists() and path.read_text() != text:
+    if path.exists() and path.read_text() != _json(conditions):
       raise RunMismatch(
         f"{path} differs from what today's data give: the training data have "
         "changed since this run began. Bring the old data back or use "
         "another --workdir."
       )
-    write_atomically(path, text)
 
-  def start(self, config: ConfigDict, step: int, params: PyTree) -> None:
+  def start(
+    self,
+    config: ConfigDict,
+    conditions: Mapping[str, Any],
+    step: int,
+    params: PyTree,
+  ) -> None:
     """Begins or continues the record after `step` completed updates.
 
     Rows past `step` belong to updates that a kill took back; they go.
     """
+    # config.json makes the folder a run's, so conditions are there before.
+    write_atomically(self.folder / "conditions.json", _json(conditions))
     write_atomically(self.folder / "config.json", configs.to_json(config))
     self._environment()
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
@@ -150,6 +159,10 @@ def parameter_table(params: PyTree) -> str:
     lines.append(f"{branch + ' in all':40} {'':20} {size:>12,}")
     total += size
   return "\n".join([*lines, f"{'total':40} {'':20} {total:>12,}", ""])
+
+
+def _json(conditions: Mapping[str, Any]) -> str:
+  return json.dumps(conditions, indent=2, sort_keys=True) + "\n"
 
 
 def _summary_writer() -> type:

@@ -43,7 +43,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
   """
   workdir = Path(workdir)
   job, record = prepare(config), Record(workdir)
-  record.check(config, job.conditions.to_json())
+  conditions = job.conditions.to_json()
+  record.check(config, conditions)
   checkpoints, done = Checkpoints(workdir, config.keep), False
   try:
     state, counters = initial_state(job.system, config, checkpoints)
@@ -52,7 +53,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     if ended and (workdir / "DONE").exists():
       print(f"{workdir}: already finished at step {state.step}.")
     else:
-      record.start(config, int(state.step), state.params)
+      record.start(config, conditions, int(state.step), state.params)
       state = _loop(job, state, counters, watch, record, checkpoints)
     if config.early_stop.restore:
       best = final_step(config, checkpoints)

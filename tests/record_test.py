@@ -154,7 +154,8 @@ def test_tensorboard_has_an_event_file_with_the_metrics_names(run):
 
 def start(folder, step=0):
   record = Record(folder)
-  record.start(ConfigDict(), step, {"net": {"bias": np.zeros(3, np.float32)}})
+  params = {"net": {"bias": np.zeros(3, np.float32)}}
+  record.start(ConfigDict(), {}, step, params)
   return record
 
 
@@ -196,7 +197,8 @@ def test_a_refused_config_leaves_the_folder_as_it_was(tmp_path):
   config = configs.load("configs/digits.py")
   record = Record(tmp_path)
   record.check(config, {"mean": [0.1]})
-  record.start(config, 0, {"net": {"bias": np.zeros(3, np.float32)}})
+  params = {"net": {"bias": np.zeros(3, np.float32)}}
+  record.start(config, {"mean": [0.1]}, 0, params)
   record.close(done=False)
   before = (tmp_path / "config.json").read_text()
   other = configs.load("configs/digits.py", {"seed": 1, "epochs": 2})
@@ -206,3 +208,17 @@ def test_a_refused_config_leaves_the_folder_as_it_was(tmp_path):
   assert (tmp_path / "config.json").read_text() == before
   with pytest.raises(RunMismatch, match=r"conditions\.json differs"):
     Record(tmp_path).check(config, {"mean": [0.2]})
+
+
+def test_a_launch_that_fails_to_start_does_not_bind_the_folder_to_its_data(
+  data, tmp_path
+):
+  config = small.config(data, init_from="nowhere")
+  with pytest.raises(ValueError, match="nowhere is not a run's folder"):
+    train.train_and_evaluate(config, tmp_path)
+  assert not (tmp_path / "conditions.json").exists()
+
+
+def test_conditions_without_a_config_are_of_no_run(tmp_path):
+  (tmp_path / "conditions.json").write_text("{}")
+  Record(tmp_path).check(configs.load("configs/digits.py"), {"mean": [0.1]})
