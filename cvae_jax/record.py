@@ -76,6 +76,8 @@ class Record:
 
     Rows past `step` belong to updates that a kill took back; they go.
     """
+    # First, or a kill could leave a lengthened run that passes for whole.
+    (self.folder / "DONE").unlink(missing_ok=True)
     # config.json makes the folder a run's, so conditions are there before.
     write_atomically(self.folder / "conditions.json", _json(conditions))
     write_atomically(self.folder / "config.json", configs.to_json(config))
@@ -86,7 +88,6 @@ class Record:
     write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))
     self._metrics = path.open("a")
     self._events = _summary_writer()(str(self.folder), purge_step=step + 1)
-    (self.folder / "DONE").unlink(missing_ok=True)
 
   def metrics(self, row: Mapping[str, Any]) -> None:
     """Appends a row to metrics.jsonl and its numbers to TensorBoard."""

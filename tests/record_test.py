@@ -10,6 +10,7 @@ from PIL import Image
 
 from cvae_jax import config as configs
 from cvae_jax import train
+from cvae_jax.files import write_atomically
 from cvae_jax.record import (
   Record,
   RunMismatch,
@@ -174,6 +175,25 @@ def test_every_launch_is_added_and_done_is_taken_back(tmp_path):
   start(tmp_path).close(done=False)
   assert not (tmp_path / "DONE").exists()
   assert len(json.loads((tmp_path / "environment.json").read_text())) == 2
+
+
+@pytest.mark.parametrize("nth", range(5))
+def test_a_kill_while_a_finished_run_is_lengthened_leaves_it_unfinished(
+  tmp_path, monkeypatch, nth
+):
+  start(tmp_path).close(done=True)
+  written = []
+
+  def write(path, content):
+    if len(written) == nth:
+      raise KeyboardInterrupt
+    written.append(path)
+    write_atomically(path, content)
+
+  monkeypatch.setattr("cvae_jax.record.write_atomically", write)
+  with pytest.raises(KeyboardInterrupt):
+    start(tmp_path)
+  assert not (tmp_path / "DONE").exists()
 
 
 def test_a_torn_last_line_is_not_read(tmp_path):
