@@ -15,14 +15,14 @@ from ml_collections import ConfigDict
 
 from cvae_jax.defaults import LOOP
 
-# What may change when a run is resumed: how long, how often, and where from.
+# What may change when a run is resumed: how long, how often, and where the
+# data lie. Not `init_from`: config.json says what the run began with.
 FREE = (
   "epochs",
   "log_every",
   "checkpoint_every",
   "evaluate_every_epochs",
   "keep",
-  "init_from",
   "data.path",
 )
 

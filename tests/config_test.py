@@ -127,11 +127,17 @@ def test_what_a_resumed_run_may_change_is_no_difference():
     "checkpoint_every": 8,
     "evaluate_every_epochs": 3,
     "keep": 5,
-    "init_from": "runs/other",
     "data.path": "/elsewhere",
   }
   assert set(free) == set(configs.FREE)
   assert configs.differences(old, configs.load("configs/digits.py", free)) == []
+
+
+def test_what_a_run_began_with_may_not_change():
+  old = configs.load("configs/digits.py", {"init_from": "runs/one"})
+  new = configs.load("configs/digits.py", {"init_from": "runs/other"})
+  (difference,) = configs.differences(old, new)
+  assert difference.startswith("init_from: ")
 
 
 def test_variants_of_a_sweep_are_chosen_by_name_or_pattern():
