@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -92,10 +93,10 @@ def _parameters(run: Path) -> int:
   return int(total.split()[-1].replace(",", ""))
 
 
-def _natural(path: Path) -> list:
-  """Sorts model=2 before model=10."""
-  digits = "".join(c if c.isdigit() else " " for c in path.parent.name)
-  return [int(word) for word in digits.split()] + [0]
+def _natural(path: Path) -> list[str | int]:
+  """Sorts model=2 before model=10: text and numbers, by turns."""
+  words = re.split(r"(\d+)", path.parent.name)
+  return [int(word) if i % 2 else word for i, word in enumerate(words)]
 
 
 def plot(path: Path, folder: Path) -> None:

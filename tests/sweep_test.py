@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -65,6 +66,16 @@ def test_the_table_has_a_row_a_run_and_its_last_epoch(folder):
     assert picture.size[0] > 300
   for name in ("table.csv", "table.json", "curves.png"):
     (folder / name).unlink()
+
+
+def test_runs_are_in_natural_order_whatever_the_folder_s():
+  names = [
+    *("ae,size=64,latent=128", "ae,size=64,latent=512", "gan,size=64"),
+    *("gan,size=64,latent=128", "model=2", "model=2,useful", "model=10"),
+  ]
+  paths = [Path("runs", name, "config.json") for name in names]
+  found = sorted(reversed(paths), key=table._natural)
+  assert [path.parent.name for path in found] == names
 
 
 # Stands for Python in `python -m launch.train --config=… --workdir=…`: it has
