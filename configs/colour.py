@@ -90,7 +90,8 @@ def get_config(arg: str = "") -> ConfigDict:
   elif not variant["prepared"]:
     config.update_from_flattened_dict(PACKAGES)
   if variant["smoke"]:
-    config.data.train_images, config.epochs, config.log_every = 2, 1, 4
+    config.data.train_images = 2
+    config.epochs, config.log_every, config.reference = 1, 4, ""
   return config
 
 

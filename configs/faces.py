@@ -80,7 +80,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.update_from_flattened_dict(USEFUL)
   if variant["smoke"]:
     config.data.source, config.data.count = "synthetic", 256
-    config.epochs, config.log_every = 1, 2
+    config.epochs, config.log_every, config.reference = 1, 2, ""
   return config
 
 

@@ -164,3 +164,10 @@ def test_every_variant_of_a_sweep_is_a_config_with_a_curve(name):
   for variant in configs.variants(path):
     config = configs.load(f"{path}:{variant}{suffix}")
     assert config.reference.startswith(f"{name}/")
+
+
+@pytest.mark.parametrize(
+  "name", ["digits.py:full,", "faces.py:", "colour.py:model=1,prepared,"]
+)
+def test_a_few_steps_are_held_against_no_published_curve(name):
+  assert configs.load(f"configs/{name}smoke").reference == ""
