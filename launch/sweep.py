@@ -2,9 +2,10 @@
 
     python -m launch.sweep --config=configs/faces.py --workdir=runs/faces
 
-Each goes into <workdir>/<variant>. What is done is skipped and what was
-interrupted goes on, so the same command resumes the sweep. Variants behind the
-file (configs/faces.py:smoke) and words behind `--` go to every run.
+Each goes into <workdir>/<variant>. What was interrupted goes on, so the same
+command resumes the sweep. Variants behind the file (configs/faces.py:smoke) and
+words behind `--` go to every run that is not done. What is done is left as it
+is, whatever they say: launch.train on its folder gives one run more epochs.
 SIGTERM or Ctrl-C lets the run under way save and ends the sweep with 75.
 """
 
@@ -33,7 +34,7 @@ def main(words: list[str]) -> int:
   for variant in config.chosen(config.variants(path), _ONLY.value):
     folder = Path(_WORKDIR.value) / variant
     if (folder / "DONE").exists():
-      print(f"== {variant}: done", flush=True)
+      print(f"== {variant}: done, left as it is", flush=True)
       continue
     if trainer.stopped:
       return command.PREEMPTED
