@@ -27,9 +27,10 @@ class Reader:
     """Finds what each judge reads.
 
     Raises:
-      RunError: a judge reads nothing that conditions has, or is given what
-        no other judge reads.
+      RunError: a run is no judge, or one reads nothing that conditions has,
+        or is given what no other judge reads.
     """
+    check_judges(judges)
     self.conditions, self.judges = conditions, {}
     of = {_names(conditions, c): n for n, c in conditions.attributes.items()}
     for judge in sorted(judges, key=lambda j: len(j.config.columns.given)):
@@ -56,6 +57,21 @@ class Reader:
     for name, (judge, given) in self.judges.items():
       found[name] = judge.predict(images, found[given] if given else None)
     return found | self.conditions.gauge(images, asked)
+
+
+def check_judges(judges: Sequence[Run]) -> None:
+  """Checks that runs read attributes.
+
+  Raises:
+    RunError: one does not.
+  """
+  for judge in judges:
+    if judge.system.predict is None:
+      raise RunError(
+        f"{judge.folder} is no judge: it is a run of {judge.config.system!r}, "
+        "which reads no attributes from images; give runs of "
+        "configs/classifier.py (digits) or configs/attributes.py (faces)"
+      )
 
 
 def _names(conditions: Any, columns: Sequence[int]) -> tuple[str, ...]:

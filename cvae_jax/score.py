@@ -40,6 +40,7 @@ def score(
     RunError: the run encodes no images, its data have no test split, or the
       judges do not fit.
   """
+  control.check_judges(judges)  # at once, not after minutes of scoring
   if run.system.encode is None or "image" not in run.system.columns:
     raise RunError(
       f"{run.folder}: a {run.config.system} encodes no images, which is what "

@@ -189,6 +189,16 @@ def test_judges_that_do_not_fit_are_refused(split):
     control.score(painter(split.conditions), [judge], test, 2, 0)
 
 
+def test_a_run_that_reads_nothing_is_no_judge(split):
+  run = painter(split.conditions)
+  with run.config.unlocked():
+    run.config.system = "cvae"
+  with pytest.raises(runs.RunError, match=r"painter is no judge: .* 'cvae'"):
+    control.Reader(split.conditions, [run])
+  with pytest.raises(runs.RunError, match="painter is no judge"):
+    score.score(run, [run])
+
+
 def test_a_single_probability_of_male_is_a_value_like_others():
   conditions = faces.Conditions(("male",), ((0.0, 1.0),), ((0.0, 0.5, 1.0),))
   assert conditions.attributes == {"male": (0,)}
