@@ -86,6 +86,12 @@ def test_zip_and_folder_are_equal_whatever_the_workers(source, tmp_path):
     assert a == b
 
 
+def test_no_workers_are_refused(source, tmp_path, capsys):
+  assert prepare(source, tmp_path / "out", "--workers=0") == 1
+  assert "error: --workers=0: expected 1 or more" in capsys.readouterr().err
+  assert not (tmp_path / "out").exists()
+
+
 def test_again_leaves_files_untouched(source, tmp_path, capsys):
   out = tmp_path / "out"
   prepare(source, out)

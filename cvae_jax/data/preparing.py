@@ -175,6 +175,8 @@ def write(
   Raises:
     DataError: if anything is bad, or there with other settings.
   """
+  if options.workers < 1:
+    raise DataError(f"--workers={options.workers}: expected 1 or more")
   files = table["file"].tolist()
   # As they come back from JSON, to be compared with those of an older set.
   settings = {
