@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.runs import Run
+from cvae_jax.runs import Run, RunError
 
 
 class Handwriting(NamedTuple):
@@ -22,7 +22,11 @@ def rewrite(run: Run, judge: Run, image: NDArray) -> Handwriting:
 
   The image is encoded once, with its own class and its own ink; the mean of
   that code is decoded as every class with that same ink.
+
+  Raises:
+    RunError: one of the runs is not on digits.
   """
+  _check(run, judge)
   probabilities = judge.classify(image[None])[0]
   digit = int(probabilities.argmax())
   ink = float(run.conditions.measure(image[None], [digit])[0])
@@ -41,7 +45,11 @@ def rewrite_faithful(
   The source's oddity is kept: the drawing is encoded with the class and the
   ink that are to come out, not with its own, so each target has another code
   and "the same hand" is only approximate. Rows: sample × ink (0, 0.5, 1).
+
+  Raises:
+    RunError: one of the runs is not on digits.
   """
+  _check(run, judge)
   digit = int(judge.classify(image[None])[0].argmax())
   others = [label for label in range(run.conditions.classes) if label != digit]
   noise = run.prior(samples * 3 * len(others), seed)
@@ -54,3 +62,12 @@ def rewrite_faithful(
       z = q.mean + np.exp(0.5 * q.logvar) * noise[i, j]
       sheet.append(run.decode(z, condition))
   return np.stack(sheet)
+
+
+def _check(run: Run, judge: Run) -> None:
+  for found, flag in ((run, "--workdir"), (judge, "--judge")):
+    if found.config.data.name != "digits":
+      raise RunError(
+        f"{found.folder} is a run on {found.config.data.name}, not on digits; "
+        f"give {flag}"
+      )

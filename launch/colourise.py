@@ -37,6 +37,11 @@ def main(_: list[str]) -> None:
   from cvae_jax.colour import photo, score
   from cvae_jax.files import write_atomically
 
+  if _FAITHFUL.value and not _IMAGE.value:
+    raise ValueError(
+      "--faithful colours a photo as the source did, and the held-out photos "
+      "are scored without; give --image too"
+    )
   run = runs.load(_WORKDIR.value)
   folder = Path(_OUT.value or Path(_WORKDIR.value) / "coloured")
   if not _IMAGE.value:

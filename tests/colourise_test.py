@@ -132,6 +132,21 @@ def test_the_command_writes_variants_and_a_grid(run, picture, tmp_path):
     assert found.size == (80, 45)
 
 
+def test_faithful_without_an_image_is_refused(run):
+  done = subprocess.run(
+    [
+      *(sys.executable, "-m", "launch.colourise", "--faithful"),
+      f"--workdir={run.folder}",
+    ],
+    capture_output=True,
+    text=True,
+    timeout=120,
+  )
+  assert done.returncode == 1
+  assert done.stderr.startswith("error: --faithful")
+  assert "give --image" in done.stderr
+
+
 def test_scores_order_what_must_be_ordered(run):
   scores, sheet = score.score(run, variants=3)
   kinds = scores["contenders"]

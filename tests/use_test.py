@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from cvae_jax import figures, handwriting, runs, score, train
+from cvae_jax.colour import photo
+from cvae_jax.colour import score as colour_score
 from cvae_jax.data import DataError, digit_files
 from cvae_jax.figures import digits as digit_figures
 from tests import small
@@ -102,6 +104,25 @@ def test_faithful_handwriting_writes_the_216_images_of_the_source(
 ):
   sheet = handwriting.rewrite_faithful(run, judge, drawn)
   assert sheet.shape == (24, 9, 28, 28, 1)
+
+
+def test_handwriting_takes_runs_on_digits_alone(run, judge, drawn):
+  config = run.config.copy_and_resolve_references()
+  config.data.name = "faces"
+  faces = runs.dataclasses.replace(run, config=config)
+  for write in (handwriting.rewrite, handwriting.rewrite_faithful):
+    with pytest.raises(runs.RunError, match=r"on faces, .* give --workdir"):
+      write(faces, judge, drawn)
+    with pytest.raises(runs.RunError, match=r"on faces, .* give --judge"):
+      write(run, faces, drawn)
+
+
+def test_photos_are_coloured_by_a_colouring_alone(run):
+  grey = np.zeros((20, 20, 3), np.uint8)
+  with pytest.raises(runs.RunError, match="'cvae', which colours no photos"):
+    photo.colourise(run, grey)
+  with pytest.raises(runs.RunError, match="'cvae', which colours no photos"):
+    colour_score.score(run)
 
 
 def test_scores_are_complete_and_consistent(run, judge):

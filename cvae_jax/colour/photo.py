@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cvae_jax import images
 from cvae_jax.colour import baselines, cells, recompose
 from cvae_jax.data import image_files
-from cvae_jax.runs import Run
+from cvae_jax.runs import Run, RunError
 
 _COLOURLESS = 2.0  # levels: a photo of less mean chroma has no truth to show
 
@@ -46,7 +46,11 @@ def colourise(
     seed: of the latents.
     smoothing: "" colours every pixel of the photo and keeps its luma; one of
       recompose.SMOOTHINGS does as the source did, at 112 × 112 pixels.
+
+  Raises:
+    RunError: the run colours nothing.
   """
+  check(run)
   grey = np.asarray(cells.grey(photo)).astype(np.uint8)
   small = image_files.resize_bilinear(grey[..., None], cells.SIDE)[..., 0]
   maps = variants_of(run, small[None], run.prior(count, seed)[None])[0]
@@ -63,6 +67,19 @@ def colourise(
     None if true is None else photo,
     None if true is None else paint(true, grey, smoothing),
   )
+
+
+def check(run: Run) -> None:
+  """Checks that a run colours photos.
+
+  Raises:
+    RunError: it does not.
+  """
+  if run.config.system != "colouring":
+    raise RunError(
+      f"{run.folder} is a run of {run.config.system!r}, which colours no "
+      "photos; give --workdir, a run of configs/colour.py"
+    )
 
 
 def variants_of(run: Run, greys: NDArray, z: NDArray) -> NDArray:

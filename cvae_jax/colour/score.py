@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cvae_jax import data, images
 from cvae_jax.colour import baselines, cells
-from cvae_jax.colour.photo import paint, variants_of
+from cvae_jax.colour.photo import check, paint, variants_of
 from cvae_jax.metrics import colour as metrics
 from cvae_jax.runs import Run, RunError
 
@@ -31,8 +31,9 @@ def score(
     seed: of every latent.
 
   Raises:
-    RunError: the run's data hold nothing out.
+    RunError: the run colours nothing, or its data hold nothing out.
   """
+  check(run)
   dataset = data.load(run.config.data)
   if dataset.test is None:
     raise RunError(f"{run.folder}: its data hold no photos out to score on")
