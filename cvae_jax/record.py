@@ -58,7 +58,12 @@ class Record:
         + "\nUse another --workdir, or the run's own config."
       )
     path = self.folder / "conditions.json"
-    if path.exists() and path.read_text() != _json(conditions):
+    saved = json.loads(path.read_text()) if path.exists() else {}
+    # Older runs lack what conditions learnt to say since: that is not held.
+    today = {
+      k: v for k, v in json.loads(_json(conditions)).items() if k in saved
+    }
+    if saved != today:
       raise RunMismatch(
         f"{path} differs from what today's data give: the training data have "
         "changed since this run began. Bring the old data back or use "

@@ -245,6 +245,21 @@ def test_length_and_intervals_may_change(data, tmp_path):
   assert steps == [3, 6, 10, 12]
 
 
+def test_what_an_older_run_did_not_know_of_its_data_is_not_held(data, tmp_path):
+  stop(small.config(data, "faces"), tmp_path, 2)
+  path = tmp_path / "conditions.json"
+  fitted = json.loads(path.read_text())
+  older = {k: v for k, v in fitted.items() if k not in ("rows", "sha256")}
+  path.write_text(json.dumps(older))
+  assert (
+    train.train_and_evaluate(small.config(data, "faces"), tmp_path).step == 4
+  )
+  assert json.loads(path.read_text()) == fitted
+  path.write_text(json.dumps(fitted | {"rows": 1}))
+  with pytest.raises(RunMismatch, match="training data have changed"):
+    train.train_and_evaluate(small.config(data, "faces"), tmp_path)
+
+
 def test_changed_data_are_refused(data, tmp_path):
   stop(small.config(data), tmp_path, 2)
   path = tmp_path / "conditions.json"
