@@ -66,7 +66,7 @@ def check_judges(judges: Sequence[Run]) -> None:
     RunError: one does not.
   """
   for judge in judges:
-    if judge.system.predict is None:
+    if "columns" not in judge.config:
       raise RunError(
         f"{judge.folder} is no judge: it is a run of {judge.config.system!r}, "
         "which reads no attributes from images; give runs of "

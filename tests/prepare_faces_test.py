@@ -130,6 +130,19 @@ def test_corrupt_images_are_named_and_skipped_or_fatal(
   assert not list((tmp_path / "other").iterdir())
 
 
+def test_an_encrypted_image_of_a_zip_is_named(source, tmp_path, capsys):
+  archive = pathlib.Path(shutil.make_archive(tmp_path / "faces", "zip", source))
+  content = bytearray(archive.read_bytes())
+  # Its entry in the directory at the end: the flags are 38 bytes before.
+  at = content.rindex(b"images/5.png") - 38
+  content[at] |= 1  # encrypted
+  archive.write_bytes(content)
+  assert prepare(source, tmp_path / "out", f"--images={archive}") == 0
+  said = capsys.readouterr().out
+  assert re.search("left out: 5.png: .*is encrypted, password required", said)
+  assert prepared.read(tmp_path / "out").info["count"] == 11
+
+
 def test_missing_images_are_named(source, tmp_path, capsys):
   (source / "images" / "2.png").unlink()
   assert prepare(source, tmp_path / "out") == 1

@@ -58,6 +58,11 @@ def open_images(path: pathlib.Path) -> Images:
   return Images(where, read, sizes)
 
 
+# Of a zip's entries: damaged, encrypted, compressed in a way unknown here.
+_ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError)
+_UNREADABLE = (DataError, OSError, *_ZIP)
+
+
 def decode_all(
   images: Images,
   files: Sequence[str],
@@ -77,7 +82,7 @@ def decode_all(
       if height != width:
         distorted.append(name)
       return fit(image)
-    except (DataError, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
       return str(error)
 
   # Not executor.map, which would hold every image that is not yet written.
