@@ -29,6 +29,7 @@ def folder(tmp_path_factory):
     run = folder / name
     small_zoo.save(config, state, run, {"psnr": 14.0})
     figures = {"correlation": 0.75, "floor": 0.125, "slope": 0.5}
+    figures["samples"] = 450
     asked = {"Bald": {"sweep": figures, "real": figures}}
     known = json.dumps(scores(None) | {"control": asked})
     (run / score.FILE).write_text(known)
@@ -78,6 +79,7 @@ def test_faces_are_tabled_with_their_floor_and_drawn(
     "ceiling": "–",
     "floor": "0.125",
     "slope": "0.5",
+    "samples": "450",
   }
   assert calls == [4, 4]  # their attributes differ, so their data do
 
