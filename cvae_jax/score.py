@@ -179,7 +179,8 @@ def _warnings(scores: dict[str, Any]) -> list[str]:
   gap = scores["condition_gap_nats"]
   if gap is not None and gap < IGNORED:
     found.append(
-      f"condition ignored: permuting the conditions costs only {gap:.2f} nats"
+      "the likelihood hardly reads the condition: permuting it costs only "
+      f"{gap:.2f} nats"
     )
   if scores["latents"]["active"] == 0:
     found.append("posterior collapsed: no latent is active")
