@@ -105,7 +105,7 @@ def plot(path: Path, folder: Path) -> None:
   columns = min(5, len(runs))
   lines = -(-len(runs) // columns)
   figure = Figure(figsize=(3 * columns, 2.4 * lines), layout="constrained")
-  grid = figure.subplots(lines, columns, squeeze=False).flat
+  grid = list(figure.subplots(lines, columns, squeeze=False).flat)
   for axes, config in zip(grid, runs, strict=False):
     run = config.parent
     ours = [r for r in read_metrics(run) if r["split"] == "epoch"]
@@ -118,7 +118,9 @@ def plot(path: Path, folder: Path) -> None:
       label="ours",
     )
     axes.set(title=run.name, yscale="log")
-  figure.axes[0].legend()
+  for empty in grid[len(runs) :]:
+    empty.set_axis_off()
+  grid[0].legend()
   buffer = io.BytesIO()
   figure.savefig(buffer, format="png", dpi=100)
   write_atomically(path, buffer.getvalue())
