@@ -1,18 +1,20 @@
-"""Allocator settings for CPU training; a no-op where they do not apply.
+"""Settings for CPU training; a no-op where they do not apply.
 
-XLA frees and takes its big buffers every step. Under glibc's defaults they go
-back to the kernel each time and first-touch page faults take a large share of
-the step. Best first:
+XLA's flags (`set_flags`), and the allocator: XLA frees and takes its big
+buffers every step. Under glibc's defaults they go back to the kernel each time
+and first-touch page faults take a large share of the step. Best first:
 
 1. mimalloc preloaded (`pip install cvae_jax[fast]`), keeping freed pages for
    a few steps. A preload must be set before the interpreter starts, so `tune`
    starts it anew.
 2. glibc told to keep freed memory (mallopt).
 
-CVAE_JAX_TUNE=0 switches both off. docs/performance.md has the figures.
+CVAE_JAX_TUNE=0 switches all of it off. docs/performance.md has the figures.
 """
 
 import ctypes
+import importlib.util
+import mmap
 import os
 import sys
 import sysconfig
@@ -25,12 +27,24 @@ MIMALLOC = {
   "MIMALLOC_PURGE_DELAY": "3000",
   "MIMALLOC_ALLOW_LARGE_OS_PAGES": "1",
 }
+MULTI_OUTPUT_FUSION = "xla_cpu_use_multi_output_fusion"
+# By XLA's name of each: an XLA that does not know a flag ends the process.
+FLAGS = {
+  # Loops over the same arrays become one loop that writes several.
+  MULTI_OUTPUT_FUSION: f"--xla_backend_extra_options={MULTI_OUTPUT_FUSION}",
+  # Eigen runs convolutions and products faster than YNNPACK, XLA's choice.
+  "xla_cpu_experimental_ynn_fusion_type": (
+    "--xla_cpu_experimental_ynn_fusion_type="
+    "-individual_convolution,-individual_dot"
+  ),
+}
 
 
 def tune() -> None:
-  """Applies the best allocator that is at hand; call it before jax starts."""
+  """Sets XLA's flags and the best allocator; call it before jax starts."""
   if os.environ.get(_OFF) == "0" or not sys.platform.startswith("linux"):
     return
+  set_flags()
   library = mimalloc()
   if library is None:
     keep_freed_memory()
@@ -41,6 +55,33 @@ def tune() -> None:
       os.environ.setdefault(name, value)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def set_flags() -> None:
+  """Tells XLA by XLA_FLAGS how to compile for CPU, where it knows the flag.
+
+  What XLA_FLAGS has stays, and prevails. It is read when jax first computes.
+  """
+  package = importlib.util.find_spec("jaxlib").submodule_search_locations[0]
+  library = Path(package) / "libjax_common.so"
+  if not library.exists():  # another build of jaxlib: unknown what it knows
+    return
+  given = os.environ.get("XLA_FLAGS", "")
+  with (
+    library.open("rb") as file,
+    mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as code,
+  ):
+    known = [
+      flag
+      for name, flag in FLAGS.items()
+      if name not in given and code.find(name.encode()) >= 0
+    ]
+  os.environ["XLA_FLAGS"] = " ".join(filter(None, [*known, given]))
+
+
+def fuses_outputs() -> bool:
+  """Tells whether XLA was told to write several arrays in one loop."""
+  return MULTI_OUTPUT_FUSION in os.environ.get("XLA_FLAGS", "")
 
 
 def mimalloc() -> Path | None:

@@ -136,6 +136,7 @@ class Record:
         "uncommitted": bool(_git("status", "--porcelain")),
         "python": platform.python_version(),
         "packages": {p: importlib.metadata.version(p) for p in _PACKAGES},
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "device": str(jax.devices()[0]),
         "host": platform.platform(),
         "cores": os.cpu_count(),

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from cvae_jax import cpu
 from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
 
 FACTOR = "learning_rate_factor"  # beside the players in an adjustable state
@@ -190,8 +191,8 @@ def _apply(players, moves, state: TrainState, finite: Array) -> TrainState:
   def apply(owned, opt_state, _):
     moved, factor = {}, state.opt_state.get(FACTOR)
     for name, player in players.items():
-      updates, after = player.tx.update(
-        moves[name].gradients, opt_state[name], owned[name]
+      updates, after = _updates(
+        player.tx, moves[name].gradients, opt_state[name], owned[name]
       )
       if factor is not None:
         updates = jax.tree.map(lambda update: factor * update, updates)
@@ -217,6 +218,17 @@ def _apply(players, moves, state: TrainState, finite: Array) -> TrainState:
     opt_state={**state.opt_state, **opt_state},
     model_state=model_state,
   )
+
+
+def _updates(tx: optax.GradientTransformation, *given):
+  """Gives (updates, the optimiser's state after), as tx.update does."""
+  updates, after = tx.update(*given)
+  if cpu.fuses_outputs():
+    # XLA writes moments and parameters in one pass over them only if none is
+    # made from another, so the parameters' have moments of their own, behind
+    # a barrier that hides that they are the same.
+    updates, _ = tx.update(*jax.lax.optimization_barrier(given))
+  return updates, after
 
 
 def _check_apart(players: Mapping[str, Player]) -> None:

@@ -8,6 +8,9 @@ os.environ["CVAE_JAX_TUNE"] = "0"  # a test process is never started anew
 import jax
 import pytest
 
+from cvae_jax import cpu
+
+cpu.set_flags()  # so that tests run the programs that commands run
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 

@@ -16,6 +16,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from cvae_jax.nets import ops, winograd
@@ -134,8 +135,7 @@ def _subpixel(x: Array, kernel: Array, bias, s: int) -> Array:
   An output pixel is of m × m inputs, so this moves m² · C values a pixel of
   the small map, where products with all taps would move k² · D.
   """
-  b, height, width, c = x.shape
-  k, d = kernel.shape[0], kernel.shape[-1]
+  k, _, c, d = kernel.shape
   m, low = k // s, (k - s) // 2
   # Output row s · Y + a − low takes tap s · p + a of input row Y − p.
   taps = kernel[::-1, ::-1].reshape(m, s, m, s, c, d)[::-1, :, ::-1]
@@ -143,10 +143,39 @@ def _subpixel(x: Array, kernel: Array, bias, s: int) -> Array:
   if bias is not None:
     bias = jnp.tile(bias, s * s)
   y = _conv(x, taps, bias, 1, ((m - 1, m - 1),) * 2)
-  rows, columns = y.shape[1:3]
-  y = y.reshape(b, rows, columns, s, s, d).transpose(0, 1, 3, 2, 4, 5)
-  y = y.reshape(b, rows * s, columns * s, d)
-  return y[:, low : low + height * s, low : low + width * s]
+  return _depth_to_space(y, s, (low, k - s - low))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _depth_to_space(y: Array, s: int, crop: tuple[int, int]) -> Array:
+  """Spreads y [B, H, W, s · s · C] to [B, s · H, s · W, C] less a margin.
+
+  Args:
+    crop: how many rows are cut off above and below, and columns beside.
+  """
+  b, height, width, _ = y.shape
+  y = y.reshape(b, height, width, s, s, -1).transpose(0, 1, 3, 2, 4, 5)
+  y = y.reshape(b, height * s, width * s, -1)
+  low, high = crop
+  return y[:, low : height * s - high, low : width * s - high]
+
+
+def _space_to_depth(s: int, crop, _, g: Array):
+  # Of a transposition XLA makes a copy for each of its readers; parts put
+  # side by side it writes once.
+  low, _ = crop
+  size = [(n + sum(crop)) // s for n in g.shape[1:3]]
+  parts = []
+  for a, e in np.ndindex(s, s):
+    i, j = (a - low) % s, (e - low) % s  # the first of parity (a, e)
+    part = g[:, i::s, j::s]
+    parts.append(_place(part, (i + low) // s, (j + low) // s, *size))
+  return (jnp.concatenate(parts, axis=-1),)
+
+
+_depth_to_space.defvjp(
+  lambda y, *how: (_depth_to_space(y, *how), None), _space_to_depth
+)
 
 
 def _matmul(x: Array, w: Array) -> Array:
