@@ -14,7 +14,7 @@ KERNELS = (2, 3, 4, 5)
 # Kernel, stride and the size up to which a map is small: where that matters,
 # also as if all maps were large.
 TRANSPOSED = [(k, stride, 8) for k in KERNELS for stride in (1, 2)]
-TRANSPOSED.append((4, 2, 0))
+TRANSPOSED += [(4, 2, 0), (6, 2, 0)]
 # Odd and even in each: at stride 2 and VALID every kernel leaves a row over
 # on one axis and none on the other.
 SIZES = {"float32": (9, 6), "float64": (8, 7)}

@@ -165,7 +165,7 @@ def test_nets_know_neither_losses_nor_configs(path):
 
 def test_update_knows_no_net_and_no_loss():
   path = ROOT / "cvae_jax" / "update.py"
-  assert not foreign(path, "jax", "optax", "cvae_jax.types")
+  assert not foreign(path, "jax", "optax", "cvae_jax.cpu", "cvae_jax.types")
 
 
 @each("cvae_jax/systems")

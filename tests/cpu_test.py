@@ -1,0 +1,96 @@
+"""The settings that commands train with on CPU."""
+
+import os
+import sys
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from cvae_jax import cpu, update
+from cvae_jax.types import Player
+
+OURS = list(cpu.FLAGS.values())
+
+
+@pytest.fixture
+def flags(monkeypatch):
+  """Sets the flags over given ones and returns them as a list."""
+
+  def set_flags(given=None):
+    monkeypatch.setenv("XLA_FLAGS", given or "")
+    cpu.set_flags()
+    return os.environ["XLA_FLAGS"].split()
+
+  return set_flags
+
+
+def jaxlib_of(folder, *names):
+  """Makes importlib find a jaxlib whose XLA knows these flags."""
+  (folder / "libjax_common.so").write_text("\0".join(names))
+  spec = types.SimpleNamespace(submodule_search_locations=[str(folder)])
+  return lambda name: spec if name == "jaxlib" else None
+
+
+def test_flags_come_before_those_given_and_once(flags):
+  given = "--xla_force_host_platform_device_count=1"
+  assert flags(given) == [*OURS, given]  # the last of a name prevails
+  assert flags(" ".join([*OURS, given])) == [*OURS, given]
+  theirs = "--xla_cpu_experimental_ynn_fusion_type="
+  assert flags(theirs) == [cpu.FLAGS[cpu.MULTI_OUTPUT_FUSION], theirs]
+
+
+def test_a_flag_that_the_installed_xla_does_not_know_is_not_set(
+  flags, tmp_path, monkeypatch
+):
+  find = "importlib.util.find_spec"
+  monkeypatch.setattr(find, jaxlib_of(tmp_path, "xla_cpu_something_else"))
+  assert flags() == []
+  monkeypatch.setattr(find, jaxlib_of(tmp_path, "a", cpu.MULTI_OUTPUT_FUSION))
+  assert flags() == [cpu.FLAGS[cpu.MULTI_OUTPUT_FUSION]]
+  (tmp_path / "libjax_common.so").unlink()
+  assert flags("--given") == ["--given"]
+
+
+def test_tuning_can_be_switched_off(flags, monkeypatch):
+  monkeypatch.setenv("CVAE_JAX_TUNE", "0")
+  monkeypatch.setenv("XLA_FLAGS", "")
+  cpu.tune()
+  assert os.environ["XLA_FLAGS"] == ""
+
+
+def adam_step(monkeypatch, fuses: bool):
+  """Gives (compiled text, parameters and moments after three updates)."""
+  monkeypatch.setattr(cpu, "fuses_outputs", lambda: fuses)
+
+  def loss(params, model_state, batch, key, step):
+    value = ((params["net"]["kernel"] * batch["x"]).sum() - 1.0) ** 2
+    return value, ({}, model_state)
+
+  players = {"one": Player(loss=loss, tx=optax.adam(0.1), owns=("net",))}
+  kernel = jnp.linspace(-1.0, 1.0, 4096)
+  state = update.init_state(players, {"net": {"kernel": kernel}})
+  batch = {"x": jnp.cos(jnp.arange(4096.0))}
+  step = jax.jit(update.make_step(players))
+  given = batch, jax.random.key(0)
+  text = step.lower(state, *given, 0).compile().as_text()
+  for at in range(3):
+    state, _ = step(state, *given, at)
+  return text, jax.tree.map(np.asarray, (state.params, state.opt_state))
+
+
+@pytest.mark.skipif(
+  not cpu.fuses_outputs() or sys.platform != "linux",
+  reason="the installed XLA writes no loops of several outputs",
+)
+def test_one_loop_writes_parameters_and_moments(monkeypatch):
+  text, fused = adam_step(monkeypatch, fuses=True)
+  three = "= (f32[4096]{0}, f32[4096]{0}, f32[4096]{0}) fusion("
+  assert three in text
+  _, apart = adam_step(monkeypatch, fuses=False)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), fused, apart
+  )
