@@ -65,6 +65,9 @@ def contenders(system):
         "im2col_forward",
         "threefry_dropout",
         "lax_convolutions",
+        "default_flags",
+        "separate_moments",
+        "transposed_depth",
       ],
     ),
     (TENSORFLOW, f"benchmarks/peers/tensorflow_{system}.py"): (

@@ -7,10 +7,14 @@ im2col_forward     windows and a matrix product on the way there, too
 row_sums           bias gradients as XLA sums them
 stored_sigmoids    jax.nn.silu
 threefry_dropout   masks drawn with jax.random
+default_flags      what XLA does unless cpu.py tells it otherwise
+separate_moments   parameters made from new moments, so not in one loop
+transposed_depth   depth-to-space's gradient as XLA transposes it
 
 CVAE_JAX_TUNE=0 leaves the allocator alone.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -49,6 +53,11 @@ UNDO = {
     lambda seeds, shape: jax.random.bits(
       jax.random.wrap_key_data(seeds), shape
     ),
+  ),
+  "default_flags": lambda: os.environ.pop("XLA_FLAGS", None),
+  "separate_moments": lambda: setattr(cpu, "fuses_outputs", lambda: False),
+  "transposed_depth": lambda: setattr(
+    conv, "_depth_to_space", conv._depth_to_space.__wrapped__
   ),
 }
 SETTINGS = ["default", *UNDO]
