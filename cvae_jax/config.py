@@ -27,6 +27,9 @@ FREE = (
 )
 
 
+RENAMED = {"optim.beta1": "optim.b1"}  # keys of older runs
+
+
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -186,7 +189,17 @@ def from_json(text: str) -> ConfigDict:
 
   What the loop has learnt since then is there too, at its default.
   """
-  return ConfigDict(_filled(LOOP, json.loads(text))).lock()
+  config = ConfigDict(_filled(LOOP, _renamed(json.loads(text))))
+  return config.lock()
+
+
+def _renamed(saved: dict[str, Any]) -> dict[str, Any]:
+  """Return a run's saved config with today's names of its keys."""
+  for old, new in RENAMED.items():
+    group, _, key = old.partition(".")
+    if key in saved.get(group, {}):
+      saved[group][new.partition(".")[2]] = saved[group].pop(key)
+  return saved
 
 
 def _filled(known: Mapping, saved: Mapping) -> dict[str, Any]:

@@ -53,3 +53,8 @@ def log_density(z: Array, q: Gaussian) -> Array:
 def standard(z: Array) -> Gaussian:
   """Gives N(0, I) in the shape of z."""
   return Gaussian(jnp.zeros_like(z), jnp.zeros_like(z))
+
+
+def point(z: Array) -> Gaussian:
+  """Return the Gaussian without spread at z [B, Z], a deterministic code."""
+  return Gaussian(z, jnp.full_like(z, -jnp.inf))

@@ -28,6 +28,11 @@ def squared_error(target: Array, output: Array) -> Array:
   return _per_example((target - output) ** 2)
 
 
+def mean_squared_error(target: Array, output: Array) -> Array:
+  """Return the mean of the squared differences of each example, [B]."""
+  return squared_error(target, output) / math.prod(target.shape[1:])
+
+
 def gaussian_nats(squared_error: Array, size: int, weight: float) -> Array:
   """Turns a weighted squared error into −log p(x | z) in nats, [B].
 
@@ -58,20 +63,21 @@ def bernoulli_nats_of_means(target: Array, mean: Array) -> Array:
   )
 
 
-def judged(logit: Array, real: bool) -> Array:
-  """Gives a discriminator's cross-entropy for saying `real` or not, [...].
+def discriminator_loss(logit: Array, real: bool) -> Array:
+  """Return −log D for a real example, −log(1 − D) for another, [...].
 
-  Its loss with the truth, its opponent's with the wished-for answer
-  (Goodfellow et al. 2014, the form that does not saturate).
+  D = sigmoid(logit). With `real` as it truly is this is the discriminator's
+  loss. With real=True for a generated example it is the generator's, in the
+  form that does not saturate (Goodfellow et al. 2014, §3).
   """
   return softplus(-logit if real else logit)
 
 
-def moved_earth(score: Array, real: bool) -> Array:
-  """Gives a Wasserstein critic's loss for the score of an image, [...].
+def wasserstein_loss(score: Array, real: bool) -> Array:
+  """Return −score for a real example, the score for another, [...].
 
-  Used as `judged` is: its loss with the truth, its opponent's with the
-  wished-for answer (Arjovsky et al. 2017).
+  It is used as `discriminator_loss` is: for the critic, and with real=True
+  for the generator (Arjovsky et al. 2017, §3).
   """
   return -score if real else score
 
@@ -114,6 +120,5 @@ def _sum_of_squares(params: PyTree, rank: int) -> Array:
 def psnr(target: Array, output: Array) -> Array:
   """Gives the peak signal-to-noise ratio in dB, output clipped to [0, 1]."""
   output = jnp.clip(output, 0.0, 1.0)
-  size = math.prod(target.shape[1:])
-  mse = squared_error(target, output) / size
+  mse = mean_squared_error(target, output)
   return -10.0 * jnp.log10(jnp.maximum(mse, 1e-10))

@@ -66,7 +66,9 @@ def test_adversaries_are_judged_in_their_slots(name):
 def test_noise_on_the_input_only_disturbs_training(noise):
   system = zoo.made("aae", model__noise=noise)
   quiet = np.asarray(
-    system.evaluate(system.state, zoo.batch(0), zoo.KEY)["mse"]
+    system.evaluate(system.state, zoo.batch(0), zoo.KEY)[
+      "weighted_squared_error"
+    ]
   )
   assert abs(system.loss(system.state, "autoencoder")[0] - quiet.mean()) > 5e-7
 

@@ -174,8 +174,8 @@ def test_the_terms_of_the_loss_are_the_spec_s(model, batch):
   saturation = ((true**2).sum(1) - (output**2).sum(1)) ** 2
   w = settings.loss.mse
   for name, expected in (
-    ("mse", w * mse),
-    ("error", mse),
+    ("weighted_squared_error", w * mse),
+    ("mse", mse),
     ("kl", kl),
     ("saturation", saturation),
     ("loss", w * mse + kl + saturation),

@@ -64,7 +64,15 @@ def test_an_epoch_is_all_cells_and_every_term_is_logged(run):
   rows = read_metrics(run.folder)
   assert int(run.state.step) == 2 * 196 // 32
   (epoch,) = (row for row in rows if row["split"] == "epoch")
-  names = ("loss", "mse", "kl", "saturation", "l2", "error", "elbo")
+  names = (
+    "loss",
+    "weighted_squared_error",
+    "kl",
+    "saturation",
+    "l2",
+    "mse",
+    "elbo",
+  )
   assert all(np.isfinite(epoch[f"model/{name}"]) for name in names)
   (test,) = (row for row in rows if row["split"] == "test")
   assert {"kl", "prior_error", "z0_error", "elbo"} <= test.keys()
@@ -76,7 +84,7 @@ def test_an_epoch_is_all_cells_and_every_term_is_logged(run):
 def test_the_reported_loss_is_the_sum_of_its_terms_with_l2(run):
   first, *_ = read_metrics(run.folder)
   assert (first["split"], first["step"]) == ("train", 1)
-  terms = ("mse", "kl", "saturation", "l2")
+  terms = ("weighted_squared_error", "kl", "saturation", "l2")
   total = sum(first[f"model/{term}"] for term in terms)
   assert first["model/loss"] == pytest.approx(total, rel=1e-5)
   init = restore.fast_compiled(run.system.init)  # what the run began with

@@ -255,7 +255,7 @@ def terms_by_hand(params, batch, noise):
   v = decode(params["decoder"], z, batch["condition"])
   kl = -0.5 * (1 + logvar - mean**2 - np.exp(logvar)).sum(1)
   return {
-    "mse": 784 * ((image - v) ** 2).mean((1, 2, 3)),
+    "weighted_squared_error": 784 * ((image - v) ** 2).mean((1, 2, 3)),
     "kl": kl,
     "grey": np.maximum(0, v * (1 - v)).sum((1, 2, 3)),
   }
@@ -292,7 +292,7 @@ def test_training_loss_is_the_published_one_by_hand(state, step):
   ]
   assert len(kernels) == 6
   expected = {
-    "mse": terms["mse"].mean(),
+    "weighted_squared_error": terms["weighted_squared_error"].mean(),
     "kl": terms["kl"].mean(),
     "grey": 0.01 * terms["grey"].sum() if step >= START else 0.0,
     "l2": 0.001 * sum((kernel**2).sum() for kernel in kernels),
@@ -328,7 +328,9 @@ def test_evaluation_judges_each_example_by_the_same_terms(state, step):
 def test_elbo_is_minus_the_loss_less_the_normaliser(state):
   # −½ · 784 · log(2π σ²) with σ² = ½: log π, 392 times.
   terms = compiled().evaluate(state, make_batch(), KEY)
-  expected = -(terms["mse"] + terms["kl"]) - 392 * math.log(math.pi)
+  expected = -(terms["weighted_squared_error"] + terms["kl"]) - 392 * math.log(
+    math.pi
+  )
   np.testing.assert_allclose(terms["elbo"], expected, rtol=1e-5)
 
 
@@ -368,7 +370,9 @@ def test_dropout_differs_between_steps_and_nothing_else_does(state, dropout):
     system.step(at_step(state, i), make_batch(), KEY, np.int32(i))[1]
     for i in (3, 4)
   )
-  difference = abs(float(a["model/mse"] - b["model/mse"]))
+  difference = abs(
+    float(a["model/weighted_squared_error"] - b["model/weighted_squared_error"])
+  )
   assert difference > 1e-3 if dropout else difference == 0
   assert (a["model/kl"] != b["model/kl"]) == dropout
 

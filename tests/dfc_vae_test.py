@@ -101,15 +101,17 @@ def forward(state, image, noise, config, train):
   x = norm(x, "decoder", "conv_0")
   last = params["decoder"]["conv_1"]
   out = a.sigmoid(a.upsampled(x, last["kernel"], edge) + last["bias"])
-  terms = {"kl": config.loss.kl * kl}
+  terms = {"weighted_kl": config.loss.kl * kl}
   if config.model.features.taps:
     plain = config.model.features.preprocessing == "none"
     pair = (vgg(params["features"], x, plain) for x in (image, out))
     for tap, (one, two) in zip(TAPS, zip(*pair, strict=True), strict=True):
       terms[tap] = config.loss.weight * ((one - two) ** 2).mean((1, 2, 3))
   if config.loss.pixel:
-    terms["mse"] = config.loss.pixel * ((image - out) ** 2).sum((1, 2, 3))
+    squares = ((image - out) ** 2).sum((1, 2, 3))
+    terms["weighted_squared_error"] = config.loss.pixel * squares
   terms["loss"] = sum(terms.values())
+  terms["kl"] = kl
   return terms, seen, out
 
 

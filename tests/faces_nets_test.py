@@ -141,7 +141,9 @@ def test_faithful_takes_its_kl_from_a_second_pass_with_other_masks(batch):
     return jax.jit(system.step)(state, batch, KEY, 0)[1]
 
   one, two = (stepped(f"model=1{name}") for name in ("", ",faithful"))
-  assert one["model/mse"] == two["model/mse"]
+  assert (
+    one["model/weighted_squared_error"] == two["model/weighted_squared_error"]
+  )
   assert one["model/kl"] != two["model/kl"]
   assert one["model/kl"] == pytest.approx(two["model/kl"], rel=0.5)
 

@@ -171,7 +171,14 @@ def test_update_knows_no_net_and_no_loss():
 @each("cvae_jax/systems")
 def test_systems_are_methods_without_files_logs_or_data(path):
   own = ("nets", "losses", "gaussian", "priors", "schedules", "update")
-  own += ("grids", "names", "types", "colour.cells", "colour.recompose")
+  own += (
+    "optim",
+    "parts",
+    "names",
+    "types",
+    "colour.cells",
+    "colour.recompose",
+  )
   own = [f"cvae_jax.{name}" for name in own]
   assert not foreign(path, "jax", "optax", "numpy", *own)
   assert not imported(

@@ -98,13 +98,27 @@ def test_metrics_come_at_their_intervals_and_splits(run):
 
 def test_rows_hold_every_term_the_schedules_and_the_speed(run):
   rows = {row["split"]: row for row in read_metrics(run)}
-  terms = {"loss", "mse", "kl", "grey", "l2", "elbo", "gradient_norm"}
+  terms = {
+    "loss",
+    "weighted_squared_error",
+    "kl",
+    "grey",
+    "l2",
+    "elbo",
+    "gradient_norm",
+  }
   assert rows["train"].keys() == {
     *("step", "split", "epoch", "time/examples_per_second"),
     *("schedule/learning_rate", "schedule/grey_weight"),
     *(f"model/{term}" for term in terms),
   }
-  assert rows["test"].keys() >= {"loss", "mse", "kl", "elbo", "psnr"}
+  assert rows["test"].keys() >= {
+    "loss",
+    "weighted_squared_error",
+    "kl",
+    "elbo",
+    "psnr",
+  }
 
 
 def test_an_epoch_row_is_the_mean_of_its_train_rows(run):

@@ -62,7 +62,7 @@ def test_its_training_table_is_the_runs_records(page, folder):
   for row, record in zip(rows, known, strict=True):
     for name, column in (
       ("loss", "loss"),
-      ("W · MSE", "mse"),
+      ("W · MSE", "weighted_squared_error"),
       ("KL", "kl"),
       ("L2", "l2"),
       ("published", "published"),

@@ -58,7 +58,7 @@ def test_the_table_has_a_row_a_run_and_its_last_epoch(folder):
   rows = pd.read_csv(folder / "table.csv")
   assert list(rows["run"]) == ["model=2", "model=4"]
   assert (rows["epochs"] == 2).all()
-  total = rows[["mse", "kl", "grey", "l2"]].sum(axis=1)
+  total = rows[["weighted_squared_error", "kl", "grey", "l2"]].sum(axis=1)
   pd.testing.assert_series_equal(
     total, rows["loss"], check_names=False, rtol=1e-5
   )

@@ -59,7 +59,9 @@ def folder(data, tmp_path_factory):
   mixed = json.dumps(scores(0.5, np.full((10, 10), 2)))
   (deeper / "m3" / score.FILE).write_text(mixed)
   name = "ilaae,prior=mixture"
-  zoo.finished(name, data, folder / name, {"mse": 0.03, "psnr": 12.0})
+  zoo.finished(
+    name, data, folder / name, {"weighted_squared_error": 0.03, "psnr": 12.0}
+  )
   unjudged = scores(None) | {"control": {}}
   (folder / name / score.FILE).write_text(json.dumps(unjudged))
   zoo.finished("m1", data, folder / "m1")  # no epoch yet

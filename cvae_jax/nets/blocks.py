@@ -5,7 +5,7 @@ in `model_state` under the name of the network's branch.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -15,7 +15,6 @@ from jax import Array
 
 from cvae_jax.names import checked, pick
 from cvae_jax.nets import conv
-from cvae_jax.types import PyTree
 
 ACTIVATIONS = {
   "linear": lambda x, slope: x,
@@ -41,55 +40,6 @@ NORMALISERS = {
     epsilon=1e-5, reduction_axes=(1, 2, 3), feature_axes=-1, name=name
   ),
 }
-
-
-def init(net: nn.Module, key: Array, *arrays: Array) -> tuple[PyTree, PyTree]:
-  """Draws a network's parameters and gives its statistics at the start."""
-  variables = net.init(key, *arrays)
-  return variables["params"], variables.get("batch_stats", {})
-
-
-def apply(
-  net: nn.Module, params: PyTree, stats: PyTree, *arrays: Array, train=False
-) -> tuple[PyTree, PyTree]:
-  """Applies a network: (output, statistics after it).
-
-  With `train` it normalises by the batch and moves the statistics; without,
-  it normalises by the statistics, which stay.
-  """
-  variables = {"params": params, "batch_stats": stats}
-  if not train:
-    return net.apply(variables, *arrays), stats
-  output, after = net.apply(
-    variables, *arrays, train=True, mutable=["batch_stats"]
-  )
-  return output, after.get("batch_stats", stats)
-
-
-def init_branches(
-  nets: Mapping[str, nn.Module], key: Array, **inputs: Array
-) -> tuple[PyTree, PyTree]:
-  """Does as `init` for a network of one input a branch: {branch: …} twice."""
-  made = {
-    name: init(net, jax.random.fold_in(key, i), inputs[name])
-    for i, (name, net) in enumerate(nets.items())
-  }
-  return tuple({name: pair[i] for name, pair in made.items()} for i in (0, 1))
-
-
-def apply_branch(
-  nets: Mapping[str, nn.Module],
-  name: str,
-  params: PyTree,
-  stats: PyTree,
-  *arrays: Array,
-  train=False,
-) -> tuple[PyTree, PyTree]:
-  """Does as `apply` with all branches' trees; gives all statistics back."""
-  output, after = apply(
-    nets[name], params[name], stats[name], *arrays, train=train
-  )
-  return output, {**stats, name: after}
 
 
 class Block(nn.Module):

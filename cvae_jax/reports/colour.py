@@ -91,7 +91,7 @@ def _training(found: Runs) -> str:
         "epoch": epoch,
         "loss": last["model/loss"],
         "published": _published(folder).get(epoch),
-        "error": last["model/error"],
+        "MSE": last.get("model/error", last.get("model/mse")),
         "KL, nats a cell": last["model/kl"],
       }
     )

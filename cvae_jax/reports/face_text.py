@@ -92,7 +92,7 @@ def _training(models: Models) -> str:
       "loss": m["loss"],
       "published": m["published"],
       "ratio": m["published"] and m["loss"] / m["published"],
-      "W · MSE": m["mse"],
+      "W · MSE": m["weighted_squared_error"],
       "KL": m["kl"],
       "L2": m["l2"],
       "rises": m["rises"],

@@ -82,7 +82,7 @@ def codes(zoo: Zoo) -> list[Row]:
   return [
     _base(title, group)
     | {
-      "½ · mean squared error": _of(group, _test("mse")),
+      "½ · mean squared error": _of(group, _test("weighted_squared_error")),
       "PSNR, dB": _of(group, _test("psnr")),
     }
     for title, group in _chosen(zoo, "AAE", "ilAAE")

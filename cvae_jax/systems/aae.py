@@ -1,13 +1,15 @@
-"""Adversarial autoencoders, label-aware or not (Makhzani et al. 2015; zoo §7).
+"""Adversarial autoencoders, label-aware or not (Makhzani et al. 2015).
 
-Three players in turn: the autoencoder reduces the squared error; the
-discriminator learns to tell codes from draws of the prior; the generator,
-which is the encoder under an optimiser of its own, learns to pass for them.
+Three players move in turn:
 
-With `slots` the discriminator sees where a point should lie as well (§2.3 of
-the paper; zoo §8): a draw comes with the one-hot region it lies in, a code
-with its class. One slot more than regions is for unlabelled digits and draws
-from the whole prior.
+    autoencoder    w · Σ (x − x̂)²
+    discriminator  D: tells draws of the prior from codes
+    generator      the encoder under an optimiser of its own: fools D
+
+With `slots` the discriminator also sees where a point should lie (§2.3 of the
+paper): a draw comes with the one-hot region that it lies in, a code with its
+class. One slot more than there are regions is for unlabelled digits and for
+draws from the whole prior.
 """
 
 import functools
@@ -16,10 +18,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
-from cvae_jax import grids, losses, update
+from cvae_jax import gaussian, losses, optim, parts, update
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.names import checked
 from cvae_jax.nets.layers import dropout
@@ -41,10 +42,10 @@ class Model(NamedTuple):
   slots: int  # labels that the discriminator is told: 0, 10 or 11
   noise: str  # of NOISES
   noise_level: float  # its deviation or its rate
-  mse: float  # × squared error summed over the image
+  weight: float  # of the squared error, summed over the image
 
   def encode(self, params: PyTree, image: Array, key=None) -> Array:
-    """Gives codes [B, Z] of images; without a key no noise is added."""
+    """Return codes [B, Z] of images; without a key no noise is added."""
     x = flat(image)
     if key is not None and self.noise == "gaussian":
       x = x + self.noise_level * jax.random.normal(key, x.shape)
@@ -53,42 +54,45 @@ class Model(NamedTuple):
     return self.encoder.apply({"params": params["encoder"]}, x)["code"]
 
   def decode(self, params: PyTree, z: Array) -> Array:
-    """Gives pixels [B, D] in [0, 1] of codes."""
+    """Return pixels [B, D] in [0, 1] of codes."""
     logits = self.decoder.apply({"params": params["decoder"]}, z)["logits"]
     return jax.nn.sigmoid(logits)
 
-  def judge(self, params: PyTree, z: Array, slot: Array | None) -> Array:
-    """Gives the logit [B] of z being drawn from the prior, in its slot."""
+  def discriminate(self, params: PyTree, z: Array, slot: Array | None) -> Array:
+    """Return the logit [B] of z being drawn from the prior, in its slot."""
     variables = {"params": params["discriminator"]}
     return self.discriminator.apply(variables, z, slot)["logit"][:, 0]
 
   def codes(self, params, batch: Batch, key) -> tuple[Array, Array | None]:
-    """Gives codes of the batch's images and the slots of their classes.
+    """Return codes of the batch's images and the slots of their classes.
 
-    With a slot for the unlabelled, of all images in it and of the labelled.
+    Without slots they are of all images, with one slot a region of the
+    labelled ones, with a slot for the unlabelled of both.
     """
-    names = {0: ["image"], REGIONS: ["labelled_image"]}.get(
-      self.slots, ["image", "labelled_image"]
-    )
+    names = []
+    if self.slots != REGIONS:
+      names.append("image")
+    if self.slots:
+      names.append("labelled_image")
     images = jnp.concatenate([batch[name] for name in names])
     slots = self._slots(batch["label"]) if self.slots else None
     return self.encode(params, images, key), slots
 
   def draws(self, key: Array, count: int) -> tuple[Array, Array | None]:
-    """Draws points of the prior and their slots, as `codes` has them."""
+    """Draw points of the prior and their slots, as `codes` has them."""
     sets = 2 if self.slots > REGIONS else 1
     z, region = PRIORS[self.prior](key, sets * count, self.latents)
     return z, self._slots(region[-count:]) if self.slots else None
 
   def _slots(self, label: Array) -> Array:
-    """Gives one-hot labels, behind as many unlabelled if those have a slot."""
+    """Return one-hot labels, behind as many unlabelled if those have a slot."""
     if self.slots > REGIONS:
       label = jnp.concatenate([jnp.full_like(label, REGIONS), label])
     return jax.nn.one_hot(label, self.slots)
 
 
 def make(config) -> System:
-  """Builds the system from config.model, .loss, .optim and .data's shapes.
+  """Build the system from config.model, .loss, .optim and .data's shapes.
 
   Raises:
     ValueError: the prior, the slots and the latents do not fit together.
@@ -102,7 +106,7 @@ def make(config) -> System:
 
   def encode(state: TrainState, image: Array, condition: Array) -> Gaussian:
     code = model.encode(state.params, image)
-    return Gaussian(code, jnp.full_like(code, -jnp.inf))  # a point
+    return gaussian.point(code)
 
   def decode(state: TrainState, z: Array, condition: Array) -> Array:
     return model.decode(state.params, z).reshape(-1, *shape)
@@ -120,14 +124,14 @@ def make(config) -> System:
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
     columns=columns,
-    render=grids.make_render(encode, decode, prior),
+    render=parts.make_render(encode, decode, prior),
     encode=encode,
     decode=decode,
     latents=model.latents,
     prior=prior,
     regions=regions if model.slots else None,
     notes=(
-      f"loss: {model.mse:g} × squared error summed over "
+      f"loss: {model.weight:g} × squared error summed over "
       f"{math.prod(shape)} values; codes shaped to the prior {model.prior!r}"
       + (f" by {model.slots} slots" if model.slots else ""),
     ),
@@ -156,87 +160,100 @@ def _model(config, shape: tuple[int, ...]) -> Model:
     slots=nets.slots,
     noise=checked(NOISES, nets.noise, "model.noise"),
     noise_level=nets.noise_level,
-    mse=config.loss.mse,
+    weight=config.loss.mse,
   )
 
 
 def _players(model: Model, config) -> dict[str, Player]:
-  """Gives the players in order; the generator may move more than once.
+  """Return the players in order; the generator may move more than once.
 
-  Each of its moves has Adam moments of its own.
+  Each of the generator's moves has Adam moments of its own.
   """
-  optim = config.optim
-  if optim.generator_updates < 1:
-    raise ValueError(
-      f"optim.generator_updates is 1 or more; found {optim.generator_updates}"
-    )
+  updates = config.optim.generator_updates
+  if updates < 1:
+    raise ValueError(f"optim.generator_updates is 1 or more; found {updates}")
 
   def player(loss, rate: float, *owns: str) -> Player:
-    optimiser = optax.adam(rate, b1=optim.beta1, eps=optim.eps)
-    return Player(functools.partial(loss, model), optimiser, owns)
+    tx = optim.build(config.optim, rate)
+    return Player(functools.partial(loss, model), tx, owns)
 
-  generators = {
-    "generator" + (f"_{i + 1}" if i else ""): player(
-      _generate, optim.adversarial_lr, "encoder"
-    )
-    for i in range(optim.generator_updates)
-  }
-  return {
-    "autoencoder": player(_reconstruct, optim.lr, "encoder", "decoder"),
+  lr = config.optim.lr
+  adversarial_lr = config.optim.adversarial_lr
+  players = {
+    "autoencoder": player(_reconstruction_loss, lr, "encoder", "decoder"),
     "discriminator": player(
-      _discriminate, optim.adversarial_lr, "discriminator"
+      _discriminator_loss, adversarial_lr, "discriminator"
     ),
-    **generators,
   }
+  for i in range(updates):
+    name = f"generator_{i + 1}" if i else "generator"
+    players[name] = player(_generator_loss, adversarial_lr, "encoder")
+  return players
 
 
 def _parameters(model: Model, pixels: int, key: Array) -> PyTree:
   z = jnp.zeros((1, model.latents))
-  inputs = {
-    "encoder": (model.encoder, jnp.zeros((1, pixels))),
-    "decoder": (model.decoder, z),
-    "discriminator": (model.discriminator, z, jnp.zeros((1, model.slots))),
+  nets = {
+    "encoder": model.encoder,
+    "decoder": model.decoder,
+    "discriminator": model.discriminator,
   }
-  return {
-    name: net.init(jax.random.fold_in(key, i), *arrays)["params"]
-    for i, (name, (net, *arrays)) in enumerate(inputs.items())
-  }
+  params, _ = parts.init_branches(
+    nets,
+    key,
+    encoder=jnp.zeros((1, pixels)),
+    decoder=z,
+    discriminator=(z, jnp.zeros((1, model.slots))),
+  )
+  return params
 
 
 def _squared_error(model: Model, params, batch: Batch, key=None) -> Array:
-  """Gives the weighted squared error of each image, [B]."""
+  """Return the weighted squared error of each image, [B]."""
   output = model.decode(params, model.encode(params, batch["image"], key))
-  return model.mse * losses.squared_error(flat(batch["image"]), output)
+  return model.weight * losses.squared_error(flat(batch["image"]), output)
 
 
-def _reconstruct(model: Model, params, model_state, batch: Batch, key, step):
+def _reconstruction_loss(
+  model: Model, params, model_state, batch: Batch, key, step
+):
+  # RECONSTRUCTION: w · Σ (x − x̂)², summed over pixels.
   return _squared_error(model, params, batch, key).mean(), ({}, model_state)
 
 
-def _discriminate(model: Model, params, model_state, batch: Batch, key, step):
+def _discriminator_loss(
+  model: Model, params, model_state, batch: Batch, key, step
+):
   noise, draw = jax.random.split(key)
   z, slot = model.codes(params, batch, noise)
-  codes = model.judge(params, z, slot)
-  draws = model.judge(params, *model.draws(draw, len(batch["image"])))
-  terms = {
-    "codes": losses.judged(codes, False).mean(),
-    "draws": losses.judged(draws, True).mean(),
-  }
-  right = jnp.concatenate([codes < 0, draws > 0]).mean()
-  total = terms["codes"] + terms["draws"]
-  return total, ({**terms, "accuracy": right}, model_state)
+  on_codes = model.discriminate(params, z, slot)
+  drawn = model.draws(draw, len(batch["image"]))
+  on_draws = model.discriminate(params, *drawn)
+
+  # 1. CODES: −log (1 − D(z)) for z of the encoder.
+  codes = losses.discriminator_loss(on_codes, real=False).mean()
+
+  # 2. DRAWS: −log D(z) for z of the prior.
+  draws = losses.discriminator_loss(on_draws, real=True).mean()
+
+  accuracy = jnp.concatenate([on_codes < 0, on_draws > 0]).mean()
+  terms = {"codes": codes, "draws": draws, "accuracy": accuracy}
+  return codes + draws, (terms, model_state)
 
 
-def _generate(model: Model, params, model_state, batch: Batch, key, step):
-  logit = model.judge(params, *model.codes(params, batch, key))
-  return losses.judged(logit, True).mean(), ({}, model_state)
+def _generator_loss(model: Model, params, model_state, batch: Batch, key, step):
+  # DECEPTION: −log D(z) for z of the encoder, the form of Goodfellow et al.
+  # (2014) that does not saturate.
+  logit = model.discriminate(params, *model.codes(params, batch, key))
+  loss = losses.discriminator_loss(logit, real=True).mean()
+  return loss, ({}, model_state)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
-  """Gives the weighted squared error and the PSNR of each image, [B]."""
+  """Return the weighted squared error and the PSNR of each image, [B]."""
   x = batch["image"]
   output = model.decode(state.params, model.encode(state.params, x))
   return {
-    "mse": _squared_error(model, state.params, batch),
+    "weighted_squared_error": _squared_error(model, state.params, batch),
     "psnr": losses.psnr(flat(x), output),
   }

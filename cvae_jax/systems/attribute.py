@@ -1,13 +1,13 @@
-"""Reads an attribute from an image: a class or a value in [0, 1].
+"""Judge: a network that reads an attribute, a class or a value in [0, 1].
 
-The independent judge of conditional samples (digits.md §7, faces.md §6). What
-it reads are columns of the condition: several are a class, one-hot or as
-probabilities, and one is a value. Others may be given to it beside the image.
+It is the independent judge of conditional samples. What it reads are columns
+of the condition: several are a class, one-hot or as probabilities, and one is
+a value. Others may be given to it beside the image.
 
-Loss: cross-entropy of a class in nats (for two probabilities that sum to 1
-Keras's binary cross-entropy is the same number) or, with loss.binary, of a
-value that is 0 or 1; squared error of other values. Plus l2 · Σ kernel² over
-the dense kernels.
+The loss is the cross-entropy of a class in nats, or with loss.binary of a
+value that is 0 or 1, and the squared error of other values; plus
+l2 · Σ kernel² over the dense kernels. For two probabilities that sum to 1,
+Keras's binary cross-entropy is the same number.
 """
 
 import functools
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from cvae_jax import losses, schedules, update
+from cvae_jax import losses, optim, parts, schedules, update
 from cvae_jax.nets.attribute import Attribute
 from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
 
@@ -33,17 +33,17 @@ class Model(NamedTuple):
   binary: bool  # the value is 0 or 1
 
   def logits(self, params: PyTree, image, given, key=None) -> Array:
-    """Gives logits [B, K]; without a key dropout is off."""
+    """Return logits [B, K]; without a key dropout is off."""
     return self.net.apply({"params": params["attribute"]}, image, given, key)
 
   def read(self, logits: Array) -> Array:
-    """Gives class probabilities or the value, [B, K]."""
+    """Return class probabilities or the value, [B, K]."""
     of_class = len(self.target) > 1
     return jax.nn.softmax(logits) if of_class else jax.nn.sigmoid(logits)
 
 
 def make(config) -> System:
-  """Builds the system from config.model, .columns, .loss, .optim and .data."""
+  """Build the system from config.model, .columns, .loss, .optim and .data."""
   target = _columns(config, "target", least=1)
   given = _columns(config, "given", least=0)
   model = Model(
@@ -56,9 +56,13 @@ def make(config) -> System:
   alone = len(model.target) > 1 and not model.given
   shape = tuple(config.data.image_shape)
   lr = schedules.learning_rate(config.optim)
-  optimiser = optax.adam(lr, eps=config.optim.eps)
-  loss = functools.partial(_loss, model)
-  players = {"model": Player(loss, optimiser, ("attribute",))}
+  players = {
+    "model": Player(
+      loss=functools.partial(_loss, model),
+      tx=optim.build(config.optim, lr),
+      owns=("attribute",),
+    )
+  }
 
   def init(key: Array) -> TrainState:
     given = jnp.zeros((1, len(model.given)))
@@ -80,7 +84,7 @@ def make(config) -> System:
 
 
 def _columns(config, name: str, least: int) -> tuple[int, ...]:
-  """Gives the columns of a condition that a config names.
+  """Return the columns of a condition that a config names.
 
   Raises:
     ValueError: there are too few or a condition has no such column.
@@ -106,20 +110,22 @@ def _name(model: Model) -> str:
 
 
 def _terms(model: Model, params, batch: Batch, key=None) -> Metrics:
-  """Gives the error of each example [B] under the name of its kind."""
+  """Return the error of each example [B] under the name of its kind."""
   image = batch["image"].astype(jnp.float32) / 255.0
   condition = batch["condition"]
-  target, given = (
-    condition[:, jnp.array(columns, jnp.int32)]
-    for columns in (model.target, model.given)
-  )
+  target = condition[:, jnp.array(model.target, jnp.int32)]
+  given = condition[:, jnp.array(model.given, jnp.int32)]
   logits = model.logits(params, image, given, key)
+
+  # A CLASS: −Σ_k y_k log p_k.
   if len(model.target) > 1:
     right = logits.argmax(-1) == target.argmax(-1)
     return {
       "cross_entropy": optax.losses.softmax_cross_entropy(logits, target),
       "accuracy": right.astype(jnp.float32),
     }
+
+  # A VALUE: (v − v̂)², and of one that is 0 or 1 its cross-entropy.
   error = (model.read(logits) - target)[:, 0]
   terms = {"squared_error": error**2, "absolute_error": jnp.abs(error)}
   if model.binary:
@@ -129,13 +135,15 @@ def _terms(model: Model, params, batch: Batch, key=None) -> Metrics:
 
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
-  terms = {k: v.mean() for k, v in _terms(model, params, batch, key).items()}
+  terms = parts.means(_terms(model, params, batch, key))
+
+  # KERNELS: l2 · Σ kernel² of the dense layers, once a step.
   terms["l2"] = model.l2 * losses.dense_l2(params)
   return terms[_name(model)] + terms["l2"], (terms, model_state)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
-  """Gives each term and, as Keras's val_loss, the loss with its L2, [B]."""
+  """Return each term and, as Keras's val_loss, the loss with its L2, [B]."""
   terms = _terms(model, state.params, batch)
   l2 = model.l2 * losses.dense_l2(state.params)
   return {"loss": terms[_name(model)] + l2, **terms}

@@ -1,10 +1,14 @@
-"""Autoencoder and VAE with pixels in [0, 1] (homework §B).
+"""Autoencoder and VAE with convolutions, pixels in [0, 1].
 
-Loss of one example: BCE, and for the VAE (`variational`) + beta · KL to
-N(0, I). `reduction` says what becomes of the sums over pixels and over
-latents: ("sum", "sum") is −ELBO at beta 1; ("mean", "mean"), the default of
-many frameworks, weighs the KL of Z latents and D pixel values D/Z times as
-much. Every term is logged as a sum, whatever the loss makes of it.
+The loss of one example is
+
+    BCE(x, x̂) + beta · KL(q(z | x) ‖ N(0, I))
+
+where the autoencoder has no KL (`variational` is off). `reduction` says
+whether the loss takes sums or means over pixels and over latents. With
+("sum", "sum") and beta 1 it is −ELBO. With ("mean", "mean"), the default of
+many frameworks, the KL of Z latents weighs D/Z times as much beside D pixel
+values. Each term is logged as a sum in all cases.
 """
 
 import functools
@@ -14,15 +18,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
-from cvae_jax import gaussian, grids, losses, schedules, update
+from cvae_jax import gaussian, losses, optim, parts, schedules, update
 from cvae_jax.gaussian import Gaussian
-from cvae_jax.nets import blocks
 from cvae_jax.nets.dcgan import Decoder, Trunk
 from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
 
+BRANCHES = ("encoder", "decoder")
 REDUCTIONS = ("sum", "mean")
 
 
@@ -39,35 +42,32 @@ class Model(NamedTuple):
   def encode(
     self, params: PyTree, stats: PyTree, image: Array, train: bool = False
   ) -> tuple[Gaussian, PyTree]:
-    """Gives q(z | image), a point without `variational`, and statistics."""
-    heads, stats = blocks.apply_branch(
+    """Return q(z | image), a point without `variational`, and statistics."""
+    heads, stats = parts.apply_branch(
       self.nets, "encoder", params, stats, image, train=train
     )
     if not self.variational:
-      point = jnp.full_like(heads["mean"], -jnp.inf)
-      return Gaussian(heads["mean"], point), stats
+      return gaussian.point(heads["mean"]), stats
     return Gaussian(**heads), stats
 
   def logits(
     self, params: PyTree, stats: PyTree, z: Array, train: bool = False
   ) -> tuple[Array, PyTree]:
-    """Gives the pixels' logits [B, H, W, C] of z and statistics."""
-    return blocks.apply_branch(
+    """Return the pixels' logits [B, H, W, C] of z, and statistics."""
+    return parts.apply_branch(
       self.nets, "decoder", params, stats, z, train=train
     )
 
   def loss(self, bce: Array, kl: Array | float) -> Array:
-    """Reduces and weighs the sums [B] as config.loss says, [B]."""
-    sizes = math.prod(self.shape), self.latents
-    pixels, latents = (
-      size if how == "mean" else 1
-      for size, how in zip(sizes, self.reduction, strict=True)
-    )
+    """Reduce and weigh the sums [B] as config.loss says, [B]."""
+    over_pixels, over_latents = self.reduction
+    pixels = math.prod(self.shape) if over_pixels == "mean" else 1
+    latents = self.latents if over_latents == "mean" else 1
     return bce / pixels + self.beta * kl / latents
 
 
 def make(config) -> System:
-  """Builds the system from config.model, .loss, .optim and .data's shapes.
+  """Build the system from config.model, .loss, .optim and .data's shapes.
 
   Raises:
     ValueError: a reduction is neither sum nor mean.
@@ -77,8 +77,8 @@ def make(config) -> System:
   players = {
     "model": Player(
       loss=functools.partial(_loss, model),
-      tx=optax.adam(lr, b1=config.optim.b1, eps=config.optim.eps),
-      owns=("encoder", "decoder"),
+      tx=optim.build(config.optim, lr),
+      owns=BRANCHES,
     )
   }
 
@@ -91,7 +91,7 @@ def make(config) -> System:
   return System(
     init=lambda key: update.init_state(
       players,
-      *blocks.init_branches(
+      *parts.init_branches(
         model.nets,
         key,
         encoder=jnp.zeros((1, *model.shape)),
@@ -101,7 +101,7 @@ def make(config) -> System:
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
     columns={"image": model.shape, "condition": (config.data.conditions,)},
-    render=grids.make_render(
+    render=parts.make_render(
       encode, decode, functools.partial(gaussian.draw, latents=model.latents)
     ),
     encode=encode,
@@ -114,7 +114,8 @@ def make(config) -> System:
 
 
 def _model(config) -> Model:
-  nets, latents = config.model, config.model.latents
+  nets = config.model
+  latents = nets.latents
   heads = ("mean", "logvar") if nets.variational else ("mean",)
   reduction = tuple(config.loss.reduction)
   if len(reduction) != 2 or set(reduction) - set(REDUCTIONS):
@@ -136,25 +137,32 @@ def _model(config) -> Model:
 
 
 def _forward(model: Model, params, stats, batch: Batch, key, train=False):
-  """Gives the terms [B], the loss among them, and the statistics."""
+  """Return the terms [B], the loss among them, and the statistics."""
   image = batch["image"].astype(jnp.float32) / 255.0
   q, stats = model.encode(params, stats, image, train)
   z = gaussian.reparameterise(key, q) if model.variational else q.mean
   logits, stats = model.logits(params, stats, z, train)
-  bce, kl = losses.bernoulli_nats_of_images(image, logits), 0.0
+
+  # 1. RECONSTRUCTION: −log p(x | z), the binary cross-entropy summed over
+  # pixels and channels.
+  bce = losses.bernoulli_nats_of_images(image, logits)
   terms = {"bce": bce}
+
+  # 2. LATENTS: KL(q(z | x) ‖ N(0, I)), summed over latents.
+  kl = 0.0
   if model.variational:
     kl = gaussian.kl_to_prior(q).sum(axis=-1)
     terms |= {"kl": kl, "elbo": -bce - kl}
+
   output = jax.nn.sigmoid(logits)
-  terms["mse"] = losses.squared_error(image, output) / math.prod(model.shape)
+  terms["mse"] = losses.mean_squared_error(image, output)
   terms["psnr"] = losses.psnr(image, output)
   return {"loss": model.loss(bce, kl), **terms}, stats
 
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
   terms, stats = _forward(model, params, model_state, batch, key, train=True)
-  terms = {name: term.mean() for name, term in terms.items()}
+  terms = parts.means(terms)
   return terms.pop("loss"), (terms, stats)
 
 
@@ -163,7 +171,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
 
 
 def _notes(model: Model) -> tuple[str, ...]:
-  """Says what the loss sums and weighs."""
+  """Say what the loss sums and weighs."""
   pixels, latents = (
     {"sum": "summed", "mean": "averaged"}[how] for how in model.reduction
   )

@@ -1,28 +1,27 @@
-"""Conditional adversarial autoencoder (Zhang et al. 2017; spec zoo §6).
+"""Conditional adversarial autoencoder (CAAE, Zhang et al. 2017).
 
 Three players move at once, each with an optimiser of its own:
 
-    autoencoder   E, G: |x − G(E(x), y)| + tv · TV + code · BCE(D_z(E(x)), 1)
-                  + image · BCE(D_img(G, y), 1)
+    autoencoder    E and G: mean |x − G(E(x), y)| + tv · TV(G)
+                   − code · log D_z(E(x)) − image · log D_img(G, y)
     latent_critic  D_z: tells u ~ Uniform(−1, 1) from E(x)
     image_critic   D_img: tells (x, y) from (G(E(x), y), y)
 
-The source writes targets the other way round (a fake is 1), which is the same.
-Images and attributes are in [0, 1] outside and in [−1, 1] inside. A critic's
-batch statistics move with its own player alone.
+Images and attributes are in [0, 1] outside and in [−1, 1] inside. The batch
+statistics of a critic move with its own player alone.
 """
 
 import functools
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 
-from cvae_jax import losses, schedules, update
+from cvae_jax import gaussian, losses, parts, schedules, update
 from cvae_jax.gaussian import Gaussian
-from cvae_jax.nets import blocks
 from cvae_jax.nets.caae import Decoder, Encoder, ImageCritic, LatentCritic
 from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
 
@@ -32,68 +31,51 @@ CRITICS = ("latent_critic", "image_critic")
 class Model(NamedTuple):
   """The four networks and what weighs the terms of E's and G's loss."""
 
-  encoder: Encoder
-  decoder: Decoder
-  latent_critic: LatentCritic
-  image_critic: ImageCritic
+  nets: Mapping[str, Any]  # encoder, decoder and the two critics
   shape: tuple[int, ...]  # (H, W, C)
+  latents: int
   normalise: bool  # by the batch in training; else never, as in the source
   tv: float
   code: float
   image: float
 
   def encode(self, params: PyTree, x: Array) -> Array:
-    """Gives the codes [B, Z] of images in [−1, 1]."""
-    return self.encoder.apply({"params": params["encoder"]}, x)
+    """Return the codes [B, Z] of images in [−1, 1]."""
+    return self.nets["encoder"].apply({"params": params["encoder"]}, x)
 
   def decode(self, params: PyTree, z: Array, y: Array) -> Array:
-    """Gives images in [−1, 1] of codes and attributes in [−1, 1]."""
-    return self.decoder.apply({"params": params["decoder"]}, z, y)
+    """Return images in [−1, 1] of codes and attributes in [−1, 1]."""
+    return self.nets["decoder"].apply({"params": params["decoder"]}, z, y)
 
-  def judge(
+  def criticise(
     self, name: str, params: PyTree, stats: PyTree, *arrays: Array, train=False
   ) -> tuple[Array, PyTree]:
-    """Gives a critic's logits [B] and the statistics of all after it."""
-    net = getattr(self, name)
-    logits, after = blocks.apply(
-      net, params[name], stats[name], *arrays, train=train and self.normalise
+    """Return a critic's logits [B] and the statistics of all after it."""
+    train = train and self.normalise
+    return parts.apply_branch(
+      self.nets, name, params, stats, *arrays, train=train
     )
-    return logits, {**stats, name: after}
 
 
 def make(config) -> System:
-  """Builds the system from config.model, .loss, .optim and .data's shapes."""
+  """Build the system from config.model, .loss, .optim and .data's shapes."""
   model = Model(
-    encoder=Encoder(**config.model.encoder),
-    decoder=Decoder(**config.model.decoder),
-    latent_critic=LatentCritic(**config.model.latent_critic),
-    image_critic=ImageCritic(**config.model.image_critic),
+    nets={
+      "encoder": Encoder(**config.model.encoder),
+      "decoder": Decoder(**config.model.decoder),
+      "latent_critic": LatentCritic(**config.model.latent_critic),
+      "image_critic": ImageCritic(**config.model.image_critic),
+    },
     shape=tuple(config.data.image_shape),
+    latents=config.model.encoder.latents,
     normalise=config.model.normalise,
     **config.loss,
   )
-  lr, shared = schedules.learning_rate(config.optim), config.optim.shared
-  parts = {
-    "autoencoder": (_autoencoder, ("encoder", "decoder")),
-    "latent_critic": (_latent_critic, ("latent_critic",)),
-    "image_critic": (_image_critic, ("image_critic",)),
-  }
-  players = {
-    name: Player(
-      loss=functools.partial(loss, model),
-      tx=optax.chain(
-        _adam(config.optim, *((i, len(parts)) if shared else (0, 1))),
-        optax.scale_by_learning_rate(lr),
-      ),
-      owns=owns,
-    )
-    for i, (name, (loss, owns)) in enumerate(parts.items())
-  }
+  lr = schedules.learning_rate(config.optim)
+  players = _players(model, config.optim, lr)
   attributes = config.data.conditions
   return System(
-    init=lambda key: update.init_state(
-      players, *_start(model, attributes, key)
-    ),
+    init=lambda key: update.init_state(players, *_init(model, attributes, key)),
     step=update.make_step(players, simultaneous=True),
     evaluate=functools.partial(_evaluate, model),
     columns={"image": model.shape, "condition": (attributes,)},
@@ -101,7 +83,7 @@ def make(config) -> System:
     encode=lambda state, image, _: _encode(model, state, image),
     decode=lambda state, z, c: _decode(model, state, z, c),
     prior=functools.partial(_uniform, model),
-    latents=model.encoder.latents,
+    latents=model.latents,
     schedules={"learning_rate": lr},
     notes=(
       f"loss of E and G: mean |x − x̂| + {model.tv:g} × total variation + "
@@ -110,11 +92,35 @@ def make(config) -> System:
   )
 
 
-def _adam(optim, turn: int, turns: int) -> optax.GradientTransformation:
-  """Gives Adam's direction; of `turns` players that share its step counter.
+def _players(model: Model, optim, lr) -> dict[str, Player]:
+  """Return the players, which move at once.
 
-  The counter, which corrects the moments' bias, then runs `turns` times as
-  fast as it should: the source has one optimiser object for all.
+  With `optim.shared` they share the step counter of one Adam, as in the
+  original experiment.
+  """
+  losses_and_branches = {
+    "autoencoder": (_autoencoder_loss, ("encoder", "decoder")),
+    "latent_critic": (_latent_critic_loss, ("latent_critic",)),
+    "image_critic": (_image_critic_loss, ("image_critic",)),
+  }
+  turns = len(losses_and_branches) if optim.shared else 1
+  players = {}
+  for index, (name, (loss, owns)) in enumerate(losses_and_branches.items()):
+    adam = _adam(optim, index if optim.shared else 0, turns)
+    players[name] = Player(
+      loss=functools.partial(loss, model),
+      tx=optax.chain(adam, optax.scale_by_learning_rate(lr)),
+      owns=owns,
+    )
+  return players
+
+
+def _adam(optim, turn: int, turns: int) -> optax.GradientTransformation:
+  """Return Adam's direction for one of `turns` players with one step counter.
+
+  The counter corrects the bias of the moments. When players share it, it runs
+  `turns` times as fast as it should: the original experiment has one
+  optimiser object for all of them.
   """
   adam = optax.scale_by_adam(b1=optim.b1, eps=optim.eps)
 
@@ -126,39 +132,35 @@ def _adam(optim, turn: int, turns: int) -> optax.GradientTransformation:
   return optax.GradientTransformation(adam.init, update)
 
 
-def _start(model: Model, attributes: int, key: Array) -> tuple[PyTree, PyTree]:
+def _init(model: Model, attributes: int, key: Array) -> tuple[PyTree, PyTree]:
   x = jnp.zeros((1, *model.shape))
-  z = jnp.zeros((1, model.encoder.latents))
+  z = jnp.zeros((1, model.latents))
   y = jnp.zeros((1, attributes))
-  inputs = {
-    "encoder": (x,),
-    "decoder": (z, y),
-    "latent_critic": (z,),
-    "image_critic": (x, y),
-  }
-  made = {
-    name: blocks.init(getattr(model, name), jax.random.fold_in(key, i), *arrays)
-    for i, (name, arrays) in enumerate(inputs.items())
-  }
-  params = {name: drawn for name, (drawn, _) in made.items()}
-  return params, {name: made[name][1] for name in CRITICS}
+  params, statistics = parts.init_branches(
+    model.nets,
+    key,
+    encoder=x,
+    decoder=(z, y),
+    latent_critic=z,
+    image_critic=(x, y),
+  )
+  return params, {name: statistics[name] for name in CRITICS}
 
 
 def _signed(values: Array) -> Array:
-  """Maps [0, 1] to [−1, 1]."""
+  """Map [0, 1] to [−1, 1]."""
   return 2.0 * values - 1.0
 
 
 def _uniform(model: Model, key: Array, count: int) -> Array:
-  """Draws codes [count, Z] from Uniform(−1, 1), the prior."""
-  shape = (count, model.encoder.latents)
+  """Draw codes [count, Z] from Uniform(−1, 1), the prior."""
+  shape = (count, model.latents)
   return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
 
 
 def _encode(model: Model, state: TrainState, image: Array) -> Gaussian:
-  """Gives the code as a Gaussian without spread."""
-  z = model.encode(state.params, _signed(image))
-  return Gaussian(z, jnp.full_like(z, -jnp.inf))
+  """Return the code as a Gaussian without spread."""
+  return gaussian.point(model.encode(state.params, _signed(image)))
 
 
 def _decode(model: Model, state: TrainState, z: Array, c: Array) -> Array:
@@ -166,73 +168,91 @@ def _decode(model: Model, state: TrainState, z: Array, c: Array) -> Array:
 
 
 def _forward(model: Model, params, batch: Batch):
-  """Gives x, y, the code z and G(z, y)."""
+  """Return x, y, the code z and G(z, y)."""
   x = _signed(batch["image"].astype(jnp.float32) / 255.0)
   y = _signed(batch["condition"])
   z = model.encode(params, x)
   return x, y, z, model.decode(params, z, y)
 
 
-def _terms(model: Model, x, output, fooled: dict[str, Array]) -> Metrics:
-  """Gives the terms of E's and G's loss, each [B]."""
-  return {
-    "l1": jnp.abs(x - output).mean(axis=(1, 2, 3)),
-    "tv": model.tv * losses.total_variation(output) / x.shape[1],
-    "code": model.code * losses.judged(fooled["latent_critic"], True),
-    "image": model.image * losses.judged(fooled["image_critic"], True),
-  }
-
-
-def _autoencoder(model: Model, params, model_state, batch: Batch, key, step):
+def _terms(model: Model, params, stats, batch: Batch, train=False):
+  """Return x, G(E(x), y) and the terms of E's and G's loss, each [B]."""
   x, y, z, output = _forward(model, params, batch)
-  fooled = {}
-  for name, arrays in zip(CRITICS, ((z,), (output, y)), strict=True):
-    fooled[name], _ = model.judge(
-      name, params, model_state, *arrays, train=True
-    )
-  terms = _terms(model, x, output, fooled)
-  terms = {name: term.mean() for name, term in terms.items()}
+  of_code, _ = model.criticise("latent_critic", params, stats, z, train=train)
+  of_image, _ = model.criticise(
+    "image_critic", params, stats, output, y, train=train
+  )
+
+  # 1. RECONSTRUCTION: the mean of |x − G(E(x), y)| over pixels and channels.
+  l1 = jnp.abs(x - output).mean(axis=(1, 2, 3))
+
+  # 2. SMOOTHNESS: tv · total variation of the output over its height.
+  tv = model.tv * losses.total_variation(output) / x.shape[1]
+
+  # 3. CODES: −code · log D_z(E(x)), which draws them to the uniform prior.
+  code = model.code * losses.discriminator_loss(of_code, real=True)
+
+  # 4. REALISM: −image · log D_img(G(E(x), y), y).
+  image = model.image * losses.discriminator_loss(of_image, real=True)
+
+  return x, output, {"l1": l1, "tv": tv, "code": code, "image": image}
+
+
+def _autoencoder_loss(
+  model: Model, params, model_state, batch: Batch, key, step
+):
+  _, _, terms = _terms(model, params, model_state, batch, train=True)
+  terms = parts.means(terms)
   return sum(terms.values()), (terms, model_state)
 
 
-def _latent_critic(model: Model, params, model_state, batch: Batch, key, step):
+def _latent_critic_loss(
+  model: Model, params, model_state, batch: Batch, key, step
+):
   _, _, z, _ = _forward(model, params, batch)
-  pair = ((z,), (_uniform(model, key, z.shape[0]),))
-  return _critic(model, "latent_critic", params, model_state, pair)
+  drawn = _uniform(model, key, z.shape[0])
+  return _critic_loss(
+    model, "latent_critic", params, model_state, fake=(z,), real=(drawn,)
+  )
 
 
-def _image_critic(model: Model, params, model_state, batch: Batch, key, step):
+def _image_critic_loss(
+  model: Model, params, model_state, batch: Batch, key, step
+):
   x, y, _, output = _forward(model, params, batch)
-  pair = ((output, y), (x, y))
-  return _critic(model, "image_critic", params, model_state, pair)
+  return _critic_loss(
+    model, "image_critic", params, model_state, fake=(output, y), real=(x, y)
+  )
 
 
-def _critic(model: Model, name: str, params, stats, pair):
-  """Gives a critic's loss on (fake, real), judged apart as two batches."""
-  terms, total = {}, 0.0
-  for kind, arrays in zip(("fake", "real"), pair, strict=True):
-    logits, stats = model.judge(name, params, stats, *arrays, train=True)
-    total += losses.judged(logits, kind == "real").mean()
-    terms[f"{kind}_right"] = ((logits > 0) == (kind == "real")).mean()
+def _critic_loss(model: Model, name: str, params, stats, fake, real):
+  """Return −log(1 − D(fake)) − log D(real), on the two as separate batches."""
+  on_fake, stats = model.criticise(name, params, stats, *fake, train=True)
+  on_real, stats = model.criticise(name, params, stats, *real, train=True)
+  total = (
+    losses.discriminator_loss(on_fake, real=False).mean()
+    + losses.discriminator_loss(on_real, real=True).mean()
+  )
+  terms = {
+    "fake_right": (on_fake <= 0).mean(),
+    "real_right": (on_real > 0).mean(),
+  }
   return total, (terms, stats)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
-  x, y, z, output = _forward(model, state.params, batch)
-  fooled = {
-    name: model.judge(name, state.params, state.model_state, *arrays)[0]
-    for name, arrays in zip(CRITICS, ((z,), (output, y)), strict=True)
-  }
-  terms = _terms(model, x, output, fooled)
+  x, output, terms = _terms(model, state.params, state.model_state, batch)
   psnr = losses.psnr(0.5 * (x + 1.0), 0.5 * (output + 1.0))
   return {"loss": sum(terms.values()), **terms, "psnr": psnr}
 
 
 def _render(model: Model, state: TrainState, batch: Batch, panel: Array, key):
-  """Pairs targets with reconstructions; puts faces under a panel."""
+  """Pair targets with reconstructions; put faces under a panel."""
   x, _, z, output = _forward(model, state.params, batch)
-  z, options = z[:8], panel.shape[0]
-  grid = jnp.repeat(z, options, axis=0), jnp.tile(panel, (len(z), 1))
-  drawn = _decode(model, state, *grid).reshape(len(z), options, *model.shape)
+  z = z[: parts.STYLES]
+  options = panel.shape[0]
+  codes = jnp.repeat(z, options, axis=0)
+  drawn = _decode(model, state, codes, jnp.tile(panel, (len(z), 1)))
+  drawn = drawn.reshape(len(z), options, *model.shape)
   pairs = 0.5 * (jnp.stack([x, output]) + 1.0)
   return {"reconstruction": pairs, "conditions": drawn}

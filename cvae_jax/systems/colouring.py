@@ -1,10 +1,14 @@
-"""Greyscale to colour, cell by cell, a conditional VAE (spec colouring).
+"""Greyscale to colour, cell by cell, with a conditional VAE.
 
-Loss of one cell: mse · ((Δx)² + (Δy)²) / 2 + KL + saturation · (r² − r̂²)²
-with r² = x² + y², and once a step l2 · Σ kernel²; every term is also logged
-alone. The source's encoder sees only the grey that the decoder also has, so z
-can carry no colour and the posterior falls onto the prior (§7.1);
-model.encoder.sees_colour lets it see what it is to encode.
+A colour is a point (x, y) of a plane, r² = x² + y² its squared saturation.
+The loss of one cell is
+
+    w · ½ ((x − x̂)² + (y − ŷ)²) + KL(q ‖ N(0, I)) + s · (r² − r̂²)²
+
+and once a step l2 · Σ kernel². Every term is logged alone. The encoder of the
+original experiment sees only the grey that the decoder has as well. So z can
+carry no colour, and the posterior falls onto the prior (docs/colour.md).
+With model.encoder.sees_colour the encoder sees the colour, too.
 """
 
 import functools
@@ -12,15 +16,15 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
-from cvae_jax import gaussian, losses, schedules, update
+from cvae_jax import gaussian, losses, optim, parts, schedules, update
 from cvae_jax.colour import cells, recompose
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets.colouring import Decoder, Encoder
 from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
 
+BRANCHES = ("encoder", "decoder")
 _SHOWN = 5  # variants in a sample grid
 
 
@@ -36,7 +40,7 @@ class Model(NamedTuple):
   second_pass: bool  # the KL is of another encoder pass than z
 
   def inputs(self, batch: Batch) -> tuple[Array, Array, Array]:
-    """Cuts levels [B, 4, 14, 14], position and true colour [B, 2]."""
+    """Cut levels [B, 4, 14, 14], position and true colour [B, 2]."""
     photo, cell = batch["photo"], batch["cell"]
     levels = cells.pyramid(
       cells.grey(photo), jnp.arange(len(cell)), cell, whole_bytes=True
@@ -45,17 +49,17 @@ class Model(NamedTuple):
     return levels, position, cells.targets(photo, cell)
 
   def encode(self, params: PyTree, inputs, key=None) -> Gaussian:
-    """Gives q(z | levels, position, colour); without a key dropout is off."""
+    """Return q(z | levels, position, colour); without a key dropout is off."""
     return self.encoder.apply({"params": params["encoder"]}, *inputs, key)
 
   def decode(self, params: PyTree, levels, position, z, key=None) -> Array:
-    """Gives colours [B, V, 2] of z [B, V, Z]; without a key no dropout."""
+    """Return colours [B, V, 2] of z [B, V, Z]; without a key no dropout."""
     variables = {"params": params["decoder"]}
     return self.decoder.apply(variables, levels, position, z, key)
 
 
 def make(config) -> System:
-  """Builds the system from config.model, .loss and .optim."""
+  """Build the system from config.model, .loss and .optim."""
   branch = config.model.branch.to_dict()
   model = Model(
     encoder=Encoder(branch, **config.model.encoder),
@@ -74,8 +78,8 @@ def make(config) -> System:
   players = {
     "model": Player(
       loss=functools.partial(_loss, model),
-      tx=optax.adam(lr, eps=config.optim.eps),
-      owns=("encoder", "decoder"),
+      tx=optim.build(config.optim, lr),
+      owns=BRANCHES,
     )
   }
   return System(
@@ -93,35 +97,51 @@ def make(config) -> System:
 
 def _parameters(model: Model, key: Array) -> PyTree:
   levels = jnp.zeros((1, len(cells.FACTORS), cells.GRID, cells.GRID))
-  position, colour = jnp.zeros((1, model.positions)), jnp.zeros((1, 2))
+  position = jnp.zeros((1, model.positions))
+  colour = jnp.zeros((1, 2))
   z = jnp.zeros((1, 1, model.encoder.latents))
-  keys = [jax.random.fold_in(key, i) for i in range(2)]
-  return {
-    "encoder": model.encoder.init(keys[0], levels, position, colour)["params"],
-    "decoder": model.decoder.init(keys[1], levels, position, z)["params"],
-  }
+  nets = {"encoder": model.encoder, "decoder": model.decoder}
+  params, _ = parts.init_branches(
+    nets,
+    key,
+    encoder=(levels, position, colour),
+    decoder=(levels, position, z),
+  )
+  return params
 
 
 def _forward(
   model: Model, params, batch: Batch, noise, drop=(None, None), second=None
 ) -> Metrics:
-  """Gives the terms of the loss, and what they are made of, each [B]."""
+  """Return the terms of the loss and the plain error of a cell, each [B]."""
   inputs = model.inputs(batch)
   levels, position, colour = inputs
   q = model.encode(params, inputs, drop[0])
   z = gaussian.reparameterise(noise, q)
   output = model.decode(params, levels, position, z[:, None], drop[1])[:, 0]
+
+  # 1. RECONSTRUCTION: w · ½ ((x − x̂)² + (y − ŷ)²).
+  squared_error = losses.squared_error(colour, output)
+  reconstruction = model.weight * 0.5 * squared_error
+
+  # 2. LATENTS: KL(q ‖ N(0, I)), summed over latents. In the faithful variant
+  # q comes from another pass with other dropout masks than z.
   if second is not None:
     q = model.encode(params, inputs, second)
   kl = gaussian.kl_to_prior(q).sum(axis=-1)
-  sse = losses.squared_error(colour, output)
-  radii = (jnp.sum(v**2, axis=-1) for v in (colour, output))
-  nats = losses.gaussian_nats(sse, colour.shape[-1], 0.5 * model.weight)
+
+  # 3. SATURATION: s · (r² − r̂²)² with r² = x² + y².
+  true_radius = jnp.sum(colour**2, axis=-1)
+  radius = jnp.sum(output**2, axis=-1)
+  saturation = model.saturation * (true_radius - radius) ** 2
+
+  weight = 0.5 * model.weight
+  nats = losses.gaussian_nats(squared_error, colour.shape[-1], weight)
   return {
-    "mse": model.weight * 0.5 * sse,
+    "weighted_squared_error": reconstruction,
     "kl": kl,
-    "saturation": model.saturation * jnp.subtract(*radii) ** 2,
-    "error": 0.5 * sse,  # the squared error without its weight
+    "saturation": saturation,
+    "mse": 0.5 * squared_error,
     "elbo": -nats - kl,
   }
 
@@ -130,16 +150,19 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   noise, *drop, second = (jax.random.fold_in(key, i) for i in range(4))
   second = second if model.second_pass else None
   terms = _forward(model, params, batch, noise, drop, second)
-  terms = {name: term.mean() for name, term in terms.items()}
+  terms = parts.means(terms)
+
+  # 4. KERNELS: l2 · Σ kernel² of the convolutions, once a step.
   terms["l2"] = model.l2 * losses.kernel_l2(params)
-  total = terms["mse"] + terms["kl"] + terms["saturation"] + terms["l2"]
-  return total, (terms, model_state)
+
+  total = terms["weighted_squared_error"] + terms["kl"] + terms["saturation"]
+  return total + terms["l2"], (terms, model_state)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
-  """Gives the terms, and the error of colours drawn without seeing any."""
+  """Return the terms, and the error of colours drawn without seeing any."""
   terms = _forward(model, state.params, batch, key)
-  total = terms["mse"] + terms["kl"] + terms["saturation"]
+  total = terms["weighted_squared_error"] + terms["kl"] + terms["saturation"]
   levels, position, colour = model.inputs(batch)
   blind = jax.random.fold_in(key, 1)
   z = jax.random.normal(blind, (len(colour), 1, model.encoder.latents))
@@ -151,7 +174,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
 
 
 def _colour_maps(model: Model, state: TrainState, z: Array, grey: Array):
-  """Colours grey photos [N, H, W] in [0, 1]: maps [N, V, 14, 14, 2].
+  """Colour grey photos [N, H, W] in [0, 1]: maps [N, V, 14, 14, 2].
 
   Each of the latents z [N, V, Z] serves all cells of its photo, and the
   first level is not rounded, as in the source's test (§1, §5).
@@ -167,7 +190,7 @@ def _colour_maps(model: Model, state: TrainState, z: Array, grey: Array):
 
 
 def _render(model: Model, state: TrainState, batch: Batch, panel: Array, key):
-  """Sets a photo's true colour map beside variants of the model's."""
+  """Set a photo's true colour map beside variants of the model's."""
   photo = batch["photo"][:1]
   cell = jnp.arange(cells.CELLS)
   true = cells.targets(jnp.repeat(photo, cells.CELLS, axis=0), cell)
@@ -180,7 +203,7 @@ def _render(model: Model, state: TrainState, batch: Batch, panel: Array, key):
 
 
 def _notes(model: Model) -> tuple[str, ...]:
-  """Says what the weight of the squared error amounts to."""
+  """Say what the weight of the squared error amounts to."""
   colour = "the true colour" if model.encoder.sees_colour else "no colour"
   return (
     f"reconstruction: {model.weight:g} × mean squared error of (x, y), KL "

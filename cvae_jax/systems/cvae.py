@@ -1,9 +1,12 @@
-"""Conditional VAE with squared error (Sohn et al. 2015; specs digits, faces).
+"""Conditional VAE with squared error (Sohn et al. 2015): digits and faces.
 
-Loss of one example: mse · SSE + KL + grey(step) · Σ v(1 − v), and once a step
-l2 · Σ kernel²; every term is also logged alone. With weight w on the squared
-error the first two are −ELBO up to a constant under p(x | z) = N(x̂, 1/(2w)),
-so the ELBO in nats is logged beside them.
+The loss of one example is
+
+    w · Σ (x − x̂)² + KL(q(z | x, c) ‖ N(0, I)) + grey(step) · Σ x̂ (1 − x̂)
+
+and once a step l2 · Σ kernel². Every term is logged alone. With the weight w
+the first two terms are −ELBO up to a constant, under p(x | z) = N(x̂, 1/(2w)).
+So the ELBO in nats is logged beside them.
 """
 
 import functools
@@ -15,10 +18,12 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from cvae_jax import gaussian, losses, schedules, update
+from cvae_jax import gaussian, losses, optim, parts, schedules, update
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets.conditional import Decoder, Encoder
 from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+
+BRANCHES = ("encoder", "decoder")
 
 
 class Model(NamedTuple):
@@ -33,23 +38,23 @@ class Model(NamedTuple):
   second_pass: bool  # the KL is of another encoder pass than z
 
   def encode(self, params: PyTree, image, condition, key=None) -> Gaussian:
-    """Gives q(z | image, condition); without a key dropout is off."""
+    """Return q(z | image, condition); without a key dropout is off."""
     variables = {"params": params["encoder"]}
     return self.encoder.apply(variables, image, condition, key)
 
   def decode(self, params: PyTree, z, condition, key=None) -> Array:
-    """Gives the images of z [B, Z]; without a key dropout is off."""
+    """Return the images of z [B, Z]; without a key dropout is off."""
     variables = {"params": params["decoder"]}
     return self.decoder.apply(variables, z, condition, key)
 
   def nats(self, image: Array, output: Array) -> Array:
-    """Gives −log p(image | z) [B] of the decoder's output."""
+    """Return −log p(image | z) [B] of the decoder's output."""
     sse = losses.squared_error(image, output)
     return losses.gaussian_nats(sse, math.prod(self.shape), self.weight)
 
 
 def make(config) -> System:
-  """Builds the system from config.model, .loss, .optim and .data's shapes.
+  """Build the system from config.model, .loss, .optim and .data's shapes.
 
   Raises:
     ValueError: the squared error has no weight above 0: no likelihood.
@@ -69,8 +74,8 @@ def make(config) -> System:
   players = {
     "model": Player(
       loss=functools.partial(_loss, model),
-      tx=optax.adam(lr, eps=config.optim.eps),
-      owns=("encoder", "decoder"),
+      tx=optim.build(config.optim, lr),
+      owns=BRANCHES,
     )
   }
   conditions = config.data.conditions
@@ -95,33 +100,44 @@ def _parameters(model: Model, conditions: int, key: Array) -> PyTree:
   condition = jnp.zeros((1, conditions))
   z = jnp.zeros((1, model.encoder.latents))
   image = jnp.zeros((1, *model.shape))
-  keys = [jax.random.fold_in(key, i) for i in range(2)]
-  return {
-    "encoder": model.encoder.init(keys[0], image, condition)["params"],
-    "decoder": model.decoder.init(keys[1], z, condition)["params"],
-  }
+  nets = {"encoder": model.encoder, "decoder": model.decoder}
+  params, _ = parts.init_branches(
+    nets, key, encoder=(image, condition), decoder=(z, condition)
+  )
+  return params
 
 
 def _forward(
   model: Model, params, batch: Batch, noise, drop=(None, None), second=None
 ) -> tuple[Array, Array, Metrics]:
-  """Gives the target, the output and the terms of the loss, each [B].
+  """Return the target, the output and the terms of the loss, each [B].
 
-  With a `second` key the KL is that of another encoder pass, of other
-  dropout masks than z's: what Keras's graph mode made of the source.
+  With a `second` key the KL is of another encoder pass with other dropout
+  masks than those that z came from. Keras's graph mode did this in the
+  original experiment.
   """
   image = batch["image"].astype(jnp.float32) / 255.0
   condition = batch["condition"]
   q = model.encode(params, image, condition, drop[0])
   z = gaussian.reparameterise(noise, q)
   output = model.decode(params, z, condition, drop[1])
+
+  # 1. RECONSTRUCTION: w · Σ (x − x̂)², summed over pixels and channels.
+  reconstruction = model.weight * losses.squared_error(image, output)
+
+  # 2. LATENTS: KL(q(z | x, c) ‖ N(0, I)), summed over latents.
   if second is not None:
     q = model.encode(params, image, condition, second)
   kl = gaussian.kl_to_prior(q).sum(axis=-1)
+
+  # 3. GREY: Σ x̂ (1 − x̂), which draws pixels to black or white. Its weight
+  # depends on the step, so it is multiplied later.
+  grey = losses.grey_level(output)
+
   terms = {
-    "mse": model.weight * losses.squared_error(image, output),
+    "weighted_squared_error": reconstruction,
     "kl": kl,
-    "grey": losses.grey_level(output),
+    "grey": grey,
     "elbo": -model.nats(image, output) - kl,
   }
   return image, output, terms
@@ -131,27 +147,31 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   noise, *drop, second = (jax.random.fold_in(key, i) for i in range(4))
   second = second if model.second_pass else None
   _, _, terms = _forward(model, params, batch, noise, drop, second)
-  terms = {name: term.mean() for name, term in terms.items()}
+  terms = parts.means(terms)
   terms["grey"] *= model.grey(step)
+
+  # 4. KERNELS: l2 · Σ kernel² of the convolutions, once a step.
   terms["l2"] = model.l2 * losses.kernel_l2(params)
-  total = terms["mse"] + terms["kl"] + terms["grey"] + terms["l2"]
-  return total, (terms, model_state)
+
+  total = terms["weighted_squared_error"] + terms["kl"] + terms["grey"]
+  return total + terms["l2"], (terms, model_state)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   image, output, terms = _forward(model, state.params, batch, key)
   terms["grey"] *= model.grey(state.step)
-  total = terms["mse"] + terms["kl"] + terms["grey"]
+  total = terms["weighted_squared_error"] + terms["kl"] + terms["grey"]
   return {"loss": total, **terms, "psnr": losses.psnr(image, output)}
 
 
 def _render(model: Model, state: TrainState, batch: Batch, panel: Array, key):
-  """Pairs targets with reconstructions; draws fixed styles under a panel."""
+  """Pair targets with reconstructions; draw fixed styles under a panel."""
   image, output, _ = _forward(model, state.params, batch, key)
-  styles, options = 8, panel.shape[0]
+  styles = parts.STYLES
+  options = panel.shape[0]
   z = jax.random.normal(key, (styles, model.encoder.latents))
-  z, panel = jnp.repeat(z, options, axis=0), jnp.tile(panel, (styles, 1))
-  drawn = model.decode(state.params, z, panel)
+  z = jnp.repeat(z, options, axis=0)
+  drawn = model.decode(state.params, z, jnp.tile(panel, (styles, 1)))
   return {
     "reconstruction": jnp.stack([image, output]),
     "conditions": drawn.reshape(styles, options, *model.shape),
@@ -159,7 +179,7 @@ def _render(model: Model, state: TrainState, batch: Batch, panel: Array, key):
 
 
 def _notes(weight: float, size: int) -> tuple[str, ...]:
-  """Says what the weights of squared error and KL amount to."""
+  """Say what the weights of squared error and KL amount to."""
   return (
     f"reconstruction: {weight:g} × squared error summed over {size} values, "
     "KL summed over latents, both averaged over the batch",

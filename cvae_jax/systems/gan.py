@@ -1,11 +1,16 @@
-"""GAN and WGAN-GP (homework §B and §C4).
+"""GAN (Goodfellow et al. 2014) and WGAN-GP (Gulrajani et al. 2017).
 
-Two players in turn: the critic learns to tell images from what the generator
-makes of z ~ N(0, I); the generator learns to pass. `loss.kind` is logistic
-(Goodfellow et al. 2014, the form that does not saturate) or wasserstein, with
-`loss.penalty` · E (|∇D(x̂)| − 1)² at points x̂ between real and made images
-(Gulrajani et al. 2017). A step is one of the critic's; the generator moves in
-every `optim.critic_steps`-th. Its batch statistics move with it alone.
+Two players move in turn. The critic D learns to tell images x from what the
+generator G makes of z ~ N(0, I); the generator learns to fool it:
+
+                 logistic                            wasserstein
+    critic       −log D(x) − log(1 − D(G(z)))        D(G(z)) − D(x)
+    generator    −log D(G(z))                        −D(G(z))
+
+`loss.penalty` adds penalty · (‖∇D(x̂)‖ − 1)² to the critic's loss at points x̂
+between real and generated images. A step is one step of the critic. The
+generator moves in every `optim.critic_steps`-th step, and its batch statistics
+move with it alone.
 """
 
 import functools
@@ -14,17 +19,18 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
-from cvae_jax import gaussian, losses, update
+from cvae_jax import gaussian, losses, optim, parts, update
 from cvae_jax.names import checked
-from cvae_jax.nets import blocks
 from cvae_jax.nets.dcgan import Decoder, Trunk
 from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
 
 # (score, real) -> the loss of a critic whose image is real, or not
-KINDS = {"logistic": losses.judged, "wasserstein": losses.moved_earth}
+KINDS = {
+  "logistic": losses.discriminator_loss,
+  "wasserstein": losses.wasserstein_loss,
+}
 
 
 class Model(NamedTuple):
@@ -33,30 +39,30 @@ class Model(NamedTuple):
   nets: Mapping[str, Any]  # generator and critic
   shape: tuple[int, ...]  # (H, W, C)
   latents: int
-  told: Callable[[Array, bool], Array]  # one of KINDS
+  critic_loss: Callable[[Array, bool], Array]  # one of KINDS
   penalty: float  # × (|∇D| − 1)²
 
   def generate(
     self, params: PyTree, stats: PyTree, z: Array, train: bool = False
   ) -> tuple[Array, PyTree]:
-    """Gives images [B, H, W, C] in [0, 1] of z and statistics."""
-    logits, stats = blocks.apply_branch(
+    """Return images [B, H, W, C] in [0, 1] of z, and statistics."""
+    logits, stats = parts.apply_branch(
       self.nets, "generator", params, stats, z, train=train
     )
     return jax.nn.sigmoid(logits), stats
 
-  def judge(
+  def score(
     self, params: PyTree, stats: PyTree, image: Array, train: bool = False
   ) -> tuple[Array, PyTree]:
-    """Gives the critic's scores [B] of images and statistics."""
-    heads, stats = blocks.apply_branch(
+    """Return the critic's scores [B] of images, and statistics."""
+    heads, stats = parts.apply_branch(
       self.nets, "critic", params, stats, image, train=train
     )
     return heads["score"][:, 0], stats
 
 
 def make(config) -> System:
-  """Builds the system from config.model, .loss, .optim and .data's shapes.
+  """Build the system from config.model, .loss, .optim and .data's shapes.
 
   Raises:
     ValueError: the kind of loss is unknown, a penalty on the gradient of
@@ -77,7 +83,7 @@ def make(config) -> System:
   return System(
     init=lambda key: update.init_state(
       players,
-      *blocks.init_branches(
+      *parts.init_branches(
         model.nets,
         key,
         generator=jnp.zeros((1, model.latents)),
@@ -113,76 +119,86 @@ def _model(config) -> Model:
     },
     shape=tuple(config.data.image_shape),
     latents=config.model.latents,
-    told=KINDS[kind],
+    critic_loss=KINDS[kind],
     penalty=config.loss.penalty,
   )
 
 
-def _players(model: Model, optim) -> dict[str, Player]:
-  """Gives the players in order, each with an optimiser of its own."""
-  if (every := optim.critic_steps) < 1:
+def _players(model: Model, config) -> dict[str, Player]:
+  """Return the players in order, each with an optimiser of its own."""
+  every = config.critic_steps
+  if every < 1:
     raise ValueError(f"optim.critic_steps is 1 or more; found {every}")
 
   def player(name: str, loss: Callable, every: int) -> Player:
-    adam = optax.adam(optim.lr, b1=optim.b1, b2=optim.b2, eps=optim.eps)
-    return Player(functools.partial(loss, model), adam, (name,), every)
+    tx = optim.build(config)
+    return Player(functools.partial(loss, model), tx, (name,), every)
 
   return {
-    "critic": player("critic", _criticise, 1),
-    "generator": player("generator", _generate, every),
+    "critic": player("critic", _critic_loss, 1),
+    "generator": player("generator", _generator_loss, every),
   }
 
 
-def _criticise(model: Model, params, model_state, batch: Batch, key, step):
-  """Judges real and made images apart, as two batches."""
+def _critic_loss(model: Model, params, model_state, batch: Batch, key, step):
+  """Score real and generated images apart, as two batches."""
   draw, mix = jax.random.split(key)
   real = batch["image"].astype(jnp.float32) / 255.0
   z = gaussian.draw(draw, real.shape[0], model.latents)
   fake, _ = model.generate(params, model_state, z, train=True)
-  on_real, stats = model.judge(params, model_state, real, train=True)
-  on_fake, stats = model.judge(params, stats, fake, train=True)
+  on_real, stats = model.score(params, model_state, real, train=True)
+  on_fake, stats = model.score(params, stats, fake, train=True)
   terms = {"real": on_real, "fake": on_fake, "gap": on_real - on_fake}
-  total = model.told(on_real, True) + model.told(on_fake, False)
+
+  # 1. REAL AND GENERATED: −log D(x) − log(1 − D(G(z))), or D(G(z)) − D(x).
+  total = model.critic_loss(on_real, True) + model.critic_loss(on_fake, False)
+
+  # 2. GRADIENT PENALTY: penalty · (‖∇D(x̂)‖ − 1)² at x̂ = u x + (1 − u) G(z)
+  # with u ~ Uniform(0, 1) (Gulrajani et al. 2017, algorithm 1).
   if model.penalty:
     share = jax.random.uniform(mix, (real.shape[0], 1, 1, 1))
     between = share * real + (1.0 - share) * fake
-    terms["penalty"] = model.penalty * _steepness(
-      lambda image: model.judge(params, stats, image)[0], between
+    terms["penalty"] = model.penalty * _gradient_penalty(
+      lambda image: model.score(params, stats, image)[0], between
     )
     total += terms["penalty"]
-  return total.mean(), ({k: v.mean() for k, v in terms.items()}, stats)
+
+  return total.mean(), (parts.means(terms), stats)
 
 
-def _steepness(score: Callable[[Array], Array], image: Array) -> Array:
-  """Gives (|∇ score| − 1)² at each image, [B]."""
+def _gradient_penalty(score: Callable[[Array], Array], image: Array) -> Array:
+  """Return (‖∇ score‖ − 1)² at each image, [B]."""
   squares = update.input_gradient(score, image) ** 2
   # Away from 0, where the root has no slope.
   norm = jnp.sqrt(squares.sum(axis=(1, 2, 3)) + 1e-12)
   return (norm - 1.0) ** 2
 
 
-def _generate(model: Model, params, model_state, batch: Batch, key, step):
+def _generator_loss(model: Model, params, model_state, batch: Batch, key, step):
   z = gaussian.draw(key, batch["image"].shape[0], model.latents)
   fake, stats = model.generate(params, model_state, z, train=True)
-  score, _ = model.judge(params, stats, fake, train=True)
-  return model.told(score, True).mean(), ({}, stats)
+  score, _ = model.score(params, stats, fake, train=True)
+
+  # DECEPTION: −log D(G(z)), or −D(G(z)).
+  return model.critic_loss(score, True).mean(), ({}, stats)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
-  """Gives scores of images and of as many draws, and both losses, [B].
+  """Return scores of images and of as many draws, and both losses, [B].
 
   The losses rise and fall with the opponent: they say nothing of quality.
   """
   real = batch["image"].astype(jnp.float32) / 255.0
   z = gaussian.draw(key, real.shape[0], model.latents)
   fake, _ = model.generate(state.params, state.model_state, z)
-  on_real, on_fake = (
-    model.judge(state.params, state.model_state, x)[0] for x in (real, fake)
-  )
+  on_real, _ = model.score(state.params, state.model_state, real)
+  on_fake, _ = model.score(state.params, state.model_state, fake)
   return {
     "real": on_real,
     "fake": on_fake,
     "gap": on_real - on_fake,
-    "critic": model.told(on_real, True) + model.told(on_fake, False),
-    "generator": model.told(on_fake, True),
+    "critic": (
+      model.critic_loss(on_real, True) + model.critic_loss(on_fake, False)
+    ),
+    "generator": model.critic_loss(on_fake, True),
   }

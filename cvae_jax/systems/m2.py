@@ -20,10 +20,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
-from cvae_jax import gaussian, grids, losses, schedules, update
+from cvae_jax import gaussian, losses, optim, parts, schedules, update
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets.m1 import M1
 from cvae_jax.nets.m2 import BRANCHES, M2
@@ -96,7 +95,7 @@ def make(config) -> System:
   players = {
     "model": Player(
       loss=functools.partial(_soft_loss if soft else _loss, model),
-      tx=optax.adam(lr, eps=config.optim.eps),
+      tx=optim.build(config.optim, lr),
       owns=BRANCHES[1:] if soft else BRANCHES,
     )
   }
@@ -122,7 +121,7 @@ def make(config) -> System:
       "label": (),
       "condition": (model.classes,),
     },
-    render=grids.make_render(
+    render=parts.make_render(
       encode, decode, functools.partial(gaussian.draw, latents=model.latents)
     ),
     encode=encode,
@@ -186,7 +185,7 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   noise, *drop = (jax.random.fold_in(key, i) for i in range(5))
   trust = _trust(model.loss.warm_up, step)
   terms = _terms(model, params, batch, noise, drop, trust)
-  terms = {name: term.mean() for name, term in terms.items()}
+  terms = parts.means(terms)
   terms["l2"] = _l2(model, params)
   weights = model.loss
   total = (

@@ -1,10 +1,15 @@
-"""The source's M3: a VAE with a category between its latent and its decoder.
+"""M3: a VAE with a category between its latent and its decoder.
 
-Three linear layers on the sampled latent: z' = project(z), y = softmax of
-classifier(z), and the decoder reads merge([z', y]) (zoo §4). Everything is
-trained, the VAE too, which config.init_from takes from a trained one. Loss of
-one example: −log p(x | z) + KL(q(z | x) ‖ N(0, I)), nothing on y. Since merge
-is linear, a category only shifts what the decoder reads.
+It comes from the original experiment of the zoo, not from a paper. Three
+linear layers follow the sampled latent: z' = project(z), y = softmax of
+classifier(z), and the decoder reads merge([z', y]). All networks are trained,
+also those of the VAE, which config.init_from takes from a trained run. The
+loss of one example is
+
+    −log p(x | z) + KL(q(z | x) ‖ N(0, I))
+
+with no term on y. Since merge is linear, a category only shifts what the
+decoder reads.
 """
 
 import functools
@@ -13,10 +18,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
-from cvae_jax import gaussian, grids, losses, update
+from cvae_jax import gaussian, losses, optim, parts, update
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets.mlp import MLP, flat
 from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
@@ -32,16 +36,16 @@ class Model(NamedTuple):
   merge: MLP
 
   def encode(self, params: PyTree, x: Array, key=None) -> Gaussian:
-    """Gives q(z | x [B, D]); without a key dropout is off."""
+    """Return q(z | x [B, D]); without a key dropout is off."""
     variables = {"params": params["encoder"]}
     return Gaussian(**self.encoder.apply(variables, x, None, key))
 
   def classify(self, params: PyTree, z: Array) -> Array:
-    """Gives the categories' logits [B, K] of z [B, Z]."""
+    """Return the categories' logits [B, K] of z [B, Z]."""
     return self.classifier.apply({"params": params["classifier"]}, z)["logits"]
 
   def logits(self, params: PyTree, z: Array, y: Array, key=None) -> Array:
-    """Gives the pixels' logits [B, D] of z [B, Z] and categories [B, K]."""
+    """Return the pixels' logits [B, D] of z [B, Z] and categories [B, K]."""
     z = self.project.apply({"params": params["project"]}, z)["code"]
     code = self.merge.apply({"params": params["merge"]}, z, y)["code"]
     variables = {"params": params["decoder"]}
@@ -49,9 +53,11 @@ class Model(NamedTuple):
 
 
 def make(config) -> System:
-  """Builds the system from config.model, .optim and .data's shapes."""
-  shape, latents = tuple(config.data.image_shape), config.model.latents
-  pixels, classes = math.prod(shape), config.data.conditions
+  """Build the system from config.model, .optim and .data's shapes."""
+  shape = tuple(config.data.image_shape)
+  pixels = math.prod(shape)
+  latents = config.model.latents
+  classes = config.data.conditions
 
   def linear(**heads: int) -> MLP:
     return MLP(widths=(), heads=heads)
@@ -65,9 +71,13 @@ def make(config) -> System:
     classifier=linear(logits=classes),
     merge=linear(code=latents),
   )
-  optimiser = optax.adam(config.optim.lr, eps=config.optim.eps)
-  loss = functools.partial(_loss, model)
-  players = {"model": Player(loss, optimiser, Model._fields)}
+  players = {
+    "model": Player(
+      loss=functools.partial(_loss, model),
+      tx=optim.build(config.optim),
+      owns=Model._fields,
+    )
+  }
 
   def encode(state: TrainState, image: Array, condition: Array) -> Gaussian:
     return model.encode(state.params, flat(image))
@@ -87,7 +97,7 @@ def make(config) -> System:
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
     columns={"image": shape, "condition": (classes,)},
-    render=grids.make_render(
+    render=parts.make_render(
       encode, decode, functools.partial(gaussian.draw, latents=latents)
     ),
     encode=encode,
@@ -101,23 +111,25 @@ def make(config) -> System:
 
 def _parameters(model: Model, sizes, key: Array) -> PyTree:
   x, z, y = (jnp.zeros((1, size)) for size in sizes)
-  inputs = {"encoder": (x,), "merge": (z, y)}
-  return {
-    name: net.init(jax.random.fold_in(key, i), *inputs.get(name, (z,)))[
-      "params"
-    ]
-    for i, (name, net) in enumerate(model._asdict().items())
-  }
+  inputs = dict.fromkeys(Model._fields, z) | {"encoder": x, "merge": (z, y)}
+  params, _ = parts.init_branches(model._asdict(), key, **inputs)
+  return params
 
 
 def _terms(model: Model, params, batch: Batch, noise, drop=(None, None)):
-  """Gives the terms of the loss, each [B]."""
+  """Return the terms of the loss, each [B]."""
   x = flat(batch["image"])
   q = model.encode(params, x, drop[0])
   z = gaussian.reparameterise(noise, q)
   y = jax.nn.softmax(model.classify(params, z))
+
+  # 1. RECONSTRUCTION: −log p(x | z), the binary cross-entropy summed over
+  # pixels.
   reconstruction = losses.bernoulli_nats(x, model.logits(params, z, y, drop[1]))
+
+  # 2. LATENTS: KL(q(z | x) ‖ N(0, I)), summed over latents.
   kl = gaussian.kl_to_prior(q).sum(axis=-1)
+
   return {
     "reconstruction": reconstruction,
     "kl": kl,
@@ -128,7 +140,7 @@ def _terms(model: Model, params, batch: Batch, noise, drop=(None, None)):
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
   noise, *drop = (jax.random.fold_in(key, i) for i in range(3))
   terms = _terms(model, params, batch, noise, drop)
-  terms = {name: term.mean() for name, term in terms.items()}
+  terms = parts.means(terms)
   return -terms["elbo"], (terms, model_state)
 
 

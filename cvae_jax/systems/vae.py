@@ -1,9 +1,13 @@
-"""VAE on flat images; with a condition the supervised CVAE (zoo §1, §2).
+"""VAE on flat images; with a condition it is the supervised CVAE.
 
 Kingma and Welling 2014, and M2 of Kingma et al. 2014 where every label is
-known. Loss of one example: −log p(x | z, c) + KL(q(z | x, c) ‖ N(0, I)),
-pixels Bernoulli, sums over pixels and latents; with a prior N(0, 1/(2 l2)) on
-the kernels. Which condition, or none, is a choice of the data.
+known. Which condition, or none, is a choice of the data. The loss of one
+example, with sums over pixels and latents, is
+
+    −log p(x | z, c) + KL(q(z | x, c) ‖ N(0, I)) + l2 · Σ kernel²
+
+with Bernoulli pixels. The last term is a prior N(0, 1 / (2 l2)) on the
+kernels.
 """
 
 import functools
@@ -12,13 +16,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
-from cvae_jax import gaussian, grids, losses, update
+from cvae_jax import gaussian, losses, optim, parts, update
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets.mlp import MLP, binary, flat
 from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+
+BRANCHES = ("encoder", "decoder")
 
 
 class Model(NamedTuple):
@@ -32,36 +37,31 @@ class Model(NamedTuple):
   l2: float
 
   def encode(self, params: PyTree, x, condition, key=None) -> Gaussian:
-    """Gives q(z | x [B, D], condition); without a key dropout is off."""
+    """Return q(z | x [B, D], condition); without a key dropout is off."""
     variables = {"params": params["encoder"]}
     return Gaussian(**self.encoder.apply(variables, x, condition, key))
 
   def logits(self, params: PyTree, z, condition, key=None) -> Array:
-    """Gives the pixels' logits [B, D] of z; without a key dropout is off."""
+    """Return the logits [B, D] of the pixels; without a key no dropout."""
     variables = {"params": params["decoder"]}
     return self.decoder.apply(variables, z, condition, key)["logits"]
 
   def image(self, params: PyTree, z: Array, condition: Array) -> Array:
-    """Gives the pixels' means as images [B, H, W, C]."""
+    """Return the means of the pixels as images [B, H, W, C]."""
     means = jax.nn.sigmoid(self.logits(params, z, condition))
     return means.reshape(-1, *self.shape)
 
 
 def make(config) -> System:
-  """Builds the system from config.model, .loss, .optim and .data's shapes."""
-  shape, latents = tuple(config.data.image_shape), config.model.latents
-  heads = {"mean": latents, "logvar": latents}
-  model = Model(
-    encoder=MLP(**config.model.encoder, heads=heads),
-    decoder=MLP(**config.model.decoder, heads={"logits": math.prod(shape)}),
-    shape=shape,
-    latents=latents,
-    binarise=config.loss.binarise,
-    l2=config.loss.l2,
-  )
-  optimiser = optax.adam(config.optim.lr, eps=config.optim.eps)
-  owned = ("encoder", "decoder")
-  players = {"model": Player(functools.partial(_loss, model), optimiser, owned)}
+  """Build the system from config.model, .loss, .optim and .data's shapes."""
+  model = _model(config)
+  players = {
+    "model": Player(
+      loss=functools.partial(_loss, model),
+      tx=optim.build(config.optim),
+      owns=BRANCHES,
+    )
+  }
   conditions = config.data.conditions
 
   def encode(state: TrainState, image: Array, condition: Array) -> Gaussian:
@@ -70,64 +70,85 @@ def make(config) -> System:
   def decode(state: TrainState, z: Array, condition: Array) -> Array:
     return model.image(state.params, z, condition)
 
+  prior = functools.partial(gaussian.draw, latents=model.latents)
   return System(
     init=lambda key: update.init_state(
       players, _parameters(model, conditions, key)
     ),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
-    columns={"image": shape, "condition": (conditions,)},
-    render=grids.make_render(
-      encode, decode, functools.partial(gaussian.draw, latents=latents)
-    ),
+    columns={"image": model.shape, "condition": (conditions,)},
+    render=parts.make_render(encode, decode, prior),
     encode=encode,
     decode=decode,
     nats=losses.bernoulli_nats_of_means,
     observe=binary if model.binarise else None,
-    latents=latents,
+    latents=model.latents,
     notes=("loss: −ELBO in nats, Bernoulli pixels, + L2 of the kernels",),
+  )
+
+
+def _model(config) -> Model:
+  shape = tuple(config.data.image_shape)
+  latents = config.model.latents
+  heads = {"mean": latents, "logvar": latents}
+  return Model(
+    encoder=MLP(**config.model.encoder, heads=heads),
+    decoder=MLP(**config.model.decoder, heads={"logits": math.prod(shape)}),
+    shape=shape,
+    latents=latents,
+    binarise=config.loss.binarise,
+    l2=config.loss.l2,
   )
 
 
 def _parameters(model: Model, conditions: int, key: Array) -> PyTree:
   condition = jnp.zeros((1, conditions))
-  x, z = jnp.zeros((1, math.prod(model.shape))), jnp.zeros((1, model.latents))
-  keys = [jax.random.fold_in(key, i) for i in range(2)]
-  return {
-    "encoder": model.encoder.init(keys[0], x, condition)["params"],
-    "decoder": model.decoder.init(keys[1], z, condition)["params"],
-  }
+  x = jnp.zeros((1, math.prod(model.shape)))
+  z = jnp.zeros((1, model.latents))
+  nets = {"encoder": model.encoder, "decoder": model.decoder}
+  params, _ = parts.init_branches(
+    nets, key, encoder=(x, condition), decoder=(z, condition)
+  )
+  return params
 
 
 def _forward(
   model: Model, params, batch: Batch, key, drop=(None, None)
 ) -> tuple[Array, Array, Metrics]:
-  """Gives the target, the logits and the terms of the loss, each [B]."""
+  """Return the target, the logits and the terms of the loss, each [B]."""
   noise, pixels = jax.random.split(key)
-  x, condition = flat(batch["image"]), batch["condition"]
+  x = flat(batch["image"])
+  condition = batch["condition"]
   if model.binarise:
     x = binary(pixels, x)
   q = model.encode(params, x, condition, drop[0])
   z = gaussian.reparameterise(noise, q)
   logits = model.logits(params, z, condition, drop[1])
+
+  # 1. RECONSTRUCTION: −log p(x | z, c), the binary cross-entropy summed over
+  # pixels.
   reconstruction = losses.bernoulli_nats(x, logits)
+
+  # 2. LATENTS: KL(q(z | x, c) ‖ N(0, I)) in closed form, summed over latents.
   kl = gaussian.kl_to_prior(q).sum(axis=-1)
-  return (
-    x,
-    logits,
-    {
-      "reconstruction": reconstruction,
-      "kl": kl,
-      "elbo": -reconstruction - kl,
-    },
-  )
+
+  terms = {
+    "reconstruction": reconstruction,
+    "kl": kl,
+    "elbo": -reconstruction - kl,
+  }
+  return x, logits, terms
 
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
   noise, *drop = (jax.random.fold_in(key, i) for i in range(3))
   _, _, terms = _forward(model, params, batch, noise, drop)
-  terms = {name: term.mean() for name, term in terms.items()}
+  terms = parts.means(terms)
+
+  # 3. KERNELS: l2 · Σ kernel², once a step.
   terms["l2"] = model.l2 * losses.dense_l2(params)
+
   return terms["l2"] - terms["elbo"], (terms, model_state)
 
 
