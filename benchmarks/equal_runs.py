@@ -16,7 +16,7 @@ def final_state(workdir: Path) -> tuple[TrainState, dict]:
   """Restores a run's last checkpoint and the loop's counters."""
   config = configs.from_json((workdir / "config.json").read_text())
   system = configs.resolve(config)
-  checkpoints = Checkpoints(workdir, config.keep)
+  checkpoints = Checkpoints(workdir, config.keep, read_only=True)
   try:
     checkpoints.hold(pretrained(system, config))
     return checkpoints.restore(checkpoints.latest(), abstract_state(system))

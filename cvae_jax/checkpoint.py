@@ -2,36 +2,65 @@
 
 A checkpoint named k is the state after k completed updates, with the loop's
 own counters beside it as JSON. A kill inside a save leaves a folder that
-orbax does not take for a checkpoint, so the latest one is always whole.
+orbax does not take for a checkpoint. The counters hold the SHA-256 of the
+state, so a checkpoint that was damaged later is noticed when it is read.
 
 Branches of params that come from a file and never move (VGG's features: up to
 80 MB) are not saved each time: a checkpoint holds their SHA-256 instead.
 """
 
-import hashlib
+import glob
 import logging
+import shutil
+import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import orbax.checkpoint as ocp
 
+from cvae_jax.integrity import (
+  CheckpointError,
+  Damaged,
+  check_files,
+  check_names,
+  check_state,
+  check_types,
+  digest,
+  fingerprint,
+  shapes,
+)
 from cvae_jax.types import PyTree, TrainState
 
-# Orbax reports each save and restore in dozens of lines at INFO.
+# Orbax reports each save and restore in dozens of lines at INFO, and what is
+# wrong with a checkpoint in more at WARNING; our own errors say it in one.
 logging.getLogger("absl").addFilter(
-  lambda record: record.levelno > logging.INFO or "orbax" not in record.pathname
+  lambda record: (
+    record.levelno > logging.WARNING or "orbax" not in record.pathname
+  )
 )
 
 
+def _drop_closed_loops() -> None:
+  """Drop what tensorstore reports after a read that failed.
+
+  Its threads finish the other reads when orbax has already closed their event
+  loop, and each prints a traceback for that.
+  """
+  report = sys.unraisablehook
+
+  def unraisable(info):
+    if "Event loop is closed" not in str(info.exc_value):
+      report(info)
+
+  sys.unraisablehook = unraisable
+
+
+_drop_closed_loops()
 _policies = ocp.checkpoint_managers.preservation_policy
-
-
-class CheckpointError(ValueError):
-  """Says which checkpoint does not fit, and by which names."""
 
 
 class _Pinned(_policies.PreservationPolicy):
@@ -40,34 +69,51 @@ class _Pinned(_policies.PreservationPolicy):
   step: int | None = None
 
   def should_preserve(self, checkpoints, *, context):
-    """Tells for each checkpoint whether it is the one."""
+    """Tell for each checkpoint whether it is the one."""
     return [info.step == self.step for info in checkpoints]
 
 
 class Checkpoints:
-  """The checkpoints of one run, <workdir>/checkpoints/<step>."""
+  """The checkpoints of one run, <workdir>/checkpoints/<step>.
 
-  def __init__(self, workdir: Path, keep: int = 2):
+  With `read_only` nothing is written or cleaned up, so that a run can be read
+  while it trains.
+  """
+
+  def __init__(self, workdir: Path, keep: int = 2, read_only: bool = False):
     self.folder = Path(workdir).absolute() / "checkpoints"
     self._held: dict[str, PyTree] = {}
     self._fingerprints: dict[str, str] = {}
     self._pinned = _Pinned()
+    self._keep = keep
+    self._read_only = read_only
+    self._alias = _Alias(self.folder.parent)
+    self._manager = self._open()
+
+  def _open(self) -> ocp.CheckpointManager:
     policy = _policies.AnyPreservationPolicy(
-      [_policies.LatestN(keep), self._pinned]
+      [_policies.LatestN(self._keep), self._pinned]
     )
-    self._manager = ocp.CheckpointManager(
-      self.folder,
+    writes = not self._read_only
+    registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
+    state = ocp.StandardCheckpointHandler()
+    counters = ocp.JsonCheckpointHandler()
+    registry.add("state", ocp.args.StandardSave, state)
+    registry.add("state", ocp.args.StandardRestore, state)
+    registry.add("counters", ocp.args.JsonSave, counters)
+    registry.add("counters", ocp.args.JsonRestore, counters)
+    return ocp.CheckpointManager(
+      self._alias.folder / "checkpoints",
       options=ocp.CheckpointManagerOptions(
-        preservation_policy=policy, create=True
+        preservation_policy=policy if writes else None,
+        create=writes,
+        read_only=self._read_only,
       ),
-      item_handlers={
-        "state": ocp.StandardCheckpointHandler(),
-        "counters": ocp.JsonCheckpointHandler(),
-      },
+      handler_registry=registry,
     )
 
   def hold(self, branches: Mapping[str, PyTree]) -> None:
-    """Keeps branches of params out of checkpoints; `restore` puts them back.
+    """Keep branches of params out of checkpoints; `restore` puts them back.
 
     Args:
       branches: {branch: NumPy arrays}, the same at every restore.
@@ -76,8 +122,16 @@ class Checkpoints:
     self._fingerprints = {k: fingerprint(v) for k, v in branches.items()}
 
   def latest(self) -> int | None:
-    """Gives the newest complete checkpoint's step, or None."""
+    """Return the newest complete checkpoint's step, or None."""
     return self._manager.latest_step()
+
+  def steps(self) -> list[int]:
+    """Return the steps of all complete checkpoints, in order."""
+    return sorted(self._manager.all_steps())
+
+  def reload(self) -> None:
+    """Look again which checkpoints there are: another process may save."""
+    self._manager.reload()
 
   def save(
     self,
@@ -86,10 +140,13 @@ class Checkpoints:
     counters: Mapping,
     pinned: int | None = None,
   ) -> None:
-    """Saves in the background; returns once the state may be donated.
+    """Save in the background; return once the state may be donated.
 
     Checkpoint `pinned` outlives the latest ones; the one that was pinned
     before goes when this save is complete.
+
+    Raises:
+      CheckpointError: this save or the one before could not be written.
     """
     if step == self.latest():
       return
@@ -97,47 +154,106 @@ class Checkpoints:
     # The writer reads a copy: on CPU its view of an array is the array's own
     # memory, which the next step is about to reuse.
     copy = jax.tree.map(jnp.copy, self._without(state))
+    counters = {**counters, "sha256": digest(copy)}
     if self._held:
-      counters = {**counters, "held": self._fingerprints}
-    self._manager.save(
-      step,
-      args=ocp.args.Composite(
-        state=ocp.args.StandardSave(copy),
-        counters=ocp.args.JsonSave(dict(counters)),
-      ),
-    )
+      counters["held"] = self._fingerprints
+    with self._written():
+      self._manager.save(
+        step,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardSave(copy),
+          counters=ocp.args.JsonSave(counters),
+        ),
+      )
 
   def restore(
     self, step: int | None, abstract: TrainState
   ) -> tuple[TrainState, dict[str, Any]]:
-    """Reads a checkpoint whose names and shapes must equal `abstract`'s.
+    """Read a checkpoint whose names and shapes must equal `abstract`'s.
 
     Raises:
-      CheckpointError: it does not exist, or they differ; names are listed;
-        or a branch that is held is not the one that the run had.
+      CheckpointError: it does not exist, or names, shapes or types differ;
+        they are listed; or a branch that is held is not the run's.
+      Damaged: it cannot be read, or is not what was saved.
     """
-    self._manager.wait_until_finished()  # it lists a save under way too
+    with self._written():
+      self._manager.wait_until_finished()  # it lists a save under way too
     if step not in self._manager.all_steps():
       raise CheckpointError(
-        f"no checkpoint {step} in {self.folder}; there are "
-        f"{list(self._manager.all_steps())}"
+        f"no checkpoint {step} in {self.folder}; there are {self.steps()}"
       )
+    where = f"checkpoint {self.folder / str(step)}"
+    check_files(self.folder / str(step))
     abstract = self._without(abstract)
-    saved = self._manager.item_metadata(step).state
-    check_names(
-      shapes(abstract), shapes(saved), f"checkpoint {self.folder / str(step)}"
-    )
-    restored = self._manager.restore(
-      step,
-      args=ocp.args.Composite(
-        state=ocp.args.StandardRestore(abstract),
-        counters=ocp.args.JsonRestore(),
-      ),
-    )
-    self._check_held(restored.counters.pop("held", {}), step)
+    counters = self.counters(step)
+    saved = self._read(step, lambda: self._manager.item_metadata(step).state)
+    if not jax.tree.leaves(saved):
+      raise Damaged(f"{where} is damaged: its list of arrays is empty")
+    check_names(shapes(abstract), shapes(saved), where)
+    check_types(abstract, saved, where)
+    args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+    state = self._read(step, lambda: self._manager.restore(step, args=args))
+    state = state.state
+    check_state(state, counters.pop("sha256", None), step, where)
+    self._check_held(counters.pop("held", {}), step)
     held = jax.tree.map(jnp.asarray, self._held)
-    params = {**restored.state.params, **held}
-    return restored.state.replace(params=params), restored.counters
+    params = {**state.params, **held}
+    return state.replace(params=params), counters
+
+  def counters(self, step: int) -> dict[str, Any]:
+    """Read the loop's counters of a checkpoint that there is.
+
+    Raises:
+      Damaged: they cannot be read.
+    """
+    with self._written():
+      self._manager.wait_until_finished()
+    args = ocp.args.Composite(counters=ocp.args.JsonRestore())
+    found = self._read(step, lambda: self._manager.restore(step, args=args))
+    if not isinstance(found.counters, dict):
+      raise Damaged(
+        f"checkpoint {self.folder / str(step)} is damaged: its counters are "
+        f"{type(found.counters).__name__}, expected a mapping"
+      )
+    return found.counters
+
+  def set_aside(self, step: int) -> Path:
+    """Rename a damaged checkpoint to <step>.damaged; return its new place."""
+    self._manager.close()
+    source = self.folder / str(step)
+    target = source.with_name(f"{step}.damaged")
+    if target.exists():
+      shutil.rmtree(target)
+    source.rename(target)
+    self._manager = self._open()
+    return target
+
+  def close(self) -> None:
+    """Wait for the save under way.
+
+    Raises:
+      CheckpointError: it could not be written.
+    """
+    try:
+      with self._written():
+        self._manager.wait_until_finished()
+    finally:
+      self._manager.close()
+      self._alias.close()
+
+  def _read(self, step: int, read):
+    """Call a function of orbax; what it raises means a damaged checkpoint."""
+    try:
+      return read()
+    except Exception as error:  # orbax and tensorstore raise nearly any kind
+      reason = str(error).strip().partition("\n")[0][:200]
+      raise Damaged(
+        f"checkpoint {self.folder / str(step)} is damaged: it cannot be read "
+        f"({type(error).__name__}: {reason})"
+      ) from error
+
+  def _written(self):
+    return _Written(self.folder)
 
   def _without(self, state: TrainState) -> TrainState:
     params = {k: v for k, v in state.params.items() if k not in self._held}
@@ -153,60 +269,41 @@ class Checkpoints:
         "weights back that the run began with"
       )
 
-  def counters(self, step: int) -> dict[str, Any]:
-    """Reads the loop's counters of a checkpoint that there is."""
-    self._manager.wait_until_finished()
-    args = ocp.args.Composite(counters=ocp.args.JsonRestore())
-    return self._manager.restore(step, args=args).counters
+
+class _Alias:
+  """Another path to a folder, for orbax, which takes `[1]` for a pattern.
+
+  A path without such characters is its own alias.
+  """
+
+  def __init__(self, folder: Path):
+    self.folder = folder
+    self._place: Path | None = None
+    if glob.has_magic(str(folder)):
+      self._place = Path(tempfile.mkdtemp(prefix="cvae_jax_"))
+      self.folder = self._place / "run"
+      folder.mkdir(parents=True, exist_ok=True)
+      self.folder.symlink_to(folder, target_is_directory=True)
 
   def close(self) -> None:
-    """Waits for the save under way."""
-    self._manager.wait_until_finished()
-    self._manager.close()
+    """Remove the alias."""
+    if self._place:
+      shutil.rmtree(self._place, ignore_errors=True)
 
 
-def fingerprint(tree: PyTree) -> str:
-  """Gives the SHA-256 of a tree's names, shapes and float32 values."""
-  digest = hashlib.sha256()
-  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-    name = "/".join(_name(key) for key in path)
-    digest.update(f"{name} {leaf.shape}\n".encode())
-    digest.update(np.ascontiguousarray(leaf, np.float32).tobytes())
-  return digest.hexdigest()
+class _Written:
+  """Turns what fails while orbax writes into one line with the folder."""
 
+  def __init__(self, folder: Path):
+    self._folder = folder
 
-def shapes(tree: PyTree) -> dict[str, tuple[int, ...]]:
-  """Names the leaves, "params/encoder/conv_0/kernel", with their shapes."""
-  leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-  return {
-    "/".join(_name(key) for key in path): tuple(leaf.shape)
-    for path, leaf in leaves
-  }
+  def __enter__(self):
+    return self
 
-
-def _name(key) -> str:
-  """Names one step of a path as orbax's metadata does."""
-  for field in ("key", "name", "idx"):
-    if hasattr(key, field):
-      return str(getattr(key, field))
-  return str(key)
-
-
-def check_names(expected: Mapping, found: Mapping, where: str) -> None:
-  """Compares {name: shape} of what is wanted with what is there.
-
-  Raises:
-    CheckpointError: names are missing or extra, or shapes differ.
-  """
-  lines = [f"missing: {n} {expected[n]}" for n in expected if n not in found]
-  lines += [f"extra: {n} {found[n]}" for n in found if n not in expected]
-  lines += [
-    f"shape: {n} is {found[n]}, expected {expected[n]}"
-    for n in expected
-    if n in found and found[n] != expected[n]
-  ]
-  if lines:
-    shown = "\n  ".join(sorted(lines)[:20])
-    raise CheckpointError(
-      f"{where} does not fit this config ({len(lines)} differences):\n  {shown}"
-    )
+  def __exit__(self, kind, error, traceback):
+    if isinstance(error, Exception) and not isinstance(error, CheckpointError):
+      reason = str(error).strip().partition("\n")[0][:200]
+      raise CheckpointError(
+        f"a checkpoint could not be written to {self._folder}: {reason}; "
+        "make room or rights there, then run the same command again"
+      ) from error

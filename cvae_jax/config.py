@@ -14,6 +14,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cvae_jax.defaults import LOOP
+from cvae_jax.files import DamagedFile, read_json
 
 # What may change when a run is resumed: how long, how often, and where the
 # data lie. Not `init_from`: config.json says what the run began with.
@@ -184,6 +185,26 @@ def to_json(config: ConfigDict) -> str:
   return json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"
 
 
+def of_run(folder: Path) -> ConfigDict:
+  """Read the config.json of a run's folder, locked.
+
+  Raises:
+    DamagedFile: the file is damaged, or lacks what each run's has.
+  """
+  path = Path(folder) / "config.json"
+  remedy = (
+    "bring a copy of the file back, or train again in another folder with "
+    "the command in environment.json"
+  )
+  saved = read_json(path, dict, remedy)
+  lacking = [key for key in ("system", "data", "model") if key not in saved]
+  if lacking or not isinstance(saved["data"], dict):
+    raise DamagedFile(
+      f"{path} is damaged: it has no {', '.join(lacking or ['data'])}; {remedy}"
+    )
+  return from_json(json.dumps(saved))
+
+
 def from_json(text: str) -> ConfigDict:
   """Reads a config that `to_json` wrote, locked.
 
@@ -221,6 +242,12 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
     for key in keys
     if not _free(key) and before.get(key, absent) != after.get(key, absent)
   ]
+
+
+def fixed(config: ConfigDict) -> dict[str, Any]:
+  """Return {dotted key: value} of what a resumed run may not change."""
+  flat = _flat(json.loads(to_json(config)))
+  return {key: value for key, value in flat if not _free(key)}
 
 
 def _free(key: str) -> bool:

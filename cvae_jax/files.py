@@ -21,6 +21,35 @@ def write_atomically(path: Path, content: str | bytes) -> None:
   temporary.replace(path)
 
 
+class DamagedFile(ValueError):
+  """Says which file cannot be read and what can be done."""
+
+
+def read_json(path: Path, kind: type, remedy: str) -> Any:
+  """Read a JSON file whose content is a dict or a list.
+
+  Args:
+    path: the file.
+    kind: dict or list.
+    remedy: what a person can do where the file is damaged.
+
+  Raises:
+    DamagedFile: it is no JSON, or of another kind.
+    OSError: it cannot be opened.
+  """
+  try:
+    found = json.loads(Path(path).read_bytes())
+  except ValueError as error:
+    raise DamagedFile(f"{path} is damaged ({error}); {remedy}") from None
+  if not isinstance(found, kind):
+    names = {dict: "a mapping", list: "a list"}
+    raise DamagedFile(
+      f"{path} is damaged: found {type(found).__name__}, expected "
+      f"{names[kind]}; {remedy}"
+    )
+  return found
+
+
 def measured_once(
   path: Path, protocol: Mapping[str, Any], measure: Callable[[], Mapping]
 ) -> dict[str, Any]:
@@ -28,7 +57,9 @@ def measured_once(
 
   Else measures, and writes them there with their protocol.
   """
-  known = json.loads(path.read_text()) if path.exists() else {}
+  known = {}
+  if path.exists():
+    known = read_json(path, dict, "delete it, and it is measured anew")
   if known.get("protocol") != protocol:
     known = {"protocol": protocol, **measure()}
     write_atomically(path, json.dumps(known, indent=2) + "\n")

@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from numpy.typing import ArrayLike
 
 from cvae_jax import config as configs
 from cvae_jax import images
-from cvae_jax.files import write_atomically
+from cvae_jax.files import DamagedFile, read_json, write_atomically
 from cvae_jax.types import PyTree
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -36,6 +37,7 @@ class Record:
 
   def __init__(self, workdir: Path):
     self.folder = Path(workdir)
+    self.rows = 0  # in metrics.jsonl
     self._metrics = None
     self._events = None
 
@@ -47,10 +49,16 @@ class Record:
     Raises:
       RunMismatch: the folder holds a run of another config or other data.
     """
-    path = self.folder / "config.json"
-    if not path.exists():
+    if not (self.folder / "config.json").exists():
+      if any((self.folder / "checkpoints").glob("[0-9]*")):
+        raise RunMismatch(
+          f"{self.folder} has checkpoints and no config.json, so nothing says "
+          "which run they are of; bring the file back or use another --workdir"
+        )
       return
-    old = configs.from_json(path.read_text())
+    if self.untouched():
+      return
+    old = configs.of_run(self.folder)
     if differing := configs.differences(old, config):
       raise RunMismatch(
         f"{self.folder} holds a run of another config; differing keys:\n  "
@@ -58,7 +66,9 @@ class Record:
         + "\nUse another --workdir, or the run's own config."
       )
     path = self.folder / "conditions.json"
-    saved = json.loads(path.read_text()) if path.exists() else {}
+    saved = {}
+    if path.exists():
+      saved = read_json(path, dict, "bring a copy of it back")
     # Older runs lack what conditions learnt to say since: that is not held.
     today = {
       k: v for k, v in json.loads(_json(conditions)).items() if k in saved
@@ -70,16 +80,27 @@ class Record:
         "another --workdir."
       )
 
+  def untouched(self) -> bool:
+    """Tell whether the folder's run never saved a step nor wrote a row.
+
+    Such a folder is begun anew, by any config.
+    """
+    saved = any((self.folder / "checkpoints").glob("[0-9]*"))
+    return not saved and not parse_metrics(self.folder)[0]
+
   def start(
     self,
     config: ConfigDict,
     conditions: Mapping[str, Any],
     step: int,
     params: PyTree,
+    rows_saved: int = 0,
   ) -> None:
-    """Begins or continues the record after `step` completed updates.
+    """Begin or continue the record after `step` completed updates.
 
-    Rows past `step` belong to updates that a kill took back; they go.
+    Rows past `step` belong to updates that a kill took back; they go. Fewer
+    than `rows_saved` rows before it mean that some were lost: a warning says
+    so.
     """
     # First, or a kill could leave a lengthened run that passes for whole.
     (self.folder / "DONE").unlink(missing_ok=True)
@@ -89,7 +110,24 @@ class Record:
     self._environment()
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
     path = self.folder / "metrics.jsonl"
-    kept = [r for r in read_metrics(self.folder) if r["step"] <= step]
+    rows, bad = parse_metrics(self.folder)
+    if bad:
+      aside = path.with_name("metrics.jsonl.damaged")
+      shutil.copy2(path, aside)
+      print(
+        f"warning: {path}: {_lines(bad)} cannot be read and are left out; the "
+        f"file as it was is kept as {aside}",
+        flush=True,
+      )
+    kept = [row for row in rows if row["step"] <= step]
+    if len(kept) < rows_saved:
+      print(
+        f"warning: {path} has {len(kept)} rows up to step {step}, its "
+        f"checkpoint counted {rows_saved}: {rows_saved - len(kept)} are lost. "
+        "Training goes on without them",
+        flush=True,
+      )
+    self.rows = len(kept)
     write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))
     self._metrics = path.open("a")
     self._events = _summary_writer()(str(self.folder), purge_step=step + 1)
@@ -98,6 +136,7 @@ class Record:
     """Appends a row to metrics.jsonl and its numbers to TensorBoard."""
     self._metrics.write(json.dumps(row) + "\n")
     self._metrics.flush()
+    self.rows += 1
     for name, value in row.items():
       if name not in ("step", "split"):
         self._events.add_scalar(f"{row['split']}/{name}", value, row["step"])
@@ -121,13 +160,13 @@ class Record:
     if self._metrics:
       self._metrics.close()
       self._events.close()
-    if done:
+    if done and not (self.folder / "DONE").exists():
       write_atomically(self.folder / "DONE", "")
 
   def _environment(self) -> None:
     """Adds this launch to environment.json; a resumed run has several."""
     path = self.folder / "environment.json"
-    launches = json.loads(path.read_text()) if path.exists() else []
+    launches = self._launches(path)
     launches.append(
       {
         "time": datetime.datetime.now(datetime.UTC).isoformat(),
@@ -144,14 +183,56 @@ class Record:
     )
     write_atomically(path, json.dumps(launches, indent=2) + "\n")
 
+  def _launches(self, path: Path) -> list[dict[str, Any]]:
+    """Read the launches before this one; a damaged log blocks nothing."""
+    if not path.exists():
+      return []
+    try:
+      return read_json(path, list, "it is a log, and begun anew")
+    except DamagedFile as error:
+      aside = path.with_name("environment.json.damaged")
+      path.replace(aside)
+      print(f"warning: {error}; it is kept as {aside}", flush=True)
+      return []
+
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-  """Reads metrics.jsonl; a last line cut short by a kill is left out."""
+  """Read metrics.jsonl; a last line cut short by a kill is left out.
+
+  Raises:
+    DamagedFile: a line is no JSON with a step.
+  """
+  rows, bad = parse_metrics(folder)
+  if bad:
+    raise DamagedFile(
+      f"{Path(folder) / 'metrics.jsonl'}: {_lines(bad)} cannot be read; delete "
+      "them, or go on with the run, which leaves them out"
+    )
+  return rows
+
+
+def parse_metrics(folder: Path) -> tuple[list[dict[str, Any]], list[int]]:
+  """Return the rows of metrics.jsonl and the numbers of its damaged lines."""
   path = Path(folder) / "metrics.jsonl"
   if not path.exists():
-    return []
-  lines = path.read_text().split("\n")
-  return [json.loads(line) for line in lines[:-1]]  # behind the last \n: torn
+    return [], []
+  rows = []
+  bad = []
+  lines = path.read_bytes().split(b"\n")
+  for number, line in enumerate(lines[:-1], 1):  # behind the last \n: torn
+    try:
+      row = json.loads(line)
+      row["step"] <= 0  # noqa: B015 (a step that is no number is damage, too)
+      rows.append(row)
+    except (ValueError, TypeError, KeyError):
+      bad.append(number)
+  return rows, bad
+
+
+def _lines(numbers: list[int]) -> str:
+  shown = ", ".join(map(str, numbers[:5]))
+  more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
+  return f"line{'s' if len(numbers) > 1 else ''} {shown}{more}"
 
 
 def parameter_table(params: PyTree) -> str:

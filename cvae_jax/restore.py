@@ -1,6 +1,7 @@
 """Where a run's first state comes from."""
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from cvae_jax import data, keys
 from cvae_jax.checkpoint import (
   CheckpointError,
   Checkpoints,
+  Damaged,
   check_names,
   shapes,
 )
@@ -24,22 +26,103 @@ from cvae_jax.watch import Watch
 def initial_state(
   system: System, config: ConfigDict, checkpoints: Checkpoints
 ) -> tuple[TrainState, dict[str, Any]]:
-  """Gives the state to go on from and the loop's counters with it.
+  """Return the state to go on from and the loop's counters with it.
 
-  In this order: 1. the workdir's latest checkpoint; 2. parameters of another
-  run, `config.init_from`, with a fresh optimiser; 3. from scratch. Branches
-  of `config.pretrained` come from their files in each case.
+  In this order: 1. the workdir's latest checkpoint that is whole; 2.
+  parameters of another run, `config.init_from`, with a fresh optimiser; 3.
+  from scratch. Branches of `config.pretrained` come from their files in each
+  case. A damaged checkpoint is set aside, <step>.damaged.
+
+  Raises:
+    CheckpointError: there were checkpoints and none is whole; or the latest
+      is of another config.
   """
   held = pretrained(system, config)
   checkpoints.hold(held)
-  step = checkpoints.latest()
-  if step is not None:
-    return checkpoints.restore(step, abstract_state(system))
+  damaged = []
+  while (step := checkpoints.latest()) is not None:
+    try:
+      state, counters = checkpoints.restore(step, abstract_state(system))
+    except Damaged as error:
+      damaged.append(checkpoints.set_aside(step))
+      print(f"warning: {error}. It is set aside: {damaged[-1]}", flush=True)
+      continue
+    check_config(config, counters, checkpoints.folder / str(step))
+    return state, counters
+  if damaged:
+    raise CheckpointError(
+      f"no whole checkpoint is left in {checkpoints.folder}; bring a copy of "
+      "it back, or train again in another --workdir"
+    )
   state = fast_compiled(system.init)(keys.address(config.seed, "init"))
   if config.init_from:
     state = state.replace(params=borrow(state.params, config.init_from))
   held = jax.tree.map(jnp.asarray, held)
   return state.replace(params={**state.params, **held}), {}
+
+
+def check_config(
+  config: ConfigDict, counters: dict[str, Any], where: Path
+) -> None:
+  """Compare a config with the one that a checkpoint was made with.
+
+  Older checkpoints do not say; keys that came later are not compared.
+
+  Raises:
+    CheckpointError: a key that may not change has another value.
+  """
+  saved = counters.get("config")
+  if saved is None:
+    return
+  today = configs.fixed(config)
+  differing = [
+    f"{key}: {value!r} → {today.get(key)!r}"
+    for key, value in saved.items()
+    if value != today.get(key)
+  ]
+  if differing:
+    raise CheckpointError(
+      f"checkpoint {where} was made with another config than this run's "
+      "config.json; differing keys:\n  " + "\n  ".join(differing)
+    )
+
+
+def latest_whole(
+  checkpoints: Checkpoints, system: System, step: int | None
+) -> tuple[TrainState, dict[str, Any]]:
+  """Return a state to use and its counters, beside a run that may train.
+
+  Without a step it is the latest whole one. Nothing is set aside; a damaged
+  checkpoint is named and the one before it is taken. A checkpoint that the
+  training has deleted meanwhile is not missed.
+
+  Raises:
+    CheckpointError: the step is not there, or no checkpoint is whole.
+  """
+  abstract = abstract_state(system)
+  if step is not None:
+    return checkpoints.restore(step, abstract)
+  failed: dict[int, CheckpointError] = {}
+  seen = None
+  while True:
+    checkpoints.reload()
+    steps = [s for s in checkpoints.steps() if s not in failed]
+    if not steps:
+      raise next(iter(failed.values()))
+    try:
+      found = checkpoints.restore(steps[-1], abstract)
+      break
+    except CheckpointError as error:
+      if (checkpoints.folder / str(steps[-1])).exists():
+        if not isinstance(error, Damaged):
+          raise
+        if seen == steps[-1]:
+          failed[steps[-1]] = error
+    seen = steps[-1]
+    time.sleep(0.2)  # a checkpoint under deletion is soon gone: look again
+  for error in failed.values():
+    print(f"warning: {error}; step {steps[-1]} is used", flush=True)
+  return found
 
 
 def pretrained(system: System, config: ConfigDict) -> dict[str, PyTree]:
@@ -69,17 +152,17 @@ def pretrained(system: System, config: ConfigDict) -> dict[str, PyTree]:
   return found
 
 
-def final_step(config: ConfigDict, checkpoints: Checkpoints) -> int | None:
-  """Gives the step of the state that stands for a run; None if there is none.
+def best_step(config: ConfigDict, checkpoints: Checkpoints) -> int | None:
+  """Return the step of the best state where that stands for a run, or None.
 
-  The best where config.early_stop.restore is set, else the latest. The latest
-  stays what it is, so that a run given more epochs goes on from there.
+  It does where config.early_stop.restore is set; else the latest state does.
+  The latest stays what it is, so that a run given more epochs goes on from
+  there.
   """
   step = checkpoints.latest()
   if step is None or not config.early_stop.restore:
-    return step
-  watch = Watch(config, checkpoints.counters(step).get("watch"))
-  return step if watch.best_step is None else watch.best_step
+    return None
+  return Watch(config, checkpoints.counters(step).get("watch")).best_step
 
 
 def abstract_state(system: System) -> TrainState:
@@ -113,14 +196,16 @@ def borrow(params: dict, source: str) -> dict:
       f"init_from {source!r}: {run} is not a run's folder (no config.json); "
       "train it first, or say where it is: --config.init_from=…"
     )
-  config = configs.from_json((run / "config.json").read_text())
+  config = configs.of_run(run)
   lender = configs.resolve(config)
-  checkpoints = Checkpoints(run)
+  checkpoints = Checkpoints(run, read_only=True)
   try:
     checkpoints.hold(pretrained(lender, config))
     step = match["step"]
-    step = int(step) if step else final_step(config, checkpoints)
-    state, _ = checkpoints.restore(step, abstract_state(lender))
+    step = int(step) if step else best_step(config, checkpoints)
+    state, counters = latest_whole(checkpoints, lender, step)
+    where = checkpoints.folder / str(int(state.step))
+    check_config(config, counters, where)
   finally:
     checkpoints.close()
   taken, wanted = state.params, params

@@ -7,7 +7,6 @@ images = run.sample(condition, seed=0)  # [3, 28, 28, 1]
 
 import dataclasses
 import importlib
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax import config as configs
 from cvae_jax import gaussian
 from cvae_jax.checkpoint import Checkpoints
-from cvae_jax.restore import abstract_state, final_step, pretrained
+from cvae_jax.files import DamagedFile, read_json
+from cvae_jax.restore import (
+  best_step,
+  check_config,
+  latest_whole,
+  pretrained,
+)
 from cvae_jax.types import PyTree, System, TrainState
 
 ROWS = 500  # that a run computes at once, of small images
@@ -149,20 +154,29 @@ def load(folder: str | Path, step: int | None = None) -> Run:
       f"{folder} is not a run's folder: no config.json. Train one with "
       f"python -m launch.train --config=… --workdir={folder}"
     )
-  config = configs.from_json((folder / "config.json").read_text())
-  saved = json.loads((folder / "conditions.json").read_text())
+  config = configs.of_run(folder)
+  remedy = "bring a copy of the file back"
+  saved = read_json(folder / "conditions.json", dict, remedy)
   source = importlib.import_module(f"cvae_jax.data.{config.data.name}")
   system = configs.resolve(config)
-  checkpoints = Checkpoints(folder, config.keep)
+  checkpoints = Checkpoints(folder, config.keep, read_only=True)
   try:
-    step = final_step(config, checkpoints) if step is None else step
-    if step is None:
+    if checkpoints.latest() is None:
       raise RunError(f"{folder} has no checkpoint yet; let it train longer")
+    step = best_step(config, checkpoints) if step is None else step
     checkpoints.hold(pretrained(system, config))
-    state, _ = checkpoints.restore(step, abstract_state(system))
+    state, counters = latest_whole(checkpoints, system, step)
+    where = checkpoints.folder / str(int(state.step))
+    check_config(config, counters, where)
   finally:
     checkpoints.close()
-  return Run(folder, config, source.Conditions.from_json(saved), system, state)
+  try:
+    conditions = source.Conditions.from_json(saved)
+  except (KeyError, TypeError, ValueError, AttributeError) as error:
+    raise DamagedFile(
+      f"{folder / 'conditions.json'} is damaged ({error!r}); {remedy}"
+    ) from None
+  return Run(folder, config, conditions, system, state)
 
 
 def saved(folder: str | Path) -> bool:

@@ -75,7 +75,7 @@ def _seconds(run: Path) -> float | None:
   """Gives the time that the latest checkpoint took to reach, all launches."""
   if not (run / "checkpoints").is_dir():
     return None
-  checkpoints = Checkpoints(run)
+  checkpoints = Checkpoints(run, read_only=True)
   try:
     step = checkpoints.latest()
     return step and checkpoints.counters(step).get("elapsed")
@@ -84,7 +84,7 @@ def _seconds(run: Path) -> float | None:
 
 
 def _published(run: Path) -> dict[int, float]:
-  name = configs.from_json((run / "config.json").read_text()).reference
+  name = configs.of_run(run).reference
   return verify.published(name) if name else {}
 
 

@@ -1,6 +1,7 @@
 """The loop: every system trains, resumes and stops here."""
 
 import functools
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -11,14 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from cvae_jax import evaluate, keys, update
-from cvae_jax.checkpoint import Checkpoints
+from cvae_jax import config as configs
+from cvae_jax import evaluate, keys, lock, update
+from cvae_jax.checkpoint import CheckpointError, Checkpoints
 from cvae_jax.console import Console
 from cvae_jax.feed import take
 from cvae_jax.job import Job, prepare
 from cvae_jax.meter import Meter, NonFinite
 from cvae_jax.record import Record
-from cvae_jax.restore import abstract_state, final_step, initial_state
+from cvae_jax.restore import abstract_state, best_step, initial_state
 from cvae_jax.types import System, TrainState
 from cvae_jax.watch import Watch
 
@@ -38,30 +40,49 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
 
   Raises:
     RunMismatch: workdir holds a run of another config or other data.
+    FolderInUse: another process trains there.
+    CheckpointError: no checkpoint of the run is whole, or one could not be
+      written.
     NonFinite: a loss was not finite; the state before that step is saved.
     Preempted: SIGTERM or SIGINT came; the state is saved.
   """
   workdir = Path(workdir)
-  job, record = prepare(config), Record(workdir)
+  job = prepare(config)
+  with lock.hold(workdir, "training"):
+    return _train(job, workdir)
+
+
+def _train(job: Job, workdir: Path) -> TrainState:
+  """Train in a folder that no other process writes to."""
+  config = job.config
+  record = Record(workdir)
   conditions = job.conditions.to_json()
   record.check(config, conditions)
-  checkpoints, done = Checkpoints(workdir, config.keep), False
+  finished = (workdir / "DONE").exists()
+  read_only = finished and not os.access(workdir, os.W_OK)
+  checkpoints = Checkpoints(workdir, config.keep, read_only=read_only)
+  done = False
   try:
     state, counters = initial_state(job.system, config, checkpoints)
     watch = Watch(config, counters.get("watch"))
-    ended = watch.stopped or state.step >= job.steps
-    if ended and (workdir / "DONE").exists():
+    if finished and (watch.stopped or state.step >= job.steps):
       print(f"{workdir}: already finished at step {state.step}.")
     else:
-      record.start(config, conditions, int(state.step), state.params)
+      rows = counters.get("rows", 0)
+      record.start(config, conditions, int(state.step), state.params, rows)
       state = _loop(job, state, counters, watch, record, checkpoints)
-    if config.early_stop.restore:
-      best = final_step(config, checkpoints)
+    best = best_step(config, checkpoints)
+    if best is not None:
       state, _ = checkpoints.restore(best, abstract_state(job.system))
     done = True
   finally:
-    checkpoints.close()  # waits: DONE never comes before the last checkpoint
-    record.close(done)
+    try:
+      checkpoints.close()  # waits: DONE comes after the last checkpoint
+    except CheckpointError:
+      done = False
+      raise
+    finally:
+      record.close(done)
   return state
 
 
@@ -80,7 +101,7 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
   key = keys.address(config.seed, "train")
   meter, stop = Meter(counters.get("sums")), _Stop()
   report = functools.partial(_report, job, record, console)
-  save = _saver(counters, meter, watch, record, checkpoints)
+  save = _saver(job, counters, meter, watch, record, checkpoints)
   try:
     for start in range(int(first), job.steps, stride):
       if watch.stopped:
@@ -131,14 +152,24 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
   return state
 
 
-def _saver(counters, meter: Meter, watch: Watch, record, checkpoints):
-  """Builds (step, state) -> None: a checkpoint, its rows on the disk before."""
-  elapsed, begun = counters.get("elapsed", 0.0), time.monotonic()
+def _saver(job: Job, counters, meter: Meter, watch: Watch, record, checkpoints):
+  """Build (step, state) -> None: a checkpoint, its rows on the disk before.
+
+  Beside the loop's own counters a checkpoint holds what tells that it belongs
+  to this run: the config and the number of rows.
+  """
+  elapsed = counters.get("elapsed", 0.0)
+  begun = time.monotonic()
+  config = configs.fixed(job.config)
 
   def save(step, state):
     record.sync()
-    spent = {"elapsed": elapsed + time.monotonic() - begun}
-    own = meter.to_json() | {"watch": watch.to_json()} | spent
+    own = meter.to_json() | {
+      "watch": watch.to_json(),
+      "elapsed": elapsed + time.monotonic() - begun,
+      "config": config,
+      "rows": record.rows,
+    }
     checkpoints.save(step, state, own, pinned=watch.best_step)
 
   return save

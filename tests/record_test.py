@@ -60,6 +60,7 @@ def test_the_folder_holds_what_it_should(run):
     "checkpoints",
     "samples",
     "DONE",
+    ".lock",
   }
 
 
@@ -233,6 +234,7 @@ def test_a_refused_config_leaves_the_folder_as_it_was(tmp_path):
   record.check(config, {"mean": [0.1]})
   params = {"net": {"bias": np.zeros(3, np.float32)}}
   record.start(config, {"mean": [0.1]}, 0, params)
+  record.metrics({"step": 0, "split": "train"})
   record.close(done=False)
   before = (tmp_path / "config.json").read_text()
   other = configs.load("configs/digits.py", {"seed": 1, "epochs": 2})

@@ -102,7 +102,7 @@ def _claim(found: Runs) -> str:
   """Holds model 3 against model 1 as the source did: equal w, final loss."""
   finals: dict[str, dict[int, float]] = {"Model 1": {}, "Model 3": {}}
   for folder, epochs in found.items():
-    config = configs.from_json((folder / "config.json").read_text())
+    config = configs.of_run(folder)
     model = config.reference.partition("/")[2]
     if model in finals and epochs[-1]["epoch"] >= max(_published(folder)):
       finals[model][config.seed] = epochs[-1]["model/loss"]
@@ -135,7 +135,7 @@ def _claim(found: Runs) -> str:
 
 def _published(folder: Path) -> dict[int, float]:
   """Gives the published curve of a run, empty where there is none."""
-  name = configs.from_json((folder / "config.json").read_text()).reference
+  name = configs.of_run(folder).reference
   return verify.published(name) if name else {}
 
 

@@ -60,7 +60,7 @@ def _ladder(folder: Path) -> Models:
   models = {}
   for row in json.loads(table.collect(folder).to_json(orient="records")):
     run = Path(folder) / row["run"]
-    config = configs.from_json((run / "config.json").read_text())
+    config = configs.of_run(run)
     family, _, rung = config.reference.partition("/")
     if family != "faces":
       continue

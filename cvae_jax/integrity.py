@@ -1,0 +1,144 @@
+"""What tells the state that was saved from another one, or a damaged one."""
+
+import concurrent.futures
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from cvae_jax.types import PyTree, TrainState
+
+
+class CheckpointError(ValueError):
+  """Says which checkpoint does not fit, and by which names."""
+
+
+class Damaged(CheckpointError):
+  """Says which checkpoint cannot be read, or is not what was saved."""
+
+
+def fingerprint(tree: PyTree) -> str:
+  """Return the SHA-256 of a tree's names, shapes and float32 values."""
+  total = hashlib.sha256()
+  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+    total.update(f"{path_name(path)} {leaf.shape}\n".encode())
+    total.update(np.ascontiguousarray(leaf, np.float32).tobytes())
+  return total.hexdigest()
+
+
+def digest(tree: PyTree) -> str:
+  """Return the SHA-256 of a tree's names, shapes, types and every bit.
+
+  The leaves are hashed at the same time, on all processors: hashlib releases
+  Python's lock.
+  """
+  named = jax.tree_util.tree_leaves_with_path(tree)
+  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    leaves = pool.map(_of_array, (leaf for _, leaf in named))
+    total = hashlib.sha256()
+    for (path, _), leaf in zip(named, leaves, strict=True):
+      total.update(f"{path_name(path)} {leaf}\n".encode())
+  return total.hexdigest()
+
+
+def _of_array(leaf: Array) -> str:
+  array = np.ascontiguousarray(leaf)
+  content = hashlib.sha256(array.view(np.uint8).reshape(-1)).hexdigest()
+  return f"{array.shape} {array.dtype} {content}"
+
+
+def path_name(path) -> str:
+  """Return the name of a leaf, "params/encoder/conv_0/kernel"."""
+  return "/".join(_key_name(key) for key in path)
+
+
+def _key_name(key) -> str:
+  """Return the name of one step of a path as orbax's metadata has it."""
+  for field in ("key", "name", "idx"):
+    if hasattr(key, field):
+      return str(getattr(key, field))
+  return str(key)
+
+
+def shapes(tree: PyTree) -> dict[str, tuple[int, ...]]:
+  """Return {"params/encoder/conv_0/kernel": shape} of all leaves."""
+  leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+  return {path_name(path): tuple(leaf.shape) for path, leaf in leaves}
+
+
+def check_names(expected: Mapping, found: Mapping, where: str) -> None:
+  """Compare {name: shape} of what is wanted with what is there.
+
+  Raises:
+    CheckpointError: names are missing or extra, or shapes differ.
+  """
+  lines = [f"missing: {n} {expected[n]}" for n in expected if n not in found]
+  lines += [f"extra: {n} {found[n]}" for n in found if n not in expected]
+  lines += [
+    f"shape: {n} is {found[n]}, expected {expected[n]}"
+    for n in expected
+    if n in found and found[n] != expected[n]
+  ]
+  if lines:
+    shown = "\n  ".join(sorted(lines)[:20])
+    raise CheckpointError(
+      f"{where} does not fit this config ({len(lines)} differences):\n  {shown}"
+    )
+
+
+def check_types(expected: PyTree, found: PyTree, where: str) -> None:
+  """Compare the types of two trees of the same names.
+
+  Raises:
+    CheckpointError: an array has another type: it would be cast unsaid.
+  """
+  wanted = jax.tree_util.tree_leaves_with_path(expected)
+  types = {path_name(path): str(leaf.dtype) for path, leaf in wanted}
+  for path, leaf in jax.tree_util.tree_leaves_with_path(found):
+    name = path_name(path)
+    if str(leaf.dtype) != types[name]:
+      raise CheckpointError(
+        f"{where}: {name} is {leaf.dtype}, expected {types[name]}; it was not "
+        "made by this project's training"
+      )
+
+
+def check_files(folder: Path) -> None:
+  """Refuse links in a checkpoint: they would read files from elsewhere.
+
+  Raises:
+    CheckpointError: there is one.
+  """
+  for place, folders, files in os.walk(folder):
+    for name in (*folders, *files):
+      path = Path(place) / name
+      if path.is_symlink():
+        raise CheckpointError(
+          f"{path} is a link; a checkpoint has files alone. It is not read"
+        )
+
+
+def check_state(
+  state: TrainState, sha256: str | None, step: int, where: str
+) -> None:
+  """Compare a state with what its counters and its folder say of it.
+
+  Checkpoints made before there were digests have none.
+
+  Raises:
+    Damaged: it is not the state that was saved, or is not finite.
+  """
+  if sha256 is not None and digest(state) != sha256:
+    raise Damaged(
+      f"{where} is damaged: its arrays are not those that were saved (SHA-256)"
+    )
+  if int(state.step) != step:
+    raise Damaged(f"{where} is damaged: its state is of step {int(state.step)}")
+  for path, leaf in jax.tree_util.tree_leaves_with_path(state.params):
+    if not bool(jnp.isfinite(leaf).all()):
+      raise Damaged(f"{where}: params/{path_name(path)} is not finite")
