@@ -101,7 +101,8 @@ def make(
 
   def drawn(state: TrainState) -> Iterator[NDArray]:
     for at, mask in batches.padded(count, ROWS):
-      yield np.asarray(decode(state, z[at], condition[at]))[mask]
+      # A decoder may leave [0, 1]; a picture, and so the report, cannot.
+      yield np.asarray(decode(state, z[at], condition[at]))[mask].clip(0, 1)
 
   return lambda state: between(summarise(drawn(state), rule, embed), real)
 

@@ -35,8 +35,11 @@ def draw(key: Array, count: int, latents: int) -> Array:
 
 
 def kl_to_prior(q: Gaussian) -> Array:
-  """Gives KL(q ‖ N(0, I)) of each latent, [B, Z] in nats, each ≥ 0."""
-  return 0.5 * (q.mean**2 + jnp.exp(q.logvar) - 1.0 - q.logvar)
+  """Compute KL(q ‖ N(0, I)) of each latent, [B, Z] in nats, each ≥ 0.
+
+  expm1 keeps the digits that exp(v) − 1 loses near the prior, where v is small.
+  """
+  return 0.5 * (q.mean**2 + (jnp.expm1(q.logvar) - q.logvar))
 
 
 def nats(z: Array, q: Gaussian) -> Array:

@@ -90,6 +90,22 @@ def test_both_distances_are_scipys_of_the_same_images_and_latents(
   assert found["frechet_vgg16"] == pytest.approx(expected, rel=1e-3)
 
 
+def test_outputs_beyond_black_and_white_are_measured_as_the_picture_shown(data):
+  config = {**DRAWN, "distance__frechet": 0}
+  made = small_zoo.made("vae", data__path=str(data), **config)
+  test = Feed(check(load(made.config.data).test, made.system.columns))
+
+  def measured(low, high):
+    def decode(state, z, condition):
+      image = jax.numpy.full((len(z), 28, 28, 1), low)
+      return image.at[:, 14:].set(high)
+
+    system = made.system._replace(decode=decode)
+    return distances.make(made.config, system, test)(made.state)
+
+  assert measured(-0.5, 1.5) == measured(0.0, 1.0)
+
+
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory):
   """(folder, returned state) of a run that a distance stopped."""

@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cvae_jax import config as configs
 from cvae_jax.reports import zoo_claims as claims
+from cvae_jax.reports.claims import outcome as outcome_of
 from cvae_jax.reports.zoo_runs import Entry, Zoo
 
 
@@ -131,3 +133,19 @@ def test_low_and_high_layers_are_judged_by_all_measures(
   assert claims.generation(lacking).reasons == [
     f"no Fréchet distance (VGG16) of {claims.HIGH}"
   ]
+
+
+@pytest.mark.parametrize("gains", [(1.0, np.nan), (np.nan, 1.0), (np.nan,)])
+def test_a_gain_that_is_no_number_decides_nothing_wherever_it_stands(gains):
+  assert outcome_of(gains) == "undecided"
+
+
+def test_settings_are_chosen_on_training_digits_that_are_held_out():
+  plain, chosen = (
+    configs.load(f"configs/zoo.py:m2,labels=100,full{more}")
+    for more in ("", ",holdout")
+  )
+  assert (plain.data.holdout, chosen.data.holdout) == (0, 6)
+  assert chosen.loss.labelled == 100 / 50_000
+  assert chosen.loss.l2 == 0.5 / 50_000
+  assert plain.loss.labelled == 100 / 60_000

@@ -20,7 +20,8 @@ def usage(mean: NDArray, logvar: NDArray) -> dict[str, Any]:
     kl: mean nats of each latent, [Z], largest first; None where posteriors
     are points, log-variance −∞.
   """
-  kl = 0.5 * (mean**2 + np.exp(logvar) - 1.0 - logvar).mean(axis=0)
+  mean, logvar = (np.asarray(x, np.float64) for x in (mean, logvar))
+  kl = 0.5 * (mean**2 + (np.expm1(logvar) - logvar)).mean(axis=0)
   return {
     "active": int((mean.var(axis=0) > ACTIVE).sum()),
     "of": mean.shape[1],

@@ -1,5 +1,6 @@
 """What becomes of a source's claim when it is measured."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -16,8 +17,10 @@ def outcome(gains: Sequence[float], threshold: float = 0.0) -> str:
   """Judges a claim by gains that are positive where it holds.
 
   Confirmed where all are above the threshold, contradicted where all are
-  below its negative, undecided otherwise.
+  below its negative, undecided otherwise, and where a gain is not a number.
   """
+  if any(math.isnan(gain) for gain in gains):
+    return "undecided"
   if min(gains) > threshold:
     return "confirmed"
   return "contradicted" if max(gains) < -threshold else "undecided"
