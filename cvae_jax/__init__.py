@@ -2,3 +2,5 @@
 
 Nothing is imported here: `from cvae_jax import runs` costs only what it uses.
 """
+
+__version__ = "0.1.0"

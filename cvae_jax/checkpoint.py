@@ -9,11 +9,15 @@ Branches of params that come from a file and never move (VGG's features: up to
 80 MB) are not saved each time: a checkpoint holds their SHA-256 instead.
 """
 
+import contextlib
+import gc
 import glob
 import logging
 import shutil
 import sys
 import tempfile
+import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,22 +48,26 @@ logging.getLogger("absl").addFilter(
 )
 
 
-def _drop_closed_loops() -> None:
-  """Drop what tensorstore reports after a read that failed.
+@contextlib.contextmanager
+def _quiet():
+  """Drop what the other reads report when one of them fails.
 
-  Its threads finish the other reads when orbax has already closed their event
-  loop, and each prints a traceback for that.
+  Orbax reads all arrays at the same time and closes the event loop at the
+  first failure. The rest would print a traceback each.
   """
   report = sys.unraisablehook
+  log = logging.getLogger("asyncio")
+  sys.unraisablehook = lambda info: None
+  log.disabled = True
+  try:
+    with warnings.catch_warnings():
+      warnings.simplefilter("ignore")
+      yield
+  finally:
+    log.disabled = False
+    sys.unraisablehook = report
 
-  def unraisable(info):
-    if "Event loop is closed" not in str(info.exc_value):
-      report(info)
 
-  sys.unraisablehook = unraisable
-
-
-_drop_closed_loops()
 _policies = ocp.checkpoint_managers.preservation_policy
 
 
@@ -243,14 +251,18 @@ class Checkpoints:
 
   def _read(self, step: int, read):
     """Call a function of orbax; what it raises means a damaged checkpoint."""
-    try:
-      return read()
-    except Exception as error:  # orbax and tensorstore raise nearly any kind
-      reason = str(error).strip().partition("\n")[0][:200]
-      raise Damaged(
-        f"checkpoint {self.folder / str(step)} is damaged: it cannot be read "
-        f"({type(error).__name__}: {reason})"
-      ) from error
+    with _quiet():
+      try:
+        return read()
+      except Exception as error:  # orbax and tensorstore raise nearly any kind
+        reason = str(error).strip().partition("\n")[0][:200]
+        kind = type(error).__name__
+      time.sleep(0.2)
+      gc.collect()  # what is left of the reads reports here, and not later
+    raise Damaged(
+      f"checkpoint {self.folder / str(step)} is damaged: it cannot be read "
+      f"({kind}: {reason})"
+    )
 
   def _written(self):
     return _Written(self.folder)

@@ -60,12 +60,38 @@ def _merge(where: str, known: Mapping, changes: Mapping) -> dict[str, Any]:
   }
 
 
+def pages() -> dict[str, Path]:
+  """List the pages that come with the package: {short name: file}."""
+  package = Path(__file__).parent
+  folder = package / "configs"  # installed
+  if not folder.is_dir() and (package.parent / "setup.py").exists():
+    folder = package.parent / "configs"  # a checkout
+  files = sorted(folder.glob("*.py"))
+  return {file.stem: file for file in files if file.stem != "__init__"}
+
+
+def page(name: str) -> str:
+  """Return the file of a page; a file that exists wins over a short name.
+
+  Raises:
+    ConfigError: a short name, without folder or suffix, that is no page's.
+  """
+  path = Path(name)
+  if path.is_file() or path.suffix or len(path.parts) != 1:
+    return name
+  known = pages()
+  if name not in known:
+    raise ConfigError(f"no config page {name!r}{_hint(name, known)}")
+  return str(known[name])
+
+
 def module(path: str) -> ModuleType:
   """Imports a config file by its path.
 
   Raises:
     ConfigError: there is no such file.
   """
+  path = page(path)
   spec = importlib.util.spec_from_file_location(Path(path).stem, path)
   if spec is None or not Path(path).exists():
     raise ConfigError(f"no config file {path!r}")
@@ -107,7 +133,8 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
   """Loads `configs/x.py` or `configs/x.py:variant,key=value`, locked.
 
   Args:
-    name: the file's path and, behind a colon, its variants, as in --config.
+    name: the file's path or the page's short name (digits) and,
+      behind a colon, its variants, as in --config.
     overrides: dotted keys and values, as in --config.a.b=value.
   """
   path, _, arg = str(name).partition(":")

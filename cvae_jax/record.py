@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ from ml_collections import ConfigDict
 from numpy.typing import ArrayLike
 
 from cvae_jax import config as configs
-from cvae_jax import images
+from cvae_jax import images, provenance
 from cvae_jax.files import DamagedFile, read_json, write_atomically
 from cvae_jax.types import PyTree
 
@@ -171,8 +170,7 @@ class Record:
       {
         "time": datetime.datetime.now(datetime.UTC).isoformat(),
         "argv": sys.argv,
-        "commit": _git("rev-parse", "HEAD"),
-        "uncommitted": bool(_git("status", "--porcelain")),
+        **provenance.of_code(),
         "python": platform.python_version(),
         "packages": {p: importlib.metadata.version(p) for p in _PACKAGES},
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
@@ -268,15 +266,3 @@ def _summary_writer() -> type:
     if absent:
       del sys.modules["torch"]
   return SummaryWriter
-
-
-def _git(*words: str) -> str | None:
-  """Asks git about the code's folder; None outside a checkout."""
-  folder = Path(__file__).parent
-  try:
-    done = subprocess.run(
-      ["git", "-C", str(folder), *words], capture_output=True, text=True
-    )
-  except OSError:
-    return None
-  return done.stdout.strip() if done.returncode == 0 else None

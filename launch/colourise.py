@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import command
+from . import command
 
 _IMAGE = flags.DEFINE_string("image", None, "A photo, grey or coloured.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/colour", "A colouring run.")

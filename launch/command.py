@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from absl import app, flags
 
-from cvae_jax import cpu
+from cvae_jax import config, cpu
 
 PREEMPTED = 75  # EX_TEMPFAIL: run the same command again
 
@@ -44,10 +44,19 @@ def _parse(argv: list[str]) -> list[str]:
   absl would print the traceback of a config file's own error.
   """
   try:
-    return flags.FLAGS(argv)
+    return flags.FLAGS([_page(word) for word in argv])
   except (flags.Error, AttributeError, TypeError, ValueError) as error:
     print(f"error: {_gist(error)} (--help lists the flags)", file=sys.stderr)
     sys.exit(1)
+
+
+def _page(word: str) -> str:
+  """Put the file of a page in place of its short name in --config=."""
+  flag, equals, value = word.partition("=")
+  if flag not in ("--config", "-config") or not value:
+    return word
+  name, colon, variants = value.partition(":")
+  return f"{flag}{equals}{config.page(name)}{colon}{variants}"
 
 
 def _gist(error: Exception) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import command
+from . import command
 
 _IMAGE = flags.DEFINE_string("image", None, "A photo of one face, any size.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "A run on faces.")

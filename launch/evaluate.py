@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from launch import command
+from . import command
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run to score.")
 _JUDGES = flags.DEFINE_list(

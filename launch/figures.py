@@ -6,7 +6,7 @@ the sweep goes on.
 
 from absl import flags
 
-from launch import command
+from . import command
 
 _RUNS = flags.DEFINE_string("runs", None, "Folder; default runs/<report>.")
 _OUT = flags.DEFINE_string("out", "docs", "Folder of the report.")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import command
+from . import command
 
 _IMAGE = flags.DEFINE_string("image", None, "Any picture of one digit.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/digits", "A digits run.")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import command
+from . import command
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run to draw from.")
 _OUT = flags.DEFINE_string("out", None, "Folder; default <workdir>/figures.")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import command
+from . import command
 
 _CONFIG = flags.DEFINE_string("config", None, "Config file[:variants].")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the runs.")
@@ -42,7 +42,9 @@ def main(words: list[str]) -> int:
     arguments = ",".join(filter(None, [variant, common]))
     # A process of its own: its memory is free again when it ends.
     flag = f"--config={path}:{arguments}"
-    order = [sys.executable, "-m", "launch.train", flag, f"--workdir={folder}"]
+    trainer_module = f"{__package__}.train"  # launch, or cvae_jax.launch
+    order = [sys.executable, "-m", trainer_module]
+    order += [flag, f"--workdir={folder}"]
     if code := trainer.run([*order, *words]):
       return code
   return 0

@@ -5,7 +5,7 @@ Prints the table and writes table.csv, table.json and curves.png beside them.
 
 from pathlib import Path
 
-from launch import command
+from . import command
 
 
 def main(words: list[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import command
+from . import command
 
 _TOLERANCE = flags.DEFINE_float("tolerance", 0.02, "Allowed relative error.")
 

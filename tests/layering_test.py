@@ -28,8 +28,11 @@ def imports(path):
     if isinstance(node, ast.Import):
       names += [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom):
-      assert node.level == 0, f"{path}: relative import"
-      names += [f"{node.module}.{alias.name}" for alias in node.names]
+      # launch has two names: launch, and cvae_jax.launch where installed.
+      inside = path.parent == ROOT / "launch" and node.module is None
+      assert node.level == 0 or inside, f"{path}: relative import"
+      room = "launch" if inside else node.module
+      names += [f"{room}.{alias.name}" for alias in node.names]
   return tuple(names)
 
 

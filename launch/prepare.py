@@ -1,0 +1,29 @@
+"""Prepare data: cvae-jax prepare digits|faces|photos …"""
+
+import runpy
+import sys
+from pathlib import Path
+
+
+def main(words: list[str]) -> int:
+  """Run the script prepare_<first word>; return 1 if there is none."""
+  here = Path(__file__).parents[1]
+  scripts = {
+    path.stem.removeprefix("prepare_"): path
+    for folder in ("prepare", "data")  # installed; a checkout
+    for path in sorted((here / folder).glob("prepare_*.py"))
+  }
+  name = words[0] if words else ""
+  if name not in scripts:
+    print(
+      f"error: prepare what? {name!r} is none of {', '.join(scripts)}",
+      file=sys.stderr,
+    )
+    return 1
+  sys.argv = [str(scripts[name]), *words[1:]]
+  runpy.run_path(str(scripts[name]), run_name="__main__")
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main(sys.argv[1:]))
