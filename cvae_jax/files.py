@@ -1,8 +1,10 @@
 """Writing files so that nothing half-written looks whole."""
 
+import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,30 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     file.flush()
     os.fsync(file.fileno())
   temporary.replace(path)
+
+
+class Locked(OSError):
+  """Says that another process writes a folder."""
+
+
+@contextlib.contextmanager
+def lock(folder: Path) -> Iterator[None]:
+  """Hold a folder's `.lock` while a block runs; it dies with its process.
+
+  Raises:
+    Locked: if another process holds it.
+  """
+  folder = Path(folder)
+  folder.mkdir(parents=True, exist_ok=True)
+  with (folder / ".lock").open("a") as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      raise Locked(
+        f"another process is writing to {folder}; wait for it, or choose"
+        " another folder"
+      ) from error
+    yield
 
 
 def measured_once(

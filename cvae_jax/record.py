@@ -1,6 +1,6 @@
 """A run's folder: what was asked, where it ran, what came out.
 
-config.json · conditions.json · environment.json · parameters.txt ·
+config.json · conditions.json · data.json · environment.json · parameters.txt ·
 metrics.jsonl · events.out.tfevents.* · samples/<step>_<grid>.png · DONE
 """
 
@@ -20,11 +20,15 @@ from ml_collections import ConfigDict
 from numpy.typing import ArrayLike
 
 from cvae_jax import config as configs
-from cvae_jax import images
+from cvae_jax import data, images
+from cvae_jax.data import identity as identities
 from cvae_jax.files import write_atomically
 from cvae_jax.types import PyTree
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+DATA = "data.json"  # which data a run trains on, and holds out
 
 
 class RunMismatch(ValueError):
@@ -39,8 +43,13 @@ class Record:
     self._metrics = None
     self._events = None
 
-  def check(self, config: ConfigDict, conditions: Mapping[str, Any]) -> None:
-    """Checks config and conditions against the run's own, if there is one.
+  def check(
+    self,
+    config: ConfigDict,
+    conditions: Mapping[str, Any],
+    identity: Mapping[str, Any] | None = None,
+  ) -> None:
+    """Checks config, conditions and data against the run's own, if any.
 
     It writes nothing: a launch that fails leaves no trace of its data.
 
@@ -69,6 +78,8 @@ class Record:
         "changed since this run began. Bring the old data back or use "
         "another --workdir."
       )
+    if identity is not None:
+      check_data(self.folder, identity)
 
   def start(
     self,
@@ -76,6 +87,7 @@ class Record:
     conditions: Mapping[str, Any],
     step: int,
     params: PyTree,
+    identity: Mapping[str, Any] | None = None,
   ) -> None:
     """Begins or continues the record after `step` completed updates.
 
@@ -85,6 +97,8 @@ class Record:
     (self.folder / "DONE").unlink(missing_ok=True)
     # config.json makes the folder a run's, so conditions are there before.
     write_atomically(self.folder / "conditions.json", _json(conditions))
+    if identity is not None:
+      write_atomically(self.folder / DATA, _json(identity))
     write_atomically(self.folder / "config.json", configs.to_json(config))
     self._environment()
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
@@ -143,6 +157,37 @@ class Record:
       }
     )
     write_atomically(path, json.dumps(launches, indent=2) + "\n")
+
+
+def check_data(folder: Path, identity: Mapping[str, Any]) -> None:
+  """Checks today's data against a run's data.json; older runs have none.
+
+  Raises:
+    RunMismatch: they are others; what differs is named.
+  """
+  path = Path(folder) / DATA
+  if not path.exists():
+    return
+  differing = identities.differences(json.loads(path.read_text()), identity)
+  if differing:
+    raise RunMismatch(
+      f"{path}: the training data have changed since this run began, or its "
+      f"held-out data have: {'; '.join(differing)}. Bring the old data back "
+      "or use another --workdir."
+    )
+
+
+def load_data(folder: Path, config: Any) -> data.Dataset:
+  """Loads a run's data, checked against its data.json.
+
+  Raises:
+    DataError: they are missing or bad.
+    RunMismatch: they are not those of the run.
+  """
+  dataset = data.load(config)
+  if (Path(folder) / DATA).exists():
+    check_data(folder, dataset.identity())
+  return dataset
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

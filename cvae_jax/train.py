@@ -27,14 +27,17 @@ class Preempted(Exception):
   """Says that a signal stopped the run after it saved its state."""
 
 
-def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
+def train_and_evaluate(
+  config: ConfigDict, workdir: str | Path, check_data: bool = False
+) -> TrainState:
   """Trains config in workdir and returns the final state.
 
   A finished run of the same config is returned as it is; an unfinished one
   goes on from its latest checkpoint; an empty workdir starts from
   `config.init_from` if set, else from scratch. A run that early stopping
   ended is finished whatever `epochs` says; with `early_stop.restore` the
-  state returned is the best one.
+  state returned is the best one. With `check_data` all of a prepared set's
+  images are read to see that they are those that were prepared.
 
   Raises:
     RunMismatch: workdir holds a run of another config or other data.
@@ -42,9 +45,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     Preempted: SIGTERM or SIGINT came; the state is saved.
   """
   workdir = Path(workdir)
-  job, record = prepare(config), Record(workdir)
+  job, record = prepare(config, check_data), Record(workdir)
   conditions = job.conditions.to_json()
-  record.check(config, conditions)
+  record.check(config, conditions, job.identity)
   checkpoints, done = Checkpoints(workdir, config.keep), False
   try:
     state, counters = initial_state(job.system, config, checkpoints)
@@ -53,7 +56,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     if ended and (workdir / "DONE").exists():
       print(f"{workdir}: already finished at step {state.step}.")
     else:
-      record.start(config, conditions, int(state.step), state.params)
+      step = int(state.step)
+      record.start(config, conditions, step, state.params, job.identity)
       state = _loop(job, state, counters, watch, record, checkpoints)
     if config.early_stop.restore:
       best = final_step(config, checkpoints)

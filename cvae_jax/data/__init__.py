@@ -17,6 +17,7 @@ _HELPERS = {
   "download",
   "face_conditions",
   "face_tables",
+  "identity",
   "image_files",
   "packaged_photos",
   "prepared",
@@ -68,6 +69,18 @@ class Dataset(NamedTuple):
   test: Mapping[str, np.ndarray] | None
   conditions: Any
   name: str = ""
+
+  def identity(self, whole: bool = False) -> dict[str, Any]:
+    """Return what says which data these are; see `identity.of`.
+
+    Args:
+      whole: read all of a prepared set's images, not only sampled blocks.
+
+    Raises:
+      DataError: if a prepared set's images are not those that were prepared.
+    """
+    module = importlib.import_module(f"{__name__}.identity")
+    return module.of({"train": self.train, "test": self.test}, whole)
 
 
 def root() -> pathlib.Path:
