@@ -184,7 +184,17 @@ def load_data(folder: Path, config: Any) -> data.Dataset:
     DataError: they are missing or bad.
     RunMismatch: they are not those of the run.
   """
-  dataset = data.load(config)
+  try:
+    dataset = data.load(config)
+  except data.DataError as error:
+    path = config.get("path", "")
+    if path and not Path(path).expanduser().exists():
+      raise data.DataError(
+        f"{path}, where the run's config.json says that its data are, is not "
+        "there; say where they are now: launch.evaluate --data=PATH. Found: "
+        f"{error}"
+      ) from error
+    raise
   if (Path(folder) / DATA).exists():
     check_data(folder, dataset.identity())
   return dataset

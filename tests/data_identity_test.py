@@ -193,3 +193,9 @@ def test_scoring_checks_the_data_of_the_run(run, data, tmp_path):
   loaded.config.data.path = str(other)
   with pytest.raises(RunMismatch, match="test image"):
     score.score(loaded, samples=0, per_class=10)
+
+
+def test_data_that_moved_are_found_by_evaluate_s_flag(run, tmp_path):
+  config = small.config(tmp_path / "gone")
+  with pytest.raises(DataError, match=r"config\.json says .* evaluate --data="):
+    load_data(run, config.data)

@@ -82,10 +82,12 @@ def test_a_folder_that_is_not_the_table_s_is_no_match(tmp_path, capsys):
 
 def test_a_zip_with_a_name_twice_is_refused(tmp_path):
   path = tmp_path / "a.zip"
-  with pytest.warns(UserWarning, match="Duplicate name"):
-    with zipfile.ZipFile(path, "w") as archive:
-      for content in (b"one", b"two"):
-        archive.writestr("1.png", content)
+  with (
+    pytest.warns(UserWarning, match="Duplicate name"),
+    zipfile.ZipFile(path, "w") as archive,
+  ):
+    archive.writestr("1.png", b"one")
+    archive.writestr("1.png", b"two")
   with pytest.raises(DataError, match=r"1\.png is in the zip more than once"):
     preparing.open_images(path)
 
@@ -150,9 +152,8 @@ def test_a_lock_ends_with_its_process(tmp_path):
   child = subprocess.Popen(words, stdout=subprocess.PIPE)
   try:
     assert child.stdout.readline() == b"held\n"
-    with pytest.raises(Locked, match="another process is writing"):
-      with lock(tmp_path):
-        pass
+    with pytest.raises(Locked, match="another process"), lock(tmp_path):
+      pass
   finally:
     child.kill()
     child.communicate()

@@ -12,6 +12,7 @@ import numpy as np
 _READERS = ("vgg_files",)  # of pretrained weights
 _HELPERS = {
   "companions",
+  "digit_checks",
   "digit_conditions",
   "digit_files",
   "download",
@@ -19,6 +20,7 @@ _HELPERS = {
   "face_tables",
   "identity",
   "image_files",
+  "order",
   "packaged_photos",
   "prepared",
   "preparing",

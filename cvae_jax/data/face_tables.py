@@ -188,10 +188,9 @@ def named_csv(
       and the value that is wrong.
   """
   table = _csv(path, file_column)
-  missing = [name for name in names if name not in table]
-  if missing and not {"Male", *HAIR} - {*table}:
+  if not {*_NEEDED} - {*table} and not {*CONDITIONS} & {*table}:
     raise DataError(
-      f"{path}: no column {missing[0]!r}, but CelebA's; give it as"
+      f"{path}: these are CelebA's columns, of -1 and 1; give it as"
       f" --table=celeba:{path}"
     )
   if "male" in table and "female" not in table:
