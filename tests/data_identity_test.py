@@ -197,5 +197,5 @@ def test_scoring_checks_the_data_of_the_run(run, data, tmp_path):
 
 def test_data_that_moved_are_found_by_evaluate_s_flag(run, tmp_path):
   config = small.config(tmp_path / "gone")
-  with pytest.raises(DataError, match=r"config\.json says .* evaluate --data="):
+  with pytest.raises(DataError, match=r"config\.json says .*evaluate --data="):
     load_data(run, config.data)

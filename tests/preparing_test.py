@@ -55,10 +55,8 @@ def test_paths_of_a_table_may_begin_elsewhere(tmp_path, prefix):
     draw(source / "img" / f"{i}.png", i)
   names = [f"{prefix}{i}.png" for i in (2, 0, 1)]
   table_of(source, image_path=names, male=[0, 1, 1])
-  if prefix.startswith("/"):
-    more = (f"--images={source / 'img'}",)
-  else:
-    more = ()
+  inside = f"--images={source / 'img'}"
+  more = (inside,) if prefix.startswith("/") else ()
   assert prepare(source, tmp_path / "o", "--file_column=image_path", *more) == 0
   images = prepared.read(tmp_path / "o").images
   assert images[:, 0, 0, 0].tolist() == [2, 0, 1]
@@ -82,12 +80,10 @@ def test_a_folder_that_is_not_the_table_s_is_no_match(tmp_path, capsys):
 
 def test_a_zip_with_a_name_twice_is_refused(tmp_path):
   path = tmp_path / "a.zip"
-  with (
-    pytest.warns(UserWarning, match="Duplicate name"),
-    zipfile.ZipFile(path, "w") as archive,
-  ):
+  with zipfile.ZipFile(path, "w") as archive:
     archive.writestr("1.png", b"one")
-    archive.writestr("1.png", b"two")
+    with pytest.warns(UserWarning, match="Duplicate name"):
+      archive.writestr("1.png", b"two")
   with pytest.raises(DataError, match=r"1\.png is in the zip more than once"):
     preparing.open_images(path)
 
