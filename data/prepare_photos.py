@@ -4,7 +4,8 @@ r"""Turn photographs of any size and format into a training set of one size.
     python data/prepare_photos.py --images=FOLDER --shape=middle --out=data/mine
 
 Rows are shuffled, always in the same way; --order=file has them in the order
-of the file names. A set that is there with the same settings is left as it is. The format is described in data/README.md.
+of the file names. A set that is there with the same settings is left as it
+is. The format is described in data/README.md.
 """
 
 import argparse

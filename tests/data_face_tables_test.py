@@ -131,7 +131,7 @@ def test_a_table_of_celeba_without_its_word_gets_the_hint(tmp_path):
   path = tmp_path / "list_attr_celeba.csv"
   rows.to_csv(path, index=False)
   for names in ((), ("male",)):
-    with pytest.raises(DataError, match="--table=celeba:.*celeba.csv"):
+    with pytest.raises(DataError, match=r"--table=celeba:.*celeba\.csv"):
       face_tables.read(str(path), names=names)
 
 
