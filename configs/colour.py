@@ -20,7 +20,8 @@ see it work. Variants, joined by commas behind a colon:
                the source's graph mode probably computed it (§7.2)
     smoke      a few steps, to see that everything runs
 
-    python data/prepare_photos.py --images=roses.zip --out=data/photos_112
+    python data/prepare_photos.py --images=roses.zip --order=file \
+      --out=data/photos_112
     python -m launch.train --config=configs/colour.py:model=3,prepared \
       --workdir=runs/colour_3
 

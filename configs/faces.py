@@ -1,6 +1,6 @@
 """Conditional VAEs on 120×120 faces: a ladder of 15 (spec faces, §2).
 
-    python data/prepare_faces.py --images=… --table=… --out=data/faces_120
+    python data/prepare_faces.py --images=… --table=… --order=file
     python -m launch.train --config=configs/faces.py:model=9 --workdir=runs/f9
     python -m launch.sweep --config=configs/faces.py --workdir=runs/faces
     python -m launch.table runs/faces

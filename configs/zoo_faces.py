@@ -2,7 +2,7 @@ r"""DFC-VAE and CAAE on faces (specs zoo §5 and §6).
 
     python data/prepare_faces.py --images=celeba_small_89x109.zip \
       --table=attributes.csv --square=10,99,0,89 --size=64 \
-      --resize=antialias --out=data/faces_64
+      --resize=antialias --order=file --out=data/faces_64
     python -m launch.train --config=configs/zoo_faces.py:dfc_vae,layers=123 \
       --workdir=runs/zoo/dfc123
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from cvae_jax.data import Repeated
 from cvae_jax.types import Batch
 
+_PIXELS = ("image", "labelled_image", "photo")  # uint8 until compiled
 Columns = Mapping[str, NDArray | Repeated]  # of equal length
 RESIDENT_BYTES = 2 << 30  # columns above this stay on the host, memory-mapped
 
@@ -23,6 +24,7 @@ class Feed:
   """
 
   def __init__(self, columns: Columns, limit: int = RESIDENT_BYTES):
+    _check_lengths(columns)
     self.columns = columns
     self.rows = next(iter(columns.values())).shape[0]
     size = sum(column.nbytes for column in columns.values())
@@ -53,7 +55,8 @@ def check(
   """Picks the columns that a system needs and checks their shapes.
 
   Raises:
-    ValueError: a column is missing or its examples have another shape.
+    ValueError: a column is missing, its examples have another shape or its
+      pixels another type than uint8, or lengths differ.
   """
   for name, shape in expected.items():
     if name not in columns:
@@ -66,4 +69,29 @@ def check(
         f"{columns[name].shape[1:]}, the config's {tuple(shape)}; change "
         "config.data or prepare the data in that size"
       )
-  return {name: columns[name] for name in expected}
+    dtype = getattr(columns[name], "entries", columns[name]).dtype
+    if name in _PIXELS and dtype != np.uint8:
+      raise ValueError(
+        f"column {name!r} is of type {dtype}; images are uint8, 0..255"
+      )
+  picked = {name: columns[name] for name in expected}
+  _check_lengths(picked)
+  return picked
+
+
+def _check_lengths(columns: Columns) -> None:
+  """Checks that columns have equally many rows, at least one.
+
+  Raises:
+    ValueError: they differ, both lengths are named; or there is no row.
+  """
+  lengths = {name: column.shape[0] for name, column in columns.items()}
+  first = next(iter(lengths))
+  for name, length in lengths.items():
+    if length != lengths[first]:
+      raise ValueError(
+        f"column {first!r} has {lengths[first]} rows, but column {name!r} has "
+        f"{length}; columns are of equal length"
+      )
+  if not lengths[first]:
+    raise ValueError("the data have 0 rows; bring a split that is not empty")

@@ -32,6 +32,7 @@ class Job(NamedTuple):
   conditions: Any  # the data source's own
   epoch_steps: int
   steps: int  # in all
+  identity: dict[str, Any]  # which data these are: data.json
 
   def rows(self, step: int) -> np.ndarray:
     """Gives the row numbers [B] that update `step` trains on."""
@@ -58,8 +59,13 @@ class Job(NamedTuple):
     )
 
 
-def prepare(config: ConfigDict) -> Job:
+def prepare(config: ConfigDict, check_data: bool = False) -> Job:
   """Makes the system and brings its data to the device.
+
+  Args:
+    config: what is asked for.
+    check_data: read all of a prepared set's images to see that they are those
+      that were prepared, not only sampled blocks.
 
   Raises:
     ValueError: the data do not fit the config; names and shapes are given; or
@@ -89,7 +95,14 @@ def prepare(config: ConfigDict) -> Job:
     )
   steps = config.epochs * epoch_steps
   return Job(
-    config, system, train, test, dataset.conditions, epoch_steps, steps
+    config,
+    system,
+    train,
+    test,
+    dataset.conditions,
+    epoch_steps,
+    steps,
+    dataset.identity(check_data),
   )
 
 

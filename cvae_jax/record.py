@@ -1,6 +1,6 @@
 """A run's folder: what was asked, where it ran, what came out.
 
-config.json · conditions.json · environment.json · parameters.txt ·
+config.json · conditions.json · data.json · environment.json · parameters.txt ·
 metrics.jsonl · events.out.tfevents.* · samples/<step>_<grid>.png · DONE
 """
 
@@ -20,11 +20,15 @@ from ml_collections import ConfigDict
 from numpy.typing import ArrayLike
 
 from cvae_jax import config as configs
-from cvae_jax import images, provenance
+from cvae_jax import data, images, provenance
+from cvae_jax.data import identity as identities
 from cvae_jax.files import DamagedFile, read_json, write_atomically
 from cvae_jax.types import PyTree
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+DATA = "data.json"  # which data a run trains on, and holds out
 
 
 class RunMismatch(ValueError):
@@ -40,8 +44,13 @@ class Record:
     self._metrics = None
     self._events = None
 
-  def check(self, config: ConfigDict, conditions: Mapping[str, Any]) -> None:
-    """Checks config and conditions against the run's own, if there is one.
+  def check(
+    self,
+    config: ConfigDict,
+    conditions: Mapping[str, Any],
+    identity: Mapping[str, Any] | None = None,
+  ) -> None:
+    """Checks config, conditions and data against the run's own, if any.
 
     It writes nothing: a launch that fails leaves no trace of its data.
 
@@ -78,6 +87,8 @@ class Record:
         "changed since this run began. Bring the old data back or use "
         "another --workdir."
       )
+    if identity is not None:
+      check_data(self.folder, identity)
 
   def untouched(self) -> bool:
     """Tell whether the folder's run never saved a step nor wrote a row.
@@ -94,6 +105,7 @@ class Record:
     step: int,
     params: PyTree,
     rows_saved: int = 0,
+    identity: Mapping[str, Any] | None = None,
   ) -> None:
     """Begin or continue the record after `step` completed updates.
 
@@ -105,6 +117,8 @@ class Record:
     (self.folder / "DONE").unlink(missing_ok=True)
     # config.json makes the folder a run's, so conditions are there before.
     write_atomically(self.folder / "conditions.json", _json(conditions))
+    if identity is not None:
+      write_atomically(self.folder / DATA, _json(identity))
     write_atomically(self.folder / "config.json", configs.to_json(config))
     self._environment()
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
@@ -192,6 +206,48 @@ class Record:
       path.replace(aside)
       print(f"warning: {error}; it is kept as {aside}", flush=True)
       return []
+
+
+def check_data(folder: Path, identity: Mapping[str, Any]) -> None:
+  """Checks today's data against a run's data.json; older runs have none.
+
+  Raises:
+    RunMismatch: they are others; what differs is named.
+  """
+  path = Path(folder) / DATA
+  if not path.exists():
+    return
+  saved = read_json(path, dict, "delete it to take today's data for the run's")
+  differing = identities.differences(saved, identity)
+  if differing:
+    raise RunMismatch(
+      f"{path}: the training data have changed since this run began, or its "
+      f"held-out data have: {'; '.join(differing)}. Bring the old data back "
+      "or use another --workdir."
+    )
+
+
+def load_data(folder: Path, config: Any) -> data.Dataset:
+  """Loads a run's data, checked against its data.json.
+
+  Raises:
+    DataError: they are missing or bad.
+    RunMismatch: they are not those of the run.
+  """
+  try:
+    dataset = data.load(config)
+  except data.DataError as error:
+    path = config.get("path", "")
+    if path and not Path(path).expanduser().exists():
+      raise data.DataError(
+        f"{path}, where the run's config.json says that its data are, is not "
+        "there; say where they are now: launch.evaluate --data=PATH. Found: "
+        f"{error}"
+      ) from error
+    raise
+  if (Path(folder) / DATA).exists():
+    check_data(folder, dataset.identity())
+  return dataset
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

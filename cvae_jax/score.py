@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from cvae_jax import control, data, evaluate, keys, regions
+from cvae_jax import control, evaluate, keys, regions
 from cvae_jax.feed import Feed, check
 from cvae_jax.files import write_atomically
 from cvae_jax.metrics import bounds, clusters, latents
+from cvae_jax.record import load_data
 from cvae_jax.runs import VALUES, Run, RunError
 
 FILE = "scores.json"  # in a run's folder
@@ -47,7 +48,7 @@ def score(
       "is scored here; a colouring is scored by launch.colourise, a GAN by "
       "launch.figures compare"
     )
-  dataset = data.load(run.config.data)
+  dataset = load_data(run.folder, run.config.data)
   if dataset.test is None:
     raise RunError(
       f"{run.folder}: its data have no test split to score on; bring the "

@@ -29,14 +29,17 @@ class Preempted(Exception):
   """Says that a signal stopped the run after it saved its state."""
 
 
-def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
+def train_and_evaluate(
+  config: ConfigDict, workdir: str | Path, check_data: bool = False
+) -> TrainState:
   """Trains config in workdir and returns the final state.
 
   A finished run of the same config is returned as it is; an unfinished one
   goes on from its latest checkpoint; an empty workdir starts from
   `config.init_from` if set, else from scratch. A run that early stopping
   ended is finished whatever `epochs` says; with `early_stop.restore` the
-  state returned is the best one.
+  state returned is the best one. With `check_data` all of a prepared set's
+  images are read to see that they are those that were prepared.
 
   Raises:
     RunMismatch: workdir holds a run of another config or other data.
@@ -47,7 +50,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     Preempted: SIGTERM or SIGINT came; the state is saved.
   """
   workdir = Path(workdir)
-  job = prepare(config)
+  job = prepare(config, check_data)
   with lock.hold(workdir, "training"):
     return _train(job, workdir)
 
@@ -57,7 +60,7 @@ def _train(job: Job, workdir: Path) -> TrainState:
   config = job.config
   record = Record(workdir)
   conditions = job.conditions.to_json()
-  record.check(config, conditions)
+  record.check(config, conditions, job.identity)
   finished = (workdir / "DONE").exists()
   read_only = finished and not os.access(workdir, os.W_OK)
   checkpoints = Checkpoints(workdir, config.keep, read_only=read_only)
@@ -68,8 +71,14 @@ def _train(job: Job, workdir: Path) -> TrainState:
     if finished and (watch.stopped or state.step >= job.steps):
       print(f"{workdir}: already finished at step {state.step}.")
     else:
-      rows = counters.get("rows", 0)
-      record.start(config, conditions, int(state.step), state.params, rows)
+      record.start(
+        config,
+        conditions,
+        int(state.step),
+        state.params,
+        rows_saved=counters.get("rows", 0),
+        identity=job.identity,
+      )
       state = _loop(job, state, counters, watch, record, checkpoints)
     best = best_step(config, checkpoints)
     if best is not None:

@@ -5,7 +5,8 @@ r"""Turn face images and a table of attributes into a training set.
     python data/prepare_faces.py --images=img_align_celeba.zip \
       --table=list_attr_celeba.txt --square=20,198,0,178 --out=data/celeba_120
 
-A set that is there with the same settings is left as it is. The tables, the
+Rows are shuffled, always in the same way, unless --order=file. A set that is
+there with the same settings is left as it is. The tables, the
 format and the licences are described in data/README.md.
 """
 
@@ -35,14 +36,20 @@ def wanted(
     DataError: if images are missing and may not be, or all are.
   """
   # Each image once: `where` knows it by its path inside, too.
-  files = sorted({path.rpartition("/")[2] for path in images.where.values()})
+  paths = {*images.where.values()}
+  shorts = {path.rpartition("/")[2] for path in paths} - images.twice.keys()
+  # Those that share a name keep their folder.
+  files = sorted(shorts) + sorted(
+    path for twice in images.twice.values() for path in twice
+  )
   table, left_out = face_tables.read(
-    options.table, files, options.hair, options.columns
+    options.table, files, options.hair, options.columns, options.file_column
   )
   if left_out:
     first = next(iter(left_out.values()))
     names = preparing.some(left_out)
     print(f"{len(left_out):,} rows left out: {names}; first: {first}")
+  table = preparing.resolved(images, table)
   here = table["file"].isin(images.where.keys())
   missing = table["file"][~here].tolist()
   if missing:
@@ -51,7 +58,9 @@ def wanted(
     if options.on_missing == "fail" or not here.any():
       raise DataError(f"{said}; --on_missing=skip goes on without them")
     print(said)
-  return table[here].reset_index(drop=True)
+  table = table[here]
+  preparing.check_unique(images, table["file"])
+  return preparing.shuffled(table, options.order).reset_index(drop=True)
 
 
 def prepare(options: argparse.Namespace) -> None:
@@ -93,10 +102,17 @@ def _parser() -> argparse.ArgumentParser:
   add("--crop", type=int, default=0, help="pixels off every side, before")
   add("--square", type=_box, help="TOP,BOTTOM,LEFT,RIGHT: the box to keep")
   add("--resize", choices=image_files.RESIZES, default="bilinear")
+  add("--file_column", default="", help="the table's, if not `file`")
   add("--columns", type=lambda t: t.split(","), default=(), metavar="A,B")
   add("--hair", choices=("mean", "drop"), default="mean", help="CelebA: many")
   for name, default in (("--on_corrupt", "skip"), ("--on_missing", "fail")):
     add(name, choices=("skip", "fail"), default=default)
+  add(
+    "--order",
+    choices=("hash", "file"),
+    default="hash",
+    help="of the rows: by a digest of the file name, or as the table has them",
+  )
   add("--workers", type=int, default=2)
   add("--force", action="store_true", help="replace what is in --out")
   return parser

@@ -3,8 +3,9 @@ r"""Turn photographs of any size and format into a training set of one size.
     python data/prepare_photos.py --images=photos.zip
     python data/prepare_photos.py --images=FOLDER --shape=middle --out=data/mine
 
-Rows are in the order of the file names. A set that is there with the same
-settings is left as it is. The format is described in data/README.md.
+Rows are shuffled, always in the same way; --order=file has them in the order
+of the file names. A set that is there with the same settings is left as it
+is. The format is described in data/README.md.
 """
 
 import argparse
@@ -64,12 +65,14 @@ def prepare(options: argparse.Namespace) -> None:
     options.size, resize=options.resize, middle=options.shape == "middle"
   )
   images = preparing.open_images(options.images)
-  files = files_of(images, options.images)
+  table = pd.DataFrame({"file": files_of(images, options.images)})
+  table = preparing.shuffled(table, options.order).reset_index(drop=True)
+  files = table["file"].tolist()
   coloured_only = functools.partial(coloured, files=files)
   preparing.write(
     options,
     images,
-    pd.DataFrame({"file": files}),
+    table,
     fit,
     {
       "on_grey": options.on_grey,
@@ -100,6 +103,12 @@ def _parser() -> argparse.ArgumentParser:
   add("--resize", choices=image_files.RESIZES, default="bilinear")
   add("--on_corrupt", choices=("skip", "fail"), default="skip")
   add("--on_grey", choices=("skip", "keep"), default="skip")
+  add(
+    "--order",
+    choices=("hash", "file"),
+    default="hash",
+    help="of the rows: by a digest of the file name, or by the name",
+  )
   add("--workers", type=int, default=2)
   add("--force", action="store_true", help="replace what is in --out")
   return parser

@@ -12,6 +12,9 @@ _SAMPLES = flags.DEFINE_integer("samples", 50, "k of the IW bound; 0: none.")
 _PER_CLASS = flags.DEFINE_integer(
   "per_class", 200, "Samples of each class or level."
 )
+_DATA = flags.DEFINE_string(
+  "data", None, "Where the run's data are now, if not where it trained on them."
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Of every random draw.")
 
 
@@ -20,6 +23,8 @@ def main(_: list[str]) -> None:
   from cvae_jax import runs, score
 
   run = runs.load(_WORKDIR.value)
+  if _DATA.value is not None:  # checked against the run's data.json
+    run.config.data.path = _DATA.value
   scores = score.score(
     run,
     [runs.load(folder) for folder in _JUDGES.value],

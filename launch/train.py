@@ -12,6 +12,9 @@ from . import command
 
 _CONFIG = config_flags.DEFINE_config_file("config", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.")
+_CHECK = flags.DEFINE_bool(
+  "check_data", False, "Read all prepared images and compare their SHA-256."
+)
 
 
 def main(_: list[str]) -> int:
@@ -19,7 +22,7 @@ def main(_: list[str]) -> int:
   from cvae_jax import train
 
   try:
-    train.train_and_evaluate(_CONFIG.value, _WORKDIR.value)
+    train.train_and_evaluate(_CONFIG.value, _WORKDIR.value, _CHECK.value)
   except train.Preempted as stop:
     print(f"{stop}; run the same command to go on.", file=sys.stderr)
     return command.PREEMPTED

@@ -110,3 +110,37 @@ def test_named_csv_refuses(tmp_path, text, message):
 )
 def test_names_say_whose_faces_they_are(files, expected):
   assert face_tables.origin(files) == expected
+
+
+def test_a_byte_order_mark_is_no_part_of_a_table(tmp_path):
+  mark = b"\xef\xbb\xbf"
+  for name, text in (
+    ("list.txt", celeba_list(PEOPLE)),
+    ("named.csv", "file,male\na.png,1\n"),
+  ):
+    plain, marked = tmp_path / name, tmp_path / f"marked_{name}"
+    plain.write_text(text)
+    marked.write_bytes(mark + text.encode())
+    tables = [face_tables.read(str(path))[0] for path in (plain, marked)]
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_a_table_of_celeba_without_its_word_gets_the_hint(tmp_path):
+  rows = pd.DataFrame(PEOPLE, columns=CELEBA)
+  rows.insert(0, "image_id", [f"{i}.jpg" for i in range(4)])
+  path = tmp_path / "list_attr_celeba.csv"
+  rows.to_csv(path, index=False)
+  for names in ((), ("male",)):
+    with pytest.raises(DataError, match=r"--table=celeba:.*celeba\.csv"):
+      face_tables.read(str(path), names=names)
+
+
+def test_another_file_column_is_taken_or_named(tmp_path):
+  path = tmp_path / "table.csv"
+  path.write_text("n,image_path,male\n0,a/1.jpg,1\n")
+  with pytest.raises(DataError, match="or give --file_column=image_path"):
+    face_tables.read(str(path))
+  table, _ = face_tables.read(str(path), file_column="image_path")
+  assert table["file"].tolist() == ["a/1.jpg"]
+  with pytest.raises(DataError, match=r"no column 'img' \(--file_column\)"):
+    face_tables.read(str(path), file_column="img")

@@ -282,3 +282,38 @@ def test_what_few_have_can_be_asked_for():
   assert len(np.unique(found.panel(), axis=0)) == 4
   asked = found.probe("Bald", rows, 2)
   assert (asked[0, 0], asked[8, 0]) == (0, 1)
+
+
+def test_rows_in_the_order_of_a_column_get_a_warning(tmp_path, capsys):
+  path, _ = write(tmp_path / "sorted", 60, age=np.arange(60))
+  data.load(config(path=path))
+  assert (
+    "held-out rows differ in age: rows are sorted" in capsys.readouterr().out
+  )
+  path, _ = write(tmp_path / "mixed", 60, age=np.arange(60) * 7 % 60)
+  data.load(config(path=path))
+  assert capsys.readouterr().out == ""
+
+
+def test_people_of_both_splits_are_counted(tmp_path, capsys):
+  path, _ = write(tmp_path, 40, person=np.arange(40) % 10)
+  data.load(config(path=path))
+  assert "4 of 4 held-out rows show a person" in capsys.readouterr().out
+  data.load(config(path=path, split_column="person"))
+  assert "person" not in capsys.readouterr().out
+
+
+def test_a_class_folder_that_only_is_held_out_gets_a_warning(tmp_path, capsys):
+  names = [f"{'ab'[i >= 36]}/{i}.png" for i in range(40)]
+  path, _ = write(tmp_path, 40, file=names)
+  data.load(config(path=path))
+  assert "all of folder b is held out" in capsys.readouterr().out
+
+
+def test_a_condition_that_is_not_scaled_is_named(tmp_path, capsys):
+  age = np.arange(40.0) * 7 % 40
+  path, _ = write(tmp_path, 40, age=age)
+  chosen = {"names": ("age",), "ranges": ((0, 116),), "conditions": 1}
+  loaded = data.load(config(path=path, **chosen))
+  assert "age conditions unscaled" in capsys.readouterr().out
+  assert loaded.train["condition"][:, 0].tolist() == age[:36].tolist()

@@ -97,3 +97,28 @@ def test_check_names_both_shapes_where_they_differ(columns, name, expected):
   for shape in (columns[name].shape[1:], expected):
     assert str(shape) in str(error.value)
   assert repr(name) in str(error.value)
+
+
+def test_columns_of_unequal_length_are_refused_with_both_lengths(columns):
+  short = {**columns, "label": columns["label"][:49]}
+  for use in (
+    feed.Feed,
+    lambda c: feed.check(c, {"image": (4, 3, 1), "label": ()}),
+  ):
+    with pytest.raises(ValueError, match=r"'image' has 50 .*'label' has 49"):
+      use(short)
+
+
+def test_a_repeated_column_of_another_length_is_refused():
+  entries = np.zeros((5, 3), np.uint8)
+  columns = {"photo": Repeated(entries, 10), "cell": np.zeros(49, np.int32)}
+  with pytest.raises(ValueError, match=r"'photo' has 50 .*'cell' has 49"):
+    feed.Feed(columns)
+
+
+def test_no_rows_and_pixels_that_are_no_bytes_are_refused(columns):
+  with pytest.raises(ValueError, match="0 rows"):
+    feed.Feed({name: column[:0] for name, column in columns.items()})
+  images = {"image": columns["image"] / 255}
+  with pytest.raises(ValueError, match="type float64; images are uint8"):
+    feed.check(images, {"image": (4, 3, 1)})

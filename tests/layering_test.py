@@ -125,7 +125,7 @@ def test_data_import_no_jax(path):
   assert not imported(path, "jax", "jaxlib", "flax", "optax")
   allowed = ("numpy", "pandas", "PIL", "pooch", "mlxtend", "rich")
   allowed += ("h5py", "safetensors")
-  own = ("cvae_jax.data", "cvae_jax.files", "cvae_jax.images")
+  own = ("cvae_jax.data", "cvae_jax.files", "cvae_jax.images", "cvae_jax.lock")
   assert not foreign(path, *allowed, *own)
 
 

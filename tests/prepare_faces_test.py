@@ -52,6 +52,7 @@ def prepare(source, out, *more):
     "table": source / "table.csv",
     "out": out,
     "size": 16,
+    "order": "file",
   }
   flags = [f"--{k}={v}" for k, v in arguments.items()]
   return SCRIPT.main([*flags, *more])  # the last of equal flags wins
@@ -127,7 +128,7 @@ def test_corrupt_images_are_named_and_skipped_or_fatal(
     np.testing.assert_array_equal(image, expected)
   assert prepare(source, tmp_path / "other", "--on_corrupt=fail") == 1
   assert "5.png: not a whole image" in capsys.readouterr().err
-  assert not list((tmp_path / "other").iterdir())
+  assert [f.name for f in (tmp_path / "other").iterdir()] == [".lock"]
 
 
 def test_an_encrypted_image_of_a_zip_is_named(source, tmp_path, capsys):
@@ -191,10 +192,12 @@ def test_utkface_folder(source, tmp_path, capsys):
   for i in range(6):
     name = f"{20 + i}_{i % 2}_0_2017.png"
     (source / "images" / f"{i}.png").rename(source / "images" / name)
-  assert prepare(source, tmp_path / "out", "--table=utkface") == 0
+  more = ("--table=utkface", "--order=hash")
+  assert prepare(source, tmp_path / "out", *more) == 0
   assert "6 rows left out: 10.png, 11.png" in capsys.readouterr().out
   table = prepared.read(tmp_path / "out").table
-  assert table["age"].tolist() == [20, 21, 22, 23, 24, 25]
+  assert sorted(table["age"]) == [20, 21, 22, 23, 24, 25]
+  assert table["age"].tolist() != sorted(table["age"])  # nor is the last old
 
 
 def test_real_faces_prepare(tmp_path):
@@ -207,6 +210,7 @@ def test_real_faces_prepare(tmp_path):
   table.to_csv(tmp_path / "table.csv", index=False)
   flags = [f"--images={folder / 'faces.zip'}", "--size=120"]
   flags += [f"--table={tmp_path / 'table.csv'}", f"--out={tmp_path / 'out'}"]
+  flags.append("--order=file")
   assert SCRIPT.main(flags) == 0
   images, kept, info = prepared.read(tmp_path / "out", 120)
   assert images.shape == (64, 120, 120, 3)

@@ -53,6 +53,7 @@ def test_the_folder_holds_what_it_should(run):
   assert names == {
     "config.json",
     "conditions.json",
+    "data.json",
     "environment.json",
     "parameters.txt",
     "metrics.jsonl",

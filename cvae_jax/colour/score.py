@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax import data, images
+from cvae_jax import images
 from cvae_jax.colour import baselines, cells
 from cvae_jax.colour.photo import check, paint, variants_of
 from cvae_jax.metrics import colour as metrics
+from cvae_jax.record import load_data
 from cvae_jax.runs import Run, RunError
 
 MEAN_OF = 16  # latents whose mean colour is the run's one best guess
@@ -34,7 +35,7 @@ def score(
     RunError: the run colours nothing, or its data hold nothing out.
   """
   check(run)
-  dataset = data.load(run.config.data)
+  dataset = load_data(run.folder, run.config.data)
   if dataset.test is None:
     raise RunError(f"{run.folder}: its data hold no photos out to score on")
   held_out = np.asarray(dataset.test["photo"].entries)

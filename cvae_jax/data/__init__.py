@@ -12,12 +12,15 @@ import numpy as np
 _READERS = ("vgg_files",)  # of pretrained weights
 _HELPERS = {
   "companions",
+  "digit_checks",
   "digit_conditions",
   "digit_files",
   "download",
   "face_conditions",
   "face_tables",
+  "identity",
   "image_files",
+  "order",
   "packaged_photos",
   "prepared",
   "preparing",
@@ -68,6 +71,18 @@ class Dataset(NamedTuple):
   test: Mapping[str, np.ndarray] | None
   conditions: Any
   name: str = ""
+
+  def identity(self, whole: bool = False) -> dict[str, Any]:
+    """Return what says which data these are; see `identity.of`.
+
+    Args:
+      whole: read all of a prepared set's images, not only sampled blocks.
+
+    Raises:
+      DataError: if a prepared set's images are not those that were prepared.
+    """
+    module = importlib.import_module(f"{__name__}.identity")
+    return module.of({"train": self.train, "test": self.test}, whole)
 
 
 def root() -> pathlib.Path:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cvae_jax.data import DataError, root
+from cvae_jax.data import DataError, digit_checks, root
 from cvae_jax.data.download import content
 
 CLASSES = 10
@@ -39,6 +39,7 @@ def read(source: str, path: str) -> tuple[Pair, Pair | None]:
   if path:
     given = pathlib.Path(path).expanduser()
     if given.is_file():
+      digit_checks.check_file(given)
       return _read_csv(given), None
     return _from_folders([given])
   if source == "mnist":
@@ -64,6 +65,8 @@ def checked_labels(labels: npt.ArrayLike, where: object) -> np.ndarray:
   if bad.size:
     raise DataError(
       f"{where}: labels are 0..9; found {flat[bad[0]]} in row {bad[0] + 1}"
+      f" (classes: {len(np.unique(flat))}, {flat.min()}..{flat.max()}); only"
+      " the ten digits are learnt"
     )
   return labels
 
@@ -78,6 +81,11 @@ def _from_folders(folders: list[pathlib.Path]) -> tuple[Pair, Pair | None]:
     " train-images-idx3-ubyte and train-labels-idx1-ubyte (also written"
     " .idx3-ubyte, .idx1-ubyte, and with .gz) and for mnist_train.csv. Get"
     " the idx files with: python data/prepare_digits.py"
+    + "".join(
+      f".{said.rstrip('.')}"
+      for said in map(digit_checks.looks_like, folders)
+      if said
+    )
   )
 
 
@@ -149,22 +157,20 @@ def _read_idx_pair(image_path: pathlib.Path, label_path: pathlib.Path) -> Pair:
       f"{image_path} holds {len(images)} images but {label_path} holds"
       f" {len(labels)} labels"
     )
+  images = digit_checks.bytes_of_ink(images, image_path)
   return images, checked_labels(labels, label_path)
 
 
 def _read_csv(path: pathlib.Path) -> Pair:
-  """Read `label` and 784 pixel columns, row after row of the image."""
-  columns = _table(path, nrows=0).columns
-  pixels = columns.drop("label", errors="ignore")
-  if "label" not in columns or len(pixels) != _PIXELS:
-    raise DataError(
-      f"{path}: expected columns `label` and {_PIXELS} pixels (1x1..28x28);"
-      f" found {'a' if 'label' in columns else 'no'} `label` and"
-      f" {len(pixels)} others ({', '.join(columns[:3])}, ...)"
-    )
-  table = _table(path, dtype=np.uint8)
-  images = table[pixels].to_numpy().reshape(-1, SIDE, SIDE)
-  return images, checked_labels(table["label"].to_numpy(), path)
+  """Read `label` and 784 pixel columns, in the order of their names."""
+  # As text: pandas would rename a column that is there twice.
+  header = _table(path, nrows=1, header=None, dtype=str)
+  names = header.iloc[0].fillna("").str.strip().tolist()
+  order = digit_checks.pixel_order(names, SIDE, path)
+  table = _table(path, dtype=np.uint8).to_numpy()
+  images = table[:, order].reshape(-1, SIDE, SIDE)
+  images = digit_checks.bytes_of_ink(images, path)
+  return images, checked_labels(table[:, names.index("label")], path)
 
 
 def _table(path: pathlib.Path, **options) -> pd.DataFrame:
@@ -173,7 +179,7 @@ def _table(path: pathlib.Path, **options) -> pd.DataFrame:
     with warnings.catch_warnings():
       # Rows longer than the header would lose their end with only a warning.
       warnings.simplefilter("error", errors.ParserWarning)
-      return pd.read_csv(path, index_col=False, **options)
+      return pd.read_csv(path, index_col=False, encoding="utf-8-sig", **options)
   except (
     errors.ParserError,
     errors.ParserWarning,

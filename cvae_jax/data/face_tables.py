@@ -44,6 +44,7 @@ def read(
   files: Iterable[str] = (),
   hair: str = "mean",
   names: Sequence[str] = (),
+  file_column: str = "",
 ) -> Adapted:
   """Read a table by what it is.
 
@@ -53,6 +54,7 @@ def read(
     files: the names of the images there are.
     hair: for CelebA, see `celeba`.
     names: columns that a CSV must have.
+    file_column: what a CSV calls its `file`, "" for that.
 
   Raises:
     DataError: if the table is missing or bad.
@@ -66,7 +68,7 @@ def read(
     raise DataError(f"no table {path}; give a file, celeba:FILE or utkface")
   if official or _first_line(path).strip().isdigit():
     return celeba(path, hair)
-  return named_csv(path, names)
+  return named_csv(path, names, file_column=file_column)
 
 
 def utkface(names: Iterable[str]) -> Adapted:
@@ -154,7 +156,7 @@ def _celeba_rows(path: pathlib.Path) -> pd.DataFrame:
   if not first.isdigit():
     return _csv(path)
   try:
-    table = pd.read_csv(path, sep=r"\s+", skiprows=1)
+    table = pd.read_csv(path, sep=r"\s+", skiprows=1, encoding="utf-8-sig")
   except ValueError as error:
     raise DataError(f"{path}: not CelebA's list: {error}".strip()) from error
   if len(table) != int(first):
@@ -169,6 +171,7 @@ def named_csv(
   path: pathlib.Path,
   names: Sequence[str] = (),
   ranges: Sequence[tuple[float, float]] | None = None,
+  file_column: str = "",
 ) -> Adapted:
   """Read a CSV with a header: `file` and columns of any names.
 
@@ -178,12 +181,18 @@ def named_csv(
     path: the CSV.
     names: columns it must have, all numbers.
     ranges: (low, high) of each name.
+    file_column: what it calls its `file`, "" for that.
 
   Raises:
     DataError: naming the file and what is missing, or the row, the column
       and the value that is wrong.
   """
-  table = _csv(path)
+  table = _csv(path, file_column)
+  if not {*_NEEDED} - {*table} and not {*CONDITIONS} & {*table}:
+    raise DataError(
+      f"{path}: these are CelebA's columns, of -1 and 1; give it as"
+      f" --table=celeba:{path}"
+    )
   if "male" in table and "female" not in table:
     values(table, ["male"], None, path)
     table.insert(table.columns.get_loc("male") + 1, "female", 1 - table["male"])
@@ -191,18 +200,37 @@ def named_csv(
   return table[["file", *table.columns.drop("file")]], {}
 
 
-def _csv(path: pathlib.Path) -> pd.DataFrame:
+def _csv(path: pathlib.Path, file_column: str = "") -> pd.DataFrame:
   texts = {"file": str, "image_id": str}
+  if file_column:
+    texts[file_column] = str
   try:
     with warnings.catch_warnings():
       # Rows longer than the header would lose their end with only a warning.
       warnings.simplefilter("error", pd.errors.ParserWarning)
-      table = pd.read_csv(path, dtype=texts, index_col=False)
+      table = pd.read_csv(
+        path, dtype=texts, index_col=False, encoding="utf-8-sig"
+      )
   except (ValueError, pd.errors.ParserWarning) as error:
     raise DataError(f"{path}: not a CSV table: {error}".strip()) from error
-  if "file" not in table:
+  if file_column:
+    if file_column not in table:
+      raise DataError(
+        f"{path}: no column {file_column!r} (--file_column); it has"
+        f" {_columns(table)}"
+      )
+    if file_column != "file":
+      table = table.drop(columns="file", errors="ignore")
+    table = table.rename(columns={file_column: "file"})
+  elif "file" not in table:
     table = table.rename(columns={"image_id": "file"})
-  _require(path, table, ["file"])
+  if "file" not in table:
+    likely = [c for c in table if re.search(r"path|image|file|name", str(c))]
+    raise DataError(
+      f"{path}: no column 'file'; it has {_columns(table)}. Rename the one that"
+      " names the images to file, or give"
+      f" --file_column={likely[0] if likely else 'NAME'}"
+    )
   if table["file"].isna().any():
     row = int(table["file"].isna().to_numpy().argmax()) + 1
     raise DataError(f"{path}: row {row}, column 'file' is empty")
@@ -243,13 +271,18 @@ def _require(where: object, table: pd.DataFrame, names: Sequence[str]) -> None:
   if missing:
     raise DataError(
       f"{where}: no column {', '.join(map(repr, missing))}; it has"
-      f" {', '.join(map(str, table.columns))}. Prepare a table with them, or"
+      f" {_columns(table)}. Prepare a table with them, or"
       " name others in config.data.names, .ranges and .conditions"
     )
 
 
+def _columns(table: pd.DataFrame) -> str:
+  names = [str(name) for name in table.columns]
+  return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+
+
 def _first_line(path: pathlib.Path) -> str:
-  with path.open(encoding="utf-8", errors="replace") as file:
+  with path.open(encoding="utf-8-sig", errors="replace") as file:
     return file.readline(1000)
 
 

@@ -18,6 +18,7 @@ from cvae_jax.data import (
   DataError,
   Dataset,
   face_tables,
+  order,
   prepared,
   root,
   synthetic_faces,
@@ -26,7 +27,8 @@ from cvae_jax.data.face_conditions import Conditions, check_names
 
 HOW = "python data/prepare_faces.py --images=FOLDER_OR_ZIP --table=FILE"
 # Of prepared.json: where images came from makes them no others.
-_INCIDENTAL = ("source", "on_corrupt", "skipped")
+# The images' own digest is in the data's identity; older runs' lack it here.
+_INCIDENTAL = ("source", "on_corrupt", "skipped", "images", "equal", "order")
 
 
 def load(config: Any) -> Dataset:
@@ -65,6 +67,9 @@ def load(config: Any) -> Dataset:
   vectors = face_tables.values(table, names, ranges, where)
   rows = config.train_rows if config.source == "prepared" else 0
   parts = _split(table, rows, config.split_column, where)
+  if config.source == "prepared":
+    order.warn(table, *(np.arange(len(table))[part] for part in parts), where)
+    _note_scale(names, ranges, where)
   identity = _identity(info, np.arange(len(table))[parts[0]])
   conditions = Conditions.fit(vectors[parts[0]], names, ranges, identity)
   vectors = vectors.astype(np.float32)
@@ -86,6 +91,19 @@ def _where(config: Any) -> str:
   if config.source == "synthetic":
     return "synthetic faces"
   return str(folder(config) / prepared.ATTRIBUTES)
+
+
+def _note_scale(
+  names: tuple[str, ...], ranges: tuple[tuple[float, float], ...], where: str
+) -> None:
+  """Print which columns condition in units that dwarf the others'."""
+  wide = [n for n, r in zip(names, ranges, strict=True) if max(map(abs, r)) > 2]
+  if wide:
+    print(
+      f"note: {where}: {', '.join(wide)} conditions unscaled; ranges check"
+      " values and do not scale them. Divide the column so that it lies in"
+      " [0, 1]"
+    )
 
 
 def _identity(info: Mapping[str, Any], rows: npt.NDArray[np.intp]) -> str:

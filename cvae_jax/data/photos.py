@@ -18,6 +18,7 @@ from cvae_jax.data import (
   DataError,
   Dataset,
   Repeated,
+  order,
   packaged_photos,
   prepared,
   root,
@@ -110,7 +111,7 @@ def _split(config: Any) -> tuple[np.ndarray, np.ndarray]:
       f"source is one of packages, prepared; found {config.source!r}"
     )
   folder = pathlib.Path(config.path or root() / "photos_112").expanduser()
-  photos, _, _ = prepared.read(folder, SIDE, HOW)
+  photos, table, _ = prepared.read(folder, SIDE, HOW)
   count = len(photos)
   wanted = config.train_images or count - max(1, count // 5)
   held_out = config.test_images or max(count - wanted, 0)
@@ -119,6 +120,8 @@ def _split(config: Any) -> tuple[np.ndarray, np.ndarray]:
       f"{folder} has {count} photos; train_images={config.train_images} and"
       f" test_images={config.test_images} are more"
     )
+  rows = np.arange(count)
+  order.warn(table, rows[:wanted], rows[count - held_out :], folder)
   return photos[:wanted], photos[count - held_out :]
 
 
