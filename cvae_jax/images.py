@@ -11,7 +11,55 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cvae_jax.files import write_atomically
 
+FORMATS = {  # of pictures that are written: ending → Pillow's name
+  ".png": "PNG",
+  ".jpg": "JPEG",
+  ".jpeg": "JPEG",
+  ".webp": "WEBP",
+  "": "PNG",
+}
 _READABLE = 84  # pixels a side at which a picture is recognised
+_ROUNDING = 1e-3  # that a float image may lie outside [0, 1]
+
+
+def checked(images: ArrayLike) -> NDArray:
+  """Return images as an array, after a check of what their values mean.
+
+  Args:
+    images: of any shape; uint8, or floats in [0, 1].
+
+  Raises:
+    ValueError: they are of another type or range, or not finite.
+  """
+  try:
+    images = np.asarray(images)
+  except ValueError as error:  # lists of unequal lengths
+    raise ValueError(f"images must be one array: {error}") from None
+  if images.dtype == np.uint8 or not images.size:
+    return images
+  wanted = "images must be uint8 or floats in [0, 1]; found"
+  if images.dtype.kind not in "iuf":
+    raise ValueError(f"{wanted} {images.dtype}")
+  low, high = float(images.min()), float(images.max())
+  if not np.isfinite((low, high)).all():
+    raise ValueError(f"{wanted} {images.dtype} with NaN or infinity")
+  found = f"{wanted} {images.dtype} from {low:g} to {high:g}"
+  if images.dtype.kind == "f" and low >= -_ROUNDING and high <= 1 + _ROUNDING:
+    return images
+  if -1 - _ROUNDING <= low < 0 and high <= 1 + _ROUNDING:
+    raise ValueError(f"{found}; from [-1, 1] take (images + 1) / 2")
+  if low >= 0 and 1 < high <= 255:
+    raise ValueError(f"{found}; divide by 255")
+  if low >= 0 and high <= 1:
+    raise ValueError(f"{found}; make them floats")
+  raise ValueError(f"{found}; bring them into [0, 1]")
+
+
+def unit(images: ArrayLike) -> NDArray[np.float32]:
+  """Map uint8 images to float32 in [0, 1]; floats keep their values."""
+  images = np.asarray(images)
+  scale = 255.0 if images.dtype == np.uint8 else 1.0
+  return images.astype(np.float32) / np.float32(scale)
 
 
 def to_bytes(images: ArrayLike) -> NDArray[np.uint8]:
@@ -72,10 +120,45 @@ def thumbnail(picture: NDArray[np.uint8], height: int, width: int) -> NDArray:
 
 
 def save_png(path: Path, picture: NDArray[np.uint8]) -> None:
-  """Writes [H, W, C] with C = 1 or 3, whole or not at all."""
+  """Write [H, W, C] with C = 1 or 3, whole or not at all.
+
+  The format follows the ending of `path`; without one it is PNG.
+
+  Raises:
+    ValueError: the ending is none of FORMATS.
+  """
   buffer = io.BytesIO()
-  _image(picture).save(buffer, format="PNG")
+  _image(picture).save(buffer, format=_format(path))
   write_atomically(path, buffer.getvalue())
+
+
+def check_output(path: Path, *inputs: str | Path) -> None:
+  """Check that a picture can go to `path` and overwrites no input.
+
+  Raises:
+    ValueError: the ending is unknown, `path` is a folder, or it is one of the
+      inputs under this or another name.
+  """
+  path = Path(path)
+  _format(path)
+  if path.is_dir():
+    raise ValueError(f"{path} is a folder; give the name of a picture")
+  for name in map(Path, inputs):
+    same = path.resolve() == name.resolve()
+    if same or (path.exists() and name.exists() and path.samefile(name)):
+      raise ValueError(
+        f"{path} is the input {name}, which would be lost; give another --out"
+      )
+
+
+def _format(path: Path) -> str:
+  ending = Path(path).suffix.lower()
+  if ending not in FORMATS:
+    raise ValueError(
+      f"{path}: pictures are written as {', '.join(filter(None, FORMATS))}; "
+      f"found the ending {ending!r}"
+    )
+  return FORMATS[ending]
 
 
 def _image(picture: NDArray[np.uint8]) -> Image.Image:

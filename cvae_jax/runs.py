@@ -8,18 +8,22 @@ images = run.sample(condition, seed=0)  # [3, 28, 28, 1]
 import dataclasses
 import importlib
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from flax.errors import ScopeParamShapeError
 from ml_collections import ConfigDict
 from numpy.typing import ArrayLike, NDArray
 
 from cvae_jax import config as configs
 from cvae_jax import gaussian
+from cvae_jax import images as pictures
 from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.files import DamagedFile, read_json
+from cvae_jax.images import unit
 from cvae_jax.restore import (
   best_step,
   check_config,
@@ -50,11 +54,17 @@ class Run:
     self, images: ArrayLike, condition: ArrayLike
   ) -> gaussian.Gaussian:
     """Gives q(z | images, condition [B, A]), a Gaussian over [B, Z]."""
-    return self._apply("encode", np.asarray(images), _float(condition))
+    images, condition = _rows(
+      images=self._images(images), condition=self._condition(condition)
+    )
+    return self._apply("encode", images, condition)
 
   def decode(self, z: ArrayLike, condition: ArrayLike) -> NDArray:
     """Gives images [B, H, W, C] for z [B, Z] and condition [B, A]."""
-    return self._apply("decode", _float(z), _float(condition))
+    self._function("decode")
+    z = self._shaped(z, "z", "Z", self.system.latents)
+    z, condition = _rows(z=z, condition=self._condition(condition))
+    return self._apply("decode", z, condition)
 
   def edit(
     self, images: ArrayLike, condition: ArrayLike, changed: ArrayLike
@@ -68,7 +78,7 @@ class Run:
 
   def sample(self, condition: ArrayLike, seed: int = 0) -> NDArray:
     """Decodes z ~ prior under condition [B, A]: images [B, H, W, C]."""
-    condition = np.asarray(condition)
+    condition = self._condition(condition)
     return self.decode(self.prior(len(condition), seed), condition)
 
   def prior(self, count: int, seed: int = 0) -> NDArray:
@@ -92,7 +102,7 @@ class Run:
   def classify(self, images: ArrayLike) -> NDArray:
     """Gives class probabilities [B, K] of images."""
     return np.asarray(
-      jax.nn.softmax(self._apply("classify", np.asarray(images)))
+      jax.nn.softmax(self._apply("classify", self._images(images)))
     )
 
   def predict(
@@ -107,7 +117,7 @@ class Run:
     Raises:
       RunError: the system cannot, or `given` has another size.
     """
-    images = np.asarray(images)
+    images = self._images(images)
     given = np.zeros((len(images), 0)) if given is None else np.asarray(given)
     wanted = (len(images), len(self.config.get("columns", {}).get("given", ())))
     if self.system.predict and given.shape != wanted:
@@ -115,7 +125,57 @@ class Run:
         f"{self.folder} reads images beside given attributes of shape "
         f"{wanted}; found {given.shape}"
       )
-    return np.asarray(self._apply("predict", images, _float(given)))
+    return np.asarray(self._apply("predict", images, _float(given, "given")))
+
+  def _function(self, name: str) -> Callable[..., PyTree]:
+    """Return one of the system's functions, or say that it has none."""
+    function = getattr(self.system, name)
+    if function is None:
+      raise RunError(
+        f"{self.folder}: its system, {self.config.system!r}, cannot {name}; "
+        "use a run that can"
+      )
+    return function
+
+  def _images(self, images: ArrayLike) -> NDArray:
+    """Return checked images [B, H, W, C], of the size that the run knows."""
+    try:
+      images = pictures.checked(images)
+    except ValueError as error:
+      raise RunError(str(error)) from None
+    shape = self.system.columns.get("image")
+    if shape is not None and images.shape[1:] != tuple(shape):
+      wanted = ", ".join(map(str, shape))
+      raise RunError(
+        f"images must be [B, {wanted}] for {self.folder}; found shape "
+        f"{images.shape}"
+      )
+    return images
+
+  def _condition(self, condition: ArrayLike) -> NDArray:
+    """Return a checked condition [B, A]; one of [A] is one row."""
+    width = self.system.columns.get("condition")
+    return self._shaped(condition, "condition", "A", width and width[0])
+
+  def _shaped(
+    self, values: ArrayLike, name: str, letter: str, width: int | None
+  ) -> NDArray:
+    """Return finite values [B, width]; those of [width] are one row.
+
+    A system without images, the colouring, has shapes of its own. Width 0 is
+    "no condition", which a system that reads none takes.
+    """
+    values = _float(values, name)
+    if width is None or "image" not in self.system.columns:
+      return values
+    if values.shape == (width,) and width:
+      values = values[None]
+    if values.ndim != 2 or values.shape[1] not in (0, width):
+      raise RunError(
+        f"{name} must be [B, {letter}] with {letter} = {width} for "
+        f"{self.folder}; found shape {values.shape}"
+      )
+    return values
 
   def _apply(self, name: str, *columns: NDArray) -> PyTree:
     """Applies one of the system's functions, a bounded number of rows at once.
@@ -123,19 +183,28 @@ class Run:
     The maps of ten thousand images would take gigabytes, and a hundred
     thousand uint8 images as floats, so these become floats part by part.
     """
-    function = getattr(self.system, name)
-    if function is None:
-      raise RunError(
-        f"{self.folder}: its system, {self.config.system!r}, cannot {name}; "
-        "use a run that can"
-      )
-    function = jax.jit(function)  # the same function compiles once
+    function = jax.jit(self._function(name))  # the same function compiles once
     size = math.prod(self.system.columns.get("image", ()))
     rows = max(1, min(ROWS, VALUES // size))
-    parts = [
-      function(self.state, *(unit(column[i : i + rows]) for column in columns))
-      for i in range(0, len(columns[0]), rows)
-    ]
+    count = len(columns[0])
+    if not count:  # one row of zeros has the shapes of an empty result
+      columns = [np.zeros((1, *c.shape[1:]), c.dtype) for c in columns]
+    try:
+      parts = [
+        function(
+          self.state, *(unit(column[i : i + rows]) for column in columns)
+        )
+        for i in range(0, len(columns[0]), rows)
+      ]
+    except ScopeParamShapeError:
+      raise RunError(
+        f"{self.folder} cannot {name} arrays of these shapes: "
+        + ", ".join(str(column.shape) for column in columns)
+        + "; it has the conditions "
+        + ", ".join(map(str, getattr(self.conditions, "names", ())))
+      ) from None
+    if not count:
+      return jax.tree.map(lambda array: np.asarray(array)[:0], parts[0])
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
 
@@ -185,12 +254,36 @@ def saved(folder: str | Path) -> bool:
   return any(path.name.isdigit() for path in checkpoints)
 
 
-def unit(images: ArrayLike) -> NDArray:
-  """Maps uint8 images to float in [0, 1]; floats pass."""
-  images = np.asarray(images)
-  scale = 255.0 if images.dtype == np.uint8 else 1.0
-  return images.astype(np.float32) / np.float32(scale)
+def _rows(**columns: NDArray) -> list[NDArray]:
+  """Return columns of equal length; one row serves all rows of the others.
+
+  Raises:
+    RunError: the lengths differ.
+  """
+  lengths = {name: len(column) for name, column in columns.items()}
+  several = set(lengths.values()) - {1}
+  if len(several) > 1:
+    found = " but ".join(f"{n} of {name}" for name, n in lengths.items())
+    raise RunError(f"each row needs its own or one for all; found {found}")
+  count = several.pop() if several else 1
+  return [
+    column if len(column) == count else np.repeat(column, count, axis=0)
+    for column in columns.values()
+  ]
 
 
-def _float(values: ArrayLike) -> NDArray:
-  return np.asarray(values, np.float32)
+def _float(values: ArrayLike, name: str) -> NDArray[np.float32]:
+  """Return values as float32.
+
+  Raises:
+    RunError: they are no numbers, have no rows, or are not finite.
+  """
+  try:
+    values = np.asarray(values, np.float32)
+  except (TypeError, ValueError) as error:
+    raise RunError(f"{name} must be an array of numbers: {error}") from None
+  if not values.ndim:
+    raise RunError(f"{name} must have rows, [B, …]; found one number")
+  if not np.isfinite(values).all():
+    raise RunError(f"{name} must be finite; found NaN or infinity")
+  return values

@@ -1,7 +1,8 @@
 """Colour a photo of any size, or measure a run on its held-out photos.
 
 With --image: <workdir>/coloured/<name>_<t>.png for each variant, and
-<name>.png with the grey, the variants and the truth. Without: the held-out
+<name>.png with the grey, the variants and the truth; of a.jpg the name is
+"a.jpg", of a.png "a". Without: the held-out
 photos, coloured, and a table of what the colours are worth.
 """
 
@@ -42,8 +43,15 @@ def main(_: list[str]) -> None:
       "--faithful colours a photo as the source did, and the held-out photos "
       "are scored without; give --image too"
     )
+  if _VARIANTS.value < 1:
+    raise ValueError(f"--variants is at least 1; found {_VARIANTS.value}")
+  folder = Path(_OUT.value or Path(_WORKDIR.value) / "coloured").expanduser()
+  if folder.exists() and not folder.is_dir():
+    raise ValueError(f"--out is a folder; {folder} is a file")
+  paths = _paths(folder) if _IMAGE.value else []
+  for path in paths:
+    images.check_output(path, _IMAGE.value)
   run = runs.load(_WORKDIR.value)
-  folder = Path(_OUT.value or Path(_WORKDIR.value) / "coloured")
   if not _IMAGE.value:
     scores, sheets = score.score(run, _VARIANTS.value, _SEED.value)
     write_atomically(folder / "scores.json", json.dumps(scores, indent=2))
@@ -58,11 +66,23 @@ def main(_: list[str]) -> None:
     _SEED.value,
     _SMOOTHING.value if _FAITHFUL.value else "",
   )
-  name = Path(_IMAGE.value).stem
-  for t, variant in enumerate(coloured.variants):
-    images.save_png(folder / f"{name}_{t}.png", variant)
-  images.save_grid(folder / f"{name}.png", photo.sheet(coloured), scale=1)
-  print(f"wrote {folder / name}.png and {len(coloured.variants)} variants")
+  sheet, *variants = paths
+  for path, variant in zip(variants, coloured.variants, strict=True):
+    images.save_png(path, variant)
+  images.save_grid(sheet, photo.sheet(coloured), scale=1)
+  print(f"wrote {sheet} and {len(variants)} variants")
+
+
+def _paths(folder: Path) -> list[Path]:
+  """Name the sheet's file, then each variant's.
+
+  Of a photo that is no PNG the name keeps the ending, so that a.jpg and a.png
+  in one folder have outputs of their own.
+  """
+  image = Path(_IMAGE.value)
+  name = image.stem if image.suffix.lower() == ".png" else image.name
+  variants = [folder / f"{name}_{t}.png" for t in range(_VARIANTS.value)]
+  return [folder / f"{name}.png", *variants]
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ _SQUARE = flags.DEFINE_list(
 )
 _CROP = flags.DEFINE_integer("crop", 0, "Pixels off every side, instead.")
 _OUT = flags.DEFINE_string(
-  "out", None, "PNG; default <workdir>/edits/<image's name>.png."
+  "out", None, "PNG, JPEG or WebP; default <workdir>/edits/<image's name>.png."
 )
 
 
@@ -36,9 +36,14 @@ def main(_: list[str]) -> None:
   """Edits the photo."""
   import numpy as np
 
-  from cvae_jax import editing, runs
+  from cvae_jax import editing, images, runs
   from cvae_jax.data import image_files
 
+  out = Path(_WORKDIR.value) / "edits" / f"{Path(_IMAGE.value).stem}.png"
+  out = Path(_OUT.value or out).expanduser()
+  inputs = [Path(p).expanduser() for p in (_IMAGE.value, _TOWARDS.value) if p]
+  for path in (out, _beside(out, "sweeps"), _beside(out, "towards")):
+    images.check_output(path, *inputs)
   run = runs.load(_WORKDIR.value)
   fit = _fit(run)
   photo = image_files.read_photo(_IMAGE.value, fit)
@@ -47,8 +52,6 @@ def main(_: list[str]) -> None:
   rows = editing.edit(run, photo, own, changes)
   labels = [text.replace(",", "\n").replace("=", " ") for text in _SET.value]
   swept = [editing.sweep(run, photo, own, name) for name in _SWEEP.value]
-  out = Path(_WORKDIR.value) / "edits" / f"{Path(_IMAGE.value).stem}.png"
-  out = Path(_OUT.value or out)
   row = np.concatenate([photo[None] / np.float32(255), rows])
   _save(out, row[None], columns=["photo", "reconstruction", *labels])
   if swept:

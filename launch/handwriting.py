@@ -10,7 +10,9 @@ _IMAGE = flags.DEFINE_string("image", None, "Any picture of one digit.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/digits", "A digits run.")
 _JUDGE = flags.DEFINE_string("judge", "runs/judge", "A classifier's run.")
 _OUT = flags.DEFINE_string(
-  "out", None, "PNG; default <workdir>/handwriting/<image's name>.png."
+  "out",
+  None,
+  "PNG, JPEG or WebP; default <workdir>/handwriting/<image's name>.png.",
 )
 _FAITHFUL = flags.DEFINE_bool(
   "faithful", False, "As the source: encoded with the class to come out."
@@ -23,6 +25,9 @@ def main(_: list[str]) -> None:
 
   from cvae_jax import handwriting, images, photo, runs
 
+  folder = Path(_WORKDIR.value) / "handwriting"
+  path = Path(_OUT.value or folder / f"{Path(_IMAGE.value).stem}.png")
+  images.check_output(path, _IMAGE.value)
   image = photo.digit_from_photo(_IMAGE.value)
   run, judge = runs.load(_WORKDIR.value), runs.load(_JUDGE.value)
   hand = handwriting.rewrite(run, judge, image)
@@ -35,8 +40,6 @@ def main(_: list[str]) -> None:
     rows = images.to_bytes(hand.images)[None]
   first = np.zeros_like(rows[:, :1])
   first[0, 0] = image
-  folder = Path(_WORKDIR.value) / "handwriting"
-  path = Path(_OUT.value or folder / f"{Path(_IMAGE.value).stem}.png")
   images.save_grid(path, np.concatenate([first, rows], axis=1))
   print(f"wrote {path}: your digit first, then the others in its hand")
 

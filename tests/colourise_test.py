@@ -128,16 +128,33 @@ def test_the_source_s_way_is_112_pixels_wide_and_another_painting(run, picture):
 
 
 def test_the_command_writes_variants_and_a_grid(run, picture, tmp_path):
+  out = tmp_path / "out"
   flags = [f"--workdir={run.folder}", f"--image={picture}", "--variants=2"]
   subprocess.run(
-    [sys.executable, "-m", "launch.colourise", *flags, f"--out={tmp_path}"],
+    [sys.executable, "-m", "launch.colourise", *flags, f"--out={out}"],
     check=True,
     timeout=120,
   )
-  names = {file.name for file in tmp_path.glob("mine*.png")}
+  names = {file.name for file in out.glob("mine*.png")}
   assert names == {"mine.png", "mine_0.png", "mine_1.png"}
-  with Image.open(tmp_path / "mine_1.png") as found:
+  with Image.open(out / "mine_1.png") as found:
     assert found.size == (80, 45)
+
+
+def test_the_command_never_writes_over_its_photo(picture):
+  before = picture.read_bytes()
+  done = subprocess.run(
+    [
+      *(sys.executable, "-m", "launch.colourise", f"--image={picture}"),
+      f"--out={picture.parent}",
+    ],
+    capture_output=True,
+    text=True,
+    timeout=120,
+  )
+  assert done.returncode == 1
+  assert "is the input" in done.stderr
+  assert picture.read_bytes() == before
 
 
 def test_faithful_without_an_image_is_refused(run):

@@ -229,3 +229,33 @@ def test_rows_left_out_leave_no_gap(tmp_path):
   wrong = np.zeros((8, S, 3), np.uint8)
   with pytest.raises(DataError, match=r"b: uint8 \(8, 16, 3\); expected"):
     prepared.write(tmp_path, [one, wrong], table[:2], {"size": S})
+
+
+@pytest.mark.parametrize(
+  "wide",
+  [
+    lambda grey: grey.astype(np.float32) / 255,
+    lambda grey: grey.astype(np.float32),
+    lambda grey: grey.astype(np.int32),
+    lambda grey: grey.astype(np.uint16) * 16,
+    lambda grey: grey.astype(np.uint16) * 257,
+  ],
+  ids=["float 0..1", "float 0..255", "int32", "12 in 16 bits", "16 bits"],
+)
+def test_the_white_level_of_wide_greys_is_found(wide):
+  grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+  file = io.BytesIO()
+  Image.fromarray(wide(grey)).save(file, format="TIFF")
+  found = image_files.decode(file.getvalue())
+  # 12 bits in 16 end at 4080 of 4095 here.
+  np.testing.assert_allclose(found[..., 0], grey, atol=1)
+
+
+def test_huge_and_heic_files_are_told_from_broken_ones(monkeypatch):
+  file = io.BytesIO()
+  Image.new("L", (64, 64)).save(file, format="PNG")
+  monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+  with pytest.raises(DataError, match=r"too large: .* megapixels"):
+    image_files.decode(file.getvalue())
+  with pytest.raises(DataError, match="needs converting: save it as JPEG"):
+    image_files.decode(b"\0\0\0\x18ftypheic" + bytes(16))

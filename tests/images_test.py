@@ -170,3 +170,31 @@ def test_averaged_pixels_are_the_means_of_blocks():
   np.testing.assert_array_equal(images.averaged(pictures, 16), unit)
   with pytest.raises(ValueError, match="5 pixels a side do not divide 12"):
     images.averaged(pictures, 5)
+
+
+@pytest.mark.parametrize(
+  ("ending", "form"),
+  [("png", "PNG"), ("jpg", "JPEG"), ("JPEG", "JPEG"), ("webp", "WEBP")],
+)
+def test_the_format_follows_the_ending(tmp_path, ending, form):
+  images.save_png(tmp_path / f"a.{ending}", np.zeros((4, 4, 3), np.uint8))
+  with Image.open(tmp_path / f"a.{ending}") as image:
+    assert image.format == form
+
+
+def test_an_output_is_no_input_under_any_name_no_folder_and_no_odd_ending(
+  tmp_path, monkeypatch
+):
+  mine = tmp_path / "me.png"
+  images.save_png(mine, np.zeros((4, 4, 3), np.uint8))
+  (tmp_path / "link.png").symlink_to(mine)
+  (tmp_path / "hard.png").hardlink_to(mine)
+  monkeypatch.chdir(tmp_path)
+  for name in (mine, "me.png", "./me.png", "link.png", "hard.png"):
+    with pytest.raises(ValueError, match="is the input"):
+      images.check_output(name, mine)
+  with pytest.raises(ValueError, match="is a folder"):
+    images.check_output(tmp_path, mine)
+  with pytest.raises(ValueError, match=r"found the ending '\.tiff'"):
+    images.check_output("a.tiff", mine)
+  images.check_output("other.png", mine)

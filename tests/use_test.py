@@ -176,3 +176,72 @@ def test_categories_that_no_label_taught_are_not_scored_as_classes(run, judge):
 def test_ink_outside_its_range_is_refused(run):
   with pytest.raises(DataError, match=r"outside \[-1, 1\]"):
     run.conditions.encode([1], ink=2.0)
+
+
+@pytest.mark.parametrize(
+  ("change", "words"),
+  [
+    (lambda x: x.astype(np.int64), "int64 from 0 to 255; divide by 255"),
+    (lambda x: x.astype(np.float64), "float64 from 0 to 255; divide by 255"),
+    (lambda x: x.tolist(), "int64 from 0 to 255; divide by 255"),
+    (lambda x: x / 127.5 - 1, r"float64 from -1 to 1; from \[-1, 1\] take"),
+    (lambda x: x / 255 * np.nan, "with NaN or infinity"),
+    (lambda x: x > 0, "found bool"),
+  ],
+)
+def test_pixels_that_are_neither_uint8_nor_unit_floats_are_refused(
+  run, judge, drawn, change, words
+):
+  bright = drawn[None].copy()
+  bright[0, 0, 0] = 0
+  bright[0, 0, 1] = 255
+  wrong = change(bright)
+  with pytest.raises(runs.RunError, match=words):
+    run.encode(wrong, run.conditions.encode([1]))
+  with pytest.raises(runs.RunError, match=words):
+    judge.classify(wrong)
+  with pytest.raises(DataError, match=words):
+    run.conditions.measure(wrong, [1])
+
+
+def test_wrong_shapes_are_said_in_the_caller_s_words(run, drawn):
+  one = run.conditions.encode([1])
+  refused = [
+    (lambda: run.sample([3, 3, 8]), r"condition must be .* 11 .* \(3,\)"),
+    (lambda: run.encode(drawn, one), r"\[B, 28, 28, 1\].*\(28, 28, 1\)"),
+    (
+      lambda: run.encode(drawn[None, ..., 0], one),
+      r"found shape \(1, 28, 28\)",
+    ),
+    (lambda: run.decode(np.zeros((1, 99)), one), r"z must be .*\(1, 99\)"),
+    (lambda: run.decode(run.prior(1) * np.nan, one), "z must be finite"),
+    (lambda: run.sample(np.full((1, 11), np.inf)), "condition must be finite"),
+    (lambda: run.sample(np.zeros((2, 0))), "cannot decode arrays"),
+    (
+      lambda: run.encode([drawn] * 3, one.repeat(2, axis=0)),
+      "found 3 of images but 2 of condition",
+    ),
+  ]
+  for call, words in refused:
+    with pytest.raises(runs.RunError, match=words):
+      call()
+
+
+def test_one_condition_serves_many_images_and_one_image_many_conditions(
+  run, drawn
+):
+  one = run.conditions.encode([1])
+  images = np.stack([drawn, 255 - drawn])
+  np.testing.assert_array_equal(
+    run.encode(images, one[0]).mean,
+    run.encode(images, one.repeat(2, axis=0)).mean,
+  )
+  three = run.conditions.encode([1, 2, 3])
+  assert run.edit(drawn[None], one, three).shape == (3, 28, 28, 1)
+
+
+def test_no_images_give_an_empty_result(run, judge):
+  none = np.zeros((0, 28, 28, 1), np.uint8)
+  condition = np.zeros((0, 11))
+  assert run.edit(none, condition, condition).shape == (0, 28, 28, 1)
+  assert judge.classify(none).shape == (0, 10)

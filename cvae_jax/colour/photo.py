@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cvae_jax import images
 from cvae_jax.colour import baselines, cells, recompose
-from cvae_jax.data import image_files
+from cvae_jax.data import DataError, image_files
 from cvae_jax.runs import Run, RunError
 
 _COLOURLESS = 2.0  # levels: a photo of less mean chroma has no truth to show
@@ -29,9 +29,15 @@ def read(path: str | Path) -> NDArray[np.uint8]:
   """Reads a photo of any format as RGB [H, W, 3], upright.
 
   Raises:
-    DataError: the file is not a whole image.
+    DataError: there is no such file, or it is not a whole image.
   """
-  return image_files.decode(Path(path).read_bytes())
+  path = Path(path).expanduser()
+  if not path.is_file():
+    raise DataError(f"no photo {path}; give the path of an image file")
+  try:
+    return image_files.decode(path.read_bytes())
+  except DataError as error:
+    raise DataError(f"{path}: {error}") from error
 
 
 def colourise(

@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from cvae_jax import images as pictures
 from cvae_jax.data import DataError
 from cvae_jax.data.digit_files import CLASSES, SIDE, checked_labels
 
@@ -219,14 +220,13 @@ class Conditions:
 
 def _ink_ratio(images: npt.ArrayLike) -> npt.NDArray[np.float64]:
   """Return r [N]: the mean of each image's pixels, white being 1."""
-  images = np.asarray(images)
+  try:
+    images = pictures.checked(images)
+  except ValueError as error:
+    raise DataError(str(error)) from None
   if images.shape[1:] not in ((SIDE, SIDE), (SIDE, SIDE, 1)):
     raise DataError(
       f"images of shape {images.shape}; expected [N, 28, 28] or [N, 28, 28, 1]"
-    )
-  if images.dtype != np.uint8 and images.dtype.kind in "biu":
-    raise DataError(
-      f"images of type {images.dtype}; expected uint8, or floats in [0, 1]"
     )
   white = 255 if images.dtype == np.uint8 else 1
   return images.mean(tuple(range(1, images.ndim)), dtype=np.float64) / white

@@ -6,13 +6,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from cvae_jax.data.image_files import white_level
 from cvae_jax.photo.errors import PhotoError
 
 MIN_SIZE = 8  # px, smallest picture accepted
 WORK = (256, 768)  # the longest side is brought into this range
-# White levels: unit floats, the 0..16 of scikit-learn's digits, and samples of
-# 8, 10, 12, 14 and 16 bits.
-WHITES = (1, 16, 255, 1023, 4095, 16383, 65535)
 
 
 def load_rgb(image: str | Path | Image.Image | np.ndarray) -> np.ndarray:
@@ -105,8 +103,7 @@ def _image_from_array(array: np.ndarray) -> Image.Image:
     )
   # The white level is not in the data: take the smallest usual one that
   # holds every sample, so that 12 bits in a uint16 do not come out black.
-  peak = float(pixels.max())
-  white = min((level for level in WHITES if level >= peak), default=peak)
+  white = white_level(pixels)
   if white != 255 or pixels.dtype != np.uint8:
     pixels = np.rint(pixels * np.float32(255 / white)).astype(np.uint8)
   return Image.fromarray(pixels)
