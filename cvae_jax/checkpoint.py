@@ -35,13 +35,13 @@ class CheckpointError(ValueError):
 
 
 class _Pinned(_policies.PreservationPolicy):
-  """Keeps the one step that the latest save named, whatever comes after."""
+  """Keeps the steps that the latest save named, whatever comes after."""
 
-  step: int | None = None
+  steps: tuple[int | None, ...] = ()
 
   def should_preserve(self, checkpoints, *, context):
-    """Tells for each checkpoint whether it is the one."""
-    return [info.step == self.step for info in checkpoints]
+    """Tells for each checkpoint whether it is one of them."""
+    return [info.step in self.steps for info in checkpoints]
 
 
 class Checkpoints:
@@ -79,21 +79,26 @@ class Checkpoints:
     """Gives the newest complete checkpoint's step, or None."""
     return self._manager.latest_step()
 
+  def steps(self) -> list[int]:
+    """Return the steps of the complete checkpoints."""
+    self._manager.wait_until_finished()
+    return list(self._manager.all_steps())
+
   def save(
     self,
     step: int,
     state: TrainState,
     counters: Mapping,
-    pinned: int | None = None,
+    pinned: tuple[int | None, ...] = (),
   ) -> None:
     """Saves in the background; returns once the state may be donated.
 
-    Checkpoint `pinned` outlives the latest ones; the one that was pinned
-    before goes when this save is complete.
+    Checkpoints `pinned` outlive the latest ones; what was pinned before goes
+    when this save is complete.
     """
     if step == self.latest():
       return
-    self._pinned.step = pinned
+    self._pinned.steps = pinned
     # The writer reads a copy: on CPU its view of an array is the array's own
     # memory, which the next step is about to reuse.
     copy = jax.tree.map(jnp.copy, self._without(state))

@@ -1,11 +1,12 @@
 """Config files, their variants, and what a config's names stand for."""
 
-import difflib
+import contextlib
 import fnmatch
 import importlib
 import importlib.util
 import json
 import pkgutil
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +14,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from cvae_jax import settings
 from cvae_jax.defaults import LOOP
+from cvae_jax.paths import local
+from cvae_jax.settings import ConfigError, hint
 
 # What may change when a run is resumed: how long, how often, and where the
 # data lie. Not `init_from`: config.json says what the run began with.
@@ -30,10 +34,6 @@ FREE = (
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 
 
-class ConfigError(ValueError):
-  """Says what is wrong with a config, what was expected and what to do."""
-
-
 def loop(**changes: Any) -> dict[str, Any]:
   """Gives the keys that the loop reads, for a config page to build on.
 
@@ -45,9 +45,7 @@ def loop(**changes: Any) -> dict[str, Any]:
 
 def _merge(where: str, known: Mapping, changes: Mapping) -> dict[str, Any]:
   if unknown := sorted(changes.keys() - known.keys()):
-    raise ConfigError(
-      f"{where} has no {unknown[0]!r}{_hint(unknown[0], known)}"
-    )
+    raise ConfigError(f"{where} has no {unknown[0]!r}{hint(unknown[0], known)}")
   return {
     key: _merge(key, value, changes.get(key, {}))
     if isinstance(value, Mapping)
@@ -60,14 +58,37 @@ def module(path: str) -> ModuleType:
   """Imports a config file by its path.
 
   Raises:
-    ConfigError: there is no such file.
+    ConfigError: there is no such file, or it fails; its line is named.
   """
-  spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-  if spec is None or not Path(path).exists():
-    raise ConfigError(f"no config file {path!r}")
+  file = local(path, "the config file")
+  spec = importlib.util.spec_from_file_location(file.stem, file)
+  if spec is None or not file.is_file():
+    raise ConfigError(
+      f"no config file {str(path)!r}; expected a page as configs/digits.py or "
+      "a run's config.json"
+    )
   found = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(found)
+  with _placed(file):
+    spec.loader.exec_module(found)
   return found
+
+
+@contextlib.contextmanager
+def _placed(file: Path) -> Iterator[None]:
+  """Turns what a config page raises into one line with its place."""
+  try:
+    yield
+  except ConfigError:
+    raise
+  except SyntaxError as error:
+    place = f"{error.filename or file}:{error.lineno}"
+    raise ConfigError(f"{place}: syntax error: {error.msg}") from error
+  except Exception as error:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f.lineno for f in frames if f.filename == str(file)]
+    place = f"{file}:{own[-1]}" if own else str(file)
+    said = " ".join(str(error).split())[:300]
+    raise ConfigError(f"{place}: {type(error).__name__}: {said}") from error
 
 
 def variants(path: str) -> list[str]:
@@ -105,12 +126,58 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
   Args:
     name: the file's path and, behind a colon, its variants, as in --config.
     overrides: dotted keys and values, as in --config.a.b=value.
+
+  Raises:
+    ConfigError: there is no such page, it fails, a key is unknown or a value
+      makes no sense.
+  """
+  config = page(name)
+  settings.apply(config, overrides or {})
+  settings.check(config)
+  return config
+
+
+def page(name: str | Path) -> ConfigDict:
+  """Loads a page's config without checking its values, locked.
+
+  Args:
+    name: configs/x.py, configs/x.py:variant,key=value or a run's config.json.
+
+  Raises:
+    ConfigError: there is no such page, or it fails or lacks a key.
   """
   path, _, arg = str(name).partition(":")
-  config = module(path).get_config(arg)
-  config.lock()
-  config.update_from_flattened_dict(dict(overrides or {}))
+  if "://" in str(name):
+    local(str(name), "the config")  # says that this is no path
+  if path.endswith(".json"):
+    return _saved(local(path, "the config"))
+  found = module(path)
+  if not hasattr(found, "get_config"):
+    raise ConfigError(f"{path} defines no get_config(): it is no config page")
+  with _placed(local(path)):
+    config = found.get_config(arg)
+  settings.complete(config, LOOP, path)
+  return config.lock()
+
+
+def _saved(path: Path) -> ConfigDict:
+  """Loads a run's config.json, with tuples as in a page."""
+  if not path.is_file():
+    raise ConfigError(f"no config file {str(path)!r}")
+  try:
+    config = ConfigDict(_tuples(from_json(path.read_text()).to_dict())).lock()
+  except (ValueError, AttributeError, TypeError) as error:
+    raise ConfigError(f"{path} is not a run's config: {error}") from error
+  settings.complete(config, LOOP, str(path))
   return config
+
+
+def _tuples(value: Any) -> Any:
+  if isinstance(value, Mapping):
+    return {key: _tuples(item) for key, item in value.items()}
+  if isinstance(value, list):
+    return tuple(_tuples(item) for item in value)
+  return value
 
 
 def parse_variants(arg: str, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,7 +192,7 @@ def parse_variants(arg: str, known: Mapping[str, Any]) -> dict[str, Any]:
       raise ConfigError(f"variant {name!r} comes twice in {arg!r}")
     seen.add(name)
     if name not in known:
-      raise ConfigError(f"unknown variant {name!r}{_hint(name, known)}")
+      raise ConfigError(f"unknown variant {name!r}{hint(name, known)}")
     kind = type(known[name])
     try:
       if kind is bool:
@@ -160,16 +227,17 @@ def resolve(config: ConfigDict):
   """Makes the System that `config.system` names, a module of systems/.
 
   Raises:
-    ConfigError: there is no such module.
+    ConfigError: there is no such module, or it reads a key that is not there.
   """
   systems = importlib.import_module("cvae_jax.systems")
   names = [found.name for found in pkgutil.iter_modules(systems.__path__)]
   if config.system not in names:
     raise ConfigError(
-      f"unknown system {config.system!r}{_hint(config.system, names)}"
+      f"unknown system {config.system!r}{hint(config.system, names)}"
     )
   found = importlib.import_module(f"cvae_jax.systems.{config.system}")
-  system = found.make(config)
+  with settings.explained(config):
+    system = found.make(config)
   if not config.plateau.metric:
     return system
   # By name, as above: reading a config has to do without jax.
@@ -200,13 +268,21 @@ def _filled(known: Mapping, saved: Mapping) -> dict[str, Any]:
 
 def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
   """Lists the keys that a resumed run may not change, "key: old → new"."""
-  before, after = (dict(_flat(json.loads(to_json(c)))) for c in (old, new))
+  before, after = (
+    dict(settings.leaves(json.loads(to_json(c)))) for c in (old, new)
+  )
   keys = sorted(before.keys() | after.keys())
   absent = "(absent)"
+  # Patience is counted in evaluations: their rhythm is part of the rule then.
+  watched = any(
+    before.get(f"{rule}.metric") for rule in ("early_stop", "plateau")
+  )
+  held = ("evaluate_every_epochs",) if watched else ()
   return [
     f"{key}: {before.get(key, absent)!r} → {after.get(key, absent)!r}"
     for key in keys
-    if not _free(key) and before.get(key, absent) != after.get(key, absent)
+    if (key in held or not _free(key))
+    and before.get(key, absent) != after.get(key, absent)
   ]
 
 
@@ -217,17 +293,3 @@ def _free(key: str) -> bool:
   """
   weights = key.startswith("pretrained.") and key.endswith(".file")
   return weights or key in FREE
-
-
-def _flat(tree: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
-  for key, value in tree.items():
-    if isinstance(value, Mapping):
-      yield from _flat(value, f"{prefix}{key}.")
-    else:
-      yield prefix + key, value
-
-
-def _hint(name: str, known) -> str:
-  close = difflib.get_close_matches(name, list(known), n=1)
-  guess = f"; did you mean {close[0]!r}?" if close else ";"
-  return f"{guess} known: {', '.join(sorted(known))}"
