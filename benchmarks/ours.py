@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from cvae_jax import cpu
 
 if "jax" not in sys.modules:
-  cpu.tune()  # it may start the script anew
+  cpu.tune(restart=True)  # it may start the script anew
 
 import jax
 import numpy as np

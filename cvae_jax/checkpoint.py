@@ -72,13 +72,13 @@ _policies = ocp.checkpoint_managers.preservation_policy
 
 
 class _Pinned(_policies.PreservationPolicy):
-  """Keeps the one step that the latest save named, whatever comes after."""
+  """Keeps the steps that the latest save named, whatever comes after."""
 
-  step: int | None = None
+  steps: tuple[int | None, ...] = ()
 
   def should_preserve(self, checkpoints, *, context):
-    """Tell for each checkpoint whether it is the one."""
-    return [info.step == self.step for info in checkpoints]
+    """Tell for each checkpoint whether it is one of them."""
+    return [info.step in self.steps for info in checkpoints]
 
 
 class Checkpoints:
@@ -135,6 +135,8 @@ class Checkpoints:
 
   def steps(self) -> list[int]:
     """Return the steps of all complete checkpoints, in order."""
+    with self._written():
+      self._manager.wait_until_finished()
     return sorted(self._manager.all_steps())
 
   def reload(self) -> None:
@@ -146,19 +148,19 @@ class Checkpoints:
     step: int,
     state: TrainState,
     counters: Mapping,
-    pinned: int | None = None,
+    pinned: tuple[int | None, ...] = (),
   ) -> None:
     """Save in the background; return once the state may be donated.
 
-    Checkpoint `pinned` outlives the latest ones; the one that was pinned
-    before goes when this save is complete.
+    Checkpoints `pinned` outlive the latest ones; what was pinned before goes
+    when this save is complete.
 
     Raises:
       CheckpointError: this save or the one before could not be written.
     """
     if step == self.latest():
       return
-    self._pinned.step = pinned
+    self._pinned.steps = pinned
     # The writer reads a copy: on CPU its view of an array is the array's own
     # memory, which the next step is about to reuse.
     copy = jax.tree.map(jnp.copy, self._without(state))

@@ -1,20 +1,19 @@
 """Config files, their variants, and what a config's names stand for."""
 
-import difflib
-import fnmatch
 import importlib
-import importlib.util
 import json
 import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from cvae_jax import pages, settings
 from cvae_jax.defaults import LOOP
 from cvae_jax.files import DamagedFile, read_json
+from cvae_jax.paths import local
+from cvae_jax.settings import ConfigError, hint
 
 # What may change when a run is resumed: how long, how often, and where the
 # data lie. Not `init_from`: config.json says what the run began with.
@@ -34,10 +33,6 @@ RENAMED = {"optim.beta1": "optim.b1"}  # keys of older runs
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 
 
-class ConfigError(ValueError):
-  """Says what is wrong with a config, what was expected and what to do."""
-
-
 def loop(**changes: Any) -> dict[str, Any]:
   """Gives the keys that the loop reads, for a config page to build on.
 
@@ -49,9 +44,7 @@ def loop(**changes: Any) -> dict[str, Any]:
 
 def _merge(where: str, known: Mapping, changes: Mapping) -> dict[str, Any]:
   if unknown := sorted(changes.keys() - known.keys()):
-    raise ConfigError(
-      f"{where} has no {unknown[0]!r}{_hint(unknown[0], known)}"
-    )
+    raise ConfigError(f"{where} has no {unknown[0]!r}{hint(unknown[0], known)}")
   return {
     key: _merge(key, value, changes.get(key, {}))
     if isinstance(value, Mapping)
@@ -60,88 +53,65 @@ def _merge(where: str, known: Mapping, changes: Mapping) -> dict[str, Any]:
   }
 
 
-def pages() -> dict[str, Path]:
-  """List the pages that come with the package: {short name: file}."""
-  package = Path(__file__).parent
-  folder = package / "configs"  # installed
-  if not folder.is_dir() and (package.parent / "setup.py").exists():
-    folder = package.parent / "configs"  # a checkout
-  files = sorted(folder.glob("*.py"))
-  return {file.stem: file for file in files if file.stem != "__init__"}
-
-
-def page(name: str) -> str:
-  """Return the file of a page; a file that exists wins over a short name.
-
-  Raises:
-    ConfigError: a short name, without folder or suffix, that is no page's.
-  """
-  path = Path(name)
-  if path.is_file() or path.suffix or len(path.parts) != 1:
-    return name
-  known = pages()
-  if name not in known:
-    raise ConfigError(f"no config page {name!r}{_hint(name, known)}")
-  return str(known[name])
-
-
-def module(path: str) -> ModuleType:
-  """Imports a config file by its path.
-
-  Raises:
-    ConfigError: there is no such file.
-  """
-  path = page(path)
-  spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-  if spec is None or not Path(path).exists():
-    raise ConfigError(f"no config file {path!r}")
-  found = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(found)
-  return found
-
-
-def variants(path: str) -> list[str]:
-  """Lists the variants that a config file's `sweep()` yields.
-
-  Raises:
-    ConfigError: the file has no sweep().
-  """
-  found = module(path)
-  if not hasattr(found, "sweep"):
-    raise ConfigError(f"{path} defines no sweep(): there is nothing to sweep")
-  return list(found.sweep())
-
-
-def chosen(variants: list[str], only: list[str]) -> list[str]:
-  """Keeps the variants that match a word of `only`, all if it is empty.
-
-  A word is a pattern; one that matches nothing is several, between commas.
-
-  Raises:
-    ConfigError: a pattern matches no variant; they are listed.
-  """
-  patterns = []
-  for word in only or ["*"]:
-    patterns += [word] if fnmatch.filter(variants, word) else word.split(",")
-  for pattern in patterns:
-    if not fnmatch.filter(variants, pattern):
-      raise ConfigError(f"{pattern!r} not in the sweep: {variants}")
-  return [v for v in variants if any(fnmatch.fnmatch(v, p) for p in patterns)]
-
-
 def load(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
-  """Loads `configs/x.py` or `configs/x.py:variant,key=value`, locked.
+  """Load `configs/x.py` or `configs/x.py:variant,key=value`, locked.
 
   Args:
     name: the file's path or the page's short name (digits) and,
       behind a colon, its variants, as in --config.
     overrides: dotted keys and values, as in --config.a.b=value.
+
+  Raises:
+    ConfigError: there is no such page, it fails, a key is unknown or a value
+      makes no sense.
+  """
+  config = load_page(name)
+  settings.apply(config, overrides or {})
+  settings.check(config)
+  return config
+
+
+def load_page(name: str | Path) -> ConfigDict:
+  """Load a page's config without checking its values, locked.
+
+  Args:
+    name: configs/x.py, configs/x.py:variant,key=value or a run's config.json.
+
+  Raises:
+    ConfigError: there is no such page, or it fails or lacks a key.
   """
   path, _, arg = str(name).partition(":")
-  config = module(path).get_config(arg)
-  config.lock()
-  config.update_from_flattened_dict(dict(overrides or {}))
+  if "://" in str(name):
+    local(str(name), "the config")  # says that this is no path
+  if path.endswith(".json"):
+    return _saved(local(path, "the config"))
+  found = pages.module(path)
+  if not hasattr(found, "get_config"):
+    raise ConfigError(f"{path} defines no get_config(): it is no config page")
+  with pages.placed(local(pages.find(path))):
+    config = found.get_config(arg)
+  settings.complete(config, LOOP, path)
+  return config.lock()
+
+
+def _saved(path: Path) -> ConfigDict:
+  """Load a run's config.json, with tuples as in a page."""
+  if not path.is_file():
+    raise ConfigError(f"no config file {str(path)!r}")
+  try:
+    config = ConfigDict(_tuples(from_json(path.read_text()).to_dict())).lock()
+  except (ValueError, AttributeError, TypeError) as error:
+    raise ConfigError(f"{path} is not a run's config: {error}") from error
+  settings.complete(config, LOOP, str(path))
   return config
+
+
+def _tuples(value: Any) -> Any:
+  if isinstance(value, Mapping):
+    return {key: _tuples(item) for key, item in value.items()}
+  if isinstance(value, list):
+    return tuple(_tuples(item) for item in value)
+  return value
 
 
 def parse_variants(arg: str, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,7 +126,7 @@ def parse_variants(arg: str, known: Mapping[str, Any]) -> dict[str, Any]:
       raise ConfigError(f"variant {name!r} comes twice in {arg!r}")
     seen.add(name)
     if name not in known:
-      raise ConfigError(f"unknown variant {name!r}{_hint(name, known)}")
+      raise ConfigError(f"unknown variant {name!r}{hint(name, known)}")
     kind = type(known[name])
     try:
       if kind is bool:
@@ -191,16 +161,17 @@ def resolve(config: ConfigDict):
   """Makes the System that `config.system` names, a module of systems/.
 
   Raises:
-    ConfigError: there is no such module.
+    ConfigError: there is no such module, or it reads a key that is not there.
   """
   systems = importlib.import_module("cvae_jax.systems")
   names = [found.name for found in pkgutil.iter_modules(systems.__path__)]
   if config.system not in names:
     raise ConfigError(
-      f"unknown system {config.system!r}{_hint(config.system, names)}"
+      f"unknown system {config.system!r}{hint(config.system, names)}"
     )
   found = importlib.import_module(f"cvae_jax.systems.{config.system}")
-  system = found.make(config)
+  with settings.explained(config):
+    system = found.make(config)
   if not config.plateau.metric:
     return system
   # By name, as above: reading a config has to do without jax.
@@ -261,19 +232,27 @@ def _filled(known: Mapping, saved: Mapping) -> dict[str, Any]:
 
 def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
   """Lists the keys that a resumed run may not change, "key: old → new"."""
-  before, after = (dict(_flat(json.loads(to_json(c)))) for c in (old, new))
+  before, after = (
+    dict(settings.leaves(json.loads(to_json(c)))) for c in (old, new)
+  )
   keys = sorted(before.keys() | after.keys())
   absent = "(absent)"
+  # Patience is counted in evaluations: their rhythm is part of the rule then.
+  watched = any(
+    before.get(f"{rule}.metric") for rule in ("early_stop", "plateau")
+  )
+  held = ("evaluate_every_epochs",) if watched else ()
   return [
     f"{key}: {before.get(key, absent)!r} → {after.get(key, absent)!r}"
     for key in keys
-    if not _free(key) and before.get(key, absent) != after.get(key, absent)
+    if (key in held or not _free(key))
+    and before.get(key, absent) != after.get(key, absent)
   ]
 
 
 def fixed(config: ConfigDict) -> dict[str, Any]:
   """Return {dotted key: value} of what a resumed run may not change."""
-  flat = _flat(json.loads(to_json(config)))
+  flat = settings.leaves(json.loads(to_json(config)))
   return {key: value for key, value in flat if not _free(key)}
 
 
@@ -284,17 +263,3 @@ def _free(key: str) -> bool:
   """
   weights = key.startswith("pretrained.") and key.endswith(".file")
   return weights or key in FREE
-
-
-def _flat(tree: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
-  for key, value in tree.items():
-    if isinstance(value, Mapping):
-      yield from _flat(value, f"{prefix}{key}.")
-    else:
-      yield prefix + key, value
-
-
-def _hint(name: str, known) -> str:
-  close = difflib.get_close_matches(name, list(known), n=1)
-  guess = f"; did you mean {close[0]!r}?" if close else ";"
-  return f"{guess} known: {', '.join(sorted(known))}"

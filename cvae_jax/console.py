@@ -1,7 +1,10 @@
 """Progress for a person: a live bar on a terminal, plain lines elsewhere."""
 
+import contextlib
+import os
 import sys
 import time
+from typing import TextIO
 
 from rich.console import Console as RichConsole
 from rich.progress import (
@@ -13,6 +16,45 @@ from rich.progress import (
 )
 
 
+def say(text: str, stream: TextIO | None = None) -> None:
+  """Print a line, whatever became of the stream; never raise for it.
+
+  What the stream's encoding has no sign for is replaced. A stream that is
+  closed, full or without a reader is given up: what is left in its buffer
+  would be an error when the interpreter ends.
+  """
+  stream = sys.stdout if stream is None else stream
+  if stream is None:  # Python was started with it closed
+    return
+  try:
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    text = text.encode(encoding, "replace").decode(encoding, "replace")
+    print(text, file=stream, flush=True)
+  except (OSError, ValueError):  # a broken pipe, a full disk; closed
+    abandon(stream)
+
+
+def abandon(stream: TextIO) -> None:
+  """Send what a broken stream still holds, and will hold, to nowhere."""
+  with contextlib.suppress(OSError, ValueError):
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def secure() -> None:
+  """Make this process's prints safe: encodings replace, errors are dropped.
+
+  For commands. A stream that Python found closed becomes one to nowhere.
+  """
+  for name in ("stdout", "stderr"):
+    stream = getattr(sys, name)
+    if stream is None:
+      setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, for ever
+    elif hasattr(stream, "reconfigure"):
+      stream.reconfigure(errors="replace")
+
+
 class Console:
   """Shows steps, loss, examples/s and the time left."""
 
@@ -21,7 +63,7 @@ class Console:
     self._begun, self._start = time.monotonic(), start
     self._timed = False
     self._bar = None
-    if sys.stdout.isatty():
+    if _is_terminal():
       self._bar = Progress(
         TextColumn("step"),
         MofNCompleteColumn(),
@@ -31,7 +73,7 @@ class Console:
         console=RichConsole(),
       )
       self._task = self._bar.add_task("", total=steps, completed=start, note="")
-      self._bar.start()
+      self._drawn(self._bar.start)
 
   def rate(self, step: int) -> float:
     """Gives examples per second since the first step, compilation apart."""
@@ -44,14 +86,15 @@ class Console:
       self._timed, self._begun, self._start = True, time.monotonic(), step
     if self._bar:
       note = f"loss {loss:.4f}  {self.rate(step):.0f} examples/s"
-      self._bar.update(self._task, completed=step, note=note)
+      self._drawn(self._bar.update, self._task, completed=step, note=note)
 
   def line(self, text: str) -> None:
     """Prints a line, above the bar if there is one."""
     if self._bar:
-      self._bar.console.print(text, highlight=False, markup=False)
+      show = self._bar.console.print
+      self._drawn(show, text, highlight=False, markup=False)
     else:
-      print(text, flush=True)
+      say(text)
 
   def log(self, step: int, loss: float) -> None:
     """Prints the plain line that stands in for the bar off a terminal."""
@@ -67,7 +110,22 @@ class Console:
   def close(self) -> None:
     """Stops the bar."""
     if self._bar:
-      self._bar.stop()
+      self._drawn(self._bar.stop)
+
+  def _drawn(self, draw, *args, **words) -> None:
+    """Draws on the terminal; one that is gone does not end a training."""
+    try:
+      draw(*args, **words)
+    except (OSError, ValueError):  # UnicodeError is a ValueError
+      self._bar = None
+      abandon(sys.stdout)
+
+
+def _is_terminal() -> bool:
+  try:
+    return sys.stdout is not None and sys.stdout.isatty()
+  except (OSError, ValueError):
+    return False
 
 
 def _clock(seconds: float) -> str:

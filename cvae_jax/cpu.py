@@ -12,6 +12,7 @@ and first-touch page faults take a large share of the step. Best first:
 CVAE_JAX_TUNE=0 switches all of it off. docs/performance.md has the figures.
 """
 
+import contextlib
 import ctypes
 import importlib.util
 import mmap
@@ -21,6 +22,8 @@ import sysconfig
 from pathlib import Path
 
 _OFF = "CVAE_JAX_TUNE"
+_RESTARTED = "CVAE_JAX_RESTARTED"
+COMMAND = "cvae-jax"  # as installed
 MIMALLOC = {
   # Milliseconds that freed pages are kept: longer than a step, which takes
   # them again, but not for ever, or what each checkpoint leaves adds up.
@@ -40,21 +43,65 @@ FLAGS = {
 }
 
 
-def tune() -> None:
-  """Sets XLA's flags and the best allocator; call it before jax starts."""
+def tune(restart: bool = False) -> None:
+  """Sets XLA's flags and the best allocator; call it before jax starts.
+
+  Args:
+    restart: whether the interpreter may be started anew, with the same words:
+      mimalloc needs it. Only for a process that is nothing but this command
+      (`is_command`): a notebook's kernel would lose all it holds. Without it
+      glibc is told to keep freed memory instead.
+  """
   if os.environ.get(_OFF) == "0" or not sys.platform.startswith("linux"):
     return
   set_flags()
   library = mimalloc()
-  if library is None:
-    keep_freed_memory()
-  elif "malloc" not in os.environ.get("LD_PRELOAD", ""):
+  if library and "malloc" in os.environ.get("LD_PRELOAD", ""):
+    return
+  # A start of which LD_PRELOAD does not come back is not tried again. By the
+  # process's number, which a restart keeps: children have their own.
+  again = os.environ.get(_RESTARTED) == str(os.getpid())
+  if library and restart and not again:
+    _restart(library)
+  keep_freed_memory()
+
+
+def _restart(library: Path) -> None:
+  """Starts the interpreter anew with a library preloaded; returns if it cannot.
+
+  What it set for that is taken back then.
+  """
+  before = dict(os.environ)
+  try:
+    os.environ[_RESTARTED] = str(os.getpid())
     preloads = [str(library), os.environ.get("LD_PRELOAD", "")]
     os.environ["LD_PRELOAD"] = ":".join(filter(None, preloads))
     for name, value in MIMALLOC.items():
       os.environ.setdefault(name, value)
-    sys.stdout.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+      with contextlib.suppress(OSError, ValueError):
+        stream.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+  except (OSError, ValueError):
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def is_command(words: list[str]) -> bool:
+  """Tells whether a process's words (sys.orig_argv) are one of our commands.
+
+  That is `python -m launch.<name>` or the installed command, and neither a
+  notebook's kernel, `python -` nor another script, whatever these run.
+  """
+  words = iter(words[1:])
+  for word in words:
+    if word == "-m":
+      return next(words, "").startswith("launch.")
+    if word in ("-X", "-W"):
+      next(words, "")
+    elif word == "-c" or not word.startswith("-") or word == "-":
+      return Path(word).name == COMMAND
+  return False
 
 
 def set_flags() -> None:

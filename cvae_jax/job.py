@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from cvae_jax import batches, data, distances, watch
+from cvae_jax import batches, data, distances, settings, watch
 from cvae_jax import config as configs
 from cvae_jax.feed import Feed, check
 from cvae_jax.types import System, TrainState
@@ -53,10 +53,16 @@ class Job(NamedTuple):
       [
         f"{self.config.system}: {size:,} parameters, {self.train.rows:,} "
         f"examples, {self.steps:,} steps of {self.config.batch_size} from "
-        f"{state.step}, on {jax.devices()[0]}",
+        f"{state.step}, on {jax.devices()[0]}{_idle()}",
         *self.system.notes,
       ]
     )
+
+
+def _idle() -> str:
+  """Say that of several devices one is used."""
+  count = jax.device_count()
+  return f" (1 of {count} devices: a run uses one)" if count > 1 else ""
 
 
 def prepare(config: ConfigDict, check_data: bool = False) -> Job:
@@ -71,9 +77,11 @@ def prepare(config: ConfigDict, check_data: bool = False) -> Job:
     ValueError: the data do not fit the config; names and shapes are given; or
       a number of the loop is below 1.
   """
-  _check_counts(config)
-  system = configs.resolve(config)
-  dataset = data.load(config.data)
+  with settings.explained(config):
+    settings.check(config)
+    _check_counts(config)
+    system = configs.resolve(config)
+    dataset = data.load(config.data)
   train, test = (
     split and Feed(check(split, system.columns))
     for split in (dataset.train, dataset.test)

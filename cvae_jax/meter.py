@@ -18,8 +18,7 @@ class NonFinite(FloatingPointError):
     before = ", ".join(f"{k} {v:.6g}" for k, v in finite.items()) or "none"
     super().__init__(
       f"step {step}: {', '.join(names)} not finite; last finite metrics "
-      f"(step {step - 1}): {before}. The state before step {step} is kept. "
-      "Try a lower learning rate from there with config.init_from."
+      f"(step {step - 1}): {before}. The state before step {step} is kept."
     )
 
 
@@ -34,6 +33,8 @@ class Meter:
   def __init__(self, sums: Mapping[str, Mapping[str, Any]] | None = None):
     self.sums = {"window": _empty(), "epoch": _empty()} | dict(sums or {})
     self.last: dict[str, float] = {}
+    # The lowest loss and the latest, smoothed: what `divergence` judges by.
+    self.sound: dict[str, float] = dict(self.sums.pop("sound", {}))
     self._pending: tuple[int, Metrics] | None = None
 
   @property
@@ -76,7 +77,15 @@ class Meter:
 
     The checkpoint is written in the background while this meter goes on.
     """
-    return {"sums": copy.deepcopy(self.sums)}
+    sums = copy.deepcopy(self.sums)
+    return {"sums": sums | ({"sound": dict(self.sound)} if self.sound else {})}
+
+  def _follow(self, loss: float) -> None:
+    """Notes the first, the lowest and the latest loss."""
+    if math.isfinite(loss):
+      first = self.sound.get("first", loss)
+      least = min(self.sound.get("least", loss), loss)
+      self.sound = {"first": first, "least": least, "latest": loss}
 
   def _add(self, pending: tuple[int, Metrics] | None) -> None:
     if pending is None:
@@ -89,6 +98,7 @@ class Meter:
       if bad:
         raise NonFinite(step + i + 1, bad, self.last)
       self.last = now
+      self._follow(self.loss)
       for total in self.sums.values():
         total["count"] += 1
         for name, value in now.items():

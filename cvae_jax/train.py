@@ -13,12 +13,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
-from cvae_jax import evaluate, keys, lock, update
+from cvae_jax import divergence, evaluate, keys, lock, update
 from cvae_jax.checkpoint import CheckpointError, Checkpoints
-from cvae_jax.console import Console
+from cvae_jax.console import Console, say
 from cvae_jax.feed import take
 from cvae_jax.job import Job, prepare
 from cvae_jax.meter import Meter, NonFinite
+from cvae_jax.paths import local
 from cvae_jax.record import Record
 from cvae_jax.restore import abstract_state, best_step, initial_state
 from cvae_jax.types import System, TrainState
@@ -49,7 +50,7 @@ def train_and_evaluate(
     NonFinite: a loss was not finite; the state before that step is saved.
     Preempted: SIGTERM or SIGINT came; the state is saved.
   """
-  workdir = Path(workdir)
+  workdir = local(workdir, "workdir")
   job = prepare(config, check_data)
   with lock.hold(workdir, "training"):
     return _train(job, workdir)
@@ -69,7 +70,7 @@ def _train(job: Job, workdir: Path) -> TrainState:
     state, counters = initial_state(job.system, config, checkpoints)
     watch = Watch(config, counters.get("watch"))
     if finished and (watch.stopped or state.step >= job.steps):
-      print(f"{workdir}: already finished at step {state.step}.")
+      say(f"{workdir}: already finished at step {state.step}.")
     else:
       record.start(
         config,
@@ -103,8 +104,9 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
   that the resumed run writes again, never rows that nobody writes. So it is
   with what the watch concludes from an evaluation.
   """
-  config, stride, first = job.config, job.config.steps_per_dispatch, state.step
-  console = Console(job.steps, config.batch_size, int(first))
+  config, stride = job.config, job.config.steps_per_dispatch
+  first = int(state.step)  # the state itself is donated to the first step
+  console = Console(job.steps, config.batch_size, first)
   console.line(job.summary(state))
   dispatch, assess = make_dispatch(job.system), evaluate.make_assessment(job)
   key = keys.address(config.seed, "train")
@@ -112,16 +114,15 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
   report = functools.partial(_report, job, record, console)
   save = _saver(job, counters, meter, watch, record, checkpoints)
   try:
-    for start in range(int(first), job.steps, stride):
-      if watch.stopped:
-        break
-      rows = np.stack([job.rows(start + i) for i in range(stride)])
+    step = first
+    while step < job.steps and not watch.stopped:
+      start, step = step, _dispatch_end(step, stride, job.steps)
+      rows = np.stack([job.rows(at) for at in range(start, step)])
       with jax.transfer_guard("disallow"):
         table, rows = job.train(rows)
         at = jax.device_put(np.int32(start))
         state, metrics = dispatch(state, table, rows, key, at)
         meter.push(start, metrics)
-      step = start + stride
       console.step(step, meter.loss)
       last, epoch_end = step == job.steps, step % job.epoch_steps == 0
       logs = step % config.log_every == 0
@@ -152,8 +153,10 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
         raise Preempted(f"stopped by a signal; saved step {step}")
   except NonFinite as error:
     # The step that failed left the state as it was (update.make_step).
-    save(error.step - 1, state)
-    error.add_note(f"Saved in {checkpoints.folder / str(error.step - 1)}.")
+    sound = divergence.last_sound(checkpoints, meter)
+    save(error.step - 1, state, kept=sound)
+    for note in divergence.advice(checkpoints, error.step - 1, sound, first):
+      error.add_note(note)
     raise
   finally:
     stop.close()
@@ -161,17 +164,29 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
   return state
 
 
+def _dispatch_end(step: int, stride: int, steps: int) -> int:
+  """Return the step after which the dispatch that begins at `step` ends.
+
+  Ends are multiples of the stride, which everything else counts on. A run
+  that goes on from a state between two of them is back on them after one.
+  """
+  end = min(step + stride - step % stride, steps)
+  assert step < end <= steps
+  return end
+
+
 def _saver(job: Job, counters, meter: Meter, watch: Watch, record, checkpoints):
-  """Build (step, state) -> None: a checkpoint, its rows on the disk before.
+  """Build (step, state, kept) -> None: a checkpoint, its rows saved before.
 
   Beside the loop's own counters a checkpoint holds what tells that it belongs
-  to this run: the config and the number of rows.
+  to this run: the config and the number of rows. `kept` is a step whose
+  checkpoint outlives the latest ones.
   """
   elapsed = counters.get("elapsed", 0.0)
   begun = time.monotonic()
   config = configs.fixed(job.config)
 
-  def save(step, state):
+  def save(step, state, kept=None):
     record.sync()
     own = meter.to_json() | {
       "watch": watch.to_json(),
@@ -179,7 +194,7 @@ def _saver(job: Job, counters, meter: Meter, watch: Watch, record, checkpoints):
       "config": config,
       "rows": record.rows,
     }
-    checkpoints.save(step, state, own, pinned=watch.best_step)
+    checkpoints.save(step, state, own, pinned=(watch.best_step, kept))
 
   return save
 
@@ -207,16 +222,22 @@ def make_dispatch(system: System) -> Callable:
 
 
 class _Stop:
-  """Notes SIGTERM and SIGINT, so that the step under way can finish.
+  """Notes a signal to stop, so that the step under way can finish.
 
+  SIGTERM and SIGINT, a batch system's warnings (SIGUSR1, SIGUSR2) and a
+  terminal that closes (SIGHUP, unless the caller ignores it, as nohup does).
   A second SIGINT interrupts at once.
   """
+
+  SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP")
 
   def __init__(self):
     self.asked, self._old = False, {}
     try:
-      for number in (signal.SIGTERM, signal.SIGINT):
-        self._old[number] = signal.signal(number, self._note)
+      for name in self.SIGNALS:
+        number = getattr(signal, name, None)  # Windows has two of them
+        if number and signal.getsignal(number) != signal.SIG_IGN:
+          self._old[number] = signal.signal(number, self._note)
     except ValueError:  # not in the main thread: the caller minds signals
       pass
 

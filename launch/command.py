@@ -1,14 +1,20 @@
 """What every command shares: tuning first, errors as one line."""
 
+import os
 import re
+import signal
 import sys
+import traceback
 from collections.abc import Callable
 
 from absl import app, flags
 
-from cvae_jax import config, cpu
+from cvae_jax import console, cpu
 
 PREEMPTED = 75  # EX_TEMPFAIL: run the same command again
+INTERRUPTED = 130  # by Ctrl-C, as shells say it
+_EXPECTED = (ValueError, FloatingPointError, OSError)  # they say what to do
+_DEBUG = flags.DEFINE_bool("debug", False, "Show an error's traceback.")
 
 
 def start(name: str) -> None:
@@ -17,46 +23,134 @@ def start(name: str) -> None:
   It comes before jax is imported: it may start the interpreter anew.
   """
   if name == "__main__":
-    cpu.tune()
+    console.secure()
+    cpu.tune(restart=cpu.is_command(sys.orig_argv))
 
 
-def run(main: Callable[[list[str]], int | None], required: list[str]) -> None:
-  """Parses the flags and runs main(words); a known error is exit 1.
+def run(
+  main: Callable[[list[str]], int | None],
+  required: list[str],
+  prepare: Callable[[list[str]], list[str]] | None = None,
+) -> None:
+  """Parses the flags and runs main(words); an error is one line and exit 1.
 
-  Words are the arguments that are no flags.
+  Args:
+    main: takes the arguments that are no flags; returns the exit status.
+    required: flags that must be given.
+    prepare: takes the words of the command before flags are parsed, and
+      returns those to parse; it may define flags.
   """
-  flags.mark_flags_as_required(required)
+  console.secure()
 
   def guarded(argv):
     try:
-      return main(argv[1:])
-    except (ValueError, FloatingPointError, OSError) as error:
-      notes = getattr(error, "__notes__", [])
-      print(f"error: {error}", *notes, sep="\n", file=sys.stderr)
-      return 1
+      code = main(argv[1:])
+      console.say("", _Silent())
+      return code
+    except KeyboardInterrupt:
+      return _interrupted()
+    except SystemExit:
+      raise
+    except BaseException as error:
+      return _fail(error, _DEBUG.value)
 
-  app.run(guarded, flags_parser=_parse)
+  def parse(argv):
+    return _parse(argv, required, prepare)
+
+  try:
+    app.run(guarded, flags_parser=parse)
+  except KeyboardInterrupt:
+    sys.exit(_interrupted())
 
 
-def _parse(argv: list[str]) -> list[str]:
+class _Silent:
+  """Takes a line and flushes standard output, so that it fails here."""
+
+  def write(self, text: str) -> None:
+    """Drops the text."""
+
+  def flush(self) -> None:
+    """Flushes standard output; a reader that has gone is no error."""
+    try:
+      sys.stdout.flush()
+    except (OSError, ValueError):
+      console.abandon(sys.stdout)
+
+
+def _interrupted() -> int:
+  signal.signal(signal.SIGINT, signal.SIG_IGN)  # on the way out
+  console.say("interrupted", sys.stderr)
+  return INTERRUPTED
+
+
+def _fail(error: BaseException, debug: bool) -> int:
+  """Says an error in a line, or its traceback; returns the exit status."""
+  if isinstance(error, BrokenPipeError) and error.filename is None:
+    console.abandon(sys.stdout)  # `| head`: the reader has what it wanted
+    return 1
+  if debug:
+    console.say("".join(traceback.format_exception(error)), sys.stderr)
+  for line in explain(error):
+    console.say(line, sys.stderr)
+  return 1
+
+
+def explain(error: BaseException) -> list[str]:
+  """Says an error in a line, and its notes; jax's own notes are left out."""
+  notes = [
+    note
+    for note in getattr(error, "__notes__", [])
+    if "JAX has removed its internal frames" not in note
+  ]
+  text = str(error)
+  kind = type(error)
+  if isinstance(error, OSError) and error.strerror and not error.filename:
+    text += " (writing or reading without a name: is a disk full?)"
+  if isinstance(error, _EXPECTED) and not isinstance(error, UnicodeError):
+    return [f"error: {text}", *notes]
+  if isinstance(error, MemoryError):
+    text = f"{text} out of memory: give smaller sizes or fewer at once".strip()
+  if backend := _backend(error):
+    return [f"error: {backend}"]
+  gist = " ".join(text.split())[:500]
+  return [
+    f"error: unexpected {kind.__name__}: {gist} (run again with --debug for "
+    "the traceback)",
+    *notes,
+  ]
+
+
+def _backend(error: BaseException) -> str | None:
+  """Says that jax has not the back end that JAX_PLATFORMS asks for."""
+  asked = os.environ.get("JAX_PLATFORMS")
+  frames = traceback.extract_tb(error.__traceback__)
+  if not asked or not any("xla_bridge" in f.filename for f in frames):
+    return None
+  return (
+    f"JAX_PLATFORMS={asked}: jax finds no such back end here; unset it, or "
+    "install jax for that device, as in pip install 'jax[cuda12]'"
+  )
+
+
+def _parse(argv: list[str], required, prepare) -> list[str]:
   """Parses the flags; what is wrong with them is one line and exit 1.
 
   absl would print the traceback of a config file's own error.
   """
+  debug = "--debug" in argv
   try:
-    return flags.FLAGS([_page(word) for word in argv])
-  except (flags.Error, AttributeError, TypeError, ValueError) as error:
-    print(f"error: {_gist(error)} (--help lists the flags)", file=sys.stderr)
+    argv = prepare(argv) if prepare else argv
+    wanted = [name for name in required if flags.FLAGS[name].default is None]
+    flags.mark_flags_as_required(wanted)
+    return flags.FLAGS(argv)
+  except (flags.Error, AttributeError, TypeError) as error:
+    if debug:
+      traceback.print_exc()
+    said = f"error: {_gist(error)} (--help lists the flags)"
+    console.say(said, sys.stderr)
     sys.exit(1)
-
-
-def _page(word: str) -> str:
-  """Put the file of a page in place of its short name in --config=."""
-  flag, equals, value = word.partition("=")
-  if flag not in ("--config", "-config") or not value:
-    return word
-  name, colon, variants = value.partition(":")
-  return f"{flag}{equals}{config.page(name)}{colon}{variants}"
+  except Exception as error:
+    sys.exit(_fail(error, debug))
 
 
 def _gist(error: Exception) -> str:

@@ -27,11 +27,11 @@ _ONLY = flags.DEFINE_multi_string(
 
 def main(words: list[str]) -> int:
   """Trains the variants; stops at the first that does not finish."""
-  from cvae_jax import config
+  from cvae_jax import pages
 
   path, _, common = _CONFIG.value.partition(":")
   trainer = _Trainer()
-  for variant in config.chosen(config.variants(path), _ONLY.value):
+  for variant in pages.chosen(pages.variants(path), _ONLY.value):
     folder = Path(_WORKDIR.value) / variant
     if (folder / "DONE").exists():
       print(f"== {variant}: done, left as it is", flush=True)

@@ -1,8 +1,14 @@
 """Train a config, or go on with a run: the same command does both.
 
-This file is short on purpose: what it does is train.train_and_evaluate.
+    python -m launch.train --config=configs/digits.py:smoke --workdir=runs/a
+    python -m launch.train --workdir=runs/a --config.epochs=40
+
+--config is a page, with variants behind a colon, or a run's config.json. A
+run's folder knows its own: --workdir alone goes on with it. Every key of the
+config is a flag, --config.optim.lr=0.001.
 """
 
+import re
 import sys
 
 from absl import flags
@@ -10,25 +16,69 @@ from ml_collections import config_flags
 
 from . import command
 
-_CONFIG = config_flags.DEFINE_config_file("config", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.")
 _CHECK = flags.DEFINE_bool(
   "check_data", False, "Read all prepared images and compare their SHA-256."
 )
+_NAMED = re.compile(r"--?(?P<name>[\w.]+)(=(?P<value>.*))?", re.DOTALL)
+
+
+def prepare(argv: list[str]) -> list[str]:
+  """Defines --config and its keys from the page that the words name.
+
+  Raises:
+    ConfigError: the page fails or has no such key.
+  """
+  from cvae_jax import config, paths, settings
+
+  page, argv = _taken(argv, "config")
+  workdir, _ = _taken(argv, "workdir")
+  if page is None and workdir is not None:
+    saved = paths.local(workdir, "--workdir") / "config.json"
+    page = str(saved) if saved.exists() else None
+  if page is None:
+    flags.DEFINE_string("config", None, "A page[:variants] or config.json.")
+    return argv
+  loaded = config.load_page(page)
+  for word in argv[1:]:
+    if word == "--":
+      break
+    if (match := _NAMED.fullmatch(word)) and match["name"][:7] == "config.":
+      settings.known(loaded, match["name"][7:])
+  config_flags.DEFINE_config_dict(
+    "config", loaded, lock_config=True, sys_argv=argv
+  )
+  return argv
+
+
+def _taken(argv: list[str], name: str) -> tuple[str | None, list[str]]:
+  """Takes a flag out of the words: (its last value or None, the others)."""
+  value, rest, words = None, [], iter(argv)
+  for word in words:
+    match = _NAMED.fullmatch(word)
+    if word == "--":
+      return value, [*rest, word, *words]
+    if match and match["name"] == name:
+      value = match["value"] if "=" in word else next(words, "")
+    else:
+      rest.append(word)
+  return value, rest
 
 
 def main(_: list[str]) -> int:
   """Trains; gives PREEMPTED after a signal."""
-  from cvae_jax import train
+  from cvae_jax import console, train
 
   try:
-    train.train_and_evaluate(_CONFIG.value, _WORKDIR.value, _CHECK.value)
+    train.train_and_evaluate(
+      flags.FLAGS.config, _WORKDIR.value, check_data=_CHECK.value
+    )
   except train.Preempted as stop:
-    print(f"{stop}; run the same command to go on.", file=sys.stderr)
+    console.say(f"{stop}; run the same command to go on.", sys.stderr)
     return command.PREEMPTED
   return 0
 
 
 if __name__ == "__main__":
   command.start(__name__)
-  command.run(main, ["config", "workdir"])
+  command.run(main, ["config", "workdir"], prepare)

@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 from PIL import Image
 
-from cvae_jax import collapse, distances, reports, runs, train
+from cvae_jax import collapse, distances, pages, reports, runs, train
 from cvae_jax import config as configs
 from cvae_jax.files import write_atomically
 from cvae_jax.nets import ops
@@ -172,7 +172,7 @@ def test_the_expected_cells_are_the_sweep_s():
   path = "configs/compare.py"
   swept = {
     compare_cells.cell(configs.load(f"{path}:{variant}"))
-    for variant in configs.variants(path)
+    for variant in pages.variants(path)
   }
   assert swept == {*compare_cells.expected()}
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import equal_runs
 from cvae_jax import config as configs
-from cvae_jax import figures, job, runs, train, update
+from cvae_jax import figures, job, pages, runs, train, update
 from tests import arithmetic as a
 from tests import small as small_runs
 
@@ -444,7 +444,7 @@ def test_a_stop_by_a_distance_that_is_not_measured_names_the_remedy():
 
 
 def test_the_sweep_is_the_ablation_s_cells():
-  cells = configs.variants("configs/compare.py")
+  cells = pages.variants("configs/compare.py")
   assert len(set(cells)) == len(cells) == 2 * 3 + 2 * 2 * 3
   found = set()
   for cell in cells:

@@ -3,6 +3,7 @@
 import pytest
 
 from cvae_jax import config as configs
+from cvae_jax import pages
 from cvae_jax.config import ConfigError, parse_variants
 
 KNOWN = {"model": 4, "full": False, "rate": 0.5, "name": "a"}
@@ -142,9 +143,9 @@ def test_what_a_run_began_with_may_not_change():
 
 def test_variants_of_a_sweep_are_chosen_by_name_or_pattern():
   variants = ["m1", "m2,draw=0", "m2,draw=1"]
-  assert configs.chosen(variants, []) == variants
-  assert configs.chosen(variants, ["m2,*"]) == variants[1:]
-  assert configs.chosen(variants, ["m2,draw=0", "m1"]) == variants[:2]
-  assert configs.chosen(["a=1", "a=2", "a=3"], ["a=1,a=3"]) == ["a=1", "a=3"]
+  assert pages.chosen(variants, []) == variants
+  assert pages.chosen(variants, ["m2,*"]) == variants[1:]
+  assert pages.chosen(variants, ["m2,draw=0", "m1"]) == variants[:2]
+  assert pages.chosen(["a=1", "a=2", "a=3"], ["a=1,a=3"]) == ["a=1", "a=3"]
   with pytest.raises(configs.ConfigError, match=r"'m3' not in .*m2,draw=0"):
-    configs.chosen(variants, ["m1", "m3"])
+    pages.chosen(variants, ["m1", "m3"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cvae_jax import __version__, config, provenance
+from cvae_jax import __version__, config, pages, provenance
 from launch import main
 
 ROOT = Path(__file__).parents[1]
@@ -22,12 +22,12 @@ def test_a_short_name_is_the_page_of_that_name(tmp_path, monkeypatch):
 def test_a_file_that_exists_wins_over_a_page(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   (tmp_path / "digits").write_text("")
-  assert config.page("digits") == "digits"
+  assert pages.find("digits") == "digits"
 
 
 def test_an_unknown_page_is_one_line_with_the_nearest_and_all():
   with pytest.raises(config.ConfigError) as caught:
-    config.page("digit")
+    pages.find("digit")
   line = str(caught.value)
   assert "did you mean 'digits'?" in line
   assert "faces" in line

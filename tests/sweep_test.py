@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cvae_jax import config as configs
-from cvae_jax import table
+from cvae_jax import pages, table
 from tests import small
 
 
@@ -161,7 +161,7 @@ def test_what_cannot_be_swept_or_tabulated_is_explained(tmp_path):
 def test_every_variant_of_a_sweep_is_a_config_with_a_curve(name):
   path = f"configs/{name}.py"
   suffix = ",full" if name == "digits" else ""
-  for variant in configs.variants(path):
+  for variant in pages.variants(path):
     config = configs.load(f"{path}:{variant}{suffix}")
     assert config.reference.startswith(f"{name}/")
 

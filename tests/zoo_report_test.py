@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from cvae_jax import config as configs
-from cvae_jax import regions, reports, runs, score
+from cvae_jax import pages, regions, reports, runs, score
 from cvae_jax.data.digit_conditions import Conditions
 from cvae_jax.figures import digits
 from cvae_jax.reports import (
@@ -149,7 +149,7 @@ def test_its_verdicts_follow_the_figures(page):
 def test_every_run_of_the_sweeps_is_expected_once(data):
   found = {}
   for path in ("configs/zoo.py", "configs/zoo_faces.py"):
-    for variant in configs.variants(path):
+    for variant in pages.variants(path):
       name = zoo_runs.title(configs.load(f"{path}:{variant}"))
       found[name] = found.get(name, 0) + 1
   assert found == zoo_tables.EXPECTED

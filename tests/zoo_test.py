@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cvae_jax import config as configs
+from cvae_jax import pages
 from tests import arithmetic as a
 from tests import small_zoo as zoo
 
@@ -190,7 +191,7 @@ def test_a_misspelt_name_is_refused_with_those_there_are(field, known):
 
 
 def test_every_variant_of_the_sweep_is_a_config():
-  variants = configs.variants(zoo.ZOO)
+  variants = pages.variants(zoo.ZOO)
   assert len(set(variants)) == len(variants)
   for variant in variants:
     config = configs.load(f"{zoo.ZOO}:{variant},full")

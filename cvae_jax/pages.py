@@ -1,0 +1,103 @@
+"""Config pages: the files that define a config, found by name or path."""
+
+import contextlib
+import fnmatch
+import importlib.util
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from cvae_jax.paths import local
+from cvae_jax.settings import ConfigError, hint
+
+
+def packaged() -> dict[str, Path]:
+  """List the pages that come with the package: {short name: file}."""
+  package = Path(__file__).parent
+  folder = package / "configs"  # installed
+  if not folder.is_dir() and (package.parent / "setup.py").exists():
+    folder = package.parent / "configs"  # a checkout
+  files = sorted(folder.glob("*.py"))
+  return {file.stem: file for file in files if file.stem != "__init__"}
+
+
+def find(name: str) -> str:
+  """Return the file of a page; a file that exists wins over a short name.
+
+  Raises:
+    ConfigError: a short name, without folder or suffix, that is no page's.
+  """
+  path = Path(name)
+  if path.is_file() or path.suffix or len(path.parts) != 1:
+    return name
+  known = packaged()
+  if name not in known:
+    raise ConfigError(f"no config page {name!r}{hint(name, known)}")
+  return str(known[name])
+
+
+def module(path: str) -> ModuleType:
+  """Import a config file by its path.
+
+  Raises:
+    ConfigError: there is no such file, or it fails; its line is named.
+  """
+  file = local(find(path), "the config file")
+  spec = importlib.util.spec_from_file_location(file.stem, file)
+  if spec is None or not file.is_file():
+    raise ConfigError(
+      f"no config file {str(path)!r}; expected a page as configs/digits.py or "
+      "a run's config.json"
+    )
+  found = importlib.util.module_from_spec(spec)
+  with placed(file):
+    spec.loader.exec_module(found)
+  return found
+
+
+@contextlib.contextmanager
+def placed(file: Path) -> Iterator[None]:
+  """Turn what a config page raises into one line with its place."""
+  try:
+    yield
+  except ConfigError:
+    raise
+  except SyntaxError as error:
+    place = f"{error.filename or file}:{error.lineno}"
+    raise ConfigError(f"{place}: syntax error: {error.msg}") from error
+  except Exception as error:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f.lineno for f in frames if f.filename == str(file)]
+    place = f"{file}:{own[-1]}" if own else str(file)
+    said = " ".join(str(error).split())[:300]
+    raise ConfigError(f"{place}: {type(error).__name__}: {said}") from error
+
+
+def variants(path: str) -> list[str]:
+  """List the variants that a config file's `sweep()` yields.
+
+  Raises:
+    ConfigError: the file has no sweep().
+  """
+  found = module(path)
+  if not hasattr(found, "sweep"):
+    raise ConfigError(f"{path} defines no sweep(): there is nothing to sweep")
+  return list(found.sweep())
+
+
+def chosen(variants: list[str], only: list[str]) -> list[str]:
+  """Keep the variants that match a word of `only`, all if it is empty.
+
+  A word is a pattern; one that matches nothing is several, between commas.
+
+  Raises:
+    ConfigError: a pattern matches no variant; they are listed.
+  """
+  patterns = []
+  for word in only or ["*"]:
+    patterns += [word] if fnmatch.filter(variants, word) else word.split(",")
+  for pattern in patterns:
+    if not fnmatch.filter(variants, pattern):
+      raise ConfigError(f"{pattern!r} not in the sweep: {variants}")
+  return [v for v in variants if any(fnmatch.fnmatch(v, p) for p in patterns)]

@@ -1,0 +1,43 @@
+"""Paths that a user gives: of this machine, with ~ expanded."""
+
+import os
+import re
+from pathlib import Path
+
+# The second form is what pathlib leaves of "gs://bucket".
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[A-Za-z][A-Za-z0-9+.-]+:/")
+
+
+class PathError(ValueError):
+  """Says why a path cannot be used."""
+
+
+def local(path: str | os.PathLike, what: str = "the path") -> Path:
+  """Return a path of this machine, `~` expanded.
+
+  Args:
+    path: as the user gave it.
+    what: what it is, for the error: "--workdir".
+
+  Raises:
+    PathError: it is empty, names another machine or an unknown home folder.
+  """
+  text = os.fspath(path)
+  if isinstance(text, bytes):
+    text = os.fsdecode(text)
+  if not text.strip() or "\0" in text:
+    raise PathError(
+      f"{what} is {text!r}; expected a folder or a file, as in runs/digits"
+    )
+  if _REMOTE.match(text):
+    raise PathError(
+      f"{what} is {text!r}: remote paths are not supported; mount it, or copy "
+      "it to this machine and give that path"
+    )
+  try:
+    return Path(text).expanduser()
+  except RuntimeError as error:
+    raise PathError(
+      f"{what} is {text!r}: no home folder is known for it ({error}); give "
+      "the whole path"
+    ) from None

@@ -1,0 +1,204 @@
+"""What a config's values may be, and what is said of those that are not."""
+
+import contextlib
+import difflib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+SEEDS = 2**32  # jax keeps 32 bits: a seed of 2**32 would be that of 0
+
+
+class ConfigError(ValueError):
+  """Says what is wrong with a config, what was expected and what to do."""
+
+
+# By a key's last word, whatever its group. (least, limit, what was expected)
+_SIZES = (
+  *("latents", "features", "widths", "strides", "dense", "side", "map"),
+  *("kernel", "hidden", "code", "streams", "image_shape", "directions"),
+  *("critic_steps", "generator_updates", "every"),
+)
+_NOT_NEGATIVE = (
+  *("decay", "eps", "min_delta", "floor", "slope", "noise_level", "count"),
+  *("images", "frechet", "conditions", "holdout", "grey_start", "warm_up"),
+  *("train_rows", "train_images", "test_images", "start", "tile"),
+  *("slots", "crop", "pool_after", "given_after", "weight"),
+)
+_SHARES = ("dropout", "input_dropout", "beta1", "b1", "b2", "relative")
+
+
+def check(config: ConfigDict) -> None:
+  """Check every number of a config, at any depth.
+
+  Raises:
+    ConfigError: one is not finite, or makes no sense where it stands.
+  """
+  for key, value in leaves(config.to_dict()):
+    for number in _numbers(value):
+      if expected := _expected(key, number):
+        shown = "" if number is value else f" in {value!r}"
+        raise ConfigError(
+          f"config.{key}: found {number!r}{shown}; expected {expected}"
+        )
+
+
+def _expected(key: str, number: float) -> str | None:
+  """Say what was expected in place of a number; None if it will do."""
+  group, _, name = key.rpartition(".")
+  if not math.isfinite(number):
+    return "a finite number"
+  if key == "seed" or name == "label_seed":
+    fits = 0 <= number < SEEDS
+    return None if fits else f"a whole number from 0 to {SEEDS - 1}"
+  if name == "lr" or name.endswith("_lr"):
+    return None if number > 0 else "a number above 0"
+  if name in _SHARES:
+    return None if 0 <= number < 1 else "a number from 0 to below 1"
+  if name in _SIZES and group != "loss":
+    return None if number >= 1 else "1 or more"
+  if name in _NOT_NEGATIVE or group == "loss":
+    return None if number >= 0 else "0 or more"
+  return None
+
+
+def _numbers(value: Any) -> Iterator[float]:
+  """Yield the numbers of a value, in sequences too; true is none."""
+  if isinstance(value, Sequence) and not isinstance(value, str):
+    for item in value:
+      yield from _numbers(item)
+  elif isinstance(value, (int, float)) and not isinstance(value, bool):
+    yield value
+
+
+def complete(config: Any, loop: Mapping[str, Any], page: str) -> None:
+  """Check that a page gave a config with the keys that every run reads.
+
+  Raises:
+    ConfigError: it is no ConfigDict, or a key is not there.
+  """
+  if not isinstance(config, ConfigDict):
+    raise ConfigError(
+      f"{page}: get_config returned a {type(config).__name__}; expected an "
+      "ml_collections.ConfigDict"
+    )
+  found = dict(leaves(config.to_dict()))
+  wanted = [key for key, _ in leaves(loop)] + ["system", "data.name"]
+  if absent := [key for key in wanted if key not in found]:
+    raise ConfigError(
+      f"{page}: the config has no {absent[0]!r}"
+      f"{_more(absent)}, which every run reads; build it as "
+      "ConfigDict({'system': …, **cvae_jax.config.loop(epochs=…), 'data': "
+      "{'name': …}, …})"
+    )
+
+
+def _more(absent: Sequence[str]) -> str:
+  return f" (nor {len(absent) - 1} others)" if absent[1:] else ""
+
+
+def known(config: ConfigDict, key: str) -> None:
+  """Check that a config has a dotted key.
+
+  Raises:
+    ConfigError: it has not; the nearest key and the known ones are named.
+  """
+  group, where = config, "config"
+  for name in key.split("."):
+    if not isinstance(group, ConfigDict):
+      raise ConfigError(f"{where} is a value and has no {name!r}")
+    if name not in group:
+      raise ConfigError(f"{where} has no key {name!r}{hint(name, group)}")
+    group = group[name]
+    where += f".{name}"
+
+
+def apply(config: ConfigDict, overrides: Mapping[str, Any]) -> None:
+  """Set dotted keys that a config has, each to a value of its type.
+
+  Raises:
+    ConfigError: a key is not there, or a value is of another type.
+  """
+  for key, value in overrides.items():
+    known(config, key)
+    try:
+      config.update_from_flattened_dict({key: value})
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+      old = config
+      for name in key.split("."):
+        old = old[name]
+      expected = "a group" if isinstance(old, ConfigDict) else repr(old)
+      raise ConfigError(
+        f"config.{key}: found {value!r}; expected a value like {expected} "
+        f"({' '.join(str(error).split())[:200]})"
+      ) from None
+
+
+@contextlib.contextmanager
+def explained(config: ConfigDict) -> Iterator[None]:
+  """Turn the lookup of a key that a config lacks into a ConfigError."""
+  try:
+    yield
+  except (AttributeError, KeyError) as error:
+    if (lookup := _lookup(error)) is None:
+      raise
+    group, name = lookup
+    where = _path(config, group) or "a group of the config"
+    raise ConfigError(
+      f"{where} has no key {name!r}, which system {config.get('system')!r} or "
+      f"data source {config.get('data', {}).get('name')!r} reads"
+      f"{hint(name, group)}"
+    ) from error
+
+
+def _lookup(error: BaseException) -> tuple[ConfigDict, str] | None:
+  """Find the ConfigDict and the key whose lookup raised an error."""
+  trace, found = error.__traceback__, None
+  while trace is not None:
+    local = trace.tb_frame.f_locals
+    group = local.get("self")
+    name = local.get("attribute", local.get("key"))
+    is_lookup = trace.tb_frame.f_code.co_name in ("__getattr__", "__getitem__")
+    if is_lookup and isinstance(group, ConfigDict) and isinstance(name, str):
+      found = group, name
+    else:
+      found = None
+    trace = trace.tb_next
+  return found
+
+
+def _path(group: ConfigDict, wanted: ConfigDict, path="config") -> str | None:
+  if group is wanted:
+    return path
+  for name, value in group.items():
+    if isinstance(value, ConfigDict) and (
+      found := _path(value, wanted, f"{path}.{name}")
+    ):
+      return found
+  return None
+
+
+def leaves(tree: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
+  """Yield (dotted key, value) of nested mappings."""
+  for key, value in tree.items():
+    if isinstance(value, Mapping):
+      yield from leaves(value, f"{prefix}{key}.")
+    else:
+      yield f"{prefix}{key}", value
+
+
+def hint(name: str, names) -> str:
+  """Return "; did you mean …" and the names there are."""
+  close = difflib.get_close_matches(str(name), list(names), n=1)
+  close = close or [k for k in names if set(str(name).split("_")) & {k}]
+  close = close or _acronyms(str(name), names)
+  guess = f"; did you mean {close[0]!r}?" if close else ";"
+  return f"{guess} known: {', '.join(sorted(names))}"
+
+
+def _acronyms(name: str, names) -> list[str]:
+  """Find names made of the initials of another: lr of learning_rate."""
+  initials = "".join(word[:1] for word in name.split("_"))
+  return [known for known in names if known == initials]
