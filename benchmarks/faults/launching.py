@@ -1,6 +1,7 @@
 """Starting commands: within this process, or as one of their own."""
 
 import contextlib
+import gc
 import importlib.util
 import io
 import os
@@ -16,7 +17,6 @@ from absl import flags
 from benchmarks.faults.case import Outcome
 
 ROOT = Path(__file__).parents[2]
-_known: set[str] = set()  # flags that are no command's
 
 
 def within(module: str, *words: object) -> Outcome:
@@ -56,6 +56,7 @@ def call(function: Callable) -> Outcome:
     except Exception:
       code = 1
       traceback.print_exc()
+    gc.collect()  # what orbax prints of a failure comes when it is collected
   return Outcome(code, shown.getvalue(), value)
 
 
@@ -100,10 +101,8 @@ def shell(command: str, env: dict | None = None, limit: float = 90) -> Outcome:
 
 def _forget_flags() -> None:
   """Remove the flags of the last command; the next may define them anew."""
-  if not _known:
-    _known.update(name for name in flags.FLAGS if not _of_commands(name))
   for name in list(flags.FLAGS):
-    if name not in _known:
+    if _of_commands(name):
       delattr(flags.FLAGS, name)
   flags.FLAGS.unparse_flags()
 

@@ -10,7 +10,9 @@ faults = _group.faults
 def _training(key: str, value: object):
   def act(room):
     run = room.folder / "run"
-    done = room.train(run, f"--config.{key}={value}", epochs=1)
+    group, _, last = key.rpartition(".")
+    on = [f"--config.{group}.metric=loss"] * (last in ("min_delta", "factor"))
+    done = room.train(run, *on, f"--config.{key}={value}", epochs=1)
     if done.code == 0 and not (run / "DONE").exists():
       done.value = "no DONE"
     return done
