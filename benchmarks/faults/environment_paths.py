@@ -1,5 +1,10 @@
 """Folders with odd names, and folders that are none."""
 
+import contextlib
+import os
+from unittest import mock
+
+from benchmarks.faults import launching
 from benchmarks.faults.case import LOSS, Group
 from benchmarks.faults.judges import nothing, refused, same_or_refused, works
 
@@ -58,8 +63,18 @@ _group.add(
 )
 
 
+def _inside(room):
+  """Stand in the room's folder, so that a stray folder goes with it."""
+  (room.folder / "configs").symlink_to(launching.ROOT / "configs")
+  return contextlib.chdir(room.folder)
+
+
 def _at(workdir):
-  return lambda room: room.train(workdir, epochs=1)
+  def act(room):
+    with _inside(room):
+      return room.train(workdir, epochs=1)
+
+  return act
 
 
 for _name in ("gs://bucket/run", "s3://bucket/run", "", "/proc/x", "/dev/null"):
@@ -116,20 +131,8 @@ for _name in ("samples", "checkpoints"):
 
 @_group.fault("a home folder written ~", works(bool))
 def _(room):
-  import os
-  from pathlib import Path
-
-  old, os.environ["HOME"] = os.environ.get("HOME"), str(room.folder)
-  try:
+  home = {"HOME": str(room.folder)}
+  with mock.patch.dict(os.environ, home), _inside(room):
     done = room.train("~/run", epochs=1)
-  finally:
-    if old is None:
-      del os.environ["HOME"]
-    else:
-      os.environ["HOME"] = old
   done.value = (room.folder / "run" / "DONE").exists()
-  if Path("~").is_dir():
-    import shutil
-
-    shutil.rmtree("~")
   return done

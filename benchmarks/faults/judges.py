@@ -11,7 +11,8 @@ _ADVICE = re.compile(
   r"expected|must|need|use |give |take |make |prepare|bring|move|delete|remove"
   r"|try|choose|set |unset|known|one of|did you mean|lower|raise|install|free"
   r"|run |again|there (are|is)|wait|stop|restore|instead|at least|from .* on"
-  r"|whole numbers|looked for|neither|outside|range|allowed|train|rename|convert|lists|only|fewer|\d\s*(to|\.\.)\s*\d|or more",
+  r"|whole numbers|looked for|neither|outside|range"
+  r"|allowed|train|rename|convert|lists|only|fewer|\d\s*(to|\.\.)\s*\d|or more",
   re.IGNORECASE,
 )
 _LENGTH = 1500  # characters that a user reads of one message
