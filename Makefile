@@ -9,7 +9,7 @@ RUN := $(BIN)/python -m
 READY := $(VENV)/.ready
 
 .PHONY: help install digits judge test lint format peers bench-digits \
-  bench-colour bench-compare soak
+  bench-colour bench-compare soak faults flat
 help:
 	@sed -n 's/^# make/  make/p' $(MAKEFILE_LIST)
 
@@ -65,6 +65,14 @@ bench-colour: $(READY) peers
 bench-compare: $(READY) peers
 	$(BIN)/python benchmarks/train_compare.py
 
-# make soak     20 × kill -9, then compare with a run that was left alone
+# make soak     50 × kill -9 over five families, then compare bit for bit
 soak: $(READY)
-	$(RUN) benchmarks.soak_resume --kills=20
+	$(RUN) benchmarks.soak_families --kills=10
+
+# make faults   put several hundred faults to the product; a table of verdicts
+faults: $(READY)
+	$(RUN) benchmarks.faults --jobs=2
+
+# make flat     3,000 steps: memory, open files and threads may not grow
+flat: $(READY)
+	$(RUN) benchmarks.flatness

@@ -1,0 +1,23 @@
+"""The quick faults of benchmarks/faults: clear refusals, nothing silent."""
+
+import pytest
+
+from benchmarks.faults import catalogue
+from benchmarks.faults.case import FAILURES, NOT_RUN
+from benchmarks.faults.room import Base
+from benchmarks.faults.running import verdict
+
+QUICK = {name: f for name, f in catalogue().items() if f.quick}
+
+
+@pytest.fixture(scope="module")
+def base(data, tmp_path_factory):
+  return Base(tmp_path_factory.getbasetemp() / "faults", data)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_fault_is_refused_clearly_or_does_no_harm(base, name):
+  found = verdict(QUICK[name], base)
+  if found.word == NOT_RUN:
+    pytest.skip(found.why)
+  assert found.word not in FAILURES, f"{found.word}: {found.why}"
