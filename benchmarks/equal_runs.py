@@ -7,7 +7,7 @@ import numpy as np
 
 from cvae_jax import config as configs
 from cvae_jax.checkpoint import Checkpoints
-from cvae_jax.record import read_metrics
+from cvae_jax.record import facts, read_metrics
 from cvae_jax.restore import abstract_state, pretrained
 from cvae_jax.types import TrainState
 
@@ -15,7 +15,7 @@ from cvae_jax.types import TrainState
 def final_state(workdir: Path) -> tuple[TrainState, dict]:
   """Restores a run's last checkpoint and the loop's counters."""
   config = configs.from_json((workdir / "config.json").read_text())
-  system = configs.resolve(config)
+  system = configs.resolve(config, facts(workdir))
   checkpoints = Checkpoints(workdir, config.keep, read_only=True)
   try:
     checkpoints.hold(pretrained(system, config))

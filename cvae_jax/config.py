@@ -2,14 +2,13 @@
 
 import importlib
 import json
-import pkgutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from cvae_jax import pages, settings
+from cvae_jax import pages, plugins, settings
 from cvae_jax.defaults import LOOP
 from cvae_jax.files import DamagedFile, read_json
 from cvae_jax.paths import local
@@ -18,6 +17,7 @@ from cvae_jax.settings import ConfigError, hint
 # What may change when a run is resumed: how long, how often, and where the
 # data lie. Not `init_from`: config.json says what the run began with.
 FREE = (
+  "name",
   "epochs",
   "log_every",
   "checkpoint_every",
@@ -68,6 +68,8 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
   config = load_page(name)
   settings.apply(config, overrides or {})
   settings.check(config)
+  if not str(name).endswith(".json"):
+    trust(config)
   return config
 
 
@@ -91,6 +93,7 @@ def load_page(name: str | Path) -> ConfigDict:
   with pages.placed(local(pages.find(path))):
     config = found.get_config(arg)
   settings.complete(config, LOOP, path)
+  config.name = Path(path).stem + (f":{arg}" if arg else "")
   return config.lock()
 
 
@@ -157,24 +160,52 @@ def climb(
     config.update_from_flattened_dict(change)
 
 
-def resolve(config: ConfigDict):
-  """Makes the System that `config.system` names, a module of systems/.
+def resolve(config: ConfigDict, facts=None, *, system=None):
+  """Make the System that a config names.
+
+  Args:
+    config: `system` is the name of a module of systems/, or the dotted name of
+      a user's own module with `make(config, facts) -> System`.
+    facts: types.Facts, what the data know; by default what config.data states.
+    system: a System, or a function as `make`, to use instead of the name.
 
   Raises:
-    ConfigError: there is no such module, or it reads a key that is not there.
+    ConfigError: there is no such module, it may not be imported, or it reads
+      a key that is not there.
   """
-  systems = importlib.import_module("cvae_jax.systems")
-  names = [found.name for found in pkgutil.iter_modules(systems.__path__)]
-  if config.system not in names:
-    raise ConfigError(
-      f"unknown system {config.system!r}{hint(config.system, names)}"
-    )
-  found = importlib.import_module(f"cvae_jax.systems.{config.system}")
+  # By name: reading a config has to do without jax.
+  types = importlib.import_module("cvae_jax.types")
+  if isinstance(system, types.System):
+    return _adjustable(config, system)
+  make = system
+  if make is None:
+    package = importlib.import_module("cvae_jax.systems")
+    known = plugins.names(package)
+    make = plugins.load(config.system, package, "system", known).make
   with settings.explained(config):
-    system = found.make(config)
+    if facts is None:
+      facts = _stated(config, types.Facts)
+    return _adjustable(config, make(config, facts))
+
+
+def trust(config: ConfigDict) -> None:
+  """Let the modules be imported that a config names: the user asked for it."""
+  plugins.trust(config.system, config.data.name)
+
+
+def _stated(config: ConfigDict, kind):
+  """Return the facts that a config states of its data."""
+  columns = {}
+  if "image_shape" in config.data:
+    columns["image"] = tuple(config.data.image_shape)
+  if "conditions" in config.data:
+    columns["condition"] = (config.data.conditions,)
+  return kind(columns)
+
+
+def _adjustable(config: ConfigDict, system):
   if not config.plateau.metric:
     return system
-  # By name, as above: reading a config has to do without jax.
   return importlib.import_module("cvae_jax.update").adjustable(system)
 
 

@@ -1,6 +1,7 @@
 """The keys that the loop reads, at their defaults: config.loop changes them."""
 
 LOOP = {
+  "name": "",  # the page and its variants as asked for, "faces:model=9"
   "seed": 0,
   "batch_size": 32,
   "epochs": 1,

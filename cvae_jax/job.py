@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from cvae_jax import batches, data, distances, settings, watch
 from cvae_jax import config as configs
 from cvae_jax.feed import Feed, check
-from cvae_jax.types import System, TrainState
+from cvae_jax.types import Facts, System, TrainState
 
 _COUNTS = (  # of at least 1
   "batch_size",
@@ -65,13 +65,21 @@ def _idle() -> str:
   return f" (1 of {count} devices: a run uses one)" if count > 1 else ""
 
 
-def prepare(config: ConfigDict, check_data: bool = False) -> Job:
+def prepare(
+  config: ConfigDict,
+  check_data: bool = False,
+  *,
+  system=None,
+  dataset: data.Dataset | None = None,
+) -> Job:
   """Makes the system and brings its data to the device.
 
   Args:
     config: what is asked for.
     check_data: read all of a prepared set's images to see that they are those
       that were prepared, not only sampled blocks.
+    system: a System, or make(config, facts), instead of the config's.
+    dataset: data instead of the config's.
 
   Raises:
     ValueError: the data do not fit the config; names and shapes are given; or
@@ -80,8 +88,10 @@ def prepare(config: ConfigDict, check_data: bool = False) -> Job:
   with settings.explained(config):
     settings.check(config)
     _check_counts(config)
-    system = configs.resolve(config)
-    dataset = data.load(config.data)
+    if dataset is None:
+      dataset = data.load(config.data)
+    facts = _facts(config, dataset)
+    system = configs.resolve(config, facts, system=system)
   train, test = (
     split and Feed(check(split, system.columns))
     for split in (dataset.train, dataset.test)
@@ -112,6 +122,30 @@ def prepare(config: ConfigDict, check_data: bool = False) -> Job:
     steps,
     dataset.identity(check_data),
   )
+
+
+def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:
+  """Return what the data know, compared with what the config states.
+
+  Raises:
+    ConfigError: the config states another shape or number of conditions.
+  """
+  shapes = {n: tuple(c.shape[1:]) for n, c in dataset.train.items()}
+  rows = len(next(iter(dataset.train.values())))
+  facts = Facts(shapes, rows)
+  stated = {
+    "image_shape": shapes.get("image"),
+    "conditions": facts.conditions if "condition" in shapes else None,
+  }
+  for key, found in stated.items():
+    value = config.data.get(key)
+    value = tuple(value) if key == "image_shape" and value else value
+    if None not in (value, found) and value != found:
+      raise configs.ConfigError(
+        f"config.data.{key} is {value}, the data have {found}; change it, or "
+        "prepare the data so"
+      )
+  return facts
 
 
 def _check_counts(config: ConfigDict) -> None:

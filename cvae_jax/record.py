@@ -23,7 +23,7 @@ from cvae_jax import config as configs
 from cvae_jax import data, images, provenance
 from cvae_jax.data import identity as identities
 from cvae_jax.files import DamagedFile, read_json, write_atomically
-from cvae_jax.types import PyTree
+from cvae_jax.types import Facts, PyTree
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -206,6 +206,16 @@ class Record:
       path.replace(aside)
       print(f"warning: {error}; it is kept as {aside}", flush=True)
       return []
+
+
+def facts(folder: Path) -> Facts | None:
+  """Return what a run's folder says of its data; None of an older run."""
+  path = Path(folder) / DATA
+  if not path.exists():
+    return None
+  columns = read_json(path, dict, "bring a copy of it back")["train"]
+  shapes = {name: tuple(c["shape"][1:]) for name, c in columns.items()}
+  return Facts(shapes, next(iter(columns.values()))["shape"][0])
 
 
 def check_data(folder: Path, identity: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from cvae_jax.checkpoint import (
   check_names,
   shapes,
 )
+from cvae_jax.record import facts
 from cvae_jax.types import PyTree, System, TrainState
 from cvae_jax.watch import Watch
 
@@ -197,7 +198,7 @@ def borrow(params: dict, source: str) -> dict:
       "train it first, or say where it is: --config.init_from=…"
     )
   config = configs.of_run(run)
-  lender = configs.resolve(config)
+  lender = configs.resolve(config, facts(run))
   checkpoints = Checkpoints(run, read_only=True)
   try:
     checkpoints.hold(pretrained(lender, config))

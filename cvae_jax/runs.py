@@ -6,7 +6,6 @@ images = run.sample(condition, seed=0)  # [3, 28, 28, 1]
 """
 
 import dataclasses
-import importlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -19,11 +18,12 @@ from ml_collections import ConfigDict
 from numpy.typing import ArrayLike, NDArray
 
 from cvae_jax import config as configs
-from cvae_jax import gaussian
+from cvae_jax import data, gaussian
 from cvae_jax import images as pictures
 from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.files import DamagedFile, read_json
 from cvae_jax.images import unit
+from cvae_jax.record import facts
 from cvae_jax.restore import (
   best_step,
   check_config,
@@ -208,10 +208,25 @@ class Run:
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
 
-def load(folder: str | Path, step: int | None = None) -> Run:
-  """Restores a run's state: its latest, its best or the one of `step`.
+def load(
+  folder: str | Path,
+  step: int | None = None,
+  *,
+  system: System | Callable | None = None,
+  conditions: Any = None,
+  trust: bool = False,
+) -> Run:
+  """Restore a run's state: its latest, its best or the one of `step`.
 
   Without a step it is the best where config.early_stop.restore is set.
+
+  Args:
+    folder: the run's folder.
+    step: a checkpoint's.
+    system: what was given to train_and_evaluate as `system`.
+    conditions: the object that turns requests into vectors, instead of the
+      data source's.
+    trust: whether the user's own modules that the run names are imported.
 
   Raises:
     RunError: the folder is no run, or has no checkpoint yet.
@@ -226,8 +241,10 @@ def load(folder: str | Path, step: int | None = None) -> Run:
   config = configs.of_run(folder)
   remedy = "bring a copy of the file back"
   saved = read_json(folder / "conditions.json", dict, remedy)
-  source = importlib.import_module(f"cvae_jax.data.{config.data.name}")
-  system = configs.resolve(config)
+  if trust:
+    configs.trust(config)
+  source = data.source(config.data.name)
+  system = configs.resolve(config, facts(folder), system=system)
   checkpoints = Checkpoints(folder, config.keep, read_only=True)
   try:
     if checkpoints.latest() is None:
@@ -239,6 +256,8 @@ def load(folder: str | Path, step: int | None = None) -> Run:
     check_config(config, counters, where)
   finally:
     checkpoints.close()
+  if conditions is not None:
+    return Run(folder, config, conditions, system, state)
   try:
     conditions = source.Conditions.from_json(saved)
   except (KeyError, TypeError, ValueError, AttributeError) as error:

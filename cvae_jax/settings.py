@@ -74,29 +74,45 @@ def _numbers(value: Any) -> Iterator[float]:
 
 
 def complete(config: Any, loop: Mapping[str, Any], page: str) -> None:
-  """Check that a page gave a config with the keys that every run reads.
+  """Give a page's config the loop's keys that it lacks, at their defaults.
 
   Raises:
-    ConfigError: it is no ConfigDict, or a key is not there.
+    ConfigError: it is no ConfigDict, lacks `system` or `data.name`, or has a
+      key that is nearly one of the loop's.
   """
   if not isinstance(config, ConfigDict):
     raise ConfigError(
       f"{page}: get_config returned a {type(config).__name__}; expected an "
       "ml_collections.ConfigDict"
     )
+  _refuse_misspelt(config, loop, page)
+  _fill(config, loop)
   found = dict(leaves(config.to_dict()))
-  wanted = [key for key, _ in leaves(loop)] + ["system", "data.name"]
-  if absent := [key for key in wanted if key not in found]:
+  if absent := [key for key in ("system", "data.name") if key not in found]:
     raise ConfigError(
-      f"{page}: the config has no {absent[0]!r}"
-      f"{_more(absent)}, which every run reads; build it as "
-      "ConfigDict({'system': …, **cvae_jax.config.loop(epochs=…), 'data': "
-      "{'name': …}, …})"
+      f"{page}: the config has no {absent[0]!r}; each run needs "
+      "ConfigDict({'system': 'vae', 'data': {'name': 'digits', …}, …})"
     )
 
 
-def _more(absent: Sequence[str]) -> str:
-  return f" (nor {len(absent) - 1} others)" if absent[1:] else ""
+def _refuse_misspelt(config: ConfigDict, loop: Mapping, page: str) -> None:
+  for key in config:
+    close = difflib.get_close_matches(str(key), list(loop), n=1, cutoff=0.8)
+    if key not in loop and close:
+      raise ConfigError(
+        f"{page}: the config has {key!r}; did you mean {close[0]!r}, a key of "
+        "the loop?"
+      )
+
+
+def _fill(config: ConfigDict, defaults: Mapping[str, Any]) -> None:
+  for key, value in defaults.items():
+    if isinstance(value, Mapping):
+      if key not in config:
+        config[key] = ConfigDict()
+      _fill(config[key], value)
+    elif key not in config:
+      config[key] = value
 
 
 def known(config: ConfigDict, key: str) -> None:

@@ -16,6 +16,7 @@ from cvae_jax import config as configs
 from cvae_jax import divergence, evaluate, keys, lock, update
 from cvae_jax.checkpoint import CheckpointError, Checkpoints
 from cvae_jax.console import Console, say
+from cvae_jax.data import Dataset
 from cvae_jax.feed import take
 from cvae_jax.job import Job, prepare
 from cvae_jax.meter import Meter, NonFinite
@@ -31,16 +32,32 @@ class Preempted(Exception):
 
 
 def train_and_evaluate(
-  config: ConfigDict, workdir: str | Path, check_data: bool = False
+  config: ConfigDict,
+  workdir: str | Path,
+  *,
+  system: System | Callable | None = None,
+  dataset: Dataset | None = None,
+  check_data: bool = False,
+  trust: bool = True,
 ) -> TrainState:
-  """Trains config in workdir and returns the final state.
+  """Train a config in a folder and return the final state.
 
   A finished run of the same config is returned as it is; an unfinished one
   goes on from its latest checkpoint; an empty workdir starts from
   `config.init_from` if set, else from scratch. A run that early stopping
   ended is finished whatever `epochs` says; with `early_stop.restore` the
-  state returned is the best one. With `check_data` all of a prepared set's
-  images are read to see that they are those that were prepared.
+  state returned is the best one.
+
+  Args:
+    config: what to train, as config.load returns it.
+    workdir: the run's folder.
+    system: a System, or make(config, facts) -> System, instead of the module
+      that config.system names. runs.load takes the same.
+    dataset: data instead of those that config.data names, for instance of
+      data.from_arrays.
+    check_data: read all of a prepared set's images to see that they are those
+      that were prepared.
+    trust: whether the modules of dotted names in the config are imported.
 
   Raises:
     RunMismatch: workdir holds a run of another config or other data.
@@ -51,9 +68,21 @@ def train_and_evaluate(
     Preempted: SIGTERM or SIGINT came; the state is saved.
   """
   workdir = local(workdir, "workdir")
-  job = prepare(config, check_data)
+  if trust:
+    configs.trust(config)
+  if dataset is not None:
+    config = _of_arrays(config)
+  job = prepare(config, check_data, system=system, dataset=dataset)
   with lock.hold(workdir, "training"):
     return _train(job, workdir)
+
+
+def _of_arrays(config: ConfigDict) -> ConfigDict:
+  """Return a config whose data are said to be handed in."""
+  config = config.copy_and_resolve_references()
+  with config.unlocked():
+    config.data = {"name": "arrays"}
+  return config.lock()
 
 
 def _train(job: Job, workdir: Path) -> TrainState:

@@ -41,6 +41,23 @@ class Player(NamedTuple):
   every: int = 1  # it moves in steps every, 2 every, … counted from 1
 
 
+class Facts(NamedTuple):
+  """What the data know, so that no config has to say it."""
+
+  columns: Mapping[str, tuple[int, ...]]  # the shape of one example of each
+  rows: int | None = None  # training examples
+
+  @property
+  def image_shape(self) -> tuple[int, ...]:
+    """Return (H, W, C) of the column `image`."""
+    return self.columns["image"]
+
+  @property
+  def conditions(self) -> int:
+    """Return the length A of a condition, 0 where the data have none."""
+    return self.columns.get("condition", (0,))[0]
+
+
 class System(NamedTuple):
   """One method, as pure functions of arrays.
 

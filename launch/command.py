@@ -9,11 +9,14 @@ from collections.abc import Callable
 
 from absl import app, flags
 
-from cvae_jax import console, cpu
+from cvae_jax import console, cpu, plugins
 
 PREEMPTED = 75  # EX_TEMPFAIL: run the same command again
 INTERRUPTED = 130  # by Ctrl-C, as shells say it
 _EXPECTED = (ValueError, FloatingPointError, OSError)  # they say what to do
+_TRUST = flags.DEFINE_bool(
+  "trust", False, "Import the modules of others that a run names."
+)
 _DEBUG = flags.DEFINE_bool("debug", False, "Show an error's traceback.")
 
 
@@ -43,6 +46,8 @@ def run(
   console.secure()
 
   def guarded(argv):
+    if _TRUST.value:
+      plugins.trust(plugins.EVERY)
     try:
       code = main(argv[1:])
       console.say("", _Silent())

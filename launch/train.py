@@ -29,7 +29,7 @@ def prepare(argv: list[str]) -> list[str]:
   Raises:
     ConfigError: the page fails or has no such key.
   """
-  from cvae_jax import config, paths, settings
+  from cvae_jax import config, paths, plugins, settings
 
   page, argv = _taken(argv, "config")
   workdir, _ = _taken(argv, "workdir")
@@ -40,11 +40,15 @@ def prepare(argv: list[str]) -> list[str]:
     flags.DEFINE_string("config", None, "A page[:variants] or config.json.")
     return argv
   loaded = config.load_page(page)
+  if not page.endswith(".json"):
+    config.trust(loaded)
   for word in argv[1:]:
     if word == "--":
       break
     if (match := _NAMED.fullmatch(word)) and match["name"][:7] == "config.":
       settings.known(loaded, match["name"][7:])
+      if match["name"] in ("config.system", "config.data.name"):
+        plugins.trust(match["value"])
   config_flags.DEFINE_config_dict(
     "config", loaded, lock_config=True, sys_argv=argv
   )
@@ -71,7 +75,10 @@ def main(_: list[str]) -> int:
 
   try:
     train.train_and_evaluate(
-      flags.FLAGS.config, _WORKDIR.value, check_data=_CHECK.value
+      flags.FLAGS.config,
+      _WORKDIR.value,
+      check_data=_CHECK.value,
+      trust=False,  # prepare has trusted what the user named
     )
   except train.Preempted as stop:
     console.say(f"{stop}; run the same command to go on.", sys.stderr)

@@ -4,10 +4,14 @@ import importlib
 import os
 import pathlib
 import pkgutil
+import sys
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from cvae_jax import plugins
 
 _READERS = ("vgg_files",)  # of pretrained weights
 _HELPERS = {
@@ -96,24 +100,53 @@ def sources() -> list[str]:
   return sorted(found - _HELPERS)
 
 
-def load(config: Any) -> Dataset:
-  """Load the source `cvae_jax.data.<config.name>`.
+def source(name: str) -> ModuleType:
+  """Import a data source by its name.
 
   Args:
-    config: `config.data`; `name` picks the module, which documents the rest.
-
-  Returns:
-    The Dataset of that source.
+    name: a module of this folder, or the dotted name of a user's own module
+      with `load(config) -> Dataset` and a class `Conditions`.
 
   Raises:
-    DataError: if no source has that name, or its data are missing or bad.
+    ConfigError: there is no such module, or it may not be imported.
   """
-  if config.name not in sources():
-    raise DataError(
-      f"no data source {config.name!r}; config.data.name is one of: "
-      + ", ".join(sources())
-    )
-  return importlib.import_module(f"{__name__}.{config.name}").load(config)
+  package = sys.modules[__name__]
+  return plugins.load(name, package, "data source", sources())
+
+
+def load(config: Any) -> Dataset:
+  """Load the data that a config names.
+
+  Args:
+    config: `config.data`; `name` picks the source, which documents the rest.
+
+  Raises:
+    DataError: if the data are missing or bad.
+    ConfigError: there is no such source, or it may not be imported.
+  """
+  return source(config.name).load(config)
+
+
+def from_arrays(
+  images: Any,
+  conditions: Mapping[str, Any] | None = None,
+  held_out: float = 0.1,
+  seed: int = 0,
+) -> Dataset:
+  """Build a Dataset from arrays, shuffled, a part of it held out.
+
+  Args:
+    images: uint8 [N, H, W] or [N, H, W, C].
+    conditions: {name: [N]}. Words, whole numbers and booleans are a class,
+      floats a number, which is scaled to [0, 1].
+    held_out: the share of the rows that is held out; 0 for none.
+    seed: of the shuffling.
+
+  Raises:
+    DataError: if lengths, types or values do not fit; what was found is said.
+  """
+  module = importlib.import_module(f"{__name__}.arrays")
+  return module.make(images, conditions or {}, held_out, seed)
 
 
 def pretrained(config: Any) -> Any:

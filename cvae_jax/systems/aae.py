@@ -26,7 +26,15 @@ from cvae_jax.names import checked
 from cvae_jax.nets.layers import dropout
 from cvae_jax.nets.mlp import MLP, flat
 from cvae_jax.priors import PRIORS, REGIONS, Draw
-from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+from cvae_jax.types import (
+  Batch,
+  Facts,
+  Metrics,
+  Player,
+  PyTree,
+  System,
+  TrainState,
+)
 
 NOISES = ("", "gaussian", "dropout")  # on the encoder's input
 
@@ -91,16 +99,16 @@ class Model(NamedTuple):
     return jax.nn.one_hot(label, self.slots)
 
 
-def make(config) -> System:
-  """Build the system from config.model, .loss, .optim and .data's shapes.
+def make(config, facts: Facts) -> System:
+  """Build the system from config.model, .loss and .optim for the data's shapes.
 
   Raises:
     ValueError: the prior, the slots and the latents do not fit together.
   """
-  shape = tuple(config.data.image_shape)
+  shape = facts.image_shape
   model = _model(config, shape)
   players = _players(model, config)
-  columns = {"image": shape, "condition": (config.data.conditions,)}
+  columns = {"image": shape, "condition": (facts.conditions,)}
   if model.slots:
     columns |= {"labelled_image": shape, "label": ()}
 

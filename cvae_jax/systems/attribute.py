@@ -20,7 +20,15 @@ from jax import Array
 
 from cvae_jax import losses, optim, parts, schedules, update
 from cvae_jax.nets.attribute import Attribute
-from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+from cvae_jax.types import (
+  Batch,
+  Facts,
+  Metrics,
+  Player,
+  PyTree,
+  System,
+  TrainState,
+)
 
 
 class Model(NamedTuple):
@@ -42,10 +50,11 @@ class Model(NamedTuple):
     return jax.nn.softmax(logits) if of_class else jax.nn.sigmoid(logits)
 
 
-def make(config) -> System:
-  """Build the system from config.model, .columns, .loss, .optim and .data."""
-  target = _columns(config, "target", least=1)
-  given = _columns(config, "given", least=0)
+def make(config, facts: Facts) -> System:
+  """Build the system that config.columns, .model and .loss describe."""
+  count = facts.conditions
+  target = _columns(config, "target", least=1, count=count)
+  given = _columns(config, "given", least=0, count=count)
   model = Model(
     net=Attribute(outputs=len(target), **config.model),
     target=target,
@@ -54,7 +63,7 @@ def make(config) -> System:
     binary=config.loss.get("binary", False),  # older runs have none
   )
   alone = len(model.target) > 1 and not model.given
-  shape = tuple(config.data.image_shape)
+  shape = facts.image_shape
   lr = schedules.learning_rate(config.optim)
   players = {
     "model": Player(
@@ -73,7 +82,7 @@ def make(config) -> System:
     init=init,
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
-    columns={"image": shape, "condition": (config.data.conditions,)},
+    columns={"image": shape, "condition": (facts.conditions,)},
     predict=lambda state, image, given: model.read(
       model.logits(state.params, image, given)
     ),
@@ -83,14 +92,13 @@ def make(config) -> System:
   )
 
 
-def _columns(config, name: str, least: int) -> tuple[int, ...]:
+def _columns(config, name: str, least: int, count: int) -> tuple[int, ...]:
   """Return the columns of a condition that a config names.
 
   Raises:
     ValueError: there are too few or a condition has no such column.
   """
   columns = tuple(config.columns[name])
-  count = config.data.conditions
   if len(columns) < least or not all(0 <= c < count for c in columns):
     raise ValueError(
       f"columns.{name} is {columns}; expected {least} or more of 0 to "

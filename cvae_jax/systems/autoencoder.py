@@ -23,7 +23,15 @@ from jax import Array
 from cvae_jax import gaussian, losses, optim, parts, schedules, update
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets.dcgan import Decoder, Trunk
-from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+from cvae_jax.types import (
+  Batch,
+  Facts,
+  Metrics,
+  Player,
+  PyTree,
+  System,
+  TrainState,
+)
 
 BRANCHES = ("encoder", "decoder")
 REDUCTIONS = ("sum", "mean")
@@ -66,13 +74,13 @@ class Model(NamedTuple):
     return bce / pixels + self.beta * kl / latents
 
 
-def make(config) -> System:
-  """Build the system from config.model, .loss, .optim and .data's shapes.
+def make(config, facts: Facts) -> System:
+  """Build the system from config.model, .loss and .optim for the data's shapes.
 
   Raises:
     ValueError: a reduction is neither sum nor mean.
   """
-  model = _model(config)
+  model = _model(config, facts)
   lr = schedules.learning_rate(config.optim)
   players = {
     "model": Player(
@@ -100,7 +108,7 @@ def make(config) -> System:
     ),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
-    columns={"image": model.shape, "condition": (config.data.conditions,)},
+    columns={"image": model.shape, "condition": (facts.conditions,)},
     render=parts.make_render(
       encode, decode, functools.partial(gaussian.draw, latents=model.latents)
     ),
@@ -113,7 +121,7 @@ def make(config) -> System:
   )
 
 
-def _model(config) -> Model:
+def _model(config, facts: Facts) -> Model:
   nets = config.model
   latents = nets.latents
   heads = ("mean", "logvar") if nets.variational else ("mean",)
@@ -128,7 +136,7 @@ def _model(config) -> Model:
       "encoder": Trunk(**nets.encoder, heads=dict.fromkeys(heads, latents)),
       "decoder": Decoder(**nets.decoder),
     },
-    shape=tuple(config.data.image_shape),
+    shape=facts.image_shape,
     latents=latents,
     variational=nets.variational,
     beta=config.loss.beta if nets.variational else 0.0,

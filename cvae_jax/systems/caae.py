@@ -23,7 +23,15 @@ from jax import Array
 from cvae_jax import gaussian, losses, parts, schedules, update
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets.caae import Decoder, Encoder, ImageCritic, LatentCritic
-from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+from cvae_jax.types import (
+  Batch,
+  Facts,
+  Metrics,
+  Player,
+  PyTree,
+  System,
+  TrainState,
+)
 
 CRITICS = ("latent_critic", "image_critic")
 
@@ -57,8 +65,8 @@ class Model(NamedTuple):
     )
 
 
-def make(config) -> System:
-  """Build the system from config.model, .loss, .optim and .data's shapes."""
+def make(config, facts: Facts) -> System:
+  """Build the system that config.model, .loss and .optim describe."""
   model = Model(
     nets={
       "encoder": Encoder(**config.model.encoder),
@@ -66,14 +74,14 @@ def make(config) -> System:
       "latent_critic": LatentCritic(**config.model.latent_critic),
       "image_critic": ImageCritic(**config.model.image_critic),
     },
-    shape=tuple(config.data.image_shape),
+    shape=facts.image_shape,
     latents=config.model.encoder.latents,
     normalise=config.model.normalise,
     **config.loss,
   )
   lr = schedules.learning_rate(config.optim)
   players = _players(model, config.optim, lr)
-  attributes = config.data.conditions
+  attributes = facts.conditions
   return System(
     init=lambda key: update.init_state(players, *_init(model, attributes, key)),
     step=update.make_step(players, simultaneous=True),

@@ -22,7 +22,15 @@ from cvae_jax import gaussian, losses, optim, parts, schedules, update
 from cvae_jax.colour import cells, recompose
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets.colouring import Decoder, Encoder
-from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+from cvae_jax.types import (
+  Batch,
+  Facts,
+  Metrics,
+  Player,
+  PyTree,
+  System,
+  TrainState,
+)
 
 BRANCHES = ("encoder", "decoder")
 _SHOWN = 5  # variants in a sample grid
@@ -58,7 +66,7 @@ class Model(NamedTuple):
     return self.decoder.apply(variables, levels, position, z, key)
 
 
-def make(config) -> System:
+def make(config, facts: Facts) -> System:
   """Build the system from config.model, .loss and .optim."""
   branch = config.model.branch.to_dict()
   model = Model(

@@ -21,7 +21,15 @@ from jax import Array
 from cvae_jax import gaussian, losses, optim, parts, schedules, update
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets.conditional import Decoder, Encoder
-from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+from cvae_jax.types import (
+  Batch,
+  Facts,
+  Metrics,
+  Player,
+  PyTree,
+  System,
+  TrainState,
+)
 
 BRANCHES = ("encoder", "decoder")
 
@@ -53,8 +61,8 @@ class Model(NamedTuple):
     return losses.gaussian_nats(sse, math.prod(self.shape), self.weight)
 
 
-def make(config) -> System:
-  """Build the system from config.model, .loss, .optim and .data's shapes.
+def make(config, facts: Facts) -> System:
+  """Build the system from config.model, .loss and .optim for the data's shapes.
 
   Raises:
     ValueError: the squared error has no weight above 0: no likelihood.
@@ -64,7 +72,7 @@ def make(config) -> System:
   model = Model(
     encoder=Encoder(**config.model.encoder),
     decoder=Decoder(**config.model.decoder),
-    shape=tuple(config.data.image_shape),
+    shape=facts.image_shape,
     weight=config.loss.mse,
     l2=config.loss.l2,
     grey=schedules.delayed(config.loss.grey, config.loss.grey_start),
@@ -78,7 +86,7 @@ def make(config) -> System:
       owns=BRANCHES,
     )
   }
-  conditions = config.data.conditions
+  conditions = facts.conditions
   return System(
     init=lambda key: update.init_state(
       players, _parameters(model, conditions, key)

@@ -24,7 +24,15 @@ from cvae_jax import gaussian, losses, optim, parts, schedules, update
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets.dfc import Decoder, Encoder
 from cvae_jax.nets.features import Features
-from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+from cvae_jax.types import (
+  Batch,
+  Facts,
+  Metrics,
+  Player,
+  PyTree,
+  System,
+  TrainState,
+)
 
 BRANCHES = ("encoder", "decoder")
 
@@ -75,8 +83,8 @@ class Model(NamedTuple):
     return losses.gaussian_nats(sse, math.prod(self.shape), self.pixel)
 
 
-def make(config) -> System:
-  """Build the system from config.model, .loss, .optim and .data's shapes."""
+def make(config, facts: Facts) -> System:
+  """Build the system that config.model, .loss and .optim describe."""
   model = Model(
     nets={
       "encoder": Encoder(**config.model.encoder),
@@ -84,7 +92,7 @@ def make(config) -> System:
     },
     features=Features(**config.model.features),
     latents=config.model.encoder.latents,
-    shape=tuple(config.data.image_shape),
+    shape=facts.image_shape,
     normalise=config.model.normalise,
     **config.loss,
   )

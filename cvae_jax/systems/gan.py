@@ -24,7 +24,15 @@ from jax import Array
 from cvae_jax import gaussian, losses, optim, parts, update
 from cvae_jax.names import checked
 from cvae_jax.nets.dcgan import Decoder, Trunk
-from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+from cvae_jax.types import (
+  Batch,
+  Facts,
+  Metrics,
+  Player,
+  PyTree,
+  System,
+  TrainState,
+)
 
 # (score, real) -> the loss of a critic whose image is real, or not
 KINDS = {
@@ -61,15 +69,15 @@ class Model(NamedTuple):
     return heads["score"][:, 0], stats
 
 
-def make(config) -> System:
-  """Build the system from config.model, .loss, .optim and .data's shapes.
+def make(config, facts: Facts) -> System:
+  """Build the system from config.model, .loss and .optim for the data's shapes.
 
   Raises:
     ValueError: the kind of loss is unknown, a penalty on the gradient of
       each example meets a critic that mixes examples, or the generator would
       never move.
   """
-  model = _model(config)
+  model = _model(config, facts)
   players = _players(model, config.optim)
 
   def decode(state: TrainState, z: Array, _: Array) -> Array:
@@ -92,7 +100,7 @@ def make(config) -> System:
     ),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
-    columns={"image": model.shape, "condition": (config.data.conditions,)},
+    columns={"image": model.shape, "condition": (facts.conditions,)},
     render=render,
     decode=decode,
     latents=model.latents,
@@ -104,7 +112,7 @@ def make(config) -> System:
   )
 
 
-def _model(config) -> Model:
+def _model(config, facts: Facts) -> Model:
   kind = checked(KINDS, config.loss.kind, "loss.kind")
   norm = config.model.critic.norm
   if config.loss.penalty and norm.startswith("batch"):
@@ -117,7 +125,7 @@ def _model(config) -> Model:
       "generator": Decoder(**config.model.generator),
       "critic": Trunk(**config.model.critic, heads={"score": 1}),
     },
-    shape=tuple(config.data.image_shape),
+    shape=facts.image_shape,
     latents=config.model.latents,
     critic_loss=KINDS[kind],
     penalty=config.loss.penalty,

@@ -27,7 +27,15 @@ from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets.m1 import M1
 from cvae_jax.nets.m2 import BRANCHES, M2
 from cvae_jax.nets.mlp import MLP, binary, flat
-from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+from cvae_jax.types import (
+  Batch,
+  Facts,
+  Metrics,
+  Player,
+  PyTree,
+  System,
+  TrainState,
+)
 
 
 class Loss(NamedTuple):
@@ -87,9 +95,9 @@ class Model(NamedTuple):
     return nats + gaussian.kl_to_prior(q).sum(axis=-1) + math.log(self.classes)
 
 
-def make(config) -> System:
-  """Builds the system from config.model, .loss, .optim and .data's shapes."""
-  model = _model(config)
+def make(config, facts: Facts) -> System:
+  """Build the system that config.model, .loss and .optim describe."""
+  model = _model(config, facts)
   nets, soft = model.nets, model.loss.soft
   lr = schedules.learning_rate(config.optim)
   players = {
@@ -137,11 +145,11 @@ def make(config) -> System:
   )
 
 
-def _model(config) -> Model:
-  nets, shape = config.model, tuple(config.data.image_shape)
+def _model(config, facts: Facts) -> Model:
+  nets, shape = config.model, facts.image_shape
   gauss = {"mean": nets.latents, "logvar": nets.latents}
   m1, pixels = None, {"logits": math.prod(shape)}
-  output, classes = pixels, config.data.conditions
+  output, classes = pixels, facts.conditions
   if features := nets.features:
     output = {"mean": features.latents, "logvar": features.latents}
     encoder = MLP(**features.encoder, heads=output)

@@ -23,7 +23,15 @@ from jax import Array
 from cvae_jax import gaussian, losses, optim, parts, update
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets.mlp import MLP, flat
-from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+from cvae_jax.types import (
+  Batch,
+  Facts,
+  Metrics,
+  Player,
+  PyTree,
+  System,
+  TrainState,
+)
 
 
 class Model(NamedTuple):
@@ -52,12 +60,12 @@ class Model(NamedTuple):
     return self.decoder.apply(variables, code, None, key)["logits"]
 
 
-def make(config) -> System:
-  """Build the system from config.model, .optim and .data's shapes."""
-  shape = tuple(config.data.image_shape)
+def make(config, facts: Facts) -> System:
+  """Build the system from config.model and .optim for the data's shapes."""
+  shape = facts.image_shape
   pixels = math.prod(shape)
   latents = config.model.latents
-  classes = config.data.conditions
+  classes = facts.conditions
 
   def linear(**heads: int) -> MLP:
     return MLP(widths=(), heads=heads)

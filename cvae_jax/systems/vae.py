@@ -21,7 +21,15 @@ from jax import Array
 from cvae_jax import gaussian, losses, optim, parts, update
 from cvae_jax.gaussian import Gaussian
 from cvae_jax.nets.mlp import MLP, binary, flat
-from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+from cvae_jax.types import (
+  Batch,
+  Facts,
+  Metrics,
+  Player,
+  PyTree,
+  System,
+  TrainState,
+)
 
 BRANCHES = ("encoder", "decoder")
 
@@ -52,9 +60,9 @@ class Model(NamedTuple):
     return means.reshape(-1, *self.shape)
 
 
-def make(config) -> System:
-  """Build the system from config.model, .loss, .optim and .data's shapes."""
-  model = _model(config)
+def make(config, facts: Facts) -> System:
+  """Build the system that config.model, .loss and .optim describe."""
+  model = _model(config, facts)
   players = {
     "model": Player(
       loss=functools.partial(_loss, model),
@@ -62,7 +70,7 @@ def make(config) -> System:
       owns=BRANCHES,
     )
   }
-  conditions = config.data.conditions
+  conditions = facts.conditions
 
   def encode(state: TrainState, image: Array, condition: Array) -> Gaussian:
     return model.encode(state.params, flat(image), condition)
@@ -88,8 +96,8 @@ def make(config) -> System:
   )
 
 
-def _model(config) -> Model:
-  shape = tuple(config.data.image_shape)
+def _model(config, facts: Facts) -> Model:
+  shape = facts.image_shape
   latents = config.model.latents
   heads = {"mean": latents, "logvar": latents}
   return Model(

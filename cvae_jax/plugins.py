@@ -1,0 +1,69 @@
+"""Modules found by name: the package's own, or a user's.
+
+A short name, "vae", is a module of this package. A dotted one,
+"my_lab.my_vae", is a user's own module. It is imported only if the user asked
+for it, since a run's folder that somebody sent may name any module.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Collection
+from types import ModuleType
+
+from cvae_jax.settings import ConfigError, hint
+
+EVERY = "*"  # trusted: each module that a run names
+_trusted: set[str] = set()
+
+
+def trust(*names: str) -> None:
+  """Let dotted names be imported from now on, in this process."""
+  _trusted.update(names)
+
+
+class Untrusted(ConfigError):
+  """Says which module a run wants that nobody asked for."""
+
+
+def names(package: ModuleType, without: Collection[str] = ()) -> list[str]:
+  """List the short names: the modules of a package."""
+  found = {module.name for module in pkgutil.iter_modules(package.__path__)}
+  return sorted(found - set(without))
+
+
+def load(
+  name: str, package: ModuleType, what: str, known: Collection[str]
+) -> ModuleType:
+  """Import a module by its short or dotted name.
+
+  Args:
+    name: "vae", or "my_lab.my_vae" for a module of the user's own.
+    package: where short names are looked up.
+    what: "system" or "data source", for the errors.
+    known: the short names there are.
+
+  Raises:
+    Untrusted: the name is dotted and nobody asked for it; see `trust`.
+    ConfigError: there is no such module.
+  """
+  if not isinstance(name, str) or not name:
+    raise ConfigError(f"the {what} is {name!r}; expected a name")
+  if "." not in name:
+    if name not in known:
+      raise ConfigError(f"unknown {what} {name!r}{hint(name, known)}")
+    return importlib.import_module(f"{package.__name__}.{name}")
+  if not _trusted & {name, EVERY}:
+    raise Untrusted(
+      f"this run wants the module {name!r} as its {what}, which runs code of "
+      "its own; if you trust it, add --trust (in Python trust=True)"
+    )
+  try:
+    return importlib.import_module(name)
+  except ModuleNotFoundError as error:
+    missing = error.name or ""
+    if name != missing and not name.startswith(f"{missing}."):
+      raise  # the module is there, and what it imports is not
+    raise ConfigError(
+      f"no module {name!r} for the {what}; run the command in the folder that "
+      "holds it, or add that folder to PYTHONPATH"
+    ) from None

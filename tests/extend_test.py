@@ -1,0 +1,155 @@
+"""What docs/extend.md shows works as it stands, from outside the package."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cvae_jax import config as configs
+from cvae_jax import data, plugins, runs, train
+from cvae_jax.config import ConfigError
+from tests import small
+
+TEXT = (small.ROOT / "docs/extend.md").read_text()
+BLOCKS = dict(re.findall(r"```python\n# (\S+)\n(.*?)```", TEXT, re.DOTALL))
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+  """A folder with the page's files and a run of them."""
+  folder = tmp_path_factory.mktemp("outside")
+  (folder / "my_lab").mkdir()
+  (folder / "my_lab/__init__.py").write_text("")
+  for name in ("my_lab/beta_vae.py", "my_lab/shapes.py", "beta.py"):
+    (folder / name).write_text(BLOCKS[name])
+  command(folder, "train", "--config=beta.py", "--workdir=run")
+  return folder
+
+
+def command(folder, name, *flags):
+  path = os.pathsep.join([str(folder), str(small.ROOT)])
+  done = subprocess.run(
+    [sys.executable, "-m", f"launch.{name}", *flags],
+    cwd=folder,
+    env=os.environ | {"PYTHONPATH": path},
+    capture_output=True,
+    text=True,
+    timeout=120,
+  )
+  assert done.returncode == 0, done.stderr
+  return done.stdout
+
+
+@pytest.fixture
+def importable(lab, monkeypatch):
+  monkeypatch.syspath_prepend(lab)
+  monkeypatch.setattr(plugins, "_trusted", set())
+
+
+def lines(name):
+  return [line for line in BLOCKS[name].splitlines() if line.strip()]
+
+
+def test_a_method_a_source_and_a_page_are_short():
+  assert len(lines("my_lab/beta_vae.py")) <= 52
+  assert len(lines("my_lab/shapes.py")) <= 16
+  assert len(lines("beta.py")) <= 12
+
+
+def test_a_page_of_one_s_own_takes_the_loop_s_defaults(lab):
+  saved = json.loads((lab / "run/config.json").read_text())
+  assert saved["system"] == "my_lab.beta_vae"
+  assert saved["batch_size"] == 32
+  assert saved["early_stop"]["patience"] == 5
+  assert saved["name"] == "beta"
+
+
+def test_a_run_s_module_is_not_imported_unasked(lab, importable):
+  with pytest.raises(plugins.Untrusted, match=r"'my_lab.shapes'.*--trust"):
+    runs.load(lab / "run")
+  assert "my_lab.beta_vae" not in sys.modules
+
+
+def test_a_trusted_run_samples_as_it_is_asked_to(lab, importable):
+  run = runs.load(lab / "run", trust=True)
+  condition = run.conditions.encode(shape=["square", "frame"], size=4.0)
+  assert run.sample(condition).shape == (2, 16, 16, 1)
+  with pytest.raises(data.DataError, match="no level 'circle'; there is frame"):
+    run.conditions.encode(shape="circle", size=4.0)
+  with pytest.raises(data.DataError, match=r"size is from .* found 90"):
+    run.conditions.encode(shape="frame", size=90)
+
+
+def test_commands_in_another_process_go_on_draw_and_score(lab):
+  words = ("--workdir=run", "--config.epochs=3", "--trust")
+  assert "epoch 3/3" in command(lab, "train", *words)
+  command(lab, "sample", "--workdir=run", "--trust")
+  assert (lab / "run/figures/conditions.png").stat().st_size > 1000
+  said = command(lab, "evaluate", "--workdir=run", "--trust", "--samples=2")
+  assert "kl" in said
+
+
+def test_arrays_train_and_the_run_is_loaded_by_name(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  spaces = {}
+  exec(BLOCKS["notebook"], spaces)
+  assert spaces["pictures"].shape == (2, 16, 16, 1)
+  with pytest.raises(data.DataError, match="handed in as arrays"):
+    data.load(spaces["run"].config.data)
+
+
+def test_a_system_may_be_handed_over(lab, importable, tmp_path):
+  make = plugins.importlib.import_module("my_lab.beta_vae").make
+  page = str(lab / "beta.py")
+  config = configs.load(page, {"epochs": 1, "system": "mine"})
+  images = np.zeros((64, 8, 8, 3), np.uint8)
+  images[::2] = 255
+  dataset = data.from_arrays(images)
+  train.train_and_evaluate(config, tmp_path, system=make, dataset=dataset)
+  run = runs.load(tmp_path, system=make)
+  assert run.sample(np.zeros((3, 0))).shape == (3, 8, 8, 3)
+  with pytest.raises(ConfigError, match="unknown system 'mine'"):
+    runs.load(tmp_path)
+
+
+def test_what_the_data_know_wins_over_what_a_page_states():
+  config = configs.load("zoo:vae,smoke", {"data.image_shape": (20, 20, 1)})
+  with pytest.raises(ConfigError, match=r"\(20, 20, 1\), the data have \(28"):
+    train.prepare(config)
+
+
+@pytest.mark.parametrize(
+  ("columns", "message"),
+  [
+    ({"size": np.zeros(3)}, "size has 3 rows, images 8"),
+    ({"size": np.zeros(8)}, "all rows have the value 0"),
+    ({"size": np.full(8, np.nan)}, "not finite"),
+  ],
+)
+def test_arrays_that_do_not_fit_are_named(columns, message):
+  with pytest.raises(data.DataError, match=message):
+    data.from_arrays(np.zeros((8, 4, 4), np.uint8), columns)
+
+
+@pytest.mark.parametrize("images", [np.zeros((8, 4, 4)), np.zeros((0, 4, 4))])
+def test_images_are_bytes(images):
+  with pytest.raises(data.DataError, match="images are uint8"):
+    data.from_arrays(images)
+
+
+def test_a_level_that_only_held_out_rows_have_is_refused():
+  images = np.zeros((40, 4, 4), np.uint8)
+  names = np.array(["a"] * 39 + ["b"])
+  seeds = range(40)
+  found = []
+  for seed in seeds:
+    try:
+      data.from_arrays(images, {"name": names}, seed=seed)
+    except data.DataError as error:
+      found.append(str(error))
+  assert 0 < len(found) < 40
+  assert all("is in no training row" in line for line in found)
