@@ -163,8 +163,7 @@ def resolve(config: ConfigDict):
   Raises:
     ConfigError: there is no such module, or it reads a key that is not there.
   """
-  systems = importlib.import_module("cvae_jax.systems")
-  names = [found.name for found in pkgutil.iter_modules(systems.__path__)]
+  names = systems()
   if config.system not in names:
     raise ConfigError(
       f"unknown system {config.system!r}{hint(config.system, names)}"
@@ -176,6 +175,12 @@ def resolve(config: ConfigDict):
     return system
   # By name, as above: reading a config has to do without jax.
   return importlib.import_module("cvae_jax.update").adjustable(system)
+
+
+def systems() -> list[str]:
+  """List the systems that `config.system` may name."""
+  folder = importlib.import_module("cvae_jax.systems").__path__
+  return sorted(found.name for found in pkgutil.iter_modules(folder))
 
 
 def to_json(config: ConfigDict) -> str:
