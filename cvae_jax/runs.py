@@ -17,8 +17,8 @@ from flax.errors import ScopeParamShapeError
 from ml_collections import ConfigDict
 from numpy.typing import ArrayLike, NDArray
 
+from cvae_jax import commands, data, gaussian
 from cvae_jax import config as configs
-from cvae_jax import data, gaussian
 from cvae_jax import images as pictures
 from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.files import DamagedFile, read_json
@@ -236,7 +236,7 @@ def load(
   if not (folder / "config.json").exists():
     raise RunError(
       f"{folder} is not a run's folder: no config.json. Train one with "
-      f"python -m launch.train --config=… --workdir={folder}"
+      f"{commands.named('train')} --config=… --workdir={folder}"
     )
   config = configs.of_run(folder)
   remedy = "bring a copy of the file back"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cvae_jax import control, evaluate, keys, regions
+from cvae_jax import commands, control, evaluate, keys, regions
 from cvae_jax.feed import Feed, check
 from cvae_jax.files import write_atomically
 from cvae_jax.metrics import bounds, clusters, latents
@@ -45,8 +45,9 @@ def score(
   if run.system.encode is None or "image" not in run.system.columns:
     raise RunError(
       f"{run.folder}: a {run.config.system} encodes no images, which is what "
-      "is scored here; a colouring is scored by launch.colourise, a GAN by "
-      "launch.figures compare"
+      "is scored here; a colouring is scored by "
+      f"{commands.named('colourise')}, a GAN by {commands.named('figures')} "
+      "compare"
     )
   dataset = load_data(run.folder, run.config.data)
   if dataset.test is None:

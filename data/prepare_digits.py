@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       print(f"error: {error}", file=sys.stderr)
       return 1
     print(f"  {path.name}: verified")
-  print("Train on it: --config=configs/digits.py:full")
+  print("Train on it: --config=digits:full")
   return 0
 
 

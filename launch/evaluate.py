@@ -20,7 +20,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of every random draw.")
 
 def main(_: list[str]) -> None:
   """Scores the run."""
-  from cvae_jax import runs, score
+  from cvae_jax import commands, runs, score
 
   run = runs.load(_WORKDIR.value)
   if _DATA.value is not None:  # checked against the run's data.json
@@ -37,7 +37,7 @@ def main(_: list[str]) -> None:
   if not _JUDGES.value and score.askable(run):
     print(
       "control was not scored by a judge: train one (`make judge`; for faces "
-      "launch.sweep --config=configs/attributes.py) and give --judge=RUN,…"
+      f"{commands.named('sweep')} --config=attributes) and give --judge=RUN,…"
     )
   print(f"wrote {run.folder / score.FILE}")
 

@@ -14,11 +14,12 @@ _OUT = flags.DEFINE_string("out", "docs", "Folder of the report.")
 
 def main(words: list[str]) -> None:
   """Writes the report."""
-  from cvae_jax import reports
+  from cvae_jax import commands, reports
 
   if len(words) != 1:
     raise ValueError(
-      f"one report expected: launch.figures {' or '.join(reports.names())}"
+      f"one report expected: {commands.named('figures')} "
+      f"{' or '.join(reports.names())}"
     )
   runs = _RUNS.value or f"runs/{words[0]}"
   for path in reports.write(words[0], runs, _OUT.value):

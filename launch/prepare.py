@@ -20,7 +20,8 @@ def main(words: list[str]) -> int:
       file=sys.stderr,
     )
     return 1
-  sys.argv = [str(scripts[name]), *words[1:]]
+  # Its name stands in front of what argparse says.
+  sys.argv = [f"cvae-jax prepare {name}", *words[1:]]
   runpy.run_path(str(scripts[name]), run_name="__main__")
   return 0
 

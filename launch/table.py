@@ -10,10 +10,12 @@ from . import command
 
 def main(words: list[str]) -> None:
   """Tabulates the runs below one folder."""
-  from cvae_jax import table
+  from cvae_jax import commands, table
 
   if len(words) != 1:
-    raise ValueError("one folder of runs expected: launch.table DIR")
+    raise ValueError(
+      f"one folder of runs expected: {commands.named('table')} DIR"
+    )
   folder = Path(words[0])
   print(table.write(folder))
   print(f"wrote {folder / 'table.csv'}, {folder / 'curves.png'}")

@@ -3,9 +3,10 @@
     python -m launch.train --config=configs/digits.py:smoke --workdir=runs/a
     python -m launch.train --workdir=runs/a --config.epochs=40
 
---config is a page, with variants behind a colon, or a run's config.json. A
-run's folder knows its own: --workdir alone goes on with it. Every key of the
-config is a flag, --config.optim.lr=0.001.
+--config is a page, with variants behind a colon, or a run's config.json;
+PAGE:help prints a page's variants and keys. A run's folder knows its own:
+--workdir alone goes on with it. Every key of the config is a flag,
+--config.optim.lr=0.001.
 """
 
 import re
@@ -29,7 +30,7 @@ def prepare(argv: list[str]) -> list[str]:
   Raises:
     ConfigError: the page fails or has no such key.
   """
-  from cvae_jax import config, paths, plugins, settings
+  from cvae_jax import config, page_help, paths, plugins, settings
 
   page, argv = _taken(argv, "config")
   workdir, _ = _taken(argv, "workdir")
@@ -39,6 +40,9 @@ def prepare(argv: list[str]) -> list[str]:
   if page is None:
     flags.DEFINE_string("config", None, "A page[:variants] or config.json.")
     return argv
+  if "help" in page.partition(":")[2].split(","):
+    print("\n".join(page_help.lines(page)))
+    sys.exit(0)
   loaded = config.load_page(page)
   if not page.endswith(".json"):
     config.trust(loaded)

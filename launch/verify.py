@@ -14,10 +14,12 @@ _TOLERANCE = flags.DEFINE_float("tolerance", 0.02, "Allowed relative error.")
 
 def main(words: list[str]) -> int:
   """Prints the table and writes verify.png."""
-  from cvae_jax import verify
+  from cvae_jax import commands, verify
 
   if len(words) != 1:
-    raise ValueError("one run's folder expected: python -m launch.verify DIR")
+    raise ValueError(
+      f"one run's folder expected: {commands.named('verify')} DIR"
+    )
   workdir = Path(words[0])
   epochs = verify.compare(workdir)
   print(verify.table(epochs, _TOLERANCE.value))

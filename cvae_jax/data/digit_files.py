@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cvae_jax import commands
 from cvae_jax.data import DataError, digit_checks, root
 from cvae_jax.data.download import content
 
@@ -80,7 +81,7 @@ def _from_folders(folders: list[pathlib.Path]) -> tuple[Pair, Pair | None]:
     f"no digits in {' nor '.join(map(str, folders))}: looked for"
     " train-images-idx3-ubyte and train-labels-idx1-ubyte (also written"
     " .idx3-ubyte, .idx1-ubyte, and with .gz) and for mnist_train.csv. Get"
-    " the idx files with: python data/prepare_digits.py"
+    f" the idx files with: {commands.preparing('digits')}"
     + "".join(
       f".{said.rstrip('.')}"
       for said in map(digit_checks.looks_like, folders)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cvae_jax import commands
 from cvae_jax.data import (
   DataError,
   Dataset,
@@ -25,7 +26,7 @@ from cvae_jax.data import (
 )
 from cvae_jax.data.face_conditions import Conditions, check_names
 
-HOW = "python data/prepare_faces.py --images=FOLDER_OR_ZIP --table=FILE"
+WORDS = "--images=FOLDER_OR_ZIP --table=FILE"
 # Of prepared.json: where images came from makes them no others.
 # The images' own digest is in the data's identity; older runs' lack it here.
 _INCIDENTAL = ("source", "on_corrupt", "skipped", "images", "equal", "order")
@@ -125,7 +126,8 @@ def _read(config: Any) -> prepared.Prepared:
     raise DataError(
       f"source is one of prepared, synthetic; found {config.source!r}"
     )
-  return prepared.read(folder(config), shape[0], HOW)
+  how = f"{commands.preparing('faces')} {WORDS}"
+  return prepared.read(folder(config), shape[0], how)
 
 
 Rows = slice | npt.NDArray[np.intp]

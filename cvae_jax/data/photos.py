@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from cvae_jax import commands
 from cvae_jax.data import (
   DataError,
   Dataset,
@@ -25,7 +26,7 @@ from cvae_jax.data import (
 )
 
 SIDE, CELLS = 112, 196
-HOW = "python data/prepare_photos.py --images=FOLDER_OR_ZIP"
+WORDS = "--images=FOLDER_OR_ZIP"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +112,8 @@ def _split(config: Any) -> tuple[np.ndarray, np.ndarray]:
       f"source is one of packages, prepared; found {config.source!r}"
     )
   folder = pathlib.Path(config.path or root() / "photos_112").expanduser()
-  photos, table, _ = prepared.read(folder, SIDE, HOW)
+  how = f"{commands.preparing('photos')} {WORDS}"
+  photos, table, _ = prepared.read(folder, SIDE, how)
   count = len(photos)
   wanted = config.train_images or count - max(1, count // 5)
   held_out = config.test_images or max(count - wanted, 0)

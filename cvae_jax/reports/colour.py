@@ -7,8 +7,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from cvae_jax import commands, images, runs, verify
 from cvae_jax import config as configs
-from cvae_jax import images, runs, verify
 from cvae_jax.colour import score
 from cvae_jax.files import write_atomically
 from cvae_jax.record import read_metrics
@@ -34,7 +34,7 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
   if not found:
     raise ReportError(
       f"no colouring run with a finished epoch in {runs_folder}; train one: "
-      "python -m launch.train --config=configs/colour.py --workdir=…"
+      f"{commands.named('train')} --config=colour --workdir=…"
     )
   out = Path(out_folder)
   pictures = [out / "colour_curves.png"]

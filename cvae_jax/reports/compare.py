@@ -9,7 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
-from cvae_jax import collapse, data, distances, images, runs
+from cvae_jax import collapse, commands, data, distances, images, runs
 from cvae_jax import config as configs
 from cvae_jax.figures import gan
 from cvae_jax.files import write_atomically
@@ -94,8 +94,8 @@ def _found(folder: Path) -> Found:
     found[cell] = _record(path.parent, cell, config, rows)
   if not found:
     raise ReportError(
-      f"no run of the comparison in {folder}; train them: python -m "
-      "launch.sweep --config=configs/compare.py --workdir=…"
+      f"no run of the comparison in {folder}; train them: "
+      f"{commands.named('sweep')} --config=compare --workdir=…"
     )
   if len(sizes := {record["size"] for record in found.values()}) > 1:
     raise ReportError(

@@ -8,8 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cvae_jax import (
+  commands,
+  data,
+  figures,
+  images,
+  runs,
+  score,
+  table,
+  variety,
+  verify,
+)
 from cvae_jax import config as configs
-from cvae_jax import data, figures, images, runs, score, table, variety, verify
 from cvae_jax.files import write_atomically
 from cvae_jax.record import read_metrics
 from cvae_jax.reports import ReportError, face_text, markdown
@@ -29,8 +39,8 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
   models = _ladder(runs_folder)
   if not models:
     raise ReportError(
-      f"no run of the face ladder in {runs_folder}; train it: python -m "
-      "launch.sweep --config=configs/faces.py --workdir=…"
+      f"no run of the face ladder in {runs_folder}; train it: "
+      f"{commands.named('sweep')} --config=faces --workdir=…"
     )
   shown, out = SHOWN if SHOWN in models else max(models), Path(out_folder)
   rows, captions, drawn, sets = [], (), [], {}

@@ -1,0 +1,20 @@
+"""How a command is called from where the user is, for messages."""
+
+from pathlib import Path
+
+
+def named(name: str) -> str:
+  """Return a command to type: python -m launch.train, or cvae-jax train.
+
+  The first serves in a checkout alone, the second wherever it is installed.
+  """
+  here = Path("launch") / f"{name}.py"
+  return f"python -m launch.{name}" if here.is_file() else f"cvae-jax {name}"
+
+
+def preparing(name: str) -> str:
+  """Return the command that prepares digits, faces or photos."""
+  script = Path("data") / f"prepare_{name}.py"
+  if script.is_file():
+    return f"python {script.as_posix()}"
+  return f"cvae-jax prepare {name}"

@@ -1,0 +1,29 @@
+"""List config pages with their variants, systems and data sources.
+
+python -m launch.list            # a line each
+python -m launch.list digits     # a page's variants, keys and comments
+"""
+
+from . import command
+
+
+def main(words: list[str]) -> None:
+  """Prints the list, or the help of the pages that are named."""
+  from cvae_jax import page_help, pages
+
+  for word in words:
+    print("\n".join(page_help.lines(word)))
+  if words:
+    return
+  from cvae_jax import config, data
+
+  print("Pages, as in --config=NAME:VARIANT; NAME:help explains the keys")
+  for name in pages.packaged():
+    known = page_help.variants(name)
+    print(f"  {name:11} {', '.join(map(page_help.shown, known.items()))}")
+  print(f"Systems\n  {', '.join(config.systems())}")
+  print(f"Data sources\n  {', '.join(data.sources())}")
+
+
+if __name__ == "__main__":
+  command.run(main, [])

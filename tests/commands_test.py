@@ -1,0 +1,27 @@
+"""Commands that messages name can be typed where the user is."""
+
+from pathlib import Path
+
+from cvae_jax import commands, config, pages
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_in_a_checkout_commands_are_its_modules_and_scripts(monkeypatch):
+  monkeypatch.chdir(ROOT)
+  assert commands.named("train") == "python -m launch.train"
+  assert commands.preparing("faces") == "python data/prepare_faces.py"
+
+
+def test_elsewhere_commands_are_those_of_the_installed_package(
+  monkeypatch, tmp_path
+):
+  monkeypatch.chdir(tmp_path)
+  assert commands.named("train") == "cvae-jax train"
+  assert commands.preparing("digits") == "cvae-jax prepare digits"
+
+
+def test_a_sweep_finds_a_page_by_its_short_name(monkeypatch, tmp_path):
+  monkeypatch.chdir(tmp_path)
+  assert pages.variants("digits")[0] == "model=1"
+  assert config.load_page("digits:model=1,full").data.ink == "global"
