@@ -1,18 +1,25 @@
 """A run's folder holds what was asked, where it ran and what came out."""
 
+import errno
 import json
+import os
+import signal
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 from PIL import Image
+from tensorboardX.record_writer import RecordWriter
 
+from benchmarks import equal_runs
 from cvae_jax import config as configs
 from cvae_jax import train
 from cvae_jax.files import write_atomically
 from cvae_jax.record import (
   Record,
+  RecordError,
   RunMismatch,
   parameter_table,
   read_metrics,
@@ -259,3 +266,80 @@ def test_a_launch_that_fails_to_start_does_not_bind_the_folder_to_its_data(
 def test_conditions_without_a_config_are_of_no_run(tmp_path):
   (tmp_path / "conditions.json").write_text("{}")
   Record(tmp_path).check(configs.load("configs/digits.py"), {"mean": [0.1]})
+
+
+def full(*_):
+  """Stands for a write to a full disk."""
+  raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("name", ["__init__", "write", "flush"])
+def test_events_that_cannot_be_written_cost_one_warning_and_no_row(
+  tmp_path, monkeypatch, capsys, name
+):
+  monkeypatch.setattr(RecordWriter, name, full)
+  record = start(tmp_path)
+  for step in range(30):  # more than tensorboardX's queue held
+    record.metrics({"step": step, "split": "train", "loss": 0.5})
+  record.sync()
+  record.grids(30, {"drawn": np.zeros((1, 1, 4, 4, 1))})
+  record.close(done=True)
+  said = capsys.readouterr().out
+  assert said.count("warning") == 1
+  assert "events for TensorBoard cannot be written (No space left" in said
+  assert len(read_metrics(tmp_path)) == 30
+  assert (tmp_path / "samples" / "000030_drawn.png").exists()
+
+
+def test_a_run_whose_events_fail_trains_on_and_hears_a_signal(
+  data, run, tmp_path, monkeypatch, capsys
+):
+  monkeypatch.setattr(RecordWriter, "write", full)
+  seen = Record.metrics
+
+  def metrics(record, row):
+    seen(record, row)
+    if row["step"] == 15:
+      os.kill(os.getpid(), signal.SIGTERM)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(Record, "metrics", metrics)
+    with pytest.raises(train.Preempted):
+      train.train_and_evaluate(small.config(data), tmp_path)
+  train.train_and_evaluate(small.config(data), tmp_path)
+  assert "training goes on without them" in capsys.readouterr().out
+  assert equal_runs.differences(run, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+  ("steps", "expected"),
+  [
+    ((), "no checkpoint is saved yet.*same command begins again"),
+    ((7, 14), "checkpoint 14 is whole.*same command goes on from it"),
+  ],
+)
+def test_metrics_that_cannot_be_written_name_the_file_and_the_way_on(
+  tmp_path, steps, expected
+):
+  record = start(tmp_path)
+  for step in steps:
+    (tmp_path / "checkpoints" / str(step)).mkdir(parents=True)
+  (tmp_path / "checkpoints" / "21.orbax-checkpoint-tmp").mkdir(parents=True)
+  record._metrics.close()
+  record._metrics = Path("/dev/full").open("a")  # noqa: SIM115
+  with pytest.raises(RecordError, match=expected) as error:
+    record.metrics({"step": 1, "split": "train", "loss": 0.5})
+  assert str(tmp_path / "metrics.jsonl") in str(error.value)
+  assert "No space left" in str(error.value)
+  record.close(done=False)  # raises nothing over it
+  assert not (tmp_path / "DONE").exists()
+
+
+def test_a_picture_that_cannot_be_written_names_the_file_and_the_way_on(
+  tmp_path, monkeypatch
+):
+  record = start(tmp_path)
+  monkeypatch.setattr("cvae_jax.images.write_atomically", full)
+  with pytest.raises(RecordError, match=r"000003_drawn\.png cannot be written"):
+    record.grids(3, {"drawn": np.zeros((1, 1, 4, 4, 1))})
+  record.close(done=False)
