@@ -24,6 +24,7 @@ from cvae_jax import config as configs
 from cvae_jax import data, images, provenance
 from cvae_jax.data import identity as identities
 from cvae_jax.files import DamagedFile, read_json, write_atomically
+from cvae_jax.paths import local
 from cvae_jax.tensorboard import Events
 from cvae_jax.types import PyTree
 
@@ -279,7 +280,7 @@ def load_data(folder: Path, config: Any) -> data.Dataset:
     dataset = data.load(config)
   except data.DataError as error:
     path = config.get("path", "")
-    if path and not Path(path).expanduser().exists():
+    if path and not local(path, "config.data.path").exists():
       raise data.DataError(
         f"{path}, where the run's config.json says that its data are, is not "
         "there; say where they are now: launch.evaluate --data=PATH. Found: "

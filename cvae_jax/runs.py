@@ -24,6 +24,7 @@ from cvae_jax import images as pictures
 from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.files import DamagedFile, read_json
 from cvae_jax.images import unit
+from cvae_jax.paths import local
 from cvae_jax.restore import (
   best_step,
   check_config,
@@ -217,7 +218,7 @@ def load(folder: str | Path, step: int | None = None) -> Run:
     RunError: the folder is no run, or has no checkpoint yet.
     CheckpointError: the step is not there or does not fit the config.
   """
-  folder = Path(folder)
+  folder = local(folder, "a run's folder")
   if not (folder / "config.json").exists():
     raise RunError(
       f"{folder} is not a run's folder: no config.json. Train one with "
@@ -250,7 +251,7 @@ def load(folder: str | Path, step: int | None = None) -> Run:
 
 def saved(folder: str | Path) -> bool:
   """Tells whether a run has a complete checkpoint, which `load` needs."""
-  checkpoints = Path(folder).glob("checkpoints/*")
+  checkpoints = local(folder, "a run's folder").glob("checkpoints/*")
   return any(path.name.isdigit() for path in checkpoints)
 
 

@@ -19,7 +19,7 @@ from cvae_jax.console import Console, say
 from cvae_jax.feed import take
 from cvae_jax.job import Job, prepare
 from cvae_jax.meter import Meter, NonFinite
-from cvae_jax.paths import local
+from cvae_jax.paths import folder
 from cvae_jax.record import Record
 from cvae_jax.restore import abstract_state, best_step, initial_state
 from cvae_jax.types import System, TrainState
@@ -50,7 +50,7 @@ def train_and_evaluate(
     NonFinite: a loss was not finite; the state before that step is saved.
     Preempted: SIGTERM or SIGINT came; the state is saved.
   """
-  workdir = local(workdir, "workdir")
+  workdir = folder(workdir, "workdir")
   job = prepare(config, check_data)
   with lock.hold(workdir, "training"):
     return _train(job, workdir)

@@ -32,11 +32,10 @@ _ONLY = flags.DEFINE_multi_string(
 def main(words: list[str]) -> int:
   """Trains the variants; gives 1 if one failed, PREEMPTED after a signal."""
   from cvae_jax import lock, pages
-  from cvae_jax.paths import local
 
   path, _, common = _CONFIG.value.partition(":")
   variants = pages.chosen(pages.variants(path), _ONLY.value)
-  folder = local(_WORKDIR.value, "--workdir")
+  folder = command.path(_WORKDIR)
   with lock.hold(folder, "sweeping"):
     return _sweep(path, common, variants, folder, words)
 

@@ -126,6 +126,7 @@ def test_data_import_no_jax(path):
   allowed = ("numpy", "pandas", "PIL", "pooch", "mlxtend", "rich")
   allowed += ("h5py", "safetensors")
   own = ("cvae_jax.data", "cvae_jax.files", "cvae_jax.images", "cvae_jax.lock")
+  own += ("cvae_jax.paths",)
   assert not foreign(path, *allowed, *own)
 
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cvae_jax.paths import local
+
 _READERS = ("vgg_files",)  # of pretrained weights
 _HELPERS = {
   "companions",
@@ -87,7 +89,7 @@ class Dataset(NamedTuple):
 
 def root() -> pathlib.Path:
   """Return the data folder: $CVAE_JAX_DATA, else `data` where we stand."""
-  return pathlib.Path(os.environ.get("CVAE_JAX_DATA") or "data").expanduser()
+  return local(os.environ.get("CVAE_JAX_DATA") or "data", "CVAE_JAX_DATA")
 
 
 def sources() -> list[str]:
