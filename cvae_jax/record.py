@@ -5,13 +5,9 @@ metrics.jsonl · events.out.tfevents.* · samples/<step>_<grid>.png · DONE
 """
 
 import contextlib
-import datetime
-import importlib.metadata
 import json
 import os
-import platform
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,14 +18,12 @@ from numpy.typing import ArrayLike
 
 from cvae_jax import config as configs
 from cvae_jax import data, images, provenance
+from cvae_jax.console import say
 from cvae_jax.data import identity as identities
 from cvae_jax.files import DamagedFile, read_json, write_atomically
 from cvae_jax.paths import local
 from cvae_jax.tensorboard import Events
 from cvae_jax.types import PyTree
-
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-
 
 METRICS = "metrics.jsonl"
 DATA = "data.json"  # which data a run trains on, and holds out
@@ -128,7 +122,7 @@ class Record:
     if identity is not None:
       write_atomically(self.folder / DATA, _json(identity))
     write_atomically(self.folder / "config.json", configs.to_json(config))
-    self._environment()
+    self._environment(step)
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
     path = self.folder / "metrics.jsonl"
     rows, bad = parse_metrics(self.folder)
@@ -218,23 +212,23 @@ class Record:
         f"{saved}"
       ) from error
 
-  def _environment(self) -> None:
-    """Adds this launch to environment.json; a resumed run has several."""
+  def _environment(self, step: int) -> None:
+    """Add this launch to environment.json; a resumed run has several.
+
+    A line says what has changed since the one before.
+    """
     path = self.folder / "environment.json"
     launches = self._launches(path)
-    launches.append(
-      {
-        "time": datetime.datetime.now(datetime.UTC).isoformat(),
-        "argv": sys.argv,
-        **provenance.of_code(),
-        "python": platform.python_version(),
-        "packages": {p: importlib.metadata.version(p) for p in _PACKAGES},
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "device": str(jax.devices()[0]),
-        "host": platform.platform(),
-        "cores": os.cpu_count(),
-      }
-    )
+    today = provenance.of_launch()
+    last = launches[-1] if launches else {}
+    known = isinstance(last, dict)
+    changed = provenance.changes(last, today) if known else []
+    if changed and step:
+      say(
+        "warning: this run goes on under other settings, so its bits may "
+        f"differ from those of a run without a break: {'; '.join(changed)}"
+      )
+    launches.append(today)
     write_atomically(path, json.dumps(launches, indent=2) + "\n")
 
   def _launches(self, path: Path) -> list[dict[str, Any]]:

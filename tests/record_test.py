@@ -343,3 +343,52 @@ def test_a_picture_that_cannot_be_written_names_the_file_and_the_way_on(
   with pytest.raises(RecordError, match=r"000003_drawn\.png cannot be written"):
     record.grids(3, {"drawn": np.zeros((1, 1, 4, 4, 1))})
   record.close(done=False)
+
+
+@pytest.mark.parametrize(
+  ("name", "value"),
+  [
+    ("jax_default_prng_impl", "rbg"),
+    ("jax_default_matmul_precision", "bfloat16"),
+    ("jax_threefry_partitionable", False),
+  ],
+)
+def test_a_run_that_goes_on_under_other_settings_says_so_in_a_line(
+  tmp_path, capsys, name, value
+):
+  was = getattr(jax.config, name)
+  start(tmp_path).close(done=False)
+  start(tmp_path, step=1).close(done=False)
+  assert "other settings" not in capsys.readouterr().out
+  jax.config.update(name, value)
+  try:
+    start(tmp_path, step=1).close(done=False)
+  finally:
+    jax.config.update(name, was)
+  lines = capsys.readouterr().out.splitlines()
+  (said,) = [line for line in lines if "other settings" in line]
+  assert said.endswith(f": {name}: {was!r} → {value!r}")
+
+
+def test_a_run_from_before_settings_were_recorded_goes_on_in_silence(
+  tmp_path, capsys
+):
+  start(tmp_path).close(done=False)
+  path = tmp_path / "environment.json"
+  launches = json.loads(path.read_text())
+  assert launches[0]["bits"]["CVAE_JAX_TUNE"] is not None
+  del launches[0]["bits"]
+  path.write_text(json.dumps(launches))
+  start(tmp_path, step=1).close(done=False)
+  assert "settings" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("variable", ["XLA_FLAGS", "CVAE_JAX_TUNE"])
+def test_variables_that_change_bits_are_compared(
+  tmp_path, capsys, monkeypatch, variable
+):
+  monkeypatch.setenv(variable, "")
+  start(tmp_path).close(done=False)
+  monkeypatch.setenv(variable, "1")
+  start(tmp_path, step=1).close(done=False)
+  assert f"{variable}: '' → '1'" in capsys.readouterr().out

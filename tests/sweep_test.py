@@ -14,7 +14,6 @@ from PIL import Image
 
 from cvae_jax import config as configs
 from cvae_jax import lock, pages, table
-from launch import sweep
 from tests import small
 
 
@@ -141,6 +140,9 @@ def test_a_signal_lets_the_training_save_and_begins_no_other(
   assert process.wait(60) == (code or 75)
   assert [path.name for path in runs.glob("model=*")] == ["model=1"]
   assert (runs / "model=1" / "saved").exists()
+
+
+sweep, _ = small.command("sweep")
 
 
 class _Stub:
