@@ -229,6 +229,7 @@ def test_workdir_alone_goes_on_with_the_run_s_own_config(tmp_path):
 
 def _prepared(words):
   """Return the config that launch.train reads from its words."""
+  launcher, _ = small.command("train")
   values = flags.FlagValues()
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(flags, "FLAGS", values)
@@ -238,7 +239,7 @@ def _prepared(words):
       functools.partial(config_flags.DEFINE_config_dict, flag_values=values),
     )
     flags.DEFINE_string("workdir", None, "", flag_values=values)
-    values(small.command("train")[0].prepare(["train", *words]))
+    values(launcher.prepare(["train", *words]))
   return values.config
 
 
