@@ -210,8 +210,7 @@ def _adjustable(config: ConfigDict, system):
 
 def systems() -> list[str]:
   """List the systems that `config.system` may name."""
-  folder = importlib.import_module("cvae_jax.systems").__path__
-  return sorted(found.name for found in pkgutil.iter_modules(folder))
+  return plugins.names(importlib.import_module("cvae_jax.systems"))
 
 
 def to_json(config: ConfigDict) -> str:

@@ -85,6 +85,7 @@ def prepare(
     ValueError: the data do not fit the config; names and shapes are given; or
       a number of the loop is below 1.
   """
+  _check_jax()
   with settings.explained(config):
     settings.check(config)
     _check_counts(config)
@@ -146,6 +147,24 @@ def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:
         "prepare the data so"
       )
   return facts
+
+
+def _check_jax() -> None:
+  """Check the settings of jax under which nothing here can train.
+
+  Raises:
+    ConfigError: one is on.
+  """
+  on = {
+    "JAX_ENABLE_X64": jax.config.jax_enable_x64,
+    "JAX_DISABLE_JIT": jax.config.jax_disable_jit,
+  }
+  for name, value in on.items():
+    if value:
+      raise configs.ConfigError(
+        f"{name} is on; expected it off: networks and data are float32, and a "
+        f"step is compiled. Unset {name}, or set it to 0"
+      )
 
 
 def _check_counts(config: ConfigDict) -> None:

@@ -35,9 +35,29 @@ def local(path: str | os.PathLike, what: str = "the path") -> Path:
       "it to this machine and give that path"
     )
   try:
-    return Path(text).expanduser()
+    found = Path(text).expanduser()
   except RuntimeError as error:
     raise PathError(
       f"{what} is {text!r}: no home folder is known for it ({error}); give "
       "the whole path"
     ) from None
+  return found
+
+
+def folder(path: str | os.PathLike, what: str = "the folder") -> Path:
+  """Return `local(path)`, where a folder is or can be made.
+
+  Raises:
+    PathError: as `local`; or it is a file, or lies below one.
+  """
+  found = local(path, what)
+  for place in (found, *found.parents):
+    if place.is_dir():
+      break
+    if place.exists() or place.is_symlink():
+      kind = "a file" if place.exists() else "a link to nothing"
+      raise PathError(
+        f"{what} is {str(path)!r}: {place} is {kind}; expected a folder, or a "
+        "name that is free"
+      )
+  return found

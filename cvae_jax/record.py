@@ -4,14 +4,11 @@ config.json · conditions.json · data.json · environment.json · parameters.tx
 metrics.jsonl · events.out.tfevents.* · samples/<step>_<grid>.png · DONE
 """
 
-import datetime
-import importlib.metadata
+import contextlib
 import json
 import os
-import platform
 import shutil
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +18,23 @@ from numpy.typing import ArrayLike
 
 from cvae_jax import config as configs
 from cvae_jax import data, images, provenance
+from cvae_jax.console import say
 from cvae_jax.data import identity as identities
 from cvae_jax.files import DamagedFile, read_json, write_atomically
+from cvae_jax.paths import local
+from cvae_jax.tensorboard import Events
 from cvae_jax.types import Facts, PyTree
 
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-
-
+METRICS = "metrics.jsonl"
 DATA = "data.json"  # which data a run trains on, and holds out
 
 
 class RunMismatch(ValueError):
   """Says why a folder's run cannot be continued as asked."""
+
+
+class RecordError(OSError):
+  """Says which file of a run cannot be written, and from where it goes on."""
 
 
 class Record:
@@ -120,7 +122,7 @@ class Record:
     if identity is not None:
       write_atomically(self.folder / DATA, _json(identity))
     write_atomically(self.folder / "config.json", configs.to_json(config))
-    self._environment()
+    self._environment(step)
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
     path = self.folder / "metrics.jsonl"
     rows, bad = parse_metrics(self.folder)
@@ -143,56 +145,90 @@ class Record:
     self.rows = len(kept)
     write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))
     self._metrics = path.open("a")
-    self._events = _summary_writer()(str(self.folder), purge_step=step + 1)
+    self._events = Events(self.folder, step + 1)
 
   def metrics(self, row: Mapping[str, Any]) -> None:
-    """Appends a row to metrics.jsonl and its numbers to TensorBoard."""
-    self._metrics.write(json.dumps(row) + "\n")
-    self._metrics.flush()
+    """Append a row to metrics.jsonl and its numbers to TensorBoard's events.
+
+    Raises:
+      RecordError: the row cannot be written.
+    """
+    with self._written(METRICS):
+      self._metrics.write(json.dumps(row) + "\n")
+      self._metrics.flush()
     self.rows += 1
     for name, value in row.items():
       if name not in ("step", "split"):
-        self._events.add_scalar(f"{row['split']}/{name}", value, row["step"])
+        self._events.scalar(f"{row['split']}/{name}", value, row["step"])
 
   def grids(self, step: int, grids: Mapping[str, ArrayLike]) -> None:
-    """Writes {name: images [R, P, H, W, C]} as samples/<step>_<name>.png."""
+    """Write {name: images [R, P, H, W, C]} as samples/<step>_<name>.png.
+
+    Raises:
+      RecordError: one cannot be written.
+    """
     for name, array in grids.items():
-      path = self.folder / "samples" / f"{step:06d}_{name}.png"
-      images.save_grid(path, array)
-      self._events.add_image(
-        f"samples/{name}", images.grid(array), step, dataformats="HWC"
-      )
+      path = f"samples/{step:06d}_{name}.png"
+      with self._written(path):
+        images.save_grid(self.folder / path, array)
+      self._events.image(f"samples/{name}", images.grid(array), step)
 
   def sync(self) -> None:
-    """Puts the metrics on the disk, before a checkpoint vouches for them."""
-    os.fsync(self._metrics.fileno())
+    """Put the metrics on the disk, before a checkpoint vouches for them.
+
+    Raises:
+      RecordError: the disk does not take them.
+    """
+    with self._written(METRICS):
+      os.fsync(self._metrics.fileno())
     self._events.flush()
 
   def close(self, done: bool) -> None:
-    """Closes the files; marks the run as finished if it is."""
+    """Close the files; mark the run as finished if it is."""
     if self._metrics:
-      self._metrics.close()
+      with contextlib.suppress(OSError):  # the rest of a row that failed
+        self._metrics.close()
       self._events.close()
     if done and not (self.folder / "DONE").exists():
       write_atomically(self.folder / "DONE", "")
 
-  def _environment(self) -> None:
-    """Adds this launch to environment.json; a resumed run has several."""
+  @contextlib.contextmanager
+  def _written(self, name: str) -> Iterator[None]:
+    """Say what a file that cannot be written means for the run."""
+    try:
+      yield
+    except OSError as error:
+      found = (self.folder / "checkpoints").glob("[0-9]*")
+      steps = [int(path.name) for path in found if path.name.isdigit()]
+      saved = (
+        f"checkpoint {max(steps)} is whole: make room or rights there, then "
+        "the same command goes on from it"
+        if steps
+        else "no checkpoint is saved yet: make room or rights there, then the "
+        "same command begins again"
+      )
+      raise RecordError(
+        f"{self.folder / name} cannot be written ({error.strerror or error}); "
+        f"{saved}"
+      ) from error
+
+  def _environment(self, step: int) -> None:
+    """Add this launch to environment.json; a resumed run has several.
+
+    A line says what has changed since the one before.
+    """
     path = self.folder / "environment.json"
     launches = self._launches(path)
-    launches.append(
-      {
-        "time": datetime.datetime.now(datetime.UTC).isoformat(),
-        "argv": sys.argv,
-        **provenance.of_code(),
-        "python": platform.python_version(),
-        "packages": {p: importlib.metadata.version(p) for p in _PACKAGES},
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "device": str(jax.devices()[0]),
-        "host": platform.platform(),
-        "cores": os.cpu_count(),
-      }
-    )
+    today = provenance.of_launch()
+    last = launches[-1] if launches else {}
+    known = isinstance(last, dict)
+    changed = provenance.changes(last, today) if known else []
+    if changed and step:
+      say(
+        "warning: this run goes on under other settings, so its bits may "
+        f"differ from those of a run without a break: {'; '.join(changed)}"
+      )
+    launches.append(today)
     write_atomically(path, json.dumps(launches, indent=2) + "\n")
 
   def _launches(self, path: Path) -> list[dict[str, Any]]:
@@ -248,7 +284,7 @@ def load_data(folder: Path, config: Any) -> data.Dataset:
     dataset = data.load(config)
   except data.DataError as error:
     path = config.get("path", "")
-    if path and not Path(path).expanduser().exists():
+    if path and not local(path, "config.data.path").exists():
       raise data.DataError(
         f"{path}, where the run's config.json says that its data are, is not "
         "there; say where they are now: launch.evaluate --data=PATH. Found: "
@@ -315,20 +351,3 @@ def parameter_table(params: PyTree) -> str:
 
 def _json(conditions: Mapping[str, Any]) -> str:
   return json.dumps(conditions, indent=2, sort_keys=True) + "\n"
-
-
-def _summary_writer() -> type:
-  """Imports tensorboardX's writer but not torch.
-
-  tensorboardX imports torch where that is installed, for a type it never
-  meets here; None in its place makes that import fail, as it may.
-  """
-  absent = "torch" not in sys.modules
-  if absent:
-    sys.modules["torch"] = None
-  try:
-    from tensorboardX import SummaryWriter
-  finally:
-    if absent:
-      del sys.modules["torch"]
-  return SummaryWriter

@@ -19,6 +19,7 @@ from cvae_jax.checkpoint import (
   check_names,
   shapes,
 )
+from cvae_jax.paths import local
 from cvae_jax.record import facts
 from cvae_jax.types import PyTree, System, TrainState
 from cvae_jax.watch import Watch
@@ -188,10 +189,7 @@ def borrow(params: dict, source: str) -> dict:
     CheckpointError: the run, the step or a branch is not there, or names
       or shapes differ; they are listed. Nothing is taken in part.
   """
-  match = re.fullmatch(
-    r"(?P<run>.+?)(@(?P<step>\d+))?(:(?P<branches>\w+(,\w+)*))?", source
-  )
-  run = Path(match["run"])
+  run, step, branches = _loan(source)
   if not (run / "config.json").exists():
     raise CheckpointError(
       f"init_from {source!r}: {run} is not a run's folder (no config.json); "
@@ -202,16 +200,14 @@ def borrow(params: dict, source: str) -> dict:
   checkpoints = Checkpoints(run, read_only=True)
   try:
     checkpoints.hold(pretrained(lender, config))
-    step = match["step"]
-    step = int(step) if step else best_step(config, checkpoints)
+    step = best_step(config, checkpoints) if step is None else step
     state, counters = latest_whole(checkpoints, lender, step)
     where = checkpoints.folder / str(int(state.step))
     check_config(config, counters, where)
   finally:
     checkpoints.close()
   taken, wanted = state.params, params
-  if match["branches"]:
-    branches = match["branches"].split(",")
+  if branches:
     if unknown := [name for name in branches if name not in params]:
       raise CheckpointError(
         f"init_from {source!r}: this config has no branch {unknown[0]!r}; it "
@@ -222,3 +218,23 @@ def borrow(params: dict, source: str) -> dict:
     )
   check_names(shapes(wanted), shapes(taken), f"checkpoint {run}")
   return {**params, **taken}
+
+
+def _loan(source: str) -> tuple[Path, int | None, list[str]]:
+  """Split init_from into the run's folder, the step and the branches.
+
+  A folder whose own name has an @ or a colon is found as it is written.
+  """
+  whole, _, last = source.rpartition(":")
+  for text, names in ((source, ""), (whole, last)):
+    if text.strip() and local(text, "init_from").is_dir():
+      return local(text), None, names.split(",") if names else []
+  match = re.fullmatch(
+    r"(?P<run>.+?)(@(?P<step>\d+))?(:(?P<branches>\w+(,\w+)*))?",
+    source,
+    re.DOTALL,
+  )
+  step = match["step"] and int(match["step"])
+  names = match["branches"]
+  run = local(match["run"], "init_from")
+  return run, step, names.split(",") if names else []

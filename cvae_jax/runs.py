@@ -23,6 +23,7 @@ from cvae_jax import images as pictures
 from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.files import DamagedFile, read_json
 from cvae_jax.images import unit
+from cvae_jax.paths import local
 from cvae_jax.record import facts
 from cvae_jax.restore import (
   best_step,
@@ -232,7 +233,7 @@ def load(
     RunError: the folder is no run, or has no checkpoint yet.
     CheckpointError: the step is not there or does not fit the config.
   """
-  folder = Path(folder)
+  folder = local(folder, "a run's folder")
   if not (folder / "config.json").exists():
     raise RunError(
       f"{folder} is not a run's folder: no config.json. Train one with "
@@ -269,7 +270,7 @@ def load(
 
 def saved(folder: str | Path) -> bool:
   """Tells whether a run has a complete checkpoint, which `load` needs."""
-  checkpoints = Path(folder).glob("checkpoints/*")
+  checkpoints = local(folder, "a run's folder").glob("checkpoints/*")
   return any(path.name.isdigit() for path in checkpoints)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cvae_jax import config as configs
-from cvae_jax import verify
+from cvae_jax import lock, verify
 from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.files import write_atomically
 from cvae_jax.record import read_metrics
@@ -38,7 +38,10 @@ def collect(folder: Path) -> pd.DataFrame:
     if "epoch" in last:
       rows.append(_row(run, last))
   if not rows:
-    raise TableError(f"no run with a finished epoch in {folder}")
+    if not Path(folder).is_dir():
+      raise TableError(f"{folder} is no folder; give the --workdir of a sweep")
+    begun = "".join(f"\n  {line}" for line in unfinished(folder))
+    raise TableError(f"no run with a finished epoch in {folder}{begun}")
   return pd.DataFrame(rows)
 
 
@@ -126,11 +129,43 @@ def plot(path: Path, folder: Path) -> None:
   write_atomically(path, buffer.getvalue())
 
 
+def unfinished(folder: Path) -> list[str]:
+  """Say of each run below folder that has not ended how far it came.
+
+  A folder in which a launch failed before there was a run is one, too.
+  """
+  lines = []
+  found = [path for path in Path(folder).iterdir() if path.is_dir()]
+  for run in sorted(found, key=lambda path: _natural(path / "config.json")):
+    is_run = (run / "config.json").exists()
+    begun = is_run or (run / lock.FILE).exists()
+    if not begun or (run / "DONE").exists():
+      continue
+    rows = read_metrics(run)
+    if not rows:
+      lines.append(f"{run.name}: failed or stopped before its first metrics")
+      continue
+    last = rows[-1]
+    epochs = configs.of_run(run).epochs if is_run else "?"
+    lines.append(
+      f"{run.name}: not finished, at step {last['step']}, epoch "
+      f"{last.get('epoch', 0):g} of {epochs}"
+    )
+  return lines
+
+
 def write(folder: Path) -> str:
-  """Writes table.csv, table.json and curves.png; gives the table as text."""
+  """Write table.csv, table.json and curves.png; return the table as text.
+
+  Runs that have not ended are listed below it.
+
+  Raises:
+    TableError: there is no run with a finished epoch.
+  """
   table = collect(folder)
   write_atomically(folder / "table.csv", table.to_csv(index=False))
   rows = json.loads(table.to_json(orient="records"))
   write_atomically(folder / "table.json", json.dumps(rows, indent=2) + "\n")
   plot(folder / "curves.png", folder)
-  return table.to_string(index=False, float_format=lambda v: f"{v:.4f}")
+  text = table.to_string(index=False, float_format=lambda v: f"{v:.4f}")
+  return "\n".join([text, *unfinished(folder)])

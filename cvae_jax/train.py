@@ -20,7 +20,7 @@ from cvae_jax.data import Dataset
 from cvae_jax.feed import take
 from cvae_jax.job import Job, prepare
 from cvae_jax.meter import Meter, NonFinite
-from cvae_jax.paths import local
+from cvae_jax.paths import folder
 from cvae_jax.record import Record
 from cvae_jax.restore import abstract_state, best_step, initial_state
 from cvae_jax.types import System, TrainState
@@ -67,7 +67,7 @@ def train_and_evaluate(
     NonFinite: a loss was not finite; the state before that step is saved.
     Preempted: SIGTERM or SIGINT came; the state is saved.
   """
-  workdir = local(workdir, "workdir")
+  workdir = folder(workdir, "workdir")
   if trust:
     configs.trust(config)
   if dataset is not None:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from cvae_jax import config as configs
 from cvae_jax.files import write_atomically
+from cvae_jax.paths import local
 from cvae_jax.record import read_metrics
 
 CURVES = Path(__file__).parent / "reference"
@@ -62,7 +63,7 @@ def reference(workdir: Path) -> str:
   Raises:
     VerifyError: the folder is no run, or its config names no curve.
   """
-  path = Path(workdir) / "config.json"
+  path = local(workdir, "the run's folder") / "config.json"
   if not path.exists():
     raise VerifyError(f"{workdir} is not a run's folder: no config.json")
   name = configs.from_json(path.read_text()).reference

@@ -6,18 +6,23 @@ The default folder is $CVAE_JAX_DATA/mnist, or data/mnist without it.
 """
 
 import argparse
-import pathlib
 import sys
 from collections.abc import Sequence
 
 from cvae_jax.data import DataError, download, root
+from cvae_jax.paths import PathError, local
 
 
 def main(argv: Sequence[str] | None = None) -> int:
   """Fetch MNIST's four files; return 0, or 1 after saying what failed."""
   parser = argparse.ArgumentParser(description="Download and verify MNIST.")
-  parser.add_argument("--folder", type=pathlib.Path, default=root() / "mnist")
-  folder = parser.parse_args(argv).folder.expanduser()
+  parser.add_argument("--folder", default=root() / "mnist")
+  options = parser.parse_args(argv)
+  try:
+    folder = local(options.folder, "--folder")
+  except PathError as error:
+    print(f"error: {error}", file=sys.stderr)
+    return 1
   print(f"MNIST in {folder.resolve()} (11 MB)")
   for name, sha256 in download.MNIST.items():
     try:

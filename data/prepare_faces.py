@@ -12,7 +12,6 @@ format and the licences are described in data/README.md.
 
 import argparse
 import hashlib
-import pathlib
 import sys
 from collections.abc import Sequence
 
@@ -95,9 +94,9 @@ def _box(text: str) -> tuple[int, ...] | None:
 def _parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
   add = parser.add_argument
-  add("--images", type=pathlib.Path, required=True, help="folder or zip")
+  add("--images", required=True, help="folder or zip")
   add("--table", required=True, help="FILE, celeba:FILE or utkface")
-  add("--out", type=pathlib.Path, help="default: faces_S in data")
+  add("--out", help="default: faces_S in data")
   add("--size", type=int, default=120, help="pixels a side, afterwards")
   add("--crop", type=int, default=0, help="pixels off every side, before")
   add("--square", type=_box, help="TOP,BOTTOM,LEFT,RIGHT: the box to keep")
@@ -121,7 +120,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
   """Prepare the set; return 0, or 1 after saying what failed."""
   options = _parser().parse_args(argv)
-  options.out = options.out or root() / f"faces_{options.size}"
+  if options.out is None:
+    options.out = root() / f"faces_{options.size}"
   return preparing.run(prepare, options)
 
 

@@ -91,8 +91,8 @@ def _short(path: str) -> str:
 def _parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
   add = parser.add_argument
-  add("--images", type=pathlib.Path, required=True, help="folder or zip")
-  add("--out", type=pathlib.Path, default=root() / "photos_112")
+  add("--images", required=True, help="folder or zip")
+  add("--out", default=root() / "photos_112")
   add("--size", type=int, default=112, help="pixels a side, afterwards")
   add(
     "--shape",

@@ -16,8 +16,10 @@ from . import command
 _IMAGE = flags.DEFINE_string("image", None, "A photo, grey or coloured.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/colour", "A colouring run.")
 _OUT = flags.DEFINE_string("out", None, "Folder; default <workdir>/coloured.")
-_VARIANTS = flags.DEFINE_integer("variants", 5, "How many latents.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the latents.")
+_VARIANTS = flags.DEFINE_integer(
+  "variants", 5, "How many latents.", lower_bound=1
+)
+_SEED = command.seed("Of the latents.")
 _FAITHFUL = flags.DEFINE_bool(
   "faithful",
   False,
@@ -38,21 +40,21 @@ def main(_: list[str]) -> None:
   from cvae_jax.colour import photo, score
   from cvae_jax.files import write_atomically
 
-  if _FAITHFUL.value and not _IMAGE.value:
+  if _FAITHFUL.value and _IMAGE.value is None:
     raise ValueError(
       "--faithful colours a photo as the source did, and the held-out photos "
       "are scored without; give --image too"
     )
-  if _VARIANTS.value < 1:
-    raise ValueError(f"--variants is at least 1; found {_VARIANTS.value}")
-  folder = Path(_OUT.value or Path(_WORKDIR.value) / "coloured").expanduser()
+  workdir = command.path(_WORKDIR)
+  folder = command.path(_OUT, workdir / "coloured")
   if folder.exists() and not folder.is_dir():
     raise ValueError(f"--out is a folder; {folder} is a file")
-  paths = _paths(folder) if _IMAGE.value else []
+  image = None if _IMAGE.value is None else command.path(_IMAGE)
+  paths = _paths(folder, image) if image else []
   for path in paths:
-    images.check_output(path, _IMAGE.value)
-  run = runs.load(_WORKDIR.value)
-  if not _IMAGE.value:
+    images.check_output(path, image)
+  run = runs.load(workdir)
+  if image is None:
     scores, sheets = score.score(run, _VARIANTS.value, _SEED.value)
     write_atomically(folder / "scores.json", json.dumps(scores, indent=2))
     images.save_grid(folder / "held_out.png", sheets, scale=1)
@@ -61,7 +63,7 @@ def main(_: list[str]) -> None:
     return
   coloured = photo.colourise(
     run,
-    photo.read(_IMAGE.value),
+    photo.read(image),
     _VARIANTS.value,
     _SEED.value,
     _SMOOTHING.value if _FAITHFUL.value else "",
@@ -73,13 +75,12 @@ def main(_: list[str]) -> None:
   print(f"wrote {sheet} and {len(variants)} variants")
 
 
-def _paths(folder: Path) -> list[Path]:
+def _paths(folder: Path, image: Path) -> list[Path]:
   """Name the sheet's file, then each variant's.
 
   Of a photo that is no PNG the name keeps the ending, so that a.jpg and a.png
   in one folder have outputs of their own.
   """
-  image = Path(_IMAGE.value)
   name = image.stem if image.suffix.lower() == ".png" else image.name
   variants = [folder / f"{name}_{t}.png" for t in range(_VARIANTS.value)]
   return [folder / f"{name}.png", *variants]

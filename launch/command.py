@@ -6,10 +6,11 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from absl import app, flags
 
-from cvae_jax import console, cpu, plugins
+from cvae_jax import console, cpu, paths, plugins, settings
 
 PREEMPTED = 75  # EX_TEMPFAIL: run the same command again
 INTERRUPTED = 130  # by Ctrl-C, as shells say it
@@ -50,7 +51,7 @@ def run(
       plugins.trust(plugins.EVERY)
     try:
       code = main(argv[1:])
-      console.say("", _Silent())
+      _flush()
       return code
     except KeyboardInterrupt:
       return _interrupted()
@@ -68,18 +69,29 @@ def run(
     sys.exit(_interrupted())
 
 
-class _Silent:
-  """Takes a line and flushes standard output, so that it fails here."""
+def seed(about: str) -> flags.FlagHolder:
+  """Define --seed; jax keeps 32 bits, so that 2**32 would be as 0."""
+  return flags.DEFINE_integer(
+    "seed", 0, about, lower_bound=0, upper_bound=settings.SEEDS - 1
+  )
 
-  def write(self, text: str) -> None:
-    """Drops the text."""
 
-  def flush(self) -> None:
-    """Flushes standard output; a reader that has gone is no error."""
-    try:
-      sys.stdout.flush()
-    except (OSError, ValueError):
-      console.abandon(sys.stdout)
+def path(flag: flags.FlagHolder, default: str | Path | None = None) -> Path:
+  """Return the path that a flag gives, `~` expanded, else the default.
+
+  Raises:
+    PathError: it is empty or names another machine.
+  """
+  given = default if flag.value is None else flag.value
+  return paths.local(given, f"--{flag.name}")
+
+
+def _flush() -> None:
+  """Flush standard output; a reader that has gone is no error."""
+  try:
+    sys.stdout.flush()
+  except (OSError, ValueError):
+    console.abandon(sys.stdout)
 
 
 def _interrupted() -> int:

@@ -26,7 +26,9 @@ _TOWARDS = flags.DEFINE_string("towards", None, "Another photo to walk to.")
 _SQUARE = flags.DEFINE_list(
   "square", [], "TOP,BOTTOM,LEFT,RIGHT: the box to keep; default: the middle."
 )
-_CROP = flags.DEFINE_integer("crop", 0, "Pixels off every side, instead.")
+_CROP = flags.DEFINE_integer(
+  "crop", 0, "Pixels off every side, instead.", lower_bound=0
+)
 _OUT = flags.DEFINE_string(
   "out", None, "PNG, JPEG or WebP; default <workdir>/edits/<image's name>.png."
 )
@@ -39,14 +41,15 @@ def main(_: list[str]) -> None:
   from cvae_jax import editing, images, runs
   from cvae_jax.data import image_files
 
-  out = Path(_WORKDIR.value) / "edits" / f"{Path(_IMAGE.value).stem}.png"
-  out = Path(_OUT.value or out).expanduser()
-  inputs = [Path(p).expanduser() for p in (_IMAGE.value, _TOWARDS.value) if p]
+  workdir, image = command.path(_WORKDIR), command.path(_IMAGE)
+  out = command.path(_OUT, workdir / "edits" / f"{image.stem}.png")
+  towards = None if _TOWARDS.value is None else command.path(_TOWARDS)
+  inputs = [path for path in (image, towards) if path]
   for path in (out, _beside(out, "sweeps"), _beside(out, "towards")):
     images.check_output(path, *inputs)
-  run = runs.load(_WORKDIR.value)
+  run = runs.load(workdir)
   fit = _fit(run)
-  photo = image_files.read_photo(_IMAGE.value, fit)
+  photo = image_files.read_photo(image, fit)
   own = _own(run, photo, _CONDITION.value)
   changes = [editing.parse(text) for text in _SET.value]
   rows = editing.edit(run, photo, own, changes)
@@ -57,9 +60,9 @@ def main(_: list[str]) -> None:
   if swept:
     captions = [_moved(run, name) for name in _SWEEP.value]
     _save(_beside(out, "sweeps"), np.stack(swept), rows=captions)
-  if _TOWARDS.value:
-    other = image_files.read_photo(_TOWARDS.value, fit)
-    print(f"{_TOWARDS.value}:")
+  if towards:
+    other = image_files.read_photo(towards, fit)
+    print(f"{towards}:")
     _save(_beside(out, "towards"), _walk(run, photo, own, other)[None])
 
 

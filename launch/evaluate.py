@@ -8,23 +8,25 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "The run to score.")
 _JUDGES = flags.DEFINE_list(
   "judge", [], "Runs that read attributes; what none reads is not scored."
 )
-_SAMPLES = flags.DEFINE_integer("samples", 50, "k of the IW bound; 0: none.")
+_SAMPLES = flags.DEFINE_integer(
+  "samples", 50, "k of the IW bound; 0: none.", lower_bound=0
+)
 _PER_CLASS = flags.DEFINE_integer(
-  "per_class", 200, "Samples of each class or level."
+  "per_class", 200, "Samples of each class or level.", lower_bound=1
 )
 _DATA = flags.DEFINE_string(
   "data", None, "Where the run's data are now, if not where it trained on them."
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Of every random draw.")
+_SEED = command.seed("Of every random draw.")
 
 
 def main(_: list[str]) -> None:
   """Scores the run."""
   from cvae_jax import commands, runs, score
 
-  run = runs.load(_WORKDIR.value)
+  run = runs.load(command.path(_WORKDIR))
   if _DATA.value is not None:  # checked against the run's data.json
-    run.config.data.path = _DATA.value
+    run.config.data.path = str(command.path(_DATA))
   scores = score.score(
     run,
     [runs.load(folder) for folder in _JUDGES.value],

@@ -21,8 +21,8 @@ def main(words: list[str]) -> None:
       f"one report expected: {commands.named('figures')} "
       f"{' or '.join(reports.names())}"
     )
-  runs = _RUNS.value or f"runs/{words[0]}"
-  for path in reports.write(words[0], runs, _OUT.value):
+  runs = command.path(_RUNS, f"runs/{words[0]}")
+  for path in reports.write(words[0], runs, command.path(_OUT)):
     print(f"wrote {path}")
 
 

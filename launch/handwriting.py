@@ -1,7 +1,5 @@
 """Write all ten digits in the hand of a photographed or drawn one."""
 
-from pathlib import Path
-
 from absl import flags
 
 from . import command
@@ -25,11 +23,11 @@ def main(_: list[str]) -> None:
 
   from cvae_jax import handwriting, images, photo, runs
 
-  folder = Path(_WORKDIR.value) / "handwriting"
-  path = Path(_OUT.value or folder / f"{Path(_IMAGE.value).stem}.png")
-  images.check_output(path, _IMAGE.value)
-  image = photo.digit_from_photo(_IMAGE.value)
-  run, judge = runs.load(_WORKDIR.value), runs.load(_JUDGE.value)
+  workdir, source = command.path(_WORKDIR), command.path(_IMAGE)
+  path = command.path(_OUT, workdir / "handwriting" / f"{source.stem}.png")
+  images.check_output(path, source)
+  image = photo.digit_from_photo(source)
+  run, judge = runs.load(workdir), runs.load(command.path(_JUDGE))
   hand = handwriting.rewrite(run, judge, image)
   print(
     f"read as {hand.digit} ({hand.probability:.1%} sure), ink {hand.ink:+.2f}"

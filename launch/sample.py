@@ -1,22 +1,20 @@
 """Draw a run's figures as PNG: those of its data source."""
 
-from pathlib import Path
-
 from absl import flags
 
 from . import command
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run to draw from.")
 _OUT = flags.DEFINE_string("out", None, "Folder; default <workdir>/figures.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the latents.")
+_SEED = command.seed("Of the latents.")
 
 
 def main(_: list[str]) -> None:
   """Draws the figures."""
   from cvae_jax import figures, images, runs
 
-  run = runs.load(_WORKDIR.value)
-  folder = Path(_OUT.value or Path(_WORKDIR.value) / "figures")
+  run = runs.load(command.path(_WORKDIR))
+  folder = command.path(_OUT, run.folder / "figures")
   captions = figures.captions(run)
   for name, pictures in figures.draw(run, _SEED.value).items():
     path = folder / f"{name}.png"

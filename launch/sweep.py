@@ -6,7 +6,9 @@ Each goes into <workdir>/<variant>. What was interrupted goes on, so the same
 command resumes the sweep. Variants behind the file (configs/faces.py:smoke) and
 words behind `--` go to every run that is not done. What is done is left as it
 is, whatever they say: launch.train on its folder gives one run more epochs.
-SIGTERM or Ctrl-C lets the run under way save and ends the sweep with 75.
+A variant that fails does not keep the others from training; the failed ones
+are listed at the end, and the sweep exits with 1. SIGTERM or Ctrl-C lets the
+run under way save and ends the sweep with 75.
 """
 
 import signal
@@ -15,6 +17,8 @@ import sys
 from pathlib import Path
 
 from absl import flags
+
+from cvae_jax.console import say
 
 from . import command
 
@@ -26,28 +30,47 @@ _ONLY = flags.DEFINE_multi_string(
 
 
 def main(words: list[str]) -> int:
-  """Trains the variants; stops at the first that does not finish."""
-  from cvae_jax import pages
+  """Trains the variants; gives 1 if one failed, PREEMPTED after a signal."""
+  from cvae_jax import lock, pages
 
   path, _, common = _CONFIG.value.partition(":")
-  trainer = _Trainer()
-  for variant in pages.chosen(pages.variants(path), _ONLY.value):
-    folder = Path(_WORKDIR.value) / variant
-    if (folder / "DONE").exists():
-      print(f"== {variant}: done, left as it is", flush=True)
+  variants = pages.chosen(pages.variants(path), _ONLY.value)
+  folder = command.path(_WORKDIR)
+  with lock.hold(folder, "sweeping"):
+    return _sweep(path, common, variants, folder, words)
+
+
+def _sweep(
+  path: str, common: str, variants: list[str], folder: Path, words: list[str]
+) -> int:
+  trainer, failed = _Trainer(), []
+  for variant in variants:
+    run = folder / variant
+    if (run / "DONE").exists():
+      say(f"== {variant}: done, left as it is")
       continue
     if trainer.stopped:
       return command.PREEMPTED
-    print(f"== {variant}", flush=True)
+    say(f"== {variant}")
     arguments = ",".join(filter(None, [variant, common]))
     # A process of its own: its memory is free again when it ends.
     flag = f"--config={path}:{arguments}"
     trainer_module = f"{__package__}.train"  # launch, or cvae_jax.launch
     order = [sys.executable, "-m", trainer_module]
-    order += [flag, f"--workdir={folder}"]
-    if code := trainer.run([*order, *words]):
+    order += [flag, f"--workdir={run}"]
+    code = trainer.run([*order, *words])
+    # One may be preempted without us: by its own batch system's warning.
+    if code == command.PREEMPTED or (code and trainer.stopped):
       return code
-  return 0
+    if code:
+      failed.append(variant)
+      say(f"== {variant}: failed with exit status {code}")
+  if failed:
+    say(
+      f"== {len(failed)} of {len(variants)} failed: {', '.join(failed)}; the "
+      "same command tries them again"
+    )
+  return 1 if failed else 0
 
 
 class _Trainer:

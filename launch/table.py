@@ -3,20 +3,19 @@
 Prints the table and writes table.csv, table.json and curves.png beside them.
 """
 
-from pathlib import Path
-
 from . import command
 
 
 def main(words: list[str]) -> None:
   """Tabulates the runs below one folder."""
   from cvae_jax import commands, table
+  from cvae_jax.paths import local
 
   if len(words) != 1:
     raise ValueError(
       f"one folder of runs expected: {commands.named('table')} DIR"
     )
-  folder = Path(words[0])
+  folder = local(words[0], "the folder of runs")
   print(table.write(folder))
   print(f"wrote {folder / 'table.csv'}, {folder / 'curves.png'}")
 

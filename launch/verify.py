@@ -3,24 +3,31 @@
 Exits with 0 if every epoch matches, 1 if one misses.
 """
 
-from pathlib import Path
+import math
 
 from absl import flags
 
 from . import command
 
-_TOLERANCE = flags.DEFINE_float("tolerance", 0.02, "Allowed relative error.")
+_TOLERANCE = flags.DEFINE_float(
+  "tolerance", 0.02, "Allowed relative error.", lower_bound=0
+)
 
 
 def main(words: list[str]) -> int:
   """Prints the table and writes verify.png."""
   from cvae_jax import commands, verify
+  from cvae_jax.paths import local
 
   if len(words) != 1:
     raise ValueError(
       f"one run's folder expected: {commands.named('verify')} DIR"
     )
-  workdir = Path(words[0])
+  if not math.isfinite(_TOLERANCE.value):
+    raise ValueError(
+      f"--tolerance is a finite number, as 0.02; found {_TOLERANCE.value}"
+    )
+  workdir = local(words[0], "the run's folder")
   epochs = verify.compare(workdir)
   print(verify.table(epochs, _TOLERANCE.value))
   title = verify.reference(workdir)

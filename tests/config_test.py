@@ -59,17 +59,17 @@ def test_load_takes_variants_and_dotted_overrides():
 
 @pytest.mark.parametrize("name", ["configs/nix.py", "configs/digits", "nix"])
 def test_a_missing_config_file_is_named(name):
-  with pytest.raises(ConfigError, match=f"no config file '{name}'"):
+  with pytest.raises(ConfigError, match=f"no config (file|page) '{name}'"):
     configs.load(f"{name}:smoke")
 
 
 def test_a_misspelt_override_is_refused_with_a_suggestion():
-  with pytest.raises(KeyError, match="Did you mean"):
+  with pytest.raises(ConfigError, match="no key 'lrr'; did you mean 'lr'"):
     configs.load("configs/digits.py", {"optim.lrr": 1.0})
 
 
 def test_an_override_of_another_type_is_refused():
-  with pytest.raises(TypeError, match="batch_size"):
+  with pytest.raises(ConfigError, match="batch_size: found 'many'; expect"):
     configs.load("configs/digits.py", {"batch_size": "many"})
 
 
@@ -149,3 +149,45 @@ def test_variants_of_a_sweep_are_chosen_by_name_or_pattern():
   assert pages.chosen(["a=1", "a=2", "a=3"], ["a=1,a=3"]) == ["a=1", "a=3"]
   with pytest.raises(configs.ConfigError, match=r"'m3' not in .*m2,draw=0"):
     pages.chosen(variants, ["m1", "m3"])
+
+
+@pytest.mark.parametrize(
+  ("text", "message"),
+  [
+    ("x = 1\ndef (:\n", r"page\.py:2: syntax error"),
+    ("def get_config(arg):\n  return 1 / 0\n", r"page\.py:2: ZeroDivision"),
+    ("import nix_there\n", r"page\.py:1: ModuleNotFoundError: .*nix_there"),
+    ("x = 1\n", r"page\.py defines no get_config"),
+    ("def get_config(arg):\n  return {}\n", "returned a dict; expected an ml_"),
+    (
+      "from ml_collections import ConfigDict\n"
+      "def get_config(arg):\n  return ConfigDict({'system': 'cvae'})\n",
+      r"has no '\w+' \(nor \d+ others\), which every run reads",
+    ),
+  ],
+)
+def test_what_is_wrong_with_a_page_is_one_line_with_its_place(
+  tmp_path, text, message
+):
+  page = tmp_path / "page.py"
+  page.write_text(text)
+  with pytest.raises(ConfigError, match=message) as error:
+    configs.load(str(page))
+  assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+  ("key", "value"),
+  [
+    ("loss.l2", -1.0),
+    ("loss.l2", float("nan")),
+    ("optim.eps", -1e-8),
+    ("early_stop.min_delta", float("nan")),
+    ("early_stop.min_delta", -1.0),
+    ("optim.lr", float("inf")),
+    ("seed", 2**32),
+  ],
+)
+def test_a_number_that_makes_no_sense_is_refused_by_its_key(key, value):
+  with pytest.raises(ConfigError, match=rf"config\.{key}: found"):
+    configs.load("configs/digits.py", {key: value})

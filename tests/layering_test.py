@@ -125,7 +125,7 @@ def test_data_import_no_jax(path):
   assert not imported(path, "jax", "jaxlib", "flax", "optax")
   allowed = ("numpy", "pandas", "PIL", "pooch", "mlxtend", "rich")
   allowed += ("h5py", "safetensors")
-  own = ("commands", "data", "files", "images", "lock")
+  own = ("commands", "data", "files", "images", "lock", "paths", "plugins")
   own = [f"cvae_jax.{name}" for name in own]
   assert not foreign(path, *allowed, *own)
 

@@ -1,18 +1,25 @@
 """A run's folder holds what was asked, where it ran and what came out."""
 
+import errno
 import json
+import os
+import signal
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 from PIL import Image
+from tensorboardX.record_writer import RecordWriter
 
+from benchmarks import equal_runs
 from cvae_jax import config as configs
 from cvae_jax import train
 from cvae_jax.files import write_atomically
 from cvae_jax.record import (
   Record,
+  RecordError,
   RunMismatch,
   parameter_table,
   read_metrics,
@@ -259,3 +266,129 @@ def test_a_launch_that_fails_to_start_does_not_bind_the_folder_to_its_data(
 def test_conditions_without_a_config_are_of_no_run(tmp_path):
   (tmp_path / "conditions.json").write_text("{}")
   Record(tmp_path).check(configs.load("configs/digits.py"), {"mean": [0.1]})
+
+
+def full(*_):
+  """Stands for a write to a full disk."""
+  raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("name", ["__init__", "write", "flush"])
+def test_events_that_cannot_be_written_cost_one_warning_and_no_row(
+  tmp_path, monkeypatch, capsys, name
+):
+  monkeypatch.setattr(RecordWriter, name, full)
+  record = start(tmp_path)
+  for step in range(30):  # more than tensorboardX's queue held
+    record.metrics({"step": step, "split": "train", "loss": 0.5})
+  record.sync()
+  record.grids(30, {"drawn": np.zeros((1, 1, 4, 4, 1))})
+  record.close(done=True)
+  said = capsys.readouterr().out
+  assert said.count("warning") == 1
+  assert "events for TensorBoard cannot be written (No space left" in said
+  assert len(read_metrics(tmp_path)) == 30
+  assert (tmp_path / "samples" / "000030_drawn.png").exists()
+
+
+def test_a_run_whose_events_fail_trains_on_and_hears_a_signal(
+  data, run, tmp_path, monkeypatch, capsys
+):
+  monkeypatch.setattr(RecordWriter, "write", full)
+  seen = Record.metrics
+
+  def metrics(record, row):
+    seen(record, row)
+    if row["step"] == 15:
+      os.kill(os.getpid(), signal.SIGTERM)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(Record, "metrics", metrics)
+    with pytest.raises(train.Preempted):
+      train.train_and_evaluate(small.config(data), tmp_path)
+  train.train_and_evaluate(small.config(data), tmp_path)
+  assert "training goes on without them" in capsys.readouterr().out
+  assert equal_runs.differences(run, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+  ("steps", "expected"),
+  [
+    ((), "no checkpoint is saved yet.*same command begins again"),
+    ((7, 14), "checkpoint 14 is whole.*same command goes on from it"),
+  ],
+)
+def test_metrics_that_cannot_be_written_name_the_file_and_the_way_on(
+  tmp_path, steps, expected
+):
+  record = start(tmp_path)
+  for step in steps:
+    (tmp_path / "checkpoints" / str(step)).mkdir(parents=True)
+  (tmp_path / "checkpoints" / "21.orbax-checkpoint-tmp").mkdir(parents=True)
+  record._metrics.close()
+  record._metrics = Path("/dev/full").open("a")  # noqa: SIM115
+  with pytest.raises(RecordError, match=expected) as error:
+    record.metrics({"step": 1, "split": "train", "loss": 0.5})
+  assert str(tmp_path / "metrics.jsonl") in str(error.value)
+  assert "No space left" in str(error.value)
+  record.close(done=False)  # raises nothing over it
+  assert not (tmp_path / "DONE").exists()
+
+
+def test_a_picture_that_cannot_be_written_names_the_file_and_the_way_on(
+  tmp_path, monkeypatch
+):
+  record = start(tmp_path)
+  monkeypatch.setattr("cvae_jax.images.write_atomically", full)
+  with pytest.raises(RecordError, match=r"000003_drawn\.png cannot be written"):
+    record.grids(3, {"drawn": np.zeros((1, 1, 4, 4, 1))})
+  record.close(done=False)
+
+
+@pytest.mark.parametrize(
+  ("name", "value"),
+  [
+    ("jax_default_prng_impl", "rbg"),
+    ("jax_default_matmul_precision", "bfloat16"),
+    ("jax_threefry_partitionable", False),
+  ],
+)
+def test_a_run_that_goes_on_under_other_settings_says_so_in_a_line(
+  tmp_path, capsys, name, value
+):
+  was = getattr(jax.config, name)
+  start(tmp_path).close(done=False)
+  start(tmp_path, step=1).close(done=False)
+  assert "other settings" not in capsys.readouterr().out
+  jax.config.update(name, value)
+  try:
+    start(tmp_path, step=1).close(done=False)
+  finally:
+    jax.config.update(name, was)
+  lines = capsys.readouterr().out.splitlines()
+  (said,) = [line for line in lines if "other settings" in line]
+  assert said.endswith(f": {name}: {was!r} → {value!r}")
+
+
+def test_a_run_from_before_settings_were_recorded_goes_on_in_silence(
+  tmp_path, capsys
+):
+  start(tmp_path).close(done=False)
+  path = tmp_path / "environment.json"
+  launches = json.loads(path.read_text())
+  assert launches[0]["bits"]["CVAE_JAX_TUNE"] is not None
+  del launches[0]["bits"]
+  path.write_text(json.dumps(launches))
+  start(tmp_path, step=1).close(done=False)
+  assert "settings" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("variable", ["XLA_FLAGS", "CVAE_JAX_TUNE"])
+def test_variables_that_change_bits_are_compared(
+  tmp_path, capsys, monkeypatch, variable
+):
+  monkeypatch.setenv(variable, "")
+  start(tmp_path).close(done=False)
+  monkeypatch.setenv(variable, "1")
+  start(tmp_path, step=1).close(done=False)
+  assert f"{variable}: '' → '1'" in capsys.readouterr().out

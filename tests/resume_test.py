@@ -76,7 +76,13 @@ def test_half_a_run_and_a_resume_with_more_epochs_is_the_whole_run(
 
 
 @pytest.mark.parametrize(
-  ("step", "how"), [(1, signal.SIGTERM), (17, signal.SIGINT)]
+  ("step", "how"),
+  [
+    (1, signal.SIGTERM),
+    (17, signal.SIGINT),
+    (9, signal.SIGUSR1),  # a batch system's warning
+    (25, signal.SIGHUP),  # the terminal has closed
+  ],
 )
 def test_a_signal_in_mid_epoch_and_a_resume_is_the_whole_run(
   data, whole, tmp_path, step, how

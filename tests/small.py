@@ -5,6 +5,8 @@ of a few thousand parameters that still have convolutions, dropout and the
 late grey term.
 """
 
+import functools
+import importlib
 import os
 import struct
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from absl import flags as flags_
 
 from benchmarks import soak_resume as soak
 from cvae_jax import config as configs
@@ -109,6 +112,21 @@ def launch(*words: str, **environment: str) -> subprocess.CompletedProcess:
     text=True,
     timeout=120,
   )
+
+
+@functools.cache
+def command(name: str):
+  """Import a command's module beside others: (module, {name: flag}).
+
+  Its flags leave absl's, which has one of each name for a whole process.
+  """
+  importlib.import_module("launch.command")  # its own are shared
+  before = set(flags_.FLAGS)
+  module = importlib.import_module(f"launch.{name}")
+  own = {flag: flags_.FLAGS[flag] for flag in set(flags_.FLAGS) - before}
+  for flag in own:
+    delattr(flags_.FLAGS, flag)
+  return module, own
 
 
 def drawn(system):

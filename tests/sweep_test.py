@@ -1,6 +1,7 @@
 """Sweeps and their tables, by the commands."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from cvae_jax import config as configs
-from cvae_jax import pages, table
+from cvae_jax import lock, pages, table
 from tests import small
 
 
@@ -42,6 +43,7 @@ def folder(data, tmp_path_factory):
 
 def test_each_variant_trains_in_its_own_folder(folder):
   assert sorted(path.name for path in folder.iterdir()) == [
+    ".lock",
     "model=2",
     "model=4",
   ]
@@ -129,15 +131,83 @@ def test_a_signal_lets_the_training_save_and_begins_no_other(
     cwd=small.ROOT,
     start_new_session=True,
   )
-  while not runs.exists() and process.poll() is None:
+  while not (runs / "model=1").exists() and process.poll() is None:
     time.sleep(0.01)
   if how == signal.SIGINT:  # as Ctrl-C does
     os.killpg(process.pid, how)
   else:
     process.send_signal(how)
   assert process.wait(60) == (code or 75)
-  assert [path.name for path in runs.iterdir()] == ["model=1"]
+  assert [path.name for path in runs.glob("model=*")] == ["model=1"]
   assert (runs / "model=1" / "saved").exists()
+
+
+sweep, _ = small.command("sweep")
+
+
+class _Stub:
+  """Stands for the trainings of a sweep: exit statuses by variant."""
+
+  def __init__(self, codes, stops_at=None):
+    self.codes, self.stops_at = codes, stops_at
+    self.stopped, self.begun = False, []
+
+  def run(self, order):
+    variant = order[3].partition(":")[2]
+    self.begun.append(variant)
+    self.stopped = variant == self.stops_at
+    return self.codes.get(variant, 0)
+
+
+@pytest.mark.parametrize(
+  ("codes", "stops_at", "begun", "code"),
+  [
+    ({}, None, 3, 0),
+    ({"model=1": 1, "model=3": -9}, None, 3, 1),  # -9: out of memory
+    ({"model=1": 1, "model=2": 75}, "model=2", 2, 75),
+    ({"model=2": 75}, None, 2, 75),  # its own batch system stopped it
+  ],
+)
+def test_a_failed_variant_keeps_no_other_from_training(
+  tmp_path, monkeypatch, capsys, codes, stops_at, begun, code
+):
+  stub = _Stub(codes, stops_at)
+  monkeypatch.setattr(sweep, "_Trainer", lambda: stub)
+  variants = ["model=1", "model=2", "model=3"]
+  found = sweep._sweep("configs/digits.py", "", variants, tmp_path, [])
+  assert found == code
+  assert stub.begun == variants[:begun]
+  last = capsys.readouterr().out.splitlines()[-1]
+  if code == 1:
+    assert "2 of 3 failed: model=1, model=3; the same command" in last
+
+
+def test_a_second_sweep_of_a_folder_is_refused(tmp_path):
+  with lock.hold(tmp_path, "sweeping"):
+    done = _command(
+      "sweep", "--config=configs/digits.py", f"--workdir={tmp_path}"
+    )
+  assert done.returncode == 1
+  assert f"is sweeping in {tmp_path}" in done.stderr
+  assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_table_lists_the_runs_that_have_not_ended(folder, tmp_path):
+  for name in ("model=2", "model=4"):
+    shutil.copytree(folder / name, tmp_path / name)
+  (tmp_path / "model=4" / "DONE").unlink()
+  (tmp_path / "model=5").mkdir()
+  (tmp_path / "model=5" / ".lock").touch()
+  (tmp_path / "notes").mkdir()
+  text = table.write(tmp_path)
+  assert text.splitlines()[-2:] == [
+    "model=4: not finished, at step 24, epoch 2 of 2",
+    "model=5: failed or stopped before its first metrics",
+  ]
+  shutil.rmtree(tmp_path / "model=2")
+  shutil.rmtree(tmp_path / "model=4")
+  with pytest.raises(table.TableError, match="model=5: failed or stopped"):
+    table.collect(tmp_path)
 
 
 def test_what_cannot_be_swept_or_tabulated_is_explained(tmp_path):

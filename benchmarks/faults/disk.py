@@ -169,13 +169,13 @@ for _call in ("fsync", "replace", "rename"):
   same_or_refused(nothing, "space", "TensorBoard", "events", wrong=LOSS),
 )
 def _(room):
-  from tensorboardX.event_file_writer import EventsWriter
+  from tensorboardX.record_writer import RecordWriter
 
   def fail(*_):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
   run = room.copy()
-  with mock.patch.object(EventsWriter, "write_event", fail):
+  with mock.patch.object(RecordWriter, "write", fail):
     done = room.train(run, log_every=1)
   if done.code:
     return _then_with_room(room, run, done)

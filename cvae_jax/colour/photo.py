@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cvae_jax import images
 from cvae_jax.colour import baselines, cells, recompose
 from cvae_jax.data import DataError, image_files
+from cvae_jax.paths import local
 from cvae_jax.runs import Run, RunError
 
 _COLOURLESS = 2.0  # levels: a photo of less mean chroma has no truth to show
@@ -31,7 +32,7 @@ def read(path: str | Path) -> NDArray[np.uint8]:
   Raises:
     DataError: there is no such file, or it is not a whole image.
   """
-  path = Path(path).expanduser()
+  path = local(path, "the photo")
   if not path.is_file():
     raise DataError(f"no photo {path}; give the path of an image file")
   try:

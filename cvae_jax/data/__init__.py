@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cvae_jax import plugins
+from cvae_jax.paths import local
 
 _READERS = ("vgg_files",)  # of pretrained weights
 _HELPERS = {
@@ -91,7 +92,7 @@ class Dataset(NamedTuple):
 
 def root() -> pathlib.Path:
   """Return the data folder: $CVAE_JAX_DATA, else `data` where we stand."""
-  return pathlib.Path(os.environ.get("CVAE_JAX_DATA") or "data").expanduser()
+  return local(os.environ.get("CVAE_JAX_DATA") or "data", "CVAE_JAX_DATA")
 
 
 def sources() -> list[str]:

@@ -12,6 +12,7 @@ import pandas as pd
 from cvae_jax import commands
 from cvae_jax.data import DataError, digit_checks, root
 from cvae_jax.data.download import content
+from cvae_jax.paths import local
 
 CLASSES = 10
 SIDE = 28
@@ -38,7 +39,7 @@ def read(source: str, path: str) -> tuple[Pair, Pair | None]:
     DataError: if data are missing, damaged or of the wrong kind.
   """
   if path:
-    given = pathlib.Path(path).expanduser()
+    given = local(path, "config.data.path")
     if given.is_file():
       digit_checks.check_file(given)
       return _read_csv(given), None

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cvae_jax.data import DataError
+from cvae_jax.paths import local
 
 Adapted = tuple[pd.DataFrame, dict[str, str]]
 
@@ -63,7 +64,7 @@ def read(
     return utkface(files)
   kind, colon, rest = table.partition(":")
   official = kind == "celeba" and bool(colon)
-  path = pathlib.Path(rest if official else table).expanduser()
+  path = local(rest if official else table, "the table")
   if not path.is_file():
     raise DataError(f"no table {path}; give a file, celeba:FILE or utkface")
   if official or _first_line(path).strip().isdigit():

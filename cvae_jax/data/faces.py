@@ -25,6 +25,7 @@ from cvae_jax.data import (
   synthetic_faces,
 )
 from cvae_jax.data.face_conditions import Conditions, check_names
+from cvae_jax.paths import local
 
 WORDS = "--images=FOLDER_OR_ZIP --table=FILE"
 # Of prepared.json: where images came from makes them no others.
@@ -84,7 +85,7 @@ def load(config: Any) -> Dataset:
 def folder(config: Any) -> pathlib.Path:
   """Return where the prepared set is that `load(config)` would read."""
   found = config.path or root() / f"faces_{config.image_shape[0]}"
-  return pathlib.Path(found).expanduser()
+  return local(found, "config.data.path")
 
 
 def _where(config: Any) -> str:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from cvae_jax.data import DataError
+from cvae_jax.paths import local
 
 RESIZES = ("bilinear", "antialias")
 # White levels: unit floats, the 0..16 of scikit-learn's digits, and samples of
@@ -147,7 +148,7 @@ def read_photo(path: str | pathlib.Path, fit: Fit) -> npt.NDArray[np.uint8]:
   Raises:
     DataError: if it is no whole image, or too small for the crop or the box.
   """
-  path = pathlib.Path(path).expanduser()
+  path = local(path, "the photo")
   if not path.is_file():
     raise DataError(f"no photo {path}; give the path of an image file")
   try:

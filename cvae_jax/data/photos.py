@@ -8,7 +8,6 @@ is stored once.
 
 import dataclasses
 import hashlib
-import pathlib
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +23,7 @@ from cvae_jax.data import (
   prepared,
   root,
 )
+from cvae_jax.paths import local
 
 SIDE, CELLS = 112, 196
 WORDS = "--images=FOLDER_OR_ZIP"
@@ -111,7 +111,7 @@ def _split(config: Any) -> tuple[np.ndarray, np.ndarray]:
     raise DataError(
       f"source is one of packages, prepared; found {config.source!r}"
     )
-  folder = pathlib.Path(config.path or root() / "photos_112").expanduser()
+  folder = local(config.path or root() / "photos_112", "config.data.path")
   how = f"{commands.preparing('photos')} {WORDS}"
   photos, table, _ = prepared.read(folder, SIDE, how)
   count = len(photos)

@@ -20,6 +20,7 @@ from rich import progress
 
 from cvae_jax import lock
 from cvae_jax.data import DataError, image_files, prepared
+from cvae_jax.paths import PathError, local
 
 ENDINGS = (
   *(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"),
@@ -276,10 +277,16 @@ def some(names: Iterable[str]) -> str:
 
 
 def run(prepare: Callable, options: Any) -> int:
-  """Prepare a set; return 0, or 1 after saying what failed."""
+  """Prepare a set; return 0, or 1 after saying what failed.
+
+  Args:
+    options: a script's own; `images` and `out` are texts, or Paths.
+  """
   try:
+    options.images = local(options.images, "--images")
+    options.out = local(options.out, "--out")
     prepare(options)
-  except (DataError, OSError) as error:
+  except (DataError, PathError, OSError) as error:
     print(f"error: {error}", file=sys.stderr)
     return 1
   return 0

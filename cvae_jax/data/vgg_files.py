@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cvae_jax.data import DataError, root, weight_files
+from cvae_jax.paths import local
 
 # Convolutions in each block, and their widths; nets.features has the same.
 DEPTHS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -95,7 +96,7 @@ def _open(network: str, file: str) -> _Source:
 def _locate(network: str, file: str) -> pathlib.Path:
   """Find the file that is asked for, or VGG16's where none is."""
   if file:
-    path = root() / pathlib.Path(file).expanduser()
+    path = root() / local(file, f"the file of {network}")
     if not path.is_file():
       raise DataError(f"no weights of {network} in {path}; {_HOW[network]}")
     return path

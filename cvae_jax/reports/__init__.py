@@ -4,6 +4,8 @@ import importlib
 import pkgutil
 from pathlib import Path
 
+from cvae_jax.paths import local
+
 _HELPERS = {
   "claims",
   "compare_cells",
@@ -40,4 +42,4 @@ def write(name: str, runs_folder: Path, out_folder: Path) -> list[Path]:
   if name not in names():
     raise ReportError(f"no report {name!r}; there are {', '.join(names())}")
   module = importlib.import_module(f"{__name__}.{name}")
-  return module.write(Path(runs_folder), Path(out_folder))
+  return module.write(local(runs_folder, "runs"), local(out_folder, "out"))
