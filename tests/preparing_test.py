@@ -157,7 +157,7 @@ def test_a_lock_ends_with_its_process(tmp_path):
   finally:
     child.kill()
     child.communicate()
-  with lock(tmp_path):
+  with lock.hold(tmp_path, "testing"):
     assert (tmp_path / ".lock").exists()
 
 
@@ -165,9 +165,10 @@ def test_a_locked_folder_gets_no_second_set(tmp_path, capsys):
   source = tmp_path / "source"
   draw(source / "a.png", 1)
   table_of(source, file=["a.png"], male=[0])
-  with lock(tmp_path / "out"):  # another open file: it excludes this process
+  # Another open file: it excludes this process.
+  with lock.hold(tmp_path / "out", "testing"):
     assert prepare(source, tmp_path / "out") == 1
-  assert "another process is writing" in capsys.readouterr().err
+  assert "is testing in" in capsys.readouterr().err
   assert prepare(source, tmp_path / "out") == 0
   left = [f for f in os.listdir(tmp_path / "out") if f.endswith(".tmp")]
   assert left == []

@@ -279,7 +279,7 @@ def run(prepare: Callable, options: Any) -> int:
   """Prepare a set; return 0, or 1 after saying what failed."""
   try:
     prepare(options)
-  except (DataError, OSError) as error:
+  except (DataError, OSError, lock.FolderInUse) as error:
     print(f"error: {error}", file=sys.stderr)
     return 1
   return 0
