@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cvae_jax import images
 from cvae_jax.colour import baselines, cells, recompose
-from cvae_jax.data import DataError, image_files
+from cvae_jax.data import decoding, image_files
 from cvae_jax.runs import Run, RunError
 
 _COLOURLESS = 2.0  # levels: a photo of less mean chroma has no truth to show
@@ -31,13 +31,7 @@ def read(path: str | Path) -> NDArray[np.uint8]:
   Raises:
     DataError: there is no such file, or it is not a whole image.
   """
-  path = Path(path).expanduser()
-  if not path.is_file():
-    raise DataError(f"no photo {path}; give the path of an image file")
-  try:
-    return image_files.decode(path.read_bytes())
-  except DataError as error:
-    raise DataError(f"{path}: {error}") from error
+  return decoding.on_white(decoding.read(path))
 
 
 def colourise(

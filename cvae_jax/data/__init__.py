@@ -12,6 +12,7 @@ import numpy as np
 _READERS = ("vgg_files",)  # of pretrained weights
 _HELPERS = {
   "companions",
+  "decoding",
   "digit_checks",
   "digit_conditions",
   "digit_files",
