@@ -11,6 +11,7 @@ import numpy as np
 
 _READERS = ("vgg_files",)  # of pretrained weights
 _HELPERS = {
+  "columns",
   "companions",
   "decoding",
   "digit_checks",
@@ -19,6 +20,7 @@ _HELPERS = {
   "download",
   "face_conditions",
   "face_tables",
+  "finding",
   "identity",
   "image_files",
   "order",
