@@ -52,6 +52,9 @@ def main(_: list[str]) -> None:
   for path in paths:
     images.check_output(path, _IMAGE.value)
   run = runs.load(_WORKDIR.value)
+  photo.check(run)
+  for line in filter(None, (runs.caution(run), photo.caution(run))):
+    print(line)
   if not _IMAGE.value:
     scores, sheets = score.score(run, _VARIANTS.value, _SEED.value)
     write_atomically(folder / "scores.json", json.dumps(scores, indent=2))

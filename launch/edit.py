@@ -45,6 +45,8 @@ def main(_: list[str]) -> None:
   for path in (out, _beside(out, "sweeps"), _beside(out, "towards")):
     images.check_output(path, *inputs)
   run = runs.load(_WORKDIR.value)
+  if line := runs.caution(run):
+    print(line)
   fit = _fit(run)
   photo = image_files.read_photo(_IMAGE.value, fit)
   own = _own(run, photo, _CONDITION.value)

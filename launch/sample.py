@@ -16,6 +16,8 @@ def main(_: list[str]) -> None:
   from cvae_jax import figures, images, runs
 
   run = runs.load(_WORKDIR.value)
+  if line := runs.caution(run):
+    print(line)
   folder = Path(_OUT.value or Path(_WORKDIR.value) / "figures")
   captions = figures.captions(run)
   for name, pictures in figures.draw(run, _SEED.value).items():

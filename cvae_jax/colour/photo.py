@@ -82,6 +82,16 @@ def check(run: Run) -> None:
     )
 
 
+def caution(run: Run) -> str:
+  """Return a line where a run's latents carry no colour, or nothing."""
+  if run.config.model.encoder.get("sees_colour", False):
+    return ""
+  return (
+    f"note: the encoder of {run.folder} never saw a colour, as the source's, "
+    "so variants differ little; train configs/colour.py:useful for colours"
+  )
+
+
 def variants_of(run: Run, greys: NDArray, z: NDArray) -> NDArray:
   """Gives colour maps [N, V, 14, 14, 2] of greys uint8 [N, 112, 112].
 

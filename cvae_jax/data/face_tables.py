@@ -7,6 +7,7 @@ number per condition, and file → reason for the rows that have none.
 import pathlib
 import re
 import warnings
+import zlib
 from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
@@ -25,6 +26,11 @@ HAIR = {
   "Blond_Hair": 0.2,
 }
 CONDITIONS = ("male", "female", "hair_color", "mouth", "eyes")
+# Of a file that is no table, or is compressed and cut short.
+_UNREADABLE = (
+  *(ValueError, pd.errors.ParserWarning),
+  *(EOFError, OSError, zlib.error),
+)
 _NEEDED = ("Male", "Mouth_Slightly_Open", "Narrow_Eyes", *HAIR)
 _UTKFACE = re.compile(r"(\d{1,3})_([01])_([0-4])_(\d+)\.")
 
@@ -212,7 +218,7 @@ def _csv(path: pathlib.Path, file_column: str = "") -> pd.DataFrame:
       table = pd.read_csv(
         path, dtype=texts, index_col=False, encoding="utf-8-sig"
       )
-  except (ValueError, pd.errors.ParserWarning) as error:
+  except _UNREADABLE as error:
     raise DataError(f"{path}: not a CSV table: {error}".strip()) from error
   if file_column:
     if file_column not in table:
