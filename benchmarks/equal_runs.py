@@ -7,8 +7,9 @@ import numpy as np
 
 from cvae_jax import config as configs
 from cvae_jax.checkpoint import Checkpoints
-from cvae_jax.record import facts, read_metrics
+from cvae_jax.record import read_metrics
 from cvae_jax.restore import abstract_state, pretrained
+from cvae_jax.run_data import facts
 from cvae_jax.types import TrainState
 
 

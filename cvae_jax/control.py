@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax import data
 from cvae_jax.metrics import control
+from cvae_jax.run_data import Datasets
 from cvae_jax.runs import Run, RunError, unit
 
 CEILING = 5000  # real images that it is read from, at most
@@ -151,9 +151,10 @@ def _unseen(test: Mapping, judges: Sequence[Run]) -> tuple[NDArray, NDArray]:
 
   Images are told by their bytes, since a judge's split may be another.
   """
-  seen, settings = set(), {repr(j.config.data): j.config.data for j in judges}
-  for config in settings.values():
-    seen |= set(_digests(data.load(config).train["image"]))
+  seen, load = set(), Datasets()
+  sets = [load(judge.folder, judge.config.data) for judge in judges]
+  for dataset in {id(one): one for one in sets}.values():
+    seen |= set(_digests(dataset.train["image"]))
   kept = [i for i, d in enumerate(_digests(test["image"])) if d not in seen]
   kept = kept[:CEILING]
   return test["image"][kept], test["condition"][kept]

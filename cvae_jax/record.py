@@ -17,20 +17,14 @@ from ml_collections import ConfigDict
 from numpy.typing import ArrayLike
 
 from cvae_jax import config as configs
-from cvae_jax import data, images, provenance
+from cvae_jax import images, provenance
 from cvae_jax.console import say
-from cvae_jax.data import identity as identities
 from cvae_jax.files import DamagedFile, read_json, write_atomically
-from cvae_jax.paths import local
+from cvae_jax.run_data import RunMismatch, check_data, keep_identity
 from cvae_jax.tensorboard import Events
-from cvae_jax.types import Facts, PyTree
+from cvae_jax.types import PyTree
 
 METRICS = "metrics.jsonl"
-DATA = "data.json"  # which data a run trains on, and holds out
-
-
-class RunMismatch(ValueError):
-  """Says why a folder's run cannot be continued as asked."""
 
 
 class RecordError(OSError):
@@ -120,7 +114,7 @@ class Record:
     # config.json makes the folder a run's, so conditions are there before.
     write_atomically(self.folder / "conditions.json", _json(conditions))
     if identity is not None:
-      write_atomically(self.folder / DATA, _json(identity))
+      keep_identity(self.folder, identity)
     write_atomically(self.folder / "config.json", configs.to_json(config))
     self._environment(step)
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
@@ -242,58 +236,6 @@ class Record:
       path.replace(aside)
       print(f"warning: {error}; it is kept as {aside}", flush=True)
       return []
-
-
-def facts(folder: Path) -> Facts | None:
-  """Return what a run's folder says of its data; None of an older run."""
-  path = Path(folder) / DATA
-  if not path.exists():
-    return None
-  columns = read_json(path, dict, "bring a copy of it back")["train"]
-  shapes = {name: tuple(c["shape"][1:]) for name, c in columns.items()}
-  return Facts(shapes, next(iter(columns.values()))["shape"][0])
-
-
-def check_data(folder: Path, identity: Mapping[str, Any]) -> None:
-  """Checks today's data against a run's data.json; older runs have none.
-
-  Raises:
-    RunMismatch: they are others; what differs is named.
-  """
-  path = Path(folder) / DATA
-  if not path.exists():
-    return
-  saved = read_json(path, dict, "delete it to take today's data for the run's")
-  differing = identities.differences(saved, identity)
-  if differing:
-    raise RunMismatch(
-      f"{path}: the training data have changed since this run began, or its "
-      f"held-out data have: {'; '.join(differing)}. Bring the old data back "
-      "or use another --workdir."
-    )
-
-
-def load_data(folder: Path, config: Any) -> data.Dataset:
-  """Loads a run's data, checked against its data.json.
-
-  Raises:
-    DataError: they are missing or bad.
-    RunMismatch: they are not those of the run.
-  """
-  try:
-    dataset = data.load(config)
-  except data.DataError as error:
-    path = config.get("path", "")
-    if path and not local(path, "config.data.path").exists():
-      raise data.DataError(
-        f"{path}, where the run's config.json says that its data are, is not "
-        "there; say where they are now: launch.evaluate --data=PATH. Found: "
-        f"{error}"
-      ) from error
-    raise
-  if (Path(folder) / DATA).exists():
-    check_data(folder, dataset.identity())
-  return dataset
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

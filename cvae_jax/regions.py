@@ -7,6 +7,8 @@ each class a region of the prior (the label-aware AAE; zoo §8).
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from cvae_jax.metrics import control
 from cvae_jax.runs import Run, RunError
 
@@ -28,7 +30,8 @@ def score(
   found = {}
   for judge in judges:
     z, label = run.regions(10 * count, seed)
-    read = judge.predict(run.decode(z, run.conditions.blank(len(z))))
+    images = run.decode(z, run.conditions.blank(len(z)))
+    read = judge.predict(np.clip(images, 0.0, 1.0))  # what a picture can show
     if read.shape[1] <= label.max():
       raise RunError(
         f"judge {judge.folder} reads {read.shape[1]} classes; the prior of "

@@ -20,7 +20,7 @@ from cvae_jax.checkpoint import (
   shapes,
 )
 from cvae_jax.paths import local
-from cvae_jax.record import facts
+from cvae_jax.run_data import facts
 from cvae_jax.types import PyTree, System, TrainState
 from cvae_jax.watch import Watch
 

@@ -17,28 +17,25 @@ from flax.errors import ScopeParamShapeError
 from ml_collections import ConfigDict
 from numpy.typing import ArrayLike, NDArray
 
-from cvae_jax import commands, data, gaussian
+from cvae_jax import arguments, commands, data, gaussian
 from cvae_jax import config as configs
-from cvae_jax import images as pictures
+from cvae_jax.arguments import RunError
 from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.files import DamagedFile, read_json
 from cvae_jax.images import unit
 from cvae_jax.paths import local
-from cvae_jax.record import facts
 from cvae_jax.restore import (
   best_step,
   check_config,
   latest_whole,
   pretrained,
 )
+from cvae_jax.run_data import facts
 from cvae_jax.types import PyTree, System, TrainState
 
 ROWS = 500  # that a run computes at once, of small images
 VALUES = 1 << 21  # of the images computed at once: 48 faces of 120 × 120
-
-
-class RunError(ValueError):
-  """Says why a folder or a run cannot serve as asked."""
+YOUNG = 200  # steps, fewer than any page trains for but its smoke variant
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +52,7 @@ class Run:
     self, images: ArrayLike, condition: ArrayLike
   ) -> gaussian.Gaussian:
     """Gives q(z | images, condition [B, A]), a Gaussian over [B, Z]."""
-    images, condition = _rows(
+    images, condition = arguments.rows(
       images=self._images(images), condition=self._condition(condition)
     )
     return self._apply("encode", images, condition)
@@ -64,7 +61,7 @@ class Run:
     """Gives images [B, H, W, C] for z [B, Z] and condition [B, A]."""
     self._function("decode")
     z = self._shaped(z, "z", "Z", self.system.latents)
-    z, condition = _rows(z=z, condition=self._condition(condition))
+    z, condition = arguments.rows(z=z, condition=self._condition(condition))
     return self._apply("decode", z, condition)
 
   def edit(
@@ -126,7 +123,9 @@ class Run:
         f"{self.folder} reads images beside given attributes of shape "
         f"{wanted}; found {given.shape}"
       )
-    return np.asarray(self._apply("predict", images, _float(given, "given")))
+    return np.asarray(
+      self._apply("predict", images, arguments.floats(given, "given"))
+    )
 
   def _function(self, name: str) -> Callable[..., PyTree]:
     """Return one of the system's functions, or say that it has none."""
@@ -140,18 +139,8 @@ class Run:
 
   def _images(self, images: ArrayLike) -> NDArray:
     """Return checked images [B, H, W, C], of the size that the run knows."""
-    try:
-      images = pictures.checked(images)
-    except ValueError as error:
-      raise RunError(str(error)) from None
     shape = self.system.columns.get("image")
-    if shape is not None and images.shape[1:] != tuple(shape):
-      wanted = ", ".join(map(str, shape))
-      raise RunError(
-        f"images must be [B, {wanted}] for {self.folder}; found shape "
-        f"{images.shape}"
-      )
-    return images
+    return arguments.images(images, shape, self.folder)
 
   def _condition(self, condition: ArrayLike) -> NDArray:
     """Return a checked condition [B, A]; one of [A] is one row."""
@@ -166,17 +155,9 @@ class Run:
     A system without images, the colouring, has shapes of its own. Width 0 is
     "no condition", which a system that reads none takes.
     """
-    values = _float(values, name)
-    if width is None or "image" not in self.system.columns:
-      return values
-    if values.shape == (width,) and width:
-      values = values[None]
-    if values.ndim != 2 or values.shape[1] not in (0, width):
-      raise RunError(
-        f"{name} must be [B, {letter}] with {letter} = {width} for "
-        f"{self.folder}; found shape {values.shape}"
-      )
-    return values
+    if "image" not in self.system.columns:
+      width = None
+    return arguments.vectors(values, name, letter, width, self.folder)
 
   def _apply(self, name: str, *columns: NDArray) -> PyTree:
     """Applies one of the system's functions, a bounded number of rows at once.
@@ -268,42 +249,18 @@ def load(
   return Run(folder, config, conditions, system, state)
 
 
+def caution(run: Run) -> str:
+  """Return a line where a run is too young to show much, or nothing."""
+  step = int(run.state.step)
+  if step >= YOUNG:
+    return ""
+  return (
+    f"note: {run.folder} was trained for {step} steps only; do not judge the "
+    "model by what it shows"
+  )
+
+
 def saved(folder: str | Path) -> bool:
   """Tells whether a run has a complete checkpoint, which `load` needs."""
   checkpoints = local(folder, "a run's folder").glob("checkpoints/*")
   return any(path.name.isdigit() for path in checkpoints)
-
-
-def _rows(**columns: NDArray) -> list[NDArray]:
-  """Return columns of equal length; one row serves all rows of the others.
-
-  Raises:
-    RunError: the lengths differ.
-  """
-  lengths = {name: len(column) for name, column in columns.items()}
-  several = set(lengths.values()) - {1}
-  if len(several) > 1:
-    found = " but ".join(f"{n} of {name}" for name, n in lengths.items())
-    raise RunError(f"each row needs its own or one for all; found {found}")
-  count = several.pop() if several else 1
-  return [
-    column if len(column) == count else np.repeat(column, count, axis=0)
-    for column in columns.values()
-  ]
-
-
-def _float(values: ArrayLike, name: str) -> NDArray[np.float32]:
-  """Return values as float32.
-
-  Raises:
-    RunError: they are no numbers, have no rows, or are not finite.
-  """
-  try:
-    values = np.asarray(values, np.float32)
-  except (TypeError, ValueError) as error:
-    raise RunError(f"{name} must be an array of numbers: {error}") from None
-  if not values.ndim:
-    raise RunError(f"{name} must have rows, [B, …]; found one number")
-  if not np.isfinite(values).all():
-    raise RunError(f"{name} must be finite; found NaN or infinity")
-  return values

@@ -11,7 +11,7 @@ from cvae_jax import commands, control, evaluate, keys, regions
 from cvae_jax.feed import Feed, check
 from cvae_jax.files import write_atomically
 from cvae_jax.metrics import bounds, clusters, latents
-from cvae_jax.record import load_data
+from cvae_jax.run_data import load_data
 from cvae_jax.runs import VALUES, Run, RunError
 
 FILE = "scores.json"  # in a run's folder

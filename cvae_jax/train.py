@@ -23,6 +23,7 @@ from cvae_jax.meter import Meter, NonFinite
 from cvae_jax.paths import folder
 from cvae_jax.record import Record
 from cvae_jax.restore import abstract_state, best_step, initial_state
+from cvae_jax.run_data import DATA, keep_identity
 from cvae_jax.types import System, TrainState
 from cvae_jax.watch import Watch
 
@@ -100,6 +101,8 @@ def _train(job: Job, workdir: Path) -> TrainState:
     watch = Watch(config, counters.get("watch"))
     if finished and (watch.stopped or state.step >= job.steps):
       say(f"{workdir}: already finished at step {state.step}.")
+      if not (read_only or (workdir / DATA).exists()):
+        keep_identity(workdir, job.identity)  # of an older run
     else:
       record.start(
         config,

@@ -20,15 +20,14 @@ import pandas as pd
 from cvae_jax.data import (
   DataError,
   face_tables,
+  finding,
   image_files,
   preparing,
   root,
 )
 
 
-def wanted(
-  options: argparse.Namespace, images: preparing.Images
-) -> pd.DataFrame:
+def wanted(options: argparse.Namespace, images: finding.Images) -> pd.DataFrame:
   """Read the table and keep the rows that have conditions and an image.
 
   Raises:
@@ -46,20 +45,20 @@ def wanted(
   )
   if left_out:
     first = next(iter(left_out.values()))
-    names = preparing.some(left_out)
+    names = finding.some(left_out)
     print(f"{len(left_out):,} rows left out: {names}; first: {first}")
-  table = preparing.resolved(images, table)
+  table = finding.resolved(images, table)
   here = table["file"].isin(images.where.keys())
   missing = table["file"][~here].tolist()
   if missing:
     said = f"{len(missing):,} of {len(table):,} images of the table are missing"
-    said += f" in {options.images}: {preparing.some(missing)}"
+    said += f" in {options.images}: {finding.some(missing)}"
     if options.on_missing == "fail" or not here.any():
       raise DataError(f"{said}; --on_missing=skip goes on without them")
     print(said)
   table = table[here]
-  preparing.check_unique(images, table["file"])
-  return preparing.shuffled(table, options.order).reset_index(drop=True)
+  finding.check_unique(images, table["file"])
+  return finding.shuffled(table, options.order).reset_index(drop=True)
 
 
 def prepare(options: argparse.Namespace) -> None:
@@ -71,7 +70,7 @@ def prepare(options: argparse.Namespace) -> None:
   fit = image_files.Fit(
     options.size, options.crop, options.square, options.resize
   )
-  images = preparing.open_images(options.images)
+  images = finding.open_images(options.images)
   table = wanted(options, images)
   preparing.write(
     options,

@@ -20,6 +20,7 @@ import pandas as pd
 
 from cvae_jax.data import (
   DataError,
+  finding,
   image_files,
   preparing,
   root,
@@ -41,7 +42,7 @@ def coloured(
     yield photo
 
 
-def files_of(images: preparing.Images, where: pathlib.Path) -> list[str]:
+def files_of(images: finding.Images, where: pathlib.Path) -> list[str]:
   """Order the photos by file name, each once.
 
   Raises:
@@ -50,7 +51,7 @@ def files_of(images: preparing.Images, where: pathlib.Path) -> list[str]:
   paths = sorted({*images.where.values()}, key=lambda p: (_short(p), p))
   if not paths:
     raise DataError(
-      f"{where}: no photo in it; looked for {', '.join(preparing.ENDINGS)}"
+      f"{where}: no photo in it; looked for {', '.join(finding.ENDINGS)}"
     )
   return paths
 
@@ -64,9 +65,9 @@ def prepare(options: argparse.Namespace) -> None:
   fit = image_files.Fit(
     options.size, resize=options.resize, middle=options.shape == "middle"
   )
-  images = preparing.open_images(options.images)
+  images = finding.open_images(options.images)
   table = pd.DataFrame({"file": files_of(images, options.images)})
-  table = preparing.shuffled(table, options.order).reset_index(drop=True)
+  table = finding.shuffled(table, options.order).reset_index(drop=True)
   files = table["file"].tolist()
   coloured_only = functools.partial(coloured, files=files)
   preparing.write(

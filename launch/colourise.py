@@ -54,6 +54,9 @@ def main(_: list[str]) -> None:
   for path in paths:
     images.check_output(path, image)
   run = runs.load(workdir)
+  photo.check(run)
+  for line in filter(None, (runs.caution(run), photo.caution(run))):
+    print(line)
   if image is None:
     scores, sheets = score.score(run, _VARIANTS.value, _SEED.value)
     write_atomically(folder / "scores.json", json.dumps(scores, indent=2))

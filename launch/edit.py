@@ -48,6 +48,8 @@ def main(_: list[str]) -> None:
   for path in (out, _beside(out, "sweeps"), _beside(out, "towards")):
     images.check_output(path, *inputs)
   run = runs.load(workdir)
+  if line := runs.caution(run):
+    print(line)
   fit = _fit(run)
   photo = image_files.read_photo(image, fit)
   own = _own(run, photo, _CONDITION.value)

@@ -14,6 +14,8 @@ def main(_: list[str]) -> None:
   from cvae_jax import figures, images, runs
 
   run = runs.load(command.path(_WORKDIR))
+  if line := runs.caution(run):
+    print(line)
   folder = command.path(_OUT, run.folder / "figures")
   captions = figures.captions(run)
   for name, pictures in figures.draw(run, _SEED.value).items():

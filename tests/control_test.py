@@ -147,7 +147,7 @@ def test_the_ceiling_is_of_images_that_no_judge_was_trained_on(split):
   )
   judge = reader("gender", split.conditions)
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(control.data, "load", lambda _: kept)
+    patch.setattr(sources, "load", lambda _: kept)
     run = painter(split.conditions)
     found = control.score(run, [judge], test, 5, 0)["control"]["gender"]
   assert found["ceiling"]["samples"] == 10

@@ -185,3 +185,20 @@ def test_full_mnist():
   sha256 = [hashlib.sha256(raw).hexdigest() for raw in files]
   assert sha256 == list(download.MNIST.values())
   assert [len(labels) for _, labels in splits] == [60_000, 10_000]
+
+
+def test_a_csv_of_a_header_alone_is_no_digits(tmp_path):
+  path = tmp_path / "digits.csv"
+  path.write_text(",".join(HEADER) + "\n")
+  with pytest.raises(DataError, match=r"digits\.csv: a header and no rows"):
+    digit_files.read("", str(path))
+
+
+@pytest.mark.parametrize("keep", [9, 900, -12])
+def test_a_compressed_csv_that_is_cut_is_named(tmp_path, keep):
+  write_csv(tmp_path / "whole.csv", *make(0))
+  whole = gzip.compress((tmp_path / "whole.csv").read_bytes())
+  path = tmp_path / "digits.csv.gz"
+  path.write_bytes(whole[:keep])
+  with pytest.raises(DataError, match=r"digits\.csv\.gz: "):
+    digit_files.read("", str(path))

@@ -146,7 +146,7 @@ def test_global_ink_has_its_own_range():
   ("images", "labels", "message"),
   [
     (np.zeros((2, 32, 32), np.uint8), [0, 1], "images of shape (2, 32, 32)"),
-    (np.zeros((2, 28, 28), np.int32), [0, 1], "images of type int32"),
+    (np.zeros((2, 28, 28), np.int32), [0, 1], "found int32"),
     (np.zeros((2, 28, 28)), [0, 1, 2], "2 images but labels of shape (3,)"),
   ],
 )

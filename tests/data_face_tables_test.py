@@ -1,5 +1,6 @@
 """Tables of faces: each adapter gives the conditions, or says what is bad."""
 
+import gzip
 import re
 
 import pandas as pd
@@ -144,3 +145,11 @@ def test_another_file_column_is_taken_or_named(tmp_path):
   assert table["file"].tolist() == ["a/1.jpg"]
   with pytest.raises(DataError, match=r"no column 'img' \(--file_column\)"):
     face_tables.read(str(path), file_column="img")
+
+
+def test_a_compressed_table_that_is_cut_is_named(tmp_path):
+  rows = "".join(f"{i * 7919}.png,{i % 2}\n" for i in range(500))
+  path = tmp_path / "table.csv.gz"
+  path.write_bytes(gzip.compress(f"file,male\n{rows}".encode())[:900])
+  with pytest.raises(DataError, match=r"table\.csv\.gz: not a CSV table"):
+    face_tables.named_csv(path)

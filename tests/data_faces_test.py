@@ -317,3 +317,26 @@ def test_a_condition_that_is_not_scaled_is_named(tmp_path, capsys):
   loaded = data.load(config(path=path, **chosen))
   assert "age conditions unscaled" in capsys.readouterr().out
   assert loaded.train["condition"][:, 0].tolist() == age[:36].tolist()
+
+
+def test_new_sets_with_people_part_none_unless_told_to(tmp_path, capsys):
+  path, _ = write(tmp_path, 40, person=np.arange(40) % 10)
+  mark = tmp_path / prepared.MARK
+  old = data.load(config(path=path))  # whose prepared.json does not say so
+  info = json.loads(mark.read_text())
+  mark.write_text(json.dumps(info | {"split_column": "person"}))
+  capsys.readouterr()
+  new = data.load(config(path=path))
+  assert "all images of a person are in one split" in capsys.readouterr().out
+  asked = data.load(config(path=path, split_column="person"))
+  assert new.identity() == asked.identity() != old.identity()
+  none = data.load(config(path=path, split_column="none"))
+  assert none.identity() == old.identity()
+  assert "warning: " in capsys.readouterr().out
+
+
+def test_an_error_of_a_wide_column_says_how_to_scale_it(tmp_path):
+  path, _ = write(tmp_path, 40, age=np.arange(40.0))
+  chosen = {"names": ("age",), "ranges": ((0, 1),), "conditions": 1}
+  with pytest.raises(DataError, match=r"Divide the column by 39 in the table"):
+    data.load(config(path=path, **chosen))

@@ -1,14 +1,16 @@
 """Data cannot be mistaken: what trained and was held out is known again."""
 
 import os
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from cvae_jax import runs, score, train
+from cvae_jax import control, runs, score, train
 from cvae_jax.data import DataError, Dataset, Repeated, identity, prepared
-from cvae_jax.record import DATA, RunMismatch, check_data, load_data
+from cvae_jax.run_data import DATA, Datasets, RunMismatch, check_data, load_data
 from tests import small
 
 S = 8
@@ -199,3 +201,34 @@ def test_data_that_moved_are_found_by_evaluate_s_flag(run, tmp_path):
   config = small.config(tmp_path / "gone")
   with pytest.raises(DataError, match=r"config\.json says .*evaluate --data="):
     load_data(run, config.data)
+
+
+def test_runs_of_one_config_load_their_data_once_and_each_is_checked(
+  run, data, tmp_path
+):
+  load = Datasets()
+  config = small.config(data).data
+  first = load(run, config)
+  assert load(tmp_path, config) is first  # a run that has no data.json
+  (tmp_path / DATA).write_text('{"train": null, "test": null}')
+  with pytest.raises(RunMismatch, match="train: new"):
+    load(tmp_path, config)
+
+
+def test_a_judge_of_other_data_is_refused(run, data, tmp_path):
+  other = copied(data, tmp_path / "other", "train", lambda x: x[:, ::-1])
+  judge = SimpleNamespace(folder=run, config=small.config(other))
+  test = {"image": np.zeros((1, 28, 28, 1), np.uint8), "condition": np.ones(1)}
+  with pytest.raises(RunMismatch, match="train image"):
+    control._unseen(test, [judge])
+
+
+def test_a_finished_run_without_a_record_of_its_data_gets_one(
+  run, data, tmp_path
+):
+  folder = tmp_path / "run"
+  shutil.copytree(run, folder)
+  said = (folder / DATA).read_text()
+  (folder / DATA).unlink()
+  train.train_and_evaluate(small.config(data), folder)
+  assert (folder / DATA).read_text() == said

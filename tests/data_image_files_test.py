@@ -10,6 +10,7 @@ from PIL import Image
 
 from cvae_jax.data import DataError, image_files, prepared
 from cvae_jax.data.image_files import Fit, read_photo, resize_bilinear
+from cvae_jax.photo.reading import load_rgb
 
 S = 16
 
@@ -259,3 +260,78 @@ def test_huge_and_heic_files_are_told_from_broken_ones(monkeypatch):
     image_files.decode(file.getvalue())
   with pytest.raises(DataError, match="needs converting: save it as JPEG"):
     image_files.decode(b"\0\0\0\x18ftypheic" + bytes(16))
+
+
+def encoded(picture, ending, **options):
+  file = io.BytesIO()
+  picture.save(file, ending, **options)
+  return file.getvalue()
+
+
+def grey_ramp(step=1):
+  return np.arange(256, dtype=np.uint16).reshape(16, 16) * step
+
+
+@pytest.mark.parametrize(
+  ("step", "white"),
+  [(1, 255), (2, 4095), (16, 4095), (17, 65535), (40, 65535), (257, 65535)],
+)
+def test_a_picture_of_16_bits_is_never_made_brighter(step, white):
+  wide = grey_ramp(step)
+  for ending in ("PNG", "TIFF"):
+    file = encoded(Image.fromarray(wide), ending)
+    found = image_files.decode(file)[..., 0]
+    np.testing.assert_allclose(found, wide * (255 / white), atol=1)
+    np.testing.assert_array_equal(load_rgb(wide)[..., 0], found)
+
+
+@pytest.mark.parametrize("peak", [2, 16, 100, 254])
+def test_samples_of_8_bits_keep_their_values(peak):
+  grey = (np.arange(256) * peak // 255).astype(np.uint8).reshape(16, 16)
+  file = encoded(Image.fromarray(grey), "PNG")
+  np.testing.assert_array_equal(image_files.decode(file)[..., 0], grey)
+  np.testing.assert_array_equal(load_rgb(grey)[..., 0], grey)
+
+
+def test_lab_is_read_as_the_colours_it_means():
+  lab = Image.new("LAB", (16, 16), (255, 128, 128))  # L = 100, no colour
+  assert load_rgb(lab).min() >= 254
+  found = image_files.decode(encoded(lab, "TIFF"))
+  assert found.shape == (16, 16, 3)
+  assert found.min() >= 254
+
+
+@pytest.mark.parametrize("clear", [7, 7 * 256], ids=["8 bits", "16 bits"])
+def test_a_clear_grey_lies_on_white(clear):
+  dtype = np.uint8 if clear < 256 else np.uint16
+  grey = np.full((16, 16), clear * 9, dtype)
+  grey[:8] = clear
+  file = encoded(Image.fromarray(grey), "PNG", transparency=clear)
+  found = image_files.decode(file)
+  assert (found[:8] == 255).all()
+  assert (found[8:] == 63).all()
+
+
+def test_cmyk_and_palettes_are_read_alike_from_files_and_in_memory(tmp_path):
+  picture = Image.fromarray(gradient(16, 16) * 15)
+  for mode, ending in (("CMYK", "TIFF"), ("P", "PNG"), ("YCbCr", "JPEG")):
+    given = picture.convert(mode)
+    file = encoded(given, ending)
+    with Image.open(io.BytesIO(file)) as opened:
+      assert opened.mode in (mode, "RGB")
+      expected = np.asarray(opened.convert("RGB"))
+    (tmp_path / "a").write_bytes(file)
+    np.testing.assert_array_equal(image_files.decode(file), expected)
+    np.testing.assert_array_equal(load_rgb(tmp_path / "a"), expected)
+
+
+def test_both_readers_name_the_file_and_what_is_wrong(tmp_path, monkeypatch):
+  path = tmp_path / "large.png"
+  Image.new("L", (64, 64)).save(path)
+  monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+  for read in (load_rgb, lambda path: read_photo(path, Fit(8))):
+    with pytest.raises(ValueError, match=r"large\.png: too large"):
+      read(path)
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(16))
+    with pytest.raises(ValueError, match=r"a\.heic: .*HEIC"):
+      read(tmp_path / "a.heic")

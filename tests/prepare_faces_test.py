@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from cvae_jax import lock
 from cvae_jax.data import image_files, prepared
 from cvae_jax.data.image_files import Fit, resize_bilinear
 
@@ -93,10 +94,16 @@ def test_no_workers_are_refused(source, tmp_path, capsys):
   assert not (tmp_path / "out").exists()
 
 
+def times(out):
+  """Say when each file was written, but for the lock, which says who works."""
+  files = [f for f in out.iterdir() if f.name != lock.FILE]
+  return {f.name: f.stat().st_mtime_ns for f in files}
+
+
 def test_again_leaves_files_untouched(source, tmp_path, capsys):
   out = tmp_path / "out"
   prepare(source, out)
-  before = {f.name: f.stat().st_mtime_ns for f in out.iterdir()}
+  before = times(out)
   assert prepare(source, out, "--workers=3") == 0
   assert "already prepared" in capsys.readouterr().out
   assert prepare(source, out, "--size=8") == 1
@@ -105,7 +112,7 @@ def test_again_leaves_files_untouched(source, tmp_path, capsys):
   assert prepare(source, out) == 1
   assert "image_bytes" in capsys.readouterr().err
   assert prepare(source, out, "--on_corrupt=fail", "--force") == 1
-  assert {f.name: f.stat().st_mtime_ns for f in out.iterdir()} == before
+  assert times(out) == before
   assert prepare(source, out, "--size=8", "--force") == 0
   assert prepared.read(out).images.shape == (11, 8, 8, 3)
 

@@ -1,5 +1,6 @@
 """Preparing cannot mistake one image for another, nor one set for another."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cvae_jax import lock
-from cvae_jax.data import DataError, image_files, prepared, preparing
+from cvae_jax.data import DataError, finding, image_files, prepared
 from tests import prepare_faces_test
 
 S = 8
@@ -85,7 +86,7 @@ def test_a_zip_with_a_name_twice_is_refused(tmp_path):
     with pytest.warns(UserWarning, match="Duplicate name"):
       archive.writestr("1.png", b"two")
   with pytest.raises(DataError, match=r"1\.png is in the zip more than once"):
-    preparing.open_images(path)
+    finding.open_images(path)
 
 
 def test_linked_folders_are_entered_once_and_loops_end(tmp_path, capsys):
@@ -97,7 +98,7 @@ def test_linked_folders_are_entered_once_and_loops_end(tmp_path, capsys):
   (folder / "notes.txt").write_text("")
   (folder / "x.heic").write_bytes(b"")
   (folder / "y.heic").write_bytes(b"")
-  images = preparing.open_images(folder)
+  images = finding.open_images(folder)
   assert {*images.where.values()} == {"0.png", "part/1.png"}
   said = capsys.readouterr().out
   assert "not looked at" in said
@@ -132,13 +133,13 @@ def test_want_of_memory_is_no_corrupt_image(tmp_path, capsys, monkeypatch):
 def test_the_order_is_the_names_and_no_column_s():
   names = [f"{age:03d}_0_0_2017.jpg" for age in range(1, 101)]
   table = pd.DataFrame({"file": names, "age": np.arange(1, 101)})
-  shuffled = preparing.shuffled(table, "hash")
-  again = preparing.shuffled(table[::-1], "hash")
+  shuffled = finding.shuffled(table, "hash")
+  again = finding.shuffled(table[::-1], "hash")
   assert shuffled["file"].tolist() == again["file"].tolist()
   assert sorted(shuffled["age"]) == table["age"].tolist()
   train, held_out = shuffled["age"][:90], shuffled["age"][90:]
   assert abs(train.mean() - held_out.mean()) < 25  # sorted: 45.5 and 95.5
-  assert preparing.shuffled(table, "file") is table
+  assert finding.shuffled(table, "file") is table
 
 
 def test_a_lock_ends_with_its_process(tmp_path):
@@ -157,7 +158,7 @@ def test_a_lock_ends_with_its_process(tmp_path):
   finally:
     child.kill()
     child.communicate()
-  with lock(tmp_path):
+  with lock.hold(tmp_path, "testing"):
     assert (tmp_path / ".lock").exists()
 
 
@@ -165,9 +166,47 @@ def test_a_locked_folder_gets_no_second_set(tmp_path, capsys):
   source = tmp_path / "source"
   draw(source / "a.png", 1)
   table_of(source, file=["a.png"], male=[0])
-  with lock(tmp_path / "out"):  # another open file: it excludes this process
+  # Another open file: it excludes this process.
+  with lock.hold(tmp_path / "out", "testing"):
     assert prepare(source, tmp_path / "out") == 1
-  assert "another process is writing" in capsys.readouterr().err
+  assert "is testing in" in capsys.readouterr().err
   assert prepare(source, tmp_path / "out") == 0
   left = [f for f in os.listdir(tmp_path / "out") if f.endswith(".tmp")]
   assert left == []
+
+
+@pytest.mark.parametrize("by", ["folder", "class", "label"])
+def test_every_tenth_of_the_rows_has_every_class(by):
+  sizes = {"cat": 20, "dog": 33, "owl": 147}
+  names = [f"{k}/{i}.png" for k, n in sizes.items() for i in range(n)]
+  table = pd.DataFrame({"file": names})
+  classes = table["file"].str.partition("/")[0]
+  if by != "folder":
+    table["file"] = table["file"].str.replace("/", "_")
+    table[by] = classes
+  rows = finding.shuffled(table, "hash")
+  found = rows["file"].str[:3].to_numpy()
+  assert sorted(rows["file"]) == sorted(table["file"])
+  for start in range(len(found) - 19):
+    assert {*found[start : start + 20]} == {*sizes}
+  again = finding.shuffled(table[::-1], "hash")
+  assert again["file"].tolist() == rows["file"].tolist()
+
+
+def test_folders_of_few_images_are_no_classes():
+  names = [f"{i // 4}/{i}.png" for i in range(40)]
+  table = pd.DataFrame({"file": names})
+  flat = table.assign(file=table["file"].to_numpy())
+  digest = lambda name: hashlib.sha256(name.encode()).hexdigest()  # noqa: E731
+  expected = sorted(flat["file"], key=digest)
+  assert finding.shuffled(table, "hash")["file"].tolist() == expected
+
+
+def test_a_set_with_people_says_so(tmp_path):
+  draw(tmp_path / "a.png", 1)
+  for people in (True, False):
+    columns = {"person": [7]} if people else {}
+    table_of(tmp_path, file=["a.png"], male=[0], **columns)
+    assert prepare(tmp_path, tmp_path / f"{people}") == 0
+    info = prepared.read(tmp_path / f"{people}").info
+    assert info.get("split_column") == ("person" if people else None)

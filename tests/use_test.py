@@ -1,7 +1,10 @@
 """Using a run: encode, decode, sample, draw, handwriting, scores."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from cvae_jax import figures, handwriting, runs, score, train
 from cvae_jax.colour import photo
@@ -245,3 +248,16 @@ def test_no_images_give_an_empty_result(run, judge):
   condition = np.zeros((0, 11))
   assert run.edit(none, condition, condition).shape == (0, 28, 28, 1)
   assert judge.classify(none).shape == (0, 10)
+
+
+@pytest.mark.parametrize(("step", "said"), [(7, True), (20_000, False)])
+def test_a_run_of_few_steps_says_so(step, said):
+  run = SimpleNamespace(folder="r", state=SimpleNamespace(step=step))
+  assert ("trained for 7 steps only" in runs.caution(run)) == said
+
+
+@pytest.mark.parametrize("sees", [True, False])
+def test_a_colouring_that_never_saw_a_colour_says_so(sees):
+  encoder = {"encoder": {"sees_colour": sees}}
+  run = SimpleNamespace(folder="r", config=ConfigDict({"model": encoder}))
+  assert ("never saw a colour" in photo.caution(run)) == (not sees)

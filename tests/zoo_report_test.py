@@ -244,6 +244,16 @@ def test_draws_of_a_region_are_judged_by_its_class():
     regions.score(painter(), [reader(classes=5)], 20, 0)
 
 
+def test_a_judge_of_regions_sees_what_a_picture_can_show():
+  run, judge, seen = painter(), reader(), []
+  decode, predict = run.decode, judge.predict
+  run.decode = lambda z, condition: 3.0 * decode(z, condition) - 1.0
+  judge.predict = lambda images: seen.append(images) or predict(images)
+  found = regions.score(run, [judge], 20, 0)
+  assert (seen[0].min(), seen[0].max()) == (0.0, 1.0)
+  assert found["control"]["class"]["sweep"]["hit_rate"] == 1.0
+
+
 def test_the_states_that_were_kept_of_scvae_are_judged(monkeypatch):
   def kept(entry, epoch):
     def sample(asked):

@@ -25,7 +25,9 @@ def _digits(folder):
 def _csv(images, labels, columns=_COLUMNS, mark=",") -> str:
   text = io.StringIO()
   print(mark.join(["label", *columns]), file=text)
-  for image, label in zip(images.reshape(len(images), -1), labels, strict=True):
+  for image, label in zip(
+    images.reshape(len(images), images[0:1].size or 784), labels, strict=True
+  ):
     print(mark.join(map(str, [label, *image])), file=text)
   return text.getvalue()
 

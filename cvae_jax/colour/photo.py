@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from cvae_jax import images
 from cvae_jax.colour import baselines, cells, recompose
-from cvae_jax.data import DataError, image_files
-from cvae_jax.paths import local
+from cvae_jax.data import decoding, image_files
 from cvae_jax.runs import Run, RunError
 
 _COLOURLESS = 2.0  # levels: a photo of less mean chroma has no truth to show
@@ -32,13 +31,7 @@ def read(path: str | Path) -> NDArray[np.uint8]:
   Raises:
     DataError: there is no such file, or it is not a whole image.
   """
-  path = local(path, "the photo")
-  if not path.is_file():
-    raise DataError(f"no photo {path}; give the path of an image file")
-  try:
-    return image_files.decode(path.read_bytes())
-  except DataError as error:
-    raise DataError(f"{path}: {error}") from error
+  return decoding.on_white(decoding.read(path))
 
 
 def colourise(
@@ -87,6 +80,16 @@ def check(run: Run) -> None:
       f"{run.folder} is a run of {run.config.system!r}, which colours no "
       "photos; give --workdir, a run of configs/colour.py"
     )
+
+
+def caution(run: Run) -> str:
+  """Return a line where a run's latents carry no colour, or nothing."""
+  if run.config.model.encoder.get("sees_colour", False):
+    return ""
+  return (
+    f"note: the encoder of {run.folder} never saw a colour, as the source's, "
+    "so variants differ little; train configs/colour.py:useful for colours"
+  )
 
 
 def variants_of(run: Run, greys: NDArray, z: NDArray) -> NDArray:

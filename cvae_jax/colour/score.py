@@ -13,7 +13,7 @@ from cvae_jax import images
 from cvae_jax.colour import baselines, cells
 from cvae_jax.colour.photo import check, paint, variants_of
 from cvae_jax.metrics import colour as metrics
-from cvae_jax.record import load_data
+from cvae_jax.run_data import load_data
 from cvae_jax.runs import Run, RunError
 
 MEAN_OF = 16  # latents whose mean colour is the run's one best guess

@@ -16,13 +16,16 @@ from cvae_jax.paths import local
 
 _READERS = ("vgg_files",)  # of pretrained weights
 _HELPERS = {
+  "columns",
   "companions",
+  "decoding",
   "digit_checks",
   "digit_conditions",
   "digit_files",
   "download",
   "face_conditions",
   "face_tables",
+  "finding",
   "identity",
   "image_files",
   "order",

@@ -38,7 +38,7 @@ def pixel_order(names: Sequence[str], side: int, where: object) -> list[int]:
     )
   counts = collections.Counter(names)
   if twice := [name for name, count in counts.items() if count > 1]:
-    raise DataError(f"{where}: column {twice[0]!r} is there twice")
+    raise DataError(f"{where}: column {twice[0]!r} is there twice; keep one")
   at = {name: i for i, name in enumerate(names)}
   places = [f"{i}x{j}" for i in range(1, side + 1) for j in range(1, side + 1)]
   if _BY_PLACE.fullmatch(others[0]):

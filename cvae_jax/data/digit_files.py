@@ -4,6 +4,7 @@ import importlib.metadata
 import math
 import pathlib
 import warnings
+import zlib
 
 import numpy as np
 import numpy.typing as npt
@@ -170,6 +171,8 @@ def _read_csv(path: pathlib.Path) -> Pair:
   names = header.iloc[0].fillna("").str.strip().tolist()
   order = digit_checks.pixel_order(names, SIDE, path)
   table = _table(path, dtype=np.uint8).to_numpy()
+  if not len(table):
+    raise DataError(f"{path}: a header and no rows; each digit is a row")
   images = table[:, order].reshape(-1, SIDE, SIDE)
   images = digit_checks.bytes_of_ink(images, path)
   return images, checked_labels(table[:, names.index("label")], path)
@@ -187,8 +190,13 @@ def _table(path: pathlib.Path, **options) -> pd.DataFrame:
     errors.ParserWarning,
     errors.EmptyDataError,
     UnicodeDecodeError,
+    EOFError,  # of a file compressed and cut short
+    zlib.error,
+    OSError,
   ) as error:
-    raise DataError(f"{path}: not a CSV table: {error}".strip()) from error
+    raise DataError(
+      f"{path}: not a CSV table: {error}; write it again as UTF-8"
+    ) from error
   except (ValueError, OverflowError) as error:
     raise DataError(f"{path}: {_bad_cell(path) or error}") from error
 

@@ -7,12 +7,14 @@ number per condition, and file → reason for the rows that have none.
 import pathlib
 import re
 import warnings
+import zlib
 from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from cvae_jax.data import DataError
+from cvae_jax.data.columns import listed, require, values
 from cvae_jax.paths import local
 
 Adapted = tuple[pd.DataFrame, dict[str, str]]
@@ -25,6 +27,11 @@ HAIR = {
   "Blond_Hair": 0.2,
 }
 CONDITIONS = ("male", "female", "hair_color", "mouth", "eyes")
+# Of a file that is no table, or is compressed and cut short.
+_UNREADABLE = (
+  *(ValueError, pd.errors.ParserWarning),
+  *(EOFError, OSError, zlib.error),
+)
 _NEEDED = ("Male", "Mouth_Slightly_Open", "Narrow_Eyes", *HAIR)
 _UTKFACE = re.compile(r"(\d{1,3})_([01])_([0-4])_(\d+)\.")
 
@@ -116,7 +123,7 @@ def celeba(path: pathlib.Path, hair: str = "mean") -> Adapted:
   if hair not in ("mean", "drop"):
     raise DataError(f"hair is mean or drop; found {hair!r}")
   table = _celeba_rows(path)
-  _require(path, table, _NEEDED)
+  require(path, table, _NEEDED)
   for name in _NEEDED:
     _marks(path, table, name)
   marks = [c for c in table if table[c].isin((-1, 1)).all()]
@@ -212,13 +219,13 @@ def _csv(path: pathlib.Path, file_column: str = "") -> pd.DataFrame:
       table = pd.read_csv(
         path, dtype=texts, index_col=False, encoding="utf-8-sig"
       )
-  except (ValueError, pd.errors.ParserWarning) as error:
+  except _UNREADABLE as error:
     raise DataError(f"{path}: not a CSV table: {error}".strip()) from error
   if file_column:
     if file_column not in table:
       raise DataError(
         f"{path}: no column {file_column!r} (--file_column); it has"
-        f" {_columns(table)}"
+        f" {listed(table)}"
       )
     if file_column != "file":
       table = table.drop(columns="file", errors="ignore")
@@ -228,7 +235,7 @@ def _csv(path: pathlib.Path, file_column: str = "") -> pd.DataFrame:
   if "file" not in table:
     likely = [c for c in table if re.search(r"path|image|file|name", str(c))]
     raise DataError(
-      f"{path}: no column 'file'; it has {_columns(table)}. Rename the one that"
+      f"{path}: no column 'file'; it has {listed(table)}. Rename the one that"
       " names the images to file, or give"
       f" --file_column={likely[0] if likely else 'NAME'}"
     )
@@ -236,50 +243,6 @@ def _csv(path: pathlib.Path, file_column: str = "") -> pd.DataFrame:
     row = int(table["file"].isna().to_numpy().argmax()) + 1
     raise DataError(f"{path}: row {row}, column 'file' is empty")
   return table
-
-
-def values(
-  table: pd.DataFrame,
-  names: Sequence[str],
-  ranges: Sequence[tuple[float, float]] | None,
-  where: object,
-) -> np.ndarray:
-  """Take columns [N, len(names)], float64, checked.
-
-  Raises:
-    DataError: naming `where`, the row (from 1), the file, the column and the
-      value where it is no number or outside its range; or missing columns.
-  """
-  _require(where, table, names)
-  taken = np.empty((len(table), len(names)))
-  limits = ranges or [(-np.inf, np.inf)] * len(names)
-  for i, (name, (low, high)) in enumerate(zip(names, limits, strict=True)):
-    column = pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
-    bad = ~(np.isfinite(column) & (low <= column) & (column <= high))
-    if bad.any():
-      row = int(bad.argmax())
-      raise DataError(
-        f"{where}: row {row + 1} ({table['file'].iloc[row]}), column {name!r}:"
-        f" found {table[name].iloc[row]}, expected a number"
-        + (f" in [{low:g}, {high:g}]" if ranges else "")
-      )
-    taken[:, i] = column
-  return taken
-
-
-def _require(where: object, table: pd.DataFrame, names: Sequence[str]) -> None:
-  missing = [name for name in names if name not in table]
-  if missing:
-    raise DataError(
-      f"{where}: no column {', '.join(map(repr, missing))}; it has"
-      f" {_columns(table)}. Prepare a table with them, or"
-      " name others in config.data.names, .ranges and .conditions"
-    )
-
-
-def _columns(table: pd.DataFrame) -> str:
-  names = [str(name) for name in table.columns]
-  return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
 
 
 def _first_line(path: pathlib.Path) -> str:

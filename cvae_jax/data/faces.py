@@ -18,6 +18,7 @@ from cvae_jax import commands
 from cvae_jax.data import (
   DataError,
   Dataset,
+  columns,
   face_tables,
   order,
   prepared,
@@ -45,7 +46,9 @@ def load(config: Any) -> Dataset:
       many of the first prepared rows train, 0 (and when synthetic) for all
       but a tenth; `split_column`, "" or a column (such as person) whose
       equal values never part: whole groups, in an order that only their
-      values decide, train while they fit.
+      values decide, train while they fit. "" parts no person of a set whose
+      prepared.json says so (sets with a column `person`); "none" does not
+      look at it.
 
   Returns:
     Rows in file order. Images of a prepared set stay on disk, memory-mapped;
@@ -66,9 +69,10 @@ def load(config: Any) -> Dataset:
     )
   images, table, info = _read(config)
   where = _where(config)
-  vectors = face_tables.values(table, names, ranges, where)
+  vectors = columns.values(table, names, ranges, where)
   rows = config.train_rows if config.source == "prepared" else 0
-  parts = _split(table, rows, config.split_column, where)
+  column = _split_column(config.split_column, info, where)
+  parts = _split(table, rows, column, where)
   if config.source == "prepared":
     order.warn(table, *(np.arange(len(table))[part] for part in parts), where)
     _note_scale(names, ranges, where)
@@ -103,9 +107,15 @@ def _note_scale(
   if wide:
     print(
       f"note: {where}: {', '.join(wide)} conditions unscaled; ranges check"
-      " values and do not scale them. Divide the column so that it lies in"
-      " [0, 1]"
+      " values and do not scale them. Bring the column into [0, 1] in the"
+      f" table: {_scaling(wide[0], ranges[names.index(wide[0])])}"
     )
+
+
+def _scaling(name: str, limits: tuple[float, float]) -> str:
+  """Say how values of a range are brought into [0, 1]."""
+  low, high = limits
+  return f"({name} - {low:g}) / {high - low:g}" if low else f"{name} / {high:g}"
 
 
 def _identity(info: Mapping[str, Any], rows: npt.NDArray[np.intp]) -> str:
@@ -132,6 +142,18 @@ def _read(config: Any) -> prepared.Prepared:
 
 
 Rows = slice | npt.NDArray[np.intp]
+
+
+def _split_column(asked: str, info: Mapping[str, Any], where: str) -> str:
+  """Return the column whose values stay in one split, "" for none."""
+  if asked or not info.get("split_column"):
+    return "" if asked == "none" else asked
+  column = info["split_column"]
+  print(
+    f"note: {where}: all images of a {column} are in one split;"
+    " --config.data.split_column=none splits by rows alone"
+  )
+  return column
 
 
 def _split(
@@ -163,7 +185,8 @@ def _split(
   training = table[column].astype(str).isin(ends.index[ends <= wanted])
   if not training.any():
     raise DataError(
-      f"{where}: no group of {column!r} fits in {wanted} training rows"
+      f"{where}: no group of {column!r} fits in {wanted} training rows;"
+      " --config.data.split_column=none splits by rows alone"
     )
   return tuple(_rows(mask) for mask in (training.to_numpy(), ~training))
 

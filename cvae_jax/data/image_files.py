@@ -2,20 +2,15 @@
 
 import dataclasses
 import functools
-import io
 import pathlib
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
-from cvae_jax.data import DataError
-from cvae_jax.paths import local
+from cvae_jax.data import DataError, decoding
 
 RESIZES = ("bilinear", "antialias")
-# White levels: unit floats, the 0..16 of scikit-learn's digits, and samples of
-# 8, 10, 12, 14 and 16 bits.
-WHITES = (1, 16, 255, 1023, 4095, 16383, 65535)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,58 +78,13 @@ class Fit:
 def decode(content: bytes) -> npt.NDArray[np.uint8]:
   """Decode an image file to RGB [H, W, 3], turned upright as its EXIF says.
 
-  Greys become three equal channels. The white level of 16-bit, 32-bit and
-  float greys is the smallest usual one that holds every pixel (`WHITES`).
-  What is transparent lies on white.
+  Greys become three equal channels; `decoding` says what is white. What is
+  transparent lies on white.
 
   Raises:
     DataError: if the bytes are not a whole image.
   """
-  try:
-    with Image.open(io.BytesIO(content)) as picture:
-      return np.asarray(_rgb(ImageOps.exif_transpose(picture)))
-  except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
-    most = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
-    raise DataError(
-      f"too large: more than {most:.0f} megapixels; make the picture smaller"
-    ) from bomb
-  except DataError:
-    raise
-  except Exception as error:  # each of Pillow's decoders has its own kinds
-    # Pillow's message may hold the address of our buffer, which says nothing.
-    said = str(error).partition(" <_io.BytesIO")[0]
-    if content[4:8] == b"ftyp":
-      said = "HEIC or AVIF needs converting: save it as JPEG or PNG"
-    raise DataError(f"not a whole image: {said}") from error
-
-
-def _rgb(picture: Image.Image) -> Image.Image:
-  if picture.mode.startswith(("I", "F")):  # which convert() would clip
-    return Image.fromarray(_bytes(np.asarray(picture))).convert("RGB")
-  if picture.has_transparency_data:
-    picture = picture.convert("RGBA")
-    white = Image.new("RGBA", picture.size, "white")
-    picture = Image.alpha_composite(white, picture)
-  return picture.convert("RGB")
-
-
-def white_level(pixels: np.ndarray) -> float:
-  """Return the smallest usual white level that holds every pixel.
-
-  It is not in the data: 12 bits in 16 must not come out black.
-  """
-  peak = float(pixels.max())
-  return min((white for white in WHITES if white >= peak), default=peak)
-
-
-def _bytes(pixels: np.ndarray) -> npt.NDArray[np.uint8]:
-  """Bring wide grey pixels [H, W] to 8 bits; of 16 bits, the upper byte."""
-  if not np.isfinite(pixels).all() or pixels.min() < 0:
-    raise DataError("negative or non-finite pixels; rescale them to 0..255")
-  white = white_level(pixels)
-  if white == 65535 and pixels.dtype.kind in "iu":
-    return (pixels.astype(np.int64) >> 8).astype(np.uint8)
-  return np.rint(pixels * np.float32(255 / white)).astype(np.uint8)
+  return decoding.on_white(decoding.decode(content))
 
 
 def read_photo(path: str | pathlib.Path, fit: Fit) -> npt.NDArray[np.uint8]:
@@ -148,11 +98,8 @@ def read_photo(path: str | pathlib.Path, fit: Fit) -> npt.NDArray[np.uint8]:
   Raises:
     DataError: if it is no whole image, or too small for the crop or the box.
   """
-  path = local(path, "the photo")
-  if not path.is_file():
-    raise DataError(f"no photo {path}; give the path of an image file")
+  image = decoding.on_white(decoding.read(path))
   try:
-    image = decode(path.read_bytes())
     if not (fit.crop or fit.square):
       fit = dataclasses.replace(fit, middle=True)
     image = fit.cut(image)

@@ -41,8 +41,9 @@ def warn(
     seen = last["person"].isin(set(first["person"])).sum()
     if seen:
       print(
-        f"note: {where}: {seen:,} of {len(last):,} held-out rows show a person"
-        " that trains, too; --config.data.split_column=person keeps them apart"
+        f"warning: {where}: {seen:,} of {len(last):,} held-out rows show a"
+        " person that trains, too; --config.data.split_column=person keeps"
+        " them apart"
       )
 
 

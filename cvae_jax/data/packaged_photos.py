@@ -11,7 +11,7 @@ import pathlib
 
 import numpy as np
 
-from cvae_jax.data import DataError, image_files
+from cvae_jax.data import DataError, decoding, image_files
 
 _SKIMAGE, _SKLEARN = ("skimage", "data"), ("sklearn", "datasets/images")
 _TRAIN = (
@@ -64,4 +64,4 @@ def _read(where: tuple[str, str], name: str) -> np.ndarray:
   path = pathlib.Path(spec.submodule_search_locations[0], folder, name)
   if not path.is_file():
     raise DataError(f"this version of {package} has no {path}; update it")
-  return image_files.decode(path.read_bytes())
+  return decoding.on_white(decoding.read(path))

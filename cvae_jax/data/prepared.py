@@ -217,7 +217,8 @@ def read(
   table = pd.read_csv(io.BytesIO(content), dtype={"file": str})
   if len(table) != len(images):
     raise DataError(
-      f"{folder}: {IMAGES} has {len(images)} rows, {ATTRIBUTES} {len(table)}"
+      f"{folder}: {IMAGES} has {len(images)} rows, {ATTRIBUTES} {len(table)};"
+      f" prepare it again: {how} --force"
     )
   if hashlib.sha256(content).hexdigest() != info.get("sha256"):
     raise DataError(

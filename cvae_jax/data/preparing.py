@@ -3,16 +3,14 @@
 import collections
 import concurrent.futures
 import dataclasses
-import hashlib
 import json
-import os
 import pathlib
 import sys
 import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,156 +18,8 @@ from rich import progress
 
 from cvae_jax import lock
 from cvae_jax.data import DataError, image_files, prepared
+from cvae_jax.data.finding import Images, some
 from cvae_jax.paths import PathError, local
-
-ENDINGS = (
-  *(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"),
-  *(".gif", ".ppm", ".avif"),
-)
-
-
-class Images(NamedTuple):
-  """Images anywhere in a folder or a zip."""
-
-  where: dict[str, str]  # file name, or path inside → path inside
-  read: Callable[[str], bytes]
-  bytes: dict[str, int]
-  twice: dict[str, list[str]]  # file name → the paths that share it
-
-
-def open_images(path: pathlib.Path) -> Images:
-  """List the images of a folder or zip; linked folders are entered.
-
-  What is not looked at is counted by its ending and printed.
-
-  Raises:
-    DataError: if it is neither a folder nor a zip.
-  """
-  if path.is_dir():
-    found = {f.relative_to(path).as_posix(): f for f in _files(path)}
-    sizes = {name: file.stat().st_size for name, file in found.items()}
-    read = lambda name: (path / name).read_bytes()  # noqa: E731
-  else:
-    try:
-      archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
-      raise DataError(f"{path}: neither a folder nor a zip: {error}") from error
-    infos = [info for info in archive.infolist() if not info.is_dir()]
-    sizes = {info.filename: info.file_size for info in infos}
-    if len(sizes) < len(infos):
-      counts = collections.Counter(info.filename for info in infos)
-      twice = [name for name, count in counts.items() if count > 1]
-      raise DataError(
-        f"{path}: {some(twice)} {'is' if len(twice) == 1 else 'are'} in the zip"
-        " more than once; write the zip again with each name once"
-      )
-    read = archive.read
-  names = sorted(sizes, key=lambda n: (n.count("/"), n))
-  images = [name for name in names if _is_image(name)]
-  _count_others(path, set(names) - set(images))
-  by_name = {}
-  for name in images:
-    by_name.setdefault(name.rpartition("/")[2], []).append(name)
-  where = {short: paths[0] for short, paths in by_name.items()}
-  where |= {name: name for name in images}
-  twice = {short: paths for short, paths in by_name.items() if len(paths) > 1}
-  return Images(where, read, sizes, twice)
-
-
-def _files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-  """Find all files, through links too; a folder is entered once."""
-  seen = set()
-  for here, folders, names in os.walk(folder, followlinks=True):
-    real = os.path.realpath(here)
-    if real in seen:  # a loop, or a second link to the same folder
-      folders.clear()
-      continue
-    seen.add(real)
-    folders.sort()
-    for name in names:
-      file = pathlib.Path(here, name)
-      if file.is_file():
-        yield file
-
-
-def _is_image(name: str) -> bool:
-  short = name.rpartition("/")[2]
-  return short.lower().endswith(ENDINGS) and not short.startswith(".")
-
-
-def _count_others(path: pathlib.Path, names: set[str]) -> None:
-  """Print how many files are no images by their names, of each ending."""
-  endings = collections.Counter(
-    pathlib.PurePosixPath(name).suffix.lower() or "no ending" for name in names
-  )
-  if endings:
-    each = ", ".join(f"{count:,} {end}" for end, count in endings.most_common())
-    print(f"not looked at in {path}: {each}")
-
-
-def check_unique(images: Images, files: Iterable[str]) -> None:
-  """Check that each name that is asked for is one file's.
-
-  Raises:
-    DataError: if a name of several files comes without its folder.
-  """
-  for name in files:
-    paths = images.twice.get(name, ())
-    if len(paths) > 1:
-      raise DataError(
-        f"{len(paths)} files {name}: {some(paths)}; the table says {name};"
-        " write folder/name"
-      )
-
-
-def resolved(images: Images, table: pd.DataFrame) -> pd.DataFrame:
-  """Replace names that begin in another folder than the images do.
-
-  A table's `img/0001.jpg` is the images' `0001.jpg` or `all/img/0001.jpg`:
-  one path ends with the other.
-
-  Raises:
-    DataError: if two names of the table would be one image, or one name two.
-  """
-  by_name = {}
-  for path in {*images.where.values()}:
-    by_name.setdefault(path.rpartition("/")[2], []).append(path)
-  found = {}
-  for name in set(table["file"]) - images.where.keys():
-    asked = "/" + name.replace("\\", "/").lstrip("/")
-    paths = [
-      path
-      for path in by_name.get(asked.rpartition("/")[2], ())
-      if asked.endswith("/" + path) or ("/" + path).endswith(asked)
-    ]
-    if len(paths) > 1:
-      raise DataError(f"the table's {name} may be any of {some(sorted(paths))}")
-    if paths:
-      found[name] = paths[0]
-  names = collections.defaultdict(set)
-  for name in set(table["file"]):
-    names[found.get(name, images.where.get(name, name))].add(name)
-  for path, several in names.items():
-    if len(several) > 1:
-      raise DataError(
-        f"the table's {some(sorted(several))} are one image, {path}; give"
-        " --images the folder in which the table's names begin"
-      )
-  return table.assign(file=table["file"].replace(found))
-
-
-def shuffled(table: pd.DataFrame, order: str) -> pd.DataFrame:
-  """Order rows by a digest of their file name, or leave them.
-
-  Names are often sorted by age or class, and the last rows are held out. The
-  digest needs no seed, so the same files are always in the same order, and
-  parts of it hold each class in the share that it has.
-  """
-  if order == "file":
-    return table
-  key = lambda name: hashlib.sha256(name.encode()).hexdigest()  # noqa: E731
-  return table.iloc[np.argsort(table["file"].map(key), kind="stable")]
-
 
 # Of a zip's entries: damaged, encrypted, compressed in a way unknown here.
 _ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError)
@@ -270,12 +120,6 @@ def there(folder: pathlib.Path, settings: dict) -> bool:
   return True
 
 
-def some(names: Iterable[str]) -> str:
-  """Name the first few."""
-  names = list(names)
-  return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-
-
 def run(prepare: Callable, options: Any) -> int:
   """Prepare a set; return 0, or 1 after saying what failed.
 
@@ -286,7 +130,7 @@ def run(prepare: Callable, options: Any) -> int:
     options.images = local(options.images, "--images")
     options.out = local(options.out, "--out")
     prepare(options)
-  except (DataError, PathError, OSError) as error:
+  except (DataError, PathError, OSError, lock.FolderInUse) as error:
     print(f"error: {error}", file=sys.stderr)
     return 1
   return 0
@@ -341,7 +185,9 @@ def write(
       options.out,
       shown(decoded, len(files), what),
       table,
-      {"source": options.images.name} | settings,
+      {"source": options.images.name}
+      | settings
+      | ({"split_column": "person"} if "person" in table else {}),
     )
   seconds = time.perf_counter() - start
   if distorted:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax import data
 from cvae_jax.figures import gan
 from cvae_jax.figures.walks import line
+from cvae_jax.run_data import load_data
 from cvae_jax.runs import Run, unit
 
 SHOWN = 10  # held-out images
@@ -19,7 +19,7 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
   What a generator can draw; images over their reconstructions; and ways from
   one image to the next, whose ends are reconstructions.
   """
-  dataset = data.load(run.config.data)
+  dataset = load_data(run.folder, run.config.data)
   images = (dataset.test or dataset.train)["image"][:SHOWN]
   codes = run.encode(images, np.zeros((len(images), 0))).mean
   reconstructed = gan.decoded(run, codes)

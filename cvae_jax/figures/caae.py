@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax import data
 from cvae_jax.figures import Captions
+from cvae_jax.run_data import load_data
 from cvae_jax.runs import Run
 
 FACES = 10
@@ -31,7 +31,7 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
   The source does not say whether its rows are encoded photos or draws of the
   prior; here are both.
   """
-  dataset = data.load(run.config.data)
+  dataset = load_data(run.folder, run.config.data)
   shown = dataset.test or dataset.train
   images, own = (shown[k][:FACES] for k in ("image", "condition"))
   z = run.encode(images, own).mean

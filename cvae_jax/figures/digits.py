@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax import data
 from cvae_jax.figures import Captions, codes
 from cvae_jax.figures.walks import arc
+from cvae_jax.run_data import load_data
 from cvae_jax.runs import Run
 
 SHOWN = 2000  # dots of a picture of codes
@@ -81,7 +81,7 @@ def latents(run: Run, seed: int = 0, steps: int = 10) -> NDArray:
 
 def scatter(run: Run, seed: int = 0) -> NDArray:
   """Shows where digits are encoded, over the prior: [1, 1, side, side, 3]."""
-  dataset = data.load(run.config.data)
+  dataset = load_data(run.folder, run.config.data)
   split = dataset.test or dataset.train
   rows = np.random.default_rng(seed).permutation(len(split["label"]))[:SHOWN]
   images, condition = split["labelled_image"][rows], split["condition"][rows]

@@ -61,7 +61,7 @@ def _ink_mask(ink: np.ndarray, weak: float, strong: float) -> np.ndarray:
     raise _TangleError(
       f"too much ink: {share:.0%} of the picture differs from the background, "
       f"expected at most {MAX_INK:.0%}: photograph one digit on plain paper, "
-      "with a margin"
+      "with a margin, or crop the picture to the digit"
     )
   return _drop_rules(_drop_rules(mask).T).T
 
@@ -134,7 +134,8 @@ def _select_digit(mask: np.ndarray) -> np.ndarray:
   if len(marks) >= MAX_PIECES:
     raise _TangleError(
       f"too much ink: found {len(marks) + 1} separate marks of similar size, "
-      "expected one digit: photograph it on plain paper"
+      "expected one digit: photograph it on plain paper, or crop the picture "
+      "to the digit"
     )
   while rest:
     distance = ndimage.distance_transform_edt(~digit)
@@ -190,7 +191,7 @@ def _check_strokes(digit: np.ndarray) -> None:
     raise _TangleError(
       f"too much ink: found strokes {tangle:.0f} times as long as the mark, "
       f"expected at most {MAX_TANGLE:.0f} times: photograph one digit on plain "
-      "paper"
+      "paper, or crop the picture to the digit"
     )
 
 

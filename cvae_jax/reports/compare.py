@@ -22,6 +22,7 @@ from cvae_jax.reports import (
   markdown,
 )
 from cvae_jax.reports.compare_cells import Cell
+from cvae_jax.run_data import Datasets, RunMismatch
 
 SYSTEMS = ("autoencoder", "gan")  # of configs/compare.py
 SIDE = 64  # pixels of a picture in a grid, where images are larger
@@ -133,18 +134,18 @@ def _record(folder: Path, cell: Cell, config: ConfigDict, rows) -> dict:
 def _holder() -> Callable[[runs.Run], collapse.Held | None]:
   """Gives each run's held-out images, those of equal data loaded once."""
   known, embed = {}, _embedding()
+  load = Datasets()
 
   def held(run: runs.Run) -> collapse.Held | None:
     wanted, rule = run.config.data, run.config.distance
     key = configs.to_json(wanted) + configs.to_json(rule)
-    if key not in known:
-      try:
-        known[key] = collapse.Held(data.load(wanted), rule, embed)
-      except data.DataError as error:
-        known[key] = error
-    if isinstance(known[key], data.DataError):
-      print(f"{run.folder}: not measured: {known[key]}")
+    try:
+      dataset = load(run.folder, wanted)
+    except (data.DataError, RunMismatch) as error:
+      print(f"{run.folder}: not measured: {error}")
       return None
+    if key not in known:
+      known[key] = collapse.Held(dataset, rule, embed)
     return known[key]
 
   return held

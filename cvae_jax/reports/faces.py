@@ -23,6 +23,7 @@ from cvae_jax import config as configs
 from cvae_jax.files import write_atomically
 from cvae_jax.record import read_metrics
 from cvae_jax.reports import ReportError, face_text, markdown
+from cvae_jax.run_data import Datasets, RunMismatch
 
 SHOWN = 9  # the model whose figures are drawn, where it is trained
 Model = dict[str, Any]  # the figures of one run
@@ -43,10 +44,10 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
       f"{commands.named('sweep')} --config=faces --workdir=…"
     )
   shown, out = SHOWN if SHOWN in models else max(models), Path(out_folder)
-  rows, captions, drawn, sets = [], (), [], {}
+  rows, captions, drawn, load = [], (), [], Datasets()
   for rung, model in models.items():
     run = runs.load(model["folder"])
-    model |= _measured(run, sets) | {"scores": score.known(run) or {}}
+    model |= _measured(run, load) | {"scores": score.known(run) or {}}
     rows.append(_panel(run))
     captions = figures.captions(run)["prior"][1]
     if rung == shown:
@@ -97,19 +98,18 @@ def _ladder(folder: Path) -> Models:
   return dict(sorted(models.items()))
 
 
-def _measured(run: runs.Run, sets: dict[str, data.Dataset]) -> Model:
+def _measured(run: runs.Run, load: Datasets) -> Model:
   """Measures a run beside its held-out faces; nothing where they are not here.
 
   Args:
-    sets: the data loaded so far, by their config; filled.
+    load: loads data, those of one config once.
   """
-  key = configs.to_json(run.config.data)
   try:
-    sets[key] = sets.get(key) or data.load(run.config.data)
-  except data.DataError as error:
+    found = load(run.folder, run.config.data)
+  except (data.DataError, RunMismatch) as error:
     print(f"{run.folder}: variety not measured: {error}")
     return {}
-  found, test = sets[key], sets[key].test
+  test = found.test
   counts = [len(found.train["image"]), len(test["image"]) if test else 0]
   named = {
     "data": found.name,

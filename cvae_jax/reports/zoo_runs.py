@@ -12,6 +12,7 @@ from cvae_jax import control, data, likeness, runs, score, variety
 from cvae_jax.checkpoint import CheckpointError
 from cvae_jax.record import read_metrics
 from cvae_jax.reports import ReportError
+from cvae_jax.run_data import Datasets, RunMismatch
 
 JUDGE = "attribute"  # the system that reads samples
 EPOCHS = (1, 5, 10)  # after which the source shows its VAEs
@@ -221,8 +222,10 @@ def _seen(entries: list[Entry]) -> list[Entry]:
   The one needs the data, the other the weights of VGG16 too.
   """
   try:
-    dataset = data.load(entries[0].config.data)
     found = [runs.load(entry.folder) for entry in entries]
+    load = Datasets()
+    # Equal configs: one set, which is to be that of every run.
+    dataset, *_ = [load(run.folder, run.config.data) for run in found]
     entries = [
       entry._replace(variety=variety.measure(run, dataset.test))
       for entry, run in zip(entries, found, strict=True)
@@ -233,6 +236,6 @@ def _seen(entries: list[Entry]) -> list[Entry]:
         entries, likeness.measure(found, dataset), strict=True
       )
     ]
-  except data.DataError as error:
+  except (data.DataError, RunMismatch) as error:
     print(f"faces are not measured in full: {error}")
     return entries
