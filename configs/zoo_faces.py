@@ -31,7 +31,8 @@ preprocessing, repaired by a factor of 64; batch normalisation never
 normalises by the batch nor counts; slope 0.15, zero padding. caae: 128, one
 optimiser for three players, whose step counter runs three times too fast;
 normalisation as above; valid convolutions, one width more in the decoder,
-wider critic of codes, attributes not repeated. `smoke` trains a few steps on
+wider critic of codes, attributes not repeated, the decoder's kernels drawn by
+Keras's fan of a transposed convolution. `smoke` trains a few steps on
 drawn faces, with features drawn at random: nothing to download.
 """
 
@@ -178,6 +179,8 @@ def get_config(arg: str = "") -> ConfigDict:
   choose = {"dfc_vae": _dfc_vae, "caae": _caae}[name]
   changes = FAITHFUL[name] if variant["faithful"] else {}
   config.update_from_flattened_dict(changes | choose(variant))
+  if name == "caae" and variant["faithful"]:  # others keep their old config
+    config.model.decoder.initialiser = "he_transposed"
   if variant["smoke"]:
     config.update_from_flattened_dict(SMOKE)
   if variant["smoke"] or variant["layers"] == "pixel":

@@ -17,9 +17,17 @@ from cvae_jax import data, distances
 from cvae_jax.distances import Embed
 from cvae_jax.files import measured_once
 from cvae_jax.images import averaged, to_bytes
-from cvae_jax.metrics import diversity, frechet, latents, manifold, sliced
+from cvae_jax.metrics import (
+  diversity,
+  frechet,
+  kid,
+  latents,
+  manifold,
+  sliced,
+)
 from cvae_jax.runs import Run
 
+KID = "kid_vgg16"  # of VGG16's features, beside distances.FRECHET
 IMAGES = 2000  # of each set, fewer where fewer are held out
 PAIRED = 512  # of them whose distances are taken of all pairs, at full size
 FEWEST = 4  # of each set: an image and manifold's 3 neighbours
@@ -73,8 +81,9 @@ class Held:
       "sliced_side": self.sliced,
       "directions": self.directions,
       "frechet_side": self.frechet if self.embed else None,
+      "kernel_distance": bool(self.embed),
       "neighbours": "VGG16's features" if self.embed else "pixels",
-      "near_duplicates": ["neighbours", "pixels"],
+      "near_duplicates": ["neighbours", "pixels", "intervals"],
     }
 
   @functools.cached_property
@@ -87,9 +96,16 @@ class Held:
     """Gives the distances of as many training images from these."""
     image = self.dataset.train["image"]
     seen = self._see(image[distances.chosen(len(image), self.count)])
-    return distances.between(seen.summary, self._seen.summary)
+    return self._distances(seen)
 
-  def judge(self, images: NDArray) -> dict[str, float]:
+  def _distances(self, seen: "_Seen") -> dict[str, float]:
+    """Gives the distances of a set from the held-out images."""
+    found = distances.between(seen.summary, self._seen.summary)
+    if self.embed:
+      found[KID] = kid.distance(seen.points, self._seen.points)
+    return found
+
+  def judge(self, images: NDArray) -> dict[str, Any]:
     """Sets as many samples [N, ...] beside the images."""
     seen, known = self._see(images), self._seen
     return {
@@ -99,8 +115,14 @@ class Held:
       "near_duplicates_pixels": manifold.near_duplicates(
         known.pixels, seen.pixels
       ),
+      "near_duplicates_interval": manifold.near_duplicates_interval(
+        known.points, seen.points
+      ),
+      "near_duplicates_pixels_interval": manifold.near_duplicates_interval(
+        known.pixels, seen.pixels
+      ),
       **manifold.precision_recall(known.points, seen.points),
-      **distances.between(seen.summary, known.summary),
+      **self._distances(seen),
     }
 
   @functools.cached_property

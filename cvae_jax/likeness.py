@@ -64,7 +64,12 @@ def measure(runs: Sequence[Run], dataset: Dataset, seed: int = 0) -> list:
   return [
     measured_once(
       run.folder / FILE,
-      {"step": int(run.state.step), "images": count, "seed": seed},
+      {
+        "step": int(run.state.step),
+        "images": count,
+        "seed": seed,
+        "measures": ["frechet", "kid", "intervals"],
+      },
       lambda run=run: yardstick().measure(run, seed),
     )
     for run in runs

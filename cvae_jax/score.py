@@ -2,19 +2,25 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cvae_jax import commands, control, evaluate, keys, regions
 from cvae_jax.feed import Feed, check
-from cvae_jax.files import write_atomically
+from cvae_jax.files import read_json, write_atomically
+from cvae_jax.integrity import digest
 from cvae_jax.metrics import bounds, clusters, latents
 from cvae_jax.run_data import load_data
 from cvae_jax.runs import VALUES, Run, RunError
 
 FILE = "scores.json"  # in a run's folder
+SAMPLES = 50  # of the importance-weighted bound
+PER_CLASS = 200  # generated images of each class or level
+# What labels say of q(y | x): nothing, where no label taught it.
+BY_LABEL = ("error", "labelled", "cross_entropy")
 IGNORED = 1.0  # nats: a smaller gap means that the condition is not used
 
 
@@ -22,8 +28,8 @@ def score(
   run: Run,
   judges: Sequence[Run] = (),
   *,
-  samples: int = 50,
-  per_class: int = 200,
+  samples: int = SAMPLES,
+  per_class: int = PER_CLASS,
   seed: int = 0,
 ) -> dict[str, Any]:
   """Scores a run on its data's test split.
@@ -58,14 +64,11 @@ def score(
   test = dataset.test
   terms, gap = _likelihood(run, test, samples, seed)
   scores = {
-    "protocol": {
-      "run": str(run.folder),
-      "step": int(run.state.step),
-      "test_examples": len(test["condition"]),
-      "seed": seed,
-    },
+    "protocol": protocol(run, judges, samples, per_class, seed)
+    | {"test_examples": len(test["condition"])},
     "test": terms,
     "iw_samples": samples if "iw_bound" in terms else 0,
+    "iw_of": _bounded(run) if "iw_bound" in terms else None,
     "condition_gap_nats": gap,
     "latents": latents.usage(*run.encode(test["image"], test["condition"])),
     "categories": _categories(run, test),
@@ -82,28 +85,75 @@ def save(run: Run, scores: dict[str, Any]) -> None:
   write_atomically(run.folder / FILE, json.dumps(scores, indent=2) + "\n")
 
 
+def protocol(
+  run: Run,
+  judges: Sequence[Run] = (),
+  samples: int = SAMPLES,
+  per_class: int = PER_CLASS,
+  seed: int = 0,
+) -> dict[str, Any]:
+  """Return what decides a run's scores: states, judges, counts and seed.
+
+  Judges count where the run can be asked for anything. A state is known by
+  its step and its digest, so that a run or a judge that was trained again is
+  another one.
+  """
+  used = sorted(judges, key=lambda j: str(j.folder)) if askable(run) else []
+  return {
+    **_state(run),
+    "judges": [_state(judge) for judge in used],
+    "samples": samples,
+    "per_class": per_class,
+    "seed": seed,
+  }
+
+
+def _state(run: Run) -> dict[str, Any]:
+  return {
+    "run": str(run.folder),
+    "step": int(run.state.step),
+    "state": digest(run.state),
+  }
+
+
 def known(run: Run) -> dict[str, Any] | None:
-  """Gives the scores in a run's scores.json, if they are of this state."""
+  """Return the scores in a run's scores.json, if they are of this state.
+
+  By whatever protocol they were measured, which they say.
+  """
   path = run.folder / FILE
   if not path.exists():
     return None
-  found = json.loads(path.read_text())
-  return found if found["protocol"]["step"] == int(run.state.step) else None
+  found = read_json(path, dict, "delete it, and it is measured anew")
+  of = found.get("protocol", {}).get
+  alike = all(of(k) == v for k, v in _state(run).items() if k != "run")
+  return found if alike else None
 
 
-def saved(run: Run, judges: Sequence[Run] = ()) -> dict[str, Any]:
-  """Gives the scores in a run's scores.json, measured where they are not.
+def saved(run: Run, judges: Sequence[Run] = (), **counts) -> dict[str, Any]:
+  """Return the scores in a run's scores.json, measured where they are not.
 
-  Those of another step do not count, nor those without a judge where there
-  is one.
+  Those of another protocol do not count: of another state of the run, of
+  other judges or of other numbers.
+
+  Args:
+    counts: samples, per_class and seed, as in `score`.
   """
-  if found := known(run):
-    judged = any("judge" in entry for entry in found["control"].values())
-    if judged or not (judges and askable(run)):
-      return found
-  scores = score(run, judges)
+  wanted = _comparable(protocol(run, judges, **counts))
+  found = known(run)
+  if found and _comparable(found["protocol"]).items() >= wanted.items():
+    return found
+  scores = score(run, judges, **counts)
   save(run, scores)
   return scores
+
+
+def _comparable(protocol: Mapping[str, Any]) -> dict[str, Any]:
+  """Name folders by their last part: a path says where, not what, they are."""
+  named = protocol.get("judges", [])
+  judges = [judge | {"run": Path(judge["run"]).name} for judge in named]
+  rest = {name: value for name, value in protocol.items() if name != "run"}
+  return rest | {"judges": judges}
 
 
 def askable(run: Run) -> bool:
@@ -139,7 +189,9 @@ def _likelihood(run: Run, test, samples: int, seed: int):
   size = run.config.batch_size
   mean = evaluate.make_mean(run.system.evaluate)
   terms = mean(run.state, split, size, key)
-  if samples and run.system.nats:
+  if run.system.unlabelled:
+    terms = {k: v for k, v in terms.items() if k not in BY_LABEL}
+  if samples and run.system.nats and not _lent_labels(run):
     bound = evaluate.make_mean(bounds.importance_weighted(run.system, samples))
     wide = samples * math.prod(test["image"].shape[1:])  # values of an example
     few = max(1, min(size, VALUES // wide))
@@ -158,6 +210,22 @@ def _likelihood(run: Run, test, samples: int, seed: int):
   return terms, gap
 
 
+def _lent_labels(run: Run) -> bool:
+  """Tell whether a bound would read labels that the run never learnt of."""
+  return run.system.unlabelled and _conditioned(run)
+
+
+def _conditioned(run: Run) -> bool:
+  return run.system.columns.get("condition", (0,))[0] > 0
+
+
+def _bounded(run: Run) -> str:
+  """Name the likelihood that the importance-weighted bound is of."""
+  if not _conditioned(run):
+    return "log p(x)"
+  return "log p(x | y)" if run.system.classify else "log p(x | condition)"
+
+
 def _unscored(run: Run, scores: dict[str, Any], samples: int) -> list[str]:
   """Says what was asked of a run whose system has no answer to it."""
   name, found = run.config.system, []
@@ -165,6 +233,11 @@ def _unscored(run: Run, scores: dict[str, Any], samples: int) -> list[str]:
     found.append(f"ELBO: {name} has none")
   if samples and run.system.nats is None:
     found.append(f"importance-weighted bound: {name} gives no p(x | z)")
+  elif samples and _lent_labels(run):
+    found.append(
+      "importance-weighted bound: it would be of log p(x | y), and no label "
+      f"taught {name} what y means"
+    )
   if scores["condition_gap_nats"] is None:
     found.append(f"nats lost: {name} here has no ELBO that reads the condition")
   if scores["latents"]["kl"] is None:
@@ -191,9 +264,12 @@ def _warnings(scores: dict[str, Any]) -> list[str]:
 
 def table(scores: dict[str, Any]) -> str:
   """Lays scores out as text, a figure a line."""
-  lines = [f"{'test ' + k:32} {v:10.4f}" for k, v in scores["test"].items()]
-  if scores["iw_samples"]:
-    lines[-1] += f"  (k = {scores['iw_samples']})"
+  terms = dict(scores["test"])
+  bound = terms.pop("iw_bound", None)
+  lines = [f"{'test ' + k:32} {v:10.4f}" for k, v in terms.items()]
+  if bound is not None:
+    name = f"IW bound of {scores['iw_of']}"
+    lines.append(f"{name:32} {bound:10.4f}  (k = {scores['iw_samples']})")
   if (gap := scores["condition_gap_nats"]) is not None:
     lines.append(f"{'nats lost, conditions permuted':32} {gap:10.4f}")
   lines += [] if scores["unlabelled"] else control.lines(scores)

@@ -7,6 +7,7 @@ import pytest
 
 from cvae_jax import config as configs
 from cvae_jax.figures import caae as figures
+from cvae_jax.nets.blocks import INITIALISERS
 from cvae_jax.nets.caae import tiled
 from cvae_jax.systems import caae
 from tests import arithmetic as a
@@ -250,3 +251,15 @@ def test_columns_of_the_figure_are_the_source_s_or_each_attribute():
   assert len(figures.columns(source)) == 10
   assert figures.columns(source)[3] == ("Male", "Mustache", "Bald", "Young")
   assert figures.columns(("a", "b")) == ((), ("a",), ("b",))
+
+
+@pytest.mark.parametrize(
+  ("variant", "fan"),  # of a 5×5 kernel from 8 maps to 2
+  [("caae", 5 * 5 * 8), ("caae,size=128,faithful", 5 * 5 * 2)],
+)
+def test_only_the_faithful_decoder_has_keras_s_fan(variant, fan):
+  config = configs.load(f"configs/zoo_faces.py:{variant}")
+  drawn = INITIALISERS[config.model.decoder.get("initialiser", "he")]
+  kernel = drawn(jax.random.key(0), (5, 5, 64 * 8, 64 * 2))
+  expected = np.sqrt(2 / (64 * fan))
+  assert np.std(kernel) == pytest.approx(expected, rel=0.01)

@@ -11,7 +11,7 @@ from cvae_jax import config as configs
 from cvae_jax.data import DataError, Dataset
 from cvae_jax.files import write_atomically
 from cvae_jax.gaussian import Gaussian
-from cvae_jax.metrics import diversity
+from cvae_jax.metrics import diversity, manifold
 from cvae_jax.runs import Run
 from cvae_jax.types import System, TrainState
 
@@ -171,3 +171,21 @@ def test_a_checkpoint_is_measured_once(dataset, tmp_path):
   write_atomically(tmp_path / "collapse.json", marked)
   assert collapse.measure(run, beside)["marked"]
   assert "marked" not in collapse.measure(made(tmp_path, step=4), beside)
+
+
+def test_two_sets_of_one_kind_are_not_said_to_repeat():
+  """Nothing repeats, so 1 % of either set is near; few draws say otherwise."""
+  wrong = 0
+  for seed in range(20):
+    drawn = np.random.default_rng(seed).standard_normal((2, 300, 5))
+    low, high = manifold.near_duplicates_interval(*drawn, draws=200)
+    assert low <= manifold.near_duplicates(*drawn) <= high
+    wrong += low > 0.05 or high < 0.005
+  assert wrong <= 1
+
+
+def test_a_set_that_repeats_is_told_from_one_that_does_not():
+  real, samples = np.random.default_rng(0).standard_normal((2, 300, 5))
+  samples[:150] = samples[0] + 1e-6 * samples[:150]
+  low, high = manifold.near_duplicates_interval(real, samples, draws=200)
+  assert 0.4 < low < 0.5 < high < 0.6

@@ -54,7 +54,9 @@ def test_a_perfect_run_has_no_distance_and_a_poor_one_has(tmp_path):
     tmp_path / "poor", 0 * real, lambda x: x.mean(0, keepdims=True) + 0 * x
   )
   good, bad = likeness.measure([perfect, poor], dataset)
-  assert good["protocol"] == {"step": 3, "images": 12, "seed": 0}
+  protocol = good["protocol"]
+  assert [protocol[k] for k in ("step", "images", "seed")] == [3, 12, 0]
+  assert good["kid_vgg16"] < bad["floor"]["kid_vgg16"] < bad["kid_vgg16"]
   assert good["lpips"] == pytest.approx(0, abs=1e-6)
   assert good["frechet_vgg16"] == pytest.approx(0, abs=1e-5)
   assert good["sliced"] == 0

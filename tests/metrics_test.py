@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from cvae_jax.gaussian import Gaussian
-from cvae_jax.metrics import bounds, clusters, control, latents
+from cvae_jax.metrics import bounds, clusters, control, kid, latents
 from cvae_jax.types import System
 
 
@@ -149,3 +149,41 @@ def test_iw_bound_is_of_what_the_likelihood_sees():
   found = _bound(system._replace(observe=observe), 4, [7.0, 204.0])
   np.testing.assert_allclose(found, _bound(system, 4, [51.0, 51.0]), rtol=1e-5)
   assert seen == [(2, 1, 1, 1)]  # drawn once for all samples
+
+
+def kernel_distance(a, b):
+  """The unbiased MMD² of the cubic kernel, a pair at a time."""
+
+  def kernel(x, y):
+    return (
+      sum(float(u) * float(v) for u, v in zip(x, y, strict=True)) / len(x) + 1
+    ) ** 3
+
+  def within(x):
+    pairs = [(i, j) for i in range(len(x)) for j in range(len(x)) if i != j]
+    return sum(kernel(x[i], x[j]) for i, j in pairs) / len(pairs)
+
+  across = [kernel(x, y) for x in a for y in b]
+  return within(a) + within(b) - 2 * sum(across) / len(across)
+
+
+def test_the_kernel_distance_is_the_unbiased_one_of_pairs():
+  rng = np.random.default_rng(0)
+  a, b = rng.normal(0, 1, (9, 4)), rng.normal(0.5, 2, (7, 4))
+  expected = kernel_distance(a, b)
+  assert kid.distance(a, b) == pytest.approx(expected, rel=1e-12)
+  narrow = [x.astype(np.float32) for x in (a, b)]
+  assert kid.distance(*narrow) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("count", [10, 100])
+def test_the_kernel_distance_of_equal_sources_is_0_whatever_their_number(count):
+  rng = np.random.default_rng(1)
+  found = [kid.distance(*rng.normal(0, 1, (2, count, 5))) for _ in range(200)]
+  error = np.std(found) / np.sqrt(len(found))
+  assert abs(np.mean(found)) < 3 * error
+
+
+def test_the_kernel_distance_of_unfitting_sets_is_refused():
+  with pytest.raises(ValueError, match="of one width; found"):
+    kid.distance(np.ones((3, 4)), np.ones((3, 5)))

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cvae_jax import config as configs
-from cvae_jax import reports, table, train
+from cvae_jax import reports, runs, score, table, train
 from cvae_jax.files import write_atomically
 from cvae_jax.reports import face_claims, face_text, markdown
 from tests import small
@@ -103,7 +103,7 @@ def test_control_scores_are_shown_where_there_are_some(page, folder):
   mouth = {"correlation": 0.875, "slope": 0.5, "floor": 0.1}
   hits = {"hit_rate": 0.75, "floor": 0.5}
   scores = {
-    "protocol": {"step": 4},
+    "protocol": score.protocol(runs.load(folder / "model=9")),
     "control": {
       "gender": {"sweep": hits, "real": hits, "ceiling": {"hit_rate": 1.0}},
       "mouth": {"sweep": mouth, "real": mouth},  # no unseen face for a ceiling

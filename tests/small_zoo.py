@@ -173,6 +173,6 @@ def lend(name, folder, **changes):
   folder.mkdir()
   (folder / "config.json").write_text(configs.to_json(system.config))
   checkpoints = Checkpoints(folder)
-  checkpoints.save(1, system.state, {})
+  checkpoints.save(1, system.state.replace(step=np.int32(1)), {})
   checkpoints.close()
   return system.state.params

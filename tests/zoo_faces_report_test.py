@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 
 from cvae_jax import config as configs
-from cvae_jax import data, likeness, reports, runs, score
+from cvae_jax import data, likeness, reports, runs
 from cvae_jax.data import DataError
 from cvae_jax.reports import zoo_runs
 from tests import small, small_zoo
 from tests.caae_test import SMALL as CAAE
 from tests.dfc_vae_test import SMALL as DFC
-from tests.zoo_report_test import rows_of, scores
+from tests.zoo_report_test import record, rows_of, scores
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
 PROTOCOL = {"step": 1, "images": 4, "samples": 64, "seed": 0}
@@ -31,8 +31,7 @@ def folder(tmp_path_factory):
     figures = {"correlation": 0.75, "floor": 0.125, "slope": 0.5}
     figures["samples"] = 450
     asked = {"Bald": {"sweep": figures, "real": figures}}
-    known = json.dumps(scores(None) | {"control": asked})
-    (run / score.FILE).write_text(known)
+    record(run, scores(None) | {"control": asked})
     known = {"protocol": PROTOCOL, "distances": {"sampled_ratio": 0.25}}
     (run / "variety.json").write_text(json.dumps(known))
   return folder

@@ -17,6 +17,7 @@ from cvae_jax.reports import (
   zoo_runs,
   zoo_tables,
 )
+from cvae_jax.types import TrainState
 from tests import reports_test
 from tests import small_zoo as zoo
 
@@ -25,17 +26,24 @@ ELBOS = {"vae": -200.0, "scvae": -190.0}
 CONFUSION = np.eye(10, dtype=int) * 20
 
 
-def scores(purity, confusion=CONFUSION, step=1):
+def scores(purity, confusion=CONFUSION):
   sweep = {"hit_rate": 0.5, "floor": 0.1, "samples": 200}
   sweep["confusion"] = np.asarray(confusion).tolist()
   return {
-    "protocol": {"step": step, "test_examples": 50},
+    "protocol": {"test_examples": 50},
     "test": {"iw_bound": -100.0},
     "iw_samples": 7,
     "latents": {"active": 2},
     "categories": {"purity": purity, "used": 9},
     "control": {"class": {"sweep": sweep, "judge": "judge"}},
   }
+
+
+def record(folder, scores):
+  """Writes scores into a run's folder, as measured of the state there."""
+  measured = score.protocol(runs.load(folder))
+  protocol = scores["protocol"] | measured
+  (folder / score.FILE).write_text(json.dumps(scores | {"protocol": protocol}))
 
 
 @pytest.fixture(scope="module")
@@ -46,24 +54,20 @@ def folder(data, tmp_path_factory):
     changes = {"model__latents": 2}
     tests = [{"elbo": elbo + 2.0 * e, "kl": 3.0} for e in range(10)]
     zoo.finished(name, data, folder / name, *tests, **changes)
-  known = scores(None, step=10)
-  (folder / "scvae" / score.FILE).write_text(json.dumps(known))
+  record(folder / "scvae", scores(None))
   for draw, error in enumerate((0.09, 0.13)):
     name = f"m2,labels=100,draw={draw}"
     test = {"error": error, "elbo": -90.0}
     zoo.finished(name, data, folder / name, test)
-    known = json.dumps(scores(1 - error))
-    (folder / name / score.FILE).write_text(known)
+    record(folder / name, scores(1 - error))
   deeper = folder / "deeper"
   zoo.finished("m3", data, deeper / "m3", {"elbo": -150.0, "kl": 2.0})
-  mixed = json.dumps(scores(0.5, np.full((10, 10), 2)))
-  (deeper / "m3" / score.FILE).write_text(mixed)
+  record(deeper / "m3", scores(0.5, np.full((10, 10), 2)))
   name = "ilaae,prior=mixture"
   zoo.finished(
     name, data, folder / name, {"weighted_squared_error": 0.03, "psnr": 12.0}
   )
-  unjudged = scores(None) | {"control": {}}
-  (folder / name / score.FILE).write_text(json.dumps(unjudged))
+  record(folder / name, scores(None) | {"control": {}})
   zoo.finished("m1", data, folder / "m1")  # no epoch yet
   (folder / "m1" / "DONE").unlink()
   return folder
@@ -283,25 +287,59 @@ def test_a_region_s_draws_are_decoded_class_by_class(data, tmp_path):
     without.regions(3)
 
 
-def test_scores_are_measured_once_for_each_step_and_judge(
-  monkeypatch, tmp_path
-):
+def at(folder, step=1, weight=1.0):
+  """A run or a judge of which only the state counts."""
+  state = TrainState(np.int32(step), {"w": np.float32([weight])}, {}, {})
+  return SimpleNamespace(folder=folder, state=state)
+
+
+@pytest.fixture
+def measured(monkeypatch):
+  """Lists the calls of score.score, which measures nothing here."""
   calls = []
 
-  def measure(run, judges):
-    calls.append(len(judges))
-    entry = {"judge": "judge"} if judges else {}
-    step = int(run.state.step)
-    return {"protocol": {"step": step}, "control": {"class": entry}}
+  def measure(run, judges=(), **counts):
+    calls.append(counts)
+    return {"protocol": score.protocol(run, judges, **counts)}
 
   monkeypatch.setattr(score, "score", measure)
   monkeypatch.setattr(score, "askable", lambda run: True)
+  return calls
 
-  def at(step):
-    return SimpleNamespace(
-      folder=tmp_path, state=SimpleNamespace(step=np.int32(step))
-    )
 
-  for step, judges in ((1, []), (1, []), (1, [reader()]), (1, []), (2, [])):
-    assert score.saved(at(step), judges)["protocol"]["step"] == step
-  assert calls == [0, 1, 0]
+@pytest.mark.parametrize(
+  "other",
+  [
+    {"run": {"step": 2}},
+    {"run": {"weight": 2.0}},  # trained again, as long as before
+    {"judge": {"step": 2}},
+    {"judge": {"weight": 2.0}},
+    {"judge": None},
+    {"counts": {"samples": 1}},
+    {"counts": {"per_class": 5}},
+    {"counts": {"seed": 1}},
+  ],
+)
+def test_scores_of_another_protocol_judge_or_state_are_not_reused(
+  other, measured, tmp_path
+):
+  judge = other.get("judge", {})
+  judges = [] if judge is None else [at(tmp_path / "judge", **judge)]
+  run = at(tmp_path, **other.get("run", {}))
+  score.saved(run, judges, **other.get("counts", {}))
+  score.saved(at(tmp_path), [at(tmp_path / "judge")])
+  assert len(measured) == 2
+
+
+def test_scores_of_one_protocol_are_measured_once(measured, tmp_path):
+  for place in (tmp_path, tmp_path.parent / "." / tmp_path.name):
+    found = score.saved(at(place), [at(place / "judge")])
+    assert found == json.loads((tmp_path / score.FILE).read_text())
+  assert len(measured) == 1
+
+
+def test_scores_that_say_no_state_are_measured_again(measured, tmp_path):
+  (tmp_path / score.FILE).write_text(json.dumps({"protocol": {"step": 1}}))
+  assert score.known(at(tmp_path)) is None
+  score.saved(at(tmp_path))
+  assert len(measured) == 1

@@ -108,6 +108,35 @@ def test_what_a_system_cannot_answer_is_said_and_the_rest_is_scored(
   assert "hardly reads the condition" not in table
 
 
+@pytest.mark.parametrize("name", ["m2,labels=0", "m2,faithful"])
+def test_an_m2_without_labels_is_not_scored_by_labels(name, data, tmp_path):
+  run = zoo.untrained(name, data, tmp_path)
+  scores = score.score(run, samples=2, per_class=1)
+  assert not {"error", "labelled", "cross_entropy", "iw_bound"} & {
+    *scores["test"]
+  }
+  assert "elbo" in scores["test"]  # a sum over all labels, which asks for none
+  assert any("log p(x | y)" in text for text in scores["unscored"])
+  for word in ("error", "labelled", "cross_entropy", "IW bound"):
+    assert not any(
+      line.startswith((f"test {word}", word))
+      for line in score.table(scores).splitlines()
+    )
+
+
+@pytest.mark.parametrize(
+  ("name", "of"),
+  [
+    ("m2,labels=100", "log p(x | y)"),
+    ("vae", "log p(x)"),
+    ("scvae", "log p(x | condition)"),
+  ],
+)
+def test_a_bound_is_named_by_what_it_bounds(name, of, data, tmp_path):
+  scores = score.score(zoo.untrained(name, data, tmp_path), samples=2)
+  assert f"IW bound of {of} " in score.table(scores)
+
+
 def test_a_supervised_vae_is_scored_whole(data, tmp_path):
   scores = score.score(zoo.untrained("scvae", data, tmp_path), samples=2)
   assert scores["unscored"] == []

@@ -55,6 +55,32 @@ def near_duplicates(
   return float((np.sqrt(_reach(samples, 1)) <= near).mean())
 
 
+def near_duplicates_interval(
+  real: NDArray,
+  samples: NDArray,
+  quantile: float = 0.01,
+  level: float = 0.95,
+  draws: int = 1000,
+) -> list[float]:
+  """Return a bootstrap interval [low, high] of `near_duplicates`.
+
+  What is drawn anew are the distances to the nearest neighbour, of both sets:
+  those of real points decide what is near, and are few below the quantile.
+
+  Raises:
+    ValueError: as near_duplicates.
+  """
+  near_duplicates(real, samples, quantile)  # checks
+  known, found = (np.sqrt(_reach(points, 1)) for points in (real, samples))
+  rng, count = np.random.default_rng(0), len(known)
+  shares = []
+  for _ in range(draws):
+    near = np.quantile(known[rng.integers(count, size=count)], quantile)
+    shares.append((found[rng.integers(count, size=count)] <= near).mean())
+  outside = (1 - level) / 2
+  return [float(q) for q in np.quantile(shares, [outside, 1 - outside])]
+
+
 def _covered(points: NDArray, centres: NDArray, neighbours: int) -> float:
   """Gives the share of points within some centre's ball."""
   radius = _reach(centres, neighbours)

@@ -26,6 +26,11 @@ ACTIVATIONS = {
 INITIALISERS = {
   "glorot": nn.initializers.glorot_uniform(),
   "he": nn.initializers.he_normal(),
+  # Keras's he_normal of a transposed convolution. Its kernel is [k, k, out, in]
+  # and read as [k, k, in, out], so its fan is that of the outputs.
+  "he_transposed": nn.initializers.variance_scaling(
+    2.0, "fan_out", "truncated_normal"
+  ),
   "normal": nn.initializers.normal(0.02),
 }
 # Normalises by running statistics if its first field is true, else by the

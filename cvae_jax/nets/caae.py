@@ -55,6 +55,7 @@ class Decoder(nn.Module):
   features: Sequence[int]  # of the stride-2 ones; one of stride 1 ends it
   channels: int = 3
   tile: bool = True  # attributes are repeated to about the code's length
+  initialiser: str = "he"  # of the stride-2 ones; or he_transposed, Keras's
 
   @nn.compact
   def __call__(self, z: Array, y: Array) -> Array:
@@ -70,7 +71,7 @@ class Decoder(nn.Module):
         stride=2,
         how="transposed",
         activation="relu",
-        initialiser="he",
+        initialiser=self.initialiser,
         name=f"conv_{i}",
       )(x)
     last = Block(

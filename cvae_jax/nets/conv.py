@@ -9,6 +9,10 @@ divides the kernel and the map is large, else a matrix product and `fold`.
 Wide ones of 3×3, or of 4×4 and stride 2, are winograd.py's. On GPU and TPU
 the ordinary lax convolutions are right; `ops.fast_on_cpu` decides.
 
+These gradients are of reverse mode alone (jax.custom_vjp): on CPU jax.jvp,
+jax.jacfwd and jax.hessian raise a TypeError. So do those through the products
+of ops and through SiLU. jax.grad, jax.vjp and jax.jacrev work.
+
 All maps are [B, H, W, C], kernels [k, k, in, out].
 """
 

@@ -16,36 +16,21 @@ from cvae_jax.reports.compare_cells import (
   vae,
 )
 from cvae_jax.reports.compare_curves import is_loss
-
-COLLAPSED = 0.1  # of images' mean distance, that of their reconstructions
-USELESS, ALIKE = 2.0, 1.1  # times another's distance from held-out images
-BETTER = 0.05  # relative, of a distance
-REPEATED, VARIED = 0.05, 0.02  # shares of near duplicates; of images 0.01
-SIMILAR = 0.8  # of images' mean distance, that of samples
-TRACKS, DEAF = 0.8, 0.5  # rank correlations
-MOVES_WITH = 0.5  # the same of changes
-KEPT = 1.05  # times the lowest distance of a run
-UNLIKE = 2.0  # times as often another generator moved
-
-HOW = f"""\
-How they are judged. Posterior collapse: the mean distance of two
-reconstructions is below {COLLAPSED:g} of that of two images. A sample set is
-better than another where its distance from held-out images is lower by more
-than {BETTER:.0%}, useless where it is {USELESS:g} times the other's. Modes
-have collapsed where more than {REPEATED:.0%} of samples are near duplicates in
-both spaces (the smaller share counts) or their mean distance is below
-{SIMILAR:g} of that of images. A signal
-tracks quality where its rank correlation with the distance is {TRACKS:g} or
-more and that of their changes {MOVES_WITH:g} or more, of either sign (both
-fall as training begins, so the first alone tells nothing); it does not where
-the first is below {DEAF:g}. A stop is judged where evaluations came after it:
-it keeps as good a state where the distance there is at most {KEPT:g} times the
-run's lowest. Whether a GAN's modes are cured is told only where no
-generator moved more than {UNLIKE:g} times as often as the other. A claim is
-confirmed where that holds in all pairs of finished runs, contradicted where
-its opposite does. There is one run of each: what seeds change is not
-measured."""
-
+from cvae_jax.reports.compare_rules import (
+  ALIKE,
+  ALSO,
+  BETTER,
+  COLLAPSED,
+  DEAF,
+  KEPT,
+  TRACKS,
+  USELESS,
+  collapsed,
+  poor,
+  repeated,
+  sign,
+  unlike,
+)
 
 Runs = Mapping[Cell, Mapping[str, Any]]  # what reports.compare gathered
 
@@ -109,8 +94,11 @@ def _useless(runs: Runs, claim: str) -> Verdict:
   def judge(small, large):
     name, a = distance(small["samples"]["prior"])
     b = distance(large["samples"]["prior"])[1]
-    held = (a >= USELESS * b) - (a <= ALIKE * b)
-    return held, f"{name} {a:.4g} and {b:.4g}"
+    words = f"{name} {a:.4g} and {b:.4g}"
+    if doubt := unlike(small, large) or poor(large):
+      return 0, f"{words}: {doubt}"
+    held = a >= USELESS * b and a - b > small["real"][name]
+    return held - (a <= ALIKE * b), words
 
   pair = tuple(Cell("GAN", z) for z in LATENTS)
   return _judge(runs, claim, [pair], judge)
@@ -126,29 +114,28 @@ def _ranking(runs: Runs, claim: str, worse: Callable, better: Callable):
     if first["cell"].kind == "AE":
       fitted = distance(first["samples"]["fitted"])[1]
       words += f" ({fitted:.4g} of the AE with z from its fitted Gaussian)"
-    return (b < (1 - BETTER) * a) - (a < (1 - BETTER) * b), words
+    if doubt := unlike(first, second) or poor(second):
+      return 0, f"{words}: {doubt}"
+    least = first["real"][name]  # two sets of real images differ by so much
+    nearer = b < (1 - BETTER) * a and a - b > least
+    farther = a < (1 - BETTER) * b and b - a > least
+    return nearer - farther, words
 
   pairs = [(worse(z), better(z)) for z in LATENTS]
   return _judge(runs, claim, pairs, judge)
 
 
-def _variety(samples: Mapping[str, float]) -> dict[str, float]:
-  """Gives how varied samples are; near duplicates are what both spaces see."""
-  both = ("near_duplicates", "near_duplicates_pixels")
-  return {
-    "mean distance over the images'": samples["ratio"],
-    "recall": samples["recall"],
-    "near duplicates": min(samples[name] for name in both),
-  }
-
-
 def _modes(runs: Runs, claim: str) -> Verdict:
   def judge(run):
-    ratio, _, share = _variety(run["samples"]["prior"]).values()
-    words = f"{share:.1%} near duplicates, mean distance {ratio:.3g} of the"
-    varied = share <= VARIED and ratio >= SIMILAR
-    collapsed = share > REPEATED or ratio < SIMILAR
-    return collapsed - varied, f"{words} images'"
+    samples = run["samples"]["prior"]
+    share, (low, high) = repeated(samples)
+    words = (
+      f"{share:.1%} near duplicates ({low:.1%} to {high:.1%}), mean distance "
+      f"{samples['ratio']:.3g} of the images'"
+    )
+    if doubt := poor(run):
+      return 0, f"{words}: {doubt}"
+    return collapsed(samples), words
 
   return _judge(runs, claim, [(Cell("GAN", z),) for z in LATENTS], judge)
 
@@ -165,18 +152,22 @@ def _tracking(runs: Runs, claim: str) -> Verdict:
     name = max(losses, key=lambda name: _strength(losses[name]))
     tracks, rank = _strength(losses[name])
     shown = [markdown.cell(value) for value in losses[name].values()]
-    words = f"rank correlation with the distance {shown[0]}, of changes"
-    return (rank < DEAF) - tracks, f"{words} {shown[1]} ({name}, the best loss)"
+    words = f"rank correlation with the distance {shown[0]}, given the epoch"
+    return (rank < DEAF) - tracks, (
+      f"{words} {shown[1]}, its floor {shown[2]} ({name}, the best loss)"
+    )
 
   return _judge(runs, claim, [(Cell("GAN", z),) for z in LATENTS], judge)
 
 
 def _strength(values: Mapping[str, float | None]) -> tuple[bool, float]:
   """Tells whether a signal tracks quality, and how it is correlated with it."""
-  rank, changes = (
-    abs(values[name] or 0.0) for name in ("rank correlation", "of changes")
+  rank, given, floor = (
+    values[name] or 0.0
+    for name in ("rank correlation", "given the epoch", "floor")
   )
-  return rank >= TRACKS and changes >= MOVES_WITH, rank
+  also = rank * given > 0 and abs(given) >= max(ALSO, floor)
+  return also and abs(rank) >= TRACKS, abs(rank)
 
 
 def _stopping(runs: Runs, claim: str) -> Verdict:
@@ -184,6 +175,8 @@ def _stopping(runs: Runs, claim: str) -> Verdict:
     stop = run["stop"]
     if not stop:
       return None, "no distance was measured while it trained"
+    if stop["of"] == stop["by"]:
+      return None, f"cannot be judged: {stop['by']} alone was measured"
     if stop["stops"] is None:
       return 0, f"did not stop within its epochs ({stop['ends']:g})"
     if stop["stops"] == stop["ends"]:
@@ -203,14 +196,26 @@ def _remedy(runs: Runs, claim: str) -> Verdict:
   """Judges diversity, near duplicates and recall of WGAN-GP beside GAN."""
 
   def judge(gan, remedy):
-    a, b = (_variety(run["samples"]["prior"]) for run in (gan, remedy))
-    signs = [(b[name] > a[name]) - (b[name] < a[name]) for name in a]
-    signs[-1] *= -1
-    moves = [run["updates"] for run in (gan, remedy)]
-    words = f"generators moved {moves[0]:,} and {moves[1]:,} times, "
-    words += ", ".join(f"{n} {a[n]:.3g} and {b[n]:.3g}" for n in a)
-    if max(moves) > UNLIKE * min(moves):
-      return 0, f"{words}: too unlike in training to tell"
+    a, b = (run["samples"]["prior"] for run in (gan, remedy))
+    shares = [repeated(samples) for samples in (a, b)]
+    values = {
+      "mean distance over the images'": (a["ratio"], b["ratio"]),
+      "recall": (a["recall"], b["recall"]),
+      "near duplicates": (shares[0][0], shares[1][0]),
+    }
+    words = ", ".join(
+      f"{n} {x:.3g} and {y:.3g}" for n, (x, y) in values.items()
+    )
+    if collapsed(a) < 1:
+      return None, f"{words}: the GAN lost no mode for sure, so none to cure"
+    if doubt := unlike(gan, remedy):
+      return 0, f"{words}: {doubt}"
+    (low, high), (least, most) = (interval for _, interval in shares)
+    signs = [
+      sign(b["ratio"] - a["ratio"]),
+      sign(b["recall"] - a["recall"]),
+      (most < low) - (least > high),
+    ]
     more, less = min(signs) >= 0 < max(signs), max(signs) <= 0 > min(signs)
     return more - less, words
 

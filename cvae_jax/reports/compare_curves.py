@@ -1,20 +1,24 @@
 """What a run recorded as it trained: which signals track samples' quality."""
 
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.signal
 import scipy.stats
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
+from numpy.typing import NDArray
 
 from cvae_jax.distances import FRECHET, SLICED
 from cvae_jax.files import write_atomically
 from cvae_jax.watch import Patience
 
-FEWEST = 8  # evaluations that a rank correlation is taken of
+FEWEST = 20  # evaluations that a rank correlation is taken of
+ORDERS, CHANCE = 500, 0.95  # of blocks, and the quantile that is the floor
 LOSSES = ("loss", "critic", "generator")  # a GAN's held-out ones are so named
 # Homework §C5, applied to what a run without such a rule recorded.
 RULE = {
@@ -38,9 +42,11 @@ def tracking(epochs: Rows, tests: Rows) -> dict[str, dict[str, float | None]]:
   """Correlates every loss with the distance over a run's evaluations.
 
   Returns:
-    {signal: {"rank correlation" (Spearman's), "of changes": the same of what
-    changes from one evaluation to the next, which a common trend does not
-    move}}. Signals are the players' losses and gaps, and the held-out ones'.
+    {signal: {"rank correlation" (Spearman's), "given the epoch": the same of
+    the residuals of ranks on the evaluation's number, "floor": see `_floor`}}.
+    What two curves share beyond a straight trend of their ranks remains, so a
+    trend that slows down still shows a little. Signals are the players' losses
+    and gaps, and the held-out ones'.
   """
   goal, by_step = quality(tests), {row["step"]: row for row in epochs}
   tests = [row for row in tests if row["step"] in by_step]
@@ -55,15 +61,60 @@ def tracking(epochs: Rows, tests: Rows) -> dict[str, dict[str, float | None]]:
     and all(name in row for row in rows)
   ]
   distances = [row[goal] for row in tests]
+  signals = {name: [row[name] for row in rows] for name in wanted}
+  floor = _floor([*signals.values()], distances)
   return {
     name: {
-      "rank correlation": correlation([r[name] for r in rows], distances),
-      "of changes": correlation(
-        np.diff([r[name] for r in rows]), np.diff(distances)
-      ),
+      "rank correlation": correlation(values, distances),
+      "given the epoch": _given_time(values, distances),
+      "floor": floor,
     }
-    for name in wanted
+    for name, values in signals.items()
   }
+
+
+def _given_time(a: Sequence[float], b: Sequence[float]) -> float | None:
+  """Return the partial rank correlation of two curves, time given.
+
+  None where one stands still, or does nothing but rise or fall: then nothing
+  is left to correlate.
+  """
+  left = _detrended(a), _detrended(b)
+  if any(residual is None for residual in left):
+    return None
+  return float(left[0] @ left[1])
+
+
+def _detrended(values: Sequence[float]) -> NDArray | None:
+  """Return the residuals [T] of ranks on their number, of length 1."""
+  left = scipy.signal.detrend(scipy.stats.rankdata(values))
+  length = np.linalg.norm(left)
+  return left / length if length > 1e-9 * len(left) else None
+
+
+def _floor(
+  signals: Sequence[Sequence[float]], distances: Sequence[float]
+) -> float | None:
+  """Return what the best of several signals without a link reaches by chance.
+
+  It is a quantile, over random orders of blocks of the distance's residuals,
+  of the largest |correlation given the epoch|. Blocks keep neighbours
+  together, which are alike in a curve; the largest of all signals corrects
+  for choosing the best.
+  """
+  left, goal = [*map(_detrended, signals)], _detrended(distances)
+  left = [residual for residual in left if residual is not None]
+  if goal is None or not left:
+    return None
+  count = len(goal)
+  generator, best = np.random.default_rng(0), []
+  for _ in range(ORDERS):
+    turned = np.roll(np.arange(count), generator.integers(count))
+    blocks = np.array_split(turned, round(math.sqrt(count)))
+    order = generator.permutation(len(blocks))
+    rows = np.concatenate([blocks[i] for i in order])
+    best.append(np.abs(np.stack(left) @ goal[rows]).max())
+  return float(np.quantile(best, CHANCE))
 
 
 def is_loss(signal: str) -> bool:
@@ -90,7 +141,8 @@ def stop(config: ConfigDict, tests: Rows) -> dict[str, Any]:
   By the run's own rule if it had one; {} where no distance was measured.
 
   Returns:
-    by: what is followed; of: the distance by which the outcome is judged;
+    by: what is followed; of: the distance by which the outcome is judged,
+    another one where two were measured;
     stops: epoch or None; keeps, ends: epochs; kept, lowest, last: that
     distance in the state kept, at its lowest and where the record ends.
   """
@@ -99,6 +151,7 @@ def stop(config: ConfigDict, tests: Rows) -> dict[str, Any]:
     return {}
   watched = own.metric in (SLICED, FRECHET)
   by = own.metric if watched else SLICED if SLICED in tests[0] else goal
+  goal = next((n for n in (FRECHET, SLICED) if n in tests[0] and n != by), goal)
   rule = own if watched else ConfigDict(RULE | {"metric": by})
   patience, stops = Patience(rule), None
   for row in tests:

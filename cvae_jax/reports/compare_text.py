@@ -8,6 +8,7 @@ from cvae_jax.reports import (
   compare_cells,
   compare_claims,
   compare_curves,
+  compare_rules,
   markdown,
 )
 from cvae_jax.reports.compare_cells import Cell
@@ -27,7 +28,9 @@ whatever the loss did; MSE is a value's. A latent is *active* where its
 posterior mean varies by more than 0.01 over the images. *Reconstructions* is
 the mean distance of two of them over that of two images: near 0 all are one
 picture (posterior collapse). The distances are of samples of N(0, I) from
-held-out images, lower is better."""
+held-out images, lower is better. A Fréchet distance grows as N, the number of
+samples and of images, falls, so only those of one N can be compared; KID, the
+unbiased kernel distance of the same features, does not."""
 
 MODES = """\
 *Mean distance* of two samples over that of two images (root mean squared
@@ -40,8 +43,10 @@ the share of samples within images' neighbourhoods, and *recall*, the reverse
 TRACKING = """\
 Spearman's rank correlation of a signal with the distance ({goal}) over the
 evaluations: 1 where the signal falls and rises with it. Both fall as training
-begins, so beside it is that of their changes from one evaluation to the
-next."""
+begins. So beside it is the same *given the epoch*: of the residuals of the
+ranks on the evaluation's number. *Floor* is what the best of a run's signals
+reaches by chance: the 95 % quantile with the distance's evaluations in random
+blocks. A trend that slows down is not wholly taken away."""
 
 STOPPING = """\
 A stop by a distance, replayed on what the runs recorded: running mean of
@@ -79,7 +84,7 @@ def page(runs: Runs, drawn: Collection[str], command: str) -> str:
     f"![Curves](compare_curves.png)\n\n*{curves}*",
     f"### Stopping by a distance\n\n{_stopping(runs)}",
     "## What the source found\n\n" + claims.page(compare_claims.verdicts(runs)),
-    compare_claims.HOW,
+    compare_rules.HOW,
   ]
   return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -138,6 +143,8 @@ def _ablation(runs: Runs) -> str:
         "reconstructions": posterior.get("ratio"),
         "sliced": prior.get("sliced"),
         "Fréchet-VGG16": prior.get("frechet_vgg16"),
+        "KID-VGG16": prior.get("kid_vgg16"),
+        "N": run["protocol"]["images"] if prior else None,
       }
     )
   parts = [markdown.table(rows), ABLATION]
@@ -154,6 +161,7 @@ def _protocol(run: Mapping[str, Any]) -> str:
   if how["frechet_side"]:
     sides += f", Fréchet of VGG16's features (no FID) at {how['frechet_side']}²"
     floor += f", Fréchet {markdown.cell(real['frechet_vgg16'])}"
+    floor += f", KID {markdown.cell(real['kid_vgg16'])}"
   return (
     f"Of {how['images']:,} samples and as many held-out images: {sides}. The "
     f"floor, as many training images in the samples' place: {floor}. Mean "
@@ -174,6 +182,8 @@ def _modes(runs: Runs) -> str:
       "recall": samples["recall"],
       "sliced": samples["sliced"],
       "Fréchet-VGG16": samples.get("frechet_vgg16"),
+      "KID-VGG16": samples.get("kid_vgg16"),
+      "N": run["protocol"]["images"],
     }
     for cell, run in runs.items()
     for name, samples in run["samples"].items()

@@ -19,6 +19,8 @@ M2_SOURCE, M3 = "M2, faithful", "M3"
 PIXELS, LOW, HIGH = "pixel VAE", "DFC-VAE, 123", "DFC-VAE, 345"
 TARGETS = {M2: 0.12, M1M2: 0.05}  # test error with 100 labels, at most
 DRAWS = 5  # of the labels, at least
+RUNS = 3  # of each system, below which a verdict is one "so far"
+CLEARER = 0.1  # of purity, and of log 10 nats of entropy, to count
 CONTROL = 0.97  # of samples show the class that was asked for
 
 Value = Callable[[Entry], float | None]
@@ -60,6 +62,16 @@ RECONSTRUCTED = (
     "0.1 dB on",
   ),
 )
+
+
+def so_far(word: str, *counts: int, least: int = RUNS) -> str:
+  """Return a verdict's outcome, marked where it is of few runs.
+
+  Args:
+    counts: the runs of each system that it is of.
+  """
+  decided = word in ("confirmed", "contradicted", "met", "missed")
+  return word + " so far" * (decided and min(counts) < least)
 
 
 def verdicts(zoo: Zoo) -> Iterator[Verdict]:
@@ -128,7 +140,7 @@ def convergence(plain: Sequence[Entry], labelled: Sequence[Entry]) -> Verdict:
     "gain, with every seed"
   )
   ahead = [*(within - without)[:, 0], *(left[0] - left[1])]
-  return Verdict(claim, outcome(ahead), reasons)
+  return Verdict(claim, so_far(outcome(ahead), len(curves)), reasons)
 
 
 def error(entries: Sequence[Entry], title: str) -> Verdict:
@@ -140,7 +152,7 @@ def error(entries: Sequence[Entry], title: str) -> Verdict:
   errors = [entry.last["error"] for entry in entries]
   reason = f"{markdown.spread(errors, 100)} % over {len(errors)} draws"
   met = "met" if np.mean(errors) <= target else "missed"
-  return Verdict(claim, met + " so far" * (len(errors) < DRAWS), [reason])
+  return Verdict(claim, so_far(met, len(errors), least=DRAWS), [reason])
 
 
 def stacking(alone: Sequence[Entry], stacked: Sequence[Entry]) -> Verdict:
@@ -154,7 +166,7 @@ def stacking(alone: Sequence[Entry], stacked: Sequence[Entry]) -> Verdict:
     f"by {markdown.spread(gains, 100)} points over {len(pairs)} draws of the "
     "labels"
   ]
-  return Verdict(claim, outcome(gains), reasons)
+  return Verdict(claim, so_far(outcome(gains), len(pairs)), reasons)
 
 
 def categories(zoo: Zoo) -> Verdict:
@@ -163,19 +175,22 @@ def categories(zoo: Zoo) -> Verdict:
   That M2's classifier is never trained (zoo §3).
   """
   claim = f"M3 separates and controls better than the source's M2 ({M2_SOURCE})"
-  gains, reasons = [], []
-  for words, value, sign in (
-    ("purity of q(y | x)", pure, 1),
-    ("entropy of a category's samples, nats", mixed, -1),
+  gains, reasons, counts = [], [], []
+  for words, value, enough in (
+    ("purity of q(y | x)", pure, CLEARER),
+    ("entropy of a category's samples, nats", mixed, -CLEARER * FREE),
   ):
     ours, theirs = (_known(zoo.of(title), value) for title in (M3, M2_SOURCE))
     if not ours or not theirs:
       return Verdict(claim, "not measured", [f"no {words} of both"])
-    gains.append(sign * (np.mean(ours) - np.mean(theirs)))
+    gains.append((np.mean(ours) - np.mean(theirs)) / enough)
+    counts += [len(ours), len(theirs)]
     reasons.append(
-      f"{words}: M3 {markdown.spread(ours)}, M2 {markdown.spread(theirs)}"
+      f"{words}: M3 {markdown.spread(ours)}, M2 {markdown.spread(theirs)}, "
+      f"counts from {abs(enough):.2g} on"
     )
-  return Verdict(claim, outcome(gains), reasons)
+  reasons.append(_runs(*counts[:2]))
+  return Verdict(claim, so_far(outcome(gains, 1.0), *counts), reasons)
 
 
 def control(groups: Mapping[str, Sequence[Entry]]) -> Verdict:
@@ -190,11 +205,12 @@ def control(groups: Mapping[str, Sequence[Entry]]) -> Verdict:
   if not known:
     return Verdict(claim, "not measured", ["no judge or no run to be judged"])
   reasons = [
-    f"{title}: {markdown.spread(shares, 100)} %"
+    f"{title}: {markdown.spread(shares, 100)} % ({_runs(len(shares))})"
     for title, shares in known.items()
   ]
-  met = max(np.mean(shares) for shares in known.values()) >= CONTROL
-  return Verdict(claim, "met" if met else "missed", reasons)
+  best = max(known.values(), key=np.mean)
+  met = "met" if np.mean(best) >= CONTROL else "missed"
+  return Verdict(claim, so_far(met, len(best)), reasons)
 
 
 def generation(zoo: Zoo) -> Verdict:
@@ -217,7 +233,7 @@ def _faces(
   if len(kinds) > 1:
     reason = "the runs differ in more than their layers: KL weight, network"
     return Verdict(claim, "not measured", [reason + " or epochs"])
-  gains, reasons = [], []
+  gains, reasons, counts = [], [], []
   for term in terms:
     known = [_known(zoo.of(title), term.value) for title in titles]
     if not all(known):
@@ -225,10 +241,16 @@ def _faces(
       return Verdict(claim, "not measured", [f"no {term.words} of {lacking}"])
     one, other = (float(np.mean(values)) for values in known)
     gains.append(term.gain(one, other))
+    counts += map(len, known)
     values = [markdown.cell(value) for value in (one, other)]
     reasons.append(f"{term.words}: {values[0]}, of {titles[1]} {values[1]}")
   reasons.append("; ".join(f"{t.words} counts from {t.enough}" for t in terms))
-  return Verdict(claim, outcome(gains, 1.0), reasons)
+  reasons.append(_runs(*counts[:2]))
+  return Verdict(claim, so_far(outcome(gains, 1.0), *counts), reasons)
+
+
+def _runs(*counts: int) -> str:
+  return f"runs: {' and '.join(map(str, counts))}"
 
 
 def _compared(entry: Entry) -> tuple:

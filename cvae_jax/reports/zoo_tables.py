@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from cvae_jax.collapse import KID
 from cvae_jax.distances import FRECHET, SLICED
 from cvae_jax.reports import markdown, zoo_claims
 from cvae_jax.reports.zoo_figures import PRIORS
@@ -99,6 +100,8 @@ def faces(zoo: Zoo) -> list[Row]:
       "PSNR, dB": _of(group, _test("psnr")),
       "LPIPS": _of(group, _like("lpips")),
       "Fréchet (VGG16)": _of(group, _like(FRECHET)),
+      "KID (VGG16)": _of(group, _like(KID)),
+      "N": group[0].likeness.get("protocol", {}).get("images"),
       "sliced W₁": _of(group, _like(SLICED)),
       "precision": _of(group, _like("precision")),
       "recall": _of(group, _like("recall")),
@@ -112,6 +115,8 @@ def faces(zoo: Zoo) -> list[Row]:
   floor = dict.fromkeys(rows[0]) | {
     "system": "training faces",
     "Fréchet (VGG16)": real[0]["floor"][FRECHET],
+    "KID (VGG16)": real[0]["floor"].get(KID),
+    "N": real[0].get("protocol", {}).get("images"),
     "sliced W₁": real[0]["floor"][SLICED],
   }
   return [*rows, floor]

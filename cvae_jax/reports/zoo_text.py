@@ -33,10 +33,10 @@ LIKELIHOOD = """\
 In nats, of the held-out digits; ± is the standard deviation over seeds.
 *IW bound* is the importance-weighted one ({samples} samples), between the ELBO
 and log p(x). SCVAE bounds log p(x | y), to which the label gives up to log 10
-= 2.30 nats, and so do the IW bounds of M2. M1, M2 with labels and M1+M2 draw
+= 2.30 nats, and so do the IW bounds of M2 with labels; without labels there
+is none. M1, M2 with labels and M1+M2 draw
 pixels 0 or 1 from their grey values, the others take those as they are; so
-figures of the one kind are not comparable with those of the other. The faithful
-M2 has M2's own bound, of labels one by one, which it never saw in training. A
+figures of the one kind are not comparable with those of the other. A
 latent is active where its posterior mean's variance over the digits is above
 0.01."""
 LABELS = """\
@@ -62,8 +62,9 @@ QUALITY = """\
 PSNR and LPIPS compare held-out faces with their reconstructions (PSNR from a
 draw of the posterior where there is one, LPIPS from its mean). The next
 columns set {images} samples beside as many held-out faces: the Fréchet
-distance of VGG16's features (no FID, which is of Inception's), the sliced W₁
-of pixels, precision and recall of the same features. *Training faces* are
+distance of VGG16's features (no FID, which is of Inception's), which grows as
+N falls, the kernel distance (KID) of the same, which does not, the sliced W₁ of
+pixels, precision and recall of the same features. *Training faces* are
 their floor: real ones beside real ones. DFC-VAEs are trained on features of
 the same VGG16, which favours them by LPIPS and by the Fréchet distance.
 *Variety* is the mean distance of two samples over that of two real faces."""
@@ -72,7 +73,9 @@ Independent networks, trained on real faces, read the samples: correlation of
 what was *asked for*, one attribute at a time or *as real faces* have them
 together, and what was read; *ceiling*: the same reading of real held-out
 faces; *floor*: of permuted requests; *slope* of what was read over what was
-asked for."""
+asked for. Images that a judge was trained on are left out of the ceiling by
+their bytes: of a judge trained on the same photos, resized otherwise, they are
+not known, and its ceiling is too high."""
 UNSEEN = "What samples are like is not measured: it takes the data and VGG16."
 
 

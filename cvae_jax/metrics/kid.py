@@ -1,0 +1,35 @@
+"""The kernel distance of two sets of features (Bińkowski et al. 2018)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def distance(a: NDArray, b: NDArray) -> float:
+  """Return the unbiased MMD² of features [N, D] and [M, D].
+
+  The kernel is (x·y / D + 1)³. Unlike a Fréchet distance its mean does not
+  depend on N and M: of two sets from one distribution it is 0, so single
+  values may be below. Call it by the features' network: a KID is of
+  Inception's.
+
+  Raises:
+    ValueError: a set has fewer than two vectors, or the widths differ.
+  """
+  if min(len(a), len(b)) < 2 or a.ndim != 2 or a.shape[1:] != b.shape[1:]:
+    raise ValueError(
+      "expected two sets [N, D] of two vectors or more and of one width; found "
+      f"{a.shape} and {b.shape}"
+    )
+  a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+  within = (_mean_of_pairs(x) for x in (a, b))
+  return float(sum(within) - 2.0 * _kernel(a, b).mean())
+
+
+def _kernel(a: NDArray, b: NDArray) -> NDArray:
+  return (a @ b.T / a.shape[1] + 1.0) ** 3
+
+
+def _mean_of_pairs(x: NDArray) -> float:
+  """Return the kernel's mean over pairs of different vectors."""
+  kernel = _kernel(x, x)
+  return (kernel.sum() - np.trace(kernel)) / (len(x) * (len(x) - 1))
