@@ -30,6 +30,7 @@ from cvae_jax.integrity import (
   CheckpointError,
   Damaged,
   check_files,
+  check_marks,
   check_names,
   check_state,
   check_types,
@@ -103,6 +104,7 @@ class Checkpoints:
       [_policies.LatestN(self._keep), self._pinned]
     )
     writes = not self._read_only
+    check_marks(self.folder, repair=writes)
     registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
     state = ocp.StandardCheckpointHandler()
     counters = ocp.JsonCheckpointHandler()

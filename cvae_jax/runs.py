@@ -10,6 +10,7 @@ import importlib
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ from ml_collections import ConfigDict
 from numpy.typing import ArrayLike, NDArray
 
 from cvae_jax import config as configs
-from cvae_jax import gaussian
+from cvae_jax import data, gaussian
 from cvae_jax import images as pictures
 from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.files import DamagedFile, read_json
@@ -27,6 +28,7 @@ from cvae_jax.images import unit
 from cvae_jax.restore import (
   best_step,
   check_config,
+  check_latest,
   latest_whole,
   pretrained,
 )
@@ -226,12 +228,13 @@ def load(folder: str | Path, step: int | None = None) -> Run:
   config = configs.of_run(folder)
   remedy = "bring a copy of the file back"
   saved = read_json(folder / "conditions.json", dict, remedy)
-  source = importlib.import_module(f"cvae_jax.data.{config.data.name}")
-  system = configs.resolve(config)
+  source = _source(folder, config)
   checkpoints = Checkpoints(folder, config.keep, read_only=True)
   try:
     if checkpoints.latest() is None:
       raise RunError(f"{folder} has no checkpoint yet; let it train longer")
+    check_latest(config, checkpoints)
+    system = configs.resolve(config)
     step = best_step(config, checkpoints) if step is None else step
     checkpoints.hold(pretrained(system, config))
     state, counters = latest_whole(checkpoints, system, step)
@@ -246,6 +249,21 @@ def load(folder: str | Path, step: int | None = None) -> Run:
       f"{folder / 'conditions.json'} is damaged ({error!r}); {remedy}"
     ) from None
   return Run(folder, config, conditions, system, state)
+
+
+def _source(folder: Path, config: ConfigDict) -> ModuleType:
+  """Import the module of a run's data source.
+
+  Raises:
+    RunError: config.json names none, or something else that could be imported.
+  """
+  name = config.data.get("name")
+  if name not in data.sources():
+    raise RunError(
+      f"{folder / 'config.json'}: data.name {name!r} names no data source; "
+      f"known: {', '.join(data.sources())}"
+    )
+  return importlib.import_module(f"cvae_jax.data.{name}")
 
 
 def saved(folder: str | Path) -> bool:

@@ -109,4 +109,6 @@ def _forget_flags() -> None:
 
 def _of_commands(name: str) -> bool:
   module = flags.FLAGS.find_module_defining_flag(name) or ""
+  if module == "launch.command":  # imported once, by all commands
+    return False
   return module.startswith("launch.") or name.startswith("config")
