@@ -55,15 +55,7 @@ def _naming(**changes):
   return act
 
 
-_FOREIGN = (
-  "os",
-  "subprocess",
-  "../os",
-  "cvae_jax.train",
-  "",
-  "/tmp/x",
-  "download",
-)
+_FOREIGN = ("", *"os subprocess ../os cvae_jax.train /tmp/x download".split())
 for _name in _FOREIGN:
   _group.add(
     f"config.json with data.name={_name!r}",
