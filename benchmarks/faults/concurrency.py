@@ -102,7 +102,7 @@ def _reading(read, times):
 
   def act(room):
     def beside(run):
-      _until(None or _Alive(), lambda: len(soak.steps_saved(run)) > 0)
+      _until(_Alive(), lambda: len(soak.steps_saved(run)) > 0)
       texts = []
       for _ in range(times):
         done = read(room, run)
