@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from cvae_jax.integrity import (
   CheckpointError,
   Damaged,
   check_files,
+  check_marks,
   check_names,
   check_state,
   check_types,
@@ -103,6 +104,7 @@ class Checkpoints:
       [_policies.LatestN(self._keep), self._pinned]
     )
     writes = not self._read_only
+    check_marks(self.folder, repair=writes)
     registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
     state = ocp.StandardCheckpointHandler()
     counters = ocp.JsonCheckpointHandler()
@@ -110,14 +112,16 @@ class Checkpoints:
     registry.add("state", ocp.args.StandardRestore, state)
     registry.add("counters", ocp.args.JsonSave, counters)
     registry.add("counters", ocp.args.JsonRestore, counters)
-    return ocp.CheckpointManager(
-      self._alias.folder / "checkpoints",
-      options=ocp.CheckpointManagerOptions(
-        preservation_policy=policy if writes else None,
-        create=writes,
-        read_only=self._read_only,
-      ),
-      handler_registry=registry,
+    options = ocp.CheckpointManagerOptions(
+      preservation_policy=policy if writes else None,
+      create=writes,
+      read_only=self._read_only,
+    )
+    folder = self._alias.folder / "checkpoints"
+    return _listed(
+      lambda: ocp.CheckpointManager(
+        folder, options=options, handler_registry=registry
+      )
     )
 
   def hold(self, branches: Mapping[str, PyTree]) -> None:
@@ -141,7 +145,7 @@ class Checkpoints:
 
   def reload(self) -> None:
     """Look again which checkpoints there are: another process may save."""
-    self._manager.reload()
+    _listed(self._manager.reload)
 
   def save(
     self,
@@ -282,6 +286,19 @@ class Checkpoints:
         f"{name!r}: SHA-256 {saved.get(name)}, found {found[name]}; bring the "
         "weights back that the run began with"
       )
+
+
+def _listed(look: Callable[[], Any], times: int = 20) -> Any:
+  """Return look(), again where a folder vanished while orbax listed them.
+
+  A training deletes old checkpoints beside those who read its run.
+  """
+  for _ in range(times - 1):
+    try:
+      return look()
+    except FileNotFoundError:
+      time.sleep(0.05)
+  return look()
 
 
 class _Alias:

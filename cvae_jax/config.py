@@ -235,7 +235,17 @@ def of_run(folder: Path) -> ConfigDict:
     raise DamagedFile(
       f"{path} is damaged: it has no {', '.join(lacking or ['data'])}; {remedy}"
     )
+  groups = ["model", "optim"] + [k for k, v in LOOP.items() if _is_group(v)]
+  for key in groups:
+    if not _is_group(found := saved.get(key, {})):
+      raise DamagedFile(
+        f"{path} is damaged: {key} is {found!r}, expected a mapping; {remedy}"
+      )
   return from_json(json.dumps(saved))
+
+
+def _is_group(value: Any) -> bool:
+  return isinstance(value, Mapping)
 
 
 def from_json(text: str) -> ConfigDict:

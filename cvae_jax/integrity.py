@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import hashlib
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 from jax import Array
 
 from cvae_jax.types import PyTree, TrainState
+
+MARK = "_CHECKPOINT_METADATA"  # orbax's file of a checkpoint's times
 
 
 class CheckpointError(ValueError):
@@ -108,6 +111,30 @@ def check_types(expected: PyTree, found: PyTree, where: str) -> None:
       )
 
 
+def check_marks(folder: Path, repair: bool) -> None:
+  """Check the times that orbax keeps of each checkpoint, which it lists by.
+
+  Orbax does without the file, or JSON in it, but stops at other JSON. With
+  `repair` such a file is removed; the state has its SHA-256 elsewhere.
+
+  Raises:
+    Damaged: a file is JSON of another kind, and may not be removed.
+  """
+  for path in sorted(folder.glob(f"*/{MARK}")):
+    try:
+      found = json.loads(path.read_bytes())
+    except (OSError, ValueError):  # the training deletes checkpoints meanwhile
+      continue
+    if isinstance(found, dict):
+      continue
+    kind = type(found).__name__
+    what = f"{path} is damaged: found {kind}, expected a mapping"
+    if not repair:
+      raise Damaged(f"{what}; delete it, and the checkpoint is read without it")
+    path.unlink()
+    print(f"warning: {what}; it is removed and not needed", flush=True)
+
+
 def check_files(folder: Path) -> None:
   """Refuse links in a checkpoint: they would read files from elsewhere.
 
@@ -119,7 +146,8 @@ def check_files(folder: Path) -> None:
       path = Path(place) / name
       if path.is_symlink():
         raise CheckpointError(
-          f"{path} is a link; a checkpoint has files alone. It is not read"
+          f"{path} is a link, and is not read: a checkpoint has files alone; "
+          "put the file itself there"
         )
 
 

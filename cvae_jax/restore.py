@@ -1,5 +1,6 @@
 """Where a run's first state comes from."""
 
+import contextlib
 import re
 import time
 from collections.abc import Callable
@@ -85,8 +86,25 @@ def check_config(
   if differing:
     raise CheckpointError(
       f"checkpoint {where} was made with another config than this run's "
-      "config.json; differing keys:\n  " + "\n  ".join(differing)
+      "config.json; bring the one back that it was made with. Differing "
+      "keys:\n  " + "\n  ".join(differing)
     )
+
+
+def check_latest(config: ConfigDict, checkpoints: Checkpoints) -> None:
+  """Compare a config.json with the newest checkpoint's, before it is used.
+
+  A checkpoint that cannot be read is left to those who restore one.
+
+  Raises:
+    CheckpointError: a key that may not change has another value.
+  """
+  step = checkpoints.latest()
+  if step is None:
+    return
+  with contextlib.suppress(Damaged):
+    counters = checkpoints.counters(step)
+    check_config(config, counters, checkpoints.folder / str(step))
 
 
 def latest_whole(
@@ -196,9 +214,10 @@ def borrow(params: dict, source: str) -> dict:
       "train it first, or say where it is: --config.init_from=…"
     )
   config = configs.of_run(run)
-  lender = configs.resolve(config, facts(run))
   checkpoints = Checkpoints(run, read_only=True)
   try:
+    check_latest(config, checkpoints)
+    lender = configs.resolve(config, facts(run))
     checkpoints.hold(pretrained(lender, config))
     step = best_step(config, checkpoints) if step is None else step
     state, counters = latest_whole(checkpoints, lender, step)

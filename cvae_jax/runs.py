@@ -27,6 +27,7 @@ from cvae_jax.paths import local
 from cvae_jax.restore import (
   best_step,
   check_config,
+  check_latest,
   latest_whole,
   pretrained,
 )
@@ -226,11 +227,12 @@ def load(
   if trust:
     configs.trust(config)
   source = data.source(config.data.name)
-  system = configs.resolve(config, facts(folder), system=system)
   checkpoints = Checkpoints(folder, config.keep, read_only=True)
   try:
     if checkpoints.latest() is None:
       raise RunError(f"{folder} has no checkpoint yet; let it train longer")
+    check_latest(config, checkpoints)
+    system = configs.resolve(config, facts(folder), system=system)
     step = best_step(config, checkpoints) if step is None else step
     checkpoints.hold(pretrained(system, config))
     state, counters = latest_whole(checkpoints, system, step)

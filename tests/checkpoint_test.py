@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from cvae_jax import checkpoint
 from cvae_jax.checkpoint import (
   CheckpointError,
   Checkpoints,
@@ -124,3 +125,23 @@ def test_names_of_leaves_are_paths():
   assert shapes(make())["params/encoder/dense/kernel"] == (2, 3)
   assert shapes(make())["step"] == ()
   assert "opt_state/model/0/mu/decoder/bias" in shapes(make())
+
+
+def test_a_checkpoint_that_vanishes_while_listed_is_not_missed(
+  tmp_path, monkeypatch
+):
+  """A training deletes it between the listing and the look at its time."""
+  manager = checkpoint.ocp.CheckpointManager
+  vanished = []
+
+  def listing(*words, **options):
+    if len(vanished) < 3:
+      vanished.append(FileNotFoundError("checkpoints/82"))
+      raise vanished[-1]
+    return manager(*words, **options)
+
+  monkeypatch.setattr(checkpoint.ocp, "CheckpointManager", listing)
+  checkpoints = Checkpoints(tmp_path)
+  assert checkpoints.steps() == []
+  checkpoints.close()
+  assert len(vanished) == 3

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.faults import GROUPS, catalogue
 from benchmarks.faults.case import FAILURES, HANG, NOT_RUN, OK, TRACEBACK, Fault
-from benchmarks.faults.launching import ROOT
+from benchmarks.faults.launching import PATIENCE, ROOT
 
 GRACE = 60  # seconds past a fault's own limit until its worker is killed
 
@@ -33,7 +33,7 @@ class Worker:
       self._start()
     self._process.stdin.write(f"{fault.name}\n".encode())
     self._process.stdin.flush()
-    limit = fault.limit + GRACE
+    limit = fault.limit * PATIENCE + GRACE
     ready, _, _ = select.select([self._process.stdout], [], [], limit)
     line = self._process.stdout.readline() if ready else b""
     if line:
@@ -113,6 +113,7 @@ def main() -> int:
   add("--group", default="", help=f"of {','.join(GROUPS)}; default: all")
   add("--quick", action="store_true", help="those of the test suite alone")
   add("--jobs", type=int, default=2, help="processes")
+  # FAULTS_PATIENCE=4 in the environment multiplies all time limits by 4.
   add("--only", default="", help="faults whose names contain this")
   add("--folder", type=Path, help="to work in; default: a temporary one")
   add("--slowest", type=int, default=0, help="also list the N slowest")

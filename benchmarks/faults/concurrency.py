@@ -55,9 +55,9 @@ def _second(room, number=None, **changes):
         process.send_signal(number)
     done = launching.finish(process, 45)
     clear = any(name in done.text for name in _NAMES)
-    let_in = done.code in (0, 75, -9) and not number
-    done.value = ["B was let in"] * let_in
-    done.value += ["B's error is unclear"] * (not let_in and not clear)
+    went_on = done.code in (0, 75, -9)  # or was killed before it could say
+    done.value = ["B was let in"] * (went_on and not number)
+    done.value += ["B's error is unclear"] * (not went_on and not clear)
     return done
 
   return act
@@ -102,7 +102,7 @@ def _reading(read, times):
 
   def act(room):
     def beside(run):
-      _until(None or _Alive(), lambda: len(soak.steps_saved(run)) > 0)
+      _until(_Alive(), lambda: len(soak.steps_saved(run)) > 0)
       texts = []
       for _ in range(times):
         done = read(room, run)

@@ -10,7 +10,8 @@ from benchmarks.faults.case import Judge, Outcome, Verdict
 _ADVICE = re.compile(
   r"expected|must|need|use |give |take |make |prepare|bring|move|delete|remove"
   r"|try|choose|set |unset|known|one of|did you mean|lower|raise|install|free"
-  r"|run |again|there (are|is)|wait|stop|restore|instead|at least|from .* on"
+  r"|run |write |put |again|there (are|is)|wait|stop|restore|instead|at least"
+  r"|from .* on"
   r"|whole numbers|looked for|neither|outside|range"
   r"|allowed|train|rename|convert|lists|only|fewer|\d\s*(to|\.\.)\s*\d|or more",
   re.IGNORECASE,
@@ -40,6 +41,8 @@ def refusal(outcome: Outcome, names: tuple[str, ...]) -> Verdict:
   text = said(outcome)
   if outcome.code < 0:
     return Verdict(case.UNCLEAR, f"died of signal {-outcome.code}: {text}")
+  if text.startswith("unexpected "):
+    return Verdict(case.UNCLEAR, f"not foreseen: {text[:300]!r}")
   if names and not any(name.lower() in text.lower() for name in names):
     return Verdict(case.UNCLEAR, f"names none of {names}: {text[:300]!r}")
   if len(text) > _LENGTH or text.count("\n") > _LINES:

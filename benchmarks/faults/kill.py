@@ -58,7 +58,7 @@ def _again_logged(room, run, before):
 
 
 def _until(process, there, limit=60):
-  end = time.monotonic() + limit
+  end = time.monotonic() + limit * launching.PATIENCE
   while process.poll() is None and time.monotonic() < end and not there():
     time.sleep(0.0005)
 

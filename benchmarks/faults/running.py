@@ -8,7 +8,7 @@ import time
 import traceback
 from pathlib import Path
 
-from benchmarks.faults import case
+from benchmarks.faults import case, launching
 from benchmarks.faults.case import CannotRun, Fault, Outcome, Verdict
 from benchmarks.faults.room import Base, Room, prepare_process
 
@@ -21,25 +21,30 @@ def verdict(fault: Fault, base: Base) -> Verdict:
   """Run a fault in a folder of its own and judge it."""
   folder = tempfile.mkdtemp(prefix="fault_", dir=base.folder)
   room = Room(base, Path(folder))
-  old = signal.signal(signal.SIGALRM, _raise)
-  signal.alarm(fault.limit)
+  rung = []
+
+  def ring(number, frame):
+    rung.append(number)
+    raise _TooLong
+
+  old = signal.signal(signal.SIGALRM, ring)
+  limit = fault.limit * launching.PATIENCE
+  signal.alarm(limit)
   try:
     outcome = fault.act(room)
   except CannotRun as reason:
     return Verdict(case.NOT_RUN, str(reason))
   except _TooLong:
-    outcome = Outcome(-1, f"no end after {fault.limit} s", hung=True)
+    pass
   except Exception:  # a fault of the harness, or of a call outside `call`
     outcome = Outcome(1, traceback.format_exc())
   finally:
     signal.alarm(0)
     signal.signal(signal.SIGALRM, old)
     room.leave()
+  if rung:  # even if a command turned the bell into an error of its own
+    outcome = Outcome(-1, f"no end after {limit} s", hung=True)
   return fault.judge(outcome)
-
-
-def _raise(number, frame):
-  raise _TooLong
 
 
 def work() -> None:
