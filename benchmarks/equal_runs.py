@@ -14,7 +14,7 @@ from cvae_jax.types import TrainState
 
 
 def final_state(workdir: Path) -> tuple[TrainState, dict]:
-  """Restores a run's last checkpoint and the loop's counters."""
+  """Restore a run's last checkpoint and the loop's counters."""
   config = configs.from_json((workdir / "config.json").read_text())
   system = configs.resolve(config, facts(workdir))
   checkpoints = Checkpoints(workdir, config.keep, read_only=True)
@@ -26,7 +26,7 @@ def final_state(workdir: Path) -> tuple[TrainState, dict]:
 
 
 def differences(one: Path, other: Path) -> list[str]:
-  """Compares what two runs came to; times apart, nothing may differ."""
+  """Compare what two runs came to; times apart, nothing may differ."""
   (state, counters), (state_b, counters_b) = map(final_state, (one, other))
   lines = unequal_leaves(state, state_b)
   if any(counters[k] != counters_b[k] for k in ("sums", "watch")):
@@ -49,7 +49,7 @@ def differences(one: Path, other: Path) -> list[str]:
 
 
 def unequal_leaves(state: TrainState, other: TrainState) -> list[str]:
-  """Names the arrays of two states that are not equal in every bit."""
+  """Name the arrays of two states that are not equal in every bit."""
   leaves = jax.tree_util.tree_leaves_with_path(state)
   others = jax.tree.leaves(other)
   return [
@@ -60,7 +60,7 @@ def unequal_leaves(state: TrainState, other: TrainState) -> list[str]:
 
 
 def timeless(workdir: Path) -> list[dict]:
-  """Reads metrics.jsonl without the times, which no two runs share."""
+  """Read metrics.jsonl without the times, which no two runs share."""
   return [
     {k: v for k, v in row.items() if not k.startswith("time/")}
     for row in read_metrics(workdir)

@@ -12,7 +12,7 @@ import time
 
 
 def first_step(config: str) -> float:
-  """Starts a training and gives the seconds until its first step's line."""
+  """Start a training and gives the seconds until its first step's line."""
   with tempfile.TemporaryDirectory() as workdir:
     command = [sys.executable, "-m", "launch.train", f"--config={config}"]
     command += [f"--workdir={workdir}", "--config.log_every=1"]
@@ -27,7 +27,7 @@ def first_step(config: str) -> float:
 
 
 def main() -> None:
-  """Prints the median of some launches."""
+  """Print the median of some launches."""
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--config", default="configs/digits.py")
   parser.add_argument("--launches", type=int, default=3)

@@ -64,7 +64,7 @@ SETTINGS = ["default", *UNDO]
 
 
 def run(arguments, settings, columns, parameters) -> None:
-  """Trains the settings' system on columns, windows of steps on the clock."""
+  """Train the settings' system on columns, windows of steps on the clock."""
   UNDO.get(arguments.setting, lambda: None)()
   settings.batch_size = arguments.batch
   system, feed = config.resolve(settings), Feed(columns)

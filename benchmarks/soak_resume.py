@@ -51,12 +51,12 @@ class TooShort(RuntimeError):
 
 
 def overrides(values: dict) -> list[str]:
-  """Writes overrides as flags, "--config.a.b=value"."""
+  """Write overrides as flags, "--config.a.b=value"."""
   return [f"--config.{name}={value}" for name, value in values.items()]
 
 
 def launch(flags: Sequence[str], workdir: Path, **popen) -> subprocess.Popen:
-  """Starts `python -m launch.train`, its output to workdir's .log file."""
+  """Start `python -m launch.train`, its output to workdir's .log file."""
   words = ["-m", "launch.train", *flags, f"--workdir={workdir}"]
   with Path(f"{workdir}.log").open("ab") as log:
     options = {"cwd": ROOT, "stdout": log, "stderr": log} | popen
@@ -64,7 +64,7 @@ def launch(flags: Sequence[str], workdir: Path, **popen) -> subprocess.Popen:
 
 
 def finish(flags: Sequence[str], workdir: Path) -> None:
-  """Trains to the end.
+  """Train to the end.
 
   Raises:
     RuntimeError: it failed; the end of its output is given.
@@ -75,7 +75,7 @@ def finish(flags: Sequence[str], workdir: Path) -> None:
 
 
 def kill_at_step(process, workdir: Path, ahead: int, pause: float) -> None:
-  """Kills once the run is `ahead` steps past its newest checkpoint."""
+  """Kill once the run is `ahead` steps past its newest checkpoint."""
   target = max(steps_saved(workdir), default=0) + ahead
   old = _inode(workdir / "metrics.jsonl")  # replaced when the run goes on
   for _ in _polls(process, workdir):
@@ -88,7 +88,7 @@ def kill_at_step(process, workdir: Path, ahead: int, pause: float) -> None:
 
 
 def kill_in_save(process, workdir: Path, skip: int, pause: float) -> bool:
-  """Lets `skip` saves pass and kills `pause` seconds into the next one.
+  """Let `skip` saves pass and kills `pause` seconds into the next one.
 
   Says whether that save was still under way.
   """
@@ -105,7 +105,7 @@ def kill_in_save(process, workdir: Path, skip: int, pause: float) -> bool:
 
 
 def steps_saved(workdir: Path) -> list[int]:
-  """Lists the complete checkpoints, from what lies in the folder alone."""
+  """List the complete checkpoints, from what lies in the folder alone."""
   return sorted(
     int(path.name)
     for path in (workdir / "checkpoints").glob("*")
@@ -114,7 +114,7 @@ def steps_saved(workdir: Path) -> list[int]:
 
 
 def _polls(process: subprocess.Popen, workdir: Path) -> Iterator[None]:
-  """Yields every half millisecond while the process runs."""
+  """Yield every half millisecond while the process runs."""
   end = time.monotonic() + PATIENCE
   while time.monotonic() < end:
     yield
@@ -133,7 +133,7 @@ def _failed(code: int, workdir: Path) -> None:
 
 
 def _unfinished(workdir: Path) -> set[tuple[str, int]]:
-  """Names saves under way; the inode tells a new folder from an old one."""
+  """Name saves under way; the inode tells a new folder from an old one."""
   found = set()
   for path in (workdir / "checkpoints").glob(TEMPORARY):
     if inode := _inode(path):  # else it finished between the two calls
@@ -149,7 +149,7 @@ def _inode(path: Path) -> int | None:
 
 
 def last_step(workdir: Path) -> int:
-  """Gives the last step that metrics.jsonl has."""
+  """Return the last step that metrics.jsonl has."""
   try:
     rows = read_metrics(workdir)
   except ValueError:  # read while a line was being written
@@ -160,7 +160,7 @@ def last_step(workdir: Path) -> int:
 def soak(
   flags: Sequence[str], workdir: Path, kills: int, every: int, seed: int
 ) -> int:
-  """Trains in workdir through `kills` kills; counts those inside a save."""
+  """Train in workdir through `kills` kills; counts those inside a save."""
   draw, inside = random.Random(seed), 0
   for kill in range(1, kills + 1):
     process = launch(flags, workdir)
@@ -188,7 +188,7 @@ def soak(
 
 
 def main() -> int:
-  """Prints the verdict; exit code 1 where anything differs."""
+  """Print the verdict; exit code 1 where anything differs."""
   parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
   parser.add_argument("--kills", type=int, default=20)
   parser.add_argument("--config", help="as for launch.train")

@@ -78,7 +78,7 @@ KNOWN = {"column": "", "size": 120, "faithful": False, "smoke": False}
 
 
 def get_config(arg: str = "") -> ConfigDict:
-  """Gives the config of an attribute, e.g. "mouth" or "hair,smoke"."""
+  """Return the config of an attribute, e.g. "mouth" or "hair,smoke"."""
   variant = parse_variants(arg, dict.fromkeys(ATTRIBUTES, False) | KNOWN)
   column, size = variant["column"], variant["size"]
   chosen = [name for name in ATTRIBUTES if variant[name]]
@@ -103,12 +103,12 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def sweep() -> Iterator[str]:
-  """Yields the variants that launch.sweep trains: the ladder's conditions."""
+  """Yield the variants that launch.sweep trains: the ladder's conditions."""
   yield from ("gender", "hair", "mouth", "eyes")
 
 
 def _name(config: ConfigDict, names: tuple[str, ...]) -> None:
-  """Says which columns of the table a condition is of."""
+  """Say which columns of the table a condition is of."""
   config.data.names = names
   config.data.ranges = ((0.0, 1.0),) * len(names)
   config.data.conditions = len(names)

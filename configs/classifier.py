@@ -17,7 +17,7 @@ from cvae_jax.config import loop, parse_variants
 
 
 def get_config(arg: str = "") -> ConfigDict:
-  """Gives the config of a variant: "", "full" or "smoke"."""
+  """Return the config of a variant: "", "full" or "smoke"."""
   variant = parse_variants(arg, {"full": False, "smoke": False})
   config = _base()
   if not variant["full"]:

@@ -76,7 +76,7 @@ PACKAGES = {
 
 
 def get_config(arg: str = "") -> ConfigDict:
-  """Gives the config of a variant, e.g. "model=3,prepared"."""
+  """Return the config of a variant, e.g. "model=3,prepared"."""
   known = {"model": 3, "prepared": False, "useful": False, "flowers": False}
   known |= {"faithful": False, "smoke": False}
   variant = parse_variants(arg, known)
@@ -97,7 +97,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def sweep() -> Iterator[str]:
-  """Yields the variants that launch.sweep trains: models 1 to 7."""
+  """Yield the variants that launch.sweep trains: models 1 to 7."""
   for model in range(1, len(LADDER) + 1):
     yield f"model={model}"
 

@@ -159,7 +159,7 @@ ONLY = {
 
 
 def get_config(arg: str = "") -> ConfigDict:
-  """Gives the config of a system and variants, e.g. "gan,latent=512"."""
+  """Return the config of a system and variants, e.g. "gan,latent=512"."""
   variant = parse_variants(arg, dict.fromkeys(PAGES, False) | KNOWN)
   named = [name for name in PAGES if variant[name]] or ["vae"]
   if len(named) > 1:
@@ -182,7 +182,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def sweep() -> Iterator[str]:
-  """Yields the variants that launch.sweep trains."""
+  """Yield the variants that launch.sweep trains."""
   cells = [f"size=64,latent={latent}" for latent in (128, 512)]
   yield from (f"{n},{cell}" for n in ("ae", "gan", "wgan_gp") for cell in cells)
   for cell in cells:
@@ -191,7 +191,7 @@ def sweep() -> Iterator[str]:
 
 
 def _sized(name: str, variant: dict[str, Any]) -> dict[str, Any]:
-  """Gives the changes that the images' size asks for.
+  """Return the changes that the images' size asks for.
 
   Raises:
     ConfigError: there are no widths for it.

@@ -49,7 +49,7 @@ SMOKE = {
 
 
 def get_config(arg: str = "") -> ConfigDict:
-  """Gives the config of a variant, e.g. "model=2,full"."""
+  """Return the config of a variant, e.g. "model=2,full"."""
   known = {"model": 4, "full": False, "faithful": False, "smoke": False}
   variant = parse_variants(arg, known)
   config = _base()
@@ -64,7 +64,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def sweep() -> Iterator[str]:
-  """Yields the variants that launch.sweep trains: models 1 to 5."""
+  """Yield the variants that launch.sweep trains: models 1 to 5."""
   for model in range(1, len(LADDER) + 1):
     yield f"model={model}"
 

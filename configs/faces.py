@@ -32,7 +32,7 @@ EPOCH = 93  # steps of the source's epoch: 2,976 faces by 32
 
 
 def _weight(w: float) -> float:
-  """Turns the source's W, on a mean, into a weight on the sum."""
+  """Turn the source's W, on a mean, into a weight on the sum."""
   return w / VALUES
 
 
@@ -69,7 +69,7 @@ USEFUL = {
 
 
 def get_config(arg: str = "") -> ConfigDict:
-  """Gives the config of a variant, e.g. "model=9"."""
+  """Return the config of a variant, e.g. "model=9"."""
   known = {"model": 15, "useful": False, "faithful": False, "smoke": False}
   variant = parse_variants(arg, known)
   config = _base()
@@ -85,7 +85,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def sweep() -> Iterator[str]:
-  """Yields the variants that launch.sweep trains: the whole ladder."""
+  """Yield the variants that launch.sweep trains: the whole ladder."""
   for model in range(1, len(LADDER) + 1):
     yield f"model={model}"
 

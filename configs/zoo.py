@@ -73,14 +73,14 @@ def _paper(*widths: int) -> dict[str, Any]:
 
 
 def _semi(net: dict[str, Any], **changes: Any) -> dict[str, Any]:
-  """Has three networks alike; dropout, not the paper's, in the classifier."""
+  """Have three networks alike; dropout, not the paper's, in the classifier."""
   nets = {name: dict(net) for name in NETS}  # a ConfigDict would share one
   nets["classifier"] |= {"dropout": 0.5, **changes}
   return nets
 
 
 def _adversarial() -> dict[str, Any]:
-  """Has the source's units; the paper's are ReLU.
+  """Have the source's units; the paper's are ReLU.
 
   With theirs, N(0, 0.01²), and the rate below the autoencoder's loss stood
   still for the first four epochs.
@@ -217,7 +217,7 @@ ONLY = {"labels": ("m2", "m1m2", "ilaae"), "prior": ("aae", "ilaae")}
 
 
 def get_config(arg: str = "") -> ConfigDict:
-  """Gives the config of a system and variants, e.g. "m2,labels=100,full"."""
+  """Return the config of a system and variants, e.g. "m2,labels=100,full"."""
   variant = parse_variants(arg, dict.fromkeys(PAGES, False) | KNOWN)
   named = [name for name in PAGES if variant[name]] or ["vae"]
   if len(named) > 1:
@@ -237,7 +237,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def sweep() -> Iterator[str]:
-  """Yields the variants that launch.sweep trains, what others need first."""
+  """Yield the variants that launch.sweep trains, what others need first."""
   yield from ("m1", "vae", "m3", "m2,faithful")
   for draw in range(5):
     yield from (f"{m},labels=100,draw={draw}" for m in ("m2", "m1m2"))
@@ -249,7 +249,7 @@ def sweep() -> Iterator[str]:
 
 
 def _asked(name: str, variant: Mapping[str, Any]) -> dict[str, Any]:
-  """Gives the changes that the variants ask for.
+  """Return the changes that the variants ask for.
 
   Raises:
     ConfigError: the system has no such choice, or cannot be faithful.
@@ -270,7 +270,7 @@ def _asked(name: str, variant: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check(name: str, variant: Mapping[str, Any]) -> None:
-  """Refuses what would not be heeded."""
+  """Refuse what would not be heeded."""
   for key, systems in ONLY.items():
     if variant[key] != KNOWN[key] and name not in systems:
       raise ConfigError(f"{key} is for {', '.join(systems)}; found {name}")
@@ -288,7 +288,7 @@ def _check(name: str, variant: Mapping[str, Any]) -> None:
 
 
 def _count(name: str, config: ConfigDict, rows: int) -> None:
-  """Sets what depends on how many digits there are, and how many labelled.
+  """Set what depends on how many digits there are, and how many labelled.
 
   The authors' objective is a sum over the data, here divided by their number:
   a prior N(0, 1) on the kernels is then half their squares over it.

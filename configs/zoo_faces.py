@@ -170,7 +170,7 @@ KNOWN = {
 
 
 def get_config(arg: str = "") -> ConfigDict:
-  """Gives the config of a system and variants, e.g. "dfc_vae,layers=345"."""
+  """Return the config of a system and variants, e.g. "dfc_vae,layers=345"."""
   variant = parse_variants(arg, dict.fromkeys(PAGES, False) | KNOWN)
   named = [name for name in PAGES if variant[name]] or ["dfc_vae"]
   if len(named) > 1:
@@ -189,13 +189,13 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def sweep() -> Iterator[str]:
-  """Yields the variants that launch.sweep trains."""
+  """Yield the variants that launch.sweep trains."""
   yield from (f"dfc_vae,layers={layers}" for layers in TAPS)
   yield "caae"
 
 
 def _dfc_vae(variant: dict[str, Any]) -> dict[str, Any]:
-  """Gives the changes that layers, vgg and keras ask for."""
+  """Return the changes that layers, vgg and keras ask for."""
   if variant["layers"] not in TAPS or variant["vgg"] not in (16, 19):
     raise ConfigError(
       f"layers={variant['layers']}, vgg={variant['vgg']}: layers is one of "
@@ -224,7 +224,7 @@ def _dfc_vae(variant: dict[str, Any]) -> dict[str, Any]:
 
 
 def _caae(variant: dict[str, Any]) -> dict[str, Any]:
-  """Gives the changes that size asks for."""
+  """Return the changes that size asks for."""
   sizes = (128,) if variant["faithful"] else (64, 128)
   size = variant["size"] or sizes[0]
   if size not in sizes:

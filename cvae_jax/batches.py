@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 @functools.lru_cache(maxsize=2)
 def permutation(seed: int, epoch: int, rows: int) -> NDArray[np.int32]:
-  """Shuffles `rows` rows for one epoch: [N], the same at every call."""
+  """Shuffle `rows` rows for one epoch: [N], the same at every call."""
   generator = np.random.Generator(np.random.Philox(key=[seed, epoch]))
   order = generator.permutation(rows).astype(np.int32)
   order.flags.writeable = False  # the cache hands out the array itself
@@ -17,7 +17,7 @@ def permutation(seed: int, epoch: int, rows: int) -> NDArray[np.int32]:
 
 
 def steps_per_epoch(rows: int, batch_size: int) -> int:
-  """Counts the whole batches of an epoch; the odd rows wait for the next.
+  """Count the whole batches of an epoch; the odd rows wait for the next.
 
   Raises:
     ValueError: not one batch can be filled.
@@ -31,14 +31,14 @@ def steps_per_epoch(rows: int, batch_size: int) -> int:
 
 
 def rows_at(seed: int, step: int, rows: int, batch_size: int) -> NDArray:
-  """Gives the row numbers [B] of the batch that update `step` trains on."""
+  """Return the row numbers [B] of the batch that update `step` trains on."""
   epoch, position = divmod(step, steps_per_epoch(rows, batch_size))
   start = position * batch_size
   return permutation(seed, epoch, rows)[start : start + batch_size]
 
 
 def padded(rows: int, batch_size: int) -> Iterator[tuple[NDArray, NDArray]]:
-  """Yields (row numbers [B], mask [B]): each row once, the last batch padded.
+  """Yield (row numbers [B], mask [B]): each row once, the last batch padded.
 
   Every batch has the same shape, so evaluation compiles once.
   """

@@ -74,7 +74,7 @@ class Held:
     )
 
   def protocol(self) -> dict[str, Any]:
-    """Says how sets of images are measured."""
+    """Say how sets of images are measured."""
     return {
       "images": self.count,
       "paired": min(PAIRED, self.count),
@@ -88,25 +88,25 @@ class Held:
 
   @functools.cached_property
   def variety(self) -> float:
-    """Gives the mean distance of two of the images."""
+    """Return the mean distance of two of the images."""
     return diversity.mean_distance(self.image[:PAIRED])
 
   @functools.cached_property
   def floor(self) -> dict[str, float]:
-    """Gives the distances of as many training images from these."""
+    """Return the distances of as many training images from these."""
     image = self.dataset.train["image"]
     seen = self._see(image[distances.chosen(len(image), self.count)])
     return self._distances(seen)
 
   def _distances(self, seen: "_Seen") -> dict[str, float]:
-    """Gives the distances of a set from the held-out images."""
+    """Return the distances of a set from the held-out images."""
     found = distances.between(seen.summary, self._seen.summary)
     if self.embed:
       found[KID] = kid.distance(seen.points, self._seen.points)
     return found
 
   def judge(self, images: NDArray) -> dict[str, Any]:
-    """Sets as many samples [N, ...] beside the images."""
+    """Set as many samples [N, ...] beside the images."""
     seen, known = self._see(images), self._seen
     return {
       "ratio": diversity.mean_distance(images[:PAIRED]) / self.variety,
@@ -130,7 +130,7 @@ class Held:
     return self._see(self.image)
 
   def _see(self, images: NDArray) -> "_Seen":
-    """Looks at images [N, ...]: at their features, or without at pixels."""
+    """Look at images [N, ...]: at their features, or without at pixels."""
     pooled = averaged(images, self.sliced)
     quantiles = sliced.quantiles(pooled, self.directions)
     pixels = pooled.reshape(len(images), -1)
@@ -152,7 +152,7 @@ class _Seen(NamedTuple):
 
 
 def measure(run: Run, held: Held, seed: int = 0) -> dict[str, Any]:
-  """Measures a run that decodes, beside held-out images of its data.
+  """Measure a run that decodes, beside held-out images of its data.
 
   What was measured by the same protocol is read from the run's collapse.json.
 
@@ -190,7 +190,7 @@ def _measure(run: Run, held: Held, seed: int) -> dict[str, Any]:
 def fitted(
   run: Run, dataset: data.Dataset, count: int, seed: int = 0
 ) -> NDArray[np.float32]:
-  """Draws z [count, Z] from a Gaussian fitted to the training images' codes.
+  """Draw z [count, Z] from a Gaussian fitted to the training images' codes.
 
   Codes are posterior means. With fewer images than latents the Gaussian is
   flat in the directions that no code shows.
@@ -206,7 +206,7 @@ def fitted(
 
 
 def _divisor(size: int, side: int) -> int:
-  """Gives the largest side up to `side` that images can be averaged down to."""
+  """Return the largest side up to `side` that images average down to."""
   return max(n for n in range(1, min(size, side) + 1) if size % n == 0)
 
 
@@ -224,7 +224,7 @@ def _posterior(run: Run, held: Held) -> dict[str, Any]:
 
 
 def _decoded(run: Run, z: NDArray, condition: NDArray) -> NDArray[np.uint8]:
-  """Decodes z [N, Z] as pictures show it: a byte a value, so all fit."""
+  """Decode z [N, Z] as pictures show it: a byte a value, so all fit."""
   pairs = zip(_parts(z), _parts(condition), strict=True)
   return np.concatenate([to_bytes(run.decode(*pair)) for pair in pairs])
 

@@ -34,7 +34,7 @@ _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 
 
 def loop(**changes: Any) -> dict[str, Any]:
-  """Gives the keys that the loop reads, for a config page to build on.
+  """Return the keys that the loop reads, for a config page to build on.
 
   Raises:
     ConfigError: a change names no such key.
@@ -118,7 +118,7 @@ def _tuples(value: Any) -> Any:
 
 
 def parse_variants(arg: str, known: Mapping[str, Any]) -> dict[str, Any]:
-  """Parses "model=2,smoke" with `known` names and defaults.
+  """Parse "model=2,smoke" with `known` names and defaults.
 
   The default's type is the value's; a bare name of a bool means True.
   """
@@ -149,7 +149,7 @@ def parse_variants(arg: str, known: Mapping[str, Any]) -> dict[str, Any]:
 def climb(
   config: ConfigDict, ladder: Sequence[Mapping[str, Any]], rung: int
 ) -> None:
-  """Applies the first `rung` deltas of a ladder, each {dotted key: value}.
+  """Apply the first `rung` deltas of a ladder, each {dotted key: value}.
 
   Raises:
     ConfigError: the ladder has no such rung.
@@ -214,7 +214,7 @@ def systems() -> list[str]:
 
 
 def to_json(config: ConfigDict) -> str:
-  """Writes a config as sorted JSON; `from_json` reads it back."""
+  """Write a config as sorted JSON; `from_json` reads it back."""
   return json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"
 
 
@@ -249,7 +249,7 @@ def _is_group(value: Any) -> bool:
 
 
 def from_json(text: str) -> ConfigDict:
-  """Reads a config that `to_json` wrote, locked.
+  """Read a config that `to_json` wrote, locked.
 
   What the loop has learnt since then is there too, at its default.
   """
@@ -267,7 +267,7 @@ def _renamed(saved: dict[str, Any]) -> dict[str, Any]:
 
 
 def _filled(known: Mapping, saved: Mapping) -> dict[str, Any]:
-  """Adds the known keys that `saved` lacks, in groups too."""
+  """Add the known keys that `saved` lacks, in groups too."""
   return {**known, **saved} | {
     key: _filled(value, saved.get(key, {}))
     for key, value in known.items()
@@ -276,7 +276,7 @@ def _filled(known: Mapping, saved: Mapping) -> dict[str, Any]:
 
 
 def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
-  """Lists the keys that a resumed run may not change, "key: old → new"."""
+  """List the keys that a resumed run may not change, "key: old → new"."""
   before, after = (
     dict(settings.leaves(json.loads(to_json(c)))) for c in (old, new)
   )
@@ -302,7 +302,7 @@ def fixed(config: ConfigDict) -> dict[str, Any]:
 
 
 def _free(key: str) -> bool:
-  """Tells whether a resumed run may change a key.
+  """Tell whether a resumed run may change a key.
 
   A file of weights may have moved: a checkpoint knows its content's hash.
   """

@@ -76,12 +76,12 @@ class Console:
       self._drawn(self._bar.start)
 
   def rate(self, step: int) -> float:
-    """Gives examples per second since the first step, compilation apart."""
+    """Return examples per second since the first step, compilation apart."""
     seconds = max(time.monotonic() - self._begun, 1e-9)
     return (step - self._start) * self.batch_size / seconds
 
   def step(self, step: int, loss: float) -> None:
-    """Moves the bar; the first call starts the clock of `rate`."""
+    """Move the bar; the first call starts the clock of `rate`."""
     if not self._timed:
       self._timed, self._begun, self._start = True, time.monotonic(), step
     if self._bar:
@@ -89,7 +89,7 @@ class Console:
       self._drawn(self._bar.update, self._task, completed=step, note=note)
 
   def line(self, text: str) -> None:
-    """Prints a line, above the bar if there is one."""
+    """Print a line, above the bar if there is one."""
     if self._bar:
       show = self._bar.console.print
       self._drawn(show, text, highlight=False, markup=False)
@@ -97,7 +97,7 @@ class Console:
       say(text)
 
   def log(self, step: int, loss: float) -> None:
-    """Prints the plain line that stands in for the bar off a terminal."""
+    """Print the plain line that stands in for the bar off a terminal."""
     if self._bar is None:
       rate = self.rate(step)
       seconds = (self.steps - step) * self.batch_size / max(rate, 1e-9)
@@ -108,12 +108,12 @@ class Console:
       )
 
   def close(self) -> None:
-    """Stops the bar."""
+    """Stop the bar."""
     if self._bar:
       self._drawn(self._bar.stop)
 
   def _drawn(self, draw, *args, **words) -> None:
-    """Draws on the terminal; one that is gone does not end a training."""
+    """Draw on the terminal; one that is gone does not end a training."""
     try:
       draw(*args, **words)
     except (OSError, ValueError):  # UnicodeError is a ValueError

@@ -24,7 +24,7 @@ class Reader:
   """Reads from images every attribute that it has a judge or a gauge for."""
 
   def __init__(self, conditions: Any, judges: Sequence[Run] = ()):
-    """Finds what each judge reads.
+    """Find what each judge reads.
 
     Raises:
       RunError: a run is no judge, or one reads nothing that conditions has,
@@ -51,7 +51,7 @@ class Reader:
       self.judges[of[target]] = judge, of.get(given)
 
   def __call__(self, images: NDArray, asked: NDArray) -> dict[str, NDArray]:
-    """Reads {attribute: [N, K]} from images of which [N, A] was asked."""
+    """Read {attribute: [N, K]} from images of which [N, A] was asked."""
     images = np.clip(unit(images), 0.0, 1.0)  # what a picture can show
     found = {}
     for name, (judge, given) in self.judges.items():
@@ -60,7 +60,7 @@ class Reader:
 
 
 def check_judges(judges: Sequence[Run]) -> None:
-  """Checks that runs read attributes.
+  """Check that runs read attributes.
 
   Raises:
     RunError: one does not.
@@ -81,7 +81,7 @@ def _names(conditions: Any, columns: Sequence[int]) -> tuple[str, ...]:
 def score(
   run: Run, judges: Sequence[Run], test: Mapping, count: int, seed: int
 ) -> dict[str, Any]:
-  """Scores the control of each attribute that can be read.
+  """Score the control of each attribute that can be read.
 
   Args:
     run: a run that decodes.
@@ -135,7 +135,7 @@ def _drawn(rows: NDArray, count: int, seed: int) -> NDArray:
 
 
 def _figures(asked: NDArray, read: NDArray, seed: int) -> dict[str, Any]:
-  """Compares what was asked for [N, K] with what was read [N, K]."""
+  """Compare what was asked for [N, K] with what was read [N, K]."""
   if asked.shape[1] > 1:
     found = control.hits(asked.argmax(axis=-1), read)
   else:
@@ -145,7 +145,7 @@ def _figures(asked: NDArray, read: NDArray, seed: int) -> dict[str, Any]:
 
 
 def _unseen(test: Mapping, judges: Sequence[Run]) -> tuple[NDArray, NDArray]:
-  """Gives test images, and conditions, that no judge was trained on.
+  """Return test images, and conditions, that no judge was trained on.
 
   The first CEILING of them.
 
@@ -166,7 +166,7 @@ def _digests(images: NDArray) -> Iterator[bytes]:
 
 
 def _leakage(run, read: Reader, rows: NDArray, test, seed: int):
-  """Moves one attribute from low to high, latent and the others held.
+  """Move one attribute from low to high, latent and the others held.
 
   Returns:
     change: {moved: {read: mean change}}, in the unit of what is read; of a
@@ -198,7 +198,7 @@ def _leakage(run, read: Reader, rows: NDArray, test, seed: int):
 
 
 def warnings(scores: Mapping[str, Any]) -> list[str]:
-  """Names the attributes that samples do not follow."""
+  """Name the attributes that samples do not follow."""
   found = []
   for name, entry in scores["control"].items():
     sweep = entry["sweep"]
@@ -218,7 +218,7 @@ def warnings(scores: Mapping[str, Any]) -> list[str]:
 
 
 def lines(scores: Mapping[str, Any]) -> list[str]:
-  """Lays the scores out as text: a line a figure, then the leakage."""
+  """Lay the scores out as text: a line a figure, then the leakage."""
   found = []
   titles = {
     "sweep": "{}, asked for and read",

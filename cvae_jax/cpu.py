@@ -44,7 +44,7 @@ FLAGS = {
 
 
 def tune(restart: bool = False) -> None:
-  """Sets XLA's flags and the best allocator; call it before jax starts.
+  """Set XLA's flags and the best allocator; call it before jax starts.
 
   Args:
     restart: whether the interpreter may be started anew, with the same words:
@@ -67,7 +67,7 @@ def tune(restart: bool = False) -> None:
 
 
 def _restart(library: Path) -> None:
-  """Starts the interpreter anew with a library preloaded; returns if it cannot.
+  """Start the interpreter anew with a library preloaded; returns if it cannot.
 
   What it set for that is taken back then.
   """
@@ -88,7 +88,7 @@ def _restart(library: Path) -> None:
 
 
 def is_command(words: list[str]) -> bool:
-  """Tells whether a process's words (sys.orig_argv) are one of our commands.
+  """Tell whether a process's words (sys.orig_argv) are one of our commands.
 
   That is `python -m launch.<name>` or the installed command, and neither a
   notebook's kernel, `python -` nor another script, whatever these run.
@@ -105,7 +105,7 @@ def is_command(words: list[str]) -> bool:
 
 
 def set_flags() -> None:
-  """Tells XLA by XLA_FLAGS how to compile for CPU, where it knows the flag.
+  """Tell XLA by XLA_FLAGS how to compile for CPU, where it knows the flag.
 
   What XLA_FLAGS has stays, and prevails. It is read when jax first computes.
   """
@@ -127,19 +127,19 @@ def set_flags() -> None:
 
 
 def fuses_outputs() -> bool:
-  """Tells whether XLA was told to write several arrays in one loop."""
+  """Tell whether XLA was told to write several arrays in one loop."""
   return MULTI_OUTPUT_FUSION in os.environ.get("XLA_FLAGS", "")
 
 
 def mimalloc() -> Path | None:
-  """Finds the library of the PyPI package cmeel-mimalloc, or None."""
+  """Find the library of the PyPI package cmeel-mimalloc, or None."""
   site = Path(sysconfig.get_paths()["purelib"])
   path = site / "cmeel.prefix" / "lib" / "libmimalloc.so"
   return path if path.exists() else None
 
 
 def keep_freed_memory() -> None:
-  """Tells glibc to take no mmap, never to trim, and to use one arena."""
+  """Tell glibc to take no mmap, never to trim, and to use one arena."""
   mmap_max, trim_threshold, arena_max = -4, -1, -8  # <malloc.h>
   try:
     mallopt = ctypes.CDLL(None).mallopt

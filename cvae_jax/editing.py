@@ -31,7 +31,7 @@ Reader = Callable[[NDArray], Reading]
 
 
 def parse(text: str) -> dict[str, float]:
-  """Reads "male=1,mouth=0.5"; whether such names are is not asked here.
+  """Read "male=1,mouth=0.5"; whether such names are is not asked here.
 
   Raises:
     RunError: a part is no name=number, or a name comes twice.
@@ -54,7 +54,7 @@ def parse(text: str) -> dict[str, float]:
 def changed(
   own: Mapping[str, float], change: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """Gives own values with some changed; female follows male, and back."""
+  """Return own values with some changed; female follows male, and back."""
   result = {**own, **change}
   for one, other in _TOGETHER:
     if one in change and other not in change:
@@ -68,7 +68,7 @@ def edit(
   own: Mapping[str, float],
   changes: Sequence[Mapping[str, float]],
 ) -> NDArray:
-  """Decodes image [H, W, C] under each change of its own condition.
+  """Decode image [H, W, C] under each change of its own condition.
 
   Returns:
     [1 + N, H, W, C]: its reconstruction, then one image for each change.
@@ -86,7 +86,7 @@ def edit(
 def sweep(
   run: Run, image: NDArray, own: Mapping[str, float], name: str, steps: int = 9
 ) -> NDArray:
-  """Moves one condition of image over its range: [steps, H, W, C].
+  """Move one condition of image over its range: [steps, H, W, C].
 
   Raises:
     RunError: there is no such condition.
@@ -104,7 +104,7 @@ def sweep(
 def read_by_elbo(
   run: Run, image: NDArray, draws: int = 4, seed: int = 0
 ) -> Reading:
-  """Finds the condition under which the model explains image [H, W, C] best.
+  """Find the condition under which the model explains image [H, W, C] best.
 
   Every setting of the conditions' 5 %, 50 % and 95 % quantiles in training
   is tried, with the same noise for each, so that they differ by nothing else.
@@ -129,7 +129,7 @@ def read_by_elbo(
 
 
 def _settings(run: Run) -> dict[str, NDArray]:
-  """Gives {name: [G]}, each of G settings once; female is left to male."""
+  """Return {name: [G]}, each of G settings once; female is left to male."""
   quantiles = {
     name: sorted(set(q))
     for name, q in zip(
@@ -149,7 +149,7 @@ def _settings(run: Run) -> dict[str, NDArray]:
 
 
 def _elbo(run: Run, image, condition, draws: int, seed: int) -> NDArray:
-  """Gives the ELBO [G] of one image under G conditions, in nats."""
+  """Return the ELBO [G] of one image under G conditions, in nats."""
   if run.system.nats is None:
     raise RunError(
       f"{run.folder}: its system, {run.config.system!r}, has no likelihood to "

@@ -15,7 +15,7 @@ PerExample = Callable[[TrainState, Batch, jax.Array], Metrics]
 
 
 def make_mean(per_example: PerExample) -> Callable[..., dict[str, float]]:
-  """Builds (state, feed, batch_size, key) -> {name: mean}, compiled once.
+  """Build (state, feed, batch_size, key) -> {name: mean}, compiled once.
 
   The last batch is padded and the padding masked out, so the mean is over
   the examples and not over batches.
@@ -42,7 +42,7 @@ def make_mean(per_example: PerExample) -> Callable[..., dict[str, float]]:
 
 
 def make_assessment(job: Job) -> Callable[[TrainState], tuple[dict, dict]]:
-  """Builds (state) -> (means over the test split, sample grids).
+  """Build (state) -> (means over the test split, sample grids).
 
   The same noise and the same examples at every call, so that grids of
   different epochs are comparable. Distances of samples, where config.distance

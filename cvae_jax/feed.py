@@ -31,7 +31,7 @@ class Feed:
     self.resident = jax.device_put(dict(columns)) if size <= limit else None
 
   def __call__(self, rows: NDArray) -> tuple[Batch, jax.Array]:
-    """Gives the table and the rows [..., B] to take from it."""
+    """Return the table and the rows [..., B] to take from it."""
     if self.resident is not None:
       return self.resident, jax.device_put(rows)
     flat = rows.reshape(-1)
@@ -41,7 +41,7 @@ class Feed:
 
 
 def take(table: Batch, rows: jax.Array) -> Batch:
-  """Gathers a batch from a table, inside the compiled step."""
+  """Gather a batch from a table, inside the compiled step."""
   return {name: _at(column, rows) for name, column in table.items()}
 
 
@@ -52,7 +52,7 @@ def _at(column: NDArray | jax.Array | Repeated, rows):
 def check(
   columns: Columns, expected: Mapping[str, tuple[int, ...]]
 ) -> dict[str, NDArray | Repeated]:
-  """Picks the columns that a system needs and checks their shapes.
+  """Pick the columns that a system needs and checks their shapes.
 
   Raises:
     ValueError: a column is missing, its examples have another shape or its
@@ -80,7 +80,7 @@ def check(
 
 
 def _check_lengths(columns: Columns) -> None:
-  """Checks that columns have equally many rows, at least one.
+  """Check that columns have equally many rows, at least one.
 
   Raises:
     ValueError: they differ, both lengths are named; or there is no row.

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-  """Writes beside `path` and renames, so that it is old or new, never torn."""
+  """Write beside `path` and renames, so that it is old or new, never torn."""
   path = Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -53,7 +53,7 @@ def read_json(path: Path, kind: type, remedy: str) -> Any:
 def measured_once(
   path: Path, protocol: Mapping[str, Any], measure: Callable[[], Mapping]
 ) -> dict[str, Any]:
-  """Gives the measurements that a JSON file holds of the same protocol.
+  """Return the measurements that a JSON file holds of the same protocol.
 
   Else measures, and writes them there with their protocol.
   """

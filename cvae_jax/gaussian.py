@@ -19,7 +19,7 @@ class Gaussian(NamedTuple):
 def reparameterise(
   key: Array, q: Gaussian, shared: Sequence[int] = ()
 ) -> Array:
-  """Draws z [B, Z] = mean + std · ε (Kingma and Welling 2014, §2.4).
+  """Draw z [B, Z] = mean + std · ε (Kingma and Welling 2014, §2.4).
 
   All entries along the axes `shared` have one ε.
   """
@@ -30,7 +30,7 @@ def reparameterise(
 
 
 def draw(key: Array, count: int, latents: int) -> Array:
-  """Draws z [count, latents] from the prior, N(0, I)."""
+  """Draw z [count, latents] from the prior, N(0, I)."""
   return jax.random.normal(key, (count, latents))
 
 
@@ -43,18 +43,18 @@ def kl_to_prior(q: Gaussian) -> Array:
 
 
 def nats(z: Array, q: Gaussian) -> Array:
-  """Gives −log q(z) of each entry of z [..., Z]; z and q broadcast."""
+  """Return −log q(z) of each entry of z [..., Z]; z and q broadcast."""
   terms = math.log(2 * math.pi) + q.logvar
   return 0.5 * (terms + (z - q.mean) ** 2 * jnp.exp(-q.logvar))
 
 
 def log_density(z: Array, q: Gaussian) -> Array:
-  """Gives log q(z) [B] in nats for z [B, Z]."""
+  """Return log q(z) [B] in nats for z [B, Z]."""
   return -jnp.sum(nats(z, q), axis=-1)
 
 
 def standard(z: Array) -> Gaussian:
-  """Gives N(0, I) in the shape of z."""
+  """Return N(0, I) in the shape of z."""
   return Gaussian(jnp.zeros_like(z), jnp.zeros_like(z))
 
 

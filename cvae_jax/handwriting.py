@@ -18,7 +18,7 @@ class Handwriting(NamedTuple):
 
 
 def rewrite(run: Run, judge: Run, image: NDArray) -> Handwriting:
-  """Recognises image uint8 [28, 28, 1] and writes all digits in its hand.
+  """Recognise image uint8 [28, 28, 1] and writes all digits in its hand.
 
   The image is encoded once, with its own class and its own ink; the mean of
   that code is decoded as every class with that same ink.
@@ -40,7 +40,7 @@ def rewrite(run: Run, judge: Run, image: NDArray) -> Handwriting:
 def rewrite_faithful(
   run: Run, judge: Run, image: NDArray, samples: int = 8, seed: int = 0
 ) -> NDArray:
-  """Writes the nine other digits as the source does: [3 · samples, 9, …].
+  """Write the nine other digits as the source does: [3 · samples, 9, …].
 
   The source's oddity is kept: the drawing is encoded with the class and the
   ink that are to come out, not with its own, so each target has another code

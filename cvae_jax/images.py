@@ -63,13 +63,13 @@ def unit(images: ArrayLike) -> NDArray[np.float32]:
 
 
 def to_bytes(images: ArrayLike) -> NDArray[np.uint8]:
-  """Maps float images in [0, 1], clipped, to uint8, rounded."""
+  """Map float images in [0, 1], clipped, to uint8, rounded."""
   images = np.clip(np.asarray(images, np.float32), 0.0, 1.0)
   return np.rint(images * 255.0).astype(np.uint8)
 
 
 def grid(images: ArrayLike, gap: int = 2, scale: int = 1) -> NDArray[np.uint8]:
-  """Lays images [R, P, H, W, C] in [0, 1] out as one picture [H', W', C].
+  """Lay images [R, P, H, W, C] in [0, 1] out as one picture [H', W', C].
 
   Args:
     images: R rows of P pictures; uint8 ones are taken as they are.
@@ -93,7 +93,7 @@ def grid(images: ArrayLike, gap: int = 2, scale: int = 1) -> NDArray[np.uint8]:
 
 
 def averaged(images: ArrayLike, side: int) -> NDArray[np.float32]:
-  """Shrinks images [N, S, S, C] to [N, side, side, C], averaging pixels.
+  """Shrink images [N, S, S, C] to [N, side, side, C], averaging pixels.
 
   Args:
     images: float in [0, 1], or uint8, which become so. Those no larger than
@@ -114,7 +114,7 @@ def averaged(images: ArrayLike, side: int) -> NDArray[np.float32]:
 
 
 def thumbnail(picture: NDArray[np.uint8], height: int, width: int) -> NDArray:
-  """Shrinks or enlarges [H, W, 3] to [height, width, 3], averaging pixels."""
+  """Shrink or enlarges [H, W, 3] to [height, width, 3], averaging pixels."""
   size = (max(width, 1), max(height, 1))
   return np.asarray(Image.fromarray(picture).resize(size))
 
@@ -172,7 +172,7 @@ def save_grid(
   rows: Sequence[str] = (),
   columns: Sequence[str] = (),
 ) -> None:
-  """Writes `grid(images)` as PNG, for a person to look at.
+  """Write `grid(images)` as PNG, for a person to look at.
 
   Args:
     scale: enlargement; without one small pictures come to about 84 pixels.
@@ -194,7 +194,7 @@ def _captioned(
   rows: Sequence[str],
   columns: Sequence[str],
 ) -> NDArray[np.uint8]:
-  """Writes captions into a white margin left of and above a sheet.
+  """Write captions into a white margin left of and above a sheet.
 
   Args:
     sheet: pictures every cell[0] pixels down and cell[1] to the right.
@@ -221,7 +221,7 @@ def _captioned(
 
 
 def _font(pen: ImageDraw.ImageDraw, texts: Sequence[str], width: int):
-  """Gives the largest of the readable sizes at which all texts fit."""
+  """Return the largest of the readable sizes at which all texts fit."""
   for size in range(14, 8, -1):
     font = ImageFont.load_default(size)
     if _extent(pen, texts, font)[0] <= width:
@@ -230,7 +230,7 @@ def _font(pen: ImageDraw.ImageDraw, texts: Sequence[str], width: int):
 
 
 def _extent(pen, texts: Sequence[str], font) -> tuple[int, int]:
-  """Gives the pixels that the largest text takes, with a margin; 0 for none."""
+  """Return the pixels that the largest text takes, with a margin, or 0."""
   boxes = [pen.multiline_textbbox((0, 0), text, font) for text in texts]
   if not boxes:
     return 0, 0

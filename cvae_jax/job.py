@@ -35,19 +35,19 @@ class Job(NamedTuple):
   identity: dict[str, Any]  # which data these are: data.json
 
   def rows(self, step: int) -> np.ndarray:
-    """Gives the row numbers [B] that update `step` trains on."""
+    """Return the row numbers [B] that update `step` trains on."""
     seed, size = self.config.seed, self.config.batch_size
     return batches.rows_at(seed, step, self.train.rows, size)
 
   def schedules(self, step: int) -> dict[str, float]:
-    """Gives what the schedules were for the update that made `step`."""
+    """Return what the schedules were for the update that made `step`."""
     return {
       f"schedule/{name}": float(schedule(step - 1))
       for name, schedule in self.system.schedules.items()
     }
 
   def summary(self, state: TrainState) -> str:
-    """Says in a few lines what is about to train, on what, from where."""
+    """Say in a few lines what is about to train, on what, from where."""
     size = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     return "\n".join(
       [
@@ -72,7 +72,7 @@ def prepare(
   system=None,
   dataset: data.Dataset | None = None,
 ) -> Job:
-  """Makes the system and brings its data to the device.
+  """Make the system and brings its data to the device.
 
   Args:
     config: what is asked for.
@@ -168,7 +168,7 @@ def _check_jax() -> None:
 
 
 def _check_counts(config: ConfigDict) -> None:
-  """Checks the numbers of which 0 would train nothing, or keep nothing.
+  """Check the numbers of which 0 would train nothing, or keep nothing.
 
   Raises:
     ConfigError: one is below 1.
@@ -183,7 +183,7 @@ def _check_counts(config: ConfigDict) -> None:
 def _evaluated(
   config: ConfigDict, system: System, test: Feed | None
 ) -> list[str]:
-  """Names the metrics of an evaluation, without computing one."""
+  """Name the metrics of an evaluation, without computing one."""
   if test is None:
     return []
   key = jax.random.key(0)

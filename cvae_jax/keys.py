@@ -7,5 +7,5 @@ _PHASES = ("init", "train", "evaluate", "render", "sample")
 
 
 def address(seed: int, phase: str) -> Array:
-  """Gives the key of a phase; steps and players are folded in later."""
+  """Return the key of a phase; steps and players are folded in later."""
   return jax.random.fold_in(jax.random.key(seed), _PHASES.index(phase))

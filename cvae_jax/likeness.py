@@ -36,7 +36,7 @@ class _Yardstick:
     self.lpips = perceptual.lpips(weights, heads)
 
   def measure(self, run: Run, seed: int) -> dict[str, Any]:
-    """Gives what `measure` returns, less the protocol."""
+    """Return what `measure` returns, less the protocol."""
     image, condition = self.held.image, self.held.condition
     shown, given = image[:PAIRS], condition[:PAIRS]
     again = run.edit(shown, given, given)
@@ -49,7 +49,7 @@ class _Yardstick:
 
 
 def measure(runs: Sequence[Run], dataset: Dataset, seed: int = 0) -> list:
-  """Measures runs of the same data; what is known is in their likeness.json.
+  """Measure runs of the same data; what is known is in their likeness.json.
 
   Returns:
     For each run protocol; lpips, the mean distance of an image and its

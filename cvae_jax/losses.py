@@ -15,7 +15,7 @@ def _per_example(x: Array) -> Array:
 
 
 def squared_error(target: Array, output: Array) -> Array:
-  """Sums squared differences over the image, [B].
+  """Sum squared differences over the image, [B].
 
   Raises:
     ValueError: the shapes differ, where broadcasting would hide it.
@@ -34,7 +34,7 @@ def mean_squared_error(target: Array, output: Array) -> Array:
 
 
 def gaussian_nats(squared_error: Array, size: int, weight: float) -> Array:
-  """Turns a weighted squared error into −log p(x | z) in nats, [B].
+  """Turn a weighted squared error into −log p(x | z) in nats, [B].
 
   weight · SSE is the exponent of a Gaussian of variance 1 / (2 weight); its
   normaliser over `size` pixel values completes the likelihood.
@@ -43,7 +43,7 @@ def gaussian_nats(squared_error: Array, size: int, weight: float) -> Array:
 
 
 def bernoulli_nats(target: Array, logits: Array) -> Array:
-  """Gives −log p(target) of independent pixels, [..., D] → [...].
+  """Return −log p(target) of independent pixels, [..., D] → [...].
 
   Binary cross-entropy from logits, summed; a target in (0, 1) counts as the
   share of both values.
@@ -52,7 +52,7 @@ def bernoulli_nats(target: Array, logits: Array) -> Array:
 
 
 def bernoulli_nats_of_means(target: Array, mean: Array) -> Array:
-  """Gives the same [B] from images of pixel means in [0, 1].
+  """Return the same [B] from images of pixel means in [0, 1].
 
   Where only the image is at hand: a pixel is at most 16 nats wrong, since
   float32 cannot tell a mean nearer to 0 or 1.
@@ -83,13 +83,13 @@ def wasserstein_loss(score: Array, real: bool) -> Array:
 
 
 def bernoulli_nats_of_images(target: Array, logits: Array) -> Array:
-  """Gives `bernoulli_nats` of images, summed over all their values, [B]."""
+  """Return `bernoulli_nats` of images, summed over all their values, [B]."""
   batch = target.shape[0]
   return bernoulli_nats(target.reshape(batch, -1), logits.reshape(batch, -1))
 
 
 def grey_level(output: Array) -> Array:
-  """Sums v(1 − v) over pixels between black and white, [B] (digits.md §3).
+  """Sum v(1 − v) over pixels between black and white, [B] (digits.md §3).
 
   Pixels above 1 count as 0, so that the term never rewards overshooting.
   """
@@ -97,18 +97,18 @@ def grey_level(output: Array) -> Array:
 
 
 def total_variation(image: Array) -> Array:
-  """Sums ½ (difference)² of vertical and horizontal neighbours, [B]."""
+  """Sum ½ (difference)² of vertical and horizontal neighbours, [B]."""
   down, right = image[:, 1:] - image[:, :-1], image[:, :, 1:] - image[:, :, :-1]
   return 0.5 * (_per_example(down**2) + _per_example(right**2))
 
 
 def kernel_l2(params: PyTree) -> Array:
-  """Sums the squares of all convolution kernels (the 4-D leaves), []."""
+  """Sum the squares of all convolution kernels (the 4-D leaves), []."""
   return _sum_of_squares(params, rank=4)
 
 
 def dense_l2(params: PyTree) -> Array:
-  """Sums the squares of all dense kernels (the 2-D leaves), []."""
+  """Sum the squares of all dense kernels (the 2-D leaves), []."""
   return _sum_of_squares(params, rank=2)
 
 
@@ -118,7 +118,7 @@ def _sum_of_squares(params: PyTree, rank: int) -> Array:
 
 
 def psnr(target: Array, output: Array) -> Array:
-  """Gives the peak signal-to-noise ratio in dB, output clipped to [0, 1]."""
+  """Return the peak signal-to-noise ratio in dB, output clipped to [0, 1]."""
   output = jnp.clip(output, 0.0, 1.0)
   mse = mean_squared_error(target, output)
   return -10.0 * jnp.log10(jnp.maximum(mse, 1e-10))

@@ -39,12 +39,12 @@ class Meter:
 
   @property
   def loss(self) -> float:
-    """Gives the first player's loss at the last step fetched."""
+    """Return the first player's loss at the last step fetched."""
     losses = (v for k, v in self.last.items() if k.endswith("/loss"))
     return next(losses, math.nan)
 
   def push(self, step: int, metrics: Metrics) -> None:
-    """Takes {name: [K]} of the K updates from `step` on; adds the one before.
+    """Take {name: [K]} of the K updates from `step` on; adds the one before.
 
     Raises:
       NonFinite: an earlier step's metrics were not finite.
@@ -53,12 +53,12 @@ class Meter:
     self._add(pending)
 
   def drain(self) -> None:
-    """Waits for the last push and adds it."""
+    """Wait for the last push and adds it."""
     pending, self._pending = self._pending, None
     self._add(pending)
 
   def take(self, name: str) -> dict[str, float]:
-    """Gives the means of "window" or "epoch" and starts it anew.
+    """Return the means of "window" or "epoch" and starts it anew.
 
     A player's `moves` is the share of the steps in which it moved; the means
     of its other metrics are over these, and absent if there are none.
@@ -73,7 +73,7 @@ class Meter:
     return means
 
   def to_json(self) -> dict[str, Any]:
-    """Gives the sums for a checkpoint, as a copy; drain first.
+    """Return the sums for a checkpoint, as a copy; drain first.
 
     The checkpoint is written in the background while this meter goes on.
     """
@@ -81,7 +81,7 @@ class Meter:
     return {"sums": sums | ({"sound": dict(self.sound)} if self.sound else {})}
 
   def _follow(self, loss: float) -> None:
-    """Notes the first, the lowest and the latest loss."""
+    """Note the first, the lowest and the latest loss."""
     if math.isfinite(loss):
       first = self.sound.get("first", loss)
       least = min(self.sound.get("least", loss), loss)

@@ -7,7 +7,7 @@ Entry = TypeVar("Entry")
 
 
 def pick(table: Mapping[str, Entry], name: str, what: str) -> Entry:
-  """Gives what a config names of a table.
+  """Return what a config names of a table.
 
   Raises:
     ValueError: the table lacks it; the names it has are listed.
@@ -16,7 +16,7 @@ def pick(table: Mapping[str, Entry], name: str, what: str) -> Entry:
 
 
 def checked(names: Iterable[str], name: str, what: str) -> str:
-  """Gives the name, if it is one of the names.
+  """Return the name, if it is one of the names.
 
   Raises:
     ValueError: it is not; the names are listed.

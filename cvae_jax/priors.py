@@ -25,7 +25,7 @@ class Draw(NamedTuple):
 
 
 def normal(key: Array, count: int, latents: int = 2) -> Draw:
-  """Draws from N(0, I); the regions are ten sectors of the first two axes.
+  """Draw from N(0, I); the regions are ten sectors of the first two axes.
 
   The angle is taken from the second axis, atan2(z₀, z₁), as the source does.
   """
@@ -35,7 +35,7 @@ def normal(key: Array, count: int, latents: int = 2) -> Draw:
 
 
 def swiss_roll(key: Array, count: int, latents: int = 2) -> Draw:
-  """Draws scikit-learn's roll, noise 0.1, seen from the side, over 7.5.
+  """Draw scikit-learn's roll, noise 0.1, seen from the side, over 7.5.
 
   (t cos t, t sin t) with t = 1.5 π (1 + 2u) and u uniform; the regions are
   ten stretches of t of equal length.
@@ -49,7 +49,7 @@ def swiss_roll(key: Array, count: int, latents: int = 2) -> Draw:
 
 
 def mixture(key: Array, count: int, latents: int = 2) -> Draw:
-  """Draws from ten Gaussians set like petals; a petal is a region."""
+  """Draw from ten Gaussians set like petals; a petal is a region."""
   _only_plane("mixture", latents)
   which, noise = jax.random.split(key)
   region = jax.random.randint(which, (count,), 0, REGIONS)

@@ -46,7 +46,7 @@ class Record:
     conditions: Mapping[str, Any],
     identity: Mapping[str, Any] | None = None,
   ) -> None:
-    """Checks config, conditions and data against the run's own, if any.
+    """Check config, conditions and data against the run's own, if any.
 
     It writes nothing: a launch that fails leaves no trace of its data.
 
@@ -278,7 +278,7 @@ def _lines(numbers: list[int]) -> str:
 
 
 def parameter_table(params: PyTree) -> str:
-  """Lists name, shape and size of each array, a total per branch and all."""
+  """List name, shape and size of each array, a total per branch and all."""
   lines, total = [], 0
   for branch, tree in params.items():
     size = 0

@@ -16,7 +16,7 @@ from cvae_jax.runs import Run, RunError
 def score(
   run: Run, judges: Sequence[Run], count: int, seed: int
 ) -> dict[str, Any]:
-  """Scores the control of the class; see `control.score` for the form.
+  """Score the control of the class; see `control.score` for the form.
 
   Args:
     run: a run whose system has `regions`.

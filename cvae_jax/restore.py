@@ -146,7 +146,7 @@ def latest_whole(
 
 
 def pretrained(system: System, config: ConfigDict) -> dict[str, PyTree]:
-  """Loads the branches of params that `config.pretrained` names.
+  """Load the branches of params that `config.pretrained` names.
 
   Of a file's layers those are taken that the system has.
 
@@ -186,12 +186,12 @@ def best_step(config: ConfigDict, checkpoints: Checkpoints) -> int | None:
 
 
 def abstract_state(system: System) -> TrainState:
-  """Gives the state's names, shapes and types without computing it."""
+  """Return the state's names, shapes and types without computing it."""
   return jax.eval_shape(system.init, jax.random.key(0))
 
 
 def fast_compiled(init: Callable) -> Callable:
-  """Compiles a function that runs once without optimising it.
+  """Compile a function that runs once without optimising it.
 
   On CPU each random draw's code costs LLVM a quarter of a second otherwise.
   """
@@ -201,7 +201,7 @@ def fast_compiled(init: Callable) -> Callable:
 
 
 def borrow(params: dict, source: str) -> dict:
-  """Takes params from "<run>[@step][:branch,…]"; all branches or these.
+  """Take params from "<run>[@step][:branch,…]"; all branches or these.
 
   Raises:
     CheckpointError: the run, the step or a branch is not there, or names

@@ -52,14 +52,14 @@ class Run:
   def encode(
     self, images: ArrayLike, condition: ArrayLike
   ) -> gaussian.Gaussian:
-    """Gives q(z | images, condition [B, A]), a Gaussian over [B, Z]."""
+    """Return q(z | images, condition [B, A]), a Gaussian over [B, Z]."""
     images, condition = arguments.rows(
       images=self._images(images), condition=self._condition(condition)
     )
     return self._apply("encode", images, condition)
 
   def decode(self, z: ArrayLike, condition: ArrayLike) -> NDArray:
-    """Gives images [B, H, W, C] for z [B, Z] and condition [B, A]."""
+    """Return images [B, H, W, C] for z [B, Z] and condition [B, A]."""
     self._function("decode")
     z = self._shaped(z, "z", "Z", self.system.latents)
     z, condition = arguments.rows(z=z, condition=self._condition(condition))
@@ -68,7 +68,7 @@ class Run:
   def edit(
     self, images: ArrayLike, condition: ArrayLike, changed: ArrayLike
   ) -> NDArray:
-    """Shows images [B, H, W, C] as they might be: [B, H, W, C].
+    """Show images [B, H, W, C] as they might be: [B, H, W, C].
 
     Each is encoded with its own condition [B, A]; the mean of that posterior
     is decoded with the changed one [B, A].
@@ -76,19 +76,19 @@ class Run:
     return self.decode(self.encode(images, condition).mean, changed)
 
   def sample(self, condition: ArrayLike, seed: int = 0) -> NDArray:
-    """Decodes z ~ prior under condition [B, A]: images [B, H, W, C]."""
+    """Decode z ~ prior under condition [B, A]: images [B, H, W, C]."""
     condition = self._condition(condition)
     return self.decode(self.prior(len(condition), seed), condition)
 
   def prior(self, count: int, seed: int = 0) -> NDArray:
-    """Draws latents [count, Z]; a seed gives the same ones."""
+    """Draw latents [count, Z]; a seed gives the same ones."""
     if self.system.prior:
       return np.asarray(self.system.prior(jax.random.key(seed), count))
     generator = np.random.default_rng(seed)
     return generator.standard_normal((count, self.system.latents), np.float32)
 
   def regions(self, count: int, seed: int = 0) -> tuple[NDArray, NDArray]:
-    """Draws latents [count, Z] and the classes [count] whose places they are.
+    """Draw latents [count, Z] and the classes [count] whose places they are.
 
     Raises:
       RunError: the system's prior has no such places.
@@ -99,7 +99,7 @@ class Run:
     return np.asarray(z), np.asarray(label)
 
   def classify(self, images: ArrayLike) -> NDArray:
-    """Gives class probabilities [B, K] of images."""
+    """Return class probabilities [B, K] of images."""
     return np.asarray(
       jax.nn.softmax(self._apply("classify", self._images(images)))
     )
@@ -107,7 +107,7 @@ class Run:
   def predict(
     self, images: ArrayLike, given: ArrayLike | None = None
   ) -> NDArray:
-    """Gives class probabilities or a value in [0, 1], [B, K], of images.
+    """Return class probabilities or a value in [0, 1], [B, K], of images.
 
     Args:
       images: [B, H, W, C].
@@ -161,7 +161,7 @@ class Run:
     return arguments.vectors(values, name, letter, width, self.folder)
 
   def _apply(self, name: str, *columns: NDArray) -> PyTree:
-    """Applies one of the system's functions, a bounded number of rows at once.
+    """Apply one of the system's functions, a bounded number of rows at once.
 
     The maps of ten thousand images would take gigabytes, and a hundred
     thousand uint8 images as floats, so these become floats part by part.
@@ -263,6 +263,6 @@ def caution(run: Run) -> str:
 
 
 def saved(folder: str | Path) -> bool:
-  """Tells whether a run has a complete checkpoint, which `load` needs."""
+  """Tell whether a run has a complete checkpoint, which `load` needs."""
   checkpoints = local(folder, "a run's folder").glob("checkpoints/*")
   return any(path.name.isdigit() for path in checkpoints)

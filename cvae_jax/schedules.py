@@ -6,12 +6,12 @@ import optax
 
 
 def inverse_time(init: float, decay: float) -> optax.Schedule:
-  """Gives init / (1 + decay · step), Keras's `decay` (digits.md §4)."""
+  """Return init / (1 + decay · step), Keras's `decay` (digits.md §4)."""
   return lambda step: init / (1.0 + decay * step)
 
 
 def delayed(weight: float, start: int) -> optax.Schedule:
-  """Gives 0 before step `start` and `weight` from it on."""
+  """Return 0 before step `start` and `weight` from it on."""
   return optax.join_schedules(
     [optax.constant_schedule(0.0), optax.constant_schedule(weight)], [start]
   )
@@ -20,7 +20,7 @@ def delayed(weight: float, start: int) -> optax.Schedule:
 def staircase(
   init: float, factor: float, floor: float, start: int, every: int
 ) -> optax.Schedule:
-  """Holds init, then multiplies it by `factor` every `every` steps.
+  """Hold init, then multiplies it by `factor` every `every` steps.
 
   The first drop is at step `start`. The floor is a stop, not a clamp: the
   rate freezes at the first value that is not above it, so just below. The
@@ -49,7 +49,7 @@ def staircase(
 
 
 def learning_rate(optim) -> optax.ScalarOrSchedule:
-  """Builds lr / (1 + decay · step), lr constant or, if set, a staircase.
+  """Build lr / (1 + decay · step), lr constant or, if set, a staircase.
 
   Without a decay it is lr itself, and the optimiser's state has no count.
   """

@@ -32,7 +32,7 @@ def score(
   per_class: int = PER_CLASS,
   seed: int = 0,
 ) -> dict[str, Any]:
-  """Scores a run on its data's test split.
+  """Score a run on its data's test split.
 
   Args:
     run: a run that encodes and decodes. What its system cannot answer is
@@ -81,7 +81,7 @@ def score(
 
 
 def save(run: Run, scores: dict[str, Any]) -> None:
-  """Writes a run's scores.json."""
+  """Write a run's scores.json."""
   write_atomically(run.folder / FILE, json.dumps(scores, indent=2) + "\n")
 
 
@@ -157,7 +157,7 @@ def _comparable(protocol: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def askable(run: Run) -> bool:
-  """Tells whether a run can be asked for anything."""
+  """Tell whether a run can be asked for anything."""
   read = run.conditions.attributes and "condition" in run.system.columns
   return bool(read or run.system.regions)
 
@@ -171,7 +171,7 @@ def _control(run: Run, judges, test, count: int, seed: int) -> dict[str, Any]:
 
 
 def _categories(run: Run, test) -> dict[str, Any] | None:
-  """Compares q(y | x) with the labels, where there is the one and the other."""
+  """Compare q(y | x) with the labels, where there is the one and the other."""
   if run.system.classify is None or "label" not in test:
     return None
   category = run.classify(test["image"]).argmax(axis=-1)
@@ -179,7 +179,7 @@ def _categories(run: Run, test) -> dict[str, Any] | None:
 
 
 def _likelihood(run: Run, test, samples: int, seed: int):
-  """Gives the test means and the nats lost when conditions are permuted.
+  """Return the test means and the nats lost when conditions are permuted.
 
   The second is None where the ELBO, if any, does not read the condition, as
   M2's sums over all of them: then it tells nothing of its use.
@@ -227,7 +227,7 @@ def _bounded(run: Run) -> str:
 
 
 def _unscored(run: Run, scores: dict[str, Any], samples: int) -> list[str]:
-  """Says what was asked of a run whose system has no answer to it."""
+  """Say what was asked of a run whose system has no answer to it."""
   name, found = run.config.system, []
   if "elbo" not in scores["test"]:
     found.append(f"ELBO: {name} has none")
@@ -263,7 +263,7 @@ def _warnings(scores: dict[str, Any]) -> list[str]:
 
 
 def table(scores: dict[str, Any]) -> str:
-  """Lays scores out as text, a figure a line."""
+  """Lay scores out as text, a figure a line."""
   terms = dict(scores["test"])
   bound = terms.pop("iw_bound", None)
   lines = [f"{'test ' + k:32} {v:10.4f}" for k, v in terms.items()]

@@ -11,7 +11,7 @@ from jax import Array
 
 @jax.custom_jvp
 def softplus(x: Array) -> Array:
-  """Gives log(1 + eˣ) of each entry, without overflow."""
+  """Return log(1 + eˣ) of each entry, without overflow."""
   return jnp.maximum(x, 0.0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
 
 

@@ -20,7 +20,7 @@ class TableError(ValueError):
 
 
 def collect(folder: Path) -> pd.DataFrame:
-  """Gives a row for each run below folder: its last epoch and its length.
+  """Return a row for each run below folder: its last epoch and its length.
 
   Columns: run, parameters, epochs, loss, published, each other training term,
   test terms as "test <term>", examples/s, seconds (of training, evaluating
@@ -70,12 +70,12 @@ def _row(run: Path, last: dict) -> dict:
 
 
 def _first_player(row: dict) -> str:
-  """Gives whose loss stands for a run: the first by name, where not alone."""
+  """Return whose loss stands for a run: the first by name, where not alone."""
   return min(k.partition("/")[0] for k in row if k.endswith("/loss"))
 
 
 def _seconds(run: Path) -> float | None:
-  """Gives the time that the latest checkpoint took to reach, all launches."""
+  """Return the time that the latest checkpoint took to reach, all launches."""
   if not (run / "checkpoints").is_dir():
     return None
   checkpoints = Checkpoints(run, read_only=True)
@@ -97,13 +97,13 @@ def _parameters(run: Path) -> int:
 
 
 def _natural(path: Path) -> list[str | int]:
-  """Sorts model=2 before model=10: text and numbers, by turns."""
+  """Sort model=2 before model=10: text and numbers, by turns."""
   words = re.split(r"(\d+)", path.parent.name)
   return [int(word) if i % 2 else word for i, word in enumerate(words)]
 
 
 def plot(path: Path, folder: Path) -> None:
-  """Draws every run's epoch losses over its published curve as PNG."""
+  """Draw every run's epoch losses over its published curve as PNG."""
   runs = sorted(Path(folder).glob("*/config.json"), key=_natural)
   columns = min(5, len(runs))
   lines = -(-len(runs) // columns)

@@ -129,7 +129,7 @@ def _train(job: Job, workdir: Path) -> TrainState:
 
 
 def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
-  """Runs the updates; their order is what makes a resumed run exact.
+  """Run the updates; their order is what makes a resumed run exact.
 
   At a stop: metrics arrive → rows → evaluation → checkpoint. Rows come before
   the checkpoint that vouches for them, so a kill between the two costs rows
@@ -232,7 +232,7 @@ def _saver(job: Job, counters, meter: Meter, watch: Watch, record, checkpoints):
 
 
 def make_dispatch(system: System) -> Callable:
-  """Compiles (state, table, rows [K, B], key, at) -> (state, {name: [K]}).
+  """Compile (state, table, rows [K, B], key, at) -> (state, {name: [K]}).
 
   One call is K updates. The state is donated: the caller's is gone.
   """
@@ -284,7 +284,7 @@ class _Stop:
 
 
 def _report(job: Job, record, console, split: str, step: int, means: dict):
-  """Writes a row of metrics.jsonl; an epoch's and an evaluation's to people."""
+  """Write a row of metrics.jsonl; an epoch's and an evaluation's to people."""
   epoch = round(step / job.epoch_steps, 6)
   record.metrics({"step": step, "split": split, "epoch": epoch, **means})
   if split != "train":

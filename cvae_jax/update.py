@@ -17,7 +17,7 @@ FACTOR = "learning_rate_factor"  # beside the players in an adjustable state
 def init_state(
   players: Mapping[str, Player], params: PyTree, model_state: PyTree = None
 ) -> TrainState:
-  """Builds the state before the first update.
+  """Build the state before the first update.
 
   Raises:
     ValueError: a player owns a branch that params does not have.
@@ -42,7 +42,7 @@ def init_state(
 def make_step(
   players: Mapping[str, Player], simultaneous: bool = False
 ) -> Callable[[TrainState, Batch, Array, Array], tuple[TrainState, Metrics]]:
-  """Builds (state, batch, key, at) -> (state, metrics), an update per player.
+  """Build (state, batch, key, at) -> (state, metrics), an update per player.
 
   The players move in order, so each sees what the ones before it did; or, if
   simultaneous, each sees the parameters before the step. A player of `every`
@@ -88,7 +88,7 @@ def make_step(
 
 
 def input_gradient(fn: Callable[[Array], Array], x: Array) -> Array:
-  """Gives the gradient [B, ...] of each fn(x)[b] with respect to x[b].
+  """Return the gradient [B, ...] of each fn(x)[b] with respect to x[b].
 
   For penalties on gradients, in a loss that is differentiated in its turn.
 
@@ -100,7 +100,7 @@ def input_gradient(fn: Callable[[Array], Array], x: Array) -> Array:
 
 
 def adjustable(system: System) -> System:
-  """Gives its state a factor of all learning rates, 1 until `scaled`."""
+  """Return its state a factor of all learning rates, 1 until `scaled`."""
 
   def init(key: Array) -> TrainState:
     state = system.init(key)
@@ -111,7 +111,7 @@ def adjustable(system: System) -> System:
 
 
 def scaled(state: TrainState, factor: float) -> TrainState:
-  """Sets the factor of an adjustable state, another state comes as it is.
+  """Set the factor of an adjustable state, another state comes as it is.
 
   It is a value on the old one's device, so nothing is compiled anew.
   """
@@ -129,7 +129,7 @@ class _Move(NamedTuple):
 
 
 def _turn(name: str, player: Player, state: TrainState, batch, key, finite):
-  """Lets a player move where it is due: (state, metrics, finite so far)."""
+  """Let a player move where it is due: (state, metrics, finite so far)."""
 
   def move(state, batch, key, finite):
     wanted, terms, ok = _differentiate(name, player, state, batch, key)
@@ -163,7 +163,7 @@ def _turn(name: str, player: Player, state: TrainState, batch, key, finite):
 
 
 def _differentiate(name: str, player: Player, state: TrainState, batch, key):
-  """Gives a player's move, its metrics and whether they are all finite."""
+  """Return a player's move, its metrics and whether they are all finite."""
 
   def loss(owned):
     params = {**state.params, **owned}
@@ -185,7 +185,7 @@ def _differentiate(name: str, player: Player, state: TrainState, batch, key):
 
 
 def _apply(players, moves, state: TrainState, finite: Array) -> TrainState:
-  """Updates what the players own by their moves, if all of it is finite."""
+  """Update what the players own by their moves, if all of it is finite."""
   *_, last = moves.values()  # it saw the model_state that the others left
 
   def apply(owned, opt_state, _):
@@ -221,7 +221,7 @@ def _apply(players, moves, state: TrainState, finite: Array) -> TrainState:
 
 
 def _updates(tx: optax.GradientTransformation, *given):
-  """Gives (updates, the optimiser's state after), as tx.update does."""
+  """Return (updates, the optimiser's state after), as tx.update does."""
   updates, after = tx.update(*given)
   if cpu.fuses_outputs():
     # XLA writes moments and parameters in one pass over them only if none is

@@ -17,7 +17,7 @@ SAMPLES = 64  # for each setting of the conditions' panel
 def measure(
   run: Run, test: Mapping[str, NDArray], seed: int = 0
 ) -> dict[str, Any]:
-  """Compares samples and reconstructions with held-out images.
+  """Compare samples and reconstructions with held-out images.
 
   What was measured by the same protocol is read from the run's variety.json.
 

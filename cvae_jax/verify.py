@@ -29,12 +29,12 @@ class Epoch(NamedTuple):
 
   @property
   def ratio(self) -> float | None:
-    """Gives ours / published."""
+    """Return ours / published."""
     return None if self.ours is None else self.ours / self.published
 
 
 def published(name: str) -> dict[int, float]:
-  """Reads the published curve "family/model": {epoch: loss}.
+  """Read the published curve "family/model": {epoch: loss}.
 
   Raises:
     VerifyError: there is none of that name; the names are listed.
@@ -58,7 +58,7 @@ def published(name: str) -> dict[int, float]:
 
 
 def reference(workdir: Path) -> str:
-  """Gives the name of the curve that a run's config says it follows.
+  """Return the name of the curve that a run's config says it follows.
 
   Raises:
     VerifyError: the folder is no run, or its config names no curve.
@@ -76,7 +76,7 @@ def reference(workdir: Path) -> str:
 
 
 def compare(workdir: Path) -> list[Epoch]:
-  """Sets a run's epochs beside the published ones of its reference.
+  """Set a run's epochs beside the published ones of its reference.
 
   Raises:
     VerifyError: see `reference` and `published`.
@@ -91,12 +91,12 @@ def compare(workdir: Path) -> list[Epoch]:
 
 
 def matches(epochs: list[Epoch], tolerance: float = TOLERANCE) -> bool:
-  """Tells whether every published epoch is met within the tolerance."""
+  """Tell whether every published epoch is met within the tolerance."""
   return all(e.ratio and abs(e.ratio - 1) <= tolerance for e in epochs)
 
 
 def table(epochs: list[Epoch], tolerance: float = TOLERANCE) -> str:
-  """Lays the comparison out as text, an epoch a line."""
+  """Lay the comparison out as text, an epoch a line."""
   lines = ["epoch  published      ours   ratio"]
   for e in epochs:
     if e.ours is None:
@@ -109,7 +109,7 @@ def table(epochs: list[Epoch], tolerance: float = TOLERANCE) -> str:
 
 
 def plot(path: Path, epochs: list[Epoch], title: str) -> None:
-  """Draws both curves as PNG."""
+  """Draw both curves as PNG."""
   figure = Figure(figsize=(6, 4), layout="constrained")
   axes = figure.subplots()
   x = [e.epoch for e in epochs]

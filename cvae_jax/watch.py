@@ -35,11 +35,11 @@ class Patience:
 
   @property
   def spent(self) -> bool:
-    """Tells whether `patience` evaluations in a row brought nothing better."""
+    """Tell whether `patience` evaluations in a row brought nothing better."""
     return bool(self.rule.metric) and self.wait >= self.rule.patience
 
   def see(self, step: int, means: Mapping[str, float]) -> None:
-    """Counts the evaluation after `step` updates."""
+    """Count the evaluation after `step` updates."""
     if not self.rule.metric:
       return
     value = means[self.rule.metric]
@@ -63,7 +63,7 @@ class Patience:
     return sign * value < sign * self.best - least
 
   def to_json(self) -> dict[str, Any]:
-    """Gives the counters; the constructor takes them back."""
+    """Return the counters; the constructor takes them back."""
     return {
       "best": self.best,
       "step": self.step,
@@ -84,16 +84,16 @@ class Watch:
 
   @property
   def stopped(self) -> bool:
-    """Tells whether early stopping ended the run."""
+    """Tell whether early stopping ended the run."""
     return self._stop.spent
 
   @property
   def best_step(self) -> int | None:
-    """Gives the step whose state was best; None without early stopping."""
+    """Return the step whose state was best; None without early stopping."""
     return self._stop.step
 
   def see(self, step: int, means: Mapping[str, float]) -> None:
-    """Counts the evaluation {metric: mean} after `step` updates."""
+    """Count the evaluation {metric: mean} after `step` updates."""
     self._stop.see(step, means)
     self._plateau.see(step, means)
     rule = self._plateau.rule
@@ -102,12 +102,12 @@ class Watch:
       self._plateau.wait = 0
 
   def schedules(self) -> dict[str, float]:
-    """Gives the factor as the loop logs it; nothing without a plateau."""
+    """Return the factor as the loop logs it; nothing without a plateau."""
     on = self._plateau.rule.metric
     return {"schedule/learning_rate_factor": self.factor} if on else {}
 
   def to_json(self) -> dict[str, Any]:
-    """Gives the counters for a checkpoint."""
+    """Return the counters for a checkpoint."""
     return {
       "early_stop": self._stop.to_json(),
       "plateau": self._plateau.to_json(),
@@ -116,7 +116,7 @@ class Watch:
 
 
 def check(config: ConfigDict, names: Collection[str]) -> None:
-  """Checks that the rules of a config can be followed.
+  """Check that the rules of a config can be followed.
 
   Args:
     config: a run's config.
@@ -152,7 +152,7 @@ def check(config: ConfigDict, names: Collection[str]) -> None:
 
 
 def _remedy(metric: str) -> str:
-  """Says how a metric comes to be evaluated that only some runs have."""
+  """Say how a metric comes to be evaluated that only some runs have."""
   keys = {distances.SLICED: "sliced", distances.FRECHET: "frechet"}
   if metric not in keys:
     return ""

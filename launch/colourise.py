@@ -35,7 +35,7 @@ _SMOOTHING = flags.DEFINE_enum(
 
 
 def main(_: list[str]) -> None:
-  """Colours one photo, or scores the held-out ones."""
+  """Colour one photo, or scores the held-out ones."""
   from cvae_jax import images, runs
   from cvae_jax.colour import photo, score
   from cvae_jax.files import write_atomically

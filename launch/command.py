@@ -22,7 +22,7 @@ _DEBUG = flags.DEFINE_bool("debug", False, "Show an error's traceback.")
 
 
 def start(name: str) -> None:
-  """Applies the CPU settings when a module runs as a command.
+  """Apply the CPU settings when a module runs as a command.
 
   It comes before jax is imported: it may start the interpreter anew.
   """
@@ -36,7 +36,7 @@ def run(
   required: list[str],
   prepare: Callable[[list[str]], list[str]] | None = None,
 ) -> None:
-  """Parses the flags and runs main(words); an error is one line and exit 1.
+  """Parse the flags and runs main(words); an error is one line and exit 1.
 
   Args:
     main: takes the arguments that are no flags; returns the exit status.
@@ -101,7 +101,7 @@ def _interrupted() -> int:
 
 
 def _fail(error: BaseException, debug: bool) -> int:
-  """Says an error in a line, or its traceback; returns the exit status."""
+  """Say an error in a line, or its traceback; returns the exit status."""
   if isinstance(error, BrokenPipeError) and error.filename is None:
     console.abandon(sys.stdout)  # `| head`: the reader has what it wanted
     return 1
@@ -113,7 +113,7 @@ def _fail(error: BaseException, debug: bool) -> int:
 
 
 def explain(error: BaseException) -> list[str]:
-  """Says an error in a line, and its notes; jax's own notes are left out."""
+  """Say an error in a line, and its notes; jax's own notes are left out."""
   notes = [
     note
     for note in getattr(error, "__notes__", [])
@@ -138,7 +138,7 @@ def explain(error: BaseException) -> list[str]:
 
 
 def _backend(error: BaseException) -> str | None:
-  """Says that jax has not the back end that JAX_PLATFORMS asks for."""
+  """Say that jax has not the back end that JAX_PLATFORMS asks for."""
   asked = os.environ.get("JAX_PLATFORMS")
   frames = traceback.extract_tb(error.__traceback__)
   if not asked or not any("xla_bridge" in f.filename for f in frames):
@@ -150,7 +150,7 @@ def _backend(error: BaseException) -> str | None:
 
 
 def _parse(argv: list[str], required, prepare) -> list[str]:
-  """Parses the flags; what is wrong with them is one line and exit 1.
+  """Parse the flags; what is wrong with them is one line and exit 1.
 
   absl would print the traceback of a config file's own error.
   """
@@ -171,7 +171,7 @@ def _parse(argv: list[str], required, prepare) -> list[str]:
 
 
 def _gist(error: Exception) -> str:
-  """Gives an error's text, or the last line of a traceback within it."""
+  """Return an error's text, or the last line of a traceback within it."""
   text = str(error).replace("\\n", " ").strip()
   if "Traceback" in text:
     text = text.splitlines()[-1].strip()

@@ -35,7 +35,7 @@ _OUT = flags.DEFINE_string(
 
 
 def main(_: list[str]) -> None:
-  """Edits the photo."""
+  """Edit the photo."""
   import numpy as np
 
   from cvae_jax import editing, images, runs
@@ -69,7 +69,7 @@ def main(_: list[str]) -> None:
 
 
 def _fit(run):
-  """Says how a photo becomes what the run was trained on."""
+  """Say how a photo becomes what the run was trained on."""
   from cvae_jax import runs
   from cvae_jax.data import DataError, faces, image_files, prepared
 
@@ -94,7 +94,7 @@ def _fit(run):
 
 
 def _own(run, photo, text: str | None) -> dict[str, float]:
-  """Gives the photo's own condition, as said or as found."""
+  """Return the photo's own condition, as said or as found."""
   from cvae_jax import editing
 
   if text is not None:
@@ -105,7 +105,7 @@ def _own(run, photo, text: str | None) -> dict[str, float]:
 
 
 def _walk(run, photo, own, other):
-  """Walks from one photo's latent to another's, under the first's condition."""
+  """Walk from one photo's latent to another's, under the first's condition."""
   import numpy as np
 
   from cvae_jax.figures import faces

@@ -21,7 +21,7 @@ _SEED = command.seed("Of every random draw.")
 
 
 def main(_: list[str]) -> None:
-  """Scores the run."""
+  """Score the run."""
   from cvae_jax import commands, runs, score
 
   run = runs.load(command.path(_WORKDIR))

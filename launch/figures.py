@@ -13,7 +13,7 @@ _OUT = flags.DEFINE_string("out", "docs", "Folder of the report.")
 
 
 def main(words: list[str]) -> None:
-  """Writes the report."""
+  """Write the report."""
   from cvae_jax import commands, reports
 
   if len(words) != 1:

@@ -18,7 +18,7 @@ _FAITHFUL = flags.DEFINE_bool(
 
 
 def main(_: list[str]) -> None:
-  """Writes the digits."""
+  """Write the digits."""
   import numpy as np
 
   from cvae_jax import handwriting, images, photo, runs

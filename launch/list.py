@@ -8,7 +8,7 @@ from . import command
 
 
 def main(words: list[str]) -> None:
-  """Prints the list, or the help of the pages that are named."""
+  """Print the list, or the help of the pages that are named."""
   from cvae_jax import page_help, pages
 
   for word in words:

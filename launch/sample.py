@@ -10,7 +10,7 @@ _SEED = command.seed("Of the latents.")
 
 
 def main(_: list[str]) -> None:
-  """Draws the figures."""
+  """Draw the figures."""
   from cvae_jax import figures, images, runs
 
   run = runs.load(command.path(_WORKDIR))

@@ -30,7 +30,7 @@ _ONLY = flags.DEFINE_multi_string(
 
 
 def main(words: list[str]) -> int:
-  """Trains the variants; gives 1 if one failed, PREEMPTED after a signal."""
+  """Train the variants; gives 1 if one failed, PREEMPTED after a signal."""
   from cvae_jax import lock, pages
 
   path, _, common = _CONFIG.value.partition(":")
@@ -87,7 +87,7 @@ class _Trainer:
       signal.signal(number, self._note)
 
   def run(self, order: list[str]) -> int:
-    """Runs a command to its end; gives its exit status.
+    """Run a command to its end; gives its exit status.
 
     That of one which a signal ended before it could mind it is PREEMPTED too.
     """

@@ -7,7 +7,7 @@ from . import command
 
 
 def main(words: list[str]) -> None:
-  """Tabulates the runs below one folder."""
+  """Tabulate the runs below one folder."""
   from cvae_jax import commands, table
   from cvae_jax.paths import local
 

@@ -25,7 +25,7 @@ _NAMED = re.compile(r"--?(?P<name>[\w.]+)(=(?P<value>.*))?", re.DOTALL)
 
 
 def prepare(argv: list[str]) -> list[str]:
-  """Defines --config and its keys from the page that the words name.
+  """Define --config and its keys from the page that the words name.
 
   Raises:
     ConfigError: the page fails or has no such key.
@@ -60,7 +60,7 @@ def prepare(argv: list[str]) -> list[str]:
 
 
 def _taken(argv: list[str], name: str) -> tuple[str | None, list[str]]:
-  """Takes a flag out of the words: (its last value or None, the others)."""
+  """Take a flag out of the words: (its last value or None, the others)."""
   value, rest, words = None, [], iter(argv)
   for word in words:
     match = _NAMED.fullmatch(word)
@@ -74,7 +74,7 @@ def _taken(argv: list[str], name: str) -> tuple[str | None, list[str]]:
 
 
 def main(_: list[str]) -> int:
-  """Trains; gives PREEMPTED after a signal."""
+  """Train; gives PREEMPTED after a signal."""
   from cvae_jax import console, train
 
   try:

@@ -15,7 +15,7 @@ _TOLERANCE = flags.DEFINE_float(
 
 
 def main(words: list[str]) -> int:
-  """Prints the table and writes verify.png."""
+  """Print the table and writes verify.png."""
   from cvae_jax import commands, verify
   from cvae_jax.paths import local
 

@@ -20,12 +20,12 @@ class Baselines(NamedTuple):
   colours: NDArray  # [M, 2]
 
   def mean_colour(self, photo: NDArray) -> NDArray:
-    """Gives every cell the mean training colour: [14, 14, 2]."""
+    """Return every cell the mean training colour: [14, 14, 2]."""
     shape = (cells.GRID, cells.GRID, 2)
     return np.broadcast_to(self.colours.mean(axis=0), shape)
 
   def nearest_grey(self, photo: NDArray) -> NDArray:
-    """Regresses on grey: a cell gets the mean colour of its neighbours.
+    """Regress on grey: a cell gets the mean colour of its neighbours.
 
     They are the NEIGHBOURS training cells nearest in mean grey and place.
     Nearness of whole grey windows, pixel by pixel, was worse than no
@@ -38,13 +38,13 @@ class Baselines(NamedTuple):
 
 
 def fit(photos: NDArray) -> Baselines:
-  """Takes every cell of training photos uint8 [N, SIDE, SIDE, 3]."""
+  """Take every cell of training photos uint8 [N, SIDE, SIDE, 3]."""
   looks, colours = zip(*(describe(photo) for photo in photos), strict=True)
   return Baselines(KDTree(np.concatenate(looks)), np.concatenate(colours))
 
 
 def describe(photo: NDArray) -> tuple[NDArray, NDArray]:
-  """Gives (grey, row, column) [196, 3] of a photo's cells, and their colour.
+  """Return (grey, row, column) [196, 3] of a photo's cells, and their colour.
 
   Each of the three in units of its spread over all cells, about: a quarter of
   the range of grey, 0.3 of the side.
@@ -63,7 +63,7 @@ def _describe(photo):
 
 @jax.jit
 def true_map(photo):
-  """Gives the true colours [14, 14, 2] of a photo uint8 [SIDE, SIDE, 3]."""
+  """Return the true colours [14, 14, 2] of a photo uint8 [SIDE, SIDE, 3]."""
   photos = jnp.repeat(photo[None], cells.CELLS, axis=0)
   found = cells.targets(photos, jnp.arange(cells.CELLS))
   return found.reshape(cells.GRID, cells.GRID, 2)

@@ -27,13 +27,13 @@ _SHARE[1:] = np.rint(180 * 4096 / (6.0 * np.arange(1, 256)))
 
 
 def grey(rgb: Array) -> Array:
-  """Gives BT.601 grey int32 [...] of uint8 [..., 3], OpenCV's fixed point."""
+  """Return BT.601 grey int32 [...] of uint8 [..., 3], OpenCV's fixed point."""
   r, g, b = jnp.moveaxis(rgb.astype(jnp.int32), -1, 0)
   return (9798 * r + 19235 * g + 3735 * b + (1 << 14)) >> 15
 
 
 def hue_and_chroma(rgb: Array) -> tuple[Array, Array]:
-  """Gives hue 0..179, OpenCV's 8-bit one, and max − min 0..255 of uint8."""
+  """Return hue 0..179, OpenCV's 8-bit one, and max − min 0..255 of uint8."""
   r, g, b = jnp.moveaxis(rgb.astype(jnp.int32), -1, 0)
   top = jnp.maximum(jnp.maximum(r, g), b)
   chroma = top - jnp.minimum(jnp.minimum(r, g), b)
@@ -44,7 +44,7 @@ def hue_and_chroma(rgb: Array) -> tuple[Array, Array]:
 
 
 def targets(rgb: Array, cell: Array) -> Array:
-  """Gives the mean colour vector (x, y) [B, 2] of a cell of each photo.
+  """Return the mean colour vector (x, y) [B, 2] of a cell of each photo.
 
   x + iy is chroma / 255 at the angle of the hue, averaged over the cell's
   8 × 8 pixels: opposite hues cancel.
@@ -66,7 +66,7 @@ def targets(rgb: Array, cell: Array) -> Array:
 def pyramid(
   grey: Array, photo: Array, cell: Array, *, whole_bytes: bool
 ) -> Array:
-  """Cuts the four grey windows around cells: [B, 4, 14, 14] in [0, 1].
+  """Cut the four grey windows around cells: [B, 4, 14, 14] in [0, 1].
 
   The windows are 112 (the whole photo), 56, 28 and 14 pixels wide and black
   outside the photo. Shrinking takes the mean of the middle 2 × 2 pixels of
@@ -91,7 +91,7 @@ def pyramid(
 
 
 def _window(grey: Array, photo: Array, cell: Array, factor: int) -> Array:
-  """Cuts and shrinks the window of 14 · factor pixels, [B, 14, 14]."""
+  """Cut and shrinks the window of 14 · factor pixels, [B, 14, 14]."""
   taps = np.arange(min(factor, 2)) + (factor - 1) // 2
   offsets = (factor * np.arange(GRID)[:, None] + taps).reshape(1, -1)
   offsets = offsets + CELL // 2 - GRID * factor // 2
@@ -109,7 +109,7 @@ def _window(grey: Array, photo: Array, cell: Array, factor: int) -> Array:
 
 
 def positions(cell: Array, count: int) -> Array:
-  """Says where cells are, [B, count] in [0, 1], count one of POSITIONS.
+  """Say where cells are, [B, count] in [0, 1], count one of POSITIONS.
 
   Row and column; with 7 also the distances to the four corners and to the
   middle (§6).

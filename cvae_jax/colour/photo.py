@@ -26,7 +26,7 @@ class Coloured(NamedTuple):
 
 
 def read(path: str | Path) -> NDArray[np.uint8]:
-  """Reads a photo of any format as RGB [H, W, 3], upright.
+  """Read a photo of any format as RGB [H, W, 3], upright.
 
   Raises:
     DataError: there is no such file, or it is not a whole image.
@@ -37,7 +37,7 @@ def read(path: str | Path) -> NDArray[np.uint8]:
 def colourise(
   run: Run, photo: NDArray, count: int = 5, seed: int = 0, smoothing: str = ""
 ) -> Coloured:
-  """Colours a photo's grey in `count` ways, one latent each.
+  """Colour a photo's grey in `count` ways, one latent each.
 
   Args:
     run: of the system colouring.
@@ -70,7 +70,7 @@ def colourise(
 
 
 def check(run: Run) -> None:
-  """Checks that a run colours photos.
+  """Check that a run colours photos.
 
   Raises:
     RunError: it does not.
@@ -93,7 +93,7 @@ def caution(run: Run) -> str:
 
 
 def variants_of(run: Run, greys: NDArray, z: NDArray) -> NDArray:
-  """Gives colour maps [N, V, 14, 14, 2] of greys uint8 [N, 112, 112].
+  """Return colour maps [N, V, 14, 14, 2] of greys uint8 [N, 112, 112].
 
   A photo at a time, each with its own latents z [N, V, Z].
   """
@@ -103,7 +103,7 @@ def variants_of(run: Run, greys: NDArray, z: NDArray) -> NDArray:
 
 
 def sheet(coloured: Coloured, side: int = 256) -> NDArray:
-  """Lays out input, variants and, where there are colours, truth: a grid.
+  """Lay out input, variants and, where there are colours, truth: a grid.
 
   The true photo comes last, behind its recomposition from 14 × 14 colours.
   Pictures [1, P, H, W, 3] whose longer side is at most `side`.
@@ -124,7 +124,7 @@ def _luma_true(colours, grey):
 
 
 def paint(colours: NDArray, grey: NDArray, smoothing: str = "") -> NDArray:
-  """Colours a grey photo uint8 [H, W] by a map: uint8 [H, W, 3].
+  """Colour a grey photo uint8 [H, W] by a map: uint8 [H, W, 3].
 
   `smoothing` is that of `colourise`.
   """

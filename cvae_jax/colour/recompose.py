@@ -16,7 +16,7 @@ SMOOTHINGS = ("hue", "rgb")
 
 
 def paint(colours: Array, grey: Array) -> Array:
-  """Colours greys [..., H, W] by maps [..., h, w, 2]: [..., H, W, 3].
+  """Colour greys [..., H, W] by maps [..., h, w, 2]: [..., H, W, 3].
 
   The map is interpolated as vectors, so that no hue wraps. Every pixel keeps
   its luma to within rounding: the colour is added to the grey as a difference
@@ -34,7 +34,7 @@ def paint(colours: Array, grey: Array) -> Array:
 
 
 def fully_coloured(colours: Array) -> Array:
-  """Gives RGB [..., 3] of these hues and chromas whose least channel is 0."""
+  """Return RGB [..., 3] of these hues and chromas whose least channel is 0."""
   hue, chroma = _polar(colours)
   sextant = hue[..., None] / 60.0
   ramps = [
@@ -48,7 +48,7 @@ def fully_coloured(colours: Array) -> Array:
 def paint_as_source(
   colours: NDArray, grey: NDArray, smoothing: str = "hue"
 ) -> NDArray:
-  """Colours a grey photo [112, 112] by a map [14, 14, 2] as the source does.
+  """Colour a grey photo [112, 112] by a map [14, 14, 2] as the source does.
 
   Its grey is taken for (max + min) / 2, which it is not, so saturated colours
   come out too bright or too dark (§7.4); nothing is clipped here. Smoothing,
@@ -77,7 +77,7 @@ def paint_as_source(
 
 
 def _polar(colours: Array) -> tuple[Array, Array]:
-  """Gives hue in degrees [0, 360) and chroma of colours [..., 2]."""
+  """Return hue in degrees [0, 360) and chroma of colours [..., 2]."""
   x, y = colours[..., 0], colours[..., 1]
   hue = jnp.degrees(jnp.arctan2(y, x)) % 360.0
   return hue, jnp.hypot(x, y)
@@ -88,5 +88,5 @@ def _weights(rgb: Array) -> Array:
 
 
 def _blur(channel: NDArray) -> NDArray:
-  """Smooths as OpenCV's GaussianBlur: 17 taps, the border mirrored."""
+  """Smooth as OpenCV's GaussianBlur: 17 taps, the border mirrored."""
   return ndimage.gaussian_filter(channel, sigma=2.0, mode="mirror", truncate=4)

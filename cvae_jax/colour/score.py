@@ -24,7 +24,7 @@ FIGURES = ("delta_e", "chroma_ratio", "psnr", "error")
 def score(
   run: Run, variants: int = 5, seed: int = 0
 ) -> tuple[dict[str, Any], NDArray]:
-  """Gives the scores, and held-out photos coloured: [R, P, H, W, 3].
+  """Return the scores, and held-out photos coloured: [R, P, H, W, 3].
 
   Args:
     run: of the system colouring.
@@ -70,7 +70,7 @@ def score(
 
 
 def _one(run: Run, base, photo: NDArray, z: NDArray, variants: int):
-  """Scores one photo: {contender: figures}, variety, a row of pictures."""
+  """Score one photo: {contender: figures}, variety, a row of pictures."""
   grey = np.asarray(cells.grey(photo)).astype(np.uint8)
   maps = variants_of(run, grey[None], z[None])[0]
   drawn, true = maps[MEAN_OF:-1], np.asarray(baselines.true_map(photo))
@@ -107,7 +107,7 @@ def _one(run: Run, base, photo: NDArray, z: NDArray, variants: int):
 
 
 def table(scores: dict[str, Any]) -> str:
-  """Lays scores out as text, a contender a line, best ΔE first."""
+  """Lay scores out as text, a contender a line, best ΔE first."""
   lines = [f"{'held-out photos':30}   ΔE00  chroma   PSNR  error"]
   order = sorted(scores["contenders"].items(), key=lambda p: p[1]["delta_e"])
   for kind, row in order:

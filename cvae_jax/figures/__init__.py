@@ -17,12 +17,12 @@ Captions = tuple[Sequence[str], Sequence[str]]  # of the rows, of the columns
 
 
 def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
-  """Gives {figure: images [R, P, H, W, C]}."""
+  """Return {figure: images [R, P, H, W, C]}."""
   return _module(run).draw(run, seed)
 
 
 def captions(run: Run) -> Mapping[str, Captions]:
-  """Gives {figure: captions}, for the figures that have some."""
+  """Return {figure: captions}, for the figures that have some."""
   found = getattr(_module(run), "captions", None)
   return found(run) if found else {}
 

@@ -14,7 +14,7 @@ SHOWN = 10  # held-out images
 
 
 def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
-  """Gives each figure's images [R, P, H, W, C].
+  """Return each figure's images [R, P, H, W, C].
 
   What a generator can draw; images over their reconstructions; and ways from
   one image to the next, whose ends are reconstructions.

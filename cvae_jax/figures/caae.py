@@ -26,7 +26,7 @@ COLUMNS = (
 
 
 def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
-  """Gives each figure's images [R, P, H, W, C].
+  """Return each figure's images [R, P, H, W, C].
 
   The source does not say whether its rows are encoded photos or draws of the
   prior; here are both.
@@ -42,13 +42,13 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
 
 
 def captions(run: Run) -> dict[str, Captions]:
-  """Gives what stands above the columns: the attributes that are on."""
+  """Return what stands above the columns: the attributes that are on."""
   texts = ["\n".join(on) or "none" for on in columns(run.conditions.names)]
   return {name: ((), texts) for name in ("faces", "prior")}
 
 
 def combinations(run: Run, z: NDArray) -> NDArray:
-  """Puts each latent [N, Z] under all combinations: [N, P, …]."""
+  """Put each latent [N, Z] under all combinations: [N, P, …]."""
   rows = [
     run.conditions.encode({n: float(n in on) for n in run.conditions.names})
     for on in columns(run.conditions.names)
@@ -61,7 +61,7 @@ def combinations(run: Run, z: NDArray) -> NDArray:
 
 
 def columns(names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-  """Gives the source's combinations, or for other names none and each one."""
+  """Return the source's combinations, or for other names none and each one."""
   if {name for on in COLUMNS for name in on} <= {*names}:
     return COLUMNS
   return ((), *((name,) for name in names))

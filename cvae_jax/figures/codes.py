@@ -23,7 +23,7 @@ PRIOR = (225, 225, 225)
 
 
 def scatter(z: NDArray, label: NDArray, prior: NDArray) -> NDArray[np.uint8]:
-  """Draws codes [N, 2] over draws of the prior [M, 2]: [SIDE, SIDE, 3].
+  """Draw codes [N, 2] over draws of the prior [M, 2]: [SIDE, SIDE, 3].
 
   Both axes reach as far as the prior does; codes beyond it lie on the edge.
   The first axis goes right, the second up.
@@ -36,7 +36,7 @@ def scatter(z: NDArray, label: NDArray, prior: NDArray) -> NDArray[np.uint8]:
 
 
 def _dots(picture: NDArray, z: NDArray, colours: NDArray) -> None:
-  """Puts dots at z [N, 2] in [−1, 1] onto a picture."""
+  """Put dots at z [N, 2] in [−1, 1] onto a picture."""
   last = SIDE - DOT
   place = np.clip(np.rint((z + 1.0) / 2.0 * last), 0, last).astype(int)
   for right in range(DOT):

@@ -15,7 +15,7 @@ DRAWS = 2000  # of the prior: each region of ten gets more than are shown
 
 
 def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
-  """Gives each figure's images [R, P, H, W, C]."""
+  """Return each figure's images [R, P, H, W, C]."""
   kind, flat = run.conditions.kind, run.system.latents == 2
   if kind == "class+ink":
     return {
@@ -37,7 +37,7 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
 
 
 def captions(run: Run) -> dict[str, Captions]:
-  """Gives what stands left of the rows and above the columns."""
+  """Return what stands left of the rows and above the columns."""
   labels = [f"{label}" for label in range(run.conditions.classes)]
   inks = [f"ink {ink:g}" for ink in inks_of(run)]
   return {
@@ -49,14 +49,14 @@ def captions(run: Run) -> dict[str, Captions]:
 
 
 def classes(run: Run, seed: int = 0) -> NDArray:
-  """Draws each class with a z of its own, at half ink if any: [1, 10, …]."""
+  """Draw each class with a z of its own, at half ink if any: [1, 10, …]."""
   ink = 0.5 if run.conditions.kind == "class+ink" else None
   condition = run.conditions.encode(np.arange(run.conditions.classes), ink)
   return run.sample(condition, seed)[None]
 
 
 def paths(run: Run, seed: int = 0, steps: int = 10) -> NDArray:
-  """Walks one path between two latents with every class: [10, steps, …]."""
+  """Walk one path between two latents with every class: [10, steps, …]."""
   ends = run.prior(2, seed)
   z = arc(*ends, steps)
   rows = [
@@ -67,7 +67,7 @@ def paths(run: Run, seed: int = 0, steps: int = 10) -> NDArray:
 
 
 def latents(run: Run, seed: int = 0, steps: int = 10) -> NDArray:
-  """Sweeps both axes of a plane of latents: [steps, steps, …].
+  """Sweep both axes of a plane of latents: [steps, steps, …].
 
   Along the quantiles of the prior's draws, the first axis to the right, the
   second up.
@@ -80,7 +80,7 @@ def latents(run: Run, seed: int = 0, steps: int = 10) -> NDArray:
 
 
 def scatter(run: Run, seed: int = 0) -> NDArray:
-  """Shows where digits are encoded, over the prior: [1, 1, side, side, 3]."""
+  """Show where digits are encoded, over the prior: [1, 1, side, side, 3]."""
   dataset = load_data(run.folder, run.config.data)
   split = dataset.test or dataset.train
   rows = np.random.default_rng(seed).permutation(len(split["label"]))[:SHOWN]
@@ -91,7 +91,7 @@ def scatter(run: Run, seed: int = 0) -> NDArray:
 
 
 def regions(run: Run, seed: int = 0, steps: int = 10) -> NDArray:
-  """Draws each class from its place in the prior: [10, steps, …]."""
+  """Draw each class from its place in the prior: [10, steps, …]."""
   z, label = run.regions(DRAWS, seed)
   chosen = [z[label == k][:steps] for k in range(run.conditions.classes)]
   z = np.concatenate(chosen)
@@ -100,7 +100,7 @@ def regions(run: Run, seed: int = 0, steps: int = 10) -> NDArray:
 
 
 def styles(run: Run, seed: int = 0, latents: int = 4) -> NDArray:
-  """Draws class × latent × ink: [3 · latents, 10, …].
+  """Draw class × latent × ink: [3 · latents, 10, …].
 
   A row is one style: all its classes share z. Three rows in turn share it
   too and differ in ink, from average to bold (thin to bold by the source's
@@ -113,12 +113,12 @@ def styles(run: Run, seed: int = 0, latents: int = 4) -> NDArray:
 
 
 def inks_of(run: Run) -> tuple[float, ...]:
-  """Gives the three ink conditions that the source's pictures show."""
+  """Return the three ink conditions that the source's pictures show."""
   return (0.1, 0.5, 0.9) if run.conditions.ink == "global" else (0.0, 0.5, 1.0)
 
 
 def prior(run: Run, seed: int = 0, rows: int = 10) -> NDArray:
-  """Draws class, ink and z at random: [rows, 10, …]."""
+  """Draw class, ink and z at random: [rows, 10, …]."""
   conditions, generator = run.conditions, np.random.default_rng(seed)
   count = rows * conditions.classes
   if conditions.kind == "none":
@@ -133,7 +133,7 @@ def prior(run: Run, seed: int = 0, rows: int = 10) -> NDArray:
 
 
 def interpolation(run: Run, seed: int = 0, steps: int = 10) -> NDArray:
-  """Walks between two latents, one class a row: [10, steps, …].
+  """Walk between two latents, one class a row: [10, steps, …].
 
   Along the sphere, so that each point is as likely under the prior.
   """

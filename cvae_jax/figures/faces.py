@@ -26,7 +26,7 @@ _ASKED = ("male", "hair_color", "mouth", "eyes")  # female follows male
 
 
 def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
-  """Gives each figure's images [R, P, H, W, C].
+  """Return each figure's images [R, P, H, W, C].
 
   The source's own settings are drawn for runs that have its conditions.
   """
@@ -42,7 +42,7 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
 
 
 def captions(run: Run) -> dict[str, Captions]:
-  """Gives what stands left of the rows and above the columns."""
+  """Return what stands left of the rows and above the columns."""
   conditions = run.conditions
   asked = [_asked(condition, conditions) for condition in conditions.panel()]
   ranges = zip(conditions.names, conditions.ranges, strict=True)
@@ -66,7 +66,7 @@ def captions(run: Run) -> dict[str, Captions]:
 
 
 def settings(run: Run, seed: int = 0) -> NDArray:
-  """Draws gender × hair [6 rows] by mouth × eyes [9], all of one latent."""
+  """Draw gender × hair [6 rows] by mouth × eyes [9], all of one latent."""
   condition = _encode(run, itertools.product((1.0, 0.0), HAIR, MOUTH, EYES))
   z = np.tile(run.prior(1, seed), (len(condition), 1))
   images = run.decode(z, condition)
@@ -74,7 +74,7 @@ def settings(run: Run, seed: int = 0) -> NDArray:
 
 
 def info_change(run: Run, seed: int = 0, latents: int = 15) -> NDArray:
-  """Draws fixed latents under seven settings: [7, latents, …].
+  """Draw fixed latents under seven settings: [7, latents, …].
 
   The source's test: a column is one latent. No image is encoded.
   """
@@ -86,7 +86,7 @@ def info_change(run: Run, seed: int = 0, latents: int = 15) -> NDArray:
 
 
 def sweeps(run: Run, seed: int = 0, steps: int = 9) -> NDArray:
-  """Moves one condition a row over its range, latent and others held."""
+  """Move one condition a row over its range, latent and others held."""
   conditions = run.conditions
   middle = dict(
     zip(conditions.names, (q[1] for q in conditions.quantiles), strict=True)
@@ -105,14 +105,14 @@ def sweeps(run: Run, seed: int = 0, steps: int = 9) -> NDArray:
 
 
 def prior(run: Run, seed: int = 0, rows: int = 6) -> NDArray:
-  """Draws latents at random under the training-time panel: [rows, P, …]."""
+  """Draw latents at random under the training-time panel: [rows, P, …]."""
   panel = run.conditions.panel()
   images = run.sample(np.tile(panel, (rows, 1)), seed)
   return images.reshape(rows, len(panel), *images.shape[1:])
 
 
 def interpolation(run: Run, seed: int = 0, steps: int = 9) -> NDArray:
-  """Walks between two latents of the prior, one setting of the panel a row."""
+  """Walk between two latents of the prior, one setting of the panel a row."""
   panel = run.conditions.panel()
   ends = run.prior(2 * len(panel), seed).reshape(len(panel), 2, -1)
   rows = [
@@ -125,7 +125,7 @@ def interpolation(run: Run, seed: int = 0, steps: int = 9) -> NDArray:
 def between(
   run: Run, images: NDArray, condition: NDArray, steps: int = 9
 ) -> NDArray:
-  """Walks between two faces [2, H, W, C] under the first's condition.
+  """Walk between two faces [2, H, W, C] under the first's condition.
 
   Args:
     condition: [2, A], each face's own, with which it is encoded.
@@ -149,7 +149,7 @@ def _encode(run: Run, rows) -> NDArray:
 
 
 def _asked(condition: NDArray, conditions) -> str:
-  """Says in two words a line what a setting of the panel asks for."""
+  """Say in two words a line what a setting of the panel asks for."""
   named = dict(zip(conditions.names, condition.tolist(), strict=True))
   words = [_who(named.pop("male"))] if "male" in named else []
   named.pop("female", None)

@@ -15,22 +15,22 @@ STEPS = 9
 
 
 def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
-  """Gives each figure's images [R, P, H, W, C]."""
+  """Return each figure's images [R, P, H, W, C]."""
   return {"prior": prior(run, seed), "interpolation": interpolation(run, seed)}
 
 
 def prior(run: Run, seed: int = 0, side: int = 8) -> NDArray:
-  """Draws z ~ N(0, I): [side, side, …]."""
+  """Draw z ~ N(0, I): [side, side, …]."""
   images = decoded(run, run.prior(side**2, seed))
   return images.reshape(side, side, *images.shape[1:])
 
 
 def interpolation(run: Run, seed: int = 0, rows: int = 6) -> NDArray:
-  """Walks between two draws of the prior in each row."""
+  """Walk between two draws of the prior in each row."""
   ends = run.prior(2 * rows, seed).reshape(rows, 2, -1)
   return np.stack([decoded(run, arc(a, b, STEPS)) for a, b in ends])
 
 
 def decoded(run: Run, z: NDArray) -> NDArray:
-  """Gives the images of z [N, Z]: [N, H, W, C]."""
+  """Return the images of z [N, Z]: [N, H, W, C]."""
   return run.decode(z, np.zeros((len(z), 0)))

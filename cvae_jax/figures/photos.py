@@ -9,6 +9,6 @@ from cvae_jax.runs import Run
 
 
 def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
-  """Gives {"held_out": pictures [R, P, H, W, 3]}, as launch.colourise does."""
+  """Return {"held_out": pictures [R, P, H, W, 3]}, as launch.colourise does."""
   _, sheet = score.score(run, seed=seed)
   return {"held_out": sheet}

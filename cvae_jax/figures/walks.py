@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 
 def arc(a: NDArray, b: NDArray, steps: int) -> NDArray:
-  """Walks from a [Z] to b [Z] along the sphere: [steps, Z].
+  """Walk from a [Z] to b [Z] along the sphere: [steps, Z].
 
   For draws of the prior: they lie near a sphere of radius √Z, and a straight
   way would cut through its inside, where the prior has hardly any mass.
@@ -20,7 +20,7 @@ def arc(a: NDArray, b: NDArray, steps: int) -> NDArray:
 
 
 def line(a: NDArray, b: NDArray, steps: int) -> NDArray:
-  """Walks from a [Z] to b [Z] straight: [steps, Z].
+  """Walk from a [Z] to b [Z] straight: [steps, Z].
 
   For posterior means: they lie inside that sphere, at any radius, and where
   tanh bounds them a straight way stays within its bounds.

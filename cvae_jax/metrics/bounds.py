@@ -9,7 +9,7 @@ from cvae_jax.types import Batch, Metrics, System, TrainState
 
 
 def importance_weighted(system: System, samples: int):
-  """Builds (state, batch, key) -> {"iw_bound": [B]}.
+  """Build (state, batch, key) -> {"iw_bound": [B]}.
 
   log (1/k) Σ p(x | z) p(z) / q(z | x) over k = samples draws (Burda et al.
   2016): between the ELBO (k = 1) and log p(x | condition).

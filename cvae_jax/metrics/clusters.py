@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def purity(category: NDArray, label: NDArray) -> dict[str, Any]:
-  """Compares categories [N] with labels [N], both whole numbers from 0 on.
+  """Compare categories [N] with labels [N], both whole numbers from 0 on.
 
   Returns:
     purity: the share of examples whose label is the commonest one in their
@@ -23,7 +23,7 @@ def purity(category: NDArray, label: NDArray) -> dict[str, Any]:
 
 
 def row_entropy(counts: NDArray) -> float:
-  """Says how mixed the samples of one category are, in nats.
+  """Say how mixed the samples of one category are, in nats.
 
   Args:
     counts: [R, K], how many samples of category r a judge reads as class k.

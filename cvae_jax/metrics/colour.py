@@ -12,17 +12,17 @@ from skimage import color
 
 
 def lab(rgb: NDArray) -> NDArray:
-  """Gives CIELAB (D65) of sRGB photos, clipped to what a picture can show."""
+  """Return CIELAB (D65) of sRGB photos, clipped to what a picture can show."""
   return color.rgb2lab(np.clip(rgb, 0.0, 1.0))
 
 
 def delta_e(a: NDArray, b: NDArray) -> float:
-  """Gives the mean CIEDE2000 difference of two photos in CIELAB."""
+  """Return the mean CIEDE2000 difference of two photos in CIELAB."""
   return float(color.deltaE_ciede2000(a, b).mean())
 
 
 def chroma_ratio(found: NDArray, true: NDArray) -> float:
-  """Gives the mean chroma C* of a photo over the true one's, in CIELAB.
+  """Return the mean chroma C* of a photo over the true one's, in CIELAB.
 
   Below 1 it is paler than it should be, as every mean of several guesses is.
   """
@@ -31,12 +31,12 @@ def chroma_ratio(found: NDArray, true: NDArray) -> float:
 
 
 def psnr(found: NDArray, true: NDArray) -> float:
-  """Gives the peak signal-to-noise ratio in dB of RGB in [0, 1], clipped."""
+  """Return the peak signal-to-noise ratio in dB of RGB in [0, 1], clipped."""
   error = np.mean((np.clip(found, 0.0, 1.0) - true) ** 2)
   return float(-10.0 * np.log10(max(error, 1e-10)))
 
 
 def variety(variants: Sequence[NDArray]) -> float:
-  """Gives the mean CIEDE2000 between pairs of a photo's variants (CIELAB)."""
+  """Return the mean CIEDE2000 between pairs of a photo's variants (CIELAB)."""
   pairs = itertools.combinations(variants, 2)
   return float(np.mean([delta_e(a, b) for a, b in pairs]))

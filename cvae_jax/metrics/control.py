@@ -9,7 +9,7 @@ PERMUTATIONS = 200  # that a correlation's floor is taken of
 
 
 def hits(requested: NDArray, probabilities: NDArray) -> dict[str, Any]:
-  """Scores samples of requested classes [N] by a judge's view [N, K].
+  """Score samples of requested classes [N] by a judge's view [N, K].
 
   Returns:
     hit_rate: share read as the requested class; interval: its 95 % Wilson
@@ -32,7 +32,7 @@ def hits(requested: NDArray, probabilities: NDArray) -> dict[str, Any]:
 
 
 def wilson(successes: int, trials: int, z: float = 1.96) -> list[float]:
-  """Gives the 95 % Wilson interval of a share."""
+  """Return the 95 % Wilson interval of a share."""
   share, w = successes / trials, z**2 / trials
   centre = (share + w / 2) / (1 + w)
   half = z * np.sqrt(share * (1 - share) / trials + w / (4 * trials))
@@ -41,7 +41,7 @@ def wilson(successes: int, trials: int, z: float = 1.96) -> list[float]:
 
 
 def agreement(requested: NDArray, measured: NDArray) -> dict[str, float]:
-  """Compares a continuous condition asked for [N] with what came out [N].
+  """Compare a continuous condition asked for [N] with what came out [N].
 
   The correlation is 0 where either is the same throughout.
   """
@@ -59,7 +59,7 @@ def agreement(requested: NDArray, measured: NDArray) -> dict[str, float]:
 
 
 def chance(requested: NDArray, measured: NDArray, seed: int = 0) -> float:
-  """Gives the correlation that 95 % of permuted requests [N] stay below."""
+  """Return the correlation that 95 % of permuted requests [N] stay below."""
   requested, measured = (np.float64(x) for x in (requested, measured))
   spread = requested.std() * measured.std()
   if not spread:

@@ -13,7 +13,7 @@ BLOCK = 64  # images compared with as many others at once
 
 
 def mean_distance(images: NDArray) -> float:
-  """Gives the mean distance over all pairs of images [N, ...].
+  """Return the mean distance over all pairs of images [N, ...].
 
   Args:
     images: float in [0, 1] or uint8; may be memory-mapped: two blocks of 64
@@ -33,7 +33,7 @@ def mean_distance(images: NDArray) -> float:
 
 
 def paired_distance(first: NDArray, second: NDArray) -> float:
-  """Gives the mean distance of first[i] and second[i], both [N, ...]."""
+  """Return the mean distance of first[i] and second[i], both [N, ...]."""
   total = 0.0
   for i in range(0, len(first), BLOCK):
     difference = _block(first, i) - _block(second, i)
@@ -47,7 +47,7 @@ def compare(
   sampled: NDArray,
   sets: Sequence[NDArray],
 ) -> dict[str, float]:
-  """Sets generated images' distances beside those of real ones.
+  """Set generated images' distances beside those of real ones.
 
   Args:
     real: [N, ...].
@@ -79,7 +79,7 @@ def compare(
 
 
 def _block(images: NDArray, start: int) -> NDArray:
-  """Gives rows [B, D] in float64, as a picture can show them."""
+  """Return rows [B, D] in float64, as a picture can show them."""
   block = np.asarray(images[start : start + BLOCK])
   scale = 255.0 if block.dtype == np.uint8 else 1.0
   flat = block.reshape(len(block), -1).astype(np.float64) / scale
@@ -87,7 +87,7 @@ def _block(images: NDArray, start: int) -> NDArray:
 
 
 def _distances(a: NDArray, b: NDArray) -> NDArray:
-  """Gives [A, B] for rows [A, D] and [B, D], by one matrix product.
+  """Return [A, B] for rows [A, D] and [B, D], by one matrix product.
 
   Rounding of the product can make the square of 0 negative.
   """

@@ -17,7 +17,7 @@ class Moments(NamedTuple):
 
 
 def moments(batches: Iterable[NDArray]) -> Moments:
-  """Gives the moments of features [N, D] that come in batches [B, D].
+  """Return the moments of features [N, D] that come in batches [B, D].
 
   Only the sums are held: Chan et al.'s pairwise update, which loses nothing
   where the mean is large.
@@ -41,7 +41,7 @@ def moments(batches: Iterable[NDArray]) -> Moments:
 
 
 def distance(a: Moments, b: Moments) -> float:
-  """Gives |μ − μ'|² + tr(C + C' − 2 (C C')^½), Dowson and Landau 1982.
+  """Return |μ − μ'|² + tr(C + C' − 2 (C C')^½), Dowson and Landau 1982.
 
   Call it by the features' network: an FID is of Inception's. The trace of
   the root is the sum of the roots of the eigenvalues of C^½ C' C^½, which are

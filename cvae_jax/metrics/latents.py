@@ -9,7 +9,7 @@ ACTIVE = 0.01  # variance of a latent's posterior mean (Burda et al. 2016)
 
 
 def usage(mean: NDArray, logvar: NDArray) -> dict[str, Any]:
-  """Counts active latents and gives each one's KL.
+  """Count active latents and gives each one's KL.
 
   Args:
     mean: [N, Z] posterior means over a split.

@@ -9,7 +9,7 @@ BLOCK = 1000  # rows whose distances are held at once
 def precision_recall(
   real: NDArray, samples: NDArray, neighbours: int = 3
 ) -> dict[str, float]:
-  """Scores samples [M, D] beside real features [N, D].
+  """Score samples [M, D] beside real features [N, D].
 
   A set's manifold is the union of balls around its points that reach to
   their k-th neighbour in the set.
@@ -37,7 +37,7 @@ def precision_recall(
 def near_duplicates(
   real: NDArray, samples: NDArray, quantile: float = 0.01
 ) -> float:
-  """Gives the share of samples [N, D] that another sample nearly repeats.
+  """Return the share of samples [N, D] that another sample nearly repeats.
 
   Near is what only `quantile` of the real points are to the nearest of the
   others: of real points [N, D] the share would be `quantile` itself.
@@ -82,7 +82,7 @@ def near_duplicates_interval(
 
 
 def _covered(points: NDArray, centres: NDArray, neighbours: int) -> float:
-  """Gives the share of points within some centre's ball."""
+  """Return the share of points within some centre's ball."""
   radius = _reach(centres, neighbours)
   inside = [
     (_squared(block, centres) <= radius).any(axis=1)
@@ -92,7 +92,7 @@ def _covered(points: NDArray, centres: NDArray, neighbours: int) -> float:
 
 
 def _reach(centres: NDArray, neighbours: int) -> NDArray:
-  """Gives each centre's squared distance to its k-th neighbour: [N]."""
+  """Return each centre's squared distance to its k-th neighbour: [N]."""
   return np.concatenate(
     [
       # The nearest is the point itself.
@@ -107,7 +107,7 @@ def _blocks(rows: NDArray) -> list[NDArray]:
 
 
 def _squared(a: NDArray, b: NDArray) -> NDArray:
-  """Gives squared distances [len(a), len(b)], in float64: they cancel."""
+  """Return squared distances [len(a), len(b)], in float64: they cancel."""
   a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
   squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None]
   return (squares - 2.0 * a @ b.T).clip(min=0.0)

@@ -16,7 +16,7 @@ EMBEDDING = "relu5_3"  # 512 channels, averaged over the map
 
 
 def lpips(weights: PyTree, heads: PyTree) -> Callable[..., NDArray]:
-  """Builds (images, others) -> [N], LPIPS v0.1 with VGG16 (Zhang et al. 2018).
+  """Build (images, others) -> [N], LPIPS v0.1 with VGG16 (Zhang et al. 2018).
 
   Both are [N, H, W, 3], float in [0, 1] or uint8, at least 16 pixels a side.
   0 for equal images; the published distances are of 64×64 patches.
@@ -42,7 +42,7 @@ def lpips(weights: PyTree, heads: PyTree) -> Callable[..., NDArray]:
 
 
 def embedding(weights: PyTree) -> Callable[..., NDArray]:
-  """Builds (images) -> [N, 512]: the map averages of VGG16's relu5_3.
+  """Build (images) -> [N, 512]: the map averages of VGG16's relu5_3.
 
   The features that the project's Fréchet distance, precision and recall are
   taken of. They are not Inception's, so no distance of them is an FID.
@@ -58,13 +58,13 @@ def embedding(weights: PyTree) -> Callable[..., NDArray]:
 
 
 def _unit(maps: Array) -> Array:
-  """Scales each pixel's channels to length 1."""
+  """Scale each pixel's channels to length 1."""
   norm = jnp.sqrt(jnp.sum(maps**2, axis=-1, keepdims=True))
   return maps / (norm + 1e-10)
 
 
 def _by_rows(function: Callable, *images: NDArray) -> NDArray:
-  """Applies a function to a bounded number of rows at once.
+  """Apply a function to a bounded number of rows at once.
 
   The last rows are padded, so that it compiles once.
 

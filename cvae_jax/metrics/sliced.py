@@ -9,7 +9,7 @@ ROWS, DIRECTIONS = 500, 64  # images and directions at once
 def distance(
   images: NDArray, others: NDArray, directions: int = 512, seed: int = 0
 ) -> float:
-  """Gives the mean over random directions of W₁ between the projections.
+  """Return the mean over random directions of W₁ between the projections.
 
   A direction is a unit vector in pixel space, drawn anew from `seed`, the
   same for every call. In units of a pixel value, float in [0, 1] or uint8
@@ -33,7 +33,7 @@ def distance(
 def quantiles(
   images: NDArray, directions: int = 512, seed: int = 0
 ) -> NDArray[np.float32]:
-  """Gives the projections of images [N, …] in order: [N, directions].
+  """Return the projections of images [N, …] in order: [N, directions].
 
   They are all that `between` asks of a set, so those of a set that many are
   compared with are computed once.
@@ -49,12 +49,12 @@ def quantiles(
 
 
 def between(a: NDArray, b: NDArray) -> float:
-  """Gives the distance of two sets by their quantiles, both [N, K]."""
+  """Return the distance of two sets by their quantiles, both [N, K]."""
   return float(np.abs(a - b).mean(dtype=np.float64))
 
 
 def _project(images: NDArray, along: NDArray) -> NDArray:
-  """Projects images [N, …] onto directions [D, K]: [N, K]."""
+  """Project images [N, …] onto directions [D, K]: [N, K]."""
   scale = np.float32(255.0 if images.dtype == np.uint8 else 1.0)
   parts = [
     images[i : i + ROWS].reshape(-1, len(along)).astype(np.float32) @ along

@@ -30,7 +30,7 @@ class Attribute(nn.Module):
   def __call__(
     self, image: Array, given: Array, key: Array | None = None
   ) -> Array:
-    """Maps [B, H, W, C] and other attributes [B, G] to logits [B, K].
+    """Map [B, H, W, C] and other attributes [B, G] to logits [B, K].
 
     Without a key dropout is off.
     """

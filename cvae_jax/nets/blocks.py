@@ -68,7 +68,7 @@ class Block(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, train: bool = False) -> Array:
-    """Maps [B, H, W, C] to [B, H', W', features]."""
+    """Map [B, H, W, C] to [B, H', W', features]."""
     shape = (self.kernel, self.kernel, x.shape[-1], self.features)
     drawn = pick(INITIALISERS, self.initialiser, "initialiser")
     kernel = self.param("kernel", drawn, shape)
@@ -95,7 +95,7 @@ def halved(
   norm_first: bool = True,
   **how: Any,
 ) -> Array:
-  """Applies leaky 4×4 convolutions of stride 2 and flattens: [B, D].
+  """Apply leaky 4×4 convolutions of stride 2 and flattens: [B, D].
 
   They are submodules of the caller. What is normalised has no bias.
   """
@@ -117,7 +117,7 @@ def halved(
 def upsampled(
   x: Array, kernel: Array, edge: str = "zero", bias: Array | None = None
 ) -> Array:
-  """Doubles x [B, H, W, C] by nearest neighbour and convolves it, 3×3, SAME.
+  """Double x [B, H, W, C] by nearest neighbour and convolves it, 3×3, SAME.
 
   The doubled map is never made: its rows come in equal pairs, so both steps
   are one transposed convolution of stride 2, whose 4×4 kernel sums the taps

@@ -19,7 +19,7 @@ KERNEL = 5
 
 
 def tiled(y: Array, size: int) -> Array:
-  """Repeats y [B, A] to the most whole copies within `size`, at least one."""
+  """Repeat y [B, A] to the most whole copies within `size`, at least one."""
   return jnp.tile(y, (1, max(1, size // max(1, y.shape[-1]))))
 
 
@@ -32,7 +32,7 @@ class Encoder(nn.Module):
 
   @nn.compact
   def __call__(self, image: Array) -> Array:
-    """Maps [B, H, W, C] to codes [B, Z] in (−1, 1)."""
+    """Map [B, H, W, C] to codes [B, Z] in (−1, 1)."""
     x = image
     for i, features in enumerate(self.features):
       x = Block(
@@ -59,7 +59,7 @@ class Decoder(nn.Module):
 
   @nn.compact
   def __call__(self, z: Array, y: Array) -> Array:
-    """Maps [B, Z] and [B, A] to images [B, H, W, C] in (−1, 1)."""
+    """Map [B, Z] and [B, A] to images [B, H, W, C] in (−1, 1)."""
     y = tiled(y, z.shape[-1]) if self.tile else y
     x = jnp.concatenate([z, y], axis=-1)
     x = jax.nn.relu(Dense(math.prod(self.map), name="dense")(x))
@@ -87,7 +87,7 @@ class LatentCritic(nn.Module):
 
   @nn.compact
   def __call__(self, z: Array, train: bool = False) -> Array:
-    """Maps [B, Z] to logits [B] of coming from the prior."""
+    """Map [B, Z] to logits [B] of coming from the prior."""
     x = z
     for i, width in enumerate(self.dense):
       x = Dense(width, name=f"dense_{i}")(x)
@@ -105,7 +105,7 @@ class ImageCritic(nn.Module):
 
   @nn.compact
   def __call__(self, image: Array, y: Array, train: bool = False) -> Array:
-    """Maps [B, H, W, C] and [B, A] to logits [B] of being a photo."""
+    """Map [B, H, W, C] and [B, A] to logits [B] of being a photo."""
     x = image
     for i, features in enumerate(self.features):
       x = Block(

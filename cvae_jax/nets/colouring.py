@@ -30,7 +30,7 @@ class _Conv(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    """Maps [B, H, W, C] to [B, H − 2, W − 2, features]."""
+    """Map [B, H, W, C] to [B, H − 2, W − 2, features]."""
     shape = (3, 3, x.shape[-1], self.features)
     kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
@@ -55,7 +55,7 @@ class Branch(nn.Module):
 
   @nn.compact
   def __call__(self, level: Array, key: Array | None) -> Array:
-    """Maps [B, 14, 14] to [B, code]; without a key dropout is off."""
+    """Map [B, 14, 14] to [B, code]; without a key dropout is off."""
     x = level[..., None]
     for i, features in enumerate(self.features):
       x = ops.silu(_Conv(features, name=f"conv_{i}")(x))
@@ -84,7 +84,7 @@ class Encoder(nn.Module):
     colour: Array,
     key: Array | None = None,
   ) -> Gaussian:
-    """Maps [B, 4, 14, 14], [B, P] and [B, 2] to a Gaussian over [B, Z]."""
+    """Map [B, 4, 14, 14], [B, P] and [B, 2] to a Gaussian over [B, Z]."""
     joined = [_look(self.branch, levels, key), position]
     if self.sees_colour:
       joined.append(colour)
@@ -110,7 +110,7 @@ class Decoder(nn.Module):
     z: Array,
     key: Array | None = None,
   ) -> Array:
-    """Maps [B, 4, 14, 14], [B, P] and z [B, V, Z] to colours [B, V, 2].
+    """Map [B, 4, 14, 14], [B, P] and z [B, V, Z] to colours [B, V, 2].
 
     The branches see no latent, so that V of them cost little more than one.
     """
@@ -126,7 +126,7 @@ class Decoder(nn.Module):
 
 
 def _look(branch: Mapping[str, Any], levels: Array, key: Array | None) -> Array:
-  """Adds four branches to the calling module: [B, 4 · code]."""
+  """Add four branches to the calling module: [B, 4 · code]."""
   looks = [
     Branch(**branch, name=f"level_{k}")(levels[:, k], _key(key, k))
     for k in range(levels.shape[1])

@@ -22,7 +22,7 @@ def _flat(x: Array) -> Array:
 
 
 def _join(x: Array, condition: Array | None) -> Array:
-  """Flattens x [B, …] and appends the condition, if there is one."""
+  """Flatten x [B, …] and appends the condition, if there is one."""
   return (
     _flat(x)
     if condition is None
@@ -31,7 +31,7 @@ def _join(x: Array, condition: Array | None) -> Array:
 
 
 def _layers(*settings: Sequence) -> zip:
-  """Pairs features, strides and dropout, which have an entry a layer.
+  """Pair features, strides and dropout, which have an entry a layer.
 
   Raises:
     ValueError: they differ in length.
@@ -74,7 +74,7 @@ class Encoder(nn.Module):
   def __call__(
     self, image: Array, condition: Array, key: Array | None = None
   ) -> Gaussian:
-    """Maps [B, H, W, C] and [B, A] to a Gaussian over [B, Z].
+    """Map [B, H, W, C] and [B, A] to a Gaussian over [B, Z].
 
     Without a key dropout is off.
     """
@@ -131,7 +131,7 @@ class Decoder(nn.Module):
   def __call__(
     self, z: Array, condition: Array, key: Array | None = None
   ) -> Array:
-    """Maps [B, Z] and [B, A] to images [B, H, W, C]."""
+    """Map [B, Z] and [B, A] to images [B, H, W, C]."""
     act = pick(ACTIVATIONS, self.activation, "activation")
     height, width, channels = self.map
     code = jnp.concatenate([z, condition], axis=-1)

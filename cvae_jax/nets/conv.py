@@ -38,7 +38,7 @@ def conv(
   bias: Array | None = None,
   fast: bool | None = None,
 ) -> Array:
-  """Convolves x [B, H, W, C] with kernel [k, k, C, D]; adds bias [D].
+  """Convolve x [B, H, W, C] with kernel [k, k, C, D]; adds bias [D].
 
   SAME gives ceil(H / stride) rows, VALID ⌊(H − k) / stride⌋ + 1.
   """
@@ -63,7 +63,7 @@ def _plus(x: Array, bias: Array | None) -> Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def _conv(x: Array, kernel: Array, bias, stride: int, pads) -> Array:
-  """Convolves with explicit pads; its gradients are matrix products."""
+  """Convolve with explicit pads; its gradients are matrix products."""
   return _plus(_lax_conv(x, kernel, stride, pads), bias)
 
 
@@ -77,7 +77,7 @@ def _conv_back(stride: int, pads, saved, g: Array):
 
 
 def _kernel_gradient(x: Array, g: Array) -> Array:
-  """Contracts x [B, H, W, C] and g [B, H, W, D] to [C, D].
+  """Contract x [B, H, W, C] and g [B, H, W, D] to [C, D].
 
   XLA shares a product's work out by columns, so the wider operand is to give
   those; the barrier keeps it from moving the transposition into the product.
@@ -108,7 +108,7 @@ def conv_transpose(
   bias: Array | None = None,
   fast: bool | None = None,
 ) -> Array:
-  """Convolves x [B, H, W, C] to [B, stride · H, stride · W, D], SAME padding.
+  """Convolve x [B, H, W, C] to [B, stride · H, stride · W, D], SAME padding.
 
   The kernel [k, k, C, D] is in Flax's orientation: it is not flipped. The
   bias [D] is added.
@@ -134,7 +134,7 @@ def conv_transpose(
 
 
 def _subpixel(x: Array, kernel: Array, bias, s: int) -> Array:
-  """Convolves transposed, k = m · s: stride 1 to s² · D, depth-to-space.
+  """Convolve transposed, k = m · s: stride 1 to s² · D, depth-to-space.
 
   An output pixel is of m × m inputs, so this moves m² · C values a pixel of
   the small map, where products with all taps would move k² · D.
@@ -152,7 +152,7 @@ def _subpixel(x: Array, kernel: Array, bias, s: int) -> Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def _depth_to_space(y: Array, s: int, crop: tuple[int, int]) -> Array:
-  """Spreads y [B, H, W, s · s · C] to [B, s · H, s · W, C] less a margin.
+  """Spread y [B, H, W, s · s · C] to [B, s · H, s · W, C] less a margin.
 
   Args:
     crop: how many rows are cut off above and below, and columns beside.
@@ -183,7 +183,7 @@ _depth_to_space.defvjp(
 
 
 def _matmul(x: Array, w: Array) -> Array:
-  """Multiplies x [B, H, W, C] by w [C, D] as a matrix of B · H · W rows.
+  """Multiply x [B, H, W, C] by w [C, D] as a matrix of B · H · W rows.
 
   With one contracted axis the kernel's gradient needs no transposed copy of
   the patches, which XLA makes when three axes are contracted at once.
@@ -192,7 +192,7 @@ def _matmul(x: Array, w: Array) -> Array:
 
 
 def _pads(n: int, k: int, stride: int, padding: str = "SAME"):
-  """Gives (low, high) padding of an axis of n, as TensorFlow defines it.
+  """Return (low, high) padding of an axis of n, as TensorFlow defines it.
 
   High is negative where the last rows are in no window, so that the pads and
   the number of windows always tell n, which `fold` needs.
@@ -205,7 +205,7 @@ def _pads(n: int, k: int, stride: int, padding: str = "SAME"):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def patches(x: Array, k: int, stride: int, pads) -> Array:
-  """Cuts x [B, H, W, C] into k×k windows: [B, H', W', k · k · C]."""
+  """Cut x [B, H, W, C] into k×k windows: [B, H', W', k · k · C]."""
   rows, columns = (
     (n + lo + hi - k) // stride + 1
     for n, (lo, hi) in zip(x.shape[1:3], pads, strict=True)
@@ -226,7 +226,7 @@ def patches(x: Array, k: int, stride: int, pads) -> Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def fold(p: Array, k: int, stride: int, pads) -> Array:
-  """Adds windows p [B, H', W', k · k · C] up: the transpose of `patches`."""
+  """Add windows p [B, H', W', k · k · C] up: the transpose of `patches`."""
   b, rows, columns, n = p.shape
   p = p.reshape(b, rows, columns, k, k, n // (k * k))
   height, width = (
@@ -248,7 +248,7 @@ def fold(p: Array, k: int, stride: int, pads) -> Array:
 
 
 def _parity(p: Array, a: int, e: int, s: int, pads, height: int, width: int):
-  """Sums the taps that land on rows a mod s and columns e mod s."""
+  """Sum the taps that land on rows a mod s and columns e mod s."""
   k = p.shape[3]
   (top, _), (left, _) = pads
   total = None
@@ -265,7 +265,7 @@ def _parity(p: Array, a: int, e: int, s: int, pads, height: int, width: int):
 
 
 def _place(x: Array, dy: int, dx: int, height: int, width: int) -> Array:
-  """Moves x [B, H, W, C] by (dy, dx) onto a zero map [B, height, width, C]."""
+  """Move x [B, H, W, C] by (dy, dx) onto a zero map [B, height, width, C]."""
   zero = jnp.zeros((), x.dtype)
   rows = (dy, height - x.shape[1] - dy, 0)
   columns = (dx, width - x.shape[2] - dx, 0)

@@ -32,7 +32,7 @@ class Trunk(nn.Module):
 
   @nn.compact
   def __call__(self, image: Array, train: bool = False) -> dict[str, Array]:
-    """Maps [B, H, W, C] to {head: [B, features]}."""
+    """Map [B, H, W, C] to {head: [B, features]}."""
     x = halved(
       image,
       self.features,
@@ -59,7 +59,7 @@ class Decoder(nn.Module):
 
   @nn.compact
   def __call__(self, z: Array, train: bool = False) -> Array:
-    """Maps [B, Z] to the logits of images, [B, H, W, C]."""
+    """Map [B, Z] to the logits of images, [B, H, W, C]."""
     drawn = pick(INITIALISERS, self.initialiser, "initialiser")
     x = Dense(math.prod(self.map), kernel_init=drawn, name="dense")(z)
     x = x.reshape(-1, *self.map)

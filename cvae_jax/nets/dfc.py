@@ -22,7 +22,7 @@ class Encoder(nn.Module):
 
   @nn.compact
   def __call__(self, image: Array, train: bool = False) -> Gaussian:
-    """Maps [B, H, W, C] to a Gaussian over [B, Z]."""
+    """Map [B, H, W, C] to a Gaussian over [B, Z]."""
     x = halved(
       image,
       self.features,
@@ -47,7 +47,7 @@ class Decoder(nn.Module):
 
   @nn.compact
   def __call__(self, z: Array, train: bool = False) -> Array:
-    """Maps [B, Z] to images [B, H, W, C] in [0, 1]."""
+    """Map [B, Z] to images [B, H, W, C] in [0, 1]."""
     he = nn.initializers.he_normal()
     x = Dense(math.prod(self.map), kernel_init=he, name="dense")(z)
     x = jax.nn.relu(x).reshape(-1, *self.map)

@@ -20,7 +20,7 @@ LPIPS_TAPS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
 
 
 def layers(network: str) -> tuple[str, ...]:
-  """Names the convolutions in order: conv1_1, conv1_2, conv2_1, …
+  """Name the convolutions in order: conv1_1, conv1_2, conv2_1, …
 
   Raises:
     ValueError: there is no such network.
@@ -75,7 +75,7 @@ class Features(nn.Module):
 
   @nn.compact
   def __call__(self, image: Array) -> dict[str, Array]:
-    """Maps RGB [B, H, W, 3] in [0, 1] to {tap: [B, H', W', C]}.
+    """Map RGB [B, H, W, 3] in [0, 1] to {tap: [B, H', W', C]}.
 
     Raises:
       ValueError: a tap is no layer of the network; they are listed.
@@ -92,7 +92,7 @@ class Features(nn.Module):
 
   @property
   def depth(self) -> int:
-    """Counts the convolutions that the taps need."""
+    """Count the convolutions that the taps need."""
     known = [name.replace("conv", "relu") for name in layers(self.network)]
     if unknown := [tap for tap in self.taps if tap not in known]:
       raise ValueError(

@@ -28,7 +28,7 @@ class Dense(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    """Maps [..., C] to [..., features]."""
+    """Map [..., C] to [..., features]."""
     shape = (x.shape[-1], self.features)
     kernel = self.param("kernel", self.kernel_init, shape)
     bias = self.param("bias", nn.initializers.zeros, shape[1:])
@@ -46,7 +46,7 @@ class Conv(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    """Maps [B, H, W, C] to [B, H', W', features]."""
+    """Map [B, H, W, C] to [B, H', W', features]."""
     shape = (self.kernel, self.kernel, x.shape[-1], self.features)
     kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
@@ -56,7 +56,7 @@ class Conv(nn.Module):
 
 
 def dropout(key: Array | None, x: Array, rate: float) -> Array:
-  """Zeroes a share `rate` of x and scales the rest; identity if key is None.
+  """Zero a share `rate` of x and scales the rest; identity if key is None.
 
   The mask comes from a counter-based integer hash of (key, position), not
   from threefry, whose bits alone cost a quarter of a CPU training step.
@@ -75,7 +75,7 @@ def dropout(key: Array | None, x: Array, rate: float) -> Array:
 
 
 def hash_bits(seeds: Array, shape: tuple[int, ...]) -> Array:
-  """Hashes positions to uniform uint32 [shape]: two rounds of a 32-bit mix.
+  """Hash positions to uniform uint32 [shape]: two rounds of a 32-bit mix.
 
   The mixer is C. Wellons's lowbias32 (public domain); a seed enters before
   each round, so that streams of different keys are no shifts of each other.

@@ -25,22 +25,22 @@ class M1(NamedTuple):
   latents: int
 
   def encode(self, params: PyTree, pixels: Array) -> Gaussian:
-    """Gives q(z₁ | pixels [B, D])."""
+    """Return q(z₁ | pixels [B, D])."""
     variables = {"params": params["encoder"]}
     return Gaussian(**self.encoder.apply(variables, pixels))
 
   def logits(self, params: PyTree, z: Array) -> Array:
-    """Gives the pixels' logits [B, D] of z₁ [B, Z]."""
+    """Return the pixels' logits [B, D] of z₁ [B, Z]."""
     return self.decoder.apply({"params": params["decoder"]}, z)["logits"]
 
   def features(self, params: PyTree, pixels: Array, key=None) -> Array:
-    """Draws z₁ of pixels, or gives its mean without a key, [B, Z]."""
+    """Draw z₁ of pixels, or gives its mean without a key, [B, Z]."""
     q = self.encode(params, pixels)
     z = q.mean if key is None else gaussian.reparameterise(key, q)
     return self.of_read(params, z)
 
   def of_read(self, params: PyTree, values: Array, others=0.0) -> Array:
-    """Keeps values [..., Z] of latents that are read, for others `others`."""
+    """Keep values [..., Z] of latents that are read, for others `others`."""
     kernel = params["decoder"]["dense_0"]["kernel"][: self.latents]
     norms = jnp.linalg.norm(kernel, axis=-1)
     # Not above a constant: Adam's steps keep what is not read from 0.
@@ -48,7 +48,7 @@ class M1(NamedTuple):
     return jnp.where(jnp.broadcast_to(read, values.shape), values, others)
 
   def surplus(self, params: PyTree, pixels: Array, z: Array) -> Array:
-    """Gives log q(z₁ | pixels), of unread latents their KL, in nats [B].
+    """Return log q(z₁ | pixels), of unread latents their KL, in nats [B].
 
     What a bound on log p(z₁) of the features z [B, Z] and log p(pixels | z₁)
     lack of a bound on log p(pixels).

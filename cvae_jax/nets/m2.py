@@ -23,7 +23,7 @@ class M2(NamedTuple):
   m1: M1 | None  # whose latents x are, or None: x are the pixels
 
   def init(self, key: Array, sizes: tuple[int, int, int]) -> PyTree:
-    """Draws the branches; sizes are those of pixels, y and z."""
+    """Draw the branches; sizes are those of pixels, y and z."""
     pixels, y, z = (jnp.zeros((1, size)) for size in sizes)
     x = jnp.zeros((1, self.m1.latents)) if self.m1 else pixels
     inputs = {
@@ -40,15 +40,15 @@ class M2(NamedTuple):
     }
 
   def classify(self, params: PyTree, x: Array, key=None) -> Array:
-    """Gives the logits [B, K] of q(y | x)."""
+    """Return the logits [B, K] of q(y | x)."""
     variables = {"params": params["classifier"]}
     return self.classifier.apply(variables, x, None, key)["logits"]
 
   def infer(self, params: PyTree, x: Array, y: Array, key=None) -> Gaussian:
-    """Gives q(z | x, y); the leading axes of x and y broadcast."""
+    """Return q(z | x, y); the leading axes of x and y broadcast."""
     variables = {"params": params["inference"]}
     return Gaussian(**self.inference.apply(variables, x, y, key))
 
   def generate(self, params: PyTree, z: Array, y: Array, key=None) -> Metrics:
-    """Gives the parameters of p(x | z, y): logits, or mean and logvar."""
+    """Return the parameters of p(x | z, y): logits, or mean and logvar."""
     return self.generator.apply({"params": params["generator"]}, z, y, key)

@@ -20,13 +20,13 @@ INITIALISERS = {
 
 
 def flat(image: Array) -> Array:
-  """Lays images [B, H, W, C] out as rows [B, D]; uint8 ones in [0, 1]."""
+  """Lay images [B, H, W, C] out as rows [B, D]; uint8 ones in [0, 1]."""
   scale = 1.0 / 255.0 if image.dtype == jnp.uint8 else 1.0
   return image.reshape(image.shape[0], -1).astype(jnp.float32) * scale
 
 
 def binary(key: Array, means: Array) -> Array:
-  """Draws pixels, 0 or 1, from their means in [0, 1]."""
+  """Draw pixels, 0 or 1, from their means in [0, 1]."""
   return jax.random.bernoulli(key, means).astype(means.dtype)
 
 
@@ -42,7 +42,7 @@ class Joint(nn.Module):
 
   @nn.compact
   def __call__(self, *inputs: Array) -> Array:
-    """Maps inputs [..., D_i] to [..., features]."""
+    """Map inputs [..., D_i] to [..., features]."""
     *starts, size = itertools.accumulate(x.shape[-1] for x in inputs)
     shape = (size, self.features)
     drawn = pick(INITIALISERS, self.initialiser, "initialiser")
@@ -72,7 +72,7 @@ class MLP(nn.Module):
   def __call__(
     self, x: Array, condition: Array | None = None, key: Array | None = None
   ) -> dict[str, Array]:
-    """Maps [..., D] and [..., A] to {head: [..., features]}.
+    """Map [..., D] and [..., A] to {head: [..., features]}.
 
     The leading axes of the two broadcast. Without a key dropout is off.
     """

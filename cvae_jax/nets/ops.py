@@ -13,28 +13,28 @@ from jax import Array, lax
 
 
 def fast_on_cpu() -> bool:
-  """Tells whether to trace the formulations that are fast on CPU."""
+  """Tell whether to trace the formulations that are fast on CPU."""
   return jax.default_backend() == "cpu"
 
 
 def add_bias(x: Array, bias: Array) -> Array:
-  """Adds bias [C] to x [..., C]."""
+  """Add bias [C] to x [..., C]."""
   return (_add if fast_on_cpu() else _plain_add)(x, bias)
 
 
 def product(x: Array, kernel: Array) -> Array:
-  """Multiplies x [..., C] by a kernel [C, D]."""
+  """Multiply x [..., C] by a kernel [C, D]."""
   return (_product if fast_on_cpu() else jnp.matmul)(x, kernel)
 
 
 @jax.custom_vjp
 def silu(x: Array) -> Array:
-  """Gives x · sigmoid(x); the way back keeps x alone."""
+  """Return x · sigmoid(x); the way back keeps x alone."""
   return x * jax.nn.sigmoid(x)
 
 
 def column_sums(x: Array) -> Array:
-  """Sums x [..., C] to [C], as a row of ones times a matrix."""
+  """Sum x [..., C] to [C], as a row of ones times a matrix."""
   rows = x.reshape(-1, x.shape[-1])
   return jnp.ones((len(rows),), x.dtype) @ rows
 

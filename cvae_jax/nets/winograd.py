@@ -43,7 +43,7 @@ KERNEL = {
 
 
 def suits(large: Sequence[int], kernel: Sequence[int], stride: int) -> bool:
-  """Says whether convolutions of these shapes, SAME, are faster so."""
+  """Say whether convolutions of these shapes, SAME, are faster so."""
   k, step = kernel[0], 2 * stride
   tiles = large[1] % step == large[2] % step == 0
   return STRIDE.get(k) == stride and tiles and min(kernel[2:]) >= CHANNELS[k]
@@ -51,7 +51,7 @@ def suits(large: Sequence[int], kernel: Sequence[int], stride: int) -> bool:
 
 @jax.custom_vjp
 def down(x: Array, kernel: Array) -> Array:
-  """Convolves the large x with kernel [k, k, C, D] to a small map."""
+  """Convolve the large x with kernel [k, k, C, D] to a small map."""
   return _down(x, kernel)[0]
 
 
@@ -80,7 +80,7 @@ down.defvjp(_down, _down_back)
 
 @jax.custom_vjp
 def up(x: Array, kernel: Array) -> Array:
-  """Convolves the small x transposed to a large map.
+  """Convolve the small x transposed to a large map.
 
   The kernel [k, k, D, C] is in Flax's orientation: it is not flipped.
   """
@@ -108,7 +108,7 @@ up.defvjp(lambda x, kernel: (up(x, kernel), (x, kernel)), _up_back)
 
 
 def _back(points, shape: Sequence[int], matrices: list[Array]) -> Array:
-  """Applies the transpose of a map to points of arrays of this shape."""
+  """Apply the transpose of a map to points of arrays of this shape."""
   like = jax.ShapeDtypeStruct(tuple(shape), matrices[0].dtype)
   (x,) = jax.linear_transpose(points, like)(matrices)
   return x
@@ -122,7 +122,7 @@ class _Maps:
     self.r = k // self.s
 
   def large(self, x: Array) -> list[Array]:
-    """Gives a large map's, by tiles 2s apart: n × [B · H/2 · W/2, s² · C]."""
+    """Return a large map's, by tiles 2s apart: n × [B · H/2 · W/2, s² · C]."""
     (b, height, width, c), s, step = x.shape, self.s, 2 * self.s
     rows, columns = height // step, width // step
     # One row of padding above and, to have whole tiles, the others below.
@@ -136,7 +136,7 @@ class _Maps:
     return [p.reshape(-1, s * s * c) for p in points]
 
   def small(self, y: Array) -> list[Array]:
-    """Gives a small map's, by tiles of 2×2: n × [B · H/2 · W/2, D]."""
+    """Return a small map's, by tiles of 2×2: n × [B · H/2 · W/2, D]."""
     b, height, width, d = y.shape
     y = y.reshape(b, height // 2, 2, width // 2, 2, d)
     mix = SMALL[self.r]
@@ -144,16 +144,16 @@ class _Maps:
     return [p.reshape(-1, d) for p in points]
 
   def kernel(self, kernel: Array) -> list[Array]:
-    """Gives those of a kernel [k, k, C, D]: n × [s² · C, D]."""
+    """Return those of a kernel [k, k, C, D]: n × [s² · C, D]."""
     return [u.reshape(-1, u.shape[-1]) for u in self._taps(kernel)]
 
   def flipped(self, kernel: Array) -> list[Array]:
-    """Gives those of a flipped kernel [k, k, D, C]: n × [D, s² · C]."""
+    """Return those of a flipped kernel [k, k, D, C]: n × [D, s² · C]."""
     points = self._taps(kernel[::-1, ::-1])
     return [u.transpose(2, 0, 1, 3).reshape(u.shape[2], -1) for u in points]
 
   def _taps(self, kernel: Array) -> list[Array]:
-    """Gives n × [s, s, …]."""
+    """Return n × [s, s, …]."""
     r, s = self.r, self.s
     taps = kernel.reshape(r, s, r, s, *kernel.shape[2:])
     mix = KERNEL[r]
@@ -161,7 +161,7 @@ class _Maps:
 
 
 def _of_tiles(x: Array, axis: int, mix) -> list[Array]:
-  """Mixes a tile's rows: its own two and the first ones of the next tile."""
+  """Mix a tile's rows: its own two and the first ones of the next tile."""
   last = x.shape[axis] - 1
   rows = []
   for i in range(len(mix[0])):
@@ -177,6 +177,6 @@ def _mixed(x: Array, axis: int, mix) -> list[Array]:
 
 
 def _sum(weights: Sequence[float], parts: Sequence[Array]) -> Array:
-  """Sums weighted parts; those of no weight are not read."""
+  """Sum weighted parts; those of no weight are not read."""
   pairs = zip(weights, parts, strict=True)
   return functools.reduce(jnp.add, [w * part for w, part in pairs if w])

@@ -28,13 +28,13 @@ class ReportError(ValueError):
 
 
 def names() -> list[str]:
-  """Lists the reports there are."""
+  """List the reports there are."""
   found = {module.name for module in pkgutil.iter_modules(__path__)}
   return sorted(found - _HELPERS)
 
 
 def write(name: str, runs_folder: Path, out_folder: Path) -> list[Path]:
-  """Writes the report `name` on the runs below a folder; gives its files.
+  """Write the report `name` on the runs below a folder; gives its files.
 
   Raises:
     ReportError: there is no such report, or nothing to report on.

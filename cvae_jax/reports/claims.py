@@ -14,7 +14,7 @@ class Verdict(NamedTuple):
 
 
 def outcome(gains: Sequence[float], threshold: float = 0.0) -> str:
-  """Judges a claim by gains that are positive where it holds.
+  """Judge a claim by gains that are positive where it holds.
 
   Confirmed where all are above the threshold, contradicted where all are
   below its negative, undecided otherwise, and where a gain is not a number.
@@ -27,7 +27,7 @@ def outcome(gains: Sequence[float], threshold: float = 0.0) -> str:
 
 
 def page(verdicts: Iterable[Verdict]) -> str:
-  """Writes verdicts as a list."""
+  """Write verdicts as a list."""
   return "\n".join(
     f"- **{v.claim}: {v.outcome}.** {'; '.join(v.reasons)}." for v in verdicts
   )

@@ -21,7 +21,7 @@ Runs = dict[Path, list[dict[str, Any]]]  # epochs of each
 
 
 def write(runs_folder: Path, out_folder: Path) -> list[Path]:
-  """Writes colour_report.md and its pictures; gives their paths.
+  """Write colour_report.md and its pictures; gives their paths.
 
   Every run of the system below `runs_folder` that has a finished epoch is in
   it. Held-out photos are shown as they are, so show only what may be shown:
@@ -62,7 +62,7 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
 
 
 def _runs(folder: Path) -> Runs:
-  """Gives the epochs {run: rows} of the colouring runs below a folder."""
+  """Return the epochs {run: rows} of the colouring runs below a folder."""
   found = {}
   for path in sorted(folder.rglob("config.json")):
     if configs.from_json(path.read_text()).system != SYSTEM:
@@ -80,7 +80,7 @@ def _runs(folder: Path) -> Runs:
 
 
 def _training(found: Runs) -> str:
-  """Lays out each run's last epoch; published is its curve's same epoch."""
+  """Lay out each run's last epoch; published is its curve's same epoch."""
   rows = []
   for folder, epochs in found.items():
     last = epochs[-1]
@@ -99,7 +99,7 @@ def _training(found: Runs) -> str:
 
 
 def _claim(found: Runs) -> str:
-  """Holds model 3 against model 1 as the source did: equal w, final loss."""
+  """Hold model 3 against model 1 as the source did: equal w, final loss."""
   finals: dict[str, dict[int, float]] = {"Model 1": {}, "Model 3": {}}
   for folder, epochs in found.items():
     config = configs.of_run(folder)
@@ -134,13 +134,13 @@ def _claim(found: Runs) -> str:
 
 
 def _published(folder: Path) -> dict[int, float]:
-  """Gives the published curve of a run, empty where there is none."""
+  """Return the published curve of a run, empty where there is none."""
   name = configs.of_run(folder).reference
   return verify.published(name) if name else {}
 
 
 def _plot(path: Path, found: Runs) -> None:
-  """Draws loss and KL of every epoch, published losses dashed."""
+  """Draw loss and KL of every epoch, published losses dashed."""
   figure = Figure(figsize=(9, 3.5), layout="constrained")
   loss, kl = figure.subplots(1, 2)
   for folder, rows in found.items():

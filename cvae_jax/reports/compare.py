@@ -33,7 +33,7 @@ Found = dict[Cell, dict[str, Any]]
 
 
 def write(runs_folder: Path, out_folder: Path) -> list[Path]:
-  """Writes compare.md and its pictures, all of them generated; gives the paths.
+  """Write compare.md and its pictures, all of them generated; gives the paths.
 
   Images and their reconstructions, which a licence may forbid to publish, are
   drawn into each run's folder as reconstructions.png.
@@ -75,7 +75,7 @@ def _path(folder: Path, name: str) -> Path:
 
 
 def _found(folder: Path) -> Found:
-  """Gives what the comparison's runs below a folder have on record."""
+  """Return what the comparison's runs below a folder have on record."""
   found: Found = {}
   for path in sorted(folder.rglob("config.json")):
     config = configs.from_json(path.read_text())
@@ -132,7 +132,7 @@ def _record(folder: Path, cell: Cell, config: ConfigDict, rows) -> dict:
 
 
 def _holder() -> Callable[[runs.Run], collapse.Held | None]:
-  """Gives each run's held-out images, those of equal data loaded once."""
+  """Return each run's held-out images, those of equal data loaded once."""
   known, embed = {}, _embedding()
   load = Datasets()
 
@@ -160,7 +160,7 @@ def _embedding() -> distances.Embed | None:
 
 
 def _state(run: runs.Run, last: Mapping[str, Any]) -> dict[str, Any]:
-  """Says of what age the state is that stands for a run, and its metrics.
+  """Say of what age the state is that stands for a run, and its metrics.
 
   Args:
     last: the row of the run's last epoch, which may be later.
@@ -177,7 +177,7 @@ def _state(run: runs.Run, last: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _measured(run: runs.Run, beside: collapse.Held) -> dict[str, Any]:
-  """Measures a run beside its held-out images."""
+  """Measure a run beside its held-out images."""
   if run.system.encode:
     _reconstruct(run, beside)
   return {
@@ -191,7 +191,7 @@ def _measured(run: runs.Run, beside: collapse.Held) -> dict[str, Any]:
 
 
 def _check_alike(measured: Sequence[Mapping[str, Any]]) -> None:
-  """Checks that runs were measured in the same way on the same data."""
+  """Check that runs were measured in the same way on the same data."""
   for record in measured[1:]:
     first, other = ({**r, **r["protocol"]} for r in (measured[0], record))
     names = ("data", "counts", *record["protocol"].keys() - {"step"})
@@ -209,7 +209,7 @@ def _check_alike(measured: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _reconstruct(run: runs.Run, held: collapse.Held) -> None:
-  """Draws images over their reconstructions, in the run's folder alone."""
+  """Draw images over their reconstructions, in the run's folder alone."""
   image, condition = held.image[:REAL], held.condition[:REAL]
   again = run.decode(run.encode(image, condition).mean, condition)
   pair = np.stack([runs.unit(image), again])
@@ -217,7 +217,7 @@ def _reconstruct(run: runs.Run, held: collapse.Held) -> None:
 
 
 def _samples(run: runs.Run, kind: str, held) -> dict[str, NDArray]:
-  """Draws samples {name: [R, P, H, W, C]}, the AE's from fitted codes too."""
+  """Draw samples {name: [R, P, H, W, C]}, the AE's from fitted codes too."""
   name, grid = kind.lower().replace("-", "_"), gan.prior(run)
   found = {name: grid}
   if kind == "AE" and held:
@@ -227,7 +227,7 @@ def _samples(run: runs.Run, kind: str, held) -> dict[str, NDArray]:
 
 
 def _small(grid: NDArray) -> NDArray:
-  """Averages the pictures of a grid [R, P, H, W, C] down to SIDE pixels."""
+  """Average the pictures of a grid [R, P, H, W, C] down to SIDE pixels."""
   size = grid.shape[2]
   if size % SIDE:
     return grid

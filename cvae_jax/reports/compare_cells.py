@@ -19,7 +19,7 @@ class Cell(NamedTuple):
   beta: float | None = None  # of the VAE
 
   def __str__(self) -> str:
-    """Gives its name in a sentence."""
+    """Return its name in a sentence."""
     parts = [f"{self.kind} of {self.latents}"]
     parts += [f"({self.reduction})"] if self.reduction else []
     parts += [f"β {self.beta:g}"] if self.beta is not None else []
@@ -27,17 +27,17 @@ class Cell(NamedTuple):
 
 
 def vae(latents: int, reduction: str = SUMS, beta: float = 1.0) -> Cell:
-  """Names a VAE; without more words the one whose loss is −ELBO."""
+  """Name a VAE; without more words the one whose loss is −ELBO."""
   return Cell("VAE", latents, reduction, beta)
 
 
 def ae(latents: int) -> Cell:
-  """Names an autoencoder."""
+  """Name an autoencoder."""
   return Cell("AE", latents, "sum")
 
 
 def expected() -> Iterator[Cell]:
-  """Lists the experiment's cells (homework §C1, §C4)."""
+  """List the experiment's cells (homework §C1, §C4)."""
   for z in LATENTS:
     yield ae(z)
     for reduction in (SUMS, MEANS):
@@ -46,7 +46,7 @@ def expected() -> Iterator[Cell]:
 
 
 def cell(config: ConfigDict) -> Cell:
-  """Names what a config of configs/compare.py trains."""
+  """Name what a config of configs/compare.py trains."""
   if config.system == "gan":
     remedy = config.loss.kind == "wasserstein"
     return Cell("WGAN-GP" if remedy else "GAN", config.model.latents)
@@ -59,7 +59,7 @@ def cell(config: ConfigDict) -> Cell:
 
 
 def shown(cells: Collection[Cell]) -> dict[str, Cell]:
-  """Chooses the cell of each kind whose pictures and curves are drawn.
+  """Choose the cell of each kind whose pictures and curves are drawn.
 
   The one of most latents, of those with β = 1 and summed terms if there are
   some.

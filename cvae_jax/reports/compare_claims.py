@@ -36,7 +36,7 @@ Runs = Mapping[Cell, Mapping[str, Any]]  # what reports.compare gathered
 
 
 def verdicts(runs: Runs) -> list[Verdict]:
-  """Judges every finding."""
+  """Judge every finding."""
   sizes = [
     (vae(128, how, b), vae(512, how, b)) for how in (SUMS, MEANS) for b in BETAS
   ]
@@ -69,13 +69,13 @@ def verdicts(runs: Runs) -> list[Verdict]:
 
 
 def distance(samples: Mapping[str, float]) -> tuple[str, float | None]:
-  """Gives the distance that counts: Fréchet's, or without weights sliced."""
+  """Return the distance that counts: Fréchet's, or without weights sliced."""
   name = FRECHET if FRECHET in samples else SLICED
   return name, samples.get(name)
 
 
 def _collapse(runs: Runs, claim: str, pairs) -> Verdict:
-  """Judges whether the first of each pair collapses and the second does not."""
+  """Judge whether the first of each pair collapses and the second does not."""
 
   def judge(bad, good):
     ratios = [run["posterior"]["ratio"] for run in (bad, good)]
@@ -105,7 +105,7 @@ def _useless(runs: Runs, claim: str) -> Verdict:
 
 
 def _ranking(runs: Runs, claim: str, worse: Callable, better: Callable):
-  """Judges whether one kind's samples are nearer than another's."""
+  """Judge whether one kind's samples are nearer than another's."""
 
   def judge(first, second):
     name, a = distance(first["samples"]["prior"])
@@ -161,7 +161,7 @@ def _tracking(runs: Runs, claim: str) -> Verdict:
 
 
 def _strength(values: Mapping[str, float | None]) -> tuple[bool, float]:
-  """Tells whether a signal tracks quality, and how it is correlated with it."""
+  """Tell whether a signal tracks quality, and how it is correlated with it."""
   rank, given, floor = (
     values[name] or 0.0
     for name in ("rank correlation", "given the epoch", "floor")
@@ -193,7 +193,7 @@ def _stopping(runs: Runs, claim: str) -> Verdict:
 
 
 def _remedy(runs: Runs, claim: str) -> Verdict:
-  """Judges diversity, near duplicates and recall of WGAN-GP beside GAN."""
+  """Judge diversity, near duplicates and recall of WGAN-GP beside GAN."""
 
   def judge(gan, remedy):
     a, b = (run["samples"]["prior"] for run in (gan, remedy))
@@ -224,7 +224,7 @@ def _remedy(runs: Runs, claim: str) -> Verdict:
 
 
 def _judge(runs: Runs, claim: str, groups, judge: Callable) -> Verdict:
-  """Judges every group of cells whose runs are there; names what is lacking.
+  """Judge every group of cells whose runs are there; names what is lacking.
 
   Args:
     judge: (run of each cell) -> (1 confirmed, −1 contradicted, 0 neither or
@@ -245,7 +245,7 @@ def _judge(runs: Runs, claim: str, groups, judge: Callable) -> Verdict:
 
 
 def _lacking(runs: Runs, cell: Cell) -> str:
-  """Says why a run cannot be judged; "" if it can."""
+  """Say why a run cannot be judged; "" if it can."""
   if cell not in runs:
     return "not trained"
   if not runs[cell]["complete"]:

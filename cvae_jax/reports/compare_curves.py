@@ -33,13 +33,13 @@ Rows = Sequence[Mapping[str, Any]]  # of metrics.jsonl
 
 
 def quality(tests: Rows) -> str | None:
-  """Names the distance by which evaluations are judged, None without one."""
+  """Name the distance by which evaluations are judged, None without one."""
   names = (n for n in (FRECHET, SLICED) if tests and n in tests[0])
   return next(names, None)
 
 
 def tracking(epochs: Rows, tests: Rows) -> dict[str, dict[str, float | None]]:
-  """Correlates every loss with the distance over a run's evaluations.
+  """Correlate every loss with the distance over a run's evaluations.
 
   Returns:
     {signal: {"rank correlation" (Spearman's), "given the epoch": the same of
@@ -118,17 +118,17 @@ def _floor(
 
 
 def is_loss(signal: str) -> bool:
-  """Tells a loss, a player's or a held-out one, from the other signals."""
+  """Tell a loss, a player's or a held-out one, from the other signals."""
   return signal.rpartition("/")[2] in LOSSES
 
 
 def _held_out(row: Mapping[str, Any]) -> dict[str, Any]:
-  """Names an evaluation's metrics apart from those of training."""
+  """Name an evaluation's metrics apart from those of training."""
   return {f"held-out/{name}": value for name, value in row.items()}
 
 
 def correlation(a: Sequence[float], b: Sequence[float]) -> float | None:
-  """Gives Spearman's rank correlation; None where one stands still."""
+  """Return Spearman's rank correlation; None where one stands still."""
   ranks = [scipy.stats.rankdata(values) for values in (a, b)]
   if min(np.ptp(rank) for rank in ranks) == 0:
     return None
@@ -136,7 +136,7 @@ def correlation(a: Sequence[float], b: Sequence[float]) -> float | None:
 
 
 def stop(config: ConfigDict, tests: Rows) -> dict[str, Any]:
-  """Replays a stop by the sliced distance on a run's evaluations.
+  """Replay a stop by the sliced distance on a run's evaluations.
 
   By the run's own rule if it had one; {} where no distance was measured.
 
@@ -173,7 +173,7 @@ def stop(config: ConfigDict, tests: Rows) -> dict[str, Any]:
 
 
 def plot(path: Path, runs: Mapping[Any, Mapping[str, Any]]) -> None:
-  """Draws the players' losses of runs, and below them the distances.
+  """Draw the players' losses of runs, and below them the distances.
 
   A dotted line is where a distance stops the run, a dashed one what it keeps.
   """
@@ -201,7 +201,7 @@ def plot(path: Path, runs: Mapping[Any, Mapping[str, Any]]) -> None:
 
 
 def caption(runs: Iterable[Mapping[str, Any]]) -> str:
-  """Says what `plot` draws of runs: what they did not record is not there."""
+  """Say what `plot` draws of runs: what they did not record is not there."""
   runs = list(runs)
   stops = [run["stop"] for run in runs if run["stop"]]
   tests = [row for run in runs for row in run["rows"]["test"]]
@@ -217,7 +217,7 @@ def caption(runs: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _distances(axes, tests: Rows) -> None:
-  """Draws the sliced distance, and the Fréchet one by a scale on the right."""
+  """Draw the sliced distance, and the Fréchet one by a scale on the right."""
   for name, colour in ((SLICED, "C2"), (FRECHET, "C3")):
     values = [(row["epoch"], row[name]) for row in tests if name in row]
     if values:
@@ -227,7 +227,7 @@ def _distances(axes, tests: Rows) -> None:
 
 
 def recorded(config: ConfigDict, rows: Rows) -> dict[str, Rows]:
-  """Parts the rows of metrics.jsonl: each epoch's, and each due evaluation's.
+  """Part the rows of metrics.jsonl: each epoch's, and each due evaluation's.
 
   A last evaluation that was not due is one that a longer run does not have.
   """

@@ -56,7 +56,7 @@ state that is kept, at its lowest and at the end of the run."""
 
 
 def page(runs: Runs, drawn: Collection[str], command: str) -> str:
-  """Lays the whole report out.
+  """Lay the whole report out.
 
   Args:
     runs: what reports.compare gathered of each.
@@ -90,7 +90,7 @@ def page(runs: Runs, drawn: Collection[str], command: str) -> str:
 
 
 def _setting(runs: Runs) -> str:
-  """Says on what data, how far, where, by which code, and what is missing."""
+  """Say on what data, how far, where, by which code, and what is missing."""
   first = next(iter(runs.values()))
   known = [run for run in runs.values() if "data" in run]
   lines = [
@@ -154,7 +154,7 @@ def _ablation(runs: Runs) -> str:
 
 
 def _protocol(run: Mapping[str, Any]) -> str:
-  """Says how sets of images were measured, and what real ones come to."""
+  """Say how sets of images were measured, and what real ones come to."""
   how, real = run["protocol"], run["real"]
   sides = f"sliced Wasserstein of pixels at {how['sliced_side']}²"
   floor = f"sliced {markdown.cell(real['sliced'])}"

@@ -33,7 +33,7 @@ CONFOUNDS = """\
 
 
 def shortcuts(models: Mapping[int, Mapping[str, Any]]) -> Verdict:
-  """Judges model 8 beside model 7, by training and by held-out loss."""
+  """Judge model 8 beside model 7, by training and by held-out loss."""
   claim = "Decoder shortcuts help (model 7 → 8)"
   if lacking := _lacking(models, (7, 8), ("loss", "test loss")):
     return Verdict(claim, "not measured", [lacking])
@@ -49,7 +49,7 @@ def shortcuts(models: Mapping[int, Mapping[str, Any]]) -> Verdict:
 
 
 def weight(models: Mapping[int, Mapping[str, Any]]) -> Verdict:
-  """Judges samples' distances in pairs of models that differ in W alone."""
+  """Judge samples' distances in pairs of models that differ in W alone."""
   claim = "A smaller MSE weight lowers diversity"
   falls, reasons = [], []
   for pair in PAIRS:
@@ -70,7 +70,7 @@ def weight(models: Mapping[int, Mapping[str, Any]]) -> Verdict:
 
 
 def _lacking(models, wanted, names) -> str:
-  """Says what of the wanted models is missing; "" if nothing is."""
+  """Say what of the wanted models is missing; "" if nothing is."""
   for k in wanted:
     if k not in models:
       return f"model {k} is not trained"

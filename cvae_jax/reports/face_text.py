@@ -30,7 +30,7 @@ Models = Mapping[int, Mapping[str, Any]]  # by rung of the ladder
 def page(
   models: Models, shown: int, drawn: Collection[str], command: str
 ) -> str:
-  """Lays the whole report out.
+  """Lay the whole report out.
 
   Args:
     models: what reports.faces gathered of each run.
@@ -62,7 +62,7 @@ def page(
 
 
 def _setting(models: Models) -> str:
-  """Says on what data, how far, where and by which code."""
+  """Say on what data, how far, where and by which code."""
   known = [m for m in models.values() if "data" in m]
   lines = ["The data are not here, so only what runs recorded is reported."]
   if known:
@@ -114,7 +114,7 @@ of more than one launch was interrupted.
 
 
 def _orders(models: Models) -> Iterator[str]:
-  """Sets our order of comparable models beside the published one."""
+  """Set our order of comparable models beside the published one."""
   for weight in sorted({m["W"] for m in models.values()}, reverse=True):
     alike = [
       k
@@ -166,7 +166,7 @@ Loss is W · MSE + KL of the held-out faces, dropout off, without L2.
 
 
 def _control(models: Models) -> str:
-  """Tabulates control by attribute, then what each one leaks into."""
+  """Tabulate control by attribute, then what each one leaks into."""
   rows = [
     {"model": rung, **row}
     for rung, model in models.items()

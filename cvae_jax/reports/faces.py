@@ -31,7 +31,7 @@ Models = dict[int, Model]  # by rung of the ladder
 
 
 def write(runs_folder: Path, out_folder: Path) -> list[Path]:
-  """Writes faces.md and its pictures, all of them generated; gives the paths.
+  """Write faces.md and its pictures, all of them generated; gives the paths.
 
   Raises:
     ReportError: no run of the ladder has a finished epoch, or two are of the
@@ -67,7 +67,7 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
 
 
 def _ladder(folder: Path) -> Models:
-  """Gives what the runs of the ladder below a folder have on record."""
+  """Return what the runs of the ladder below a folder have on record."""
   models = {}
   for row in json.loads(table.collect(folder).to_json(orient="records")):
     run = Path(folder) / row["run"]
@@ -99,7 +99,7 @@ def _ladder(folder: Path) -> Models:
 
 
 def _measured(run: runs.Run, load: Datasets) -> Model:
-  """Measures a run beside its held-out faces; nothing where they are not here.
+  """Measure a run beside its held-out faces; nothing where they are not here.
 
   Args:
     load: loads data, those of one config once.
@@ -130,13 +130,13 @@ def _measured(run: runs.Run, load: Datasets) -> Model:
 
 
 def _panel(run: runs.Run) -> NDArray:
-  """Draws one latent under the panel's settings: [P, H, W, C]."""
+  """Draw one latent under the panel's settings: [P, H, W, C]."""
   panel = run.conditions.panel()
   return run.decode(np.tile(run.prior(1), (len(panel), 1)), panel)
 
 
 def _draw(run: runs.Run, folder: Path) -> list[str]:
-  """Draws the figures of the model that is shown; gives their names."""
+  """Draw the figures of the model that is shown; gives their names."""
   names, captions = [], figures.captions(run)
   for name, pictures in figures.draw(run).items():
     if name in face_text.FIGURES:

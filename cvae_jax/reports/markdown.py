@@ -8,7 +8,7 @@ import numpy as np
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-  """Lays rows {column: value} out; None and nan become a dash."""
+  """Lay rows {column: value} out; None and nan become a dash."""
   columns = list(rows[0])
   lines = [columns, ["---"] * len(columns)]
   lines += [[cell(row[column]) for column in columns] for row in rows]
@@ -16,7 +16,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def cell(value: Any) -> str:
-  """Writes one value: four significant digits, thousands apart."""
+  """Write one value: four significant digits, thousands apart."""
   if value is None or value != value:
     return "–"
   if isinstance(value, float):
@@ -26,7 +26,7 @@ def cell(value: Any) -> str:
 
 
 def spread(values: Sequence[float | None], factor: float = 1.0) -> str | None:
-  """Writes the mean of several runs' values ± their standard deviation.
+  """Write the mean of several runs' values ± their standard deviation.
 
   None are left out; of one value there is no deviation, and of none no text.
   """
@@ -42,7 +42,7 @@ def spread(values: Sequence[float | None], factor: float = 1.0) -> str | None:
 
 
 def control(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-  """Gives a row for each attribute of faces that was scored, if any was."""
+  """Return a row for each attribute of faces that was scored, if any was."""
   return [
     {
       "attribute": name,
@@ -58,12 +58,12 @@ def control(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _grade(figures: Mapping[str, Any]) -> float | None:
-  """Gives a class's hit rate, a value's correlation; None if not measured."""
+  """Return a class's hit rate, a value's correlation; None if not measured."""
   return figures.get("hit_rate", figures.get("correlation"))
 
 
 def command(name: str, runs_folder: Path, out_folder: Path) -> str:
-  """Gives the command that writes a report; no machine's paths in it."""
+  """Return the command that writes a report; no machine's paths in it."""
   runs, out = (
     path.name if path.is_absolute() else path.as_posix()
     for path in (runs_folder, out_folder)
@@ -72,7 +72,7 @@ def command(name: str, runs_folder: Path, out_folder: Path) -> str:
 
 
 def trained_on(environments: Iterable[Mapping[str, Any]]) -> str:
-  """Says on what devices, and at which commits, runs were trained.
+  """Say on what devices, and at which commits, runs were trained.
 
   Args:
     environments: an entry of each run's environment.json.

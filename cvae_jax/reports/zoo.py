@@ -13,7 +13,7 @@ from cvae_jax.reports import (
 
 
 def write(runs_folder: Path, out_folder: Path) -> list[Path]:
-  """Writes zoo.md and its pictures; gives their paths.
+  """Write zoo.md and its pictures; gives their paths.
 
   Finished runs in the folder, or in folders in it, are reported on. What is
   measured of a run stays in its folder and is read from there next time. A

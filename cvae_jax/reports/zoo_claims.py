@@ -75,7 +75,7 @@ def so_far(word: str, *counts: int, least: int = RUNS) -> str:
 
 
 def verdicts(zoo: Zoo) -> Iterator[Verdict]:
-  """Judges every claim, as far as there are runs for it."""
+  """Judge every claim, as far as there are runs for it."""
   yield convergence(zoo.of(VAE), zoo.of(SCVAE))
   yield from (error(zoo.of(title), title) for title in TARGETS)
   yield stacking(zoo.of(M2), zoo.of(M1M2))
@@ -86,12 +86,12 @@ def verdicts(zoo: Zoo) -> Iterator[Verdict]:
 
 
 def curve(entry: Entry) -> dict[int, float]:
-  """Gives the test ELBO, in nats, of each epoch that was evaluated."""
+  """Return the test ELBO, in nats, of each epoch that was evaluated."""
   return {round(row["epoch"]): row["elbo"] for row in entry.tests}
 
 
 def hits(entry: Entry) -> float | None:
-  """Gives the share of samples that show the class asked for.
+  """Return the share of samples that show the class asked for.
 
   None where no label taught the categories, whose numbers then say nothing.
   """
@@ -102,19 +102,19 @@ def hits(entry: Entry) -> float | None:
 
 
 def mixed(entry: Entry) -> float | None:
-  """Gives the mean entropy of a category's samples, in nats."""
+  """Return the mean entropy of a category's samples, in nats."""
   known = entry.scores.get("control", {}).get("class", {})
   counts = known.get("sweep", {}).get("confusion")
   return counts and clusters.row_entropy(np.array(counts))
 
 
 def pure(entry: Entry) -> float | None:
-  """Gives the purity of q(y | x)'s categories."""
+  """Return the purity of q(y | x)'s categories."""
   return (entry.scores.get("categories") or {}).get("purity")
 
 
 def convergence(plain: Sequence[Entry], labelled: Sequence[Entry]) -> Verdict:
-  """Judges whether the label speeds learning, beyond what it gives for free."""
+  """Judge whether the label speeds learning, beyond what it gives for free."""
   claim = "Label conditioning converges faster"
   curves = [[curve(e) for e in pair] for pair in _pairs(plain, labelled)]
   curves = [pair for pair in curves if all({*EPOCHS} <= {*c} for c in pair)]
@@ -144,7 +144,7 @@ def convergence(plain: Sequence[Entry], labelled: Sequence[Entry]) -> Verdict:
 
 
 def error(entries: Sequence[Entry], title: str) -> Verdict:
-  """Judges the mean test error with few labels by this project's target."""
+  """Judge the mean test error with few labels by this project's target."""
   target = TARGETS[title]
   claim = f"{title}: at most {target:.0%} test error"
   if not entries:
@@ -156,7 +156,7 @@ def error(entries: Sequence[Entry], title: str) -> Verdict:
 
 
 def stacking(alone: Sequence[Entry], stacked: Sequence[Entry]) -> Verdict:
-  """Judges M1+M2 beside M2, draw by draw of the labels."""
+  """Judge M1+M2 beside M2, draw by draw of the labels."""
   claim = "M1+M2 errs less than M2"
   pairs = _pairs(alone, stacked)
   if not pairs:
@@ -170,7 +170,7 @@ def stacking(alone: Sequence[Entry], stacked: Sequence[Entry]) -> Verdict:
 
 
 def categories(zoo: Zoo) -> Verdict:
-  """Judges M3's categories beside those of the source's M2: neither has labels.
+  """Judge M3's categories beside those of the source's M2: neither has labels.
 
   That M2's classifier is never trained (zoo §3).
   """
@@ -194,7 +194,7 @@ def categories(zoo: Zoo) -> Verdict:
 
 
 def control(groups: Mapping[str, Sequence[Entry]]) -> Verdict:
-  """Judges whether some system draws the class that is asked for."""
+  """Judge whether some system draws the class that is asked for."""
   claim = f"Class control of SCVAE or ilAAE is at least {CONTROL:.0%}"
   known = {
     title: _known(group, hits)
@@ -214,13 +214,13 @@ def control(groups: Mapping[str, Sequence[Entry]]) -> Verdict:
 
 
 def generation(zoo: Zoo) -> Verdict:
-  """Judges whether low layers' samples are nearer to held-out faces."""
+  """Judge whether low layers' samples are nearer to held-out faces."""
   claim = f"{LOW} generates nicer faces than {HIGH}"
   return _faces(zoo, claim, (LOW, HIGH), GENERATED)
 
 
 def reconstruction(zoo: Zoo) -> Verdict:
-  """Judges whether high layers reconstruct better, as their paper says."""
+  """Judge whether high layers reconstruct better, as their paper says."""
   claim = f"{HIGH} reconstructs better than {LOW}"
   return _faces(zoo, claim, (HIGH, LOW), RECONSTRUCTED)
 
@@ -228,7 +228,7 @@ def reconstruction(zoo: Zoo) -> Verdict:
 def _faces(
   zoo: Zoo, claim: str, titles: tuple[str, str], terms: Sequence[Term]
 ) -> Verdict:
-  """Judges whether the first title is better than the second by all terms."""
+  """Judge whether the first title is better than the second by all terms."""
   kinds = {_compared(entry) for title in titles for entry in zoo.of(title)}
   if len(kinds) > 1:
     reason = "the runs differ in more than their layers: KL weight, network"
@@ -254,7 +254,7 @@ def _runs(*counts: int) -> str:
 
 
 def _compared(entry: Entry) -> tuple:
-  """Gives what is alike in runs whose layers are to be compared."""
+  """Return what is alike in runs whose layers are to be compared."""
   config = entry.config
   return config.loss.kl, config.model.features.network, entry.epochs
 
@@ -262,7 +262,7 @@ def _compared(entry: Entry) -> tuple:
 def _pairs(
   one: Sequence[Entry], other: Sequence[Entry]
 ) -> list[tuple[Entry, Entry]]:
-  """Pairs runs of the same seed."""
+  """Pair runs of the same seed."""
   seeds = {entry.config.seed: entry for entry in other}
   return [
     (entry, seeds[entry.config.seed])
@@ -272,6 +272,6 @@ def _pairs(
 
 
 def _known(entries: Sequence[Entry], value: Value) -> list[float]:
-  """Gives the values of the runs that have one."""
+  """Return the values of the runs that have one."""
   values = [value(entry) for entry in entries]
   return [value for value in values if value is not None]

@@ -36,7 +36,7 @@ CAPTIONS = {
 
 
 def draw(zoo: Zoo, folder: Path) -> dict[str, Path]:
-  """Writes the figures that there are runs for; gives {name: file}."""
+  """Write the figures that there are runs for; gives {name: file}."""
   makers: dict[str, Callable[[Zoo, Path], bool]] = {
     "epochs": epochs,
     "convergence": convergence,
@@ -51,7 +51,7 @@ def draw(zoo: Zoo, folder: Path) -> dict[str, Path]:
 
 
 def epochs(zoo: Zoo, path: Path) -> bool:
-  """Draws VAE over SCVAE at the source's epochs, where states were kept."""
+  """Draw VAE over SCVAE at the source's epochs, where states were kept."""
   sheets, kinds = {}, {"VAE": digits.latents, "SCVAE": digits.paths}
   for row, (name, figure) in enumerate(kinds.items()):
     for entry in zoo.of(f"{name}, 2 latents")[:1]:
@@ -62,7 +62,7 @@ def epochs(zoo: Zoo, path: Path) -> bool:
 
 
 def convergence(zoo: Zoo, path: Path) -> bool:
-  """Plots the test ELBO of VAE and SCVAE by epoch."""
+  """Plot the test ELBO of VAE and SCVAE by epoch."""
   curves = {
     title: [zoo_claims.curve(entry) for entry in zoo.of(title)]
     for title in (zoo_claims.VAE, zoo_claims.SCVAE)
@@ -92,13 +92,13 @@ def convergence(zoo: Zoo, path: Path) -> bool:
 
 
 def categories(zoo: Zoo, path: Path) -> bool:
-  """Draws the category rows of M2, M1+M2 and M3."""
+  """Draw the category rows of M2, M1+M2 and M3."""
   titles = (zoo_claims.M2_SOURCE, zoo_claims.M2, zoo_claims.M1M2, zoo_claims.M3)
   return _side_by_side(zoo, path, titles, digits.paths)
 
 
 def codes(zoo: Zoo, path: Path) -> bool:
-  """Draws where the adversarial autoencoders put the test digits."""
+  """Draw where the adversarial autoencoders put the test digits."""
   kinds = ("AAE", "ilAAE")
   sheets = {
     (row, column): digits.scatter(run)[0, 0]
@@ -110,19 +110,19 @@ def codes(zoo: Zoo, path: Path) -> bool:
 
 
 def regions(zoo: Zoo, path: Path) -> bool:
-  """Draws each class from its place in the priors of the label-aware AAE."""
+  """Draw each class from its place in the priors of the label-aware AAE."""
   titles = [f"ilAAE, {prior}" for prior in PRIORS]
   return _side_by_side(zoo, path, titles, digits.regions)
 
 
 def faces(zoo: Zoo, path: Path) -> bool:
-  """Draws random faces of the plain VAE and of the DFC-VAEs."""
+  """Draw random faces of the plain VAE and of the DFC-VAEs."""
   titles = (zoo_claims.PIXELS, zoo_claims.LOW, zoo_claims.HIGH)
   return _side_by_side(zoo, path, titles, dfc_vae.prior)
 
 
 def combinations(zoo: Zoo, path: Path) -> bool:
-  """Draws the CAAE's figure from its prior: no face was encoded for it."""
+  """Draw the CAAE's figure from its prior: no face was encoded for it."""
   run = _first(zoo, "CAAE")
   if run is None:
     return False
@@ -133,12 +133,12 @@ def combinations(zoo: Zoo, path: Path) -> bool:
 
 
 def _first(zoo: Zoo, title: str) -> runs.Run | None:
-  """Loads the run of the least seed; None if there is none."""
+  """Load the run of the least seed; None if there is none."""
   return next((runs.load(entry.folder) for entry in zoo.of(title)), None)
 
 
 def _side_by_side(zoo: Zoo, path: Path, titles, figure: Callable) -> bool:
-  """Sets one figure of several systems beside each other."""
+  """Set one figure of several systems beside each other."""
   found = {title: run for title in titles if (run := _first(zoo, title))}
   sheets = {
     (0, column): images.grid(figure(run))
@@ -148,7 +148,7 @@ def _side_by_side(zoo: Zoo, path: Path, titles, figure: Callable) -> bool:
 
 
 def _save(path: Path, sheets: Sheets, rows, columns) -> bool:
-  """Lays sheets of one shape out, white where one is missing."""
+  """Lay sheets of one shape out, white where one is missing."""
   if not sheets:
     return False
   edge = ((EDGE, EDGE), (EDGE, EDGE), (0, 0))

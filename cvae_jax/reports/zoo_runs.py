@@ -35,12 +35,12 @@ class Entry(NamedTuple):
 
   @property
   def last(self) -> Mapping[str, Any]:
-    """Gives the test row of the last epoch."""
+    """Return the test row of the last epoch."""
     return self.tests[-1]
 
   @property
   def epochs(self) -> int:
-    """Counts the epochs that the run had."""
+    """Count the epochs that the run had."""
     return round(self.last["epoch"])
 
 
@@ -52,12 +52,12 @@ class Zoo(NamedTuple):
   unfinished: list[str]  # what is under way or was left
 
   def of(self, title: str) -> list[Entry]:
-    """Gives the runs of a title, by seed; none if there are none."""
+    """Return the runs of a title, by seed; none if there are none."""
     return self.groups.get(title, [])
 
 
 def collect(folder: Path) -> Zoo:
-  """Finds the zoo's runs in a folder, and in those that lie in it.
+  """Find the zoo's runs in a folder, and in those that lie in it.
 
   Raises:
     ReportError: two runs are the same but for their place, or runs of digits
@@ -108,7 +108,7 @@ def _check(entries) -> None:
 
 
 def title(config: ConfigDict) -> str:
-  """Names what a config is, so that runs that differ in the seed are alike."""
+  """Name what a config is, so that runs that differ in the seed are alike."""
   name = {
     "vae": _vae,
     "m2": _m2,
@@ -147,7 +147,7 @@ def _dfc(config: ConfigDict) -> str:
 
 
 def _faithful(config: ConfigDict) -> bool:
-  """Tells whether a config has its source's bugs, named in configs/zoo.py."""
+  """Tell whether a config has its source's bugs, named in configs/zoo.py."""
   model = config.model
   if config.system in ("vae", "m3"):
     return not (model.encoder.dropout or config.loss.get("binarise"))
@@ -159,7 +159,7 @@ def _faithful(config: ConfigDict) -> bool:
 
 
 def state(entry: Entry, epoch: int) -> runs.Run | None:
-  """Restores a run as it was after an epoch; None if that was not kept."""
+  """Restore a run as it was after an epoch; None if that was not kept."""
   for row in entry.tests:
     if round(row["epoch"]) == epoch:
       try:
@@ -170,7 +170,7 @@ def state(entry: Entry, epoch: int) -> runs.Run | None:
 
 
 def measured(zoo: Zoo) -> Zoo:
-  """Measures what is not yet in the runs' folders; says what cannot be."""
+  """Measure what is not yet in the runs' folders; says what cannot be."""
   entries = {
     entry.folder: _scored(entry, zoo.judges)
     for group in zoo.groups.values()
@@ -191,7 +191,7 @@ def measured(zoo: Zoo) -> Zoo:
 
 
 def _scored(entry: Entry, judges: list[runs.Run]) -> Entry:
-  """Adds the scores of a run, by the judges of its kind of images."""
+  """Add the scores of a run, by the judges of its kind of images."""
   shape = entry.config.data.image_shape
   fitting = [j for j in judges if j.config.data.image_shape == shape]
   try:
@@ -203,7 +203,7 @@ def _scored(entry: Entry, judges: list[runs.Run]) -> Entry:
 
 
 def _hits(entry: Entry, judges: list[runs.Run]) -> dict[int, float]:
-  """Gives the share of SCVAE's samples that show their class, by epoch."""
+  """Return the share of SCVAE's samples that show their class, by epoch."""
   if not judges or not entry.title.startswith("SCVAE"):
     return {}
   kept = {e: run for e in EPOCHS if (run := state(entry, e))}
@@ -217,7 +217,7 @@ def _hits(entry: Entry, judges: list[runs.Run]) -> dict[int, float]:
 
 
 def _seen(entries: list[Entry]) -> list[Entry]:
-  """Adds variety and likeness of faces of the same data, as far as there are.
+  """Add variety and likeness of faces of the same data, as far as there are.
 
   The one needs the data, the other the weights of VGG16 too.
   """

@@ -34,7 +34,7 @@ Value = Callable[[Entry], float | None]
 
 
 def likelihood(zoo: Zoo) -> list[Row]:
-  """Gives ELBO, importance-weighted bound and use of the latents."""
+  """Return ELBO, importance-weighted bound and use of the latents."""
   return [
     _base(title, group)
     | {
@@ -48,7 +48,7 @@ def likelihood(zoo: Zoo) -> list[Row]:
 
 
 def labels(zoo: Zoo) -> list[Row]:
-  """Gives what few labels, or none, make of the categories."""
+  """Return what few labels, or none, make of the categories."""
   return [
     _base(title, group)
     | {
@@ -63,7 +63,7 @@ def labels(zoo: Zoo) -> list[Row]:
 
 
 def control(zoo: Zoo) -> list[Row]:
-  """Gives the share of samples that show the class asked for."""
+  """Return the share of samples that show the class asked for."""
   sweep = ("control", "class", "sweep")
   return [
     _base(title, group)
@@ -79,7 +79,7 @@ def control(zoo: Zoo) -> list[Row]:
 
 
 def codes(zoo: Zoo) -> list[Row]:
-  """Gives how well digits come back from the codes of the adversarial ones."""
+  """Return how well digits come back from the codes of the adversarial ones."""
   return [
     _base(title, group)
     | {
@@ -91,7 +91,7 @@ def codes(zoo: Zoo) -> list[Row]:
 
 
 def faces(zoo: Zoo) -> list[Row]:
-  """Gives reconstruction and samples of faces, and the floor of distances."""
+  """Return reconstruction and samples of faces, and the floor of distances."""
   chosen = dict(_chosen(zoo, zoo_claims.PIXELS, "DFC-VAE", "CAAE"))
   rows = [
     _base(title, group)
@@ -123,7 +123,7 @@ def faces(zoo: Zoo) -> list[Row]:
 
 
 def attributes(zoo: Zoo) -> list[Row]:
-  """Gives how well faces show each attribute that is asked for."""
+  """Return how well faces show each attribute that is asked for."""
   return [
     {"system": title, **row}
     for title, group in _chosen(zoo, "CAAE")
@@ -132,7 +132,7 @@ def attributes(zoo: Zoo) -> list[Row]:
 
 
 def _chosen(zoo: Zoo, *names: str) -> Iterator[tuple[str, list[Entry]]]:
-  """Gives the groups of some names, in the order of the sweeps.
+  """Return the groups of some names, in the order of the sweeps.
 
   A title is a name, then what sets it apart behind a comma.
   """
@@ -159,7 +159,7 @@ def _of(group: Sequence[Entry], value: Value, factor: float = 1.0):
 
 
 def _error(entry: Entry) -> float | None:
-  """Gives q(y | x)'s error, where labels say which class a category is."""
+  """Return q(y | x)'s error, where labels say which class a category is."""
   known = entry.last.get("error")
   return None if entry.scores.get("unlabelled") else known
 
@@ -181,7 +181,7 @@ def _variety(name: str) -> Value:
 
 
 def _score(*path: str) -> Value:
-  """Gives a reader of one score; None where a run has none."""
+  """Return a reader of one score; None where a run has none."""
 
   def read(entry: Entry):
     found = entry.scores

@@ -80,7 +80,7 @@ UNSEEN = "What samples are like is not measured: it takes the data and VGG16."
 
 
 def page(zoo: Zoo, drawn: Mapping[str, Path], command: str) -> str:
-  """Lays the whole report out.
+  """Lay the whole report out.
 
   Args:
     zoo: what was measured.
@@ -120,7 +120,7 @@ def _section(heading: str, command: str, rows: Sequence, words: str) -> str:
 
 
 def _setting(zoo: Zoo) -> str:
-  """Says on what data, what is missing, where and by which code."""
+  """Say on what data, what is missing, where and by which code."""
   entries = [entry for group in zoo.groups.values() for entry in group]
   counts = {
     _source(e.config.data): e.scores["protocol"]["test_examples"]
@@ -172,7 +172,7 @@ def _quality(zoo: Zoo) -> str:
 
 
 def _undrawn(drawn: Mapping[str, Path]) -> str:
-  """Names the figures that no run is there for."""
+  """Name the figures that no run is there for."""
   lacking = [name for name in zoo_figures.CAPTIONS if name not in drawn]
   if not lacking:
     return ""

@@ -60,14 +60,14 @@ class Model(NamedTuple):
   loss: Loss
 
   def pixels(self, image: Array, key=None) -> Array:
-    """Gives images as rows [B, D], drawn from their grey values if asked."""
+    """Return images as rows [B, D], drawn from their grey values if asked."""
     x = flat(image)
     if key is None or not self.loss.binarise:
       return x
     return binary(key, x)
 
   def data(self, params: PyTree, image: Array, key=None) -> Array:
-    """Gives what the networks see; without a key nothing is drawn.
+    """Return what the networks see; without a key nothing is drawn.
 
     An M1 reads the grey values: of pixels drawn anew its latents are noisier,
     and M2 on them learns slower.
@@ -78,14 +78,14 @@ class Model(NamedTuple):
     return self.nets.m1.features(params, flat(image), drawn)
 
   def nats(self, params: PyTree, x: Array, output: Metrics) -> Array:
-    """Gives −log p(x | z, y), summed over the last axis."""
+    """Return −log p(x | z, y), summed over the last axis."""
     if self.nets.m1 is None:
       return losses.bernoulli_nats(x, output["logits"])
     nats = gaussian.nats(x, Gaussian(**output))
     return self.nets.m1.of_read(params, nats).sum(axis=-1)
 
   def bound(self, params: PyTree, x: Array, y: Array, key, drop=None) -> Array:
-    """Gives L(x, y) of x [B, 1, D] and one-hot y [B or 1, k, K], [B, k]."""
+    """Return L(x, y) of x [B, 1, D] and one-hot y [B or 1, k, K], [B, k]."""
     drop = (None, None) if drop is None else jax.random.split(drop)
     q = self.nets.infer(params, x, y, drop[0])
     # One ε for all labels: what q(y | x) learns from are their differences,
@@ -166,7 +166,7 @@ def _model(config, facts: Facts) -> Model:
 def _terms(
   model: Model, params, batch: Batch, key, drop=(None,) * 4, trust=1.0
 ) -> Metrics:
-  """Gives U of the images and L and −log q(y | x) of the labelled, [B].
+  """Return U of the images and L and −log q(y | x) of the labelled, [B].
 
   The classifier learns from U by `trust`, the other networks in full.
   """
@@ -206,7 +206,7 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
 
 
 def _trust(warm_up: int, step: Array) -> Array | float:
-  """Gives the weight in [0, 1] of what the classifier learns from U.
+  """Return the weight in [0, 1] of what the classifier learns from U.
 
   It grows with the steps until `warm_up`. Before y means the classes to the
   generator, the labels' bounds differ by chance and by style, and a classifier
@@ -216,12 +216,12 @@ def _trust(warm_up: int, step: Array) -> Array | float:
 
 
 def _scale_gradient(x: Array, by: Array | float) -> Array:
-  """Gives x, its gradient multiplied."""
+  """Return x, its gradient multiplied."""
   return jax.lax.stop_gradient(x) + by * (x - jax.lax.stop_gradient(x))
 
 
 def _soft_loss(model: Model, params, model_state, batch: Batch, key, step):
-  """Gives the source's loss: reconstruction + KL under y = q(y | x) itself.
+  """Return the source's loss: reconstruction + KL under y = q(y | x) itself.
 
   No label, no sum over labels, no entropy, and nobody owns the classifier,
   so y is a fixed random code of x (zoo §3, bugs).
@@ -240,7 +240,7 @@ def _l2(model: Model, params: PyTree) -> Array:
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
-  """Adds the error of q(y | x) and the ELBO to the terms, each [B].
+  """Add the error of q(y | x) and the ELBO to the terms, each [B].
 
   Under an M1, U bounds log p(z₁); with M1's likelihood and posterior it is a
   bound on the pixels' again.
