@@ -2,12 +2,14 @@
 
 import concurrent.futures
 import hashlib
+import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -109,18 +111,74 @@ def check_types(expected: PyTree, found: PyTree, where: str) -> None:
 
 
 def check_files(folder: Path) -> None:
-  """Refuse links in a checkpoint: they would read files from elsewhere.
+  """Refuse links and devices in a checkpoint: they would read from elsewhere.
 
   Raises:
     CheckpointError: there is one.
   """
+  paths = [Path(folder)]
   for place, folders, files in os.walk(folder):
-    for name in (*folders, *files):
-      path = Path(place) / name
-      if path.is_symlink():
-        raise CheckpointError(
-          f"{path} is a link; a checkpoint has files alone. It is not read"
-        )
+    paths += [Path(place) / name for name in (*folders, *files)]
+  for path in paths:
+    try:
+      mode = path.lstat().st_mode
+    except FileNotFoundError:  # another process deletes it: reading will fail
+      continue
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+      kind = "a link" if stat.S_ISLNK(mode) else "no plain file"
+      raise CheckpointError(
+        f"{path} is {kind}; a checkpoint has plain files alone. It is not "
+        "read; put a copy of the file there"
+      )
+
+
+def check_held(
+  found: Mapping[str, str], saved: Mapping[str, str], where: str
+) -> None:
+  """Compare {branch: SHA-256} of weights from files with a checkpoint's.
+
+  Raises:
+    CheckpointError: a branch is another one.
+  """
+  for name, sha256 in found.items():
+    if sha256 != saved.get(name):
+      raise CheckpointError(
+        f"{where} was made with another {name!r}: SHA-256 {saved.get(name)}, "
+        f"found {sha256}; bring the weights back that the run began with"
+      )
+
+
+def sealed(counters: Mapping[str, Any]) -> dict[str, Any]:
+  """Return counters with their own SHA-256, which `check_counters` compares."""
+  counters = {k: v for k, v in counters.items() if k != "counters_sha256"}
+  return {**counters, "counters_sha256": _of_json(counters)}
+
+
+def check_counters(counters: Any, where: str) -> dict[str, Any]:
+  """Return counters as they were before `sealed`.
+
+  Checkpoints made before there were digests have none.
+
+  Raises:
+    Damaged: they are no mapping, or not what was saved.
+  """
+  if not isinstance(counters, dict):
+    raise Damaged(
+      f"{where} is damaged: its counters are {type(counters).__name__}, "
+      "expected a mapping"
+    )
+  seal = counters.pop("counters_sha256", None)
+  if seal is not None and _of_json(counters) != seal:
+    raise Damaged(
+      f"{where} is damaged: its counters are not those that were saved "
+      "(SHA-256)"
+    )
+  return counters
+
+
+def _of_json(counters: Mapping[str, Any]) -> str:
+  text = json.dumps(counters, sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()
 
 
 def check_state(
@@ -139,6 +197,10 @@ def check_state(
     )
   if int(state.step) != step:
     raise Damaged(f"{where} is damaged: its state is of step {int(state.step)}")
-  for path, leaf in jax.tree_util.tree_leaves_with_path(state.params):
-    if not bool(jnp.isfinite(leaf).all()):
-      raise Damaged(f"{where}: params/{path_name(path)} is not finite")
+  for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+    # An optimiser's second moment may overflow; a NaN is never its own doing.
+    moment = path_name(path).startswith("opt_state/")
+    values = np.asarray(leaf)
+    sound = ~np.isnan(values) if moment else np.isfinite(values)
+    if not sound.all():
+      raise Damaged(f"{where} is damaged: {path_name(path)} is not finite")

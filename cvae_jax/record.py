@@ -4,11 +4,8 @@ config.json · conditions.json · data.json · environment.json · parameters.tx
 metrics.jsonl · events.out.tfevents.* · samples/<step>_<grid>.png · DONE
 """
 
-import datetime
-import importlib.metadata
 import json
 import os
-import platform
 import shutil
 import sys
 from collections.abc import Mapping
@@ -20,19 +17,14 @@ from ml_collections import ConfigDict
 from numpy.typing import ArrayLike
 
 from cvae_jax import config as configs
-from cvae_jax import data, images, provenance
-from cvae_jax.data import identity as identities
-from cvae_jax.files import DamagedFile, read_json, write_atomically
+from cvae_jax import images, launches, rows, same_run
+from cvae_jax.console import say
+from cvae_jax.files import read_json, write_atomically
+from cvae_jax.rows import parse_metrics
+from cvae_jax.rows import read_metrics as read_metrics  # readers look here
+from cvae_jax.same_run import DATA, RunMismatch, check_data
+from cvae_jax.same_run import load_data as load_data  # readers look here
 from cvae_jax.types import PyTree
-
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-
-
-DATA = "data.json"  # which data a run trains on, and holds out
-
-
-class RunMismatch(ValueError):
-  """Says why a folder's run cannot be continued as asked."""
 
 
 class Record:
@@ -58,15 +50,17 @@ class Record:
       RunMismatch: the folder holds a run of another config or other data.
     """
     if not (self.folder / "config.json").exists():
-      if any((self.folder / "checkpoints").glob("[0-9]*")):
+      if not same_run.untouched(self.folder):
         raise RunMismatch(
-          f"{self.folder} has checkpoints and no config.json, so nothing says "
-          "which run they are of; bring the file back or use another --workdir"
+          f"{self.folder} has checkpoints or rows of a run and no config.json, "
+          "so nothing says which run they are of; bring the file back or use "
+          "another --workdir"
         )
       return
-    if self.untouched():
+    if same_run.untouched(self.folder):
       return
     old = configs.of_run(self.folder)
+    same_run.check_checkpoints(self.folder, old.checkpoint_every)
     if differing := configs.differences(old, config):
       raise RunMismatch(
         f"{self.folder} holds a run of another config; differing keys:\n  "
@@ -90,14 +84,6 @@ class Record:
     if identity is not None:
       check_data(self.folder, identity)
 
-  def untouched(self) -> bool:
-    """Tell whether the folder's run never saved a step nor wrote a row.
-
-    Such a folder is begun anew, by any config.
-    """
-    saved = any((self.folder / "checkpoints").glob("[0-9]*"))
-    return not saved and not parse_metrics(self.folder)[0]
-
   def start(
     self,
     config: ConfigDict,
@@ -120,30 +106,28 @@ class Record:
     if identity is not None:
       write_atomically(self.folder / DATA, _json(identity))
     write_atomically(self.folder / "config.json", configs.to_json(config))
-    self._environment()
+    launches.add(self.folder)
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
     path = self.folder / "metrics.jsonl"
-    rows, bad = parse_metrics(self.folder)
+    found, bad = parse_metrics(self.folder)
     if bad:
       aside = path.with_name("metrics.jsonl.damaged")
       shutil.copy2(path, aside)
-      print(
-        f"warning: {path}: {_lines(bad)} cannot be read and are left out; the "
-        f"file as it was is kept as {aside}",
-        flush=True,
+      say(
+        f"warning: {path}: {rows.lines(bad)} cannot be read and are left out; "
+        f"the file as it was is kept as {aside}"
       )
-    kept = [row for row in rows if row["step"] <= step]
-    if len(kept) < rows_saved:
-      print(
-        f"warning: {path} has {len(kept)} rows up to step {step}, its "
-        f"checkpoint counted {rows_saved}: {rows_saved - len(kept)} are lost. "
-        "Training goes on without them",
-        flush=True,
-      )
+    kept = [row for row in found if row["step"] <= step]
+    self.count(step, rows_saved)
     self.rows = len(kept)
     write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))
     self._metrics = path.open("a")
     self._events = _summary_writer()(str(self.folder), purge_step=step + 1)
+
+  def count(self, step: int, rows_saved: int) -> None:
+    """Warn where there are fewer rows up to `step` than its checkpoint saw."""
+    if said := rows.lost(self.folder, step, rows_saved):
+      say(said)
 
   def metrics(self, row: Mapping[str, Any]) -> None:
     """Appends a row to metrics.jsonl and its numbers to TensorBoard."""
@@ -175,118 +159,6 @@ class Record:
       self._events.close()
     if done and not (self.folder / "DONE").exists():
       write_atomically(self.folder / "DONE", "")
-
-  def _environment(self) -> None:
-    """Adds this launch to environment.json; a resumed run has several."""
-    path = self.folder / "environment.json"
-    launches = self._launches(path)
-    launches.append(
-      {
-        "time": datetime.datetime.now(datetime.UTC).isoformat(),
-        "argv": sys.argv,
-        **provenance.of_code(),
-        "python": platform.python_version(),
-        "packages": {p: importlib.metadata.version(p) for p in _PACKAGES},
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "device": str(jax.devices()[0]),
-        "host": platform.platform(),
-        "cores": os.cpu_count(),
-      }
-    )
-    write_atomically(path, json.dumps(launches, indent=2) + "\n")
-
-  def _launches(self, path: Path) -> list[dict[str, Any]]:
-    """Read the launches before this one; a damaged log blocks nothing."""
-    if not path.exists():
-      return []
-    try:
-      return read_json(path, list, "it is a log, and begun anew")
-    except DamagedFile as error:
-      aside = path.with_name("environment.json.damaged")
-      path.replace(aside)
-      print(f"warning: {error}; it is kept as {aside}", flush=True)
-      return []
-
-
-def check_data(folder: Path, identity: Mapping[str, Any]) -> None:
-  """Checks today's data against a run's data.json; older runs have none.
-
-  Raises:
-    RunMismatch: they are others; what differs is named.
-  """
-  path = Path(folder) / DATA
-  if not path.exists():
-    return
-  saved = read_json(path, dict, "delete it to take today's data for the run's")
-  differing = identities.differences(saved, identity)
-  if differing:
-    raise RunMismatch(
-      f"{path}: the training data have changed since this run began, or its "
-      f"held-out data have: {'; '.join(differing)}. Bring the old data back "
-      "or use another --workdir."
-    )
-
-
-def load_data(folder: Path, config: Any) -> data.Dataset:
-  """Loads a run's data, checked against its data.json.
-
-  Raises:
-    DataError: they are missing or bad.
-    RunMismatch: they are not those of the run.
-  """
-  try:
-    dataset = data.load(config)
-  except data.DataError as error:
-    path = config.get("path", "")
-    if path and not Path(path).expanduser().exists():
-      raise data.DataError(
-        f"{path}, where the run's config.json says that its data are, is not "
-        "there; say where they are now: launch.evaluate --data=PATH. Found: "
-        f"{error}"
-      ) from error
-    raise
-  if (Path(folder) / DATA).exists():
-    check_data(folder, dataset.identity())
-  return dataset
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-  """Read metrics.jsonl; a last line cut short by a kill is left out.
-
-  Raises:
-    DamagedFile: a line is no JSON with a step.
-  """
-  rows, bad = parse_metrics(folder)
-  if bad:
-    raise DamagedFile(
-      f"{Path(folder) / 'metrics.jsonl'}: {_lines(bad)} cannot be read; delete "
-      "them, or go on with the run, which leaves them out"
-    )
-  return rows
-
-
-def parse_metrics(folder: Path) -> tuple[list[dict[str, Any]], list[int]]:
-  """Return the rows of metrics.jsonl and the numbers of its damaged lines."""
-  path = Path(folder) / "metrics.jsonl"
-  if not path.exists():
-    return [], []
-  rows = []
-  bad = []
-  lines = path.read_bytes().split(b"\n")
-  for number, line in enumerate(lines[:-1], 1):  # behind the last \n: torn
-    try:
-      row = json.loads(line)
-      row["step"] <= 0  # noqa: B015 (a step that is no number is damage, too)
-      rows.append(row)
-    except (ValueError, TypeError, KeyError):
-      bad.append(number)
-  return rows, bad
-
-
-def _lines(numbers: list[int]) -> str:
-  shown = ", ".join(map(str, numbers[:5]))
-  more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
-  return f"line{'s' if len(numbers) > 1 else ''} {shown}{more}"
 
 
 def parameter_table(params: PyTree) -> str:

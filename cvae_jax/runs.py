@@ -25,10 +25,9 @@ from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.files import DamagedFile, read_json
 from cvae_jax.images import unit
 from cvae_jax.restore import (
-  best_step,
   check_config,
-  latest_whole,
   pretrained,
+  usable_state,
 )
 from cvae_jax.types import PyTree, System, TrainState
 
@@ -232,9 +231,8 @@ def load(folder: str | Path, step: int | None = None) -> Run:
   try:
     if checkpoints.latest() is None:
       raise RunError(f"{folder} has no checkpoint yet; let it train longer")
-    step = best_step(config, checkpoints) if step is None else step
     checkpoints.hold(pretrained(system, config))
-    state, counters = latest_whole(checkpoints, system, step)
+    state, counters = usable_state(checkpoints, system, config, step)
     where = checkpoints.folder / str(int(state.step))
     check_config(config, counters, where)
   finally:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cvae_jax import control, evaluate, keys, regions
 from cvae_jax.feed import Feed, check
-from cvae_jax.files import write_atomically
+from cvae_jax.files import read_json, write_atomically
 from cvae_jax.metrics import bounds, clusters, latents
 from cvae_jax.record import load_data
 from cvae_jax.runs import VALUES, Run, RunError
@@ -86,8 +86,9 @@ def known(run: Run) -> dict[str, Any] | None:
   path = run.folder / FILE
   if not path.exists():
     return None
-  found = json.loads(path.read_text())
-  return found if found["protocol"]["step"] == int(run.state.step) else None
+  found = read_json(path, dict, "delete it, and the run is scored anew")
+  protocol = found.get("protocol", {})
+  return found if protocol.get("step") == int(run.state.step) else None
 
 
 def saved(run: Run, judges: Sequence[Run] = ()) -> dict[str, Any]:

@@ -9,7 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax import config as configs
-from cvae_jax import data, figures, images, runs, score, table, variety, verify
+from cvae_jax import (
+  data,
+  figures,
+  images,
+  launches,
+  runs,
+  score,
+  table,
+  variety,
+  verify,
+)
 from cvae_jax.files import write_atomically
 from cvae_jax.record import read_metrics
 from cvae_jax.reports import ReportError, face_text, markdown
@@ -82,7 +92,7 @@ def _ladder(folder: Path) -> Models:
       "W": config.loss.mse * math.prod(config.data.image_shape),
       "complete": row["epochs"] >= max(curve),
       "rises": int((np.diff(losses) > 0).sum()),
-      "environment": json.loads((run / "environment.json").read_text())[-1],
+      "environment": launches.read(run)[-1],
     }
   return dict(sorted(models.items()))
 
