@@ -4,14 +4,16 @@ import concurrent.futures
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from cvae_jax.console import say
 from cvae_jax.types import PyTree, TrainState
 
 MARK = "_CHECKPOINT_METADATA"  # orbax's file of a checkpoint's times
@@ -118,9 +120,11 @@ def check_marks(folder: Path, repair: bool) -> None:
   `repair` such a file is removed; the state has its SHA-256 elsewhere.
 
   Raises:
+    CheckpointError: a file is a link or a device.
     Damaged: a file is JSON of another kind, and may not be removed.
   """
   for path in sorted(folder.glob(f"*/{MARK}")):
+    check_files(path)
     try:
       found = json.loads(path.read_bytes())
     except (OSError, ValueError):  # the training deletes checkpoints meanwhile
@@ -132,23 +136,78 @@ def check_marks(folder: Path, repair: bool) -> None:
     if not repair:
       raise Damaged(f"{what}; delete it, and the checkpoint is read without it")
     path.unlink()
-    print(f"warning: {what}; it is removed and not needed", flush=True)
+    say(f"warning: {what}; it is removed and not needed")
 
 
 def check_files(folder: Path) -> None:
-  """Refuse links in a checkpoint: they would read files from elsewhere.
+  """Refuse links and devices in a checkpoint: they would read from elsewhere.
 
   Raises:
     CheckpointError: there is one.
   """
+  paths = [Path(folder)]
   for place, folders, files in os.walk(folder):
-    for name in (*folders, *files):
-      path = Path(place) / name
-      if path.is_symlink():
-        raise CheckpointError(
-          f"{path} is a link, and is not read: a checkpoint has files alone; "
-          "put the file itself there"
-        )
+    paths += [Path(place) / name for name in (*folders, *files)]
+  for path in paths:
+    try:
+      mode = path.lstat().st_mode
+    except FileNotFoundError:  # another process deletes it: reading will fail
+      continue
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+      kind = "a link" if stat.S_ISLNK(mode) else "no plain file"
+      raise CheckpointError(
+        f"{path} is {kind}; a checkpoint has plain files alone. It is not "
+        "read; put a copy of the file there"
+      )
+
+
+def check_held(
+  found: Mapping[str, str], saved: Mapping[str, str], where: str
+) -> None:
+  """Compare {branch: SHA-256} of weights from files with a checkpoint's.
+
+  Raises:
+    CheckpointError: a branch is another one.
+  """
+  for name, sha256 in found.items():
+    if sha256 != saved.get(name):
+      raise CheckpointError(
+        f"{where} was made with another {name!r}: SHA-256 {saved.get(name)}, "
+        f"found {sha256}; bring the weights back that the run began with"
+      )
+
+
+def sealed(counters: Mapping[str, Any]) -> dict[str, Any]:
+  """Return counters with their own SHA-256, which `check_counters` compares."""
+  counters = {k: v for k, v in counters.items() if k != "counters_sha256"}
+  return {**counters, "counters_sha256": _of_json(counters)}
+
+
+def check_counters(counters: Any, where: str) -> dict[str, Any]:
+  """Return counters as they were before `sealed`.
+
+  Checkpoints made before there were digests have none.
+
+  Raises:
+    Damaged: they are no mapping, or not what was saved.
+  """
+  if not isinstance(counters, dict):
+    raise Damaged(
+      f"{where} is damaged: its counters are {type(counters).__name__}, "
+      "expected a mapping"
+    )
+  seal = counters.pop("counters_sha256", None)
+  if seal is not None and _of_json(counters) != seal:
+    raise Damaged(
+      f"{where} is damaged: its counters are not those that were saved "
+      "(SHA-256)"
+    )
+  return counters
+
+
+def _of_json(counters: Mapping[str, Any]) -> str:
+  text = json.dumps(counters, sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()
 
 
 def check_state(
@@ -167,6 +226,10 @@ def check_state(
     )
   if int(state.step) != step:
     raise Damaged(f"{where} is damaged: its state is of step {int(state.step)}")
-  for path, leaf in jax.tree_util.tree_leaves_with_path(state.params):
-    if not bool(jnp.isfinite(leaf).all()):
-      raise Damaged(f"{where}: params/{path_name(path)} is not finite")
+  for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+    # An optimiser's second moment may overflow; a NaN is never its own doing.
+    moment = path_name(path).startswith("opt_state/")
+    values = np.asarray(leaf)
+    sound = ~np.isnan(values) if moment else np.isfinite(values)
+    if not sound.all():
+      raise Damaged(f"{where} is damaged: {path_name(path)} is not finite")

@@ -7,6 +7,8 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from cvae_jax.console import say
+
 FILE = ".lock"
 
 
@@ -33,7 +35,7 @@ def hold(folder: Path, doing: str) -> Iterator[None]:
   folder = Path(folder)
   try:
     folder.mkdir(parents=True, exist_ok=True)
-    file = os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    file = os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o666)
   except OSError:
     if folder.is_dir() and not os.access(folder, os.W_OK):
       yield
@@ -41,8 +43,7 @@ def hold(folder: Path, doing: str) -> Iterator[None]:
     raise
   try:
     _lock(file, folder)
-    # It says who, for the error of another process.
-    os.pwrite(file, f"{os.getpid()} {socket.gethostname()} {doing}".encode(), 0)
+    _sign(file, doing)
     try:
       yield
     finally:
@@ -51,16 +52,23 @@ def hold(folder: Path, doing: str) -> Iterator[None]:
     os.close(file)
 
 
+def _sign(file: int, doing: str) -> None:
+  """Write who holds the lock, for the error of another process."""
+  text = f"{os.getpid()} {socket.gethostname()} {doing}"
+  with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
+    os.ftruncate(file, 0)  # a process that was killed leaves its own
+    os.pwrite(file, text.encode(), 0)
+
+
 def _lock(file: int, folder: Path) -> None:
   try:
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except BlockingIOError:
     raise FolderInUse(_holder(file, folder)) from None
   except OSError as error:
-    print(
+    say(
       f"warning: {folder} cannot be locked ({error.strerror}); make sure that "
-      "no other process writes there",
-      flush=True,
+      "no other process writes there"
     )
 
 

@@ -17,14 +17,14 @@ from ml_collections import ConfigDict
 from numpy.typing import ArrayLike
 
 from cvae_jax import config as configs
-from cvae_jax import images, provenance
+from cvae_jax import images, launches, rows, same_run
 from cvae_jax.console import say
-from cvae_jax.files import DamagedFile, read_json, write_atomically
+from cvae_jax.files import read_json, write_atomically
+from cvae_jax.rows import parse_metrics
+from cvae_jax.rows import read_metrics as read_metrics  # readers look here
 from cvae_jax.run_data import RunMismatch, check_data, keep_identity
 from cvae_jax.tensorboard import Events
 from cvae_jax.types import PyTree
-
-METRICS = "metrics.jsonl"
 
 
 class RecordError(OSError):
@@ -54,15 +54,17 @@ class Record:
       RunMismatch: the folder holds a run of another config or other data.
     """
     if not (self.folder / "config.json").exists():
-      if any((self.folder / "checkpoints").glob("[0-9]*")):
+      if not same_run.untouched(self.folder):
         raise RunMismatch(
-          f"{self.folder} has checkpoints and no config.json, so nothing says "
-          "which run they are of; bring the file back or use another --workdir"
+          f"{self.folder} has checkpoints or rows of a run and no config.json, "
+          "so nothing says which run they are of; bring the file back or use "
+          "another --workdir"
         )
       return
-    if self.untouched():
+    if same_run.untouched(self.folder):
       return
     old = configs.of_run(self.folder)
+    same_run.check_checkpoints(self.folder, old.checkpoint_every)
     if differing := configs.differences(old, config):
       raise RunMismatch(
         f"{self.folder} holds a run of another config; differing keys:\n  "
@@ -86,14 +88,6 @@ class Record:
     if identity is not None:
       check_data(self.folder, identity)
 
-  def untouched(self) -> bool:
-    """Tell whether the folder's run never saved a step nor wrote a row.
-
-    Such a folder is begun anew, by any config.
-    """
-    saved = any((self.folder / "checkpoints").glob("[0-9]*"))
-    return not saved and not parse_metrics(self.folder)[0]
-
   def start(
     self,
     config: ConfigDict,
@@ -116,30 +110,28 @@ class Record:
     if identity is not None:
       keep_identity(self.folder, identity)
     write_atomically(self.folder / "config.json", configs.to_json(config))
-    self._environment(step)
+    launches.add(self.folder, step)
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
-    path = self.folder / "metrics.jsonl"
-    rows, bad = parse_metrics(self.folder)
+    path = self.folder / rows.FILE
+    found, bad = parse_metrics(self.folder)
     if bad:
-      aside = path.with_name("metrics.jsonl.damaged")
+      aside = path.with_name(f"{rows.FILE}.damaged")
       shutil.copy2(path, aside)
-      print(
-        f"warning: {path}: {_lines(bad)} cannot be read and are left out; the "
-        f"file as it was is kept as {aside}",
-        flush=True,
+      say(
+        f"warning: {path}: {rows.lines(bad)} cannot be read and are left out; "
+        f"the file as it was is kept as {aside}"
       )
-    kept = [row for row in rows if row["step"] <= step]
-    if len(kept) < rows_saved:
-      print(
-        f"warning: {path} has {len(kept)} rows up to step {step}, its "
-        f"checkpoint counted {rows_saved}: {rows_saved - len(kept)} are lost. "
-        "Training goes on without them",
-        flush=True,
-      )
+    kept = [row for row in found if row["step"] <= step]
+    self.count(step, rows_saved)
     self.rows = len(kept)
     write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))
     self._metrics = path.open("a")
     self._events = Events(self.folder, step + 1)
+
+  def count(self, step: int, rows_saved: int) -> None:
+    """Warn where there are fewer rows up to `step` than its checkpoint saw."""
+    if said := rows.lost(self.folder, step, rows_saved):
+      say(said)
 
   def metrics(self, row: Mapping[str, Any]) -> None:
     """Append a row to metrics.jsonl and its numbers to TensorBoard's events.
@@ -147,7 +139,7 @@ class Record:
     Raises:
       RecordError: the row cannot be written.
     """
-    with self._written(METRICS):
+    with self._written(rows.FILE):
       self._metrics.write(json.dumps(row) + "\n")
       self._metrics.flush()
     self.rows += 1
@@ -173,7 +165,7 @@ class Record:
     Raises:
       RecordError: the disk does not take them.
     """
-    with self._written(METRICS):
+    with self._written(rows.FILE):
       os.fsync(self._metrics.fileno())
     self._events.flush()
 
@@ -205,76 +197,6 @@ class Record:
         f"{self.folder / name} cannot be written ({error.strerror or error}); "
         f"{saved}"
       ) from error
-
-  def _environment(self, step: int) -> None:
-    """Add this launch to environment.json; a resumed run has several.
-
-    A line says what has changed since the one before.
-    """
-    path = self.folder / "environment.json"
-    launches = self._launches(path)
-    today = provenance.of_launch()
-    last = launches[-1] if launches else {}
-    known = isinstance(last, dict)
-    changed = provenance.changes(last, today) if known else []
-    if changed and step:
-      say(
-        "warning: this run goes on under other settings, so its bits may "
-        f"differ from those of a run without a break: {'; '.join(changed)}"
-      )
-    launches.append(today)
-    write_atomically(path, json.dumps(launches, indent=2) + "\n")
-
-  def _launches(self, path: Path) -> list[dict[str, Any]]:
-    """Read the launches before this one; a damaged log blocks nothing."""
-    if not path.exists():
-      return []
-    try:
-      return read_json(path, list, "it is a log, and begun anew")
-    except DamagedFile as error:
-      aside = path.with_name("environment.json.damaged")
-      path.replace(aside)
-      print(f"warning: {error}; it is kept as {aside}", flush=True)
-      return []
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-  """Read metrics.jsonl; a last line cut short by a kill is left out.
-
-  Raises:
-    DamagedFile: a line is no JSON with a step.
-  """
-  rows, bad = parse_metrics(folder)
-  if bad:
-    raise DamagedFile(
-      f"{Path(folder) / 'metrics.jsonl'}: {_lines(bad)} cannot be read; delete "
-      "them, or go on with the run, which leaves them out"
-    )
-  return rows
-
-
-def parse_metrics(folder: Path) -> tuple[list[dict[str, Any]], list[int]]:
-  """Return the rows of metrics.jsonl and the numbers of its damaged lines."""
-  path = Path(folder) / "metrics.jsonl"
-  if not path.exists():
-    return [], []
-  rows = []
-  bad = []
-  lines = path.read_bytes().split(b"\n")
-  for number, line in enumerate(lines[:-1], 1):  # behind the last \n: torn
-    try:
-      row = json.loads(line)
-      row["step"] <= 0  # noqa: B015 (a step that is no number is damage, too)
-      rows.append(row)
-    except (ValueError, TypeError, KeyError):
-      bad.append(number)
-  return rows, bad
-
-
-def _lines(numbers: list[int]) -> str:
-  shown = ", ".join(map(str, numbers[:5]))
-  more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
-  return f"line{'s' if len(numbers) > 1 else ''} {shown}{more}"
 
 
 def parameter_table(params: PyTree) -> str:

@@ -1,9 +1,8 @@
 """Where a run's first state comes from."""
 
-import contextlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,24 @@ from cvae_jax.checkpoint import (
   check_names,
   shapes,
 )
+from cvae_jax.console import say
 from cvae_jax.paths import local
 from cvae_jax.run_data import facts
+from cvae_jax.same_run import (
+  check_config,
+  check_identity,
+  check_latest,
+  check_loop,
+)
 from cvae_jax.types import PyTree, System, TrainState
 from cvae_jax.watch import Watch
 
 
 def initial_state(
-  system: System, config: ConfigDict, checkpoints: Checkpoints
+  system: System,
+  config: ConfigDict,
+  checkpoints: Checkpoints,
+  identity: Mapping[str, Any] | None = None,
 ) -> tuple[TrainState, dict[str, Any]]:
   """Return the state to go on from and the loop's counters with it.
 
@@ -38,24 +47,25 @@ def initial_state(
 
   Raises:
     CheckpointError: there were checkpoints and none is whole; or the latest
-      is of another config.
+      is of another config, or of other data than `identity` says.
   """
   held = pretrained(system, config)
   checkpoints.hold(held)
-  damaged = []
   while (step := checkpoints.latest()) is not None:
     try:
       state, counters = checkpoints.restore(step, abstract_state(system))
+      check_loop(config, counters, checkpoints.folder / str(step))
     except Damaged as error:
-      damaged.append(checkpoints.set_aside(step))
-      print(f"warning: {error}. It is set aside: {damaged[-1]}", flush=True)
+      say(f"warning: {error}. It is set aside: {checkpoints.set_aside(step)}")
       continue
     check_config(config, counters, checkpoints.folder / str(step))
+    check_identity(identity, counters, checkpoints.folder / str(step))
     return state, counters
-  if damaged:
+  if damaged := sorted(p.name for p in checkpoints.folder.glob("*.damaged*")):
     raise CheckpointError(
-      f"no whole checkpoint is left in {checkpoints.folder}; bring a copy of "
-      "it back, or train again in another --workdir"
+      f"no whole checkpoint is left in {checkpoints.folder}, only "
+      f"{', '.join(damaged)}; bring a copy of one back, or train again in "
+      "another --workdir"
     )
   state = fast_compiled(system.init)(keys.address(config.seed, "init"))
   if config.init_from:
@@ -64,57 +74,18 @@ def initial_state(
   return state.replace(params={**state.params, **held}), {}
 
 
-def check_config(
-  config: ConfigDict, counters: dict[str, Any], where: Path
-) -> None:
-  """Compare a config with the one that a checkpoint was made with.
-
-  Older checkpoints do not say; keys that came later are not compared.
-
-  Raises:
-    CheckpointError: a key that may not change has another value.
-  """
-  saved = counters.get("config")
-  if saved is None:
-    return
-  today = configs.fixed(config)
-  differing = [
-    f"{key}: {value!r} → {today.get(key)!r}"
-    for key, value in saved.items()
-    if value != today.get(key)
-  ]
-  if differing:
-    raise CheckpointError(
-      f"checkpoint {where} was made with another config than this run's "
-      "config.json; bring the one back that it was made with. Differing "
-      "keys:\n  " + "\n  ".join(differing)
-    )
-
-
-def check_latest(config: ConfigDict, checkpoints: Checkpoints) -> None:
-  """Compare a config.json with the newest checkpoint's, before it is used.
-
-  A checkpoint that cannot be read is left to those who restore one.
-
-  Raises:
-    CheckpointError: a key that may not change has another value.
-  """
-  step = checkpoints.latest()
-  if step is None:
-    return
-  with contextlib.suppress(Damaged):
-    counters = checkpoints.counters(step)
-    check_config(config, counters, checkpoints.folder / str(step))
-
-
-def latest_whole(
-  checkpoints: Checkpoints, system: System, step: int | None
+def usable_state(
+  checkpoints: Checkpoints,
+  system: System,
+  config: ConfigDict,
+  step: int | None = None,
 ) -> tuple[TrainState, dict[str, Any]]:
   """Return a state to use and its counters, beside a run that may train.
 
-  Without a step it is the latest whole one. Nothing is set aside; a damaged
-  checkpoint is named and the one before it is taken. A checkpoint that the
-  training has deleted meanwhile is not missed.
+  Without a step it is the best where config.early_stop.restore is set, else
+  the latest. Nothing is set aside: a damaged checkpoint is named and the
+  latest whole one is taken. One that the training has deleted meanwhile is not
+  missed.
 
   Raises:
     CheckpointError: the step is not there, or no checkpoint is whole.
@@ -128,21 +99,50 @@ def latest_whole(
     checkpoints.reload()
     steps = [s for s in checkpoints.steps() if s not in failed]
     if not steps:
-      raise next(iter(failed.values()))
+      raise next(iter(failed.values()), _no_checkpoint(checkpoints))
+    wanted = steps[-1]
     try:
-      found = checkpoints.restore(steps[-1], abstract)
+      best = best_step(config, checkpoints, wanted)
+      if best is not None and best not in failed:
+        wanted = best
+      found = checkpoints.restore(wanted, abstract)
       break
     except CheckpointError as error:
-      if (checkpoints.folder / str(steps[-1])).exists():
-        if not isinstance(error, Damaged):
-          raise
-        if seen == steps[-1]:
-          failed[steps[-1]] = error
-    seen = steps[-1]
+      there = (checkpoints.folder / str(wanted)).exists()
+      if there and not isinstance(error, Damaged):
+        raise
+      if seen == wanted:
+        failed[wanted] = error
+    seen = wanted
     time.sleep(0.2)  # a checkpoint under deletion is soon gone: look again
   for error in failed.values():
-    print(f"warning: {error}; step {steps[-1]} is used", flush=True)
+    say(f"warning: {error}; step {wanted} is used")
   return found
+
+
+def _no_checkpoint(checkpoints: Checkpoints) -> CheckpointError:
+  return CheckpointError(f"{checkpoints.folder} has no checkpoint")
+
+
+def best_state(
+  config: ConfigDict, checkpoints: Checkpoints, system: System
+) -> TrainState | None:
+  """Return the best state of a run that has ended, or None: the latest stands.
+
+  So it does without config.early_stop.restore, and where the best checkpoint
+  is lost or damaged, which is said: training cannot bring it back.
+  """
+  best = best_step(config, checkpoints, checkpoints.latest())
+  if best is None:
+    return None
+  try:
+    return checkpoints.restore(best, abstract_state(system))[0]
+  except CheckpointError as error:
+    say(
+      f"warning: {error}. It was the run's best; the latest, "
+      f"{checkpoints.latest()}, stands for the run"
+    )
+    return None
 
 
 def pretrained(system: System, config: ConfigDict) -> dict[str, PyTree]:
@@ -172,17 +172,23 @@ def pretrained(system: System, config: ConfigDict) -> dict[str, PyTree]:
   return found
 
 
-def best_step(config: ConfigDict, checkpoints: Checkpoints) -> int | None:
-  """Return the step of the best state where that stands for a run, or None.
+def best_step(
+  config: ConfigDict, checkpoints: Checkpoints, step: int
+) -> int | None:
+  """Return the best step as checkpoint `step` knows it, or None.
 
-  It does where config.early_stop.restore is set; else the latest state does.
-  The latest stays what it is, so that a run given more epochs goes on from
-  there.
+  It is one where config.early_stop.restore is set; else the latest state
+  stands for a run. The latest stays what it is, so that a run given more
+  epochs goes on from there.
+
+  Raises:
+    Damaged: the checkpoint's counters cannot be read.
   """
-  step = checkpoints.latest()
-  if step is None or not config.early_stop.restore:
+  if not config.early_stop.restore:
     return None
-  return Watch(config, checkpoints.counters(step).get("watch")).best_step
+  counters = checkpoints.counters(step)
+  check_loop(config, counters, checkpoints.folder / str(step))
+  return Watch(config, counters.get("watch")).best_step
 
 
 def abstract_state(system: System) -> TrainState:
@@ -219,8 +225,7 @@ def borrow(params: dict, source: str) -> dict:
     check_latest(config, checkpoints)
     lender = configs.resolve(config, facts(run))
     checkpoints.hold(pretrained(lender, config))
-    step = best_step(config, checkpoints) if step is None else step
-    state, counters = latest_whole(checkpoints, lender, step)
+    state, counters = usable_state(checkpoints, lender, config, step)
     where = checkpoints.folder / str(int(state.step))
     check_config(config, counters, where)
   finally:

@@ -24,14 +24,9 @@ from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.files import DamagedFile, read_json
 from cvae_jax.images import unit
 from cvae_jax.paths import local
-from cvae_jax.restore import (
-  best_step,
-  check_config,
-  check_latest,
-  latest_whole,
-  pretrained,
-)
+from cvae_jax.restore import pretrained, usable_state
 from cvae_jax.run_data import facts
+from cvae_jax.same_run import check_config, check_latest
 from cvae_jax.types import PyTree, System, TrainState
 
 ROWS = 500  # that a run computes at once, of small images
@@ -233,9 +228,8 @@ def load(
       raise RunError(f"{folder} has no checkpoint yet; let it train longer")
     check_latest(config, checkpoints)
     system = configs.resolve(config, facts(folder), system=system)
-    step = best_step(config, checkpoints) if step is None else step
     checkpoints.hold(pretrained(system, config))
-    state, counters = latest_whole(checkpoints, system, step)
+    state, counters = usable_state(checkpoints, system, config, step)
     where = checkpoints.folder / str(int(state.step))
     check_config(config, counters, where)
   finally:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cvae_jax import config as configs
-from cvae_jax import lock, verify
+from cvae_jax import launches, lock, verify
 from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.files import write_atomically
 from cvae_jax.record import read_metrics
@@ -65,7 +65,7 @@ def _row(run: Path, last: dict) -> dict:
     **{f"test {k}": test[k] for k in names if k in test},
     "examples/s": last.get("train", {}).get("time/examples_per_second"),
     "seconds": _seconds(run),
-    "launches": len(json.loads((run / "environment.json").read_text())),
+    "launches": len(launches.read(run)),
   }
 
 

@@ -22,7 +22,7 @@ from cvae_jax.job import Job, prepare
 from cvae_jax.meter import Meter, NonFinite
 from cvae_jax.paths import folder
 from cvae_jax.record import Record
-from cvae_jax.restore import abstract_state, best_step, initial_state
+from cvae_jax.restore import best_state, initial_state
 from cvae_jax.run_data import DATA, keep_identity
 from cvae_jax.types import System, TrainState
 from cvae_jax.watch import Watch
@@ -97,10 +97,13 @@ def _train(job: Job, workdir: Path) -> TrainState:
   checkpoints = Checkpoints(workdir, config.keep, read_only=read_only)
   done = False
   try:
-    state, counters = initial_state(job.system, config, checkpoints)
+    state, counters = initial_state(
+      job.system, config, checkpoints, job.identity
+    )
     watch = Watch(config, counters.get("watch"))
     if finished and (watch.stopped or state.step >= job.steps):
       say(f"{workdir}: already finished at step {state.step}.")
+      record.count(int(state.step), counters.get("rows", 0))
       if not (read_only or (workdir / DATA).exists()):
         keep_identity(workdir, job.identity)  # of an older run
     else:
@@ -113,9 +116,8 @@ def _train(job: Job, workdir: Path) -> TrainState:
         identity=job.identity,
       )
       state = _loop(job, state, counters, watch, record, checkpoints)
-    best = best_step(config, checkpoints)
-    if best is not None:
-      state, _ = checkpoints.restore(best, abstract_state(job.system))
+    best = best_state(config, checkpoints, job.system)
+    state = state if best is None else best
     done = True
   finally:
     try:
@@ -211,8 +213,8 @@ def _saver(job: Job, counters, meter: Meter, watch: Watch, record, checkpoints):
   """Build (step, state, kept) -> None: a checkpoint, its rows saved before.
 
   Beside the loop's own counters a checkpoint holds what tells that it belongs
-  to this run: the config and the number of rows. `kept` is a step whose
-  checkpoint outlives the latest ones.
+  to this run: the config, the data and the number of rows. `kept` is a step
+  whose checkpoint outlives the latest ones.
   """
   elapsed = counters.get("elapsed", 0.0)
   begun = time.monotonic()
@@ -225,6 +227,7 @@ def _saver(job: Job, counters, meter: Meter, watch: Watch, record, checkpoints):
       "elapsed": elapsed + time.monotonic() - begun,
       "config": config,
       "rows": record.rows,
+      "data": job.identity,
     }
     checkpoints.save(step, state, own, pinned=(watch.best_step, kept))
 

@@ -66,7 +66,7 @@ def reference(workdir: Path) -> str:
   path = local(workdir, "the run's folder") / "config.json"
   if not path.exists():
     raise VerifyError(f"{workdir} is not a run's folder: no config.json")
-  name = configs.from_json(path.read_text()).reference
+  name = configs.of_run(workdir).reference
   if not name:
     raise VerifyError(
       f"{workdir}: its config has no `reference`, since no curve was "

@@ -277,7 +277,8 @@ def test_checkpoints_without_a_config_are_of_nobody(data, copy):
 
 def test_a_folder_whose_run_made_no_step_is_begun_anew(data, copy):
   shutil.rmtree(copy / "checkpoints")
-  (copy / "metrics.jsonl").unlink()
+  for name in ("metrics.jsonl", "DONE"):
+    (copy / name).unlink()
   state = train.train_and_evaluate(small.config(data, optim__lr=1e-4), copy)
   assert int(state.step) == STEPS
 

@@ -213,7 +213,8 @@ def test_a_kill_while_a_finished_run_is_lengthened_leaves_it_unfinished(
     written.append(path)
     write_atomically(path, content)
 
-  monkeypatch.setattr("cvae_jax.record.write_atomically", write)
+  for module in ("record", "launches"):
+    monkeypatch.setattr(f"cvae_jax.{module}.write_atomically", write)
   with pytest.raises(KeyboardInterrupt):
     start(tmp_path)
   assert not (tmp_path / "DONE").exists()

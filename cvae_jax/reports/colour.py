@@ -65,7 +65,7 @@ def _runs(folder: Path) -> Runs:
   """Return the epochs {run: rows} of the colouring runs below a folder."""
   found = {}
   for path in sorted(folder.rglob("config.json")):
-    if configs.from_json(path.read_text()).system != SYSTEM:
+    if configs.of_run(path.parent).system != SYSTEM:
       continue
     rows = [r for r in read_metrics(path.parent) if r["split"] == "epoch"]
     if rows:

@@ -1,6 +1,5 @@
 """AE, VAE, GAN and WGAN-GP compared: collapse, stopping, the source's word."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,15 @@ import numpy as np
 from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
-from cvae_jax import collapse, commands, data, distances, images, runs
+from cvae_jax import (
+  collapse,
+  commands,
+  data,
+  distances,
+  images,
+  launches,
+  runs,
+)
 from cvae_jax import config as configs
 from cvae_jax.figures import gan
 from cvae_jax.files import write_atomically
@@ -78,7 +85,7 @@ def _found(folder: Path) -> Found:
   """Return what the comparison's runs below a folder have on record."""
   found: Found = {}
   for path in sorted(folder.rglob("config.json")):
-    config = configs.from_json(path.read_text())
+    config = configs.of_run(path.parent)
     rows = read_metrics(path.parent)
     ended = any(row["split"] == "epoch" for row in rows)
     if config.system not in SYSTEMS or not ended:
@@ -122,7 +129,7 @@ def _record(folder: Path, cell: Cell, config: ConfigDict, rows) -> dict:
     "parameters": int(table.split()[-1].replace(",", "")),
     "complete": (folder / "DONE").exists(),
     "epochs": round(last["epoch"]),
-    "environment": json.loads((folder / "environment.json").read_text())[-1],
+    "environment": launches.read(folder)[-1],
     "rows": parted,
     "tracking": compare_curves.tracking(parted["epoch"], parted["test"]),
     "stop": compare_curves.stop(config, parted["test"]),

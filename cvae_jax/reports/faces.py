@@ -13,6 +13,7 @@ from cvae_jax import (
   data,
   figures,
   images,
+  launches,
   runs,
   score,
   table,
@@ -93,7 +94,7 @@ def _ladder(folder: Path) -> Models:
       "W": config.loss.mse * math.prod(config.data.image_shape),
       "complete": row["epochs"] >= max(curve),
       "rises": int((np.diff(losses) > 0).sum()),
-      "environment": json.loads((run / "environment.json").read_text())[-1],
+      "environment": launches.read(run)[-1],
     }
   return dict(sorted(models.items()))
 

@@ -1,6 +1,5 @@
 """The zoo's runs below a folder: what each is and what it is worth."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,7 +7,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
-from cvae_jax import control, data, likeness, runs, score, variety
+from cvae_jax import control, data, launches, likeness, runs, score, variety
 from cvae_jax.checkpoint import CheckpointError
 from cvae_jax.record import read_metrics
 from cvae_jax.reports import ReportError
@@ -66,7 +65,8 @@ def collect(folder: Path) -> Zoo:
   found, judges, unfinished = {}, [], []
   paths = {*folder.glob("*/config.json"), *folder.glob("*/*/config.json")}
   for path in sorted(paths):
-    run, config = path.parent, configs.from_json(path.read_text())
+    run = path.parent
+    config = configs.of_run(run)
     if config.system not in (JUDGE, *SYSTEMS):
       continue
     tests = [row for row in read_metrics(run) if row["split"] == "test"]
@@ -77,8 +77,7 @@ def collect(folder: Path) -> Zoo:
     if config.system == JUDGE:
       judges.append(runs.load(run))
       continue
-    launches = json.loads((run / "environment.json").read_text())
-    entry = Entry(title(config), run, config, tests, launches[-1])
+    entry = Entry(title(config), run, config, tests, launches.read(run)[-1])
     key = entry.title, config.seed
     if key in found:
       raise ReportError(
