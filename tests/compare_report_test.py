@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 from PIL import Image
 
-from cvae_jax import collapse, distances, pages, reports, runs, train
+from cvae_jax import collapse, distances, pages, reports, runs, same_run, train
 from cvae_jax import config as configs
 from cvae_jax.files import write_atomically
 from cvae_jax.nets import ops
@@ -217,13 +217,15 @@ def copy_run(folder, out, name="vae", **changes):
     group, _, key = key.partition("__")
     config[group][key] = value
   write_atomically(path, json.dumps(config))
+  (out / name / "data.json").unlink()  # it would not fit the changed config
   return out / name
 
 
 @pytest.fixture(autouse=True)
 def edited(monkeypatch):
   """Lets tests edit a config.json, which its checkpoints no longer fit."""
-  monkeypatch.setattr(runs, "check_config", lambda *_: None)
+  for module in (runs, same_run):
+    monkeypatch.setattr(module, "check_config", lambda *_: None)
 
 
 @pytest.fixture

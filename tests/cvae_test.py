@@ -449,7 +449,7 @@ def test_a_model_differs_from_the_one_before_by_its_delta_alone(model):
   delta = {
     key for key in LADDER[model] if LADDER[model][key] != LADDER[model - 1][key]
   }
-  assert changed == delta | {"reference"}
+  assert changed == delta | {"name", "reference"}
 
 
 EVERY = [f"configs/digits.py:model={k},smoke" for k in LADDER]

@@ -10,6 +10,7 @@ import pytest
 from cvae_jax import data
 from cvae_jax.data import DataError, digits
 from cvae_jax.data.digits import Conditions
+from cvae_jax.settings import ConfigError
 
 
 def config(**changes):
@@ -167,9 +168,9 @@ def test_fit_names_the_class_it_cannot_use():
 
 
 def test_wrong_source_name_lists_the_right_ones():
-  with pytest.raises(DataError, match=r"'digit'.*one of: .*digits"):
+  with pytest.raises(ConfigError, match="'digit'; did you mean 'digits'"):
     data.load(config(name="digit"))
-  with pytest.raises(DataError, match="no data source 'download'"):
+  with pytest.raises(ConfigError, match="unknown data source 'download'"):
     data.load(config(name="download"))
 
 

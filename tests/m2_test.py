@@ -9,9 +9,11 @@ import pytest
 
 from cvae_jax.nets.mlp import MLP
 from cvae_jax.systems import m2
+from cvae_jax.types import Facts
 from tests import arithmetic as a
 from tests import small_zoo as zoo
 
+FACTS = Facts({"image": (28, 28, 1), "condition": (10,)})
 UNIT = {False: a.softplus, True: a.relu}  # of M2, on an M1 or not
 
 
@@ -71,7 +73,7 @@ def test_m2_sums_over_every_label_of_an_unlabelled_digit(name):
 
 def test_m2_s_labels_share_their_noise():
   system = zoo.made("m2")
-  model = m2._model(system.config)
+  model = m2._model(system.config, FACTS)
   image, y = zoo.flat(zoo.batch()["image"]), np.eye(10, dtype=np.float32)
   params = dict(system.state.params)
   # An inference that sees no label: then L(x, y) differ by the decoder alone.
@@ -113,7 +115,7 @@ def test_m2_s_loss_weighs_labelled_unlabelled_and_classifier(name):
 
 def test_m2_s_classifier_comes_to_learn_from_the_unlabelled():
   system, state, *_ = m2_case("m2")
-  model = m2._model(system.config)
+  model = m2._model(system.config, FACTS)
 
   def gradients(step):
     def loss(params):

@@ -247,5 +247,5 @@ def test_what_cannot_be_reported_is_explained(tmp_path, folder):
     text=True,
   )
   assert done.returncode == 1
-  assert "one report expected: launch.figures" in done.stderr
+  assert "one report expected: python -m launch.figures" in done.stderr
   assert all(name in done.stderr for name in reports.names())

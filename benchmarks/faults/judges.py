@@ -8,7 +8,7 @@ from benchmarks.faults.case import Judge, Outcome, Verdict
 
 # Words by which a message says what to do or what would have been right.
 _ADVICE = re.compile(
-  r"expected|must|need|use |give |take |make |prepare|bring|move|delete|remove"
+  r"expected|must|need|use |give |take |make |prepare|bring|move|delete|remove|keep"
   r"|try|choose|set |unset|known|one of|did you mean|lower|raise|install|free"
   r"|run |write |put |again|there (are|is)|wait|stop|restore|instead|at least"
   r"|from .* on"

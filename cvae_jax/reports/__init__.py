@@ -11,6 +11,7 @@ _HELPERS = {
   "compare_cells",
   "compare_claims",
   "compare_curves",
+  "compare_rules",
   "compare_text",
   "face_claims",
   "face_text",
