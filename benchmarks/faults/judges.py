@@ -8,8 +8,8 @@ from benchmarks.faults.case import Judge, Outcome, Verdict
 
 # Words by which a message says what to do or what would have been right.
 _ADVICE = re.compile(
-  r"expected|must|need|use |give |take |make |prepare|bring|move|delete|remove|keep"
-  r"|try|choose|set |unset|known|one of|did you mean|lower|raise|install|free"
+  r"expected|must|need|use |give |take |make |prepare|bring|move|delete|remove"
+  r"|keep|try|choose|set |unset|known|one of|did you mean|lower|raise|install|free"
   r"|run |write |put |again|there (are|is)|wait|stop|restore|instead|at least"
   r"|from .* on"
   r"|whole numbers|looked for|neither|outside|range"

@@ -148,11 +148,11 @@ def _holder() -> Callable[[runs.Run], collapse.Held | None]:
     key = configs.to_json(wanted) + configs.to_json(rule)
     try:
       dataset = load(run.folder, wanted)
+      if key not in known:
+        known[key] = collapse.Held(dataset, rule, embed)
     except (data.DataError, RunMismatch) as error:
       print(f"{run.folder}: not measured: {error}")
       return None
-    if key not in known:
-      known[key] = collapse.Held(dataset, rule, embed)
     return known[key]
 
   return held
