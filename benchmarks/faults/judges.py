@@ -9,8 +9,9 @@ from benchmarks.faults.case import Judge, Outcome, Verdict
 # Words by which a message says what to do or what would have been right.
 _ADVICE = re.compile(
   r"expected|must|need|use |give |take |make |prepare|bring|move|delete|remove"
-  r"|keep|try|choose|set |unset|known|one of|did you mean|lower|raise|install|free"
-  r"|run |write |put |again|there (are|is)|wait|stop|restore|instead|at least"
+  r"|keep|try|choose|set |unset|known|one of|did you mean|lower|raise"
+  r"|install|free|run |write |put |again|there (are|is)|wait|stop|restore"
+  r"|instead|at least"
   r"|from .* on"
   r"|whole numbers|looked for|neither|outside|range"
   r"|allowed|train|rename|convert|lists|only|fewer|\d\s*(to|\.\.)\s*\d|or more",
