@@ -128,7 +128,7 @@ def from_arrays(
   Raises:
     DataError: if lengths, types or values do not fit; what was found is said.
   """
-  module = importlib.import_module(f"{__name__}.files.arrays")
+  module = importlib.import_module(f"{__name__}.arrays")
   return module.make(images, conditions or {}, held_out, seed)
 
 
