@@ -23,6 +23,8 @@ from cvae_jax.arguments import RunError
 from cvae_jax.checkpoint import Checkpoints
 from cvae_jax.files import DamagedFile, read_json
 from cvae_jax.images import unit
+from cvae_jax.loop.folders import Folder as Folder  # runs.below gives them
+from cvae_jax.loop.folders import below as below
 from cvae_jax.paths import local
 from cvae_jax.restore import pretrained, usable_state
 from cvae_jax.run_data import facts
