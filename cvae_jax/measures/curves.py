@@ -47,6 +47,25 @@ def figure(groups: Mapping[str, Sequence[Folder]]) -> Figure:
   return drawn
 
 
+def panels(runs: Mapping[str, Folder]) -> Figure:
+  """Draw each run's training loss in a panel, over its published curve."""
+  across = min(5, len(runs))
+  down = -(-len(runs) // across)
+  size = (3 * across, 2.4 * down)
+  drawn = Figure(figsize=size, layout="constrained")
+  grid = list(drawn.subplots(down, across, squeeze=False).flat)
+  for axes, (name, run) in zip(grid, runs.items(), strict=False):
+    curve = verify.curve(run.config)
+    axes.plot(list(curve), list(curve.values()), "-", label="published")
+    ours = _losses(run, "epoch")
+    axes.plot(list(ours), list(ours.values()), "--", label="ours")
+    axes.set(title=name, yscale="log")
+  for empty in grid[len(runs) :]:
+    empty.set_axis_off()
+  grid[0].legend()
+  return drawn
+
+
 def _has(groups: Mapping[str, Sequence[Folder]], split: str) -> bool:
   return any(_losses(run, split) for runs in groups.values() for run in runs)
 

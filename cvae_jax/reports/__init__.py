@@ -16,6 +16,7 @@ _HELPERS = {
   "face_claims",
   "face_text",
   "markdown",
+  "variants",
   "zoo_claims",
   "zoo_figures",
   "zoo_runs",

@@ -13,16 +13,14 @@ from cvae_jax import (
   data,
   figures,
   images,
-  launches,
   runs,
   score,
   table,
   variety,
   verify,
 )
-from cvae_jax import config as configs
 from cvae_jax.files import write_atomically
-from cvae_jax.record import read_metrics
+from cvae_jax.measures import curves
 from cvae_jax.reports import ReportError, face_text, markdown
 from cvae_jax.run_data import Datasets, RunMismatch
 
@@ -53,7 +51,8 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
     captions = figures.captions(run)["prior"][1]
     if rung == shown:
       drawn = _draw(run, out)
-  table.plot(out / "faces_curves.png", runs_folder)
+  panels = curves.panels(table.find([runs_folder]))
+  images.save_figure(out / "faces_curves.png", panels)
   images.save_grid(
     out / "faces_samples.png",
     np.stack(rows),
@@ -70,9 +69,11 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
 def _ladder(folder: Path) -> Models:
   """Return what the runs of the ladder below a folder have on record."""
   models = {}
+  found = table.find([folder])
   for row in json.loads(table.collect(folder).to_json(orient="records")):
-    run = Path(folder) / row["run"]
-    config = configs.of_run(run)
+    record = found[row["run"]]
+    run = record.path
+    config = record.config
     family, _, rung = config.reference.partition("/")
     if family != "faces":
       continue
@@ -84,9 +85,7 @@ def _ladder(folder: Path) -> Models:
         f"{run} and {models[int(rung)]['folder']} are both model {rung}; "
         "report on a folder with one run of each"
       )
-    losses = [
-      r["model/loss"] for r in read_metrics(run) if r["split"] == "epoch"
-    ]
+    losses = [r["model/loss"] for r in record.split("epoch")]
     curve = verify.published(config.reference)
     models[int(rung)] = row | {
       "folder": run,
@@ -94,7 +93,7 @@ def _ladder(folder: Path) -> Models:
       "W": config.loss.mse * math.prod(config.data.image_shape),
       "complete": row["epochs"] >= max(curve),
       "rises": int((np.diff(losses) > 0).sum()),
-      "environment": launches.read(run)[-1],
+      "environment": record.environment,
     }
   return dict(sorted(models.items()))
 
