@@ -13,12 +13,14 @@ RNG = np.random.default_rng(0)
 VALUES = {
   "shape": RNG.choice(["circle", "square", "triangle"], N),
   "smiling": RNG.choice(["no", "yes"], N),
-  "tags": [";".join(t) for t in np.where(RNG.random((N, 3)) < 0.3, "abc", "")],
+  "tags": [
+    ";".join(np.array(["sea", "sky", "sun"])[mask])
+    for mask in RNG.random((N, 3)) < 0.3
+  ],
   "grade": RNG.choice(["low", "mid", "high"], N),
   "size": RNG.uniform(0.2, 1.0, N),
   "angle": RNG.uniform(0, 360, N),
 }
-VALUES["tags"] = [";".join(filter(None, t.split(";"))) for t in VALUES["tags"]]
 ENTRIES = [
   {"name": "shape", "kind": "class"},
   {"name": "smiling", "kind": "binary"},

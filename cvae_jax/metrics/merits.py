@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from cvae_jax.metrics import control
 
-IGNORED = 0.1  # of the way from chance to certainty; a correlation below it
+# Of the way from chance to certainty; a correlation that is below it, or below
+# what permuted requests reach.
+IGNORED = 0.1
 
 
 def score(
@@ -157,7 +159,7 @@ def ignored(name: str, figures: Mapping[str, Any]) -> str:
       )
   else:
     key = "rank_correlation" if "rank_correlation" in figures else "correlation"
-    if figures[key] < IGNORED:
+    if figures[key] < max(IGNORED, floor):
       return f"requested and measured {name} correlate by {figures[key]:.2f}"
   return ""
 
