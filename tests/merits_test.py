@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, average_precision_score, r2_score
 from cvae_jax.data.conditions import Conditions
 from cvae_jax.metrics import merits
 
-N = 400
+N = 2000
 RNG = np.random.default_rng(0)
 VALUES = {
   "shape": RNG.choice(["circle", "square", "triangle"], N),
@@ -39,7 +39,8 @@ def entries(name):
 
 
 def noise(name):
-  return RNG.random(entries(name).shape).astype(np.float32)
+  rng = np.random.default_rng(len(name))
+  return rng.random(entries(name).shape).astype(np.float32)
 
 
 def scored(name, read):
