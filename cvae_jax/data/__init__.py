@@ -15,6 +15,31 @@ from cvae_jax.host import plugins
 from cvae_jax.host.paths import local
 
 _READERS = ("vgg_files",)  # of pretrained weights
+<<<<<<< 380af3213ed7ef2e95187086351030fce1d02e4b
+=======
+_HELPERS = {
+  "columns",
+  "companions",
+  "conditions",
+  "decoding",
+  "digit_checks",
+  "digit_conditions",
+  "digit_files",
+  "download",
+  "face_conditions",
+  "face_tables",
+  "finding",
+  "identity",
+  "image_files",
+  "order",
+  "packaged_photos",
+  "prepared",
+  "preparing",
+  "synthetic_faces",
+  "vgg_files",
+  "weight_files",
+}  # Modules of this folder that are not sources.
+>>>>>>> 4a72ae2fa2f1957ef148c66271feff80c690610e
 
 
 class DataError(ValueError):
@@ -115,21 +140,24 @@ def from_arrays(
   conditions: Mapping[str, Any] | None = None,
   held_out: float = 0.1,
   seed: int = 0,
+  kinds: Mapping[str, str] | None = None,
 ) -> Dataset:
   """Build a Dataset from arrays, shuffled, a part of it held out.
 
   Args:
     images: uint8 [N, H, W] or [N, H, W, C].
     conditions: {name: [N]}. Words, whole numbers and booleans are a class,
-      floats a number, which is scaled to [0, 1].
+      floats a number, which is scaled to [0, 1]. None is unknown.
     held_out: the share of the rows that is held out; 0 for none.
     seed: of the shuffling.
+    kinds: {name: kind} of columns that are of another kind, as in
+      {"grade": "ordinal:low<mid<high", "hour": "angle:24"}.
 
   Raises:
     DataError: if lengths, types or values do not fit; what was found is said.
   """
   module = importlib.import_module(f"{__name__}.arrays")
-  return module.make(images, conditions or {}, held_out, seed)
+  return module.make(images, conditions or {}, held_out, seed, kinds or {})
 
 
 def pretrained(config: Any) -> Any:
