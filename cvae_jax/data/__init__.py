@@ -25,6 +25,7 @@ _HELPERS = {
   "download",
   "face_conditions",
   "face_tables",
+  "files",
   "finding",
   "identity",
   "image_files",
