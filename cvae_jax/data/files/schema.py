@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cvae_jax.data import DataError
+from cvae_jax.data.columns import listed
 from cvae_jax.data.files import tables
 
 KINDS = ("class", "binary", "multilabel", "ordinal", "number", "angle")
