@@ -18,6 +18,7 @@ _READERS = ("vgg_files",)  # of pretrained weights
 _HELPERS = {
   "columns",
   "companions",
+  "conditions",
   "decoding",
   "digit_checks",
   "digit_conditions",
