@@ -45,7 +45,7 @@ def open_images(
     DataError: if it is none of these.
   """
   if path.is_dir():
-    found = {f.relative_to(path).as_posix(): f for f in _files(path)}
+    found = {f.relative_to(path).as_posix(): f for f in walk(path)}
     sizes = {name: file.stat().st_size for name, file in found.items()}
     read = lambda name: (path / name).read_bytes()  # noqa: E731
   elif tar and archives.is_tar(path):
@@ -53,7 +53,7 @@ def open_images(
   else:
     sizes, read = _open_zip(path)
   names = sorted(sizes, key=lambda n: (n.count("/"), n))
-  images = [name for name in names if _is_image(name)]
+  images = [name for name in names if is_image(name)]
   rest = set(names) - set(images)
   known = (*tables, *(f"{ending}.gz" for ending in tables))
   _count_others(path, {n for n in rest if not n.lower().endswith(known)})
@@ -90,7 +90,7 @@ def _open_zip(path: pathlib.Path) -> tuple[dict[str, int], Callable]:
   return sizes, archive.read
 
 
-def _files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+def walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
   """Find all files, through links too; a folder is entered once."""
   seen = set()
   for here, folders, names in os.walk(folder, followlinks=True):
@@ -106,8 +106,9 @@ def _files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
         yield file
 
 
-def _is_image(name: str) -> bool:
-  short = name.rpartition("/")[2]
+def is_image(name: str | pathlib.Path) -> bool:
+  """Tell by its name whether a file is an image."""
+  short = str(name).rpartition("/")[2]
   return short.lower().endswith(ENDINGS) and not short.startswith(".")
 
 

@@ -47,7 +47,7 @@ def open_tar(
     DataError: if it is damaged, or holds a name twice.
   """
   try:
-    file = _plain(path)
+    file = plain(path)
     with tarfile.open(fileobj=file, mode="r:") as archive:
       members = [member for member in archive if member.isfile()]
   except _DAMAGED as error:
@@ -99,7 +99,7 @@ def _reader(
   return read
 
 
-def _plain(path: pathlib.Path) -> IO[bytes]:
+def plain(path: pathlib.Path) -> IO[bytes]:
   """Open a file; if it is compressed, a decompressed copy of it."""
   with path.open("rb") as file:
     head = file.read(6)
