@@ -146,21 +146,24 @@ def from_arrays(
   conditions: Mapping[str, Any] | None = None,
   held_out: float = 0.1,
   seed: int = 0,
+  kinds: Mapping[str, str] | None = None,
 ) -> Dataset:
   """Build a Dataset from arrays, shuffled, a part of it held out.
 
   Args:
     images: uint8 [N, H, W] or [N, H, W, C].
     conditions: {name: [N]}. Words, whole numbers and booleans are a class,
-      floats a number, which is scaled to [0, 1].
+      floats a number, which is scaled to [0, 1]. None is unknown.
     held_out: the share of the rows that is held out; 0 for none.
     seed: of the shuffling.
+    kinds: {name: kind} of columns that are of another kind, as in
+      {"grade": "ordinal:low<mid<high", "hour": "angle:24"}.
 
   Raises:
     DataError: if lengths, types or values do not fit; what was found is said.
   """
   module = importlib.import_module(f"{__name__}.arrays")
-  return module.make(images, conditions or {}, held_out, seed)
+  return module.make(images, conditions or {}, held_out, seed, kinds or {})
 
 
 def pretrained(config: Any) -> Any:

@@ -1,5 +1,6 @@
 """Where in a condition vector each attribute stands."""
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -32,7 +33,7 @@ class Layout:
     bits = len(self.attributes) if self.known_bits else 0
     return self.entries + bits
 
-  @property
+  @functools.cached_property
   def names(self) -> tuple[str, ...]:
     """Name each entry of a condition vector."""
     found = [part for a in self.attributes for part in a.parts]

@@ -153,6 +153,11 @@ class Requests(Layout):
     asked = np.repeat(rows, len(shown), axis=0)
     return self.put(asked, name, np.tile(shown, (len(rows), 1)))
 
+  @property
+  def moved(self) -> tuple[str, ...]:
+    """Name the attributes that are moved to see what else changes."""
+    return self.asked
+
   def gauge(self, images: ArrayLike, asked: ArrayLike) -> dict[str, NDArray]:
     """Measure what needs no judge, {attribute: [N, K]}: here nothing."""
     return {}
