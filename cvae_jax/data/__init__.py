@@ -28,6 +28,7 @@ _HELPERS = {
   "download",
   "face_conditions",
   "face_tables",
+  "files",
   "finding",
   "identity",
   "image_files",
@@ -74,6 +75,10 @@ class Repeated(NamedTuple):
 class Dataset(NamedTuple):
   """Columns of equal length, held out or not, and how to condition on them.
 
+  `valid` is what training is watched by: early stopping and plateaus follow
+  it, and `test` is measured at the end. Where there is no `valid`, `test`
+  serves for both.
+
   `conditions` is the source's own object: it turns what a person asks for
   into condition vectors and measures what an image shows. `name` is what a
   report calls the data.
@@ -83,6 +88,7 @@ class Dataset(NamedTuple):
   test: Mapping[str, np.ndarray] | None
   conditions: Any
   name: str = ""
+  valid: Mapping[str, np.ndarray] | None = None
 
   def identity(self, whole: bool = False) -> dict[str, Any]:
     """Return what says which data these are; see `identity.of`.
@@ -93,8 +99,16 @@ class Dataset(NamedTuple):
     Raises:
       DataError: if a prepared set's images are not those that were prepared.
     """
+<<<<<<< b7e98017a5e9173dfa6338ee69f74c89a9bc11b0
     module = importlib.import_module(f"{__name__}.files.identity")
     return module.of({"train": self.train, "test": self.test}, whole)
+=======
+    module = importlib.import_module(f"{__name__}.identity")
+    parts = {"train": self.train, "test": self.test}
+    if self.valid is not None:
+      parts["valid"] = self.valid
+    return module.of(parts, whole)
+>>>>>>> 7f42a53af75e80aae6244330cb8a0438745ecc55
 
 
 def root() -> pathlib.Path:

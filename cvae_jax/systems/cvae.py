@@ -2,11 +2,11 @@
 
 The loss of one example is
 
-    w · Σ (x − x̂)² + KL(q(z | x, c) ‖ N(0, I)) + grey(step) · Σ x̂ (1 − x̂)
+    w · Σ (x − x̂)² + β · KL(q(z | x, c) ‖ N(0, I)) + grey(step) · Σ x̂ (1 − x̂)
 
 and once a step l2 · Σ kernel². Every term is logged alone. With the weight w
-the first two terms are −ELBO up to a constant, under p(x | z) = N(x̂, 1/(2w)).
-So the ELBO in nats is logged beside them.
+and β = 1 the first two terms are −ELBO up to a constant, under p(x | z) =
+N(x̂, 1/(2w)). So the ELBO in nats is logged beside them.
 """
 
 import functools
@@ -20,6 +20,7 @@ from jax import Array
 
 from cvae_jax.method import gaussian, losses, optim, parts, schedules, update
 from cvae_jax.method.gaussian import Gaussian
+from cvae_jax.nets import images
 from cvae_jax.nets.conditional import Decoder, Encoder
 from cvae_jax.types import (
   Batch,
@@ -44,6 +45,7 @@ class Model(NamedTuple):
   l2: float
   grey: optax.Schedule
   second_pass: bool  # the KL is of another encoder pass than z
+  beta: float = 1.0  # of the KL
 
   def encode(self, params: PyTree, image, condition, key=None) -> Gaussian:
     """Return q(z | image, condition); without a key dropout is off."""
@@ -69,14 +71,16 @@ def make(config, facts: Facts) -> System:
   """
   if config.loss.mse <= 0:
     raise ValueError(f"loss.mse is above 0; found {config.loss.mse}")
+  encoder, decoder = _networks(config.model, facts)
   model = Model(
-    encoder=Encoder(**config.model.encoder),
-    decoder=Decoder(**config.model.decoder),
+    encoder=encoder,
+    decoder=decoder,
     shape=facts.image_shape,
     weight=config.loss.mse,
     l2=config.loss.l2,
     grey=schedules.delayed(config.loss.grey, config.loss.grey_start),
     second_pass=config.loss.get("kl_of_second_pass", False),
+    beta=config.loss.get("beta", 1.0),
   )
   lr = schedules.learning_rate(config.optim)
   players = {
@@ -102,6 +106,17 @@ def make(config, facts: Facts) -> System:
     schedules={"learning_rate": lr, "grey_weight": model.grey},
     notes=_notes(model.weight, math.prod(model.shape)),
   )
+
+
+def _networks(model, facts: Facts) -> tuple:
+  """Return the encoder and the decoder that config.model describes."""
+  if images.builds_itself(model):
+    how = {"width": model.width, "blocks": model.blocks}
+    return (
+      images.GaussianEncoder(facts.image_shape, model.latents, **how),
+      images.ImageDecoder(facts.image_shape, **how),
+    )
+  return Encoder(**model.encoder), Decoder(**model.decoder)
 
 
 def _parameters(model: Model, conditions: int, key: Array) -> PyTree:
@@ -161,15 +176,22 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   # 4. KERNELS: l2 · Σ kernel² of the convolutions, once a step.
   terms["l2"] = model.l2 * losses.kernel_l2(params)
 
-  total = terms["weighted_squared_error"] + terms["kl"] + terms["grey"]
-  return total + terms["l2"], (terms, model_state)
+  return _total(model, terms) + terms["l2"], (terms, model_state)
+
+
+def _total(model: Model, terms: Metrics) -> Array:
+  kl = terms["kl"] if model.beta == 1.0 else model.beta * terms["kl"]
+  return terms["weighted_squared_error"] + kl + terms["grey"]
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   image, output, terms = _forward(model, state.params, batch, key)
   terms["grey"] *= model.grey(state.step)
-  total = terms["weighted_squared_error"] + terms["kl"] + terms["grey"]
-  return {"loss": total, **terms, "psnr": losses.psnr(image, output)}
+  return {
+    "loss": _total(model, terms),
+    **terms,
+    "psnr": losses.psnr(image, output),
+  }
 
 
 def _render(model: Model, state: TrainState, batch: Batch, panel: Array, key):
