@@ -1,0 +1,247 @@
+"""Time the training steps of every family on an accelerator; a table, a JSON.
+
+    python benchmarks/gpu.py --out=gpu.json            # a GPU: some minutes
+    python benchmarks/gpu.py --dry                     # two steps each, on CPU
+
+It needs jax, flax, optax, numpy and ml_collections, and times PyTorch beside it
+where that is installed. Programs are compiled by several threads first and
+timed one by one afterwards, so that no compilation disturbs the clock.
+"""
+
+import argparse
+import concurrent.futures as futures
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import gpu_cases as cases
+import gpu_layers as layers
+from gpu_cases import Case
+
+HERE = Path(__file__).parent
+SLOW = {"faces 15", "compare wgan_gp", "colour 2"}  # not in a dry run
+
+
+def parse(argv=None):
+  """Parse the command line."""
+  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+  parser.add_argument("--dry", action="store_true", help="two steps of each")
+  parser.add_argument("--out", type=Path, help="write the JSON here")
+  parser.add_argument("--seconds", type=float, default=0.4, help="a window")
+  parser.add_argument("--windows", type=int, default=5)
+  parser.add_argument("--threads", type=int, default=12, help="that compile")
+  parser.add_argument(
+    "--budget", type=float, default=1e9, help="seconds in all"
+  )
+  parser.add_argument("--only", default="", help="families, joined by commas")
+  parser.add_argument(
+    "--parts", default="steps,layers,torch", help="joined by commas"
+  )
+  return parser.parse_args(argv)
+
+
+def chosen(arguments) -> list[Case]:
+  """List the cases, those of most worth first."""
+  families = [f for f in arguments.only.split(",") if f] or list(cases.PAGES)
+  precisions = ["tf32", "float32"]
+  if cases.has_bfloat16():
+    precisions.append("bfloat16")
+  found = [Case(f, p) for p in precisions for f in families]
+  for family in ("faces 15", "faces 9", "digits", "compare vae", "compare gan"):
+    found += [Case(family, "tf32", form="matmul")]
+  found += [Case("faces 15", "float32", form="matmul")]
+  found += [Case(f, "tf32", resident=False) for f in ("faces 15", "digits")]
+  for family in ("zoo m2", "zoo aae", "digits", "compare wgan_gp"):
+    found += [Case(family, "tf32", dispatch=20)]
+  found = [case for case in found if case.family in families]
+  if arguments.dry:
+    found = [case for case in found if case.family not in SLOW]
+  return found
+
+
+def time_program(program: cases.Program, arguments) -> dict:
+  """Time a compiled step: windows of calls, each read at its end."""
+  case, state = program.case, program.state
+  rng = np.random.default_rng(0)
+  size = case.dispatch, program.batch
+  draws = [
+    rng.integers(0, program.feed.rows, size).astype(np.int32) for _ in range(8)
+  ]
+  at, metrics = 0, {}
+
+  def call():
+    nonlocal state, at, metrics
+    table, rows = program.feed(draws[at % len(draws)])
+    state, metrics = program.compiled(
+      state, table, rows, program.key, np.int32(at)
+    )
+    at += case.dispatch
+
+  def read():
+    return float(next(v for k, v in metrics.items() if k.endswith("/loss"))[-1])
+
+  call()
+  first = read()
+  calls, rates = 1, []
+  for warm in range(3):  # ends with how many calls fill a window
+    start = time.perf_counter()
+    for _ in range(calls):
+      call()
+    read()
+    taken = (time.perf_counter() - start) / calls
+    calls = 1 if arguments.dry else max(1, round(arguments.seconds / taken))
+    if warm == 0:
+      calls = min(calls, 50)
+  for _ in range(1 if arguments.dry else arguments.windows):
+    start = time.perf_counter()
+    for _ in range(calls):
+      call()
+    loss = read()
+    rates.append((time.perf_counter() - start) / calls / case.dispatch * 1e3)
+  memory = program.compiled.memory_analysis()
+  sizes = [
+    memory.argument_size_in_bytes,
+    memory.output_size_in_bytes,
+    memory.temp_size_in_bytes,
+    -memory.alias_size_in_bytes,
+  ]
+  return case._asdict() | {
+    "batch": program.batch,
+    "ms": statistics.median(rates),
+    "windows_ms": rates,
+    "examples_per_second": program.batch / statistics.median(rates) * 1e3,
+    "mib": sum(sizes) / 2**20,
+    "first_loss": first,
+    "last_loss": loss,
+  }
+
+
+def run_steps(arguments, deadline) -> list[dict]:
+  """Compile all cases by threads, then time them one by one."""
+  results, found = [], chosen(arguments)
+  with futures.ThreadPoolExecutor(arguments.threads) as pool:
+    waiting = {}
+    for case in found:
+      try:  # traced one by one: what a case changes is for the whole process
+        traced = cases.lower(case)
+      except Exception as error:
+        print(f"{case}: not traced: {error}"[:300], file=sys.stderr)
+        continue
+      waiting[pool.submit(cases.compile_, case, *traced)] = case
+    left = max(1.0, deadline - time.monotonic())
+    done, late = futures.wait(waiting, timeout=left)
+    for future in late:
+      future.cancel()
+      print(f"{waiting[future]}: not compiled in time", file=sys.stderr)
+    print(f"compiled {len(done)} programs", file=sys.stderr, flush=True)
+    for future, case in waiting.items():
+      if future not in done or time.monotonic() > deadline:
+        continue
+      try:
+        results.append(time_program(future.result(), arguments))
+      except Exception as error:
+        print(f"{case}: failed: {error}"[:300], file=sys.stderr)
+        continue
+      finally:
+        waiting[future] = None
+      row = results[-1]
+      print(f"{tuple(case)}: {row['ms']:.3f} ms", file=sys.stderr, flush=True)
+  return results
+
+
+def run_torch(arguments) -> list[dict]:
+  """Time PyTorch in a process of its own, where it is installed."""
+  line = [sys.executable, str(HERE / "gpu_torch.py")]
+  line += [f"--seconds={arguments.seconds}", f"--windows={arguments.windows}"]
+  line += ["--dry"] if arguments.dry else []
+  done = subprocess.run(line, capture_output=True, text=True)
+  print(done.stderr[-3000:], file=sys.stderr)
+  rows = [s for s in done.stdout.splitlines() if s.startswith("{")]
+  return [json.loads(row) for row in rows]
+
+
+def markdown(rows: list[dict], names: dict[str, str]) -> str:
+  """Write rows as a Markdown table with the given columns and headings."""
+  lines = [" | ".join(names.values()), " | ".join("---" for _ in names)]
+  for row in rows:
+    lines.append(" | ".join(_shown(row.get(name, "–")) for name in names))
+  return "\n".join(f"| {line} |" for line in lines)
+
+
+def _shown(value) -> str:
+  if isinstance(value, float):
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+  return str(value)
+
+
+STEPS = {
+  "family": "step",
+  "precision": "precision",
+  "form": "formulation",
+  "dispatch": "steps a call",
+  "resident": "data on the device",
+  "batch": "batch",
+  "ms": "ms a step",
+  "examples_per_second": "examples/s",
+  "mib": "MiB",
+}
+LAYERS = {
+  "layer": "layer",
+  "precision": "precision",
+  "lax": "lax, ms",
+  "matmul": "matrix products, ms",
+  "ratio": "matrix products / lax",
+}
+TORCH = {
+  "family": "step",
+  "precision": "precision",
+  "setting": "PyTorch",
+  "batch": "batch",
+  "ms": "ms a step",
+  "examples_per_second": "examples/s",
+  "mib": "MiB",
+}
+
+
+def main(argv=None) -> int:
+  """Time everything, print the tables and write the JSON."""
+  arguments, begun = parse(argv), time.monotonic()
+  deadline = begun + arguments.budget
+  device = jax.devices()[0]
+  record = {
+    "device": device.device_kind,
+    "jax": jax.__version__,
+    "argv": sys.argv[1:] if argv is None else argv,
+    "default_matmul_precision": str(jax.config.jax_default_matmul_precision),
+  }
+
+  def keep(name, rows):
+    record[name] = rows
+    record["seconds"] = round(time.monotonic() - begun, 1)
+    if arguments.out:
+      arguments.out.write_text(json.dumps(record, indent=1) + "\n")
+
+  parts = arguments.parts.split(",")
+  print(f"{device.device_kind}, jax {jax.__version__}\n", flush=True)
+  if "steps" in parts:
+    keep("steps", run_steps(arguments, deadline))
+    print(markdown(record["steps"], STEPS) + "\n", flush=True)
+  if "layers" in parts and time.monotonic() < deadline:
+    keep("layers", layers.run(arguments, deadline))
+    print(markdown(record["layers"], LAYERS) + "\n", flush=True)
+  if "torch" in parts and time.monotonic() < deadline:
+    keep("torch", run_torch(arguments))
+    print(markdown(record["torch"], TORCH), flush=True)
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())
