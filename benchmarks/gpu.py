@@ -9,12 +9,15 @@ timed one by one afterwards, so that no compilation disturbs the clock.
 """
 
 import argparse
-import concurrent.futures as futures
+import contextlib
 import json
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from concurrent import futures
 from pathlib import Path
 
 import jax
@@ -24,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import gpu_cases as cases
 import gpu_layers as layers
+import gpu_tables as tables
 from gpu_cases import Case
 
 HERE = Path(__file__).parent
@@ -69,7 +73,7 @@ def chosen(arguments) -> list[Case]:
 
 def time_program(program: cases.Program, arguments) -> dict:
   """Time a compiled step: windows of calls, each read at its end."""
-  case, state = program.case, program.state
+  case, state = program.case, jax.device_put(program.state)
   rng = np.random.default_rng(0)
   size = case.dispatch, program.batch
   draws = [
@@ -127,94 +131,51 @@ def time_program(program: cases.Program, arguments) -> dict:
 def run_steps(arguments, deadline) -> list[dict]:
   """Compile all cases by threads, then time them one by one."""
   results, found = [], chosen(arguments)
-  with futures.ThreadPoolExecutor(arguments.threads) as pool:
-    waiting = {}
-    for case in found:
-      try:  # traced one by one: what a case changes is for the whole process
-        traced = cases.lower(case)
-      except Exception as error:
-        print(f"{case}: not traced: {error}"[:300], file=sys.stderr)
-        continue
-      waiting[pool.submit(cases.compile_, case, *traced)] = case
-    left = max(1.0, deadline - time.monotonic())
-    done, late = futures.wait(waiting, timeout=left)
-    for future in late:
-      future.cancel()
-      print(f"{waiting[future]}: not compiled in time", file=sys.stderr)
-    print(f"compiled {len(done)} programs", file=sys.stderr, flush=True)
-    for future, case in waiting.items():
-      if future not in done or time.monotonic() > deadline:
-        continue
-      try:
-        results.append(time_program(future.result(), arguments))
-      except Exception as error:
-        print(f"{case}: failed: {error}"[:300], file=sys.stderr)
-        continue
-      finally:
-        waiting[future] = None
-      row = results[-1]
-      print(f"{tuple(case)}: {row['ms']:.3f} ms", file=sys.stderr, flush=True)
+  pool, waiting = futures.ThreadPoolExecutor(arguments.threads), {}
+  half = time.monotonic() + 0.7 * (deadline - time.monotonic())
+  for case in found:
+    try:  # traced one by one: what a case changes is for the whole process
+      traced = cases.lower(case)
+    except Exception as error:
+      print(f"{case}: not traced: {error}"[:300], file=sys.stderr)
+      continue
+    waiting[pool.submit(cases.compile_, case, *traced)] = case
+    if time.monotonic() > half:
+      break
+  done, _ = futures.wait(waiting, timeout=max(1.0, half - time.monotonic()))
+  pool.shutdown(wait=False, cancel_futures=True)
+  print(f"compiled {len(done)} of {len(found)}", file=sys.stderr, flush=True)
+  for future, case in waiting.items():
+    if future not in done or time.monotonic() > deadline:
+      print(f"{tuple(case)}: no time left", file=sys.stderr)
+      continue
+    try:
+      row = time_program(future.result(), arguments)
+    except Exception as error:
+      print(f"{tuple(case)}: failed: {error}"[:300], file=sys.stderr)
+      continue
+    results.append(row)
+    print(f"{tuple(case)}: {row['ms']:.3f} ms", file=sys.stderr, flush=True)
   return results
 
 
-def run_torch(arguments) -> list[dict]:
+def run_torch(arguments, deadline) -> list[dict]:
   """Time PyTorch in a process of its own, where it is installed."""
   line = [sys.executable, str(HERE / "gpu_torch.py")]
   line += [f"--seconds={arguments.seconds}", f"--windows={arguments.windows}"]
   line += ["--dry"] if arguments.dry else []
-  done = subprocess.run(line, capture_output=True, text=True)
-  print(done.stderr[-3000:], file=sys.stderr)
-  rows = [s for s in done.stdout.splitlines() if s.startswith("{")]
-  return [json.loads(row) for row in rows]
-
-
-def markdown(rows: list[dict], names: dict[str, str]) -> str:
-  """Write rows as a Markdown table with the given columns and headings."""
-  lines = [" | ".join(names.values()), " | ".join("---" for _ in names)]
-  for row in rows:
-    lines.append(" | ".join(_shown(row.get(name, "–")) for name in names))
-  return "\n".join(f"| {line} |" for line in lines)
-
-
-def _shown(value) -> str:
-  if isinstance(value, float):
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
-  return str(value)
-
-
-STEPS = {
-  "family": "step",
-  "precision": "precision",
-  "form": "formulation",
-  "dispatch": "steps a call",
-  "resident": "data on the device",
-  "batch": "batch",
-  "ms": "ms a step",
-  "examples_per_second": "examples/s",
-  "mib": "MiB",
-}
-LAYERS = {
-  "layer": "layer",
-  "precision": "precision",
-  "lax": "lax, ms",
-  "matmul": "matrix products, ms",
-  "ratio": "matrix products / lax",
-}
-TORCH = {
-  "family": "step",
-  "precision": "precision",
-  "setting": "PyTorch",
-  "batch": "batch",
-  "ms": "ms a step",
-  "examples_per_second": "examples/s",
-  "mib": "MiB",
-}
+  with tempfile.TemporaryFile("w+") as file:
+    left = min(max(5.0, deadline - time.monotonic()), 1e6)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+      subprocess.run(line, stdout=file, check=False, timeout=left)
+    file.seek(0)
+    return [json.loads(row) for row in file if row.startswith("{")]
 
 
 def main(argv=None) -> int:
   """Time everything, print the tables and write the JSON."""
   arguments, begun = parse(argv), time.monotonic()
-  deadline = begun + arguments.budget
+  ends = [begun + share * arguments.budget for share in (0.7, 0.85, 1.0)]
   device = jax.devices()[0]
   record = {
     "device": device.device_kind,
@@ -232,16 +193,18 @@ def main(argv=None) -> int:
   parts = arguments.parts.split(",")
   print(f"{device.device_kind}, jax {jax.__version__}\n", flush=True)
   if "steps" in parts:
-    keep("steps", run_steps(arguments, deadline))
-    print(markdown(record["steps"], STEPS) + "\n", flush=True)
-  if "layers" in parts and time.monotonic() < deadline:
-    keep("layers", layers.run(arguments, deadline))
-    print(markdown(record["layers"], LAYERS) + "\n", flush=True)
-  if "torch" in parts and time.monotonic() < deadline:
-    keep("torch", run_torch(arguments))
-    print(markdown(record["torch"], TORCH), flush=True)
+    keep("steps", run_steps(arguments, ends[0]))
+    print(tables.markdown(record["steps"], tables.STEPS) + "\n", flush=True)
+  if "layers" in parts and time.monotonic() < ends[1]:
+    keep("layers", layers.run(arguments, ends[1]))
+    print(tables.markdown(record["layers"], tables.LAYERS) + "\n", flush=True)
+  if "torch" in parts and time.monotonic() < ends[2]:
+    keep("torch", run_torch(arguments, ends[2]))
+    print(tables.markdown(record["torch"], tables.TORCH), flush=True)
   return 0
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  status = main()
+  sys.stdout.flush()
+  os._exit(status)  # threads may still compile what there was no time for

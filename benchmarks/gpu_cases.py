@@ -4,8 +4,10 @@ The columns are random, of the shapes that the system asks for, so no data are
 needed: a step takes as long on noise as on faces.
 """
 
+import collections
 import contextlib
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import jax
 import numpy as np
 
-from cvae_jax import config, train
+from cvae_jax import config, restore, train
 from cvae_jax.data import Repeated
 from cvae_jax.feed import Feed
 from cvae_jax.nets import ops
@@ -56,7 +58,7 @@ class Program(NamedTuple):
   case: Case
   batch: int
   compiled: Any
-  state: Any
+  state: Any  # on the host
   feed: Feed
   key: Any
 
@@ -122,6 +124,20 @@ def lower(case: Case, batch: int = 0) -> tuple[Any, ...]:
 def compile_(case: Case, lowered, system, feed, key, batch) -> Program:
   """Compile what `lower` traced; safe in a thread, and slow."""
   compiled = lowered.compile()
-  # Its own initialisation: a state is donated to the first step.
-  state = jax.jit(system.init)(key)
-  return Program(case, batch, compiled, state, feed, key)
+  return Program(case, batch, compiled, _state(case, system, key), feed, key)
+
+
+_STATES: dict[Any, Any] = {}  # of each family, on the host
+_LOCKS: dict[Any, threading.Lock] = collections.defaultdict(threading.Lock)
+
+
+def _state(case: Case, system, key):
+  """Return a family's first state, computed once and then kept on the host.
+
+  Each program gets its own copy: a state is donated to the first step.
+  """
+  kind = case.family, case.precision == "bfloat16"
+  with _LOCKS[kind]:
+    if kind not in _STATES:
+      _STATES[kind] = jax.device_get(restore.fast_compiled(system.init)(key))
+  return _STATES[kind]

@@ -4,10 +4,10 @@ Shapes are those of the faces' model 15, the digits' model 4 and the 64×64
 networks of configs/compare.py.
 """
 
-import concurrent.futures as futures
 import statistics
 import sys
 import time
+from concurrent import futures
 
 import gpu_cases as cases
 import jax
@@ -98,7 +98,7 @@ def run(arguments, deadline: float) -> list[dict]:
       for form in cases.FORMS:
         key = name, precision, form
         try:
-          program, given = compiled[key].result(timeout=1), lowered[key][1]
+          program, given = compiled[key].result(timeout=0.1), lowered[key][1]
           row[form] = _time(program, given, arguments)
           gradients[form] = program(*given)[1]
         except Exception as error:

@@ -2,36 +2,19 @@
 
     python benchmarks/gpu_train.py --workdir=runs --until=600 --jobs=8
 
-It trains the face ladder, the judges of its samples, the 64×64 comparison, the
-adversarial autoencoders and the choice of M2, each in a process with a log of
-its own, and begins what waits for other runs or for data as soon as these are
-there. `--until` seconds after its start it stops what still trains (a run saves
-its state then), writes the reports on what there is, and ends. It may be
-started again: a run that is done is left as it is.
+After `--until` seconds it stops what still trains (a run saves its state then),
+writes the reports on what there is, and ends.
 """
 
 import argparse
-import os
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
 
-HERE = Path(__file__).resolve().parents[1]
+from gpu_crew import Crew, Job
+
 LADDER = (1, 9, 15, 8, 7, 4, 13, 12, 11, 14, 10, 6, 5, 3, 2)
 JUDGES = ("gender", "hair", "mouth", "eyes")
-
-
-class Job(NamedTuple):
-  """A command, and what must be there or done before it."""
-
-  name: str
-  words: tuple[str, ...]
-  after: tuple[str, ...] = ()  # jobs
-  needs: str = ""  # a file or folder of the data folder
-  report: bool = False  # it starts at the deadline, if not before
 
 
 def _train(page: str, name: str, needs: str, *flags: str, after=()) -> Job:
@@ -85,6 +68,11 @@ def _faces() -> list[Job]:
     words = ("launch.evaluate", f"--workdir=@/{name}", f"--judge={named}")
     words += ("--samples=0", "--per_class=50")
     found.append(Job(f"score/{rung}", words, (name, *judges)))
+    # What a report measures stays in the run's folder: the one on all of them,
+    # one model after the other, finds it there.
+    words = ("launch.figures", "faces", f"--runs=@/one/{name}")
+    words += (f"--out=@/one/{name}_",)
+    found.append(Job(f"measure/{rung}", words, (f"score/{rung}",), alone=name))
   return found
 
 
@@ -127,7 +115,7 @@ def _init(kind: str) -> list[str]:
 
 def _reports() -> list[Job]:
   done = {
-    "faces": [f"score/{rung}" for rung in LADDER],
+    "faces": [f"measure/{rung}" for rung in LADDER],
     "compare": [job.name for job in _compare()],
     "zoo": [job.name for job in _digits() if job.name.startswith("aae/")],
   }
@@ -146,64 +134,6 @@ def _reports() -> list[Job]:
 def plan() -> list[Job]:
   """List the jobs, those of most worth first."""
   return _compare()[:1] + _faces() + _compare()[1:] + _digits() + _reports()
-
-
-class Crew:
-  """Runs jobs, at most so many at a time."""
-
-  def __init__(self, arguments):
-    self.arguments = arguments
-    self.root = Path(arguments.workdir).resolve()
-    self.data = Path(os.environ.get("CVAE_JAX_DATA", "data"))
-    self.running: dict[str, subprocess.Popen] = {}
-    self.ended: dict[str, int] = {}
-    self.begun: dict[str, float] = {}
-    (self.root / "logs").mkdir(parents=True, exist_ok=True)
-
-  def may_start(self, job: Job, late: bool) -> bool:
-    """Tell whether a job's turn has come."""
-    if job.name in self.running or job.name in self.ended:
-      return False
-    if job.report and late:
-      return True
-    if late or any(self.ended.get(name) != 0 for name in job.after):
-      return False
-    return not job.needs or (self.data / job.needs).exists()
-
-  def start(self, job: Job) -> None:
-    """Start a job with a log of its own."""
-    words = [word.replace("@", str(self.root)) for word in job.words]
-    if words[0] == "launch.train":
-      words += self.arguments.words
-    log = self.root / "logs" / (job.name.replace("/", "_") + ".log")
-    with log.open("ab") as file:
-      self.running[job.name] = subprocess.Popen(
-        [sys.executable, "-m", *words],
-        cwd=HERE,
-        stdout=file,
-        stderr=subprocess.STDOUT,
-      )
-    self.begun[job.name] = time.monotonic()
-
-  def collect(self) -> None:
-    """Note what ended, and say so."""
-    for name, process in list(self.running.items()):
-      if (code := process.poll()) is not None:
-        del self.running[name]
-        self.ended[name] = code
-        taken = time.monotonic() - self.begun[name]
-        print(f"{name}: exit {code} after {taken:.0f} s", flush=True)
-
-  def stop(self, patience: float = 25.0) -> None:
-    """Have what runs save and end; kill what does not in time."""
-    for process in self.running.values():
-      process.send_signal(signal.SIGTERM)
-    end = time.monotonic() + patience
-    while self.running and time.monotonic() < end:
-      time.sleep(0.2)
-      self.collect()
-    for process in self.running.values():
-      process.kill()
 
 
 def seconds_left(arguments, begun: float) -> float:
