@@ -4,8 +4,8 @@
     python benchmarks/gpu.py --dry                     # two steps each, on CPU
 
 It needs jax, flax, optax, numpy and ml_collections, and times PyTorch beside it
-where that is installed. Programs are compiled by several threads first and
-timed one by one afterwards, so that no compilation disturbs the clock.
+where that is installed. Each program is compiled by a process of its own, all
+at once; they are timed one by one afterwards, when nothing else runs.
 """
 
 import argparse
@@ -16,8 +16,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from concurrent import futures
 from pathlib import Path
 
 import jax
@@ -31,6 +31,7 @@ import gpu_tables as tables
 from gpu_cases import Case
 
 HERE = Path(__file__).parent
+READY = "ready"
 SLOW = {"faces 15", "compare wgan_gp", "colour 2"}  # not in a dry run
 
 
@@ -41,7 +42,8 @@ def parse(argv=None):
   parser.add_argument("--out", type=Path, help="write the JSON here")
   parser.add_argument("--seconds", type=float, default=0.4, help="a window")
   parser.add_argument("--windows", type=int, default=5)
-  parser.add_argument("--threads", type=int, default=12, help="that compile")
+  parser.add_argument("--case", default="", help="what a child of it times")
+  parser.add_argument("--threads", type=int, default=12, help="for layers")
   parser.add_argument(
     "--budget", type=float, default=1e9, help="seconds in all"
   )
@@ -53,18 +55,15 @@ def parse(argv=None):
 
 
 def chosen(arguments) -> list[Case]:
-  """List the cases, those of most worth first."""
+  """List the cases."""
   families = [f for f in arguments.only.split(",") if f] or list(cases.PAGES)
-  precisions = ["tf32", "float32"]
-  if cases.has_bfloat16():
-    precisions.append("bfloat16")
-  found = [Case(f, p) for p in precisions for f in families]
-  for family in ("faces 15", "faces 9", "digits", "compare vae", "compare gan"):
-    found += [Case(family, "tf32", form="matmul")]
-  found += [Case("faces 15", "float32", form="matmul")]
-  found += [Case(f, "tf32", resident=False) for f in ("faces 15", "digits")]
-  for family in ("zoo m2", "zoo aae", "digits", "compare wgan_gp"):
-    found += [Case(family, "tf32", dispatch=20)]
+  found = [Case(f, "tf32") for f in cases.PAGES]
+  precisions = ["float32", *["bfloat16"] * cases.has_bfloat16()]
+  some = ("faces 15", "digits", "compare vae")
+  found += [Case(f, p) for p in precisions for f in some]
+  found += [Case(f, "tf32", form="matmul") for f in some]
+  found += [Case("faces 15", "tf32", resident=False)]
+  found += [Case(f, "tf32", dispatch=20) for f in ("zoo m2", "digits")]
   found = [case for case in found if case.family in families]
   if arguments.dry:
     found = [case for case in found if case.family not in SLOW]
@@ -128,34 +127,57 @@ def time_program(program: cases.Program, arguments) -> dict:
   }
 
 
+def stand_ready(arguments) -> None:
+  """Compile one case, say so, wait for the word and time it: a child's life."""
+  case = Case(**json.loads(arguments.case))
+  program = cases.compile_(case, *cases.lower(case))
+  print(READY, flush=True)
+  sys.stdin.readline()
+  print(json.dumps(time_program(program, arguments)), flush=True)
+
+
+def start(case: Case, arguments) -> subprocess.Popen:
+  """Start a process that compiles a case."""
+  line = [sys.executable, __file__, f"--case={json.dumps(case._asdict())}"]
+  line += [f"--seconds={arguments.seconds}", f"--windows={arguments.windows}"]
+  line += ["--dry"] if arguments.dry else []
+  # So many at once leave no room for what each would take in advance.
+  own = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+  return subprocess.Popen(
+    line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=own
+  )
+
+
 def run_steps(arguments, deadline) -> list[dict]:
-  """Compile all cases by threads, then time them one by one."""
+  """Have a process compile each case, all at once; then time one by one."""
   results, found = [], chosen(arguments)
-  pool, waiting = futures.ThreadPoolExecutor(arguments.threads), {}
-  half = time.monotonic() + 0.7 * (deadline - time.monotonic())
+  processes = {case: start(case, arguments) for case in found}
+  ready = {case: threading.Event() for case in found}
+
+  def listen(case):
+    for line in processes[case].stdout:
+      if line.strip() == READY:
+        ready[case].set()
+        return
+
   for case in found:
-    try:  # traced one by one: what a case changes is for the whole process
-      traced = cases.lower(case)
-    except Exception as error:
-      print(f"{case}: not traced: {error}"[:300], file=sys.stderr)
+    threading.Thread(target=listen, args=(case,), daemon=True).start()
+  end = time.monotonic() + 0.7 * (deadline - time.monotonic())
+  for case in found:
+    ready[case].wait(max(0.0, end - time.monotonic()))
+  for case in found:  # whoever still compiles would disturb the clock
+    if not ready[case].is_set():
+      processes.pop(case).kill()
+      print(f"{tuple(case)}: not compiled in time", file=sys.stderr)
+  for case, process in processes.items():
+    if time.monotonic() > deadline:
+      process.kill()
       continue
-    waiting[pool.submit(cases.compile_, case, *traced)] = case
-    if time.monotonic() > half:
-      break
-  done, _ = futures.wait(waiting, timeout=max(1.0, half - time.monotonic()))
-  pool.shutdown(wait=False, cancel_futures=True)
-  print(f"compiled {len(done)} of {len(found)}", file=sys.stderr, flush=True)
-  for future, case in waiting.items():
-    if future not in done or time.monotonic() > deadline:
-      print(f"{tuple(case)}: no time left", file=sys.stderr)
-      continue
-    try:
-      row = time_program(future.result(), arguments)
-    except Exception as error:
-      print(f"{tuple(case)}: failed: {error}"[:300], file=sys.stderr)
-      continue
-    results.append(row)
-    print(f"{tuple(case)}: {row['ms']:.3f} ms", file=sys.stderr, flush=True)
+    said, _ = process.communicate("go\n")
+    rows = [json.loads(s) for s in said.splitlines() if s.startswith("{")]
+    results += rows
+    shown = f"{rows[0]['ms']:.3f} ms" if rows else "failed"
+    print(f"{tuple(case)}: {shown}", file=sys.stderr, flush=True)
   return results
 
 
@@ -175,6 +197,9 @@ def run_torch(arguments, deadline) -> list[dict]:
 def main(argv=None) -> int:
   """Time everything, print the tables and write the JSON."""
   arguments, begun = parse(argv), time.monotonic()
+  if arguments.case:
+    stand_ready(arguments)
+    return 0
   ends = [begun + share * arguments.budget for share in (0.7, 0.85, 1.0)]
   device = jax.devices()[0]
   record = {

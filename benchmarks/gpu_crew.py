@@ -1,6 +1,5 @@
 """Runs commands side by side, each with a log of its own, as they may begin."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -19,8 +18,7 @@ class Job(NamedTuple):
   words: tuple[str, ...]
   after: tuple[str, ...] = ()  # jobs
   needs: str = ""  # a file or folder of the data folder
-  report: bool = False  # it starts at the deadline, if not before
-  alone: str = ""  # a run that is linked into a folder of its own: @/one/<run>
+  late: bool = False  # it starts at the deadline, if not before
 
 
 class Crew:
@@ -39,7 +37,7 @@ class Crew:
     """Tell whether a job's turn has come."""
     if job.name in self.running or job.name in self.ended:
       return False
-    if job.report and late:
+    if job.late and late:
       return True
     if late or any(self.ended.get(name) != 0 for name in job.after):
       return False
@@ -50,11 +48,6 @@ class Crew:
     words = [word.replace("@", str(self.root)) for word in job.words]
     if words[0] == "launch.train":
       words += self.arguments.words
-    if job.alone:
-      folder = self.root / "one" / job.alone
-      folder.mkdir(parents=True, exist_ok=True)
-      with contextlib.suppress(FileExistsError):
-        (folder / "run").symlink_to(self.root / job.alone)
     log = self.root / "logs" / (job.name.replace("/", "_") + ".log")
     with log.open("ab") as file:
       self.running[job.name] = subprocess.Popen(

@@ -3,7 +3,7 @@
     python benchmarks/gpu_train.py --workdir=runs --until=600 --jobs=8
 
 After `--until` seconds it stops what still trains (a run saves its state then),
-writes the reports on what there is, and ends.
+measures what there is of the comparison, and ends.
 """
 
 import argparse
@@ -32,14 +32,17 @@ def _loop(stride: int, log: int, save: int, evaluate: int = 1) -> list[str]:
 
 
 def _compare() -> list[Job]:
-  page, data = "compare.py:{},size=64,latent={},distance=500", "faces_64"
+  page, data = (
+    "compare.py:{},size=64,latent={},distance=500",
+    "faces_64/prepared.json",
+  )
   epoch = 140  # steps
   long = {
     "wgan_gp": (900, _loop(20, epoch, 20 * epoch, 20)),
     "gan": (180, _loop(20, epoch, 20 * epoch, 5)),
   }
   found = []
-  for kind, latents in (("wgan_gp", 128), ("gan", 128), ("gan", 512)):
+  for kind, latents in (("gan", 128), ("wgan_gp", 128)):
     epochs, flags = long[kind]
     name = f"compare/{kind},latent={latents}"
     flags = [*flags, f"--config.epochs={epochs}"]
@@ -53,10 +56,11 @@ def _compare() -> list[Job]:
 
 
 def _faces() -> list[Job]:
-  found, judges, data = [], [], "faces_120"
+  found, judges, data = [], [], "faces_120/prepared.json"
   for name in JUDGES:
     judges.append(f"judges/{name}")
     flags = [*_loop(31, 93, 93), "--config.data.train_rows=2976"]
+    flags.append("--config.epochs=20")
     found.append(_train(f"attributes.py:{name}", judges[-1], data, *flags))
   for rung in LADDER:
     name = f"faces/model={rung}"
@@ -65,14 +69,8 @@ def _faces() -> list[Job]:
   named = ",".join(f"@/{judge}" for judge in judges)
   for rung in LADDER:
     name = f"faces/model={rung}"
-    words = ("launch.evaluate", f"--workdir=@/{name}", f"--judge={named}")
-    words += ("--samples=0", "--per_class=50")
-    found.append(Job(f"score/{rung}", words, (name, *judges)))
-    # What a report measures stays in the run's folder: the one on all of them,
-    # one model after the other, finds it there.
-    words = ("launch.figures", "faces", f"--runs=@/one/{name}")
-    words += (f"--out=@/one/{name}_",)
-    found.append(Job(f"measure/{rung}", words, (f"score/{rung}",), alone=name))
+    words = ("benchmarks.gpu_measure", f"@/{name}", f"--judges={named}")
+    found.append(Job(f"measure/{rung}", words, (name, *judges)))
   return found
 
 
@@ -113,27 +111,23 @@ def _init(kind: str) -> list[str]:
   return ["--config.init_from=@/zoo/m1:encoder,decoder"] * (kind == "m1m2")
 
 
-def _reports() -> list[Job]:
-  done = {
-    "faces": [f"measure/{rung}" for rung in LADDER],
-    "compare": [job.name for job in _compare()],
-    "zoo": [job.name for job in _digits() if job.name.startswith("aae/")],
-  }
-  folders = {"faces": "faces", "compare": "compare", "zoo": "aae"}
+def _measures() -> list[Job]:
+  """Measure what of the comparison there is, at the latest at the end."""
   return [
     Job(
-      f"report/{name}",
-      ("launch.figures", name, f"--runs=@/{folders[name]}", f"--out=@/{name}_"),
-      tuple(after),
-      report=True,
+      f"measure/{job.name}",
+      ("benchmarks.gpu_measure", f"@/{job.name}"),
+      (job.name,),
+      late=True,
     )
-    for name, after in done.items()
+    for job in _compare()
   ]
 
 
 def plan() -> list[Job]:
   """List the jobs, those of most worth first."""
-  return _compare()[:1] + _faces() + _compare()[1:] + _digits() + _reports()
+  first = _compare()[:2]
+  return first + _faces() + _compare()[2:] + _measures() + _digits()
 
 
 def seconds_left(arguments, begun: float) -> float:
@@ -149,7 +143,7 @@ def main(argv=None) -> int:
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--workdir", default="runs")
   parser.add_argument("--until", type=float, default=600, help="seconds")
-  parser.add_argument("--reports", type=float, default=120, help="seconds more")
+  parser.add_argument("--measures", type=float, default=60, help="seconds more")
   parser.add_argument("--jobs", type=int, default=8, help="at a time")
   parser.add_argument("--only", default="", help="names that begin so")
   parser.add_argument("words", nargs="*", help="behind --, for each run")
@@ -162,11 +156,11 @@ def main(argv=None) -> int:
     if left <= 0 and not late:
       late = True
       print(f"the end: stopping {', '.join(crew.running)}", flush=True)
-      keep = {n: p for n, p in crew.running.items() if n.startswith("report")}
+      keep = {n: p for n, p in crew.running.items() if n.startswith("measure")}
       crew.running = {n: p for n, p in crew.running.items() if n not in keep}
       crew.stop()
       crew.running = keep
-    if left <= -arguments.reports:
+    if left <= -arguments.measures:
       crew.stop(2.0)
       return 1
     crew.collect()
