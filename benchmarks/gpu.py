@@ -60,10 +60,10 @@ def chosen(arguments) -> list[Case]:
   found = [Case(f, "tf32") for f in cases.PAGES]
   precisions = ["float32", *["bfloat16"] * cases.has_bfloat16()]
   some = ("faces 15", "digits", "compare vae")
-  found += [Case(f, p) for p in precisions for f in some]
+  found += [Case(f, p) for p in precisions for f in some[::2]]
   found += [Case(f, "tf32", form="matmul") for f in some]
   found += [Case("faces 15", "tf32", resident=False)]
-  found += [Case(f, "tf32", dispatch=20) for f in ("zoo m2", "digits")]
+  found += [Case(f, "tf32", dispatch=20) for f in ("zoo m2",)]
   found = [case for case in found if case.family in families]
   if arguments.dry:
     found = [case for case in found if case.family not in SLOW]
@@ -134,6 +134,7 @@ def stand_ready(arguments) -> None:
   print(READY, flush=True)
   sys.stdin.readline()
   print(json.dumps(time_program(program, arguments)), flush=True)
+  os._exit(0)  # at once: the next in turn waits
 
 
 def start(case: Case, arguments) -> subprocess.Popen:
