@@ -6,27 +6,6 @@ from pathlib import Path
 
 from cvae_jax.host.paths import local
 
-<<<<<<< 8d3f3ba01e65a2b44f67f103b2e1085738accfd8
-=======
-_HELPERS = {
-  "claims",
-  "compare_cells",
-  "compare_claims",
-  "compare_curves",
-  "compare_rules",
-  "compare_text",
-  "face_claims",
-  "face_text",
-  "markdown",
-  "variants",
-  "zoo_claims",
-  "zoo_figures",
-  "zoo_runs",
-  "zoo_tables",
-  "zoo_text",
-}  # Modules here that are no reports.
-
->>>>>>> 85928a51fdd765358036d13235ec83833aa80157
 
 class ReportError(ValueError):
   """Says why there is nothing to report on."""

@@ -15,32 +15,6 @@ from cvae_jax.host import plugins
 from cvae_jax.host.paths import local
 
 _READERS = ("vgg_files",)  # of pretrained weights
-<<<<<<< 380af3213ed7ef2e95187086351030fce1d02e4b
-=======
-_HELPERS = {
-  "columns",
-  "companions",
-  "conditions",
-  "decoding",
-  "digit_checks",
-  "digit_conditions",
-  "digit_files",
-  "download",
-  "face_conditions",
-  "face_tables",
-  "files",
-  "finding",
-  "identity",
-  "image_files",
-  "order",
-  "packaged_photos",
-  "prepared",
-  "preparing",
-  "synthetic_faces",
-  "vgg_files",
-  "weight_files",
-}  # Modules of this folder that are not sources.
->>>>>>> 4a72ae2fa2f1957ef148c66271feff80c690610e
 
 
 class DataError(ValueError):
@@ -99,16 +73,11 @@ class Dataset(NamedTuple):
     Raises:
       DataError: if a prepared set's images are not those that were prepared.
     """
-<<<<<<< b7e98017a5e9173dfa6338ee69f74c89a9bc11b0
     module = importlib.import_module(f"{__name__}.files.identity")
-    return module.of({"train": self.train, "test": self.test}, whole)
-=======
-    module = importlib.import_module(f"{__name__}.identity")
     parts = {"train": self.train, "test": self.test}
     if self.valid is not None:
       parts["valid"] = self.valid
     return module.of(parts, whole)
->>>>>>> 7f42a53af75e80aae6244330cb8a0438745ecc55
 
 
 def root() -> pathlib.Path:
