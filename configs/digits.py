@@ -26,7 +26,7 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import climb, loop, parse_variants
+from cvae_jax.config import climb, loop, optimiser, parse_variants
 
 EPOCH = 1875  # steps of the source's epoch: 60,000 digits by 32
 
@@ -105,10 +105,10 @@ def _base() -> ConfigDict:
         "grey_start": EPOCH,  # first step with the grey term
         "l2": 0.001,  # × squared convolution kernels
       },
-      "optim": {
-        "lr": 0.001,
-        "decay": 1e-6,  # lr / (1 + decay · step)
-        "eps": 1e-7,
-      },
+      "optim": optimiser(
+        lr=0.001,
+        decay=1e-6,  # lr / (1 + decay · step)
+        eps=1e-7,
+      ),
     }
   )

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import climb, loop, parse_variants
+from cvae_jax.config import climb, loop, optimiser, parse_variants
 
 SIZE = 120
 VALUES = SIZE * SIZE * 3
@@ -139,16 +139,16 @@ def _base() -> ConfigDict:
         "grey_start": 0,
         "l2": 0.001,
       },
-      "optim": {
-        "lr": 0.0002,
-        "decay": 1e-6,
-        "eps": 1e-7,
-        "staircase": {
+      "optim": optimiser(
+        lr=0.0002,
+        decay=1e-6,
+        eps=1e-7,
+        staircase={
           "factor": 0.99,
           "floor": 1e-4,
           "start": 4 * EPOCH,
           "every": EPOCH,
         },
-      },
+      ),
     }
   )

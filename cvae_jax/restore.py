@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
-from cvae_jax import data, keys
+from cvae_jax import data, keys, update
 from cvae_jax.checkpoint import (
   CheckpointError,
   Checkpoints,
@@ -68,10 +68,11 @@ def initial_state(
       "another --workdir"
     )
   state = fast_compiled(system.init)(keys.address(config.seed, "init"))
+  params = state.params
   if config.init_from:
-    state = state.replace(params=borrow(state.params, config.init_from))
+    params = borrow(params, config.init_from)
   held = jax.tree.map(jnp.asarray, held)
-  return state.replace(params={**state.params, **held}), {}
+  return update.begun(state, {**params, **held}), {}
 
 
 def usable_state(

@@ -155,6 +155,7 @@ def test_the_mathematics_knows_only_arrays(name):
     "optax",
     "numpy",
     "flax.struct",
+    "cvae_jax.names",
     "cvae_jax.softplus",
     "cvae_jax.types",
   )

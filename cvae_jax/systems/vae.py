@@ -92,6 +92,7 @@ def make(config, facts: Facts) -> System:
     nats=losses.bernoulli_nats_of_means,
     observe=binary if model.binarise else None,
     latents=model.latents,
+    schedules=optim.logged(config.optim),
     notes=("loss: −ELBO in nats, Bernoulli pixels, + L2 of the kernels",),
   )
 
