@@ -29,7 +29,7 @@ FREE = (
 
 # Keys that pages have learnt since their runs were begun, at the values that
 # a run without them has.
-LATER = dict(settings.leaves(GROUPS))
+LATER = dict(settings.leaves(GROUPS)) | {"data.binarise": ""}
 
 RENAMED = {"optim.beta1": "optim.b1"}  # keys of older runs
 
@@ -52,6 +52,14 @@ def optimiser(**changes: Any) -> dict[str, Any]:
   Beside the defaults a page has lr, and may have keys of its system.
   """
   return GROUPS["optim"] | changes
+
+
+def loss(**changes: Any) -> dict[str, Any]:
+  """Return the keys of a loss with a likelihood, for a page's group `loss`.
+
+  Beside the defaults a page may have keys of its system.
+  """
+  return _merge("", GROUPS["loss"], {}) | changes
 
 
 def _merge(where: str, known: Mapping, changes: Mapping) -> dict[str, Any]:

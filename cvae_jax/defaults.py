@@ -62,4 +62,22 @@ GROUPS = {
     "ema": 0.0,  # decay of the parameters' running mean, which is evaluated
     "accumulate": 1,  # batches whose gradients are averaged for an update
   },
+  "loss": {  # of systems with p(x | z) of pixels
+    # gaussian, sigma, bernoulli, continuous_bernoulli or logistic; "" for the
+    # system's own
+    "likelihood": "",
+    "mse": 0.5,  # × squared error summed over the image: gaussian's 1 / (2 σ²)
+    "sigma": "optimal",  # or learned: the variance of likelihood=sigma
+    "per_channel": False,  # a variance for each channel
+    "mixture": 1,  # logistics of likelihood=logistic for each value
+    "beta": 1.0,  # × KL
+    "kl": {
+      "warmup": 0,  # steps in which β, or the capacity, rises from 0
+      "cycles": 0,  # n: warms up n times, each followed by as many steps at β
+      "free_bits": 0.0,  # nats that each latent may have for nothing
+      "capacity": 0.0,  # nats; the loss has β · |KL − capacity|
+    },
+    "objective": "elbo",  # or iwae, dreg: bounds of several samples
+    "samples": 1,  # k of them
+  },
 }

@@ -63,7 +63,7 @@ def _expected(key: str, number: float) -> str | None:
     return None if 0 <= number < 1 else "a number from 0 to below 1"
   if name in _SIZES and group != "loss":
     return None if number >= 1 else "1 or more"
-  if name in _NOT_NEGATIVE or group == "loss":
+  if name in _NOT_NEGATIVE or group.split(".")[0] == "loss":
     return None if number >= 0 else "0 or more"
   return None
 
