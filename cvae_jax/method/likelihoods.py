@@ -331,6 +331,34 @@ def outputs(
   return Outputs(flat(output), found)
 
 
+def check(likelihood: Likelihood, image: Array, output: Array) -> None:
+  """Check that a decoder's output [B, ...] is of images [B, H, W, C].
+
+  Raises:
+    ValueError: it has another number of values, or another height or width.
+  """
+  *sides, channels = image.shape
+  wanted = (*sides, channels * likelihood.width)
+  if output.shape != wanted:
+    raise ValueError(
+      f"a network gives {output.shape[1:]}, expected {wanted[1:]}; its "
+      "features, strides and map in config.model decide"
+    )
+
+
+def decoder(likelihood: Likelihood, settings) -> dict:
+  """Return a convolutional decoder's settings for what a likelihood takes.
+
+  Args:
+    likelihood: any. It multiplies the channels of the last layer, whose
+      activation is linear where outputs are no means.
+    settings: of the network, with the image's channels last in `features`.
+  """
+  *hidden, channels = settings.features
+  changes = {"features": (*hidden, channels * likelihood.width)}
+  return {**settings, **changes}
+
+
 def nats_of_images(likelihood: Likelihood, image: Array, of: Outputs) -> Array:
   """Return −log p(image [B, H, W, C]), [B]."""
   return likelihood.nats(flat(image), of.output, of.scale)
