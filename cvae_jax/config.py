@@ -8,10 +8,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cvae_jax import pages, plugins, settings
+from cvae_jax import pages, settings
 from cvae_jax.defaults import GROUPS, LOOP
-from cvae_jax.files import DamagedFile, read_json
-from cvae_jax.paths import local
+from cvae_jax.host import plugins
+from cvae_jax.host.files import DamagedFile, read_json
+from cvae_jax.host.paths import local
 from cvae_jax.settings import ConfigError, hint
 
 # What may change when a run is resumed: how long, how often, and where the
@@ -227,7 +228,7 @@ def _adjustable(config: ConfigDict, system):
   decay = config.get("optim", {}).get("ema", 0.0)
   if not (config.plateau.metric or decay):
     return system
-  update = importlib.import_module("cvae_jax.update")
+  update = importlib.import_module("cvae_jax.method.update")
   if decay:
     system = update.averaged(system, decay, config.get("pretrained", {}))
   if config.plateau.metric:

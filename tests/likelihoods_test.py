@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from scipy import integrate, special, stats
 
 from cvae_jax import config as configs
-from cvae_jax.method import divergence, likelihoods, objectives
+from cvae_jax.method import kl_control, likelihoods, objectives
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -200,7 +200,7 @@ KL = RNG.gamma(1.0, 1.0, (5, 3))
 
 
 def control(beta=1.0, **kl):
-  return divergence.control(ConfigDict({"beta": beta, "kl": kl}))
+  return kl_control.control(ConfigDict({"beta": beta, "kl": kl}))
 
 
 def test_beta_rises_in_its_warm_up_and_again_in_each_cycle():

@@ -8,7 +8,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
-from cvae_jax import optim, schedules
+from cvae_jax.method import optim, schedules
 
 PARAMS = {"kernel": jnp.array([2.0, -4.0])}
 GRADIENTS = {"kernel": jnp.array([3.0, -4.0])}  # of norm 5

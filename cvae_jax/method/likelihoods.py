@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.names import pick
-from cvae_jax.softplus import softplus
+from cvae_jax.method.names import pick
+from cvae_jax.method.softplus import softplus
 from cvae_jax.types import PyTree
 
 BRANCH = "likelihood"  # of params or model_state: sigma's log-variance

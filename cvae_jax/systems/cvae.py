@@ -19,9 +19,17 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from cvae_jax import gaussian, losses, optim, parts, schedules, update
-from cvae_jax.gaussian import Gaussian
-from cvae_jax.method import divergence, likelihoods
+from cvae_jax.method import (
+  gaussian,
+  kl_control,
+  likelihoods,
+  losses,
+  optim,
+  parts,
+  schedules,
+  update,
+)
+from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.conditional import Decoder, Encoder
 from cvae_jax.nets.mlp import binary
 from cvae_jax.types import (
@@ -44,7 +52,7 @@ class Model(NamedTuple):
   decoder: Decoder
   shape: tuple[int, ...]  # (H, W, C)
   likelihood: likelihoods.Likelihood
-  kl: divergence.Control
+  kl: kl_control.Control
   binarise: bool  # pixels are drawn anew from their grey values each time
   l2: float
   grey: optax.Schedule
@@ -119,7 +127,7 @@ def make(config, facts: Facts) -> System:
     observe=binary if model.binarise else None,
     latents=model.encoder.latents,
     schedules={"learning_rate": lr, "grey_weight": model.grey}
-    | divergence.schedule(model.kl),
+    | kl_control.schedule(model.kl),
     notes=_notes(model),
   )
 
@@ -135,7 +143,7 @@ def _model(config, facts: Facts) -> Model:
     decoder=Decoder(**decoder),
     shape=shape,
     likelihood=likelihood,
-    kl=divergence.control(config.loss),
+    kl=kl_control.control(config.loss),
     binarise=config.data.get("binarise", "") == "dynamic",
     l2=config.loss.get("l2", 0.0),
     grey=schedules.delayed(

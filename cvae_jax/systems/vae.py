@@ -20,10 +20,18 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax import gaussian, losses, optim, parts, update
-from cvae_jax.gaussian import Gaussian
-from cvae_jax.method import divergence, likelihoods, objectives
-from cvae_jax.names import checked
+from cvae_jax.method import (
+  gaussian,
+  kl_control,
+  likelihoods,
+  losses,
+  objectives,
+  optim,
+  parts,
+  update,
+)
+from cvae_jax.method.gaussian import Gaussian
+from cvae_jax.method.names import checked
 from cvae_jax.nets.mlp import MLP, binary, flat
 from cvae_jax.types import (
   Batch,
@@ -43,7 +51,7 @@ class Loss(NamedTuple):
   """What the loss is made of."""
 
   likelihood: likelihoods.Likelihood
-  kl: divergence.Control
+  kl: kl_control.Control
   binarise: bool  # pixels are drawn anew from their grey values each time
   l2: float
   objective: str
@@ -120,7 +128,7 @@ def make(config, facts: Facts) -> System:
     outputs=outputs,
     observe=binary if model.loss.binarise else None,
     latents=model.latents,
-    schedules=optim.logged(config.optim) | divergence.schedule(model.loss.kl),
+    schedules=optim.logged(config.optim) | kl_control.schedule(model.loss.kl),
     notes=(_note(model),),
   )
 
@@ -145,7 +153,7 @@ def _read(config, channels: int) -> Loss:
   drawn = config.data.get("binarise", "") == "dynamic"
   loss = Loss(
     likelihood=likelihoods.build(group, channels, "bernoulli"),
-    kl=divergence.control(group),
+    kl=kl_control.control(group),
     binarise=group.get("binarise", False) or drawn,
     l2=group.get("l2", 0.0),
     objective=checked(
@@ -305,7 +313,7 @@ def _note(model: Model) -> str:
   loss = model.loss
   pixels = type(loss.likelihood).__name__
   if loss == Loss(
-    likelihoods.Bernoulli(), divergence.Control(), *loss[2:4], "elbo", 1
+    likelihoods.Bernoulli(), kl_control.Control(), *loss[2:4], "elbo", 1
   ):
     return "loss: −ELBO in nats, Bernoulli pixels, + L2 of the kernels"
   if loss.objective != "elbo":
