@@ -183,14 +183,16 @@ class ImageDecoder(nn.Module):
   shape: Shape
   width: str = "small"
   blocks: str = "plain"
+  outputs: int = 1  # a channel: what a likelihood's parameters take
+  bounded: bool = True  # outputs are means in [0, 1]
 
   @nn.compact
   def __call__(self, z: Array, condition: Array, key=None) -> Array:
-    """Map [B, Z] and [B, A] to images [B, H, W, C] in [0, 1]."""
-    net = Decoder(
-      self.shape, self.shape[-1], self.width, self.blocks, name="net"
-    )
-    return nn.sigmoid(net(z, condition))
+    """Map [B, Z] and [B, A] to [B, H, W, C · outputs], in [0, 1] if bounded."""
+    channels = self.shape[-1] * self.outputs
+    net = Decoder(self.shape, channels, self.width, self.blocks, name="net")
+    found = net(z, condition)
+    return nn.sigmoid(found) if self.bounded else found
 
 
 class PixelDecoder(nn.Module):
