@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax import lock
-from cvae_jax.data import DataError, finding, image_files, prepared
+from cvae_jax.data import DataError
+from cvae_jax.data.files import finding, image_files, prepared
+from cvae_jax.host import lock
 from tests import prepare_faces_test
 
 S = 8
