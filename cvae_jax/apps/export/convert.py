@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from cvae_jax.export.graph import Graph, Unsupported, Value
-from cvae_jax.export.operators import OPERATORS
+from cvae_jax.apps.export.graph import Graph, Unsupported, Value
+from cvae_jax.apps.export.operators import OPERATORS
 from cvae_jax.nets import ops
 
 BATCH = "B"
