@@ -12,8 +12,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cvae_jax.data import image_files, preparing
-from cvae_jax.data.files import preparation
+from cvae_jax.data.files import image_files, preparation, preparing
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from cvae_jax.data.files import shapes
-from cvae_jax.paths import PathError, folder
+from cvae_jax.host.paths import PathError, folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:

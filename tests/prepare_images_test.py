@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax.data import prepared
+from cvae_jax.data.files import prepared
 
 ROOT = Path(__file__).parents[1]
 _SPEC = importlib.util.spec_from_file_location(

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cvae_jax import commands
-from cvae_jax.data import DataError, Dataset, prepared
+from cvae_jax.data import DataError, Dataset
 from cvae_jax.data.conditions import Conditions, check_version
+from cvae_jax.data.files import prepared
 from cvae_jax.data.files.preparation import SCHEMA
 from cvae_jax.data.files.splits import NAMES, SPLIT
-from cvae_jax.paths import local
+from cvae_jax.host import commands
+from cvae_jax.host.paths import local
 
 __all__ = ["Conditions", "folder", "load"]
 

@@ -13,9 +13,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.gaussian import Gaussian
-from cvae_jax.names import checked, pick
-from cvae_jax.nets import ops
+from cvae_jax.method.gaussian import Gaussian
+from cvae_jax.method.names import checked, pick
+from cvae_jax.nets.fast import ops
 from cvae_jax.nets.layers import Conv, Dense
 
 WIDTHS = {"small": 16, "medium": 32, "large": 64}  # features of the first map

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from cvae_jax.data import DataError, decoding, finding
-from cvae_jax.data.files import splits
+from cvae_jax.data import DataError
+from cvae_jax.data.files import decoding, finding, splits
 from cvae_jax.data.files.pictures import Pictures
 from cvae_jax.data.files.schema import Entry
 from cvae_jax.data.files.tables import as_text

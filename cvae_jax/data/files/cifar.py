@@ -11,7 +11,7 @@ import numpy as np
 from cvae_jax.data import DataError
 from cvae_jax.data.files import archives, arrays
 from cvae_jax.data.files.pictures import Pictures
-from cvae_jax.data.weight_files import ArraysOnly
+from cvae_jax.data.files.weight_files import ArraysOnly
 
 _BATCHES = {f"data_batch_{i}": "train" for i in range(1, 6)}
 _FILES = _BATCHES | {"test_batch": "test", "train": "train", "test": "test"}

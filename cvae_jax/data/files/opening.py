@@ -5,10 +5,18 @@ from typing import Any
 
 import pandas as pd
 
-from cvae_jax.data import DataError, finding
-from cvae_jax.data.files import arrays, cifar, idx, pictures, shards, tables
+from cvae_jax.data import DataError
+from cvae_jax.data.files import (
+  arrays,
+  cifar,
+  finding,
+  idx,
+  pictures,
+  shards,
+  tables,
+)
 from cvae_jax.data.files.pictures import Pictures
-from cvae_jax.paths import local
+from cvae_jax.host.paths import local
 
 _READERS = (idx, cifar, arrays, shards)  # of what is no folder of images
 

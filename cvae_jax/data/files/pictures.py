@@ -8,11 +8,11 @@ from typing import NamedTuple
 import pandas as pd
 
 from cvae_jax.data import DataError
-from cvae_jax.data.columns import listed
 from cvae_jax.data.files import splits, tables
+from cvae_jax.data.files.columns import listed
+from cvae_jax.data.files.finding import Images, check_unique, resolved, some
 from cvae_jax.data.files.schema import Entry
-from cvae_jax.data.finding import Images, check_unique, resolved, some
-from cvae_jax.paths import local
+from cvae_jax.host.paths import local
 
 
 class Pictures(NamedTuple):

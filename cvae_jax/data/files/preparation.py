@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cvae_jax import commands
-from cvae_jax.data import DataError, image_files, preparing
-from cvae_jax.data.files import opening, schema, splits
+from cvae_jax.data import DataError
+from cvae_jax.data.files import image_files, opening, preparing, schema, splits
 from cvae_jax.data.files.pictures import Pictures
+from cvae_jax.host import commands
 
 FITS = ("squash", "crop", "pad")
 COLOURS = ("keep", "grey", "rgb")

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from cvae_jax.data import DataError
-from cvae_jax.data.columns import listed
 from cvae_jax.data.files import tables
+from cvae_jax.data.files.columns import listed
 
 KINDS = ("class", "binary", "multilabel", "ordinal", "number", "angle")
 IGNORE = "ignore"

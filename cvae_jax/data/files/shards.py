@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from cvae_jax.data import DataError, finding
-from cvae_jax.data.files import archives, splits
+from cvae_jax.data import DataError
+from cvae_jax.data.files import archives, finding, splits
 from cvae_jax.data.files.pictures import Pictures
 from cvae_jax.data.files.tables import as_text
 

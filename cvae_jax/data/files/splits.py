@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cvae_jax.data import DataError
-from cvae_jax.data.finding import some
+from cvae_jax.data.files.finding import some
 
 SPLIT = "split"
 NAMES = ("train", "valid", "test")
