@@ -86,7 +86,7 @@ class Run:
     """
     own = self._known(condition, {})
     if changed is None or isinstance(changed, str | Mapping):
-      words = asking.parse(self.folder, self.conditions, changed or {})
+      words = self.parse(changed or {})
       changed = self.conditions.fill(own, words)
     decoded = self.decode(self.encode(images, own).mean, changed)
     return np.clip(decoded, 0.0, 1.0)
@@ -117,16 +117,40 @@ class Run:
     """
     vectors = self.request(condition, count, seed, **named).vectors
     z = self.prior(len(vectors), seed)
-    images = self.decode(z, vectors)
+    return self.guided(z, vectors, guidance)
+
+  def guided(
+    self, z: ArrayLike, condition: ArrayLike, guidance: float = 1.0
+  ) -> NDArray:
+    """Decode z [B, Z] under condition [B, A], cut off at [0, 1].
+
+    Args:
+      z: latents.
+      condition: vectors.
+      guidance: see `sample`.
+
+    Raises:
+      RunError: guidance is asked of a model that knows no unknown values.
+    """
+    images = self.decode(z, condition)
     if guidance != 1.0:
       if not getattr(self.conditions, "known_bits", False):
         raise RunError(
-          f"{self.folder}: guidance needs a model trained with unknown values "
-          "(data.condition_dropout above 0)"
+          f"{self.folder}: guidance needs a model trained with unknown values; "
+          "train with --config.data.condition_dropout=0.1"
         )
-      free = self.decode(z, np.zeros_like(vectors))
+      free = self.decode(z, np.zeros_like(np.asarray(condition, np.float32)))
       images = free + np.float32(guidance) * (images - free)
     return np.clip(images, 0.0, 1.0)
+
+  def parse(self, request: Mapping[str, Any] | str) -> dict[str, Any]:
+    """Return a request as {attribute: value}.
+
+    Raises:
+      RunError: the run can be asked for nothing.
+      DataError: a name or a value is none that there is.
+    """
+    return asking.parse(self.folder, self.conditions, request)
 
   def request(
     self,
@@ -149,9 +173,9 @@ class Run:
       DataError: an attribute or a value is none that there is.
     """
     if condition is None or isinstance(condition, str | Mapping):
-      words = asking.parse(self.folder, self.conditions, condition or {})
+      words = self.parse(condition or {})
       if not getattr(self.conditions, "attributes", ()):
-        asking.parse(self.folder, self.conditions, named)
+        self.parse(named)
         return asking.Asked(self._nothing(1 if count is None else count))
       return asking.vectors(
         self.folder, self.config, self.conditions, words | named, count, seed
@@ -235,8 +259,8 @@ class Run:
     """Return a condition [B, A] in which nothing is drawn at random."""
     if condition is not None and not isinstance(condition, str | Mapping):
       return self.request(condition, **named).vectors
-    words = asking.parse(self.folder, self.conditions, condition or {})
-    words = words | asking.parse(self.folder, self.conditions, named)
+    words = self.parse(condition or {})
+    words = words | self.parse(named)
     if not getattr(self.conditions, "attributes", ()):
       return self._nothing(1)
     return self.conditions.encode(words)
