@@ -145,7 +145,8 @@ def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:
   """
   shapes = {n: tuple(c.shape[1:]) for n, c in dataset.train.items()}
   rows = len(next(iter(dataset.train.values())))
-  facts = Facts(shapes, rows)
+  asked = tuple(getattr(dataset.conditions, "attributes", ()))
+  facts = Facts(shapes, rows, asked)
   stated = {
     "image_shape": shapes.get("image"),
     "conditions": facts.conditions if "condition" in shapes else None,
