@@ -98,7 +98,8 @@ class Sigma(NamedTuple):
 
   def _each(self, scale: Array, x: Array) -> Array:
     """Repeat log-variances [..., S] for each value, [..., D]."""
-    return jnp.tile(scale, x.shape[-1] // self.channels)
+    each = jnp.tile(scale, x.shape[-1] // self.channels)
+    return each.reshape((1,) * (x.ndim - each.ndim) + each.shape)
 
 
 class Bernoulli(NamedTuple):
