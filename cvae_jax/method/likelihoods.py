@@ -351,8 +351,7 @@ def decoder(likelihood: Likelihood, settings) -> dict:
   """Return a convolutional decoder's settings for what a likelihood takes.
 
   Args:
-    likelihood: any. It multiplies the channels of the last layer, whose
-      activation is linear where outputs are no means.
+    likelihood: any. It multiplies the channels of the last layer.
     settings: of the network, with the image's channels last in `features`.
   """
   *hidden, channels = settings.features
