@@ -12,8 +12,8 @@ import numpy as np
 from jax.extend.core import JaxprEqn
 from onnx import helper
 
-from cvae_jax.export.convolutions import convolution, max_pool
-from cvae_jax.export.graph import Graph, Unsupported, Value
+from cvae_jax.apps.export.convolutions import convolution, max_pool
+from cvae_jax.apps.export.graph import Graph, Unsupported, Value
 
 _SAME = {  # elementwise: JAX's name → ONNX's
   "abs": "Abs",
@@ -115,9 +115,7 @@ def _clamp(graph, equation, values):
 
 
 def _convert(graph, equation, values):
-  kind = helper.np_dtype_to_tensor_dtype(
-    np.dtype(equation.params["new_dtype"])
-  )
+  kind = helper.np_dtype_to_tensor_dtype(np.dtype(equation.params["new_dtype"]))
   name = graph.node("Cast", [graph.name(values[0])], to=kind)
   return Value(name, _shape(equation), narrow=values[0].narrow)
 

@@ -3,7 +3,7 @@
 import numpy as np
 from jax.extend.core import JaxprEqn
 
-from cvae_jax.export.graph import Graph, Unsupported, Value
+from cvae_jax.apps.export.graph import Graph, Unsupported, Value
 
 
 def convolution(graph: Graph, equation: JaxprEqn, values) -> Value:
@@ -18,9 +18,7 @@ def convolution(graph: Graph, equation: JaxprEqn, values) -> Value:
   if params["batch_group_count"] != 1:
     raise Unsupported("a convolution over groups of the batch")
   map_, kernel = values
-  x = graph.node(
-    "Transpose", [graph.whole(map_)], perm=[*numbers.lhs_spec]
-  )
+  x = graph.node("Transpose", [graph.whole(map_)], perm=[*numbers.lhs_spec])
   write = _transposed if set(params["lhs_dilation"]) != {1} else _plain
   y = write(graph, params, x, kernel, numbers.rhs_spec)
   back = [int(i) for i in np.argsort(numbers.out_spec)]
@@ -62,13 +60,17 @@ def _transposed(graph, params, x: str, kernel: Value, spec) -> str:
   weights = weights[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
   sides = weights.shape[2:]
   low, high = zip(*params["padding"], strict=True)
-  cut = [k - 1 - p for k, p in zip((*sides, *sides), (*low, *high), strict=True)]
+  cut = [
+    k - 1 - p for k, p in zip((*sides, *sides), (*low, *high), strict=True)
+  ]
   before, after = cut[: len(sides)], cut[len(sides) :]
   extra = [max(-p, 0) for p in after]
   if min(before) < 0 or any(
     e >= s for e, s in zip(extra, params["lhs_dilation"], strict=True)
   ):
-    raise Unsupported("a transposed convolution with pads wider than its kernel")
+    raise Unsupported(
+      "a transposed convolution with pads wider than its kernel"
+    )
   return graph.node(
     "ConvTranspose",
     [x, graph.array(np.ascontiguousarray(weights))],

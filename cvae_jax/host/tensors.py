@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.files import DamagedFile
+from cvae_jax.host.files import DamagedFile
 
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4"}
 _TYPES |= {"U8": "|u1", "BOOL": "|b1"}
