@@ -25,6 +25,8 @@ from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.host.images import unit
 from cvae_jax.host.paths import local
 from cvae_jax.loop import exports
+from cvae_jax.loop.folders import Folder as Folder  # runs.below gives them
+from cvae_jax.loop.folders import below as below
 from cvae_jax.loop.restore import run_state
 from cvae_jax.method import gaussian
 from cvae_jax.types import PyTree, System, TrainState

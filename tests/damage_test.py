@@ -92,7 +92,7 @@ def test_a_second_training_in_a_folder_is_refused_and_named(
 
 def test_a_lock_ends_with_the_process_that_held_it(tmp_path):
   code = (
-    "import os, sys\nfrom cvae_jax import lock\n"
+    "import os, sys\nfrom cvae_jax.host import lock\n"
     "with lock.hold(sys.argv[1], 'training'): os.kill(os.getpid(), 9)"
   )
   subprocess.run([sys.executable, "-c", code, tmp_path], cwd=small.ROOT)

@@ -144,7 +144,7 @@ def test_the_order_is_the_names_and_no_column_s():
 
 
 def test_a_lock_ends_with_its_process(tmp_path):
-  code = "import sys, time; from cvae_jax import lock\n"
+  code = "import sys, time; from cvae_jax.host import lock\n"
   code += "with lock.hold(sys.argv[1], 'preparing'):\n"
   code += "  print('held', flush=True)\n  time.sleep(30)"
   words = [sys.executable, "-c", code, str(tmp_path)]

@@ -214,7 +214,7 @@ def test_a_kill_while_a_finished_run_is_lengthened_leaves_it_unfinished(
     write_atomically(path, content)
 
   for module in ("record", "launches"):
-    monkeypatch.setattr(f"cvae_jax.{module}.write_atomically", write)
+    monkeypatch.setattr(f"cvae_jax.loop.{module}.write_atomically", write)
   with pytest.raises(KeyboardInterrupt):
     start(tmp_path)
   assert not (tmp_path / "DONE").exists()

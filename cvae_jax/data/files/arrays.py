@@ -1,276 +1,265 @@
-"""Data that are handed in as arrays, and what they can be asked for.
+"""Images that come as arrays: .npz and .npy files, of any usual layout.
 
-    from cvae_jax import data
-
-    dataset = data.from_arrays(images, {"shape": names, "size": sizes})
-    condition = dataset.conditions.encode(shape="circle", size=0.5)
-
-A column of words, whole numbers or booleans is a class. A column of floats is
-a number, scaled to [0, 1] by its range in the training rows.
+Keras's (x_train, y_train), MedMNIST's (train_images, train_labels, …),
+KMNIST's (a file each, arr_0) and others alike: arrays of three or four axes
+are images, arrays of as many rows are attributes, and the words train, val and
+test in a name say the split.
 """
 
-import dataclasses
-import itertools
+import io
+import os
+import pathlib
+import re
+import shutil
+import tempfile
+import zipfile
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 
-from cvae_jax.data import DataError, Dataset
+from cvae_jax.data import DataError
+from cvae_jax.data.files import decoding, finding, splits
+from cvae_jax.data.files.pictures import Pictures
+from cvae_jax.data.files.schema import Entry
+from cvae_jax.data.files.tables import as_text
 
-_LEVELS = 9  # of a number that is asked for from low to high
-_PANEL = 10  # settings in a sample grid, at most
-
-
-@dataclasses.dataclass(frozen=True)
-class Attribute:
-  """One thing that can be asked for: a class with levels, or a number."""
-
-  name: str
-  levels: tuple[str, ...] = ()  # of a class
-  range: tuple[float, float] = (0.0, 1.0)  # of a number
-
-  @classmethod
-  def fit(cls, name: str, values: np.ndarray) -> Self:
-    """Take the levels or the range from training values [N].
-
-    Raises:
-      DataError: if the column is not [N], not finite, or one value alone.
-    """
-    if values.ndim != 1:
-      raise DataError(f"{name}: expected one value a row; found {values.shape}")
-    if values.dtype.kind != "f":
-      return cls(name, tuple(str(level) for level in np.unique(values)))
-    if not np.isfinite(values).all():
-      raise DataError(f"{name}: a value is not finite; leave such rows out")
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-      raise DataError(f"{name}: all rows have the value {low:g}; leave it out")
-    return cls(name, range=(low, high))
-
-  @property
-  def size(self) -> int:
-    """Return the number of entries in a condition vector."""
-    return len(self.levels) or 1
-
-  def encode(self, values: npt.ArrayLike) -> np.ndarray:
-    """Return [N, size]: one-hot of a class, a number scaled by its range.
-
-    Raises:
-      DataError: if a level is unknown or a number outside the range.
-    """
-    values = np.atleast_1d(np.asarray(values))
-    if self.levels:
-      known = {level: i for i, level in enumerate(self.levels)}
-      words = [str(value) for value in values]
-      if unknown := [word for word in words if word not in known]:
-        raise DataError(
-          f"{self.name} has no level {unknown[0]!r}; there is "
-          f"{', '.join(self.levels)}"
-        )
-      return np.eye(self.size, dtype=np.float32)[[known[w] for w in words]]
-    low, high = self.range
-    try:
-      numbers = values.astype(np.float64)
-    except ValueError:
-      raise DataError(
-        f"{self.name} is a number from {low:g} to {high:g}; found {values[0]!r}"
-      ) from None
-    outside = numbers[~((low <= numbers) & (numbers <= high))]
-    if outside.size:
-      raise DataError(
-        f"{self.name} is from {low:g} to {high:g}; found {outside[0]:g}"
-      )
-    return ((numbers - low) / (high - low)).astype(np.float32)[:, None]
-
-  def ends(self) -> np.ndarray:
-    """Return settings [L, size] to ask for: each level, or low and high."""
-    if self.levels:
-      return np.eye(self.size, dtype=np.float32)
-    return np.array([[0.0], [1.0]], np.float32)
+_LABELS = ("y", "label", "labels", "lbls", "target", "targets", "class", "")
+_NOISE = ("imgs", "images", "image", "img", "x", "arr", "data", "0", "1")
+_IN_MEMORY = 64 << 20  # bytes of a packed array, above which it is unpacked
+_CHUNK = 4096  # rows that are looked at at once
 
 
-@dataclasses.dataclass(frozen=True)
-class Conditions:
-  """Turns requests in words into condition vectors [N, A]."""
+class Part(NamedTuple):
+  """Images [N, …] of one split ("" for none) and attributes [N] of each."""
 
-  parts: tuple[Attribute, ...]
+  split: str
+  images: np.ndarray
+  attributes: Mapping[str, np.ndarray]
 
-  @property
-  def attributes(self) -> dict[str, tuple[int, ...]]:
-    """Return the entries of a condition vector that each attribute takes."""
+
+def find(path: pathlib.Path, transpose: bool) -> Pictures | None:
+  """Open .npz and .npy files, None if the path names none.
+
+  Raises:
+    DataError: if they hold no images, or none that fit together.
+  """
+  files = [path] if path.is_file() else sorted(path.glob("*.np[yz]"))
+  files = [f for f in files if f.suffix in (".npy", ".npz")]
+  if not files:
+    return None
+  found = {}
+  for file in files:
+    found |= _load(file, file.stem if len(files) > 1 else "")
+  return join(_parts(found, path), path, transpose)
+
+
+def _load(path: pathlib.Path, prefix: str) -> dict[str, np.ndarray]:
+  """Return the arrays of a file by name; large ones are memory-mapped."""
+  try:
+    if path.suffix == ".npy":
+      array = np.load(path, mmap_mode="r", allow_pickle=False)
+      return {prefix or path.stem: array}
     found = {}
-    start = 0
-    for part in self.parts:
-      found[part.name] = tuple(range(start, start + part.size))
-      start += part.size
+    with zipfile.ZipFile(path) as archive:
+      for member in archive.infolist():
+        name = member.filename.removesuffix(".npy")
+        if prefix:
+          name = prefix if name == "arr_0" else f"{prefix}_{name}"
+        found[name] = _member(archive, member)
     return found
-
-  @property
-  def names(self) -> tuple[str, ...]:
-    """Return the name of each entry: "shape=circle", "size"."""
-    return tuple(
-      name
-      for part in self.parts
-      for name in [f"{part.name}={x}" for x in part.levels] or [part.name]
-    )
-
-  def encode(
-    self, values: Mapping[str, npt.ArrayLike] | None = None, **named: Any
-  ) -> np.ndarray:
-    """Build condition vectors [N, A] from a value of every attribute.
-
-    Args:
-      values: attribute → value or [N]; `named` are more of them.
-
-    Raises:
-      DataError: if an attribute is missing or unknown, a value is none of its
-        own, or lengths differ.
-    """
-    given = {**(values or {}), **named}
-    wanted = [part.name for part in self.parts]
-    if wrong := sorted(given.keys() ^ set(wanted)):
-      raise DataError(
-        f"missing or unknown: {', '.join(wrong)}; the attributes are "
-        f"{', '.join(wanted)}"
-      )
-    columns = [part.encode(given[part.name]) for part in self.parts]
-    rows = max((len(column) for column in columns), default=1)
-    if any(len(column) not in (1, rows) for column in columns):
-      lengths = ", ".join(str(len(column)) for column in columns)
-      raise DataError(f"attributes have different lengths: {lengths}")
-    none = np.empty((rows, 0), np.float32)
-    wide = [np.broadcast_to(c, (rows, c.shape[1])) for c in columns]
-    return np.concatenate([none, *wide], axis=1)
-
-  def panel(self) -> np.ndarray:
-    """Return [P, A], settings that differ visibly, for sample grids."""
-    settings = list(itertools.product(*(part.ends() for part in self.parts)))
-    chosen = np.linspace(0, len(settings) - 1, min(_PANEL, len(settings)))
-    rows = [settings[round(i)] for i in chosen]
-    empty = np.empty(0, np.float32)
-    return np.stack([np.concatenate([empty, *row]) for row in rows])
-
-  def ends(self, name: str) -> np.ndarray:
-    """Return an attribute's settings [L, K]: its levels, or low and high."""
-    return self._part(name).ends()
-
-  def probe(self, name: str, rows: npt.ArrayLike, count: int) -> np.ndarray:
-    """Ask for all of one attribute, the others as real rows have them.
-
-    Args:
-      name: one of `attributes`.
-      rows: condition vectors [N, A] of real rows; the first `count` serve.
-      count: see `rows`.
-
-    Returns:
-      [levels · count, A]: each level of a class, nine of a number.
-    """
-    settings = self.ends(name)
-    if not self._part(name).levels:
-      settings = np.linspace(0, 1, _LEVELS, dtype=np.float32)[:, None]
-    rows = np.asarray(rows, np.float32)[:count]
-    asked = np.repeat(rows, len(settings), axis=0)
-    asked[:, list(self.attributes[name])] = np.tile(settings, (len(rows), 1))
-    return asked
-
-  def gauge(self, images: npt.ArrayLike, asked: npt.ArrayLike) -> dict:
-    """Measure what needs no judge: nothing."""
-    return {}
-
-  def to_json(self) -> dict[str, Any]:
-    """Return a dict of JSON types; `from_json` restores it exactly."""
-    parts = [dataclasses.asdict(part) for part in self.parts]
-    return {"parts": [{k: _listed(v) for k, v in p.items()} for p in parts]}
-
-  @classmethod
-  def from_json(cls, saved: dict[str, Any]) -> Self:
-    """Restore what `to_json` returned."""
-    return cls(
-      tuple(
-        Attribute(part["name"], tuple(part["levels"]), tuple(part["range"]))
-        for part in saved["parts"]
-      )
-    )
-
-  def _part(self, name: str) -> Attribute:
-    return next(part for part in self.parts if part.name == name)
+  except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    raise DataError(f"{path}: not arrays that can be read: {error}") from error
 
 
-def _listed(value: Any) -> Any:
-  return list(value) if isinstance(value, tuple) else value
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+  if member.file_size <= _IN_MEMORY:
+    content = io.BytesIO(archive.read(member))
+    return np.load(content, allow_pickle=False)
+  with tempfile.NamedTemporaryFile(suffix=".npy", delete=False) as file:
+    with archive.open(member) as packed:
+      shutil.copyfileobj(packed, file, 1 << 20)
+    file.flush()
+    array = np.load(file.name, mmap_mode="r", allow_pickle=False)
+    os.unlink(file.name)  # the mapping keeps what it holds
+  return array
 
 
-def load(config: Any) -> Dataset:
-  """Refuse: arrays come from Python and from no config.
-
-  Raises:
-    DataError: always.
-  """
-  raise DataError(
-    "the data of this run were handed in as arrays: hand them in again, "
-    "train.train_and_evaluate(config, workdir, dataset=…)"
-  )
+def _words(name: str) -> list[str]:
+  return [word for word in re.split(r"[^A-Za-z0-9]+", name.lower()) if word]
 
 
-def make(
-  images: npt.ArrayLike,
-  conditions: Mapping[str, npt.ArrayLike],
-  held_out: float,
-  seed: int,
-) -> Dataset:
-  """Build a Dataset; see data.from_arrays."""
-  images = np.asarray(images)
-  if images.ndim == 3:
-    images = images[..., None]
-  if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
+def _split_of(name: str) -> str:
+  return next(filter(None, map(splits.named, _words(name))), "")
+
+
+def _parts(found: Mapping[str, np.ndarray], path: pathlib.Path) -> list[Part]:
+  """Tell images from attributes, and which belong together."""
+  images = {n: a for n, a in found.items() if a.ndim >= 3}
+  if not images:
+    # Rows of pixels, as flat as in a table.
+    images = {
+      n: a for n, a in found.items() if a.ndim == 2 and a.shape[1] >= 64
+    }
+  if not images:
+    shapes = ", ".join(f"{n} {a.shape}" for n, a in found.items())
     raise DataError(
-      "images are uint8 [N, H, W] or [N, H, W, C]; found "
-      f"{images.dtype} {images.shape}"
+      f"{path}: no array of images [N, H, W] or [N, H, W, C]; found {shapes}"
     )
-  columns = {name: np.asarray(values) for name, values in conditions.items()}
-  for name, values in columns.items():
-    if len(values) != len(images):
-      raise DataError(f"{name} has {len(values)} rows, images {len(images)}")
-  if not 0.0 <= held_out < 1.0:
-    raise DataError(f"held_out is from 0 to below 1; found {held_out}")
-  order = np.random.default_rng(seed).permutation(len(images))
-  train, test = np.split(order, [len(order) - round(held_out * len(order))])
-  fitted = Conditions(
-    tuple(Attribute.fit(name, v[train]) for name, v in columns.items())
-  )
-  if len(test):
-    test = _inside(fitted, columns, test)
-  parts = [_split(images, columns, fitted, rows) for rows in (train, test)]
-  return Dataset(parts[0], parts[1] if len(test) else None, fitted, "arrays")
+  if twice := len(images) - len({_split_of(name) for name in images}):
+    raise DataError(
+      f"{path}: {twice + 1} arrays may be the images: {', '.join(images)}; "
+      "keep one for each of train, val and test"
+    )
+  parts = []
+  for name, array in images.items():
+    split = _split_of(name)
+    attributes = {}
+    for other, values in found.items():
+      fits = values.ndim in (1, 2) and len(values) == len(array)
+      if other not in images and fits and _split_of(other) == split:
+        attributes |= _columns(_attribute(other), values)
+    parts.append(Part(split, array, attributes))
+  return parts
 
 
-def _inside(fitted: Conditions, columns, rows: np.ndarray) -> np.ndarray:
-  """Leave out held-out rows with a level or a number that no training row has.
+def _attribute(name: str) -> str:
+  """Return what an array's name says beside the split."""
+  words = [w for w in _words(name) if not splits.named(w) and w not in _NOISE]
+  if not words or words[-1] in _LABELS:
+    return "class"
+  return "_".join(words)
+
+
+def _columns(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
+  """Return an attribute's columns [N]: several of marks 0 and 1 are tags."""
+  if values.ndim == 1:
+    return {name: values}
+  if values.shape[1] == 1:
+    return {name: values[:, 0]}
+  if np.isin(values, (0, 1)).all():
+    return {"tags" if name == "class" else name: values}
+  return {f"{name}_{i}": column for i, column in enumerate(values.T)}
+
+
+def join(
+  parts: list[Part],
+  path: pathlib.Path,
+  transpose: bool = False,
+  stated: Mapping[str, Entry] | None = None,
+) -> Pictures:
+  """Make one set of parts.
+
+  Args:
+    parts: at least one.
+    path: where they are from, for errors.
+    transpose: rows and columns of each image are exchanged.
+    stated: entries of the schema, by name.
 
   Raises:
-    DataError: if a class has no training row at all.
+    DataError: if images have no usual shape, or the parts differ.
   """
-  kept = np.ones(len(rows), bool)
-  for part in fitted.parts:
-    values = columns[part.name][rows]
-    if part.levels:
-      known = np.isin(values.astype(str), part.levels)
-      if not known.all():
-        raise DataError(
-          f"{part.name}: {values[~known][0]} is in no training row; bring more "
-          "rows of it, or another seed"
-        )
-    else:
-      low, high = part.range
-      kept &= (low <= values) & (values <= high)
-  return rows[kept]
+  arrays = [_upright(part.images, path) for part in parts]
+  shapes = {array.shape[1:] for array in arrays}
+  if len(shapes) > 1:
+    raise DataError(f"{path}: images of different shapes: {sorted(shapes)}")
+  white = max(_white(array, path) for array in arrays)
+  tables, places = [], {}
+  found = dict(stated or {})
+  for part, array in zip(parts, arrays, strict=True):
+    names = [f"{part.split or 'row'}/{i:07d}" for i in range(len(array))]
+    places |= {name: (array, i) for i, name in enumerate(names)}
+    columns = {"file": names}
+    if part.split:
+      columns[splits.SPLIT] = part.split
+    for name, values in part.attributes.items():
+      columns[name] = _texts(values)
+      kind = "multilabel" if values.ndim == 2 else _kind(values)
+      if kind:
+        found.setdefault(name, {"name": name, "kind": kind})
+    tables.append(pd.DataFrame(columns, dtype=str))
+  table = pd.concat(tables, ignore_index=True).fillna("")
+  if len({part.split for part in parts}) < 2:
+    table = table.drop(columns=splits.SPLIT, errors="ignore")
+
+  def read(name: str) -> np.ndarray:
+    array, i = places[name]
+    pixels = array[i].swapaxes(0, 1) if transpose else array[i]
+    return decoding.to_bytes(np.asarray(pixels), white)
+
+  size = arrays[0][0].nbytes
+  sizes = dict.fromkeys(table["file"], size)
+  listed = {name: name for name in table["file"]}
+  images = finding.Images(listed, read, sizes, {})
+  return Pictures(images, table, found, arrays[0].shape[3:] in ((), (1,)))
 
 
-def _split(images, columns, fitted: Conditions, rows: np.ndarray) -> dict:
-  asked = {name: values[rows] for name, values in columns.items()}
-  condition = fitted.encode(asked)
-  if not columns:
-    condition = np.empty((len(rows), 0), np.float32)
-  return {"image": images[rows], "condition": condition}
+def _texts(values: np.ndarray) -> list[str]:
+  """Write an attribute's values; of marks [N, K] the numbers of those set."""
+  if values.ndim == 2:
+    return [";".join(map(str, np.flatnonzero(row))) for row in values]
+  if values.dtype.kind == "S":
+    values = np.char.decode(values, "utf-8")
+  if values.dtype.kind == "f":
+    return ["" if np.isnan(x) else as_text(x) for x in values.tolist()]
+  return [as_text(value) for value in values.tolist()]
+
+
+def _kind(values: np.ndarray) -> str:
+  """Return the kind that an array's type says, "" where it says none."""
+  if values.dtype.kind in "iu":
+    return "class" if len(np.unique(values)) <= 1000 else ""
+  return {"b": "binary", "f": "number"}.get(values.dtype.kind, "")
+
+
+def _upright(array: np.ndarray, path: pathlib.Path) -> np.ndarray:
+  """Return images [N, H, W] or [N, H, W, C], whatever their axes' order.
+
+  Raises:
+    DataError: if they are no images.
+  """
+  if array.ndim == 2:
+    array = _unflattened(array, path)
+  channels = (1, 3, 4)
+  if array.ndim == 4 and array.shape[3] not in channels:
+    array = np.moveaxis(array, 1, 3)
+  fits = array.ndim == 3 or (array.ndim == 4 and array.shape[3] in channels)
+  if not fits or array.dtype.kind not in "buif" or not array.size:
+    raise DataError(
+      f"{path}: found {array.dtype} {array.shape}; expected images [N, H, W], "
+      "[N, H, W, C] or [N, C, H, W] with C of 1, 3 or 4"
+    )
+  return array
+
+
+def _unflattened(array: np.ndarray, path: pathlib.Path) -> np.ndarray:
+  """Return images of rows of pixels, if they are square."""
+  for channels in (1, 3):
+    side = round((array.shape[1] / channels) ** 0.5)
+    if side * side * channels == array.shape[1]:
+      shape = (-1, side, side) if channels == 1 else (-1, 3, side, side)
+      return array.reshape(shape)
+  raise DataError(
+    f"{path}: rows of {array.shape[1]} pixels are no square images; save them "
+    "as [N, H, W] or [N, H, W, C]"
+  )
+
+
+def _white(array: np.ndarray, path: pathlib.Path) -> float:
+  """Return the white level of all images together.
+
+  Raises:
+    DataError: if a value is negative or not finite.
+  """
+  peak = 0.0
+  for start in range(0, len(array), _CHUNK):
+    chunk = np.asarray(array[start : start + _CHUNK])
+    low, high = float(chunk.min()), float(chunk.max())
+    if not (np.isfinite(high) and low >= 0):
+      raise DataError(
+        f"{path}: pixels are from {low:g} to {high:g}; expected finite values "
+        "of at least 0: rescale them to 0..1 or 0..255"
+      )
+    peak = max(peak, high)
+  return decoding.white_level(np.array([peak]).astype(array.dtype))

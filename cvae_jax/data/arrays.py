@@ -1,0 +1,169 @@
+"""Data that are handed in as arrays, and what they can be asked for.
+
+    from cvae_jax import data
+
+    dataset = data.from_arrays(images, {"shape": names, "size": sizes})
+    condition = dataset.conditions.encode(shape="circle", size=0.5)
+
+A column of words, whole numbers or booleans is a class. A column of floats is
+a number, scaled to [0, 1] by its range in the training rows. Other kinds are
+stated: {"grade": "ordinal:low<mid<high"}.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from cvae_jax.data import DataError, Dataset, conditions
+from cvae_jax.data.conditions import kinds
+from cvae_jax.data.conditions.attribute import blank, word
+
+
+class Conditions(conditions.Conditions):
+  """Conditions of arrays; those of the first releases are read too."""
+
+  @classmethod
+  def from_json(cls, saved: Mapping[str, Any]) -> Self:
+    """Restore what `to_json` returned, today's or that of older runs."""
+    if "parts" not in saved:
+      return super().from_json(saved)
+    entries = [
+      {"name": part["name"], "kind": "class", "levels": part["levels"]}
+      if part["levels"]
+      else _number(part["name"]) | {"range": part["range"]}
+      for part in saved["parts"]
+    ]
+    return super().from_json({"attributes": entries})
+
+
+def load(config: Any) -> Dataset:
+  """Refuse: arrays come from Python and from no config.
+
+  Raises:
+    DataError: always.
+  """
+  raise DataError(
+    "the data of this run were handed in as arrays: hand them in again, "
+    "train.train_and_evaluate(config, workdir, dataset=…)"
+  )
+
+
+def make(
+  images: npt.ArrayLike,
+  conditions: Mapping[str, npt.ArrayLike],
+  held_out: float,
+  seed: int,
+  stated: Mapping[str, str],
+) -> Dataset:
+  """Build a Dataset; see data.from_arrays."""
+  images = np.asarray(images)
+  if images.ndim == 3:
+    images = images[..., None]
+  if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
+    raise DataError(
+      "images are uint8 [N, H, W] or [N, H, W, C]; found "
+      f"{images.dtype} {images.shape}"
+    )
+  columns = {name: _column(name, v) for name, v in conditions.items()}
+  for name, values in columns.items():
+    if len(values) != len(images):
+      raise DataError(f"{name} has {len(values)} rows, images {len(images)}")
+  if not 0.0 <= held_out < 1.0:
+    raise DataError(f"held_out is from 0 to below 1; found {held_out}")
+  order = np.random.default_rng(seed).permutation(len(images))
+  train, test = np.split(order, [len(order) - round(held_out * len(order))])
+  entries = _entries(columns, stated)
+  rows = _rows(columns, train)
+  _check_held_out(entries, rows, _rows(columns, test))
+  fitted = Conditions.fit(entries, rows, _missing(columns))
+  parts = [_split(images, columns, fitted, rows) for rows in (train, test)]
+  return Dataset(parts[0], parts[1] if len(test) else None, fitted, "arrays")
+
+
+def _column(name: str, values: npt.ArrayLike) -> np.ndarray:
+  """Return the values of an attribute, one a row.
+
+  Raises:
+    DataError: there are several a row, or a number is not finite.
+  """
+  values = np.asarray(values)
+  if values.ndim != 1:
+    raise DataError(f"{name}: expected one value a row; found {values.shape}")
+  if values.dtype.kind == "f" and not np.isfinite(values).all():
+    raise DataError(f"{name}: a value is not finite; leave such rows out")
+  return values
+
+
+def _missing(columns: Mapping[str, np.ndarray]) -> bool:
+  """Tell whether a value is None, as an array of objects may have it."""
+  objects = (c for c in columns.values() if c.dtype.kind == "O")
+  return any(value is None for column in objects for value in column)
+
+
+def _entries(
+  columns: Mapping[str, np.ndarray], stated: Mapping[str, str]
+) -> list[dict[str, Any]]:
+  """Return the schema's entry of each column.
+
+  Raises:
+    DataError: a kind is stated of no column, or there is no such kind.
+  """
+  if unknown := sorted(set(stated) - set(columns)):
+    raise DataError(
+      f"a kind is stated of {', '.join(unknown)}; the conditions are "
+      f"{', '.join(columns)}"
+    )
+  found = []
+  for name, values in columns.items():
+    if name in stated:
+      found += kinds.parse(f"{name}={stated[name]}").values()
+    elif values.dtype.kind == "f":
+      found.append(_number(name))
+    else:
+      found.append({"name": name, "kind": "class"})
+  return found
+
+
+def _number(name: str) -> dict[str, Any]:
+  return {"name": name, "kind": "number", "scaled": [0.0, 1.0]}
+
+
+def _rows(
+  columns: Mapping[str, np.ndarray], rows: np.ndarray
+) -> dict[str, list[Any]]:
+  return {name: values[rows].tolist() for name, values in columns.items()}
+
+
+def _check_held_out(
+  entries: Sequence[Mapping[str, Any]],
+  train: Mapping[str, Sequence[Any]],
+  test: Mapping[str, Sequence[Any]],
+) -> None:
+  """Check that training rows have each class of the held-out ones.
+
+  Raises:
+    DataError: one is in no training row.
+  """
+  for name in (e["name"] for e in entries if e["kind"] == "class"):
+    known = {word(value) for value in train[name]}
+    for value in test[name]:
+      if not blank(value) and word(value) not in known:
+        raise DataError(
+          f"{name}: {value} is in no training row; bring more rows of it, or "
+          "another seed"
+        )
+
+
+def _split(
+  images: np.ndarray,
+  columns: Mapping[str, np.ndarray],
+  fitted: Conditions,
+  rows: np.ndarray,
+) -> dict[str, np.ndarray]:
+  """Return the columns of some of the rows."""
+  condition = np.empty((len(rows), 0), np.float32)
+  if columns and len(rows):
+    condition = fitted.encode_table(_rows(columns, rows))
+  return {"image": images[rows], "condition": condition}
