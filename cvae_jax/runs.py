@@ -24,13 +24,10 @@ from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.host.images import unit
 from cvae_jax.host.paths import local
-from cvae_jax.loop import asking
-from cvae_jax.loop.checkpoint import Checkpoints
+from cvae_jax.loop import asking, exports
 from cvae_jax.loop.folders import Folder as Folder  # runs.below gives them
 from cvae_jax.loop.folders import below as below
-from cvae_jax.loop.restore import pretrained, usable_state
-from cvae_jax.loop.run_data import facts
-from cvae_jax.loop.same_run import check_config, check_latest
+from cvae_jax.loop.restore import run_state
 from cvae_jax.method import gaussian
 from cvae_jax.types import PyTree, System, TrainState
 
@@ -333,7 +330,7 @@ def load(
   Without a step it is the best where config.early_stop.restore is set.
 
   Args:
-    folder: the run's folder.
+    folder: the run's folder, an export's, or pretrained/digits and the like.
     step: a checkpoint's.
     system: what was given to train_and_evaluate as `system`.
     conditions: the object that turns requests into vectors, instead of the
@@ -344,7 +341,7 @@ def load(
     RunError: the folder is no run, or has no checkpoint yet.
     CheckpointError: the step is not there or does not fit the config.
   """
-  folder = local(folder, "a run's folder")
+  folder = exports.find(local(folder, "a run's folder"))
   if not (folder / "config.json").exists():
     raise RunError(
       f"{folder} is not a run's folder: no config.json. Train one with "
@@ -352,38 +349,26 @@ def load(
     )
   config = configs.of_run(folder)
   remedy = "bring a copy of the file back"
-  saved = read_json(folder / "conditions.json", dict, remedy)
+  asked = read_json(folder / "conditions.json", dict, remedy)
   if trust:
     configs.trust(config)
   source = data.source(config.data.name)
-  checkpoints = Checkpoints(folder, config.keep, read_only=True)
-  try:
-    if checkpoints.latest() is None:
-      raise RunError(f"{folder} has no checkpoint yet; let it train longer")
-    check_latest(config, checkpoints)
-    conditions = conditions or _conditions(folder, source, saved, remedy)
-    known = facts(folder)
-    if known is not None:
-      asked = tuple(getattr(conditions, "attributes", ()))
-      known = known._replace(attributes=asked)
-    system = configs.resolve(config, known, system=system)
-    checkpoints.hold(pretrained(system, config))
-    state, counters = usable_state(checkpoints, system, config, step)
-    where = checkpoints.folder / str(int(state.step))
-    check_config(config, counters, where)
-  finally:
-    checkpoints.close()
+  if not saved(folder):
+    raise RunError(f"{folder} has no checkpoint yet; let it train longer")
+  conditions = conditions or _conditions(folder, source, asked, remedy)
+  attributes = tuple(getattr(conditions, "attributes", ()))
+  system, state = run_state(folder, config, attributes, step, system)
   return Run(folder, config, conditions, system, state)
 
 
-def _conditions(folder: Path, source: Any, saved: dict, remedy: str) -> Any:
+def _conditions(folder: Path, source: Any, asked: dict, remedy: str) -> Any:
   """Return the conditions that a run's folder keeps.
 
   Raises:
     DamagedFile: they cannot be read.
   """
   try:
-    return source.Conditions.from_json(saved)
+    return source.Conditions.from_json(asked)
   except (KeyError, TypeError, ValueError, AttributeError) as error:
     raise DamagedFile(
       f"{folder / 'conditions.json'} is damaged ({error!r}); {remedy}"
@@ -402,6 +387,8 @@ def caution(run: Run) -> str:
 
 
 def saved(folder: str | Path) -> bool:
-  """Tell whether a run has a complete checkpoint, which `load` needs."""
+  """Tell whether a folder has what `load` needs: a checkpoint, or an export."""
+  if exports.is_export(folder):
+    return True
   checkpoints = local(folder, "a run's folder").glob("checkpoints/*")
   return any(path.name.isdigit() for path in checkpoints)

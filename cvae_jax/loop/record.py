@@ -20,7 +20,7 @@ from cvae_jax import config as configs
 from cvae_jax.host import images
 from cvae_jax.host.console import say
 from cvae_jax.host.files import read_json, write_atomically
-from cvae_jax.loop import launches, rows, same_run
+from cvae_jax.loop import exports, launches, rows, same_run
 from cvae_jax.loop.rows import parse_metrics
 from cvae_jax.loop.run_data import RunMismatch, check_data, keep_identity
 from cvae_jax.loop.tensorboard import Events
@@ -53,6 +53,12 @@ class Record:
     Raises:
       RunMismatch: the folder holds a run of another config or other data.
     """
+    if exports.is_export(self.folder):
+      raise RunMismatch(
+        f"{self.folder} is an export, which cannot be trained further; begin "
+        f"a run with its weights: --config.init_from={self.folder} and "
+        "another --workdir"
+      )
     if not (self.folder / "config.json").exists():
       if not same_run.untouched(self.folder):
         raise RunMismatch(

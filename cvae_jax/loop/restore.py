@@ -14,7 +14,7 @@ from cvae_jax import config as configs
 from cvae_jax import data
 from cvae_jax.host.console import say
 from cvae_jax.host.paths import local
-from cvae_jax.loop import keys
+from cvae_jax.loop import exports, keys
 from cvae_jax.loop.checkpoint import (
   CheckpointError,
   Checkpoints,
@@ -217,22 +217,14 @@ def borrow(params: dict, source: str) -> dict:
       or shapes differ; they are listed. Nothing is taken in part.
   """
   run, step, branches = _loan(source)
+  run = exports.find(run)
   if not (run / "config.json").exists():
     raise CheckpointError(
       f"init_from {source!r}: {run} is not a run's folder (no config.json); "
       "train it first, or say where it is: --config.init_from=…"
     )
   config = configs.of_run(run)
-  checkpoints = Checkpoints(run, read_only=True)
-  try:
-    check_latest(config, checkpoints)
-    lender = configs.resolve(config, facts(run))
-    checkpoints.hold(pretrained(lender, config))
-    state, counters = usable_state(checkpoints, lender, config, step)
-    where = checkpoints.folder / str(int(state.step))
-    check_config(config, counters, where)
-  finally:
-    checkpoints.close()
+  _, state = run_state(run, config, step)
   taken, wanted = state.params, params
   if branches:
     if unknown := [name for name in branches if name not in params]:
@@ -245,6 +237,70 @@ def borrow(params: dict, source: str) -> dict:
     )
   check_names(shapes(wanted), shapes(taken), f"checkpoint {run}")
   return {**params, **taken}
+
+
+def run_state(
+  folder: Path,
+  config: ConfigDict,
+  attributes: tuple = (),
+  step: int | None = None,
+  system: System | Callable | None = None,
+) -> tuple[System, TrainState]:
+  """Return the system and the state of a run's folder, or of an export's.
+
+  Args:
+    folder: the run's.
+    config: its config.json.
+    attributes: what its conditions are made of.
+    step: a checkpoint's; None for the best or the latest.
+    system: what `config.resolve` takes.
+
+  Raises:
+    CheckpointError: the step is not there, or does not fit the config.
+  """
+  known = facts(folder)
+  if known is not None:
+    known = known._replace(attributes=attributes)
+  if exports.is_export(folder):
+    system = configs.resolve(config, known, system=system)
+    return system, _exported_state(folder, config, system, step)
+  checkpoints = Checkpoints(folder, config.keep, read_only=True)
+  try:
+    check_latest(config, checkpoints)
+    system = configs.resolve(config, known, system=system)
+    checkpoints.hold(pretrained(system, config))
+    state, counters = usable_state(checkpoints, system, config, step)
+    where = checkpoints.folder / str(int(state.step))
+    check_config(config, counters, where)
+  finally:
+    checkpoints.close()
+  return system, state
+
+
+def _exported_state(
+  folder: Path, config: ConfigDict, system: System, step: int | None
+) -> TrainState:
+  """Return an export's state.
+
+  Branches of `config.pretrained` come from their files. Where these are not
+  there the state is without them, which is said: the loss needs them alone.
+
+  Raises:
+    CheckpointError: it is of another step, or does not fit the config.
+    DamagedFile: a file was changed or cut, or is another program's.
+  """
+  held = dict.fromkeys(config.get("pretrained", {}))
+  try:
+    held = pretrained(system, config)
+  except (data.DataError, CheckpointError, OSError) as error:
+    say(f"note: {folder} has no loss here, all else works: {error}")
+  state = exports.read_state(folder, abstract_state(system), held)
+  if step not in (None, int(state.step)):
+    raise CheckpointError(
+      f"{folder} is an export of step {int(state.step)} and has no other; "
+      f"found step {step}"
+    )
+  return state
 
 
 def _loan(source: str) -> tuple[Path, int | None, list[str]]:

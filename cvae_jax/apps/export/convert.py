@@ -9,24 +9,12 @@ but it asks for another release of orbax than checkpoints here are written by.
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
+from cvae_jax.apps.export import trace
 from cvae_jax.apps.export.graph import Graph, Unsupported, Value
 from cvae_jax.apps.export.operators import OPERATORS
-from cvae_jax.nets import ops
-
-BATCH = "B"
-
-
-def symbolic(shapes: Mapping[str, Sequence[int]]) -> list[jax.ShapeDtypeStruct]:
-  """Return float32 arguments [B, …] of these shapes of one example."""
-  (batch,) = jax.export.symbolic_shape(BATCH)
-  return [
-    jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
-    for shape in shapes.values()
-  ]
 
 
 def to_onnx(
@@ -46,8 +34,8 @@ def to_onnx(
   Raises:
     Unsupported: it has an operation that has no translation.
   """
-  arguments = symbolic(inputs)
-  with ops.plain():
+  arguments = trace.symbolic(inputs)
+  with trace.plain():
     traced = jax.make_jaxpr(lambda *xs: jax.tree.leaves(function(*xs)))(
       *arguments
     )

@@ -1,0 +1,83 @@
+"""The functions of a run that other programs can run: named arrays in and out.
+
+Each takes float32 arrays [B, …]. A run without a condition has no input of
+that name.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from cvae_jax.runs import Run
+
+
+class Function(NamedTuple):
+  """One function of a run, and the names and shapes of its arrays."""
+
+  apply: Callable  # of arrays [B, …], in the order of `inputs`
+  inputs: Mapping[str, tuple[int, ...]]  # {name: shape of one example}
+  outputs: tuple[str, ...]
+
+
+def of_run(run: Run) -> dict[str, Function]:
+  """Return what a run's system can do: {decode, encode, sample, …: function}.
+
+  `sample` is there where the prior is N(0, I): its noise is the latent. A
+  system that has columns of its own, the colouring, has none of these.
+  """
+  system, found = run.system, {}
+  image = system.columns.get("image")
+  if image is None:
+    return {}
+  if system.decode:
+    names = ("z", "condition")
+    found["decode"] = _conditional(run, system.decode, names, ("image",))
+    if system.prior is None:
+      swapped = ("noise", "condition")
+      function = _conditional(run, system.decode, swapped, ("image",))
+      found["sample"] = function
+  if system.encode:
+    names = ("image", "condition")
+    outputs = ("mean", "logvar")
+    found["encode"] = _conditional(run, system.encode, names, outputs)
+  if system.classify:
+    found["classify"] = Function(
+      lambda x: jax.nn.softmax(system.classify(run.state, x)),
+      {"image": image},
+      ("probabilities",),
+    )
+  if system.predict:
+    given = len(run.config.get("columns", {}).get("given", ()))
+    found["predict"] = _with(
+      lambda *xs: system.predict(run.state, *xs),
+      {"image": image, "given": (given,)},
+      ("output",),
+    )
+  return found
+
+
+def _conditional(run: Run, function, names, outputs) -> Function:
+  """Return a function of the state and two arrays as one of the arrays."""
+  system = run.system
+  first = {
+    "image": system.columns["image"],
+    "z": (system.latents,),
+    "noise": (system.latents,),
+  }[names[0]]
+  inputs = {names[0]: first, names[1]: system.columns.get("condition", (0,))}
+  return _with(lambda *xs: function(run.state, *xs), inputs, outputs)
+
+
+def _with(apply, inputs, outputs) -> Function:
+  """Leave out a second input that has no entries."""
+  (first, shape), (_, width) = inputs.items()
+  if width[0]:
+    return Function(apply, inputs, outputs)
+
+  def alone(x: Array):
+    return apply(x, jnp.zeros((x.shape[0], 0), jnp.float32))
+
+  return Function(alone, {first: shape}, outputs)

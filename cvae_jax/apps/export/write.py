@@ -1,0 +1,210 @@
+"""Write a run as one folder that other programs, and this one, can read."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from cvae_jax import __version__
+from cvae_jax import config as configs
+from cvae_jax.apps.export import card, functions
+from cvae_jax.host import images, tensors
+from cvae_jax.host.arguments import RunError
+from cvae_jax.host.files import read_json, write_atomically
+from cvae_jax.host.paths import folder as checked_folder
+from cvae_jax.loop import exports
+from cvae_jax.loop.rows import FILE as METRICS
+from cvae_jax.loop.rows import read_metrics
+from cvae_jax.runs import Run
+
+FORMATS = ("safetensors", "onnx", "stablehlo")
+DEFAULT = ("safetensors", "onnx")
+PLATFORMS = ("cpu", "cuda", "tpu")  # that a .stablehlo file is for
+
+
+def export(
+  run: Run,
+  out: Path,
+  formats: Sequence[str] = DEFAULT,
+  *,
+  half: bool = False,
+  licence: str = "",
+  note: str = "",
+) -> list[str]:
+  """Write a run's export, whole or not at all.
+
+  Args:
+    run: the run.
+    out: the folder; an export there is replaced, anything else is not.
+    formats: some of FORMATS; model.safetensors is always written.
+    half: store the parameters as 16-bit numbers, half the size.
+    licence: of the weights, for the model card.
+    note: a paragraph for the model card.
+
+  Returns:
+    What was written and what was left out, lines for people.
+
+  Raises:
+    RunError: a format is unknown, a package is missing, or `out` is not free.
+  """
+  _check_formats(formats)
+  out = checked_folder(out, "--out")
+  _check_free(out, run)
+  beside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+  shutil.rmtree(beside, ignore_errors=True)
+  try:
+    lines = _fill(run, beside, formats, half, licence, note)
+    _replace(beside, out)
+  finally:
+    shutil.rmtree(beside, ignore_errors=True)
+  return [*lines, f"wrote {out}: {', '.join(sorted(os.listdir(out)))}"]
+
+
+def _check_formats(formats: Sequence[str]) -> None:
+  for name in formats:
+    if name not in FORMATS:
+      raise RunError(
+        f"--formats has {name!r}; known: {', '.join(FORMATS)}, by commas"
+      )
+  packages = {"onnx": "onnx", "stablehlo": "flatbuffers"}
+  for name in set(formats) & packages.keys():
+    try:
+      __import__(packages[name])
+    except ModuleNotFoundError:
+      raise RunError(
+        f"--formats has {name}, which needs the package {packages[name]}: pip "
+        "install 'cvae_jax[export]', or leave it out: --formats=safetensors"
+      ) from None
+
+
+def _check_free(out: Path, run: Run) -> None:
+  """Refuse a folder that has something else in it."""
+  if out.resolve() == run.folder.resolve():
+    raise RunError(f"--out is {out}, the run itself; give another folder")
+  if out.exists() and any(out.iterdir()) and not exports.is_export(out):
+    raise RunError(
+      f"--out is {out}, a folder with other files; give a name that is free"
+    )
+
+
+def _replace(beside: Path, out: Path) -> None:
+  """Put a finished folder in its place, and the one before it away."""
+  old = out.with_name(f".{out.name}.{os.getpid()}.old")
+  if out.exists():
+    out.rename(old)
+  beside.rename(out)
+  shutil.rmtree(old, ignore_errors=True)
+
+
+def _fill(run: Run, folder: Path, formats, half, licence, note) -> list[str]:
+  """Write all files into a new folder."""
+  _write_facts(run, folder)
+  found, lines = functions.of_run(run), []
+  writers = {"onnx": _onnx, "stablehlo": _stablehlo}
+  for name in [n for n in FORMATS if n in formats and n in writers]:
+    lines += _write_functions(folder, found, name, writers[name])
+    if not found:
+      lines += [
+        f"{name}: left out; a {run.config.system} has columns of its own"
+      ]
+  if (drawn := card.picture(run)) is not None:
+    images.save_grid(folder / card.PICTURE, drawn)
+  scores = None
+  if (run.folder / "scores.json").exists():
+    scores = read_json(run.folder / "scores.json", dict, "delete it")
+    write_atomically(
+      folder / "scores.json", json.dumps(scores, indent=2) + "\n"
+    )
+  names = [*os.listdir(folder), "README.md", exports.WEIGHTS]
+  text = card.write(
+    run, found, names, licence=licence, note=note, scores=scores
+  )
+  write_atomically(folder / "README.md", text)
+  _write_weights(run, folder, half)
+  return lines
+
+
+def _write_facts(run: Run, folder: Path) -> None:
+  """Write what the arrays mean; paths of this machine are left out."""
+  config = configs.from_json(configs.to_json(run.config)).unlock()
+  if "path" in config.data:
+    config.data.path = ""
+  config.init_from = ""
+  for branch in config.get("pretrained", {}).values():
+    if "file" in branch:
+      branch.file = ""
+  write_atomically(folder / "config.json", configs.to_json(config))
+  conditions = run.conditions.to_json() if run.conditions else {}
+  text = json.dumps(conditions, indent=2, sort_keys=True)
+  write_atomically(folder / "conditions.json", text + "\n")
+  if (run.folder / "data.json").exists():
+    data = (run.folder / "data.json").read_bytes()
+    write_atomically(folder / "data.json", data)
+  rows = [r for r in read_metrics(run.folder) if r.get("split") == "test"]
+  if rows:
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    write_atomically(folder / METRICS, text)
+
+
+def _write_weights(run: Run, folder: Path, half: bool) -> None:
+  """Write model.safetensors last: it makes the folder an export."""
+  arrays = exports.arrays(run.state, run.config.get("pretrained", {}))
+  if half:
+    arrays = {name: _halved(name, array) for name, array in arrays.items()}
+  notes = {
+    "format": exports.FORMAT,
+    "version": str(exports.VERSION),
+    "step": str(int(run.state.step)),
+    "system": str(run.config.system),
+    "written_by": f"cvae_jax {__version__}",
+    "files": exports.seals(folder),
+  }
+  content = tensors.content(arrays, notes)
+  write_atomically(folder / exports.WEIGHTS, content)
+
+
+def _halved(name: str, array):
+  if not name.startswith("params.") or array.dtype != np.float32:
+    return array
+  half = array.astype(np.float16)
+  return half if np.isfinite(half).all() else array
+
+
+def _write_functions(
+  folder: Path,
+  found: Mapping[str, functions.Function],
+  ending: str,
+  write: Callable[[functions.Function], bytes],
+) -> list[str]:
+  """Write each function that can be; return lines about the others."""
+  lines = []
+  for name, function in found.items():
+    try:
+      content = write(function)
+    except (NotImplementedError, TypeError, ValueError) as error:
+      gist = " ".join(str(error).split())[:200]
+      lines.append(f"{name}.{ending} is left out: {gist}")
+      continue
+    write_atomically(folder / f"{name}.{ending}", content)
+  return lines
+
+
+def _onnx(function: functions.Function) -> bytes:
+  from cvae_jax.apps.export import convert  # needs the extra
+
+  return convert.to_onnx(function.apply, function.inputs, function.outputs)
+
+
+def _stablehlo(function: functions.Function) -> bytes:
+  from cvae_jax.apps.export import trace
+
+  apply = jax.jit(lambda *xs: jax.tree.leaves(function.apply(*xs)))
+  with trace.plain():
+    exported = jax.export.export(apply, platforms=PLATFORMS)(
+      *trace.symbolic(function.inputs)
+    )
+  return bytes(exported.serialize())

