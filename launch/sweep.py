@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from absl import flags
 
-from cvae_jax.console import say
+from cvae_jax.host.console import say
 
 from . import command
 
@@ -47,7 +47,7 @@ class Training(NamedTuple):
 
 def main(words: list[str]) -> int:
   """Train the variants; gives 1 if one failed, PREEMPTED after a signal."""
-  from cvae_jax import lock
+  from cvae_jax.host import lock
 
   trainings = plan(_CONFIG.value, _ONLY.value, _GRID.value)
   folder = command.path(_WORKDIR)

@@ -22,9 +22,9 @@ _COLUMNS = flags.DEFINE_multi_string(
 
 def main(words: list[str]) -> None:
   """Tabulate the runs in and below some folders."""
-  from cvae_jax import commands, table
-  from cvae_jax.measures import groups
-  from cvae_jax.paths import local
+  from cvae_jax.host import commands
+  from cvae_jax.host.paths import local
+  from cvae_jax.measures import groups, table
 
   if not words:
     raise ValueError(f"folders of runs expected: {commands.named('table')} DIR")

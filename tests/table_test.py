@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from cvae_jax import config as configs
-from cvae_jax import images, runs, table
-from cvae_jax.files import DamagedFile
-from cvae_jax.measures import groups, typeset
+from cvae_jax import runs
+from cvae_jax.host import images
+from cvae_jax.host.files import DamagedFile
+from cvae_jax.measures import groups, table, typeset
 from tests import small
 
 

@@ -10,9 +10,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
-from cvae_jax import launches
-from cvae_jax.files import DamagedFile
-from cvae_jax.rows import read_metrics
+from cvae_jax.host.files import DamagedFile
+from cvae_jax.loop import launches
+from cvae_jax.loop.rows import read_metrics
 
 _OF_A_RUN = ("metrics.jsonl", "environment.json", "checkpoints")
 _PARTS = ("checkpoints", "samples")  # folders of a run that hold no run

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from cvae_jax import verify
 from cvae_jax.loop.folders import Folder
+from cvae_jax.measures import verify
 
 PANELS = {"epoch": "training loss", "test": "test loss"}
 
