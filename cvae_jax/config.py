@@ -8,10 +8,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cvae_jax import pages, plugins, settings
+from cvae_jax import pages, settings
 from cvae_jax.defaults import LOOP
-from cvae_jax.files import DamagedFile, read_json
-from cvae_jax.paths import local
+from cvae_jax.host import plugins
+from cvae_jax.host.files import DamagedFile, read_json
+from cvae_jax.host.paths import local
 from cvae_jax.settings import ConfigError, hint
 
 # What may change when a run is resumed: how long, how often, and where the
@@ -205,7 +206,7 @@ def _stated(config: ConfigDict, kind):
 def _adjustable(config: ConfigDict, system):
   if not config.plateau.metric:
     return system
-  return importlib.import_module("cvae_jax.update").adjustable(system)
+  return importlib.import_module("cvae_jax.method.update").adjustable(system)
 
 
 def systems() -> list[str]:

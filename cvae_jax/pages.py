@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from cvae_jax.paths import local
+from cvae_jax.host.paths import local
 from cvae_jax.settings import ConfigError, hint
 
 

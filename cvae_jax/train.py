@@ -13,19 +13,21 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
-from cvae_jax import divergence, evaluate, keys, lock, update
-from cvae_jax.checkpoint import CheckpointError, Checkpoints
-from cvae_jax.console import Console, say
 from cvae_jax.data import Dataset
-from cvae_jax.feed import take
-from cvae_jax.job import Job, prepare
-from cvae_jax.meter import Meter, NonFinite
-from cvae_jax.paths import folder
-from cvae_jax.record import Record
-from cvae_jax.restore import best_state, initial_state
-from cvae_jax.run_data import DATA, keep_identity
+from cvae_jax.host import lock
+from cvae_jax.host.console import Console, say
+from cvae_jax.host.paths import folder
+from cvae_jax.loop import divergence, evaluate, keys
+from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
+from cvae_jax.loop.feed import take
+from cvae_jax.loop.job import Job, prepare
+from cvae_jax.loop.meter import Meter, NonFinite
+from cvae_jax.loop.record import Record
+from cvae_jax.loop.restore import best_state, initial_state
+from cvae_jax.loop.run_data import DATA, keep_identity
+from cvae_jax.loop.watch import Watch
+from cvae_jax.method import update
 from cvae_jax.types import System, TrainState
-from cvae_jax.watch import Watch
 
 
 class Preempted(Exception):

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from absl import app, flags
 
-from cvae_jax import console, cpu, paths, plugins, settings
+from cvae_jax import settings
+from cvae_jax.host import console, cpu, paths, plugins
 
 PREEMPTED = 75  # EX_TEMPFAIL: run the same command again
 INTERRUPTED = 130  # by Ctrl-C, as shells say it

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from absl import flags
 
-from cvae_jax.console import say
+from cvae_jax.host.console import say
 
 from . import command
 
@@ -31,7 +31,8 @@ _ONLY = flags.DEFINE_multi_string(
 
 def main(words: list[str]) -> int:
   """Train the variants; gives 1 if one failed, PREEMPTED after a signal."""
-  from cvae_jax import lock, pages
+  from cvae_jax import pages
+  from cvae_jax.host import lock
 
   path, _, common = _CONFIG.value.partition(":")
   variants = pages.chosen(pages.variants(path), _ONLY.value)

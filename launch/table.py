@@ -8,8 +8,9 @@ from . import command
 
 def main(words: list[str]) -> None:
   """Tabulate the runs below one folder."""
-  from cvae_jax import commands, table
-  from cvae_jax.paths import local
+  from cvae_jax.host import commands
+  from cvae_jax.host.paths import local
+  from cvae_jax.measures import table
 
   if len(words) != 1:
     raise ValueError(

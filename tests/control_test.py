@@ -9,9 +9,10 @@ import pytest
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
-from cvae_jax import control, runs, score, train
 from cvae_jax import data as sources
+from cvae_jax import runs, train
 from cvae_jax.data import digits, faces
+from cvae_jax.measures import control, score
 from cvae_jax.types import System
 
 NAMES = ("male", "female", "hair_color", "mouth", "eyes")

@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from cvae_jax.data import DataError, digit_files
+from cvae_jax.data import DataError
+from cvae_jax.data.files import digit_files
 from tests import data_digit_files_test as files
 
 IMAGES, LABELS = files.make(0)

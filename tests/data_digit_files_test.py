@@ -8,7 +8,8 @@ import struct
 import numpy as np
 import pytest
 
-from cvae_jax.data import DataError, digit_files, download
+from cvae_jax.data import DataError
+from cvae_jax.data.files import digit_files, download
 
 HEADER = ["label", *(f"{i}x{j}" for i in range(1, 29) for j in range(1, 29))]
 IDX = ("images-idx3-ubyte", "labels-idx1-ubyte")

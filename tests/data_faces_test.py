@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from cvae_jax import data
-from cvae_jax.data import DataError, faces, prepared
-from cvae_jax.data.face_tables import CONDITIONS as NAMES
+from cvae_jax.data import DataError, faces
 from cvae_jax.data.faces import Conditions
+from cvae_jax.data.files import prepared
+from cvae_jax.data.files.face_tables import CONDITIONS as NAMES
 
 S = 16
 RANGES = ((0.0, 1.0),) * len(NAMES)

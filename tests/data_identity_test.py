@@ -8,9 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cvae_jax import control, runs, score, train
-from cvae_jax.data import DataError, Dataset, Repeated, identity, prepared
-from cvae_jax.run_data import DATA, Datasets, RunMismatch, check_data, load_data
+from cvae_jax import runs, train
+from cvae_jax.data import DataError, Dataset, Repeated
+from cvae_jax.data.files import identity, prepared
+from cvae_jax.loop.run_data import (
+  DATA,
+  Datasets,
+  RunMismatch,
+  check_data,
+  load_data,
+)
+from cvae_jax.measures import control, score
 from tests import small
 
 S = 8

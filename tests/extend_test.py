@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from cvae_jax import config as configs
-from cvae_jax import data, plugins, runs, train
+from cvae_jax import data, runs, train
 from cvae_jax.config import ConfigError
+from cvae_jax.host import plugins
 from tests import small
 
 TEXT = (small.ROOT / "docs/extend.md").read_text()

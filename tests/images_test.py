@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from skimage.transform import downscale_local_mean
 
-from cvae_jax import files, images
+from cvae_jax.host import files, images
 
 GREY = 96  # between pictures
 

@@ -17,8 +17,10 @@ from absl import flags
 from ml_collections import config_flags
 
 from cvae_jax import config as configs
-from cvae_jax import console, job, train
+from cvae_jax import train
 from cvae_jax.config import ConfigError
+from cvae_jax.host import console
+from cvae_jax.loop import job
 from launch import command
 from tests import small
 

@@ -8,8 +8,8 @@ import stat
 
 import pytest
 
-from cvae_jax import lock
-from cvae_jax.paths import PathError
+from cvae_jax.host import lock
+from cvae_jax.host.paths import PathError
 
 
 def test_the_second_is_told_who_holds_the_folder_and_what_to_do(tmp_path):

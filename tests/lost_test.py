@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 from benchmarks import equal_runs
-from cvae_jax import checkpoint, launches, quirks, runs, train
-from cvae_jax.checkpoint import CheckpointError, Checkpoints, Damaged
-from cvae_jax.files import DamagedFile
-from cvae_jax.record import RunMismatch, read_metrics
+from cvae_jax import runs, train
+from cvae_jax.host.files import DamagedFile
+from cvae_jax.loop import checkpoint, launches, quirks
+from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints, Damaged
+from cvae_jax.loop.record import RunMismatch
+from cvae_jax.loop.rows import read_metrics
 from cvae_jax.types import TrainState
 from tests import small
 from tests.damage_test import arrays, flip

@@ -6,7 +6,7 @@ import optax
 import pytest
 from ml_collections import ConfigDict
 
-from cvae_jax import optim
+from cvae_jax.method import optim
 
 PARAMS = {"kernel": jnp.array([2.0, -4.0])}
 GRADIENTS = {"kernel": jnp.array([3.0, -4.0])}  # of norm 5

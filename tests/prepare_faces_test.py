@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax import lock
-from cvae_jax.data import image_files, prepared
-from cvae_jax.data.image_files import Fit, resize_bilinear
+from cvae_jax.data.files import image_files, prepared
+from cvae_jax.data.files.image_files import Fit, resize_bilinear
+from cvae_jax.host import lock
 
 ROOT = pathlib.Path(__file__).parent.parent
 

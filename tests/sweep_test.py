@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 from cvae_jax import config as configs
-from cvae_jax import lock, pages, table
+from cvae_jax import pages
+from cvae_jax.host import lock
+from cvae_jax.measures import table
 from tests import small
 
 

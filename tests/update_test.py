@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from cvae_jax import update
+from cvae_jax.method import update
 from cvae_jax.types import Player
 
 KEY = jax.random.key(0)

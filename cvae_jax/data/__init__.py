@@ -11,31 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cvae_jax import plugins
-from cvae_jax.paths import local
+from cvae_jax.host import plugins
+from cvae_jax.host.paths import local
 
 _READERS = ("vgg_files",)  # of pretrained weights
-_HELPERS = {
-  "columns",
-  "companions",
-  "decoding",
-  "digit_checks",
-  "digit_conditions",
-  "digit_files",
-  "download",
-  "face_conditions",
-  "face_tables",
-  "finding",
-  "identity",
-  "image_files",
-  "order",
-  "packaged_photos",
-  "prepared",
-  "preparing",
-  "synthetic_faces",
-  "vgg_files",
-  "weight_files",
-}  # Modules of this folder that are not sources.
 
 
 class DataError(ValueError):
@@ -89,7 +68,7 @@ class Dataset(NamedTuple):
     Raises:
       DataError: if a prepared set's images are not those that were prepared.
     """
-    module = importlib.import_module(f"{__name__}.identity")
+    module = importlib.import_module(f"{__name__}.files.identity")
     return module.of({"train": self.train, "test": self.test}, whole)
 
 
@@ -100,8 +79,8 @@ def root() -> pathlib.Path:
 
 def sources() -> list[str]:
   """List the names `config.name` may take: the source modules here."""
-  found = {module.name for module in pkgutil.iter_modules(__path__)}
-  return sorted(found - _HELPERS)
+  found = pkgutil.iter_modules(__path__)
+  return sorted(module.name for module in found if not module.ispkg)
 
 
 def source(name: str) -> ModuleType:
@@ -154,7 +133,7 @@ def from_arrays(
 
 
 def pretrained(config: Any) -> Any:
-  """Load a tree of weights by `cvae_jax.data.<config.reader>`.
+  """Load a tree of weights by `cvae_jax.data.files.<config.reader>`.
 
   Args:
     config: one entry of `config.pretrained`; `reader` picks the module, whose
@@ -168,5 +147,5 @@ def pretrained(config: Any) -> Any:
     raise DataError(
       f"no reader of weights {config.reader!r}; there is {', '.join(_READERS)}"
     )
-  reader = importlib.import_module(f"{__name__}.{config.reader}")
+  reader = importlib.import_module(f"{__name__}.files.{config.reader}")
   return reader.weights(config)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cvae_jax.data import DataError, Dataset, companions, digit_files
-from cvae_jax.data.digit_conditions import Conditions
+from cvae_jax.data import DataError, Dataset
+from cvae_jax.data.conditions.digits import Conditions
+from cvae_jax.data.files import companions, digit_files
 
 
 def load(config: Any) -> Dataset:

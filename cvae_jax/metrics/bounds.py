@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax import gaussian
+from cvae_jax.method import gaussian
 from cvae_jax.types import Batch, Metrics, System, TrainState
 
 

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.gaussian import Gaussian
-from cvae_jax.names import pick
+from cvae_jax.method.gaussian import Gaussian
+from cvae_jax.method.names import pick
 from cvae_jax.nets.layers import ACTIVATIONS, Conv, Dense, dropout
 
 

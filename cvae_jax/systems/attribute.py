@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from cvae_jax import losses, optim, parts, schedules, update
+from cvae_jax.method import losses, optim, parts, schedules, update
 from cvae_jax.nets.attribute import Attribute
 from cvae_jax.types import (
   Batch,

@@ -20,8 +20,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from cvae_jax import gaussian, losses, parts, schedules, update
-from cvae_jax.gaussian import Gaussian
+from cvae_jax.method import gaussian, losses, parts, schedules, update
+from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.caae import Decoder, Encoder, ImageCritic, LatentCritic
 from cvae_jax.types import (
   Batch,

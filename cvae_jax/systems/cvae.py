@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from cvae_jax import gaussian, losses, optim, parts, schedules, update
-from cvae_jax.gaussian import Gaussian
+from cvae_jax.method import gaussian, losses, optim, parts, schedules, update
+from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.conditional import Decoder, Encoder
 from cvae_jax.types import (
   Batch,

@@ -1,0 +1,1 @@
+"""What images can be asked for, as vectors."""

@@ -1,0 +1,1 @@
+"""Readers and writers of data, which the sources share."""
