@@ -56,6 +56,11 @@ def open_images(path: pathlib.Path) -> Images:
       )
     read = archive.read
   names = sorted(sizes, key=lambda n: (n.count("/"), n))
+  for name in names:
+    if _undecodable(name):
+      raise DataError(
+        f"{path}: the file name {name!r} is no UTF-8; rename the file"
+      )
   images = [name for name in names if _is_image(name)]
   _count_others(path, set(names) - set(images))
   by_name = {}
@@ -81,6 +86,11 @@ def _files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
       file = pathlib.Path(here, name)
       if file.is_file():
         yield file
+
+
+def _undecodable(name: str) -> bool:
+  """Tell whether a name of the file system is no text: no table can hold it."""
+  return any("\udc80" <= letter <= "\udcff" for letter in name)
 
 
 def _is_image(name: str) -> bool:
