@@ -59,11 +59,13 @@ def read_json(path: Path, kind: type, remedy: str) -> Any:
     remedy: what a person can do where the file is damaged.
 
   Raises:
-    DamagedFile: it is no JSON, or of another kind.
+    DamagedFile: it is not there, no JSON, or of another kind.
     OSError: it cannot be opened.
   """
   try:
     found = parse_json(Path(path).read_bytes())
+  except FileNotFoundError:
+    raise DamagedFile(f"{path} is not there; {remedy}") from None
   except ValueError as error:
     raise DamagedFile(f"{path} is damaged ({error}); {remedy}") from None
   if not isinstance(found, kind):
