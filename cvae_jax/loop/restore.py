@@ -224,7 +224,7 @@ def borrow(params: dict, source: str) -> dict:
       "train it first, or say where it is: --config.init_from=…"
     )
   config = configs.of_run(run)
-  _, state = run_state(run, config, step)
+  _, state = run_state(run, config, step=step)
   taken, wanted = state.params, params
   if branches:
     if unknown := [name for name in branches if name not in params]:
