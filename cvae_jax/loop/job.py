@@ -50,7 +50,9 @@ class Job(NamedTuple):
   def schedules(self, step: int) -> dict[str, float]:
     """Return what the schedules were for the update that made `step`."""
     return {
-      f"schedule/{name}": float(schedule(step - 1))
+      f"schedule/{name}": float(
+        schedule(step - 1) if callable(schedule) else schedule
+      )
       for name, schedule in self.system.schedules.items()
     }
 
