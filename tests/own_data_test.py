@@ -12,9 +12,9 @@ from PIL import Image
 from cvae_jax import config as configs
 from cvae_jax import data, runs, train
 from cvae_jax.data.files import shapes
+from cvae_jax.loop import unknown
 from cvae_jax.loop.job import prepare as make_job
 from cvae_jax.measures import score
-from cvae_jax.method import unknown
 from cvae_jax.nets import images
 from cvae_jax.settings import ConfigError
 from tests.prepare_arrays_test import pixels, write_idx
@@ -175,7 +175,7 @@ def test_an_unknown_choice_of_the_page_lists_the_choices(arg, message):
 )
 def test_networks_build_themselves_for_any_size(shape, blocks):
   encoder = images.GaussianEncoder(shape, 5, blocks=blocks)
-  decoder = images.ImageDecoder(shape, shape[-1], blocks=blocks)
+  decoder = images.ImageDecoder(shape, blocks=blocks)
   key = jax.random.key(0)
 
   def both(image, condition):
@@ -198,7 +198,7 @@ def test_networks_refuse_images_below_8_pixels():
 
 
 def test_each_pixel_depends_on_the_condition_and_every_latent():
-  decoder = images.ImageDecoder((9, 11, 1), 1)
+  decoder = images.ImageDecoder((9, 11, 1))
   z = jax.random.normal(jax.random.key(1), (1, 4))
   condition = jnp.ones((1, 2))
   params = decoder.init(jax.random.key(0), z, condition)

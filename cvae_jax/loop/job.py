@@ -8,9 +8,8 @@ from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
 from cvae_jax import data, settings
-from cvae_jax.loop import batches, distances, watch
+from cvae_jax.loop import batches, distances, unknown, watch
 from cvae_jax.loop.feed import Feed, check
-from cvae_jax.method import unknown
 from cvae_jax.types import Facts, System, TrainState
 
 _COUNTS = (  # of at least 1

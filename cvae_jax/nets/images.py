@@ -23,8 +23,6 @@ BLOCKS = ("plain", "residual")
 LEAST = 8  # pixels a side of an image
 _WIDEST = 8  # × the first map's features
 
-_LAST = {"sigmoid": nn.sigmoid, "linear": lambda x: x}
-
 Shape = tuple[int, int, int]
 
 
@@ -183,17 +181,18 @@ class ImageDecoder(nn.Module):
   """p(image | z, condition), as nets.conditional.Decoder has it."""
 
   shape: Shape
-  channels: int
-  last: str = "sigmoid"  # or linear
   width: str = "small"
   blocks: str = "plain"
+  outputs: int = 1  # a channel: what a likelihood's parameters take
+  bounded: bool = True  # outputs are means in [0, 1]
 
   @nn.compact
   def __call__(self, z: Array, condition: Array, key=None) -> Array:
-    """Map [B, Z] and [B, A] to [B, H, W, channels]."""
-    last = pick(_LAST, self.last, "last")
-    how = (self.shape, self.channels, self.width, self.blocks)
-    return last(Decoder(*how, name="net")(z, condition))
+    """Map [B, Z] and [B, A] to [B, H, W, C · outputs], in [0, 1] if bounded."""
+    channels = self.shape[-1] * self.outputs
+    net = Decoder(self.shape, channels, self.width, self.blocks, name="net")
+    found = net(z, condition)
+    return nn.sigmoid(found) if self.bounded else found
 
 
 class PixelDecoder(nn.Module):

@@ -136,7 +136,7 @@ def make(config, facts: Facts) -> System:
 def _model(config, facts: Facts) -> Model:
   shape = facts.image_shape
   likelihood = likelihoods.build(config.loss, shape[-1], "gaussian")
-  encoder, decoder = _networks(config.model, shape, likelihood)
+  encoder, decoder = _networks(config.model, facts, likelihood)
   return Model(
     encoder=encoder,
     decoder=decoder,
@@ -152,19 +152,22 @@ def _model(config, facts: Facts) -> Model:
   )
 
 
-def _networks(model, shape: tuple, likelihood) -> tuple:
+def _networks(model, facts: Facts, likelihood) -> tuple:
   """Return the encoder and the decoder that config.model describes."""
   if images.builds_itself(model):
-    last = "sigmoid" if likelihood.means else "linear"
     how = {"width": model.width, "blocks": model.blocks}
-    return (
-      images.GaussianEncoder(shape, model.latents, **how),
-      images.ImageDecoder(shape, shape[-1] * likelihood.width, last, **how),
+    encoder = images.GaussianEncoder(facts.image_shape, model.latents, **how)
+    decoder = images.ImageDecoder(
+      facts.image_shape,
+      **how,
+      outputs=likelihood.width,
+      bounded=likelihood.means,
     )
-  decoder = likelihoods.decoder(likelihood, model.decoder)
+    return encoder, decoder
+  settings = likelihoods.decoder(likelihood, model.decoder)
   if not likelihood.means:
-    decoder["last"] = "linear"
-  return Encoder(**model.encoder), Decoder(**decoder)
+    settings["last"] = "linear"
+  return Encoder(**model.encoder), Decoder(**settings)
 
 
 def _state(model: Model, conditions: int, key: Array) -> tuple[PyTree, PyTree]:

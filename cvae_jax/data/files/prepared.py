@@ -110,7 +110,10 @@ def _stream(
     whole.update(pixels)
     seen.setdefault(hashlib.sha256(pixels).digest(), []).append(name)
   if len(skipped) == len(table):
-    first = next(iter(skipped.values()), "the table has no rows")
+    first = next(
+      (f"{table['file'].iloc[row]}: {why}" for row, why in skipped.items()),
+      "the table has no rows",
+    )
     raise DataError(f"no image is left of {len(table)}; the first: {first}")
   file.seek(0)  # NumPy's header has room for any number of rows
   _write_header(file, (len(table) - len(skipped), *shape))
