@@ -49,6 +49,10 @@ class Repeated(NamedTuple):
 class Dataset(NamedTuple):
   """Columns of equal length, held out or not, and how to condition on them.
 
+  `valid` is what training is watched by: early stopping and plateaus follow
+  it, and `test` is measured at the end. Where there is no `valid`, `test`
+  serves for both.
+
   `conditions` is the source's own object: it turns what a person asks for
   into condition vectors and measures what an image shows. `name` is what a
   report calls the data.
@@ -58,6 +62,7 @@ class Dataset(NamedTuple):
   test: Mapping[str, np.ndarray] | None
   conditions: Any
   name: str = ""
+  valid: Mapping[str, np.ndarray] | None = None
 
   def identity(self, whole: bool = False) -> dict[str, Any]:
     """Return what says which data these are; see `identity.of`.
@@ -69,7 +74,10 @@ class Dataset(NamedTuple):
       DataError: if a prepared set's images are not those that were prepared.
     """
     module = importlib.import_module(f"{__name__}.files.identity")
-    return module.of({"train": self.train, "test": self.test}, whole)
+    parts = {"train": self.train, "test": self.test}
+    if self.valid is not None:
+      parts["valid"] = self.valid
+    return module.of(parts, whole)
 
 
 def root() -> pathlib.Path:

@@ -126,7 +126,7 @@ def _check_kind(target: tuple[int, ...], facts: Facts) -> None:
 
 
 def _classify(model: Model, state: TrainState, image: Array) -> Array:
-  given = jnp.zeros((len(image), 0))
+  given = jnp.zeros((image.shape[0], 0))
   return model.logits(state.params, image, given)
 
 

@@ -173,7 +173,13 @@ class Conditions(Requests):
     return np.column_stack([np.eye(CLASSES)[labels], ink]).astype(np.float32)
 
   def _checked_ink(self, ink: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    ink, (low, high) = np.asarray(ink, np.float64), self.limits
+    low, high = self.limits
+    try:
+      ink = np.asarray(ink, np.float64)
+    except (TypeError, ValueError):
+      raise DataError(
+        f"ink {ink!r:.60} is no number; expected one in [{low:g}, {high:g}]"
+      ) from None
     bad = ink[~((low <= ink) & (ink <= high))]  # written to catch nan too
     if bad.size:
       raise DataError(
