@@ -29,7 +29,7 @@ from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.folders import Folder as Folder  # runs.below gives them
 from cvae_jax.loop.folders import below as below
 from cvae_jax.loop.restore import pretrained, usable_state
-from cvae_jax.loop.run_data import facts
+from cvae_jax.loop.run_data import facts, places
 from cvae_jax.loop.same_run import check_config, check_latest
 from cvae_jax.method import gaussian
 from cvae_jax.types import PyTree, System, TrainState
@@ -364,8 +364,7 @@ def load(
     conditions = conditions or _conditions(folder, source, saved, remedy)
     known = facts(folder)
     if known is not None:
-      asked = tuple(getattr(conditions, "attributes", ()))
-      known = known._replace(attributes=asked)
+      known = known._replace(attributes=places(conditions))
     system = configs.resolve(config, known, system=system)
     checkpoints.hold(pretrained(system, config))
     state, counters = usable_state(checkpoints, system, config, step)

@@ -9,7 +9,7 @@ from cvae_jax import data
 from cvae_jax.data.files import identity as identities
 from cvae_jax.host.files import read_json, write_atomically
 from cvae_jax.host.paths import local
-from cvae_jax.types import Facts
+from cvae_jax.types import Facts, Place
 
 DATA = "data.json"  # which data a run trains on, and holds out
 
@@ -51,6 +51,20 @@ def facts(folder: Path) -> Facts | None:
   columns = read_json(path, dict, "bring a copy of it back")["train"]
   shapes = {name: tuple(c["shape"][1:]) for name, c in columns.items()}
   return Facts(shapes, next(iter(columns.values()))["shape"][0])
+
+
+def places(conditions: Any) -> tuple[Place, ...]:
+  """Return where each attribute stands; () of conditions that do not say."""
+  return tuple(
+    Place(
+      attribute.name,
+      attribute.kind,
+      attribute.head,
+      conditions.entries_of(attribute.name),
+      conditions.bit(attribute.name),
+    )
+    for attribute in getattr(conditions, "attributes", ())
+  )
 
 
 class Datasets:
