@@ -18,7 +18,7 @@ from cvae_jax.measures import score
 from cvae_jax.nets import images
 from cvae_jax.settings import ConfigError
 from tests.prepare_arrays_test import pixels, write_idx
-from tests.prepare_images_test import prepare
+from tests.prepare_images_test import ROOT, prepare
 
 PAGE = "configs/images.py:smoke"
 
@@ -363,3 +363,18 @@ def test_a_likelihood_by_name_has_the_output_that_it_takes(drawn, likelihood):
   z, condition = jnp.zeros((2, 32)), jnp.zeros((2, 10))
   image = jax.eval_shape(job.system.decode, state, z, condition)
   assert image.shape == (2, 16, 16, 3)
+
+
+def test_the_notebook_of_the_docs_trains_on_arrays(tmp_path, monkeypatch):
+  text = (ROOT / "docs" / "own_data.md").read_text(encoding="utf-8")
+  block = text.partition("```python\n")[2].partition("```")[0]
+  lines = [line for line in block.splitlines() if line.strip()]
+  assert len(lines) == 6
+  monkeypatch.chdir(tmp_path)
+  spaces = {
+    "images": pixels(40, 12, 12, 3),
+    "names": np.array(["circle", "square"] * 20),
+    "sizes": np.arange(40) / 39,
+  }
+  exec(block, spaces)
+  assert spaces["pictures"].shape == (1, 12, 12, 3)
