@@ -26,7 +26,7 @@ class Judge(nn.Module):
   @nn.compact
   def __call__(self, image: Array, key: Array | None = None) -> Array:
     """Map [B, H, W, C] to [B, K]; without a key dropout is off."""
-    x = image
+    x = 2.0 * image - 1.0  # on both sides of 0
     block = 0
     while not block or min(x.shape[1:3]) >= 2 * SMALLEST:
       features = self.features[min(block, len(self.features) - 1)]
