@@ -27,7 +27,7 @@ _SEED = command.seed("Of every random draw.")
 
 def main(_: list[str]) -> None:
   """Score the run."""
-  from cvae_jax import runs
+  from cvae_jax import runs, train
   from cvae_jax.measures import cas, score
 
   run = runs.load(command.path(_WORKDIR))
@@ -45,7 +45,9 @@ def main(_: list[str]) -> None:
   )
   lines = []
   if _CAS.value:
-    scores["cas"] = cas.score(run, judges[0], _SEED.value)
+    scores["cas"] = cas.score(
+      run, judges[0], train.train_and_evaluate, _SEED.value
+    )
     lines = cas.lines(scores["cas"])
   score.save(run, scores)
   print("\n".join([score.table(scores), *lines]))

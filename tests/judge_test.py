@@ -260,7 +260,7 @@ def test_samples_that_obey_teach_a_judge_and_others_do_not(
     run = dataclasses.replace(run, folder=tmp_path / name)
     with run.config.unlocked():
       run.config.data = {"name": "arrays"}
-    found[name] = cas.score(run, brief)
+    found[name] = cas.score(run, brief, train.train_and_evaluate)
   assert set(found["deaf"]) == set(judge.conditions.asked)
   rate = {n: f["shape"]["samples"]["hit_rate"] for n, f in found.items()}
   real = found["deaf"]["shape"]["real"]["hit_rate"]

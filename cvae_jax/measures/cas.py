@@ -5,7 +5,7 @@ and Vinyals 2019). Samples that obey but are all alike, or unlike real images,
 teach little: that is what this score sees and control does not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,14 @@ from cvae_jax.loop.run_data import load_data
 from cvae_jax.measures.control import figures
 from cvae_jax.metrics import merits
 from cvae_jax.runs import Run, RunError
-from cvae_jax.train import train_and_evaluate
 
 FOLDER = "cas"  # in a run's folder: judges that its samples taught
 ROWS = 1000  # samples that are floats at once
 
 
-def score(run: Run, judge: Run, seed: int = 0) -> dict[str, Any]:
+def score(
+  run: Run, judge: Run, train: Callable[..., Any], seed: int = 0
+) -> dict[str, Any]:
   """Train a judge's network on samples, and test it on real images.
 
   There are as many samples as training rows, under the same conditions. The
@@ -35,6 +36,7 @@ def score(run: Run, judge: Run, seed: int = 0) -> dict[str, Any]:
   Args:
     run: a run that samples.
     judge: a run of configs/judge.py, whose config the training follows.
+    train: train.train_and_evaluate, of a room that this one does not know.
     seed: of the latents.
 
   Returns:
@@ -56,7 +58,7 @@ def score(run: Run, judge: Run, seed: int = 0) -> dict[str, Any]:
   asked = _shared(run, judge)
   samples = _sampled(run, dataset, asked, seed)
   folder = run.folder / FOLDER / f"{judge.folder.name}_{digest(run.state)[:8]}"
-  train_and_evaluate(judge.config, folder, dataset=samples)
+  train(judge.config, folder, dataset=samples)
   test = dataset.test
   readings = {
     "samples": (asked, runs.load(folder).predict(test["image"])),
