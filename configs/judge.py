@@ -46,8 +46,8 @@ def _base(features: tuple[int, ...]) -> dict:
     },
     "model": {"features": features, "dense": 128, "dropout": 0.2},
     "loss": {
-      "weight": 10.0,  # × squared errors of numbers and angles, beside nats
+      "weight": 2.0,  # × squared errors of numbers and angles, beside nats
       "l2": 0.0,  # × squared dense kernels
     },
-    "optim": {"lr": 1e-3, "decay": 0.0, "eps": 1e-8},
+    "optim": {"lr": 2e-3, "decay": 2e-3, "eps": 1e-8, "clip": 1.0},
   }

@@ -1,5 +1,7 @@
 """The judge of all attributes: its heads, and control that it scores."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +15,7 @@ from cvae_jax import runs, train
 from cvae_jax.data.conditions import Conditions
 from cvae_jax.loop import job
 from cvae_jax.loop.run_data import places
-from cvae_jax.measures import control
+from cvae_jax.measures import cas, control
 from cvae_jax.types import Facts, System
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
@@ -31,6 +33,8 @@ TINY = {
   "model.dropout": 0.0,
   "epochs": 30,
   "optim.lr": 2e-3,
+  "optim.decay": 0.0,
+  "loss.weight": 10.0,
 }
 
 
@@ -126,11 +130,11 @@ def test_an_obedient_model_is_found_obedient_in_each_kind(judge, dataset):
   scores = found["control"]
   assert set(scores) == set(judge.conditions.asked)
   for kind in ("sweep", "real", "ceiling"):
-    assert scores["shape"][kind]["hit_rate"] > 0.95
-    assert scores["smiling"][kind]["hit_rate"] > 0.95
-    assert scores["tags"][kind]["mean_average_precision"] > 0.95
+    assert scores["shape"][kind]["hit_rate"] > 0.9
+    assert scores["smiling"][kind]["hit_rate"] > 0.9
+    assert scores["tags"][kind]["mean_average_precision"] > 0.9
     assert scores["grade"][kind]["rank_correlation"] > 0.9
-    assert scores["size"][kind]["r_squared"] > 0.7
+    assert scores["size"][kind]["r_squared"] > 0.6
     assert scores["turn"][kind]["circular_error"] < 30
   assert scores["size"]["sweep"]["slope"] == pytest.approx(1, abs=0.25)
   assert 80 < scores["turn"]["real"]["floor"] < 100
@@ -231,3 +235,36 @@ def test_the_attribute_system_refuses_what_is_no_class(dataset):
   )
   with pytest.raises(ValueError, match="grade, which is ordinal and no class"):
     job.prepare(config, dataset=dataset)
+
+
+def test_a_judge_that_hardly_reads_real_images_is_warned_of(judge, dataset):
+  run = painter(judge.conditions)
+  mixed = dict(dataset.test, image=dataset.test["image"][::-1])
+  found = control.score(run, [judge], mixed, 5, 0, dataset.train)
+  said = control.warnings(found)
+  assert any("hardly reads shape from real images" in line for line in said)
+
+
+def test_samples_that_obey_teach_a_judge_and_others_do_not(
+  judge, dataset, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(cas, "load_data", lambda *_: dataset)
+  monkeypatch.setattr(cas, "digest", lambda _: "0123456789")
+  short = judge.config.copy_and_resolve_references()
+  with short.unlocked():
+    short.epochs = 15
+  brief = dataclasses.replace(judge, config=short)
+  found = {}
+  for name, obey in (("obedient", 1.0), ("deaf", 0.0)):
+    run = painter(judge.conditions, obey)
+    run = dataclasses.replace(run, folder=tmp_path / name)
+    with run.config.unlocked():
+      run.config.data = {"name": "arrays"}
+    found[name] = cas.score(run, brief, train.train_and_evaluate)
+  assert set(found["deaf"]) == set(judge.conditions.asked)
+  rate = {n: f["shape"]["samples"]["hit_rate"] for n, f in found.items()}
+  real = found["deaf"]["shape"]["real"]["hit_rate"]
+  assert rate["obedient"] > 0.7
+  assert rate["deaf"] < 0.6 < real
+  text = "\n".join(cas.lines(found["deaf"]))
+  assert "shape, judge of samples" in text

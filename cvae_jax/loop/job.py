@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
 from cvae_jax import data, settings
-from cvae_jax.loop import batches, distances, watch
+from cvae_jax.loop import batches, distances, unknown, watch
 from cvae_jax.loop.feed import Feed, check
 from cvae_jax.loop.run_data import places
 from cvae_jax.types import Facts, System, TrainState
