@@ -41,6 +41,8 @@ def open_images(path: pathlib.Path) -> Images:
     sizes = {name: file.stat().st_size for name, file in found.items()}
     read = lambda name: (path / name).read_bytes()  # noqa: E731
   else:
+    if path.exists() and not path.is_file():  # a device would never end
+      raise DataError(f"{path}: neither a folder nor a zip; give one")
     try:
       archive = zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile) as error:
