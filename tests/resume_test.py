@@ -114,6 +114,17 @@ def test_a_config_read_back_from_json_resumes_the_same_run(
     ("classifier", {}, 16),
     (
       "cvae",
+      {
+        "optim__name": "lion",
+        "optim__schedule": "cosine",
+        "optim__steps": 20,
+        "optim__ema": 0.9,
+        "optim__accumulate": 2,
+      },
+      9,
+    ),
+    (
+      "cvae",
       {"steps_per_dispatch": 4, "log_every": 4, "checkpoint_every": 8},
       16,
     ),

@@ -56,7 +56,7 @@ def lines(name: str) -> Iterator[str]:
   yield f"Keys, as in --config.KEY=VALUE{f'; with {chosen}' if chosen else ''}"
   loop = comments(Path(defaults.__file__).read_text(encoding="utf-8"))
   own = comments(text)
-  of_loop = dict(settings.leaves(defaults.LOOP))
+  of_loop = dict(settings.leaves(defaults.LOOP | defaults.GROUPS))
   for key, value in settings.leaves(loaded.to_dict()):
     comment = _nearest(key, own)
     if key in of_loop:
@@ -94,6 +94,9 @@ def comments(text: str) -> dict[str, str]:
         visit(value, prefix)
     if not _is_dict(node):
       for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.keyword) and child.arg:  # loop(epochs=8)
+          name = f"{prefix}{child.arg}"
+          found.setdefault(name, set()).add(at.get(child.value.end_lineno, ""))
         visit(child, prefix)
 
   visit(ast.parse(text), "")

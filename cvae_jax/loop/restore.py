@@ -30,6 +30,7 @@ from cvae_jax.loop.same_run import (
   check_loop,
 )
 from cvae_jax.loop.watch import Watch
+from cvae_jax.method import update
 from cvae_jax.types import PyTree, System, TrainState
 
 
@@ -69,10 +70,11 @@ def initial_state(
       "another --workdir"
     )
   state = fast_compiled(system.init)(keys.address(config.seed, "init"))
+  params = state.params
   if config.init_from:
-    state = state.replace(params=borrow(state.params, config.init_from))
+    params = borrow(params, config.init_from)
   held = jax.tree.map(jnp.asarray, held)
-  return state.replace(params={**state.params, **held}), {}
+  return update.begun(state, {**params, **held}), {}
 
 
 def usable_state(

@@ -194,9 +194,12 @@ def _likelihood(run: Run, test, samples: int, seed: int):
   if run.system.unlabelled:
     terms = {k: v for k, v in terms.items() if k not in BY_LABEL}
   if samples and run.system.nats and not _lent_labels(run):
-    bound = evaluate.make_mean(bounds.importance_weighted(run.system, samples))
-    wide = samples * math.prod(test["image"].shape[1:])  # values of an example
-    few = max(1, min(size, VALUES // wide))
+    values = math.prod(test["image"].shape[1:])
+    at_once = max(SAMPLES, VALUES // values)
+    bound = evaluate.make_mean(
+      bounds.importance_weighted(run.system, samples, at_once)
+    )
+    few = max(1, min(size, VALUES // (samples * values)))
     terms |= bound(run.state, split, few, key)
   if "elbo" not in terms:
     return terms, None
