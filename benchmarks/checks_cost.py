@@ -45,7 +45,7 @@ def absent(name: str):
 
 def start(gib: float) -> bool:
   """Time the identity of data in memory; return whether it is in bounds."""
-  identity = absent("cvae_jax.data.identity")
+  identity = absent("cvae_jax.data.files.identity")
   if identity is None:
     return True
   rows = int(gib * 2**30 / 784)
@@ -60,7 +60,8 @@ def share(step: float) -> bool:
 
   The state is the faces' model of 72M parameters with Adam, 864 MB.
   """
-  from cvae_jax import config, integrity
+  from cvae_jax import config
+  from cvae_jax.loop import integrity
 
   every = config.load("configs/faces.py").checkpoint_every
   draw = np.random.default_rng(0).standard_normal
@@ -78,7 +79,7 @@ def share(step: float) -> bool:
 
 def lock() -> None:
   """Time the taking and leaving of a folder's lock, once a run."""
-  module = absent("cvae_jax.lock")
+  module = absent("cvae_jax.host.lock")
   if module is None:
     return
   with tempfile.TemporaryDirectory() as folder:

@@ -30,7 +30,7 @@ from report import (
   windows_of,
 )
 
-from cvae_jax import cpu
+from cvae_jax.host import cpu
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CHOICES = {"ours": OURS, "tensorflow": TENSORFLOW, "torch": PYTORCH}

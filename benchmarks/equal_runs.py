@@ -6,10 +6,10 @@ import jax
 import numpy as np
 
 from cvae_jax import config as configs
-from cvae_jax.checkpoint import Checkpoints
-from cvae_jax.record import read_metrics
-from cvae_jax.restore import abstract_state, pretrained
-from cvae_jax.run_data import facts
+from cvae_jax.loop.checkpoint import Checkpoints
+from cvae_jax.loop.restore import abstract_state, pretrained
+from cvae_jax.loop.rows import read_metrics
+from cvae_jax.loop.run_data import facts
 from cvae_jax.types import TrainState
 
 

@@ -31,8 +31,9 @@ def measure() -> tuple[float, int, int]:
 
 def train(folder: Path, steps: int) -> np.ndarray:
   """Train and return the measurements, rows of (step, MiB, files, threads)."""
-  from cvae_jax import config, console
+  from cvae_jax import config
   from cvae_jax import train as training
+  from cvae_jax.host import console
   from tests import small
 
   data, rows = small.prepare(folder), []

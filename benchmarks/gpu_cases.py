@@ -18,10 +18,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import jax
 import numpy as np
 
-from cvae_jax import config, restore, train
+from cvae_jax import config, train
 from cvae_jax.data import Repeated
-from cvae_jax.feed import Feed
-from cvae_jax.nets import ops
+from cvae_jax.loop import restore
+from cvae_jax.loop.feed import Feed
+from cvae_jax.nets.fast import ops
 
 PRECISIONS = {"float32": "float32", "tf32": "tensorfloat32"}  # of products
 FORMS = {"lax": False, "matmul": True}  # of convolutions and products

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from gpu_cases import Case
 
-from cvae_jax.nets import conv
+from cvae_jax.nets.fast import conv
 
 # name: (function, map [B, H, W, C], kernel's side, filters, stride)
 LAYERS = {

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cvae_jax import images, runs, score, variety
+from cvae_jax import runs
 from cvae_jax.figures import gan
-from cvae_jax.reports import compare, faces
-from cvae_jax.run_data import load_data
+from cvae_jax.host import images
+from cvae_jax.loop.run_data import load_data
+from cvae_jax.measures import score, variety
+from reports.compare import report as compare
+from reports.faces import report as faces
 
 
 def measure_face(run: runs.Run, judges: list[runs.Run]) -> None:

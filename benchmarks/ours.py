@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from cvae_jax import cpu
+from cvae_jax.host import cpu
 
 if "jax" not in sys.modules:
   cpu.tune(restart=True)  # it may start the script anew
@@ -29,9 +29,11 @@ import jax
 import numpy as np
 from peers import timing
 
-from cvae_jax import batches, config, keys, restore, train
-from cvae_jax.feed import Feed
-from cvae_jax.nets import conv, layers, ops
+from cvae_jax import config, train
+from cvae_jax.loop import batches, keys, restore
+from cvae_jax.loop.feed import Feed
+from cvae_jax.nets import layers
+from cvae_jax.nets.fast import conv, ops
 
 
 def _im2col(x, kernel, bias, stride, pads):

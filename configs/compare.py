@@ -38,7 +38,7 @@ generator moves in every fifth.
 The sweep is the spec's ablation at 64×64: ae, gan, wgan_gp by 128 and 512
 latents, vae by these, by both reductions and by beta 0.1, 1 and 4; say
 configs/compare.py:distance=n for runs that record distances, which
-`python -m launch.figures compare` compares with their losses. Expected:
+`python -m launch.report compare` compares with their losses. Expected:
 the parameter counts in tests/compare_test.py; docs/compare.md has what the
 sweep gave here.
 """

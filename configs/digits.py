@@ -26,7 +26,7 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import climb, loop, parse_variants
+from cvae_jax.config import climb, loop, loss, optimiser, parse_variants
 
 EPOCH = 1875  # steps of the source's epoch: 60,000 digits by 32
 
@@ -81,6 +81,7 @@ def _base() -> ConfigDict:
         "ink": "per_class",  # per_class, or global (model 1)
         "image_shape": (28, 28, 1),
         "conditions": 11,  # one-hot class, ink
+        "binarise": "",  # pixels: dynamic, drawn anew each time; static, once
       },
       "model": {
         "encoder": {
@@ -99,16 +100,16 @@ def _base() -> ConfigDict:
           "dropout": (0.45, 0.45, 0.0),
         },
       },
-      "loss": {
-        "mse": 1.0,  # × squared error summed over the image
-        "grey": 0.0,  # × per-image sum of v(1 − v)
-        "grey_start": EPOCH,  # first step with the grey term
-        "l2": 0.001,  # × squared convolution kernels
-      },
-      "optim": {
-        "lr": 0.001,
-        "decay": 1e-6,  # lr / (1 + decay · step)
-        "eps": 1e-7,
-      },
+      "loss": loss(
+        mse=1.0,  # × squared error summed over the image
+        grey=0.0,  # × per-image sum of v(1 − v)
+        grey_start=EPOCH,  # first step with the grey term
+        l2=0.001,  # × squared convolution kernels
+      ),
+      "optim": optimiser(
+        lr=0.001,
+        decay=1e-6,  # lr / (1 + decay · step)
+        eps=1e-7,
+      ),
     }
   )

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import climb, loop, parse_variants
+from cvae_jax.config import climb, loop, loss, optimiser, parse_variants
 
 SIZE = 120
 VALUES = SIZE * SIZE * 3
@@ -106,6 +106,7 @@ def _base() -> ConfigDict:
         "train_rows": 2976,
         "split_column": "",  # e.g. person: nobody in both splits
         "count": 0,  # of synthetic faces
+        "binarise": "",  # values: dynamic, drawn anew each time; static, once
       },
       "model": {
         "encoder": {
@@ -133,22 +134,22 @@ def _base() -> ConfigDict:
           "shortcuts": "",
         },
       },
-      "loss": {
-        "mse": _weight(100),
-        "grey": 0.0,
-        "grey_start": 0,
-        "l2": 0.001,
-      },
-      "optim": {
-        "lr": 0.0002,
-        "decay": 1e-6,
-        "eps": 1e-7,
-        "staircase": {
+      "loss": loss(
+        mse=_weight(100),
+        grey=0.0,
+        grey_start=0,
+        l2=0.001,
+      ),
+      "optim": optimiser(
+        lr=0.0002,
+        decay=1e-6,
+        eps=1e-7,
+        staircase={
           "factor": 0.99,
           "floor": 1e-4,
           "start": 4 * EPOCH,
           "every": EPOCH,
         },
-      },
+      ),
     }
   )

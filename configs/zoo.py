@@ -47,7 +47,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import ConfigError, loop, parse_variants
+from cvae_jax.config import ConfigError, loop, loss, optimiser, parse_variants
 
 RUNS = "runs/zoo"  # where the sweep's documented command puts them
 BOTH = ("encoder", "decoder")
@@ -99,6 +99,7 @@ DATA = {
   "labels": -1,  # how many training digits have one; all
   "label_seed": 0,  # which
   "holdout": 0,  # n: every nth training digit is the test split instead
+  "binarise": "",  # pixels: dynamic, drawn anew each time, or static, once
 }
 CLASS = {"condition": "class", "conditions": 10}
 
@@ -107,15 +108,15 @@ VAE = {
   **loop(batch_size=128, epochs=10),
   "data": DATA,
   "model": {"latents": 2} | {net: _mlp(500, 500, dropout=0.15) for net in BOTH},
-  "loss": {"binarise": False, "l2": 0.0},
-  "optim": {"lr": 1e-3, "eps": 1e-7},
+  "loss": loss(binarise=False, l2=0.0),
+  "optim": optimiser(lr=1e-3, eps=1e-7),
 }
 SCVAE = VAE | {"data": DATA | CLASS}
 M1 = VAE | {
   **loop(batch_size=100, epochs=30, log_every=300, checkpoint_every=3000),
   "model": {"latents": 50} | {net: _mlp(600, 600) for net in BOTH},
-  "loss": {"binarise": True, "l2": 0.0},
-  "optim": {"lr": 1e-3, "eps": 1e-8},
+  "loss": loss(binarise=True, l2=0.0),
+  "optim": optimiser(lr=1e-3, eps=1e-8),
 }
 M2 = {
   "system": "m2",
@@ -135,7 +136,7 @@ M2 = {
     "binarise": True,  # pixels are drawn from their grey values each time
     "soft": False,
   },
-  "optim": {"lr": 3e-3, "decay": 2e-4, "eps": 1e-8},
+  "optim": optimiser(lr=3e-3, decay=2e-4, eps=1e-8),
 }
 M1M2 = M2 | {
   "epochs": 60,
@@ -169,15 +170,15 @@ AAE = {
     "discriminator": _adversarial(),
   },
   "loss": {"mse": 0.5 / 784},  # × squared error summed over the image
-  "optim": {
+  "optim": optimiser(
     # The adversarial players must be the faster ones, as in the paper; else
     # the codes run away from the prior.
-    "lr": 5e-5,
-    "adversarial_lr": 2e-4,  # of discriminator and generator
-    "b1": 0.5,
-    "eps": 1e-8,
-    "generator_updates": 1,
-  },
+    lr=5e-5,
+    adversarial_lr=2e-4,  # of discriminator and generator
+    b1=0.5,
+    eps=1e-8,
+    generator_updates=1,
+  ),
 }
 ILAAE = AAE | {"model": AAE["model"] | {"slots": 10}}
 

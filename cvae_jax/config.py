@@ -8,10 +8,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cvae_jax import pages, plugins, settings
-from cvae_jax.defaults import LOOP
-from cvae_jax.files import DamagedFile, read_json
-from cvae_jax.paths import local
+from cvae_jax import pages, settings
+from cvae_jax.defaults import GROUPS, LOOP
+from cvae_jax.host import plugins
+from cvae_jax.host.files import DamagedFile, read_json
+from cvae_jax.host.paths import local
 from cvae_jax.settings import ConfigError, hint
 
 # What may change when a run is resumed: how long, how often, and where the
@@ -27,6 +28,10 @@ FREE = (
 )
 
 
+# Keys that pages have learnt since their runs were begun, at the values that
+# a run without them has.
+LATER = dict(settings.leaves(GROUPS)) | {"data.binarise": ""}
+
 RENAMED = {"optim.beta1": "optim.b1"}  # keys of older runs
 
 
@@ -40,6 +45,22 @@ def loop(**changes: Any) -> dict[str, Any]:
     ConfigError: a change names no such key.
   """
   return _merge("the loop", LOOP, changes)
+
+
+def optimiser(**changes: Any) -> dict[str, Any]:
+  """Return the keys of an optimiser, for a page's group `optim`.
+
+  Beside the defaults a page has lr, and may have keys of its system.
+  """
+  return GROUPS["optim"] | changes
+
+
+def loss(**changes: Any) -> dict[str, Any]:
+  """Return the keys of a loss with a likelihood, for a page's group `loss`.
+
+  Beside the defaults a page may have keys of its system.
+  """
+  return _merge("", GROUPS["loss"], {}) | changes
 
 
 def _merge(where: str, known: Mapping, changes: Mapping) -> dict[str, Any]:
@@ -197,15 +218,22 @@ def _stated(config: ConfigDict, kind):
   columns = {}
   if "image_shape" in config.data:
     columns["image"] = tuple(config.data.image_shape)
-  if "conditions" in config.data:
+  if isinstance(config.data.get("conditions"), int):
     columns["condition"] = (config.data.conditions,)
   return kind(columns)
 
 
 def _adjustable(config: ConfigDict, system):
-  if not config.plateau.metric:
+  """Add to a system's state what the loop's and the optimiser's keys need."""
+  decay = config.get("optim", {}).get("ema", 0.0)
+  if not (config.plateau.metric or decay):
     return system
-  return importlib.import_module("cvae_jax.update").adjustable(system)
+  update = importlib.import_module("cvae_jax.method.update")
+  if decay:
+    system = update.averaged(system, decay, config.get("pretrained", {}))
+  if config.plateau.metric:
+    system = update.adjustable(system)
+  return system
 
 
 def systems() -> list[str]:
@@ -287,11 +315,15 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
     before.get(f"{rule}.metric") for rule in ("early_stop", "plateau")
   )
   held = ("evaluate_every_epochs",) if watched else ()
+
+  def value(flat: Mapping, key: str) -> Any:
+    return flat.get(key, LATER.get(key, absent))
+
   return [
-    f"{key}: {before.get(key, absent)!r} → {after.get(key, absent)!r}"
+    f"{key}: {value(before, key)!r} → {value(after, key)!r}"
     for key in keys
     if (key in held or not _free(key))
-    and before.get(key, absent) != after.get(key, absent)
+    and value(before, key) != value(after, key)
   ]
 
 

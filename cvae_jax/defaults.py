@@ -1,4 +1,7 @@
-"""The keys that the loop reads, at their defaults: config.loop changes them."""
+"""The keys that every page has, at their defaults.
+
+config.loop and config.optimiser change them.
+"""
 
 LOOP = {
   "name": "",  # the page and its variants as asked for, "faces:model=9"
@@ -41,5 +44,40 @@ LOOP = {
     "smoothing": 0.0,
     "factor": 0.1,
     "floor": 0.0,  # of the product of all factors
+  },
+}
+
+# Groups of pages that have the thing, beside the keys of their own system. A
+# run that was begun before its page had such a key has its default.
+GROUPS = {
+  "optim": {  # beside lr, which each page has
+    "name": "adam",  # or lion, sgd, …: optim.NAMES
+    "schedule": "",  # of lr: constant, cosine, linear, exponential or stages
+    "steps": 0,  # that the schedule takes
+    "final": 0.0,  # share of lr at its end
+    "warmup": 0,  # steps until lr is reached
+    "momentum": 0.0,  # of sgd and rmsprop
+    "clip": 0.0,  # bound of the norm of all gradients; 0 for none
+    "weight_decay": 0.0,  # × lr × parameters
+    "ema": 0.0,  # decay of the parameters' running mean, which is evaluated
+    "accumulate": 1,  # batches whose gradients are averaged for an update
+  },
+  "loss": {  # of systems with p(x | z) of pixels
+    # gaussian, sigma, bernoulli, continuous_bernoulli or logistic; "" for the
+    # system's own
+    "likelihood": "",
+    "mse": 0.5,  # × squared error summed over the image: gaussian's 1 / (2 σ²)
+    "sigma": "optimal",  # or learned: the variance of likelihood=sigma
+    "per_channel": False,  # a variance for each channel
+    "mixture": 1,  # logistics of likelihood=logistic for each value
+    "beta": 1.0,  # × KL
+    "kl": {
+      "warmup": 0,  # steps in which β, or the capacity, rises from 0
+      "cycles": 0,  # n: warms up n times, each followed by as many steps at β
+      "free_bits": 0.0,  # nats that each latent may have for nothing
+      "capacity": 0.0,  # nats; the loss has β · |KL − capacity|
+    },
+    "objective": "elbo",  # or iwae, dreg: bounds of several samples
+    "samples": 1,  # k of them
   },
 }

@@ -17,16 +17,20 @@ from flax.errors import ScopeParamShapeError
 from ml_collections import ConfigDict
 from numpy.typing import ArrayLike, NDArray
 
-from cvae_jax import arguments, commands, data, gaussian
 from cvae_jax import config as configs
-from cvae_jax.arguments import RunError
-from cvae_jax.checkpoint import Checkpoints
-from cvae_jax.files import DamagedFile, read_json
-from cvae_jax.images import unit
-from cvae_jax.paths import local
-from cvae_jax.restore import pretrained, usable_state
-from cvae_jax.run_data import facts
-from cvae_jax.same_run import check_config, check_latest
+from cvae_jax import data
+from cvae_jax.host import arguments, commands
+from cvae_jax.host.arguments import RunError
+from cvae_jax.host.files import DamagedFile, read_json
+from cvae_jax.host.images import unit
+from cvae_jax.host.paths import local
+from cvae_jax.loop.checkpoint import Checkpoints
+from cvae_jax.loop.folders import Folder as Folder  # runs.below gives them
+from cvae_jax.loop.folders import below as below
+from cvae_jax.loop.restore import pretrained, usable_state
+from cvae_jax.loop.run_data import facts
+from cvae_jax.loop.same_run import check_config, check_latest
+from cvae_jax.method import gaussian
 from cvae_jax.types import PyTree, System, TrainState
 
 ROWS = 500  # that a run computes at once, of small images

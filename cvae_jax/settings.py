@@ -19,15 +19,19 @@ class ConfigError(ValueError):
 _SIZES = (
   *("latents", "features", "widths", "strides", "dense", "side", "map"),
   *("kernel", "hidden", "code", "streams", "image_shape", "directions"),
-  *("critic_steps", "generator_updates", "every"),
+  *("critic_steps", "generator_updates", "every", "accumulate"),
 )
 _NOT_NEGATIVE = (
   *("decay", "eps", "min_delta", "floor", "slope", "noise_level", "count"),
   *("images", "frechet", "conditions", "holdout", "grey_start", "warm_up"),
   *("train_rows", "train_images", "test_images", "start", "tile"),
   *("slots", "crop", "pool_after", "given_after", "weight"),
+  *("clip", "weight_decay", "warmup", "steps", "final"),
 )
-_SHARES = ("dropout", "input_dropout", "beta1", "b1", "b2", "relative")
+_SHARES = (
+  *("dropout", "input_dropout", "beta1", "b1", "b2", "relative"),
+  *("ema", "momentum"),
+)
 
 
 def check(config: ConfigDict) -> None:
@@ -59,7 +63,7 @@ def _expected(key: str, number: float) -> str | None:
     return None if 0 <= number < 1 else "a number from 0 to below 1"
   if name in _SIZES and group != "loss":
     return None if number >= 1 else "1 or more"
-  if name in _NOT_NEGATIVE or group == "loss":
+  if name in _NOT_NEGATIVE or group.split(".")[0] == "loss":
     return None if number >= 0 else "0 or more"
   return None
 

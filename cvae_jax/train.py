@@ -13,19 +13,21 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
-from cvae_jax import divergence, evaluate, keys, lock, update
-from cvae_jax.checkpoint import CheckpointError, Checkpoints
-from cvae_jax.console import Console, say
 from cvae_jax.data import Dataset
-from cvae_jax.feed import take
-from cvae_jax.job import Job, prepare
-from cvae_jax.meter import Meter, NonFinite
-from cvae_jax.paths import folder
-from cvae_jax.record import Record
-from cvae_jax.restore import best_state, initial_state
-from cvae_jax.run_data import DATA, keep_identity
+from cvae_jax.host import lock
+from cvae_jax.host.console import Console, say
+from cvae_jax.host.paths import folder
+from cvae_jax.loop import divergence, evaluate, keys
+from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
+from cvae_jax.loop.feed import take
+from cvae_jax.loop.job import Job, prepare
+from cvae_jax.loop.meter import Meter, NonFinite
+from cvae_jax.loop.record import Record
+from cvae_jax.loop.restore import best_state, initial_state
+from cvae_jax.loop.run_data import DATA, keep_identity
+from cvae_jax.loop.watch import Watch
+from cvae_jax.method import update
 from cvae_jax.types import System, TrainState
-from cvae_jax.watch import Watch
 
 
 class Preempted(Exception):
@@ -143,6 +145,8 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
   console = Console(job.steps, config.batch_size, first)
   console.line(job.summary(state))
   dispatch, assess = make_dispatch(job.system), evaluate.make_assessment(job)
+  final = evaluate.make_final(job)
+  watched = "valid" if job.valid else "test"
   key = keys.address(config.seed, "train")
   meter, stop = Meter(counters.get("sums")), _Stop()
   report = functools.partial(_report, job, record, console)
@@ -177,10 +181,15 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
           means, grids = assess(state)
           record.grids(step, grids)
           if means:
-            report("test", step, means)
+            report(watched, step, means)
           if due:  # and not only since this run ends here: a longer would not
             watch.see(step, means)
             state = update.scaled(state, watch.factor)
+          # Final figures are of rows that nothing was chosen by. The state
+          # that is handed out is the last one or the best so far.
+          handed_out = last or watch.stopped or watch.best_step == step
+          if handed_out and (means := final(state)):
+            report("test", step, means)
       if saves or watch.best_step == step or watch.stopped:
         save(step, state)
       if stops and not watch.stopped:

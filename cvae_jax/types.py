@@ -85,6 +85,9 @@ class System(NamedTuple):
   predict: Callable | None = None
   # (image, output) -> −log p(x | z) in nats, [B]
   nats: Callable | None = None
+  # (state, z [B, Z], condition [B, A]) -> output, what `nats` is of, where the
+  # decoded image does not say it all
+  outputs: Callable | None = None
   # (key, image) -> the image that `nats` is of, where that is drawn from it
   observe: Callable | None = None
   # No label taught its categories: that they have numbers means nothing
@@ -92,10 +95,14 @@ class System(NamedTuple):
   latents: int = 0  # Z
   # (key, count) -> z [count, Z], where the prior is not N(0, I)
   prior: Callable | None = None
+  # (state, key, condition [B, A]) -> z [B, Z], where the prior is learned
+  draw: Callable | None = None
+  # (state, z [B, Z], condition [B, A]) -> log p(z) [B], where it is learned
+  log_prior: Callable | None = None
   # (key, count) -> (z [count, Z], class [count]), where places of the prior
   # are given to classes
   regions: Callable | None = None
-  # {name: function of the step}, logged as schedule/<name>
-  schedules: Mapping[str, Callable] = {}
+  # {name: function of the step, or a constant}, logged as schedule/<name>
+  schedules: Mapping[str, Callable | float] = {}
   # What the loss means, for people to read
   notes: tuple[str, ...] = ()

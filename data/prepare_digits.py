@@ -9,8 +9,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cvae_jax.data import DataError, download, root
-from cvae_jax.paths import PathError, local
+from cvae_jax.data import DataError, root
+from cvae_jax.data.files import download
+from cvae_jax.host.paths import PathError, local
 
 
 def main(argv: Sequence[str] | None = None) -> int:

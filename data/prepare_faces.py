@@ -17,14 +17,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from cvae_jax.data import (
-  DataError,
-  face_tables,
-  finding,
-  image_files,
-  preparing,
-  root,
-)
+from cvae_jax.data import DataError, root
+from cvae_jax.data.files import face_tables, finding, image_files, preparing
 
 
 def wanted(options: argparse.Namespace, images: finding.Images) -> pd.DataFrame:

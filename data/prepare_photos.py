@@ -18,13 +18,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from cvae_jax.data import (
-  DataError,
-  finding,
-  image_files,
-  preparing,
-  root,
-)
+from cvae_jax.data import DataError, root
+from cvae_jax.data.files import finding, image_files, preparing
 
 _GREY = 2.0  # levels: below this mean of max − min a photo has no colour
 

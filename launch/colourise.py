@@ -36,9 +36,11 @@ _SMOOTHING = flags.DEFINE_enum(
 
 def main(_: list[str]) -> None:
   """Colour one photo, or scores the held-out ones."""
-  from cvae_jax import images, runs
-  from cvae_jax.colour import photo, score
-  from cvae_jax.files import write_atomically
+  from cvae_jax import runs
+  from cvae_jax.apps import colourise as photo
+  from cvae_jax.host import images
+  from cvae_jax.host.files import write_atomically
+  from cvae_jax.measures import colour as score
 
   if _FAITHFUL.value and _IMAGE.value is None:
     raise ValueError(

@@ -38,8 +38,10 @@ def main(_: list[str]) -> None:
   """Edit the photo."""
   import numpy as np
 
-  from cvae_jax import editing, images, runs
-  from cvae_jax.data import image_files
+  from cvae_jax import runs
+  from cvae_jax.apps import editing
+  from cvae_jax.data.files import image_files
+  from cvae_jax.host import images
 
   workdir, image = command.path(_WORKDIR), command.path(_IMAGE)
   out = command.path(_OUT, workdir / "edits" / f"{image.stem}.png")
@@ -71,7 +73,8 @@ def main(_: list[str]) -> None:
 def _fit(run):
   """Say how a photo becomes what the run was trained on."""
   from cvae_jax import runs
-  from cvae_jax.data import DataError, faces, image_files, prepared
+  from cvae_jax.data import DataError, faces
+  from cvae_jax.data.files import image_files, prepared
 
   data = run.config.data
   if data.name != "faces":
@@ -95,7 +98,7 @@ def _fit(run):
 
 def _own(run, photo, text: str | None) -> dict[str, float]:
   """Return the photo's own condition, as said or as found."""
-  from cvae_jax import editing
+  from cvae_jax.apps import editing
 
   if text is not None:
     return editing.parse(text)
@@ -125,7 +128,7 @@ def _beside(path: Path, word: str) -> Path:
 
 
 def _save(path: Path, pictures, **captions) -> None:
-  from cvae_jax import images
+  from cvae_jax.host import images
 
   images.save_grid(path, pictures, **captions)
   print(f"wrote {path}")

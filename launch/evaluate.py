@@ -22,7 +22,9 @@ _SEED = command.seed("Of every random draw.")
 
 def main(_: list[str]) -> None:
   """Score the run."""
-  from cvae_jax import commands, runs, score
+  from cvae_jax import runs
+  from cvae_jax.host import commands
+  from cvae_jax.measures import score
 
   run = runs.load(command.path(_WORKDIR))
   if _DATA.value is not None:  # checked against the run's data.json

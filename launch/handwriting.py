@@ -21,7 +21,9 @@ def main(_: list[str]) -> None:
   """Write the digits."""
   import numpy as np
 
-  from cvae_jax import handwriting, images, photo, runs
+  from cvae_jax import runs
+  from cvae_jax.apps import handwriting, photo
+  from cvae_jax.host import images
 
   workdir, source = command.path(_WORKDIR), command.path(_IMAGE)
   path = command.path(_OUT, workdir / "handwriting" / f"{source.stem}.png")

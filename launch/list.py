@@ -9,7 +9,8 @@ from . import command
 
 def main(words: list[str]) -> None:
   """Print the list, or the help of the pages that are named."""
-  from cvae_jax import page_help, pages
+  from cvae_jax import pages
+  from cvae_jax.apps import page_help
 
   for word in words:
     print("\n".join(page_help.lines(word)))

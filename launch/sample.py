@@ -11,7 +11,8 @@ _SEED = command.seed("Of the latents.")
 
 def main(_: list[str]) -> None:
   """Draw the figures."""
-  from cvae_jax import figures, images, runs
+  from cvae_jax import figures, runs
+  from cvae_jax.host import images
 
   run = runs.load(command.path(_WORKDIR))
   if line := runs.caution(run):

@@ -30,7 +30,9 @@ def prepare(argv: list[str]) -> list[str]:
   Raises:
     ConfigError: the page fails or has no such key.
   """
-  from cvae_jax import config, page_help, paths, plugins, settings
+  from cvae_jax import config, settings
+  from cvae_jax.apps import page_help
+  from cvae_jax.host import paths, plugins
 
   page, argv = _taken(argv, "config")
   workdir, _ = _taken(argv, "workdir")
@@ -75,7 +77,8 @@ def _taken(argv: list[str], name: str) -> tuple[str | None, list[str]]:
 
 def main(_: list[str]) -> int:
   """Train; gives PREEMPTED after a signal."""
-  from cvae_jax import console, train
+  from cvae_jax import train
+  from cvae_jax.host import console
 
   try:
     train.train_and_evaluate(

@@ -16,8 +16,9 @@ _TOLERANCE = flags.DEFINE_float(
 
 def main(words: list[str]) -> int:
   """Print the table and writes verify.png."""
-  from cvae_jax import commands, verify
-  from cvae_jax.paths import local
+  from cvae_jax.host import commands
+  from cvae_jax.host.paths import local
+  from cvae_jax.measures import verify
 
   if len(words) != 1:
     raise ValueError(

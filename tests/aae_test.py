@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from cvae_jax import priors
+from cvae_jax.method import priors
 from tests import arithmetic as a
 from tests import small_zoo as zoo
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from cvae_jax import config as configs
-from cvae_jax import keys, train
+from cvae_jax import train
 from cvae_jax.config import ConfigError
-from cvae_jax.record import read_metrics
+from cvae_jax.loop import keys
+from cvae_jax.loop.rows import read_metrics
 
 PARAMETERS = {
   "gender": 4_100_898,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cvae_jax import batches
+from cvae_jax.loop import batches
 
 
 @pytest.mark.parametrize(("rows", "size"), [(64, 8), (10, 10), (33, 4), (7, 2)])

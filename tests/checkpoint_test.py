@@ -6,8 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from cvae_jax import checkpoint
-from cvae_jax.checkpoint import (
+from cvae_jax.loop import checkpoint
+from cvae_jax.loop.checkpoint import (
   CheckpointError,
   Checkpoints,
   check_names,

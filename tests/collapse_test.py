@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cvae_jax import collapse
 from cvae_jax import config as configs
 from cvae_jax.data import DataError, Dataset
-from cvae_jax.files import write_atomically
-from cvae_jax.gaussian import Gaussian
+from cvae_jax.host.files import write_atomically
+from cvae_jax.measures import collapse
+from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.metrics import diversity, manifold
 from cvae_jax.runs import Run
 from cvae_jax.types import System, TrainState

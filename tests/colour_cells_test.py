@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cvae_jax.colour import cells
+from cvae_jax.method import cells
 
 RECORDED = json.loads((Path(__file__).parent / "opencv.json").read_text())
 PHOTO, CELL = np.repeat([0, 1], 196), np.tile(np.arange(196), 2)

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cvae_jax import config, schedules
-from cvae_jax.colour import baselines, cells
+from cvae_jax import config
+from cvae_jax.loop.restore import fast_compiled as quick
+from cvae_jax.measures.verify import published
+from cvae_jax.method import baselines, cells, schedules
 from cvae_jax.nets.colouring import Branch, Decoder
-from cvae_jax.restore import fast_compiled as quick
-from cvae_jax.verify import published
 
 COUNTS = {  # spec §2
   (1,): (526_512, 526_818),

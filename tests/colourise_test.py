@@ -10,13 +10,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax import config, keys, reports, restore, runs, train
-from cvae_jax import score as image_score
-from cvae_jax.colour import photo, score
-from cvae_jax.data import prepared
+import reports
+from cvae_jax import config, runs, train
+from cvae_jax.apps import colourise as photo
+from cvae_jax.data.files import prepared
+from cvae_jax.loop import keys, restore
+from cvae_jax.loop.rows import read_metrics
+from cvae_jax.measures import colour as score
+from cvae_jax.measures import score as image_score
 from cvae_jax.metrics import colour as metrics
-from cvae_jax.record import read_metrics
-from cvae_jax.reports import colour as colour_report
+from reports.colour import report as colour_report
 from tests.colouring_test import SMALL
 
 
@@ -196,7 +199,7 @@ def test_the_report_holds_every_run_below_a_folder(run, tmp_path):
   paths = reports.write("colour", run.folder.parent, tmp_path)
   assert all(path.exists() for path in paths)
   page = paths[0].read_text()
-  assert "launch.figures colour --runs=runs --out=" in page
+  assert "launch.report colour --runs=runs --out=" in page
   assert "## useful\n\n2 photos train it, 2 are held out" in page
   assert "baseline, nearest grey" in page
   assert str(run.folder.parent) not in page

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from cvae_jax import commands, config, pages
+from cvae_jax import config, pages
+from cvae_jax.host import commands
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,18 +9,27 @@ import pytest
 import scipy.stats
 from PIL import Image
 
-from cvae_jax import collapse, distances, pages, reports, runs, same_run, train
+import reports
 from cvae_jax import config as configs
-from cvae_jax.files import write_atomically
-from cvae_jax.nets import ops
-from cvae_jax.record import read_metrics
-from cvae_jax.reports import (
-  compare,
-  compare_cells,
-  compare_claims,
-  compare_curves,
+from cvae_jax import pages, runs, train
+from cvae_jax.host.files import write_atomically
+from cvae_jax.loop import distances, same_run
+from cvae_jax.loop.rows import read_metrics
+from cvae_jax.measures import collapse
+from cvae_jax.nets.fast import ops
+from reports.compare import (
+  cells as compare_cells,
 )
-from cvae_jax.reports.compare_cells import Cell, ae, vae
+from reports.compare import (
+  claims as compare_claims,
+)
+from reports.compare import (
+  curves as compare_curves,
+)
+from reports.compare import (
+  report as compare,
+)
+from reports.compare.cells import Cell, ae, vae
 from tests.reports_test import rows_of
 from tests.watch_test import replay
 
@@ -88,7 +97,7 @@ def page(folder, tmp_path_factory):
 
 
 def test_it_says_what_it_is_of_and_what_is_missing(page, folder):
-  assert f"launch.figures compare --runs={folder.name} --out=" in page
+  assert f"launch.report compare --runs={folder.name} --out=" in page
   assert str(folder) not in page
   assert "54 drawn faces train, 6 are held out" in page
   missing = page.split("Not trained: ")[1].split(". Trained on")[0]
@@ -172,7 +181,7 @@ def test_a_checkpoint_is_measured_once(page, folder, tmp_path, monkeypatch):
   before = path.read_text()
   monkeypatch.setattr(distances, "embedding", lambda file="": embed)
   monkeypatch.setattr(runs.Run, "encode", None)  # fails if it were asked
-  monkeypatch.setattr("cvae_jax.reports.compare._reconstruct", lambda *_: None)
+  monkeypatch.setattr("reports.compare.report._reconstruct", lambda *_: None)
   reports.write("compare", folder, tmp_path)
   assert path.read_text() == before
 
@@ -184,6 +193,15 @@ def test_the_expected_cells_are_the_sweep_s():
     for variant in pages.variants(path)
   }
   assert swept == {*compare_cells.expected()}
+
+
+@pytest.mark.parametrize("kind", ["ae", "vae,mean", "gan", "wgan_gp"])
+def test_runs_of_the_first_release_recorded_no_name_and_keep_cells(kind):
+  config = configs.load(f"configs/compare.py:{kind}")
+  cell = compare_cells.cell(config)
+  with config.unlocked():
+    config.name = ""
+  assert compare_cells.cell(config) == cell
 
 
 def test_what_cannot_be_compared_is_explained(folder, tmp_path):
@@ -202,6 +220,7 @@ def test_what_cannot_be_compared_is_explained(folder, tmp_path):
     reports.write("compare", tmp_path, tmp_path)
   config = (copied / "config.json").read_text()
   other = json.loads(config) | {"system": "gan", "loss": {"kind": "logistic"}}
+  other["name"] = "compare:gan"
   other["data"]["image_shape"] = [32, 32, 3]
   write_atomically(copied / "config.json", json.dumps(other))
   with pytest.raises(reports.ReportError, match=r"images of \[16, 32\] pixels"):
@@ -232,8 +251,8 @@ def edited(monkeypatch):
 def unmeasured(monkeypatch):
   """Measures nothing but by how the images would be set beside samples."""
   monkeypatch.setattr(distances, "embedding", lambda file="": embed)
-  monkeypatch.setattr("cvae_jax.reports.compare._reconstruct", lambda *_: None)
-  monkeypatch.setattr("cvae_jax.reports.compare._samples", lambda *_: {})
+  monkeypatch.setattr("reports.compare.report._reconstruct", lambda *_: None)
+  monkeypatch.setattr("reports.compare.report._samples", lambda *_: {})
   monkeypatch.setattr(
     collapse,
     "measure",

@@ -8,7 +8,9 @@ import pytest
 
 from benchmarks import equal_runs
 from cvae_jax import config as configs
-from cvae_jax import figures, job, pages, runs, train, update
+from cvae_jax import figures, pages, runs, train
+from cvae_jax.loop import job
+from cvae_jax.method import update
 from tests import arithmetic as a
 from tests import small as small_runs
 
@@ -304,7 +306,7 @@ def test_a_penalty_s_gradient_goes_right_through_the_fast_convolutions(
   monkeypatch,
 ):
   players, make_step = {}, update.make_step
-  monkeypatch.setattr("cvae_jax.nets.ops.fast_on_cpu", lambda: True)
+  monkeypatch.setattr("cvae_jax.nets.fast.ops.fast_on_cpu", lambda: True)
   monkeypatch.setattr(
     update, "make_step", lambda p: players.update(p) or make_step(p)
   )

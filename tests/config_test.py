@@ -1,5 +1,7 @@
 """Configs: variants, overrides, JSON and what a resumed run may change."""
 
+import json
+
 import pytest
 
 from cvae_jax import config as configs
@@ -112,11 +114,11 @@ def test_differences_name_keys_that_only_one_has():
   old = configs.load("configs/digits.py")
   new = old.copy_and_resolve_references()
   with new.unlocked():
-    new.optim.warmup = 5
+    new.optim.nesterov = True
     del new.loss.l2
   assert configs.differences(old, new) == [
     "loss.l2: 0.001 → '(absent)'",
-    "optim.warmup: '(absent)' → 5",
+    "optim.nesterov: '(absent)' → True",
   ]
 
 
@@ -192,3 +194,15 @@ def test_what_is_wrong_with_a_page_is_one_line_with_its_place(
 def test_a_number_that_makes_no_sense_is_refused_by_its_key(key, value):
   with pytest.raises(ConfigError, match=rf"config\.{key}: found"):
     configs.load("configs/digits.py", {key: value})
+
+
+def test_a_run_from_before_a_key_of_the_optimiser_goes_on():
+  new = configs.load("configs/digits.py")
+  saved = new.to_dict()
+  for key in configs.optimiser():
+    del saved["optim"][key]
+  old = configs.from_json(json.dumps(saved))
+  assert configs.differences(old, new) == []
+  with new.unlocked():
+    new.optim.ema = 0.9
+  assert configs.differences(old, new) == ["optim.ema: 0.0 → 0.9"]

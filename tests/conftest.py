@@ -8,7 +8,7 @@ os.environ["CVAE_JAX_TUNE"] = "0"  # a test process is never started anew
 import jax
 import pytest
 
-from cvae_jax import cpu
+from cvae_jax.host import cpu
 
 cpu.set_flags()  # so that tests run the programs that commands run
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -36,6 +36,6 @@ def plain_convolutions(monkeypatch):
 
   That both formulations are the same numbers is conv_test's.
   """
-  from cvae_jax.nets import ops
+  from cvae_jax.nets.fast import ops
 
   monkeypatch.setattr(ops, "fast_on_cpu", lambda: False)

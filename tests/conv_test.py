@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cvae_jax.nets import conv
+from cvae_jax.nets.fast import conv
 from cvae_jax.nets.layers import Conv
 
 KERNELS = (2, 3, 4, 5)

@@ -10,7 +10,8 @@ import numpy as np
 import optax
 import pytest
 
-from cvae_jax import cpu, update
+from cvae_jax.host import cpu
+from cvae_jax.method import update
 from cvae_jax.types import Player
 
 OURS = list(cpu.FLAGS.values())

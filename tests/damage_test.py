@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from benchmarks import equal_runs
-from cvae_jax import lock, runs, train
-from cvae_jax.checkpoint import CheckpointError, Checkpoints, Damaged
-from cvae_jax.files import DamagedFile
-from cvae_jax.record import RunMismatch, read_metrics
+from cvae_jax import runs, train
+from cvae_jax.host import lock
+from cvae_jax.host.files import DamagedFile
+from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints, Damaged
+from cvae_jax.loop.record import RunMismatch
+from cvae_jax.loop.rows import read_metrics
 from cvae_jax.types import TrainState
 from tests import small
 
@@ -90,7 +92,7 @@ def test_a_second_training_in_a_folder_is_refused_and_named(
 
 def test_a_lock_ends_with_the_process_that_held_it(tmp_path):
   code = (
-    "import os, sys\nfrom cvae_jax import lock\n"
+    "import os, sys\nfrom cvae_jax.host import lock\n"
     "with lock.hold(sys.argv[1], 'training'): os.kill(os.getpid(), 9)"
   )
   subprocess.run([sys.executable, "-c", code, tmp_path], cwd=small.ROOT)

@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from cvae_jax.data import DataError, digit_files
+from cvae_jax.data import DataError
+from cvae_jax.data.files import digit_files
 from tests import data_digit_files_test as files
 
 IMAGES, LABELS = files.make(0)
@@ -104,6 +105,12 @@ def test_nearly_black_digits_are_refused(tmp_path):
   files.write_idx(tmp_path, "train", IMAGES // 16, LABELS)  # as of 0..16
   with pytest.raises(DataError, match=r"brightest pixel is 15 of 255"):
     read(tmp_path)
+
+
+def test_black_pictures_are_refused_with_the_file_s_name(tmp_path):
+  files.write_csv(tmp_path / "a.csv", IMAGES * 0, LABELS)
+  with pytest.raises(DataError, match=r"a\.csv: the brightest pixel is 0"):
+    read(tmp_path / "a.csv")
 
 
 def test_black_digits_on_white_get_a_warning(tmp_path, capsys):

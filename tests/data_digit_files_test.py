@@ -8,7 +8,8 @@ import struct
 import numpy as np
 import pytest
 
-from cvae_jax.data import DataError, digit_files, download
+from cvae_jax.data import DataError
+from cvae_jax.data.files import digit_files, download
 
 HEADER = ["label", *(f"{i}x{j}" for i in range(1, 29) for j in range(1, 29))]
 IDX = ("images-idx3-ubyte", "labels-idx1-ubyte")
@@ -155,6 +156,15 @@ def test_csv_rows_longer_than_the_header_are_refused(tmp_path, extra):
   ]
   path.write_text("\n".join([first, *long]))
   with pytest.raises(DataError, match="not a CSV table"):
+    digit_files.read("", str(path))
+
+
+def test_a_csv_whose_first_row_is_too_long_says_what_a_row_has(tmp_path):
+  path = tmp_path / "mnist_train.csv"
+  write_csv(path, IMAGES, LABELS)
+  header, first, *rest = path.read_text().splitlines()
+  path.write_text("\n".join([header, first + ",0", *rest]))
+  with pytest.raises(DataError, match=r"mnist_train\.csv: .*784 whole numbers"):
     digit_files.read("", str(path))
 
 

@@ -6,7 +6,8 @@ import re
 import pandas as pd
 import pytest
 
-from cvae_jax.data import DataError, face_tables
+from cvae_jax.data import DataError
+from cvae_jax.data.files import face_tables
 
 CELEBA = ("Male", *face_tables.HAIR, "Mouth_Slightly_Open", "Narrow_Eyes")
 # Male, black, brown, grey, blond, mouth, narrow eyes

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from cvae_jax import data
-from cvae_jax.data import DataError, faces, prepared
-from cvae_jax.data.face_tables import CONDITIONS as NAMES
+from cvae_jax.data import DataError, faces
 from cvae_jax.data.faces import Conditions
+from cvae_jax.data.files import prepared
+from cvae_jax.data.files.face_tables import CONDITIONS as NAMES
 
 S = 16
 RANGES = ((0.0, 1.0),) * len(NAMES)
@@ -137,7 +138,7 @@ def test_photos_without_attributes_serve_where_nothing_is_asked(tmp_path):
   loaded = data.load(config(path=str(tmp_path), **nothing))
   assert loaded.train["condition"].shape == (2, 0)
   assert loaded.conditions.panel().shape == (1, 0)
-  assert loaded.conditions.attributes == {}
+  assert loaded.conditions.attributes == ()
   saved = json.loads(json.dumps(loaded.conditions.to_json()))
   assert Conditions.from_json(saved) == loaded.conditions
 

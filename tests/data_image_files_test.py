@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax.data import DataError, image_files, prepared
-from cvae_jax.data.image_files import Fit, read_photo, resize_bilinear
-from cvae_jax.photo.reading import load_rgb
+from cvae_jax.apps.photo.reading import load_rgb
+from cvae_jax.data import DataError
+from cvae_jax.data.files import image_files, prepared
+from cvae_jax.data.files.image_files import Fit, read_photo, resize_bilinear
 
 S = 16
 

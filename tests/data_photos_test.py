@@ -10,9 +10,11 @@ import pytest
 from ml_collections import ConfigDict
 from PIL import Image
 
-from cvae_jax import batches, config, data
-from cvae_jax.data import DataError, image_files, packaged_photos, photos
-from cvae_jax.data import prepared as prepared_sets
+from cvae_jax import config, data
+from cvae_jax.data import DataError, photos
+from cvae_jax.data.files import image_files, packaged_photos
+from cvae_jax.data.files import prepared as prepared_sets
+from cvae_jax.loop import batches
 
 ROOT = Path(__file__).parents[1]
 

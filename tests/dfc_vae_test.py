@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from cvae_jax import config as configs
-from cvae_jax import figures, restore, runs, score, train
-from cvae_jax.checkpoint import CheckpointError
-from cvae_jax.data import vgg_files
+from cvae_jax import figures, runs, train
+from cvae_jax.data.files import vgg_files
+from cvae_jax.loop import restore
+from cvae_jax.loop.checkpoint import CheckpointError
+from cvae_jax.measures import score
 from cvae_jax.nets import features
 from tests import arithmetic as a
 from tests import small as small_runs

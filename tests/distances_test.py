@@ -11,12 +11,13 @@ from skimage.transform import downscale_local_mean
 
 from benchmarks import equal_runs
 from benchmarks import soak_resume as soak
-from cvae_jax import distances, keys, runs
+from cvae_jax import runs
 from cvae_jax.config import ConfigError
 from cvae_jax.data import load
-from cvae_jax.feed import Feed, check
-from cvae_jax.job import prepare
-from cvae_jax.record import read_metrics
+from cvae_jax.loop import distances, keys
+from cvae_jax.loop.feed import Feed, check
+from cvae_jax.loop.job import prepare
+from cvae_jax.loop.rows import read_metrics
 from tests import small, small_zoo
 from tests.resume_test import equal
 from tests.watch_test import replay

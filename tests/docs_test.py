@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
   *("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "data/README.md"),
   *(file.relative_to(ROOT).as_posix() for file in ROOT.glob("docs/*.md")),
-  "cvae_jax/reference/README.md",
+  "cvae_jax/measures/reference/README.md",
 )
 FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(\s*([^)\s]+)[^)]*\)|^\[[^\]]+\]:\s*(\S+)", re.MULTILINE)

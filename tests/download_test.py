@@ -10,7 +10,8 @@ import threading
 
 import pytest
 
-from cvae_jax.data import DataError, download
+from cvae_jax.data import DataError
+from cvae_jax.data.files import download
 
 NAME = "letters-idx1-ubyte.gz"
 BODY = bytes(range(256)) * 40

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cvae_jax import editing, figures, gaussian, runs, train
-from cvae_jax.data import DataError, synthetic_faces
+from cvae_jax import figures, runs, train
+from cvae_jax.apps import editing
+from cvae_jax.data import DataError
 from cvae_jax.data.faces import Conditions
+from cvae_jax.data.files import synthetic_faces
 from cvae_jax.figures import digits as digit_figures
 from cvae_jax.figures import faces as face_figures
 from cvae_jax.figures import walks
+from cvae_jax.method import gaussian
 from tests import small
 
 OWN = {"male": 1.0, "hair_color": 0.9, "mouth": 0.0, "eyes": 1.0}

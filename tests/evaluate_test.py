@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cvae_jax import evaluate
-from cvae_jax.feed import Feed
+from cvae_jax.loop import evaluate
+from cvae_jax.loop.feed import Feed
 
 KEY = jax.random.key(0)
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from cvae_jax import config as configs
-from cvae_jax import data, plugins, runs, train
+from cvae_jax import data, runs, train
 from cvae_jax.config import ConfigError
+from cvae_jax.host import plugins
 from tests import small
 
 TEXT = (small.ROOT / "docs/extend.md").read_text()
@@ -126,7 +127,7 @@ def test_what_the_data_know_wins_over_what_a_page_states():
   ("columns", "message"),
   [
     ({"size": np.zeros(3)}, "size has 3 rows, images 8"),
-    ({"size": np.zeros(8)}, "all rows have the value 0"),
+    ({"size": np.zeros(8)}, "all training rows have the value 0"),
     ({"size": np.full(8, np.nan)}, "not finite"),
   ],
 )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cvae_jax import config as configs
-from cvae_jax import losses
+from cvae_jax.method import losses
 from cvae_jax.nets import conditional
 from cvae_jax.nets.conditional import Decoder, Encoder
 from tests import arithmetic as a

@@ -6,8 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from cvae_jax import config, schedules
-from cvae_jax.verify import CURVES
+from cvae_jax import config
+from cvae_jax.measures.verify import CURVES
+from cvae_jax.method import schedules
 
 COUNTS = {
   1: (3_291_008, 2_985_783),

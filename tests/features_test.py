@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from cvae_jax.data import DataError, vgg_files, weight_files
+from cvae_jax.data import DataError
+from cvae_jax.data.files import vgg_files, weight_files
 from cvae_jax.nets import features
 from cvae_jax.nets.features import Features
 

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from cvae_jax.data import DataError, vgg_files
+from cvae_jax.data import DataError
+from cvae_jax.data.files import vgg_files
 from cvae_jax.metrics import perceptual
 from cvae_jax.nets import features
 from cvae_jax.nets.features import Features

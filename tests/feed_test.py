@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from cvae_jax import feed
 from cvae_jax.data import Repeated
+from cvae_jax.loop import feed
 
 
 @pytest.fixture(params=["array", "memmap"])

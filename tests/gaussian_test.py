@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from cvae_jax import gaussian
-from cvae_jax.gaussian import Gaussian
+from cvae_jax.method import gaussian
+from cvae_jax.method.gaussian import Gaussian
 
 kl_to_prior = jax.jit(gaussian.kl_to_prior)
 log_density = jax.jit(gaussian.log_density)

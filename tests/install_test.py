@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cvae_jax import __version__, config, pages, provenance
+from cvae_jax import __version__, config, pages
+from cvae_jax.loop import provenance
 from launch import main
 
 ROOT = Path(__file__).parents[1]

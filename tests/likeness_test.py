@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cvae_jax import likeness
-from cvae_jax.data import Dataset, vgg_files
+from cvae_jax.data import Dataset
+from cvae_jax.data.files import vgg_files
+from cvae_jax.measures import likeness
 from cvae_jax.nets import features
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from cvae_jax import losses
+from cvae_jax.method import losses
 
 # Compiled once for all the tests of a shape.
 squared_error, grey_level, psnr = map(

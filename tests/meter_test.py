@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from cvae_jax.meter import Meter, NonFinite
+from cvae_jax.loop.meter import Meter, NonFinite
 
 
 def metrics(*losses, **more):
@@ -117,7 +117,7 @@ def test_a_push_fetches_the_step_before_and_never_its_own(monkeypatch):
   def fetch(tree):
     return {name: np.asarray(value) for name, value in tree.items()}
 
-  monkeypatch.setattr("cvae_jax.meter.jax.device_get", fetch)
+  monkeypatch.setattr("cvae_jax.loop.meter.jax.device_get", fetch)
   for step in range(3):
     meter.push(step, {"model/loss": Fetched(log, step)})
     assert log == list(range(step))

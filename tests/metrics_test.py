@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from cvae_jax.gaussian import Gaussian
+from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.metrics import bounds, clusters, control, kid, latents
 from cvae_jax.types import System
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from cvae_jax.nets import ops
+from cvae_jax.nets.fast import ops
 
 PLAIN = {
   "add_bias": lambda x, bias: x + bias,

@@ -1,12 +1,14 @@
 """Optimisers: what each key of config.optim does, against NumPy."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from ml_collections import ConfigDict
 
-from cvae_jax import optim
+from cvae_jax import config as configs
+from cvae_jax.method import optim, schedules
 
 PARAMS = {"kernel": jnp.array([2.0, -4.0])}
 GRADIENTS = {"kernel": jnp.array([3.0, -4.0])}  # of norm 5
@@ -67,3 +69,132 @@ def test_a_falling_rate_shows_in_the_second_step():
 def test_a_negative_bound_is_refused(key):
   with pytest.raises(ValueError, match="0 or more"):
     optim.build(ConfigDict({"lr": LR, key: -1.0}))
+
+
+def trained(config, gradients):
+  """Return the parameters after one step for each gradient."""
+  tx = optim.build(ConfigDict(config))
+  params = dict(PARAMS)
+  state = tx.init(params)
+  found = []
+  for gradient in gradients:
+    updates, state = tx.update({"kernel": jnp.array(gradient)}, state, params)
+    params = optax.apply_updates(params, updates)
+    found.append(np.asarray(params["kernel"]))
+  return found
+
+
+def test_the_defaults_of_a_page_are_adam_as_it_was():
+  config = ConfigDict(configs.optimiser(lr=LR, decay=1e-6, eps=1e-7))
+  before = optax.adam(lambda step: LR * (1 / (1 + 1e-6 * step)), eps=1e-7)
+  tx = optim.build(config)
+  old, new = before.init(PARAMS), tx.init(PARAMS)
+  for _ in range(3):
+    a, old = before.update(GRADIENTS, old, PARAMS)
+    b, new = tx.update(GRADIENTS, new, PARAMS)
+    np.testing.assert_array_equal(a["kernel"], b["kernel"])
+  assert jax.tree.structure(old) == jax.tree.structure(new)
+
+
+@pytest.mark.parametrize("name", optim.NAMES)
+def test_every_named_optimiser_lowers_a_quadratic(name):
+  config = ConfigDict(configs.optimiser(lr=0.05, eps=1e-7, name=name))
+  tx = optim.build(config)
+  params = PARAMS
+  state = tx.init(params)
+  for _ in range(50):
+    updates, state = tx.update(params, state, params)  # of ½ |x|²
+    params = optax.apply_updates(params, updates)
+  assert optax.tree.norm(params) < optax.tree.norm(PARAMS)
+
+
+def test_sgd_with_momentum_is_its_recurrence():
+  config = {"lr": LR, "name": "sgd", "momentum": 0.9}
+  found = trained(config, [(1.0, 2.0), (-3.0, 0.5)])
+  velocity = np.zeros(2)
+  x = np.asarray(PARAMS["kernel"], np.float64)
+  for gradient, after in zip([(1.0, 2.0), (-3.0, 0.5)], found, strict=True):
+    velocity = 0.9 * velocity + np.array(gradient)
+    x = x - LR * velocity
+    np.testing.assert_allclose(after, x, rtol=1e-6)
+
+
+def test_lion_steps_by_the_sign_of_its_interpolation():
+  found = trained({"lr": LR, "name": "lion"}, [(1.0, -2.0), (-3.0, 1.0)])
+  np.testing.assert_allclose(found[0], [2.0 - LR, -4.0 + LR], rtol=1e-6)
+  # m = 0.01 g after the first step: 0.9 m + 0.1 g' has the sign of g'.
+  np.testing.assert_allclose(found[1], [2.0, -4.0], rtol=1e-6)
+
+
+def test_decay_joins_the_gradient_where_the_optimiser_has_none():
+  found = trained({"lr": LR, "name": "sgd", "weight_decay": 0.5}, [(0.0, 1.0)])
+  np.testing.assert_allclose(found[0], [1.9, -4.0 - LR * (1.0 - 2.0)])
+
+
+def test_an_unknown_optimiser_is_named_beside_the_known():
+  with pytest.raises(ValueError, match=r"optim.name is one of .*lion.*'lyon'"):
+    optim.build(ConfigDict({"lr": LR, "name": "lyon"}))
+
+
+@pytest.mark.parametrize(
+  ("changes", "expected"),
+  [
+    (
+      {"schedule": "cosine", "steps": 100},
+      lambda t: (1 + np.cos(np.pi * t)) / 2,
+    ),
+    ({"schedule": "linear", "steps": 100, "final": 0.2}, lambda t: 1 - 0.8 * t),
+    ({"schedule": "exponential", "steps": 100, "final": 0.1}, lambda t: 0.1**t),
+  ],
+)
+def test_a_schedule_is_its_formula_and_holds_after_its_steps(changes, expected):
+  rate = schedules.learning_rate(ConfigDict({"lr": LR} | changes))
+  for step in (0, 10, 50, 99, 100, 300):
+    share = min(step / 100, 1.0)
+    found = float(rate(jnp.int32(step)))
+    np.testing.assert_allclose(found, LR * expected(share), atol=1e-8)
+
+
+def test_stages_are_those_of_the_importance_weighted_paper():
+  # 3^i passes at 0.001 · 10^(−i/7), i = 0 … 7: 3,280 passes in all.
+  config = {"lr": 1e-3, "schedule": "stages", "steps": 32_800, "final": 0.1}
+  rate = schedules.learning_rate(ConfigDict(config))
+  start = 0
+  for i in range(8):
+    for step in (start, start + 10 * 3**i - 1):
+      found = float(rate(jnp.int32(step)))
+      np.testing.assert_allclose(found, 1e-3 * 10 ** (-i / 7), rtol=1e-5)
+    start += 10 * 3**i
+  assert start == 32_800
+
+
+def test_warm_up_rises_to_the_rate_in_its_steps():
+  config = {"lr": LR, "warmup": 4, "decay": 0.0}
+  rate = schedules.learning_rate(ConfigDict(config))
+  found = [float(rate(jnp.int32(step))) for step in range(6)]
+  np.testing.assert_allclose(found, LR * np.array([0.25, 0.5, 0.75, 1, 1, 1]))
+
+
+def test_a_schedule_without_its_length_is_refused():
+  with pytest.raises(ValueError, match=r"optim\.steps"):
+    optim.build(ConfigDict({"lr": LR, "schedule": "cosine"}))
+
+
+def test_accumulation_is_the_step_of_the_mean_gradient():
+  gradients = [(1.0, 2.0), (3.0, -6.0), (0.5, 0.5), (1.5, -0.5)]
+  config = {"lr": LR, "eps": 1e-3, "decay": 0.5}
+  found = trained(config | {"accumulate": 2}, gradients)
+  np.testing.assert_array_equal(found[0], PARAMS["kernel"])
+  np.testing.assert_array_equal(found[2], found[1])
+  # The nth update has the rate of the step that it is made in: 1, then 3.
+  state, params = optax.scale_by_adam(eps=1e-3).init(PARAMS), PARAMS
+  for mean, step, after in (
+    ((2.0, -2.0), 1, found[1]),
+    ((1.0, 0.0), 3, found[3]),
+  ):
+    direction, state = optax.scale_by_adam(eps=1e-3).update(
+      {"kernel": jnp.array(mean)}, state
+    )
+    rate = LR / (1 + 0.5 * step)
+    params = {"kernel": params["kernel"] - rate * direction["kernel"]}
+    np.testing.assert_allclose(after, params["kernel"], rtol=1e-5)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from cvae_jax import config, page_help, pages, settings
+from cvae_jax import config, pages, settings
+from cvae_jax.apps import page_help
 
 
 def test_a_comment_belongs_to_the_key_on_its_line():

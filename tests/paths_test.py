@@ -4,16 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from cvae_jax import paths, restore, runs, train
-from cvae_jax.data import (  # noqa: F401
+from cvae_jax import runs, train
+from cvae_jax.data.files import (
   digit_files,
   face_tables,
   image_files,
-  prepared,
   preparing,
   vgg_files,
 )
-from cvae_jax.paths import PathError
+from cvae_jax.host import paths
+from cvae_jax.host.paths import PathError
+from cvae_jax.loop import restore
 from tests import small
 
 BAD = ["", "  ", "gs://bucket/run", "s3://x", "~nobody_of_that_name/x", "a\0b"]

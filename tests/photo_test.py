@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from cvae_jax.photo import PhotoError, digit_from_photo
+from cvae_jax.apps.photo import PhotoError, digit_from_photo
 
 
 @functools.cache

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax import lock
-from cvae_jax.data import image_files, prepared
-from cvae_jax.data.image_files import Fit, resize_bilinear
+from cvae_jax.data.files import image_files, prepared
+from cvae_jax.data.files.image_files import Fit, resize_bilinear
+from cvae_jax.host import lock
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -179,7 +179,7 @@ def test_bad_arguments_are_explained(source, tmp_path, capsys):
     ("--table=nowhere", "no table nowhere; give a file, celeba:FILE or utk"),
     ("--table=utkface", "none of 12 images is named as UTKFace's are"),
     ("--columns=male,hat", "no column 'hat'; it has file, male, female, eyes"),
-    ("--crop=20", "no image is left of 12; the first: 40x40 pixels"),
+    ("--crop=20", "no image is left of 12; the first: 11.png: 40x40 pixels"),
   ):
     assert prepare(source, out, more) == 1
     assert said in capsys.readouterr().err

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax import lock
-from cvae_jax.data import DataError, finding, image_files, prepared
+from cvae_jax.data import DataError
+from cvae_jax.data.files import finding, image_files, prepared
+from cvae_jax.host import lock
 from tests import prepare_faces_test
 
 S = 8
@@ -143,7 +144,7 @@ def test_the_order_is_the_names_and_no_column_s():
 
 
 def test_a_lock_ends_with_its_process(tmp_path):
-  code = "import sys, time; from cvae_jax import lock\n"
+  code = "import sys, time; from cvae_jax.host import lock\n"
   code += "with lock.hold(sys.argv[1], 'preparing'):\n"
   code += "  print('held', flush=True)\n  time.sleep(30)"
   words = [sys.executable, "-c", code, str(tmp_path)]

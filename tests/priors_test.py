@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from cvae_jax import priors
+from cvae_jax.method import priors
 
 COUNT = 20_000
 KEY = jax.random.key(0)

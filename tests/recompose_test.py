@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from cvae_jax.colour import recompose
+from cvae_jax.method import recompose
 
 RNG = np.random.default_rng(0)
 paint = jax.jit(recompose.paint)

@@ -16,15 +16,15 @@ from tensorboardX.record_writer import RecordWriter
 from benchmarks import equal_runs
 from cvae_jax import config as configs
 from cvae_jax import train
-from cvae_jax.files import write_atomically
-from cvae_jax.record import (
+from cvae_jax.host.files import write_atomically
+from cvae_jax.loop.record import (
   Record,
   RecordError,
   RunMismatch,
   parameter_table,
-  read_metrics,
 )
-from cvae_jax.restore import abstract_state
+from cvae_jax.loop.restore import abstract_state
+from cvae_jax.loop.rows import read_metrics
 from tests import small
 
 
@@ -214,7 +214,7 @@ def test_a_kill_while_a_finished_run_is_lengthened_leaves_it_unfinished(
     write_atomically(path, content)
 
   for module in ("record", "launches"):
-    monkeypatch.setattr(f"cvae_jax.{module}.write_atomically", write)
+    monkeypatch.setattr(f"cvae_jax.loop.{module}.write_atomically", write)
   with pytest.raises(KeyboardInterrupt):
     start(tmp_path)
   assert not (tmp_path / "DONE").exists()
@@ -340,7 +340,7 @@ def test_a_picture_that_cannot_be_written_names_the_file_and_the_way_on(
   tmp_path, monkeypatch
 ):
   record = start(tmp_path)
-  monkeypatch.setattr("cvae_jax.images.write_atomically", full)
+  monkeypatch.setattr("cvae_jax.host.images.write_atomically", full)
   with pytest.raises(RecordError, match=r"000003_drawn\.png cannot be written"):
     record.grids(3, {"drawn": np.zeros((1, 1, 4, 4, 1))})
   record.close(done=False)

@@ -8,10 +8,14 @@ import sys
 import pytest
 from PIL import Image
 
+import reports
 from cvae_jax import config as configs
-from cvae_jax import reports, runs, score, table, train
-from cvae_jax.files import write_atomically
-from cvae_jax.reports import face_claims, face_text, markdown
+from cvae_jax import runs, train
+from cvae_jax.host.files import write_atomically
+from cvae_jax.measures import score, table
+from reports import markdown
+from reports.faces import claims as face_claims
+from reports.faces import text as face_text
 from tests import small
 
 
@@ -48,7 +52,7 @@ def rows_of(page, heading):
 
 
 def test_the_report_says_what_it_is_of_and_which_command_wrote_it(page, folder):
-  assert f"launch.figures faces --runs={folder.name} --out=" in page
+  assert f"launch.report faces --runs={folder.name} --out=" in page
   assert str(folder) not in page
   assert "87 drawn faces train the models, 9 are held out" in page
   assert "Not trained: 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 13, 14, 15." in page
@@ -241,11 +245,11 @@ def test_what_cannot_be_reported_is_explained(tmp_path, folder):
   with pytest.raises(reports.ReportError, match="are both model 9"):
     reports.write("faces", tmp_path, tmp_path)
   done = subprocess.run(
-    [sys.executable, "-m", "launch.figures"],
+    [sys.executable, "-m", "launch.report"],
     cwd=small.ROOT,
     capture_output=True,
     text=True,
   )
   assert done.returncode == 1
-  assert "one report expected: python -m launch.figures" in done.stderr
+  assert "one report expected: python -m launch.report" in done.stderr
   assert all(name in done.stderr for name in reports.names())

@@ -11,11 +11,14 @@ import pytest
 from benchmarks import equal_runs
 from benchmarks import soak_resume as soak
 from cvae_jax import config as configs
-from cvae_jax import keys, losses, train
-from cvae_jax.checkpoint import CheckpointError, Checkpoints
-from cvae_jax.meter import NonFinite
-from cvae_jax.record import RunMismatch, read_metrics
-from cvae_jax.restore import initial_state
+from cvae_jax import train
+from cvae_jax.loop import keys
+from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
+from cvae_jax.loop.meter import NonFinite
+from cvae_jax.loop.record import RunMismatch
+from cvae_jax.loop.restore import initial_state
+from cvae_jax.loop.rows import read_metrics
+from cvae_jax.method import losses
 from tests import small
 
 EPOCHS = 6
@@ -109,6 +112,17 @@ def test_a_config_read_back_from_json_resumes_the_same_run(
   ("system", "changes", "step"),
   [
     ("classifier", {}, 16),
+    (
+      "cvae",
+      {
+        "optim__name": "lion",
+        "optim__schedule": "cosine",
+        "optim__steps": 20,
+        "optim__ema": 0.9,
+        "optim__accumulate": 2,
+      },
+      9,
+    ),
     (
       "cvae",
       {"steps_per_dispatch": 4, "log_every": 4, "checkpoint_every": 8},

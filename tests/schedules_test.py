@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cvae_jax import schedules
+from cvae_jax.method import schedules
 
 
 @pytest.mark.parametrize("step", [0, 1, 10, 1875, 16_875, 76_874, 1_000_000])

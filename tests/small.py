@@ -19,7 +19,7 @@ from absl import flags as flags_
 
 from benchmarks import soak_resume as soak
 from cvae_jax import config as configs
-from cvae_jax.data import digit_files
+from cvae_jax.data.files import digit_files
 
 EPOCH = 12  # steps
 ROOT = Path(__file__).parents[1]

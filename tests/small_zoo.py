@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from cvae_jax import config as configs
-from cvae_jax import train, update
-from cvae_jax.checkpoint import Checkpoints
+from cvae_jax import train
 from cvae_jax.data import load
+from cvae_jax.loop.checkpoint import Checkpoints
+from cvae_jax.method import update
 from cvae_jax.runs import Run
 from tests import small
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from cvae_jax.data import DataError, face_tables
-from cvae_jax.data import synthetic_faces as synthetic
-from cvae_jax.data.face_tables import CONDITIONS as NAMES
+from cvae_jax.data import DataError
+from cvae_jax.data.files import face_tables
+from cvae_jax.data.files import synthetic_faces as synthetic
+from cvae_jax.data.files.face_tables import CONDITIONS as NAMES
 
 
 def test_synthetic_faces_are_the_same_every_time_and_in_any_count():

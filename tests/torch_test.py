@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cvae_jax import config as configs
-from cvae_jax import update
+from cvae_jax.method import update
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional

@@ -8,8 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from cvae_jax import update
-from cvae_jax.types import Player
+from cvae_jax.method import update
+from cvae_jax.types import Player, System
 
 KEY = jax.random.key(0)
 
@@ -438,3 +438,60 @@ def test_an_input_s_gradient_is_each_example_s_own_and_has_one_itself():
   np.testing.assert_allclose(
     slope(w), (2 * w * (3 * x**2) ** 2).sum(0), rtol=1e-6
   )
+
+
+# The running mean of the parameters
+
+
+def averaged_system(decay, frozen=()):
+  players = {"first": two_players()["first"]}
+  return update.averaged(
+    System(
+      init=lambda key: update.init_state(players, make_params()),
+      step=update.make_step(players),
+      evaluate=lambda state, batch, key: {"w": state.params["a"]["w"]},
+      columns={},
+    ),
+    decay,
+    frozen,
+  )
+
+
+def test_the_mean_of_the_parameters_is_its_recurrence_and_what_is_evaluated():
+  system = averaged_system(0.25)
+  state = system.init(KEY)
+  w = np.array([1.0, -2.0, 3.0])
+  mean = w.copy()
+  for step in range(4):
+    state, _ = system.step(state, BATCH, KEY, at(step))
+    w = w - 0.1 * (w - np.array([0.0, 1.0, 2.0]))
+    decay = min(0.25, (2.0 + step) / (11.0 + step))
+    mean = decay * mean + (1 - decay) * w
+    np.testing.assert_allclose(state.params["a"]["w"], w, rtol=1e-6)
+    found = system.evaluate(state, BATCH, KEY)["w"]
+    np.testing.assert_allclose(found, mean, rtol=1e-5)
+
+
+def test_a_branch_that_nobody_moves_is_its_own_mean_and_a_file_s_has_none():
+  system = averaged_system(0.999)
+  state = system.init(KEY)
+  for step in range(3):
+    state, _ = system.step(state, BATCH, KEY, at(step))
+  mean = state.opt_state[update.AVERAGE]
+  assert_same(mean["frozen"], make_params()["frozen"])
+  other = averaged_system(0.999, frozen=("frozen",)).init(KEY)
+  assert set(other.opt_state[update.AVERAGE]) == {"a", "b"}
+
+
+def test_a_bad_step_leaves_the_mean_as_it_was():
+  system = averaged_system(0.9)
+  state = system.init(KEY)
+  bad, _ = system.step(state, {"x": jnp.full(3, jnp.nan)}, KEY, at(0))
+  assert_same(bad, state)
+
+
+def test_the_mean_begins_anew_with_borrowed_parameters():
+  system = averaged_system(0.9)
+  params = jax.tree.map(lambda p: p + 1.0, make_params())
+  state = update.begun(system.init(KEY), params)
+  assert_same(state.opt_state[update.AVERAGE], params)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cvae_jax import config as configs
-from cvae_jax import verify
+from cvae_jax.measures import verify
 from tests import small
 
 

@@ -14,12 +14,15 @@ import pytest
 from benchmarks import equal_runs
 from benchmarks import soak_resume as soak
 from cvae_jax import config as configs
-from cvae_jax import restore, runs, train, update
-from cvae_jax.checkpoint import Checkpoints
+from cvae_jax import runs, train
 from cvae_jax.config import ConfigError
-from cvae_jax.record import RunMismatch, read_metrics
+from cvae_jax.loop import restore
+from cvae_jax.loop.checkpoint import Checkpoints
+from cvae_jax.loop.record import RunMismatch
+from cvae_jax.loop.rows import read_metrics
+from cvae_jax.loop.watch import Watch
+from cvae_jax.method import update
 from cvae_jax.types import Player, System
-from cvae_jax.watch import Watch
 from tests import small
 from tests.resume_test import equal, stop
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cvae_jax.nets import conv, winograd
+from cvae_jax.nets.fast import conv, winograd
 from tests import conv_test
 
 SMALL = (2, 6)  # of a map: one tile high, three wide

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cvae_jax import config as configs
-from cvae_jax.reports import zoo_claims as claims
-from cvae_jax.reports.claims import outcome as outcome_of
-from cvae_jax.reports.zoo_runs import Entry, Zoo
+from reports.claims import outcome as outcome_of
+from reports.zoo import claims
+from reports.zoo.runs import Entry, Zoo
 
 
 def entry(title="", seed=0, tests=({},), **measured):

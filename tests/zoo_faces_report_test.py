@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import reports
 from cvae_jax import config as configs
-from cvae_jax import data, likeness, reports, runs
+from cvae_jax import data, runs
 from cvae_jax.data import DataError
-from cvae_jax.reports import zoo_runs
+from cvae_jax.measures import likeness
+from reports.zoo import runs as zoo_runs
 from tests import small, small_zoo
 from tests.caae_test import SMALL as CAAE
 from tests.dfc_vae_test import SMALL as DFC

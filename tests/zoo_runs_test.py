@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from benchmarks import equal_runs
-from cvae_jax import figures, restore, runs, score
-from cvae_jax.checkpoint import CheckpointError
+from cvae_jax import figures, runs
 from cvae_jax.figures import codes
+from cvae_jax.loop import restore
+from cvae_jax.loop.checkpoint import CheckpointError
+from cvae_jax.measures import score
 from tests import small_zoo as zoo
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")

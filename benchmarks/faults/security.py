@@ -93,7 +93,7 @@ for _key, _value in {
   "a pickle as images.npy", refused("images.npy", "out"), quick=True
 )
 def _(room):
-  from cvae_jax.data import prepared
+  from cvae_jax.data.files import prepared
 
   out, mark = room.folder / "out", room.folder / "ran"
   prepare(room, room.base.photos())
@@ -105,7 +105,7 @@ def _(room):
 
 @_group.fault("a pickle as digits in .npz", refused("npz"), quick=True)
 def _(room):
-  from cvae_jax.data import digit_files
+  from cvae_jax.data.files import digit_files
 
   path, mark = room.folder / "mnist.npz", room.folder / "ran"
   array = np.empty(1, object)
@@ -116,7 +116,7 @@ def _(room):
 
 @_group.fault("a pickle as a CSV", refused("digits.csv"), quick=True)
 def _(room):
-  from cvae_jax.data import digit_files
+  from cvae_jax.data.files import digit_files
 
   path, mark = room.folder / "digits.csv", room.folder / "ran"
   path.write_bytes(pickle.dumps(_Bomb(mark)))
@@ -160,7 +160,7 @@ def _huge(kind):
   """Read digits whose file claims or unpacks to far too much."""
 
   def act(room):
-    from cvae_jax.data import digit_files
+    from cvae_jax.data.files import digit_files
 
     folder = room.digits()
     path = folder / "train-images-idx3-ubyte"
@@ -184,7 +184,7 @@ _group.add("gzip of 256 MB", _huge("gzip"), refused("train"))
 
 @_group.fault("npy header of 1 TB", refused("images.npy", "out"), quick=True)
 def _(room):
-  from cvae_jax.data import prepared
+  from cvae_jax.data.files import prepared
 
   out = room.folder / "out"
   prepare(room, room.base.photos())

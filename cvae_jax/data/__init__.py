@@ -11,31 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cvae_jax import plugins
-from cvae_jax.paths import local
+from cvae_jax.host import plugins
+from cvae_jax.host.paths import local
 
 _READERS = ("vgg_files",)  # of pretrained weights
-_HELPERS = {
-  "columns",
-  "companions",
-  "decoding",
-  "digit_checks",
-  "digit_conditions",
-  "digit_files",
-  "download",
-  "face_conditions",
-  "face_tables",
-  "finding",
-  "identity",
-  "image_files",
-  "order",
-  "packaged_photos",
-  "prepared",
-  "preparing",
-  "synthetic_faces",
-  "vgg_files",
-  "weight_files",
-}  # Modules of this folder that are not sources.
 
 
 class DataError(ValueError):
@@ -70,6 +49,10 @@ class Repeated(NamedTuple):
 class Dataset(NamedTuple):
   """Columns of equal length, held out or not, and how to condition on them.
 
+  `valid` is what training is watched by: early stopping and plateaus follow
+  it, and `test` is measured at the end. Where there is no `valid`, `test`
+  serves for both.
+
   `conditions` is the source's own object: it turns what a person asks for
   into condition vectors and measures what an image shows. `name` is what a
   report calls the data.
@@ -79,6 +62,7 @@ class Dataset(NamedTuple):
   test: Mapping[str, np.ndarray] | None
   conditions: Any
   name: str = ""
+  valid: Mapping[str, np.ndarray] | None = None
 
   def identity(self, whole: bool = False) -> dict[str, Any]:
     """Return what says which data these are; see `identity.of`.
@@ -89,8 +73,11 @@ class Dataset(NamedTuple):
     Raises:
       DataError: if a prepared set's images are not those that were prepared.
     """
-    module = importlib.import_module(f"{__name__}.identity")
-    return module.of({"train": self.train, "test": self.test}, whole)
+    module = importlib.import_module(f"{__name__}.files.identity")
+    parts = {"train": self.train, "test": self.test}
+    if self.valid is not None:
+      parts["valid"] = self.valid
+    return module.of(parts, whole)
 
 
 def root() -> pathlib.Path:
@@ -100,8 +87,8 @@ def root() -> pathlib.Path:
 
 def sources() -> list[str]:
   """List the names `config.name` may take: the source modules here."""
-  found = {module.name for module in pkgutil.iter_modules(__path__)}
-  return sorted(found - _HELPERS)
+  found = pkgutil.iter_modules(__path__)
+  return sorted(module.name for module in found if not module.ispkg)
 
 
 def source(name: str) -> ModuleType:
@@ -136,25 +123,28 @@ def from_arrays(
   conditions: Mapping[str, Any] | None = None,
   held_out: float = 0.1,
   seed: int = 0,
+  kinds: Mapping[str, str] | None = None,
 ) -> Dataset:
   """Build a Dataset from arrays, shuffled, a part of it held out.
 
   Args:
     images: uint8 [N, H, W] or [N, H, W, C].
     conditions: {name: [N]}. Words, whole numbers and booleans are a class,
-      floats a number, which is scaled to [0, 1].
+      floats a number, which is scaled to [0, 1]. None is unknown.
     held_out: the share of the rows that is held out; 0 for none.
     seed: of the shuffling.
+    kinds: {name: kind} of columns that are of another kind, as in
+      {"grade": "ordinal:low<mid<high", "hour": "angle:24"}.
 
   Raises:
     DataError: if lengths, types or values do not fit; what was found is said.
   """
   module = importlib.import_module(f"{__name__}.arrays")
-  return module.make(images, conditions or {}, held_out, seed)
+  return module.make(images, conditions or {}, held_out, seed, kinds or {})
 
 
 def pretrained(config: Any) -> Any:
-  """Load a tree of weights by `cvae_jax.data.<config.reader>`.
+  """Load a tree of weights by `cvae_jax.data.files.<config.reader>`.
 
   Args:
     config: one entry of `config.pretrained`; `reader` picks the module, whose
@@ -168,5 +158,5 @@ def pretrained(config: Any) -> Any:
     raise DataError(
       f"no reader of weights {config.reader!r}; there is {', '.join(_READERS)}"
     )
-  reader = importlib.import_module(f"{__name__}.{config.reader}")
+  reader = importlib.import_module(f"{__name__}.files.{config.reader}")
   return reader.weights(config)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cvae_jax.data import DataError, Dataset, companions, digit_files
-from cvae_jax.data.digit_conditions import Conditions
+from cvae_jax.data import DataError, Dataset
+from cvae_jax.data.conditions.digits import Conditions
+from cvae_jax.data.files import companions, digit_files
 
 
 def load(config: Any) -> Dataset:
@@ -42,7 +43,10 @@ def load(config: Any) -> Dataset:
   if every := getattr(config, "holdout", 0):
     train, test = _hold_out(train, every)
   kind = getattr(config, "condition", "class+ink")
-  conditions = Conditions.fit(*train, config.ink, kind)
+  try:
+    conditions = Conditions.fit(*train, config.ink, kind)
+  except DataError as error:
+    raise DataError(f"{config.path or config.source}: {error}") from error
   columns = _columns(*train, conditions)
   if (count := getattr(config, "labels", -1)) >= 0:
     columns |= companions.draw(columns, count, getattr(config, "label_seed", 0))

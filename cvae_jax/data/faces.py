@@ -14,19 +14,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cvae_jax import commands
-from cvae_jax.data import (
-  DataError,
-  Dataset,
+from cvae_jax.data import DataError, Dataset, root
+from cvae_jax.data.conditions.faces import Conditions, check_names
+from cvae_jax.data.files import (
   columns,
   face_tables,
   order,
   prepared,
-  root,
   synthetic_faces,
 )
-from cvae_jax.data.face_conditions import Conditions, check_names
-from cvae_jax.paths import local
+from cvae_jax.host import commands
+from cvae_jax.host.paths import local
 
 WORDS = "--images=FOLDER_OR_ZIP --table=FILE"
 # Of prepared.json: where images came from makes them no others.

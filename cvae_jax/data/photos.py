@@ -13,17 +13,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from cvae_jax import commands
-from cvae_jax.data import (
-  DataError,
-  Dataset,
-  Repeated,
-  order,
-  packaged_photos,
-  prepared,
-  root,
-)
-from cvae_jax.paths import local
+from cvae_jax.data import DataError, Dataset, Repeated, root
+from cvae_jax.data.files import order, packaged_photos, prepared
+from cvae_jax.host import commands
+from cvae_jax.host.paths import local
 
 SIDE, CELLS = 112, 196
 WORDS = "--images=FOLDER_OR_ZIP"

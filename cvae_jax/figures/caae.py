@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax.figures import Captions
-from cvae_jax.run_data import load_data
+from cvae_jax.loop.run_data import load_data
 from cvae_jax.runs import Run
 
 FACES = 10

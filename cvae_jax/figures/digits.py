@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cvae_jax.figures import Captions, codes
 from cvae_jax.figures.walks import arc
-from cvae_jax.run_data import load_data
+from cvae_jax.loop.run_data import load_data
 from cvae_jax.runs import Run
 
 SHOWN = 2000  # dots of a picture of codes

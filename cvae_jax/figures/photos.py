@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from numpy.typing import NDArray
 
-from cvae_jax.colour import score
+from cvae_jax.measures import colour as score
 from cvae_jax.runs import Run
 
 

@@ -4,16 +4,22 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax import gaussian
+from cvae_jax.method import gaussian
 from cvae_jax.types import Batch, Metrics, System, TrainState
 
 
-def importance_weighted(system: System, samples: int):
+def importance_weighted(system: System, samples: int, at_once: int = 0):
   """Build (state, batch, key) -> {"iw_bound": [B]}.
 
   log (1/k) Σ p(x | z) p(z) / q(z | x) over k = samples draws (Burda et al.
   2016): between the ELBO (k = 1) and log p(x | condition).
+
+  Args:
+    system: encodes, decodes and has `nats`.
+    samples: k.
+    at_once: how many of them are computed together, at most; 0 for all.
   """
+  parts = _parts(samples, at_once)
 
   def bound(state: TrainState, batch: Batch, key: Array) -> Metrics:
     image = batch["image"].astype(jnp.float32) / 255.0
@@ -24,16 +30,33 @@ def importance_weighted(system: System, samples: int):
     q = system.encode(state, image, condition)
     # One wide batch [k · B]: a loop over samples would cost CPU its threads.
     q, image, condition = jax.tree.map(
-      lambda x: jnp.tile(x, (samples, *[1] * (x.ndim - 1))),
+      lambda x: jnp.tile(x, (samples // parts, *[1] * (x.ndim - 1))),
       (q, image, condition),
     )
-    z = gaussian.reparameterise(key, q)
-    output = system.decode(state, z, condition)
-    weights = (
-      -system.nats(image, output)
-      + gaussian.log_density(z, gaussian.standard(z))
-      - gaussian.log_density(z, q)
-    ).reshape(samples, -1)
-    return {"iw_bound": jax.nn.logsumexp(weights, axis=0) - jnp.log(samples)}
+
+    def log_sum(key: Array) -> Array:
+      z = gaussian.reparameterise(key, q)
+      output = (system.outputs or system.decode)(state, z, condition)
+      if system.log_prior:
+        prior = system.log_prior(state, z, condition)
+      else:
+        prior = gaussian.log_density(z, gaussian.standard(z))
+      weights = (
+        -system.nats(image, output) + prior - gaussian.log_density(z, q)
+      ).reshape(samples // parts, -1)
+      return jax.nn.logsumexp(weights, axis=0)
+
+    if parts == 1:
+      total = log_sum(key)
+    else:
+      keys = jax.random.split(key, parts)
+      total = jax.nn.logsumexp(jax.lax.map(log_sum, keys), axis=0)
+    return {"iw_bound": total - jnp.log(samples)}
 
   return bound
+
+
+def _parts(samples: int, at_once: int) -> int:
+  """Return the least number of equal parts of at most `at_once` samples."""
+  least = -(-samples // at_once) if at_once else 1
+  return next(n for n in range(least, samples + 1) if samples % n == 0)

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.names import checked, pick
-from cvae_jax.nets import conv
+from cvae_jax.method.names import checked, pick
+from cvae_jax.nets.fast import conv
 
 ACTIVATIONS = {
   "linear": lambda x, slope: x,

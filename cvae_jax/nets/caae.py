@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.names import checked
+from cvae_jax.method.names import checked
 from cvae_jax.nets.blocks import Block, Norm
 from cvae_jax.nets.layers import Dense
 

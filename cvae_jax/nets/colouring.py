@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.gaussian import Gaussian
-from cvae_jax.nets import conv, ops
+from cvae_jax.method.gaussian import Gaussian
+from cvae_jax.nets.fast import conv, ops
 from cvae_jax.nets.layers import Dense, dropout
 
 

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.gaussian import Gaussian
-from cvae_jax.names import pick
+from cvae_jax.method.gaussian import Gaussian
+from cvae_jax.method.names import pick
 from cvae_jax.nets.layers import ACTIVATIONS, Conv, Dense, dropout
 
 
@@ -114,8 +114,9 @@ class Decoder(nn.Module):
   """p(image | z, condition): two dense layers, then transposed convolutions.
 
   The last activation is the same as the others, as in the source: with ReLU
-  an output is ≥ 0 but not bounded by 1. A shortcut is a dense map from the
-  latents straight onto the input of a transposed convolution, added to it.
+  an output is ≥ 0 but not bounded by 1; `last` names another. A shortcut is a
+  dense map from the latents straight onto the input of a transposed
+  convolution, added to it.
   """
 
   dense: int
@@ -126,6 +127,7 @@ class Decoder(nn.Module):
   kernel: int = 3
   activation: str = "relu"
   shortcuts: str = ""  # "z" or "z+condition": what drives them, if any
+  last: str = ""  # activation of the output; "" for that of all layers
 
   @nn.compact
   def __call__(
@@ -142,6 +144,7 @@ class Decoder(nn.Module):
     x = x.reshape(-1, height, width, channels)
     layers = _layers(self.features, self.strides, self.dropout)
     keys = _keys(key, len(self.features))
+    last = pick(ACTIVATIONS, self.last or self.activation, "last")
     for i, (features, stride, rate) in enumerate(layers):
       if source is not None:
         short = Dense(math.prod(x.shape[1:]), name=f"shortcut_{i}")(source)
@@ -149,5 +152,6 @@ class Decoder(nn.Module):
       conv = Conv(
         features, self.kernel, stride, transposed=True, name=f"conv_{i}"
       )
-      x = dropout(keys[i], act(conv(x)), rate)
+      ends = i == len(self.features) - 1
+      x = dropout(keys[i], (last if ends else act)(conv(x)), rate)
     return x

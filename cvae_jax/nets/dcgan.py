@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 from jax import Array
 
-from cvae_jax.names import pick
+from cvae_jax.method.names import pick
 from cvae_jax.nets.blocks import (
   INITIALISERS,
   NORMALISERS,

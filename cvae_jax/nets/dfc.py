@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 from jax import Array
 
-from cvae_jax.gaussian import Gaussian
+from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.blocks import Block, halved
 from cvae_jax.nets.layers import Dense
 

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.names import pick
-from cvae_jax.nets import conv
+from cvae_jax.method.names import pick
+from cvae_jax.nets.fast import conv
 
 WIDTHS = (64, 128, 256, 512, 512)  # of the blocks' convolutions
 DEPTHS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}

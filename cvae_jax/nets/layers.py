@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.nets import conv, ops
-from cvae_jax.softplus import softplus
+from cvae_jax.method.softplus import softplus
+from cvae_jax.nets.fast import conv, ops
 
 ACTIVATIONS = {
   "leaky_0.15": functools.partial(jax.nn.leaky_relu, negative_slope=0.15),

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax import gaussian
-from cvae_jax.gaussian import Gaussian
+from cvae_jax.method import gaussian
+from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.mlp import MLP
 from cvae_jax.types import PyTree
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.gaussian import Gaussian
+from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.m1 import M1
 from cvae_jax.nets.mlp import MLP
 from cvae_jax.types import Metrics, PyTree

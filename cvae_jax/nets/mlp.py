@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.names import pick
-from cvae_jax.nets import ops
+from cvae_jax.method.names import pick
+from cvae_jax.nets.fast import ops
 from cvae_jax.nets.layers import ACTIVATIONS, dropout
 
 INITIALISERS = {

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from cvae_jax import losses, optim, parts, schedules, update
+from cvae_jax.method import losses, optim, parts, schedules, update
 from cvae_jax.nets.attribute import Attribute
 from cvae_jax.types import (
   Batch,
@@ -108,7 +108,7 @@ def _columns(config, name: str, least: int, count: int) -> tuple[int, ...]:
 
 
 def _classify(model: Model, state: TrainState, image: Array) -> Array:
-  given = jnp.zeros((len(image), 0))
+  given = jnp.zeros((image.shape[0], 0))
   return model.logits(state.params, image, given)
 
 

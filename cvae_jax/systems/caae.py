@@ -20,8 +20,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from cvae_jax import gaussian, losses, parts, schedules, update
-from cvae_jax.gaussian import Gaussian
+from cvae_jax.method import gaussian, losses, optim, parts, schedules, update
+from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.caae import Decoder, Encoder, ImageCritic, LatentCritic
 from cvae_jax.types import (
   Batch,
@@ -100,37 +100,46 @@ def make(config, facts: Facts) -> System:
   )
 
 
-def _players(model: Model, optim, lr) -> dict[str, Player]:
+def _players(model: Model, group, lr) -> dict[str, Player]:
   """Return the players, which move at once.
 
   With `optim.shared` they share the step counter of one Adam, as in the
   original experiment.
+
+  Raises:
+    ValueError: they share Adam's counter, and another optimiser or what goes
+      around it is asked for.
   """
+  if group.shared and (other := optim.beside_adam(group)):
+    raise ValueError(
+      f"optim.shared is of Adam alone; found {', '.join(other)}: set "
+      "optim.shared=false"
+    )
   losses_and_branches = {
     "autoencoder": (_autoencoder_loss, ("encoder", "decoder")),
     "latent_critic": (_latent_critic_loss, ("latent_critic",)),
     "image_critic": (_image_critic_loss, ("image_critic",)),
   }
-  turns = len(losses_and_branches) if optim.shared else 1
+  turns = len(losses_and_branches)
   players = {}
   for index, (name, (loss, owns)) in enumerate(losses_and_branches.items()):
-    adam = _adam(optim, index if optim.shared else 0, turns)
-    players[name] = Player(
-      loss=functools.partial(loss, model),
-      tx=optax.chain(adam, optax.scale_by_learning_rate(lr)),
-      owns=owns,
-    )
+    if group.shared:
+      adam = _adam(group, index, turns)
+      tx = optax.chain(adam, optax.scale_by_learning_rate(lr))
+    else:
+      tx = optim.build(group, lr)
+    players[name] = Player(functools.partial(loss, model), tx, owns)
   return players
 
 
-def _adam(optim, turn: int, turns: int) -> optax.GradientTransformation:
+def _adam(group, turn: int, turns: int) -> optax.GradientTransformation:
   """Return Adam's direction for one of `turns` players with one step counter.
 
   The counter corrects the bias of the moments. When players share it, it runs
   `turns` times as fast as it should: the original experiment has one
   optimiser object for all of them.
   """
-  adam = optax.scale_by_adam(b1=optim.b1, eps=optim.eps)
+  adam = optax.scale_by_adam(b1=group.b1, eps=group.eps)
 
   def update(gradients, state, params=None):
     counted = state._replace(count=turns * state.count + turn)

@@ -18,9 +18,17 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax import gaussian, losses, optim, parts, schedules, update
-from cvae_jax.colour import cells, recompose
-from cvae_jax.gaussian import Gaussian
+from cvae_jax.method import (
+  cells,
+  gaussian,
+  losses,
+  optim,
+  parts,
+  recompose,
+  schedules,
+  update,
+)
+from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.colouring import Decoder, Encoder
 from cvae_jax.types import (
   Batch,

@@ -2,11 +2,12 @@
 
 The loss of one example is
 
-    w · Σ (x − x̂)² + KL(q(z | x, c) ‖ N(0, I)) + grey(step) · Σ x̂ (1 − x̂)
+    w · Σ (x − x̂)² + β · KL(q(z | x, c) ‖ N(0, I)) + grey(step) · Σ x̂ (1 − x̂)
 
 and once a step l2 · Σ kernel². Every term is logged alone. With the weight w
 the first two terms are −ELBO up to a constant, under p(x | z) = N(x̂, 1/(2w)).
-So the ELBO in nats is logged beside them.
+So the ELBO in nats is logged beside them. With config.loss another likelihood
+takes the first term's place, and β, warm-up and free bits weigh the second.
 """
 
 import functools
@@ -18,9 +19,20 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from cvae_jax import gaussian, losses, optim, parts, schedules, update
-from cvae_jax.gaussian import Gaussian
+from cvae_jax.method import (
+  gaussian,
+  kl_control,
+  likelihoods,
+  losses,
+  optim,
+  parts,
+  schedules,
+  update,
+)
+from cvae_jax.method.gaussian import Gaussian
+from cvae_jax.nets import images
 from cvae_jax.nets.conditional import Decoder, Encoder
+from cvae_jax.nets.mlp import binary
 from cvae_jax.types import (
   Batch,
   Facts,
@@ -40,56 +52,71 @@ class Model(NamedTuple):
   encoder: Encoder
   decoder: Decoder
   shape: tuple[int, ...]  # (H, W, C)
-  weight: float  # of the squared error, summed over the image
+  likelihood: likelihoods.Likelihood
+  kl: kl_control.Control
+  binarise: bool  # pixels are drawn anew from their grey values each time
   l2: float
   grey: optax.Schedule
   second_pass: bool  # the KL is of another encoder pass than z
+  beta: float = 1.0  # of the KL
 
   def encode(self, params: PyTree, image, condition, key=None) -> Gaussian:
     """Return q(z | image, condition); without a key dropout is off."""
     variables = {"params": params["encoder"]}
     return self.encoder.apply(variables, image, condition, key)
 
-  def decode(self, params: PyTree, z, condition, key=None) -> Array:
-    """Return the images of z [B, Z]; without a key dropout is off."""
+  def output(self, params: PyTree, z, condition, key=None) -> Array:
+    """Return what p(x | z) is of; without a key dropout is off."""
     variables = {"params": params["decoder"]}
     return self.decoder.apply(variables, z, condition, key)
 
-  def nats(self, image: Array, output: Array) -> Array:
+  def decode(self, params: PyTree, z, condition) -> Array:
+    """Return the images of z [B, Z]."""
+    return self.image(self.output(params, z, condition))
+
+  def image(self, output: Array) -> Array:
+    """Return the mean image of an output."""
+    if self.likelihood.means:
+      return output
+    mean = self.likelihood.mean(likelihoods.flat(output))
+    return mean.reshape(-1, *self.shape)
+
+  def nats(self, image: Array, output: Array, scale: Array | None) -> Array:
     """Return −log p(image | z) [B] of the decoder's output."""
-    sse = losses.squared_error(image, output)
-    return losses.gaussian_nats(sse, math.prod(self.shape), self.weight)
+    likelihoods.check(self.likelihood, image, output)
+    return self.likelihood.nats(
+      likelihoods.flat(image), likelihoods.flat(output), scale
+    )
 
 
 def make(config, facts: Facts) -> System:
   """Build the system from config.model, .loss and .optim for the data's shapes.
 
   Raises:
-    ValueError: the squared error has no weight above 0: no likelihood.
+    ValueError: config.loss asks for what there is not; so does a squared
+      error without a weight above 0: it is no likelihood.
   """
-  if config.loss.mse <= 0:
-    raise ValueError(f"loss.mse is above 0; found {config.loss.mse}")
-  model = Model(
-    encoder=Encoder(**config.model.encoder),
-    decoder=Decoder(**config.model.decoder),
-    shape=facts.image_shape,
-    weight=config.loss.mse,
-    l2=config.loss.l2,
-    grey=schedules.delayed(config.loss.grey, config.loss.grey_start),
-    second_pass=config.loss.get("kl_of_second_pass", False),
-  )
+  model = _model(config, facts)
+  likelihood = model.likelihood
   lr = schedules.learning_rate(config.optim)
   players = {
     "model": Player(
       loss=functools.partial(_loss, model),
       tx=optim.build(config.optim, lr),
-      owns=BRANCHES,
+      owns=BRANCHES + likelihoods.branches(likelihood),
     )
   }
   conditions = facts.conditions
+
+  def outputs(state: TrainState, z: Array, condition: Array):
+    output = model.output(state.params, z, condition)
+    return likelihoods.outputs(
+      likelihood, state.params, state.model_state, output
+    )
+
   return System(
     init=lambda key: update.init_state(
-      players, _parameters(model, conditions, key)
+      players, *_state(model, conditions, key)
     ),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
@@ -97,14 +124,54 @@ def make(config, facts: Facts) -> System:
     render=functools.partial(_render, model),
     encode=lambda state, image, c: model.encode(state.params, image, c),
     decode=lambda state, z, c: model.decode(state.params, z, c),
-    nats=model.nats,
+    nats=functools.partial(likelihoods.nats_of_images, likelihood),
+    outputs=outputs,
+    observe=binary if model.binarise else None,
     latents=model.encoder.latents,
-    schedules={"learning_rate": lr, "grey_weight": model.grey},
-    notes=_notes(model.weight, math.prod(model.shape)),
+    schedules={"learning_rate": lr, "grey_weight": model.grey}
+    | kl_control.schedule(model.kl),
+    notes=_notes(model),
   )
 
 
-def _parameters(model: Model, conditions: int, key: Array) -> PyTree:
+def _model(config, facts: Facts) -> Model:
+  shape = facts.image_shape
+  likelihood = likelihoods.build(config.loss, shape[-1], "gaussian")
+  encoder, decoder = _networks(config.model, facts, likelihood)
+  return Model(
+    encoder=encoder,
+    decoder=decoder,
+    shape=shape,
+    likelihood=likelihood,
+    kl=kl_control.control(config.loss),
+    binarise=config.data.get("binarise", "") == "dynamic",
+    l2=config.loss.get("l2", 0.0),
+    grey=schedules.delayed(
+      config.loss.get("grey", 0.0), config.loss.get("grey_start", 0)
+    ),
+    second_pass=config.loss.get("kl_of_second_pass", False),
+  )
+
+
+def _networks(model, facts: Facts, likelihood) -> tuple:
+  """Return the encoder and the decoder that config.model describes."""
+  if images.builds_itself(model):
+    how = {"width": model.width, "blocks": model.blocks}
+    encoder = images.GaussianEncoder(facts.image_shape, model.latents, **how)
+    decoder = images.ImageDecoder(
+      facts.image_shape,
+      **how,
+      outputs=likelihood.width,
+      bounded=likelihood.means,
+    )
+    return encoder, decoder
+  settings = likelihoods.decoder(likelihood, model.decoder)
+  if not likelihood.means:
+    settings["last"] = "linear"
+  return Encoder(**model.encoder), Decoder(**settings)
+
+
+def _state(model: Model, conditions: int, key: Array) -> tuple[PyTree, PyTree]:
   condition = jnp.zeros((1, conditions))
   z = jnp.zeros((1, model.encoder.latents))
   image = jnp.zeros((1, *model.shape))
@@ -112,82 +179,137 @@ def _parameters(model: Model, conditions: int, key: Array) -> PyTree:
   params, _ = parts.init_branches(
     nets, key, encoder=(image, condition), decoder=(z, condition)
   )
-  return params
+  branch, model_state = likelihoods.begin(model.likelihood)
+  return params | branch, model_state
+
+
+class _Found(NamedTuple):
+  """What a forward pass finds."""
+
+  image: Array  # the target
+  output: Array  # its mean image
+  kl: Array  # [B, Z]
+  terms: Metrics  # each [B]
+  model_state: PyTree
 
 
 def _forward(
-  model: Model, params, batch: Batch, noise, drop=(None, None), second=None
-) -> tuple[Array, Array, Metrics]:
-  """Return the target, the output and the terms of the loss, each [B].
+  model: Model,
+  params,
+  model_state,
+  batch: Batch,
+  noise,
+  drop=(None, None),
+  second=None,
+  step=None,
+) -> _Found:
+  """Return the target, the output and the terms of the loss.
 
   With a `second` key the KL is of another encoder pass with other dropout
   masks than those that z came from. Keras's graph mode did this in the
-  original experiment.
+  original experiment. With a step it is a pass of training.
   """
   image = batch["image"].astype(jnp.float32) / 255.0
   condition = batch["condition"]
+  if model.binarise:
+    image = binary(jax.random.fold_in(noise, 1), image)
   q = model.encode(params, image, condition, drop[0])
   z = gaussian.reparameterise(noise, q)
-  output = model.decode(params, z, condition, drop[1])
+  output = model.output(params, z, condition, drop[1])
+  if step is None:
+    scale = likelihoods.scale(model.likelihood, params, model_state)
+  else:
+    likelihoods.check(model.likelihood, image, output)
+    flat = likelihoods.flat(image), likelihoods.flat(output)
+    scale, model_state = likelihoods.fit(
+      model.likelihood, params, model_state, *flat, step
+    )
 
-  # 1. RECONSTRUCTION: w · Σ (x − x̂)², summed over pixels and channels.
-  reconstruction = model.weight * losses.squared_error(image, output)
+  # 1. RECONSTRUCTION: w · Σ (x − x̂)², summed over pixels and channels; of
+  # another likelihood −log p(x | z, c).
+  nats = model.nats(image, output, scale)
+  terms = {}
+  if isinstance(model.likelihood, likelihoods.Gaussian):
+    weight = model.likelihood.weight
+    squared_error = weight * losses.squared_error(image, output)
+    terms["weighted_squared_error"] = squared_error
+  else:
+    terms["reconstruction"] = nats
 
   # 2. LATENTS: KL(q(z | x, c) ‖ N(0, I)), summed over latents.
   if second is not None:
     q = model.encode(params, image, condition, second)
-  kl = gaussian.kl_to_prior(q).sum(axis=-1)
+  each = gaussian.kl_to_prior(q)
+  kl = each.sum(axis=-1)
 
   # 3. GREY: Σ x̂ (1 − x̂), which draws pixels to black or white. Its weight
   # depends on the step, so it is multiplied later.
-  grey = losses.grey_level(output)
+  mean = model.image(output)
+  grey = losses.grey_level(mean)
 
-  terms = {
-    "weighted_squared_error": reconstruction,
-    "kl": kl,
-    "grey": grey,
-    "elbo": -model.nats(image, output) - kl,
-  }
-  return image, output, terms
+  elbo = -nats - kl
+  terms |= {"kl": kl, "grey": grey, "elbo": elbo}
+  terms |= likelihoods.bits(model.likelihood, elbo, model.shape)
+  return _Found(image, mean, each, terms, model_state)
+
+
+def _reconstruction(terms: Metrics) -> Array:
+  """Return the first term of the loss, under either of its names."""
+  return terms.get("weighted_squared_error", terms.get("reconstruction"))
 
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
   noise, *drop, second = (jax.random.fold_in(key, i) for i in range(4))
   second = second if model.second_pass else None
-  _, _, terms = _forward(model, params, batch, noise, drop, second)
-  terms = parts.means(terms)
+  found = _forward(model, params, model_state, batch, noise, drop, second, step)
+  terms = parts.means(found.terms)
   terms["grey"] *= model.grey(step)
 
   # 4. KERNELS: l2 · Σ kernel² of the convolutions, once a step.
   terms["l2"] = model.l2 * losses.kernel_l2(params)
 
-  total = terms["weighted_squared_error"] + terms["kl"] + terms["grey"]
-  return total + terms["l2"], (terms, model_state)
+  kl = terms["kl"]
+  if not model.kl.plain:
+    kl = model.kl.penalty(found.kl, step, model.encoder.latents)
+  total = _reconstruction(terms) + kl + terms["grey"]
+  return total + terms["l2"], (terms, found.model_state)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
-  image, output, terms = _forward(model, state.params, batch, key)
+  found = _forward(model, state.params, state.model_state, batch, key)
+  terms = found.terms
   terms["grey"] *= model.grey(state.step)
-  total = terms["weighted_squared_error"] + terms["kl"] + terms["grey"]
-  return {"loss": total, **terms, "psnr": losses.psnr(image, output)}
+  kl = terms["kl"]
+  if not model.kl.plain:
+    kl = model.kl.of_each(found.kl, state.step, model.encoder.latents)
+  total = _reconstruction(terms) + kl + terms["grey"]
+  psnr = losses.psnr(found.image, found.output)
+  return {"loss": total, **terms, "psnr": psnr}
 
 
 def _render(model: Model, state: TrainState, batch: Batch, panel: Array, key):
   """Pair targets with reconstructions; draw fixed styles under a panel."""
-  image, output, _ = _forward(model, state.params, batch, key)
+  found = _forward(model, state.params, state.model_state, batch, key)
   styles = parts.STYLES
   options = panel.shape[0]
   z = jax.random.normal(key, (styles, model.encoder.latents))
   z = jnp.repeat(z, options, axis=0)
   drawn = model.decode(state.params, z, jnp.tile(panel, (styles, 1)))
   return {
-    "reconstruction": jnp.stack([image, output]),
+    "reconstruction": jnp.stack([found.image, found.output]),
     "conditions": drawn.reshape(styles, options, *model.shape),
   }
 
 
-def _notes(weight: float, size: int) -> tuple[str, ...]:
+def _notes(model: Model) -> tuple[str, ...]:
   """Say what the weights of squared error and KL amount to."""
+  size = math.prod(model.shape)
+  if not isinstance(model.likelihood, likelihoods.Gaussian):
+    return (
+      f"reconstruction: nats of {type(model.likelihood).__name__} values, "
+      "KL summed over latents, both averaged over the batch",
+    )
+  weight = model.likelihood.weight
   return (
     f"reconstruction: {weight:g} × squared error summed over {size} values, "
     "KL summed over latents, both averaged over the batch",

@@ -20,8 +20,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax import gaussian, losses, optim, parts, schedules, update
-from cvae_jax.gaussian import Gaussian
+from cvae_jax.method import gaussian, losses, optim, parts, schedules, update
+from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.dfc import Decoder, Encoder
 from cvae_jax.nets.features import Features
 from cvae_jax.types import (

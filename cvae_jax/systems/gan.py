@@ -21,8 +21,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax import gaussian, losses, optim, parts, update
-from cvae_jax.names import checked
+from cvae_jax.method import gaussian, losses, optim, parts, update
+from cvae_jax.method.names import checked
 from cvae_jax.nets.dcgan import Decoder, Trunk
 from cvae_jax.types import (
   Batch,

@@ -22,8 +22,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax import gaussian, losses, optim, parts, schedules, update
-from cvae_jax.gaussian import Gaussian
+from cvae_jax.method import gaussian, losses, optim, parts, schedules, update
+from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.m1 import M1
 from cvae_jax.nets.m2 import BRANCHES, M2
 from cvae_jax.nets.mlp import MLP, binary, flat

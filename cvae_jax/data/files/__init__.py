@@ -1,0 +1,1 @@
+"""Readers of the files that images and their attributes come in."""

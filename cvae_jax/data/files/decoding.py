@@ -1,0 +1,164 @@
+"""The one reader of pictures: any file or array → 8 bits, RGB, upright.
+
+How bright a sample is depends on its white level, which few files hold. The
+rule, for files and arrays alike (`white_level`):
+
+- samples of 8 bits: 255;
+- wider integers and floats: the first of 1, 16, 255, 4095 and 65535 that no
+  sample exceeds; so floats of 0..1, the 0..16 of scikit-learn's digits, 8 and
+  12 bits in wider samples, and 16 bits. Of 16 bits the upper byte is kept.
+
+A picture whose largest sample is above 4095 is thus never made brighter.
+"""
+
+import contextlib
+import io
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageCms, ImageOps
+
+from cvae_jax.data import DataError
+from cvae_jax.host.paths import local
+
+WHITES = (1, 16, 255, 4095, 65535)
+
+
+def read(path: str | pathlib.Path, side: int = 0) -> Image.Image:
+  """Read an image file upright, mode RGB, or RGBA if parts are transparent.
+
+  Args:
+    path: the file.
+    side: a JPEG may shrink by 2, 4 or 8 while it stays at least this large;
+      0 keeps every pixel.
+
+  Raises:
+    DataError: there is no such file, or it is no whole image; it is named.
+  """
+  path = local(path, "the photo")
+  if not path.is_file():
+    raise DataError(f"no photo {path}; give the path of an image file")
+  try:
+    return decode(path.read_bytes(), side)
+  except (DataError, OSError) as error:
+    raise DataError(f"{path}: {error}") from error
+
+
+def decode(content: bytes, side: int = 0) -> Image.Image:
+  """Read the bytes of an image file; see `read`.
+
+  Raises:
+    DataError: they are no whole image, or one too large.
+  """
+  with _explained(content), Image.open(io.BytesIO(content)) as picture:
+    if side:
+      picture.draft(None, (side, side))
+    return _eight_bits(ImageOps.exif_transpose(picture))
+
+
+def convert(picture: Image.Image | np.ndarray) -> Image.Image:
+  """Convert a picture in memory upright; see `read` for what it returns.
+
+  Args:
+    picture: one of Pillow, or an array [H, W] or [H, W, 1 | 3 | 4].
+
+  Raises:
+    DataError: it is no such array, or its samples are no brightness.
+  """
+  if isinstance(picture, np.ndarray):
+    return _eight_bits(_of_array(picture))
+  with _explained(b""):
+    return _eight_bits(ImageOps.exif_transpose(picture))
+
+
+def on_white(picture: Image.Image) -> npt.NDArray[np.uint8]:
+  """Return RGB [H, W, 3]; what is transparent lies on white."""
+  if picture.mode == "RGBA":
+    white = Image.new("RGBA", picture.size, "white")
+    picture = Image.alpha_composite(white, picture).convert("RGB")
+  return np.asarray(picture)
+
+
+def white_level(pixels: np.ndarray) -> float:
+  """Return the white level of samples by the rule above."""
+  peak = float(pixels.max())
+  if pixels.dtype == np.uint8 and peak > 1:  # 0 and 1 are a mask
+    return 255.0
+  return min((white for white in WHITES if white >= peak), default=peak)
+
+
+@contextlib.contextmanager
+def _explained(content: bytes) -> Iterator[None]:
+  """Turn what Pillow raises into a DataError of one line."""
+  try:
+    yield
+  except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
+    most = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+    raise DataError(
+      f"too large: more than {most:.0f} megapixels; make the picture smaller"
+    ) from bomb
+  except DataError:
+    raise
+  except Exception as error:  # each of Pillow's decoders has its own kinds
+    # Pillow's message may hold the address of our buffer, which says nothing.
+    said = str(error).partition(" <_io.BytesIO")[0]
+    if content[4:8] == b"ftyp":
+      said = "HEIC or AVIF needs converting: save it as JPEG or PNG"
+    raise DataError(f"not a whole image: {said}") from error
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+  if picture.mode.startswith(("I", "F")):  # which convert() would clip
+    return _wide(picture)
+  if picture.mode == "LAB":  # which convert() does not know
+    profiles = (ImageCms.createProfile(name) for name in ("LAB", "sRGB"))
+    return ImageCms.profileToProfile(picture, *profiles, outputMode="RGB")
+  if picture.has_transparency_data:
+    if picture.mode == "La":
+      picture = picture.convert("LA")
+    return picture.convert("RGBA")
+  return picture.convert("RGB")
+
+
+def _wide(picture: Image.Image) -> Image.Image:
+  """Bring greys of more than 8 bits to RGB, or to RGBA with a clear grey."""
+  pixels = np.asarray(picture)
+  grey = _of_array(pixels).convert("RGB")
+  clear = picture.info.get("transparency")
+  if isinstance(clear, int):
+    grey.putalpha(
+      Image.fromarray(np.where(pixels == clear, 0, 255).astype("u1"))
+    )
+  return grey
+
+
+def _of_array(array: np.ndarray) -> Image.Image:
+  """Convert samples [H, W] or [H, W, 1 | 3 | 4] to an image of 8 bits."""
+  pixels = array[:, :, 0] if array.shape[2:] == (1,) else array
+  if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,), (4,)):
+    raise DataError(
+      f"found an array of shape {array.shape}, expected [H, W], [H, W, 1], "
+      "[H, W, 3] or [H, W, 4]: pass one picture, channels last"
+    )
+  if pixels.dtype.kind not in "buif" or not pixels.size:
+    raise DataError(
+      f"found an array {array.shape} of {array.dtype}, expected at least one "
+      "real number: pass pixel values"
+    )
+  if not np.isfinite(pixels).all() or pixels.min() < 0:
+    raise DataError(
+      "found negative or non-finite pixels, expected values of at least 0: "
+      "rescale the array to 0..1 or 0..255"
+    )
+  return Image.fromarray(to_bytes(pixels, white_level(pixels)))
+
+
+def to_bytes(pixels: np.ndarray, white: float) -> npt.NDArray[np.uint8]:
+  """Return samples as 8 bits, `white` as 255; of 16 bits the upper byte."""
+  if white == 65535 and pixels.dtype.kind in "iu":
+    return (pixels.astype(np.int64) >> 8).astype(np.uint8)
+  if white != 255 or pixels.dtype != np.uint8:
+    return np.rint(pixels * np.float32(255 / white)).astype(np.uint8)
+  return pixels

@@ -1,0 +1,97 @@
+"""Named arrays from files of weights: .npz, .safetensors, .h5, pickles."""
+
+import pathlib
+import pickle
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from cvae_jax.data import DataError
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def read(path: pathlib.Path) -> Arrays:
+  """Read all arrays of a file by its ending, names joined by slashes.
+
+  A pickle (.ckpt) is read by an unpickler that admits NumPy arrays alone.
+
+  Raises:
+    DataError: if the ending is unknown, a package is missing, or the content
+      is damaged or more than arrays.
+  """
+  readers = {
+    ".ckpt": _pickled,
+    ".npz": _npz,
+    ".safetensors": _safetensors,
+    ".h5": _hdf5,
+  }
+  reader = readers.get(path.suffix)
+  if reader is None:
+    raise DataError(f"{path}: expected a file ending in {', '.join(readers)}")
+  try:
+    return reader(path)
+  except ModuleNotFoundError as error:
+    raise DataError(
+      f"{path} needs the package {error.name}: pip install {error.name}"
+    ) from error
+  except DataError:
+    raise
+  except Exception as error:  # each format has its own kinds
+    raise DataError(f"{path}: damaged or no weights: {error}") from error
+
+
+class ArraysOnly(pickle.Unpickler):
+  """Unpickles dicts of NumPy arrays and refuses everything else."""
+
+  _ADMITTED = ("_reconstruct", "ndarray", "dtype")
+
+  def find_class(self, module: str, name: str) -> Any:
+    """Return what a pickle asks for, if it is NumPy's and harmless."""
+    if module.split(".")[0] != "numpy" or name not in self._ADMITTED:
+      raise DataError(
+        f"the pickle asks for {module}.{name}; only NumPy arrays are admitted"
+      )
+    if name == "_reconstruct":
+      return np._core.multiarray._reconstruct
+    return getattr(np, name)
+
+
+def _pickled(path: pathlib.Path) -> Arrays:
+  with path.open("rb") as file:
+    return dict(_flat(ArraysOnly(file).load()))
+
+
+def _flat(tree: Mapping, prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
+  for name, value in tree.items():
+    if isinstance(value, Mapping):
+      yield from _flat(value, f"{prefix}{name}/")
+    else:
+      yield prefix + name, np.asarray(value)
+
+
+def _npz(path: pathlib.Path) -> Arrays:
+  with np.load(path, allow_pickle=False) as file:
+    return dict(file)
+
+
+def _safetensors(path: pathlib.Path) -> Arrays:
+  from safetensors import numpy  # an extra: few bring such a file
+
+  return numpy.load_file(path)
+
+
+def _hdf5(path: pathlib.Path) -> Arrays:
+  import h5py  # an extra: few bring such a file
+
+  found = {}
+  with h5py.File(path, "r") as file:
+    file.visititems(
+      lambda name, item: (
+        found.update({name: item[()]})
+        if isinstance(item, h5py.Dataset)
+        else None
+      )
+    )
+  return found

@@ -1,0 +1,1 @@
+"""What this machine offers: files, images, locks, the terminal, the CPU."""

@@ -1,0 +1,100 @@
+"""Check the arrays that a run is called with."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cvae_jax.host import images as pictures
+
+
+class RunError(ValueError):
+  """Says why a folder or a run cannot serve as asked."""
+
+
+def images(
+  values: ArrayLike, shape: tuple[int, ...] | None, folder: Path
+) -> NDArray:
+  """Return images [B, H, W, C], uint8 or floats in [0, 1].
+
+  Args:
+    values: see above.
+    shape: (H, W, C), None where any will do.
+    folder: the run's, for the error.
+
+  Raises:
+    RunError: they are of another type, range or shape.
+  """
+  try:
+    values = pictures.checked(values)
+  except ValueError as error:
+    raise RunError(str(error)) from None
+  if shape is not None and values.shape[1:] != tuple(shape):
+    wanted = ", ".join(map(str, shape))
+    raise RunError(
+      f"images must be [B, {wanted}] for {folder}; found shape {values.shape}"
+    )
+  return values
+
+
+def vectors(
+  values: ArrayLike, name: str, letter: str, width: int | None, folder: Path
+) -> NDArray[np.float32]:
+  """Return finite values [B, width]; those of [width] are one row.
+
+  Args:
+    values: see above; [B, 0] is none, for a system that reads none.
+    name: what they are called in the error.
+    letter: what their width is called there.
+    width: of each row; None where any shape will do.
+    folder: the run's, for the error.
+
+  Raises:
+    RunError: they are of another shape, or no finite numbers.
+  """
+  values = floats(values, name)
+  if width is None:
+    return values
+  if values.shape == (width,) and width:
+    values = values[None]
+  if values.ndim != 2 or values.shape[1] not in (0, width):
+    raise RunError(
+      f"{name} must be [B, {letter}] with {letter} = {width} for {folder}; "
+      f"found shape {values.shape}"
+    )
+  return values
+
+
+def rows(**columns: NDArray) -> list[NDArray]:
+  """Return columns of equal length; one row serves all rows of the others.
+
+  Raises:
+    RunError: the lengths differ.
+  """
+  lengths = {name: len(column) for name, column in columns.items()}
+  several = set(lengths.values()) - {1}
+  if len(several) > 1:
+    found = " but ".join(f"{n} of {name}" for name, n in lengths.items())
+    raise RunError(f"each row needs its own or one for all; found {found}")
+  count = several.pop() if several else 1
+  return [
+    column if len(column) == count else np.repeat(column, count, axis=0)
+    for column in columns.values()
+  ]
+
+
+def floats(values: ArrayLike, name: str) -> NDArray[np.float32]:
+  """Return values as float32.
+
+  Raises:
+    RunError: they are no numbers, have no rows, or are not finite.
+  """
+  try:
+    values = np.asarray(values, np.float32)
+  except (TypeError, ValueError) as error:
+    raise RunError(f"{name} must be an array of numbers: {error}") from None
+  if not values.ndim:
+    raise RunError(f"{name} must have rows, [B, …]; found one number")
+  if not np.isfinite(values).all():
+    raise RunError(f"{name} must be finite; found NaN or infinity")
+  return values

@@ -1,0 +1,79 @@
+"""Writing files so that nothing half-written looks whole."""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+  """Write beside `path` and rename, so that it is old or new, never torn.
+
+  Raises:
+    OSError: it cannot be written; it is named.
+  """
+  path = Path(path)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+  if isinstance(content, str):
+    content = content.encode()
+  try:
+    with temporary.open("wb") as file:
+      file.write(content)
+      file.flush()
+      os.fsync(file.fileno())
+    temporary.replace(path)
+  except OSError as error:
+    with contextlib.suppress(OSError):
+      temporary.unlink()
+    if error.errno is None:
+      raise
+    # A full disk's error has no name, and a temporary one helps nobody.
+    raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+class DamagedFile(ValueError):
+  """Says which file cannot be read and what can be done."""
+
+
+def read_json(path: Path, kind: type, remedy: str) -> Any:
+  """Read a JSON file whose content is a dict or a list.
+
+  Args:
+    path: the file.
+    kind: dict or list.
+    remedy: what a person can do where the file is damaged.
+
+  Raises:
+    DamagedFile: it is no JSON, or of another kind.
+    OSError: it cannot be opened.
+  """
+  try:
+    found = json.loads(Path(path).read_bytes())
+  except ValueError as error:
+    raise DamagedFile(f"{path} is damaged ({error}); {remedy}") from None
+  if not isinstance(found, kind):
+    names = {dict: "a mapping", list: "a list"}
+    raise DamagedFile(
+      f"{path} is damaged: found {type(found).__name__}, expected "
+      f"{names[kind]}; {remedy}"
+    )
+  return found
+
+
+def measured_once(
+  path: Path, protocol: Mapping[str, Any], measure: Callable[[], Mapping]
+) -> dict[str, Any]:
+  """Return the measurements that a JSON file holds of the same protocol.
+
+  Else measures, and writes them there with their protocol.
+  """
+  known = {}
+  if path.exists():
+    known = read_json(path, dict, "delete it, and it is measured anew")
+  if known.get("protocol") != protocol:
+    known = {"protocol": protocol, **measure()}
+    write_atomically(path, json.dumps(known, indent=2) + "\n")
+  return known

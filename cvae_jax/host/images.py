@@ -1,0 +1,249 @@
+"""Images on disk: grids, PNG files, conversions. NumPy and Pillow only."""
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from cvae_jax.host.files import write_atomically
+
+FORMATS = {  # of pictures that are written: ending → Pillow's name
+  ".png": "PNG",
+  ".jpg": "JPEG",
+  ".jpeg": "JPEG",
+  ".webp": "WEBP",
+  "": "PNG",
+}
+_READABLE = 84  # pixels a side at which a picture is recognised
+_ROUNDING = 1e-3  # that a float image may lie outside [0, 1]
+
+
+def checked(images: ArrayLike) -> NDArray:
+  """Return images as an array, after a check of what their values mean.
+
+  Args:
+    images: of any shape; uint8, or floats in [0, 1].
+
+  Raises:
+    ValueError: they are of another type or range, or not finite.
+  """
+  try:
+    images = np.asarray(images)
+  except ValueError as error:  # lists of unequal lengths
+    raise ValueError(f"images must be one array: {error}") from None
+  if images.dtype == np.uint8 or not images.size:
+    return images
+  wanted = "images must be uint8 or floats in [0, 1]; found"
+  if images.dtype.kind not in "iuf":
+    raise ValueError(f"{wanted} {images.dtype}")
+  low, high = float(images.min()), float(images.max())
+  if not np.isfinite((low, high)).all():
+    raise ValueError(f"{wanted} {images.dtype} with NaN or infinity")
+  found = f"{wanted} {images.dtype} from {low:g} to {high:g}"
+  if images.dtype.kind == "f" and low >= -_ROUNDING and high <= 1 + _ROUNDING:
+    return images
+  if -1 - _ROUNDING <= low < 0 and high <= 1 + _ROUNDING:
+    raise ValueError(f"{found}; from [-1, 1] take (images + 1) / 2")
+  if low >= 0 and 1 < high <= 255:
+    raise ValueError(f"{found}; divide by 255")
+  if low >= 0 and high <= 1:
+    raise ValueError(f"{found}; make them floats")
+  raise ValueError(f"{found}; bring them into [0, 1]")
+
+
+def unit(images: ArrayLike) -> NDArray[np.float32]:
+  """Map uint8 images to float32 in [0, 1]; floats keep their values."""
+  images = np.asarray(images)
+  scale = 255.0 if images.dtype == np.uint8 else 1.0
+  return images.astype(np.float32) / np.float32(scale)
+
+
+def to_bytes(images: ArrayLike) -> NDArray[np.uint8]:
+  """Map float images in [0, 1], clipped, to uint8, rounded."""
+  images = np.clip(np.asarray(images, np.float32), 0.0, 1.0)
+  return np.rint(images * 255.0).astype(np.uint8)
+
+
+def grid(images: ArrayLike, gap: int = 2, scale: int = 1) -> NDArray[np.uint8]:
+  """Lay images [R, P, H, W, C] in [0, 1] out as one picture [H', W', C].
+
+  Args:
+    images: R rows of P pictures; uint8 ones are taken as they are.
+    gap: grey pixels between pictures.
+    scale: whole-number enlargement of each pixel.
+  """
+  images = np.asarray(images)
+  if images.dtype != np.uint8:
+    images = to_bytes(images)
+  rows, columns, height, width, channels = images.shape
+  sheet = np.full(
+    (rows * (height + gap) - gap, columns * (width + gap) - gap, channels),
+    96,
+    np.uint8,
+  )
+  for r in range(rows):
+    for c in range(columns):
+      y, x = r * (height + gap), c * (width + gap)
+      sheet[y : y + height, x : x + width] = images[r, c]
+  return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def averaged(images: ArrayLike, side: int) -> NDArray[np.float32]:
+  """Shrink images [N, S, S, C] to [N, side, side, C], averaging pixels.
+
+  Args:
+    images: float in [0, 1], or uint8, which become so. Those no larger than
+      `side` are not shrunk.
+
+  Raises:
+    ValueError: `side` does not divide S.
+  """
+  images = np.asarray(images)
+  scale = np.float32(255.0 if images.dtype == np.uint8 else 1.0)
+  count, size, _, channels = images.shape
+  if size <= side:
+    return images.astype(np.float32) / scale
+  if size % side:
+    raise ValueError(f"{side} pixels a side do not divide {size}")
+  blocks = images.reshape(count, side, size // side, side, -1, channels)
+  return blocks.mean(axis=(2, 4), dtype=np.float32) / scale
+
+
+def thumbnail(picture: NDArray[np.uint8], height: int, width: int) -> NDArray:
+  """Shrink or enlarges [H, W, 3] to [height, width, 3], averaging pixels."""
+  size = (max(width, 1), max(height, 1))
+  return np.asarray(Image.fromarray(picture).resize(size))
+
+
+def save_png(path: Path, picture: NDArray[np.uint8]) -> None:
+  """Write [H, W, C] with C = 1 or 3, whole or not at all.
+
+  The format follows the ending of `path`; without one it is PNG.
+
+  Raises:
+    ValueError: the ending is none of FORMATS.
+  """
+  buffer = io.BytesIO()
+  _image(picture).save(buffer, format=_format(path))
+  write_atomically(path, buffer.getvalue())
+
+
+def check_output(path: Path, *inputs: str | Path) -> None:
+  """Check that a picture can go to `path` and overwrites no input.
+
+  Raises:
+    ValueError: the ending is unknown, `path` is a folder, or it is one of the
+      inputs under this or another name.
+  """
+  path = Path(path)
+  _format(path)
+  if path.is_dir():
+    raise ValueError(f"{path} is a folder; give the name of a picture")
+  for name in map(Path, inputs):
+    same = path.resolve() == name.resolve()
+    if same or (path.exists() and name.exists() and path.samefile(name)):
+      raise ValueError(
+        f"{path} is the input {name}, which would be lost; give another --out"
+      )
+
+
+def _format(path: Path) -> str:
+  ending = Path(path).suffix.lower()
+  if ending not in FORMATS:
+    raise ValueError(
+      f"{path}: pictures are written as {', '.join(filter(None, FORMATS))}; "
+      f"found the ending {ending!r}"
+    )
+  return FORMATS[ending]
+
+
+def _image(picture: NDArray[np.uint8]) -> Image.Image:
+  return Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
+
+
+def save_grid(
+  path: Path,
+  images: ArrayLike,
+  scale: int | None = None,
+  rows: Sequence[str] = (),
+  columns: Sequence[str] = (),
+) -> None:
+  """Write `grid(images)` as PNG, for a person to look at.
+
+  Args:
+    scale: enlargement; without one small pictures come to about 84 pixels.
+    rows: a caption left of each row, or none.
+    columns: a caption above each column, or none.
+  """
+  height, width = np.shape(images)[2:4]
+  scale = scale or max(1, round(_READABLE / height))
+  sheet = grid(images, scale=scale)
+  if rows or columns:
+    cell = ((height + 2) * scale, (width + 2) * scale)
+    sheet = _captioned(sheet, cell, rows, columns)
+  save_png(path, sheet)
+
+
+def save_figure(path: Path, figure, dpi: int = 100) -> None:
+  """Write a Matplotlib figure whole: PNG or PDF, as the path ends.
+
+  The same figure gives the same bytes at any time.
+  """
+  buffer = io.BytesIO()
+  kind = Path(path).suffix[1:]
+  metadata = {"CreationDate": None} if kind == "pdf" else None
+  figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
+  write_atomically(path, buffer.getvalue())
+
+
+def _captioned(
+  sheet: NDArray[np.uint8],
+  cell: tuple[int, int],
+  rows: Sequence[str],
+  columns: Sequence[str],
+) -> NDArray[np.uint8]:
+  """Write captions into a white margin left of and above a sheet.
+
+  Args:
+    sheet: pictures every cell[0] pixels down and cell[1] to the right.
+    rows, columns: a text of one or more lines each, or none at all.
+  """
+  picture, pen = _image(sheet), ImageDraw.Draw(Image.new("L", (1, 1)))
+  down, across = _font(pen, rows, 3 * cell[1]), _font(pen, columns, cell[1])
+  left, top = _extent(pen, rows, down)[0], _extent(pen, columns, across)[1]
+  size = (picture.width + left, picture.height + top)
+  page = Image.new(picture.mode, size, "white")
+  page.paste(picture, (left, top))
+  pen = ImageDraw.Draw(page)
+  words = [
+    (left // 2, top + i * cell[0] + cell[0] // 2, text, down)
+    for i, text in enumerate(rows)
+  ]
+  words += [
+    (left + i * cell[1] + cell[1] // 2, top // 2, text, across)
+    for i, text in enumerate(columns)
+  ]
+  for x, y, text, font in words:
+    pen.multiline_text((x, y), text, "black", font, "mm", align="center")
+  return np.asarray(page).reshape(page.height, page.width, -1)
+
+
+def _font(pen: ImageDraw.ImageDraw, texts: Sequence[str], width: int):
+  """Return the largest of the readable sizes at which all texts fit."""
+  for size in range(14, 8, -1):
+    font = ImageFont.load_default(size)
+    if _extent(pen, texts, font)[0] <= width:
+      break
+  return font
+
+
+def _extent(pen, texts: Sequence[str], font) -> tuple[int, int]:
+  """Return the pixels that the largest text takes, with a margin, or 0."""
+  boxes = [pen.multiline_textbbox((0, 0), text, font) for text in texts]
+  if not boxes:
+    return 0, 0
+  return tuple(math.ceil(max(box[2 + i] for box in boxes)) + 8 for i in (0, 1))

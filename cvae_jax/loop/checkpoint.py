@@ -1,0 +1,253 @@
+"""Checkpoints: the only importer of orbax.
+
+A checkpoint named k is the state after k completed updates, with the loop's
+own counters beside it as JSON. A kill inside a save leaves a folder that
+orbax does not take for a checkpoint. The counters hold the SHA-256 of the
+state and their own, so damage that came later is noticed when it is read.
+
+Branches of params that come from a file and never move (VGG's features: up to
+80 MB) are not saved each time: a checkpoint holds their SHA-256 instead.
+"""
+
+import concurrent.futures
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+
+from cvae_jax.loop.integrity import (
+  CheckpointError,
+  Damaged,
+  check_counters,
+  check_files,
+  check_held,
+  check_marks,
+  check_names,
+  check_state,
+  check_types,
+  digest,
+  fingerprint,
+  sealed,
+  shapes,
+)
+from cvae_jax.loop.quirks import Alias, listed, read, written
+from cvae_jax.types import PyTree, TrainState
+
+_policies = ocp.checkpoint_managers.preservation_policy
+
+
+class _Pinned(_policies.PreservationPolicy):
+  """Keeps the steps that the latest save named, whatever comes after."""
+
+  steps: tuple[int | None, ...] = ()
+
+  def should_preserve(self, checkpoints, *, context):
+    """Tell for each checkpoint whether it is one of them."""
+    return [info.step in self.steps for info in checkpoints]
+
+
+class Checkpoints:
+  """The checkpoints of one run, <workdir>/checkpoints/<step>.
+
+  With `read_only` nothing is written or cleaned up, so that a run can be read
+  while it trains.
+  """
+
+  def __init__(self, workdir: Path, keep: int = 2, read_only: bool = False):
+    self.folder = Path(workdir).absolute() / "checkpoints"
+    self._held: dict[str, PyTree] = {}
+    self._fingerprints: dict[str, str] = {}
+    self._pinned = _Pinned()
+    self._keep = keep
+    self._read_only = read_only
+    if not read_only:
+      self.folder.mkdir(parents=True, exist_ok=True)
+    check_marks(self.folder, repair=not read_only)
+    self._alias = Alias(self.folder.parent)
+    self._manager = self._open()
+    self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
+    self._pending: concurrent.futures.Future | None = None
+
+  def _open(self) -> ocp.CheckpointManager:
+    policy = _policies.AnyPreservationPolicy(
+      [_policies.LatestN(self._keep), self._pinned]
+    )
+    registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
+    state = ocp.StandardCheckpointHandler()
+    counters = ocp.JsonCheckpointHandler()
+    registry.add("state", ocp.args.StandardSave, state)
+    registry.add("state", ocp.args.StandardRestore, state)
+    registry.add("counters", ocp.args.JsonSave, counters)
+    registry.add("counters", ocp.args.JsonRestore, counters)
+    return listed(
+      lambda: ocp.CheckpointManager(
+        self._alias.folder / "checkpoints",
+        options=ocp.CheckpointManagerOptions(
+          preservation_policy=None if self._read_only else policy,
+          create=not self._read_only,
+          read_only=self._read_only,
+        ),
+        handler_registry=registry,
+      )
+    )
+
+  def hold(self, branches: Mapping[str, PyTree]) -> None:
+    """Keep branches of params out of checkpoints; `restore` puts them back.
+
+    Args:
+      branches: {branch: NumPy arrays}, the same at every restore.
+    """
+    self._held = dict(branches)
+    self._fingerprints = {k: fingerprint(v) for k, v in branches.items()}
+
+  def latest(self) -> int | None:
+    """Return the newest checkpoint's step, or None; one under way counts."""
+    self._settle()
+    return self._manager.latest_step()
+
+  def steps(self) -> list[int]:
+    """Return the steps of all complete checkpoints, in order."""
+    self._wait()
+    return sorted(self._manager.all_steps())
+
+  def reload(self) -> None:
+    """Look again which checkpoints there are: another process may save."""
+    listed(self._manager.reload)
+
+  def save(
+    self,
+    step: int,
+    state: TrainState,
+    counters: Mapping,
+    pinned: tuple[int | None, ...] = (),
+  ) -> None:
+    """Save in the background; return once the state may be donated.
+
+    It first waits for the save before. Checkpoints `pinned` outlive the
+    latest ones; what was pinned before goes when this save is complete.
+
+    Raises:
+      CheckpointError: the save before could not be written.
+    """
+    self._wait()
+    if step == self.latest():
+      return
+    # The writer reads a copy: on CPU its view of an array is the array's own
+    # memory, which the next step is about to reuse.
+    copy = jax.tree.map(jnp.copy, self._without(state))
+    if self._held:
+      counters = {**counters, "held": self._fingerprints}
+    self._pending = self._writer.submit(
+      self._write, step, copy, counters, pinned
+    )
+
+  def _write(self, step, state, counters, pinned) -> None:
+    """Hash a state and hand it to orbax, which writes it in a thread too.
+
+    It runs beside the steps that follow: hashing a large state takes seconds.
+    """
+    self._pinned.steps = pinned
+    counters = sealed({**counters, "sha256": digest(state)})
+    self._manager.save(
+      step,
+      args=ocp.args.Composite(
+        state=ocp.args.StandardSave(state),
+        counters=ocp.args.JsonSave(counters),
+      ),
+    )
+
+  def restore(
+    self, step: int | None, abstract: TrainState
+  ) -> tuple[TrainState, dict[str, Any]]:
+    """Read a checkpoint whose names and shapes must equal `abstract`'s.
+
+    Raises:
+      CheckpointError: it does not exist, or names, shapes or types differ;
+        they are listed; or a branch that is held is not the run's.
+      Damaged: it cannot be read, or is not what was saved.
+    """
+    self._wait()  # orbax lists a save under way too
+    if step not in self._manager.all_steps():
+      raise CheckpointError(
+        f"no checkpoint {step} in {self.folder}; there are {self.steps()}"
+      )
+    where = self._where(step)
+    abstract = self._without(abstract)
+    counters = self.counters(step)
+    saved = read(where, lambda: self._manager.item_metadata(step).state)
+    if not jax.tree.leaves(saved):
+      raise Damaged(f"{where} is damaged: its list of arrays is empty")
+    check_names(shapes(abstract), shapes(saved), where)
+    check_types(abstract, saved, where)
+    args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+    state = read(where, lambda: self._manager.restore(step, args=args).state)
+    check_state(state, counters.pop("sha256", None), step, where)
+    check_held(self._fingerprints, counters.pop("held", {}), where)
+    held = jax.tree.map(jnp.asarray, self._held)
+    return state.replace(params={**state.params, **held}), counters
+
+  def counters(self, step: int) -> dict[str, Any]:
+    """Read the loop's counters of a checkpoint that there is.
+
+    Raises:
+      CheckpointError: a file of the checkpoint is a link or a device.
+      Damaged: they cannot be read.
+    """
+    self._wait()
+    check_files(self.folder / str(step))
+    where = self._where(step)
+    args = ocp.args.Composite(counters=ocp.args.JsonRestore())
+    found = read(where, lambda: self._manager.restore(step, args=args).counters)
+    return check_counters(found, where)
+
+  def set_aside(self, step: int) -> Path:
+    """Rename a damaged checkpoint to <step>.damaged; return its new place.
+
+    Where there is one already, this one is <step>.damaged.2, and so on.
+    """
+    self._manager.close()
+    source = self.folder / str(step)
+    target = source.with_name(f"{step}.damaged")
+    count = itertools.count(2)
+    while target.exists():
+      target = source.with_name(f"{step}.damaged.{next(count)}")
+    source.rename(target)
+    self._manager = self._open()
+    return target
+
+  def close(self) -> None:
+    """Wait for the save under way.
+
+    Raises:
+      CheckpointError: it could not be written.
+    """
+    try:
+      self._wait()
+    finally:
+      self._writer.shutdown()
+      self._manager.close()
+      self._alias.close()
+
+  def _settle(self) -> None:
+    """Wait until orbax has the state that was saved last."""
+    pending, self._pending = self._pending, None
+    if pending:
+      with written(self.folder):
+        pending.result()
+
+  def _wait(self) -> None:
+    """Wait until all that was saved is on the disk."""
+    self._settle()
+    with written(self.folder):
+      self._manager.wait_until_finished()
+
+  def _where(self, step: int) -> str:
+    return f"checkpoint {self.folder / str(step)}"
+
+  def _without(self, state: TrainState) -> TrainState:
+    params = {k: v for k, v in state.params.items() if k not in self._held}
+    return state.replace(params=params)

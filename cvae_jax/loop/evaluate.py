@@ -1,0 +1,83 @@
+"""What is said of a state: exact means over a split, and sample grids."""
+
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cvae_jax.loop import batches, distances, feed, keys
+from cvae_jax.loop.job import Job
+from cvae_jax.types import Batch, Metrics, TrainState
+
+# (state, batch, key) -> {name: [B]}
+PerExample = Callable[[TrainState, Batch, jax.Array], Metrics]
+
+
+def make_mean(per_example: PerExample) -> Callable[..., dict[str, float]]:
+  """Build (state, feed, batch_size, key) -> {name: mean}, compiled once.
+
+  The last batch is padded and the padding masked out, so the mean is over
+  the examples and not over batches.
+  """
+
+  @jax.jit
+  def masked_sums(state, table, rows, mask, key):
+    values = per_example(state, feed.take(table, rows), key)
+    return {k: jnp.where(mask, v, 0.0).sum() for k, v in values.items()}
+
+  def mean(state, source: feed.Feed, batch_size: int, key):
+    sums: list[Mapping] = []
+    for i, (rows, mask) in enumerate(batches.padded(source.rows, batch_size)):
+      table, rows = source(rows)
+      sums.append(
+        masked_sums(state, table, rows, mask, jax.random.fold_in(key, i))
+      )
+    return {
+      name: float(np.sum([float(s[name]) for s in sums]) / source.rows)
+      for name in sums[0]
+    }
+
+  return mean
+
+
+def make_assessment(job: Job) -> Callable[[TrainState], tuple[dict, dict]]:
+  """Build (state) -> (means over the watched split, sample grids).
+
+  The same noise and the same examples at every call, so that grids of
+  different epochs are comparable. Distances of samples, where config.distance
+  asks for them, are beside the means.
+  """
+  mean = make_mean(job.system.evaluate)
+  measure = None
+  if distances.names(job.config):
+    measure = distances.make(job.config, job.system, job.watched)
+  render = job.system.render and jax.jit(job.system.render)
+  seed, shown = job.config.seed, job.watched or job.train
+  noise, style = (keys.address(seed, phase) for phase in ("evaluate", "render"))
+
+  def assess(state):
+    means, grids = {}, {}
+    if job.watched:
+      means = mean(state, job.watched, job.config.batch_size, noise)
+    if measure:
+      means |= measure(state)
+    if render:
+      batch = feed.take(*shown(np.arange(min(10, shown.rows))))
+      grids = render(state, batch, job.conditions.panel(), style)
+    return means, grids
+
+  return assess
+
+
+def make_final(job: Job) -> Callable[[TrainState], dict[str, float]]:
+  """Build (state) -> means over the test split, where another is watched."""
+  mean = make_mean(job.system.evaluate)
+  noise = keys.address(job.config.seed, "evaluate")
+
+  def final(state):
+    if job.valid is None or job.test is None:
+      return {}
+    return mean(state, job.test, job.config.batch_size, noise)
+
+  return final

@@ -1,0 +1,211 @@
+"""What a run works with: its system, its data on the device, its length."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from cvae_jax import config as configs
+from cvae_jax import data, settings
+from cvae_jax.loop import batches, distances, unknown, watch
+from cvae_jax.loop.feed import Feed, check
+from cvae_jax.types import Facts, System, TrainState
+
+_COUNTS = (  # of at least 1
+  "batch_size",
+  "epochs",
+  "steps_per_dispatch",
+  "log_every",
+  "checkpoint_every",
+  "evaluate_every_epochs",
+  "keep",
+)
+
+
+class Job(NamedTuple):
+  """What the loop works with; training changes none of it."""
+
+  config: ConfigDict
+  system: System
+  train: Feed
+  test: Feed | None
+  valid: Feed | None  # what training is watched by; without it `test` is
+  conditions: Any  # the data source's own
+  epoch_steps: int
+  steps: int  # in all
+  identity: dict[str, Any]  # which data these are: data.json
+
+  @property
+  def watched(self) -> Feed | None:
+    """Return the rows by which training is watched."""
+    return self.valid or self.test
+
+  def rows(self, step: int) -> np.ndarray:
+    """Return the row numbers [B] that update `step` trains on."""
+    seed, size = self.config.seed, self.config.batch_size
+    return batches.rows_at(seed, step, self.train.rows, size)
+
+  def schedules(self, step: int) -> dict[str, float]:
+    """Return what the schedules were for the update that made `step`."""
+    return {
+      f"schedule/{name}": float(
+        schedule(step - 1) if callable(schedule) else schedule
+      )
+      for name, schedule in self.system.schedules.items()
+    }
+
+  def summary(self, state: TrainState) -> str:
+    """Say in a few lines what is about to train, on what, from where."""
+    size = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    return "\n".join(
+      [
+        f"{self.config.system}: {size:,} parameters, {self.train.rows:,} "
+        f"examples, {self.steps:,} steps of {self.config.batch_size} from "
+        f"{state.step}, on {jax.devices()[0]}{_idle()}",
+        *self.system.notes,
+      ]
+    )
+
+
+def _idle() -> str:
+  """Say that of several devices one is used."""
+  count = jax.device_count()
+  return f" (1 of {count} devices: a run uses one)" if count > 1 else ""
+
+
+def prepare(
+  config: ConfigDict,
+  check_data: bool = False,
+  *,
+  system=None,
+  dataset: data.Dataset | None = None,
+) -> Job:
+  """Make the system and brings its data to the device.
+
+  Args:
+    config: what is asked for.
+    check_data: read all of a prepared set's images to see that they are those
+      that were prepared, not only sampled blocks.
+    system: a System, or make(config, facts), instead of the config's.
+    dataset: data instead of the config's.
+
+  Raises:
+    ValueError: the data do not fit the config; names and shapes are given; or
+      a number of the loop is below 1.
+  """
+  _check_jax()
+  with settings.explained(config):
+    settings.check(config)
+    _check_counts(config)
+    if dataset is None:
+      dataset = data.load(config.data)
+    facts = _facts(config, dataset)
+    system = configs.resolve(config, facts, system=system)
+  if rate := config.data.get("condition_dropout", 0.0):
+    system = unknown.dropping(system, unknown.places(dataset.conditions), rate)
+  train, test, valid = (
+    split and Feed(check(split, system.columns))
+    for split in (dataset.train, dataset.test, dataset.valid)
+  )
+  watched = valid or test
+  distances.check(config, system, watched)
+  if any(config[group].metric for group in watch.RULES):
+    watch.check(config, _evaluated(config, system, watched))
+  epoch_steps = batches.steps_per_epoch(train.rows, config.batch_size)
+  for name in ("log_every", "checkpoint_every"):
+    if config[name] % config.steps_per_dispatch:
+      raise ValueError(
+        f"{name}={config[name]} is not a multiple of steps_per_dispatch="
+        f"{config.steps_per_dispatch}"
+      )
+  if epoch_steps % config.steps_per_dispatch:
+    raise ValueError(
+      f"steps_per_dispatch={config.steps_per_dispatch} does not divide the "
+      f"{epoch_steps} steps of an epoch"
+    )
+  steps = config.epochs * epoch_steps
+  return Job(
+    config,
+    system,
+    train,
+    test,
+    valid,
+    dataset.conditions,
+    epoch_steps,
+    steps,
+    dataset.identity(check_data),
+  )
+
+
+def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:
+  """Return what the data know, compared with what the config states.
+
+  Raises:
+    ConfigError: the config states another shape or number of conditions.
+  """
+  shapes = {n: tuple(c.shape[1:]) for n, c in dataset.train.items()}
+  rows = len(next(iter(dataset.train.values())))
+  facts = Facts(shapes, rows)
+  stated = {
+    "image_shape": shapes.get("image"),
+    "conditions": facts.conditions if "condition" in shapes else None,
+  }
+  for key, found in stated.items():
+    value = config.data.get(key)
+    value = tuple(value) if key == "image_shape" and value else value
+    if isinstance(value, str):  # names of attributes, not their number
+      continue
+    if None not in (value, found) and value != found:
+      raise configs.ConfigError(
+        f"config.data.{key} is {value}, the data have {found}; change it, or "
+        "prepare the data so"
+      )
+  return facts
+
+
+def _check_jax() -> None:
+  """Check the settings of jax under which nothing here can train.
+
+  Raises:
+    ConfigError: one is on.
+  """
+  on = {
+    "JAX_ENABLE_X64": jax.config.jax_enable_x64,
+    "JAX_DISABLE_JIT": jax.config.jax_disable_jit,
+  }
+  for name, value in on.items():
+    if value:
+      raise configs.ConfigError(
+        f"{name} is on; expected it off: networks and data are float32, and a "
+        f"step is compiled. Unset {name}, or set it to 0"
+      )
+
+
+def _check_counts(config: ConfigDict) -> None:
+  """Check the numbers of which 0 would train nothing, or keep nothing.
+
+  Raises:
+    ConfigError: one is below 1.
+  """
+  if low := [f"{name}={config[name]}" for name in _COUNTS if config[name] < 1]:
+    raise configs.ConfigError(
+      f"found {', '.join(low)}; expected 1 or more (where 0 was to mean never, "
+      "give a large number)"
+    )
+
+
+def _evaluated(
+  config: ConfigDict, system: System, test: Feed | None
+) -> list[str]:
+  """Name the metrics of an evaluation, without computing one."""
+  if test is None:
+    return []
+  key = jax.random.key(0)
+  batch = {
+    name: jax.ShapeDtypeStruct((1, *column.shape[1:]), column.dtype)
+    for name, column in test.columns.items()
+  }
+  state = jax.eval_shape(system.init, key)
+  found = jax.eval_shape(system.evaluate, state, batch, key)
+  return [*found, *distances.names(config)]

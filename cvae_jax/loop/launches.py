@@ -1,0 +1,52 @@
+"""environment.json: where a run was launched, each time anew."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cvae_jax.host.console import say
+from cvae_jax.host.files import DamagedFile, read_json, write_atomically
+from cvae_jax.loop import provenance
+
+FILE = "environment.json"
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+  """Read a run's launches, the first one first.
+
+  Raises:
+    DamagedFile: the file is damaged.
+  """
+  remedy = "going on with the run begins it anew"
+  found = read_json(Path(folder) / FILE, list, remedy)
+  if not found or not all(isinstance(launch, dict) for launch in found):
+    raise DamagedFile(
+      f"{Path(folder) / FILE} is damaged: expected a list of launches; {remedy}"
+    )
+  return found
+
+
+def add(folder: Path, step: int) -> None:
+  """Add this launch, of a run that goes on from `step`; 0: it begins.
+
+  A line says what has changed since the launch before. A damaged log blocks
+  nothing: it is set aside.
+  """
+  path = Path(folder) / FILE
+  launches = []
+  if path.exists():
+    try:
+      launches = read(folder)
+    except DamagedFile as error:
+      aside = path.with_name(f"{FILE}.damaged")
+      path.replace(aside)
+      say(f"warning: {error}. It is kept as {aside}")
+  today = provenance.of_launch()
+  changed = provenance.changes(launches[-1], today) if launches else []
+  if changed and step:
+    say(
+      "warning: this run goes on under other settings, so its bits may "
+      f"differ from those of a run without a break: {'; '.join(changed)}"
+    )
+  launches.append(today)
+  write_atomically(path, json.dumps(launches, indent=2) + "\n")

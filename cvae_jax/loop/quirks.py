@@ -1,0 +1,142 @@
+"""What orbax needs around it: paths it can take, errors in one line."""
+
+import contextlib
+import gc
+import glob
+import logging
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cvae_jax.loop.integrity import CheckpointError, Damaged
+
+# Orbax reports each save and restore in dozens of lines at INFO, what is
+# wrong with a checkpoint in more at WARNING, and a write that fails with its
+# traceback at ERROR; it raises these too, and our own errors say it in one.
+logging.getLogger("absl").addFilter(
+  lambda record: "orbax" not in record.pathname
+)
+
+
+def _drop_late(report: Callable) -> Callable:
+  """Return a hook that leaves out what follows a write that failed.
+
+  Orbax closes its event loop at the first failure, so that the other writes
+  under way cannot report to it, and say so with a traceback each.
+  """
+
+  def hook(info):
+    if str(info.exc_value) != "Event loop is closed":
+      report(info)
+
+  return hook
+
+
+sys.unraisablehook = _drop_late(sys.unraisablehook)
+
+
+class Alias:
+  """Another path to a folder, for orbax, which takes `[1]` for a pattern.
+
+  A path without such characters is its own alias.
+  """
+
+  def __init__(self, folder: Path):
+    self.folder = folder
+    self._place: Path | None = None
+    if glob.has_magic(str(folder)):
+      room = tempfile.gettempdir()
+      room = "/tmp" if glob.has_magic(room) else room
+      self._place = Path(tempfile.mkdtemp(prefix="cvae_jax_", dir=room))
+      self.folder = self._place / "run"
+      self.folder.symlink_to(folder, target_is_directory=True)
+
+  def close(self) -> None:
+    """Remove the alias."""
+    if self._place:
+      shutil.rmtree(self._place, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def written(folder: Path) -> Iterator[None]:
+  """Say in one line with the folder what fails while orbax writes.
+
+  Raises:
+    CheckpointError: something did.
+  """
+  try:
+    yield
+  except CheckpointError:
+    raise
+  except Exception as error:
+    raise CheckpointError(
+      f"a checkpoint could not be written to {folder}: {_cause(error)}; make "
+      "room or rights there, then run the same command again"
+    ) from error
+
+
+def read(where: str, reader: Callable[[], Any]) -> Any:
+  """Call a function of orbax; what it raises means a damaged checkpoint.
+
+  Raises:
+    Damaged: it raised something. `where` names the checkpoint.
+  """
+  with _quiet():
+    try:
+      return reader()
+    except Exception as error:  # orbax and tensorstore raise nearly any kind
+      reason = f"{type(error).__name__}: {_gist(error)}"
+    time.sleep(0.2)
+    gc.collect()  # what is left of the reads reports here, and not later
+  raise Damaged(f"{where} is damaged: it cannot be read ({reason})")
+
+
+def listed(look: Callable[[], Any], times: int = 20) -> Any:
+  """Return look(), again where a folder vanished while orbax listed them.
+
+  A training deletes old checkpoints beside those who read its run.
+  """
+  for _ in range(times - 1):
+    try:
+      return look()
+    except FileNotFoundError:
+      time.sleep(0.05)
+  return look()
+
+
+def _gist(error: Exception) -> str:
+  """Return an error's first line, cut where it is long."""
+  return str(error).strip().partition("\n")[0][:200]
+
+
+def _cause(error: Exception) -> str:
+  """Return what the system said, which tensorstore has in its last words."""
+  code = re.search(r"os_error_code='(\d+)'", str(error))
+  return os.strerror(int(code[1])) if code else _gist(error)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+  """Drop what the other reads report when one of them fails.
+
+  Orbax reads all arrays at the same time and closes the event loop at the
+  first failure. The rest would print a traceback each.
+  """
+  report = sys.unraisablehook
+  log = logging.getLogger("asyncio")
+  sys.unraisablehook = lambda info: None
+  log.disabled = True
+  try:
+    with warnings.catch_warnings():
+      warnings.simplefilter("ignore")
+      yield
+  finally:
+    log.disabled = False
+    sys.unraisablehook = report

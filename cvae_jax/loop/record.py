@@ -1,0 +1,217 @@
+"""A run's folder: what was asked, where it ran, what came out.
+
+config.json · conditions.json · data.json · environment.json · parameters.txt ·
+metrics.jsonl · events.out.tfevents.* · samples/<step>_<grid>.png · DONE
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+from numpy.typing import ArrayLike
+
+from cvae_jax import config as configs
+from cvae_jax.host import images
+from cvae_jax.host.console import say
+from cvae_jax.host.files import read_json, write_atomically
+from cvae_jax.loop import launches, rows, same_run
+from cvae_jax.loop.rows import parse_metrics
+from cvae_jax.loop.run_data import RunMismatch, check_data, keep_identity
+from cvae_jax.loop.tensorboard import Events
+from cvae_jax.types import PyTree
+
+
+class RecordError(OSError):
+  """Says which file of a run cannot be written, and from where it goes on."""
+
+
+class Record:
+  """Writes one run's folder; knows nothing of systems."""
+
+  def __init__(self, workdir: Path):
+    self.folder = Path(workdir)
+    self.rows = 0  # in metrics.jsonl
+    self._metrics = None
+    self._events = None
+
+  def check(
+    self,
+    config: ConfigDict,
+    conditions: Mapping[str, Any],
+    identity: Mapping[str, Any] | None = None,
+  ) -> None:
+    """Check config, conditions and data against the run's own, if any.
+
+    It writes nothing: a launch that fails leaves no trace of its data.
+
+    Raises:
+      RunMismatch: the folder holds a run of another config or other data.
+    """
+    if not (self.folder / "config.json").exists():
+      if not same_run.untouched(self.folder):
+        raise RunMismatch(
+          f"{self.folder} has checkpoints or rows of a run and no config.json, "
+          "so nothing says which run they are of; bring the file back or use "
+          "another --workdir"
+        )
+      return
+    if same_run.untouched(self.folder):
+      return
+    old = configs.of_run(self.folder)
+    same_run.check_checkpoints(self.folder, old.checkpoint_every)
+    if differing := configs.differences(old, config):
+      raise RunMismatch(
+        f"{self.folder} holds a run of another config; differing keys:\n  "
+        + "\n  ".join(differing)
+        + "\nUse another --workdir, or the run's own config."
+      )
+    path = self.folder / "conditions.json"
+    saved = {}
+    if path.exists():
+      saved = read_json(path, dict, "bring a copy of it back")
+    # Older runs lack what conditions learnt to say since: that is not held.
+    today = {
+      k: v for k, v in json.loads(_json(conditions)).items() if k in saved
+    }
+    if saved != today:
+      raise RunMismatch(
+        f"{path} differs from what today's data give: the training data have "
+        "changed since this run began. Bring the old data back or use "
+        "another --workdir."
+      )
+    if identity is not None:
+      check_data(self.folder, identity)
+
+  def start(
+    self,
+    config: ConfigDict,
+    conditions: Mapping[str, Any],
+    step: int,
+    params: PyTree,
+    rows_saved: int = 0,
+    identity: Mapping[str, Any] | None = None,
+  ) -> None:
+    """Begin or continue the record after `step` completed updates.
+
+    Rows past `step` belong to updates that a kill took back; they go. Fewer
+    than `rows_saved` rows before it mean that some were lost: a warning says
+    so.
+    """
+    # First, or a kill could leave a lengthened run that passes for whole.
+    (self.folder / "DONE").unlink(missing_ok=True)
+    # config.json makes the folder a run's, so conditions are there before.
+    write_atomically(self.folder / "conditions.json", _json(conditions))
+    if identity is not None:
+      keep_identity(self.folder, identity)
+    write_atomically(self.folder / "config.json", configs.to_json(config))
+    launches.add(self.folder, step)
+    write_atomically(self.folder / "parameters.txt", parameter_table(params))
+    path = self.folder / rows.FILE
+    found, bad = parse_metrics(self.folder)
+    if bad:
+      aside = path.with_name(f"{rows.FILE}.damaged")
+      shutil.copy2(path, aside)
+      say(
+        f"warning: {path}: {rows.lines(bad)} cannot be read and are left out; "
+        f"the file as it was is kept as {aside}"
+      )
+    kept = [row for row in found if row["step"] <= step]
+    self.count(step, rows_saved)
+    self.rows = len(kept)
+    write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))
+    self._metrics = path.open("a")
+    self._events = Events(self.folder, step + 1)
+
+  def count(self, step: int, rows_saved: int) -> None:
+    """Warn where there are fewer rows up to `step` than its checkpoint saw."""
+    if said := rows.lost(self.folder, step, rows_saved):
+      say(said)
+
+  def metrics(self, row: Mapping[str, Any]) -> None:
+    """Append a row to metrics.jsonl and its numbers to TensorBoard's events.
+
+    Raises:
+      RecordError: the row cannot be written.
+    """
+    with self._written(rows.FILE):
+      self._metrics.write(json.dumps(row) + "\n")
+      self._metrics.flush()
+    self.rows += 1
+    for name, value in row.items():
+      if name not in ("step", "split"):
+        self._events.scalar(f"{row['split']}/{name}", value, row["step"])
+
+  def grids(self, step: int, grids: Mapping[str, ArrayLike]) -> None:
+    """Write {name: images [R, P, H, W, C]} as samples/<step>_<name>.png.
+
+    Raises:
+      RecordError: one cannot be written.
+    """
+    for name, array in grids.items():
+      path = f"samples/{step:06d}_{name}.png"
+      with self._written(path):
+        images.save_grid(self.folder / path, array)
+      self._events.image(f"samples/{name}", images.grid(array), step)
+
+  def sync(self) -> None:
+    """Put the metrics on the disk, before a checkpoint vouches for them.
+
+    Raises:
+      RecordError: the disk does not take them.
+    """
+    with self._written(rows.FILE):
+      os.fsync(self._metrics.fileno())
+    self._events.flush()
+
+  def close(self, done: bool) -> None:
+    """Close the files; mark the run as finished if it is."""
+    if self._metrics:
+      with contextlib.suppress(OSError):  # the rest of a row that failed
+        self._metrics.close()
+      self._events.close()
+    if done and not (self.folder / "DONE").exists():
+      write_atomically(self.folder / "DONE", "")
+
+  @contextlib.contextmanager
+  def _written(self, name: str) -> Iterator[None]:
+    """Say what a file that cannot be written means for the run."""
+    try:
+      yield
+    except OSError as error:
+      found = (self.folder / "checkpoints").glob("[0-9]*")
+      steps = [int(path.name) for path in found if path.name.isdigit()]
+      saved = (
+        f"checkpoint {max(steps)} is whole: make room or rights there, then "
+        "the same command goes on from it"
+        if steps
+        else "no checkpoint is saved yet: make room or rights there, then the "
+        "same command begins again"
+      )
+      raise RecordError(
+        f"{self.folder / name} cannot be written ({error.strerror or error}); "
+        f"{saved}"
+      ) from error
+
+
+def parameter_table(params: PyTree) -> str:
+  """List name, shape and size of each array, a total per branch and all."""
+  lines, total = [], 0
+  for branch, tree in params.items():
+    size = 0
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+      name = "/".join([branch, *(str(key.key) for key in path)])
+      lines.append(f"{name:40} {leaf.shape!s:20} {leaf.size:>12,}")
+      size += leaf.size
+    lines.append(f"{branch + ' in all':40} {'':20} {size:>12,}")
+    total += size
+  return "\n".join([*lines, f"{'total':40} {'':20} {total:>12,}", ""])
+
+
+def _json(conditions: Mapping[str, Any]) -> str:
+  return json.dumps(conditions, indent=2, sort_keys=True) + "\n"

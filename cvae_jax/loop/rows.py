@@ -1,0 +1,69 @@
+"""The rows of metrics.jsonl, also where some are damaged."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cvae_jax.host.files import DamagedFile
+
+FILE = "metrics.jsonl"
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+  """Read metrics.jsonl; a last line cut short by a kill is left out.
+
+  Raises:
+    DamagedFile: a line is no JSON with a step.
+  """
+  rows, bad = parse_metrics(folder)
+  if bad:
+    raise DamagedFile(
+      f"{Path(folder) / FILE}: {lines(bad)} cannot be read; delete them, or go "
+      "on with the run, which leaves them out"
+    )
+  return rows
+
+
+def parse_metrics(folder: Path) -> tuple[list[dict[str, Any]], list[int]]:
+  """Return the rows of metrics.jsonl and the numbers of its damaged lines."""
+  path = Path(folder) / FILE
+  if not path.exists():
+    return [], []
+  rows = []
+  bad = []
+  for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+    # What stands behind the last \n is torn by a kill and comes again.
+    try:
+      row = json.loads(line)
+    except ValueError:
+      row = None
+    if isinstance(row, dict) and isinstance(row.get("step"), int):
+      rows.append(row)
+    else:
+      bad.append(number)
+  return rows, bad
+
+
+def lines(numbers: list[int]) -> str:
+  """Name lines in a few words, "lines 3, 4"."""
+  shown = ", ".join(map(str, numbers[:5]))
+  more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
+  return f"line{'s' if len(numbers) > 1 else ''} {shown}{more}"
+
+
+def lost(folder: Path, step: int, counted: int) -> str | None:
+  """Say that rows are missing which a checkpoint counted; None: none are.
+
+  Args:
+    folder: the run's.
+    step: the checkpoint's.
+    counted: the number of rows when it was saved.
+  """
+  found = sum(row["step"] <= step for row in parse_metrics(folder)[0])
+  if found >= counted:
+    return None
+  return (
+    f"warning: {Path(folder) / FILE} has {found} rows up to step {step}, its "
+    f"checkpoint counted {counted}: {counted - found} are lost. Bring a copy "
+    "of the file back if there is one; the state is whole without them"
+  )

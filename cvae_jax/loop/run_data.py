@@ -1,0 +1,101 @@
+"""Which data a run is of: data.json, and loading what it names."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cvae_jax import data
+from cvae_jax.data.files import identity as identities
+from cvae_jax.host.files import read_json, write_atomically
+from cvae_jax.host.paths import local
+from cvae_jax.types import Facts
+
+DATA = "data.json"  # which data a run trains on, and holds out
+
+
+class RunMismatch(ValueError):
+  """Says why a folder's run cannot be continued as asked."""
+
+
+def keep_identity(folder: Path, identity: Mapping[str, Any]) -> None:
+  """Write a run's data.json."""
+  content = json.dumps(identity, indent=2, sort_keys=True) + "\n"
+  write_atomically(Path(folder) / DATA, content)
+
+
+def check_data(folder: Path, identity: Mapping[str, Any]) -> None:
+  """Check today's data against a run's data.json; older runs have none.
+
+  Raises:
+    RunMismatch: they are others; what differs is named.
+  """
+  path = Path(folder) / DATA
+  if not path.exists():
+    return
+  saved = read_json(path, dict, "delete it to take today's data for the run's")
+  differing = identities.differences(saved, identity)
+  if differing:
+    raise RunMismatch(
+      f"{path}: the training data have changed since this run began, or its "
+      f"held-out data have: {'; '.join(differing)}. Bring the old data back "
+      "or use another --workdir."
+    )
+
+
+def facts(folder: Path) -> Facts | None:
+  """Return what a run's folder says of its data; None of an older run."""
+  path = Path(folder) / DATA
+  if not path.exists():
+    return None
+  columns = read_json(path, dict, "bring a copy of it back")["train"]
+  shapes = {name: tuple(c["shape"][1:]) for name, c in columns.items()}
+  return Facts(shapes, next(iter(columns.values()))["shape"][0])
+
+
+class Datasets:
+  """Load the data of several runs, those of one config once."""
+
+  def __init__(self):
+    self._loaded: dict[str, data.Dataset] = {}
+    self._identities: dict[str, dict[str, Any]] = {}
+
+  def __call__(self, folder: Path, config: Any) -> data.Dataset:
+    """Return the data of `config.data`, checked against the run's data.json.
+
+    Args:
+      folder: the run's.
+      config: the run's config.data.
+
+    Raises:
+      DataError: they are missing or bad.
+      RunMismatch: they are not those of the run.
+    """
+    key = repr(config)
+    if key not in self._loaded:
+      self._loaded[key] = _load(config)
+    dataset = self._loaded[key]
+    if (Path(folder) / DATA).exists():
+      if key not in self._identities:
+        self._identities[key] = dataset.identity()
+      check_data(folder, self._identities[key])
+    return dataset
+
+
+def load_data(folder: Path, config: Any) -> data.Dataset:
+  """Load a run's data, checked against its data.json; see `Datasets`."""
+  return Datasets()(folder, config)
+
+
+def _load(config: Any) -> data.Dataset:
+  try:
+    return data.load(config)
+  except data.DataError as error:
+    path = config.get("path", "")
+    if path and not local(path, "config.data.path").exists():
+      raise data.DataError(
+        f"{path}, where the run's config.json says that its data are, is not "
+        "there; say where they are now: launch.evaluate --data=PATH. Found: "
+        f"{error}"
+      ) from error
+    raise

@@ -1,0 +1,139 @@
+"""Whether a folder's run is the one that is asked for."""
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cvae_jax import config as configs
+from cvae_jax.data.files import identity as identities
+from cvae_jax.loop.checkpoint import Checkpoints
+from cvae_jax.loop.integrity import CheckpointError, Damaged
+from cvae_jax.loop.rows import parse_metrics
+from cvae_jax.loop.run_data import RunMismatch
+from cvae_jax.loop.watch import Watch
+
+
+def untouched(folder: Path) -> bool:
+  """Tell whether the folder's run never saved a step nor wrote a row.
+
+  Such a folder is begun anew, by any config.
+  """
+  ended = (folder / "DONE").exists()
+  found = parse_metrics(folder)[0]
+  return not (ended or found or _checkpoints(folder))
+
+
+def _checkpoints(folder: Path) -> list[str]:
+  """Name the run's checkpoints, damaged ones too."""
+  names = [p.name for p in (folder / "checkpoints").glob("[0-9]*")]
+  return [n for n in names if n.isdigit() or ".damaged" in n]
+
+
+def check_checkpoints(folder: Path, every: int) -> None:
+  """Refuse to begin a run anew whose checkpoints have gone.
+
+  One that was killed before its first save has rows and none, too. It
+  begins again and writes the same rows. A save waits for the one before, so
+  a run that has come past two of them had one.
+
+  Raises:
+    RunMismatch: the folder had checkpoints and has none.
+  """
+  if _checkpoints(folder):
+    return
+  last = max((r["step"] for r in parse_metrics(folder)[0]), default=0)
+  if (folder / "DONE").exists() or last > 2 * every:
+    raise RunMismatch(
+      f"{folder} holds a run that came to step {last} or further, and "
+      "its checkpoints are gone; bring them back, use another --workdir, or "
+      "delete DONE and metrics.jsonl there to begin it anew"
+    )
+
+
+def check_config(
+  config: ConfigDict, counters: dict[str, Any], where: Path
+) -> None:
+  """Compare a config with the one that a checkpoint was made with.
+
+  Older checkpoints do not say; keys that came later are not compared.
+
+  Raises:
+    CheckpointError: a key that may not change has another value.
+  """
+  saved = counters.get("config")
+  if saved is None:
+    return
+  today = configs.fixed(config)
+  differing = [
+    f"{key}: {value!r} → {today.get(key)!r}"
+    for key, value in saved.items()
+    if value != today.get(key)
+  ]
+  if differing:
+    raise CheckpointError(
+      f"checkpoint {where} was made with another config than this run's "
+      "config.json; bring the one back that it was made with. Differing "
+      "keys:\n  " + "\n  ".join(differing)
+    )
+
+
+def check_latest(config: ConfigDict, checkpoints: Checkpoints) -> None:
+  """Compare a config.json with the newest checkpoint's, before it is used.
+
+  A checkpoint that cannot be read is left to those who restore one.
+
+  Raises:
+    CheckpointError: a key that may not change has another value.
+  """
+  step = checkpoints.latest()
+  if step is None:
+    return
+  with contextlib.suppress(Damaged):
+    counters = checkpoints.counters(step)
+    check_config(config, counters, checkpoints.folder / str(step))
+
+
+def check_loop(
+  config: ConfigDict, counters: dict[str, Any], where: Path
+) -> None:
+  """Check that counters are what the loop saves, of any release.
+
+  Raises:
+    Damaged: something is missing or of another kind.
+  """
+  try:
+    sums = counters["sums"]
+    for name in ("window", "epoch"):
+      sums[name]["count"] + 0
+      sums[name]["sums"].items()
+    Watch(config, counters.get("watch"))
+    counters.get("elapsed", 0.0) + counters.get("rows", 0)
+  except (KeyError, TypeError, AttributeError) as error:
+    raise Damaged(
+      f"checkpoint {where} is damaged: its counters lack something or are of "
+      f"another kind ({type(error).__name__}: {error})"
+    ) from None
+
+
+def check_identity(
+  identity: Mapping[str, Any] | None, counters: dict[str, Any], where: Path
+) -> None:
+  """Compare today's data with those that a checkpoint was trained on.
+
+  Older checkpoints do not say.
+
+  Raises:
+    CheckpointError: they are others; what differs is named.
+  """
+  saved = counters.get("data")
+  if saved is None or identity is None:
+    return
+  if differing := identities.differences(saved, identity):
+    raise CheckpointError(
+      f"checkpoint {where} was trained on other data: {'; '.join(differing)}. "
+      "Bring the old data or the run's own checkpoints back, or use another "
+      "--workdir"
+    )

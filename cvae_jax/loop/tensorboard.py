@@ -1,0 +1,110 @@
+"""A run's events for TensorBoard: a view that a training can do without.
+
+The same numbers are in metrics.jsonl. So events that cannot be written, as on
+a full disk, are given up with one warning and the training goes on. They are
+written by the caller's own thread: tensorboardX's SummaryWriter has a thread
+of its own, and who writes to one that has died waits for ever.
+"""
+
+import contextlib
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvae_jax.host.console import say
+
+_FLUSHED_EVERY = 120  # seconds, as tensorboardX does
+
+
+class Events:
+  """Writes one events file; never raises an OSError."""
+
+  def __init__(self, folder: Path, first: int):
+    """Begin a file in `folder`, which takes back events from step `first`."""
+    self._writer = None
+    self._folder = folder
+    self._due = time.monotonic() + _FLUSHED_EVERY
+    with self._given_up(), _without_torch():
+      from tensorboardX import record_writer, summary
+      from tensorboardX.proto import event_pb2
+
+      self._event, self._summary = event_pb2.Event, summary
+      name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
+      # An absolute path: "s3:x" would be taken for a bucket.
+      self._writer = record_writer.RecordWriter(str(folder.absolute() / name))
+      self._add(file_version="brain.Event:2")
+      start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+      self._add(session_log=start, step=first)
+
+  def scalar(self, name: str, value: float, step: int) -> None:
+    """Add a number."""
+    self._later(lambda: self._summary.scalar(name, value), step)
+
+  def image(self, name: str, picture: NDArray[np.uint8], step: int) -> None:
+    """Add a picture [H, W, C]."""
+    self._later(
+      lambda: self._summary.image(name, picture, dataformats="HWC"), step
+    )
+
+  def flush(self) -> None:
+    """Put what was added on the disk."""
+    if self._writer:
+      with self._given_up():
+        self._writer.flush()
+        self._due = time.monotonic() + _FLUSHED_EVERY
+
+  def close(self) -> None:
+    """Flush and close the file."""
+    if self._writer:
+      with self._given_up():
+        self._writer.close()
+      self._writer = None
+
+  def _later(self, make: Callable, step: int) -> None:
+    if self._writer:
+      with self._given_up():
+        self._add(summary=make(), step=step)
+    if time.monotonic() > self._due:
+      self.flush()
+
+  def _add(self, **content) -> None:
+    event = self._event(wall_time=time.time(), **content)
+    self._writer.write(event.SerializeToString())
+
+  @contextlib.contextmanager
+  def _given_up(self) -> Iterator[None]:
+    """Turn what fails to be written into one warning and no more events."""
+    try:
+      yield
+    except OSError as error:
+      writer, self._writer = self._writer, None
+      with contextlib.suppress(OSError):  # it tries to write what is left
+        if writer:
+          writer.close()
+      say(
+        f"warning: {self._folder}: events for TensorBoard cannot be written "
+        f"({error.strerror or error}); training goes on without them, "
+        "metrics.jsonl has the numbers"
+      )
+
+
+@contextlib.contextmanager
+def _without_torch() -> Iterator[None]:
+  """Keep tensorboardX from importing torch.
+
+  It would where torch is installed, for a type it never meets here; None in
+  its place makes that import fail, as it may.
+  """
+  absent = "torch" not in sys.modules
+  if absent:
+    sys.modules["torch"] = None
+  try:
+    yield
+  finally:
+    if absent:
+      del sys.modules["torch"]

@@ -1,0 +1,162 @@
+"""What the test metrics decide: when to stop, when to cut the learning rate.
+
+Keras's two callbacks as plain counting on the host, of a metric as it is or
+smoothed. The counters are part of a checkpoint and the metrics are a function
+of the state, so an evaluation that a kill took back is made again, counted
+again and decides the same.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cvae_jax.config import ConfigError
+from cvae_jax.loop import distances
+
+RULES = ("early_stop", "plateau")  # groups of config.loop(); "" metric: off
+
+
+class Patience:
+  """Counts the evaluations since a metric improved by more than a rule's least.
+
+  That is min_delta + relative · |best|. With `smoothing` s an exponential mean
+  stands for the metric: m ← s · m + (1 − s) · value, the first value at first.
+  """
+
+  def __init__(self, rule: ConfigDict, counters: Mapping | None = None):
+    self.rule = rule
+    found = counters or {"best": None, "step": None, "wait": 0}
+    self.best: float | None = found["best"]
+    self.step: int | None = found["step"]  # where it was best
+    self.wait: int = found["wait"]
+    self.mean: float | None = found.get("mean")  # of the metric, so far
+
+  @property
+  def spent(self) -> bool:
+    """Tell whether `patience` evaluations in a row brought nothing better."""
+    return bool(self.rule.metric) and self.wait >= self.rule.patience
+
+  def see(self, step: int, means: Mapping[str, float]) -> None:
+    """Count the evaluation after `step` updates."""
+    if not self.rule.metric:
+      return
+    value = means[self.rule.metric]
+    if math.isfinite(value):  # one that is not would stay in the mean
+      self.mean = value = self._smoothed(value)
+    if self._improves(value):
+      self.best, self.step, self.wait = value, step, 0
+    else:
+      self.wait += 1
+
+  def _smoothed(self, value: float) -> float:
+    if self.mean is None:
+      return value
+    return self.rule.smoothing * self.mean + (1 - self.rule.smoothing) * value
+
+  def _improves(self, value: float) -> bool:
+    if self.best is None or not math.isfinite(value):
+      return math.isfinite(value)
+    sign = 1.0 if self.rule.mode == "min" else -1.0
+    least = self.rule.min_delta + self.rule.relative * abs(self.best)
+    return sign * value < sign * self.best - least
+
+  def to_json(self) -> dict[str, Any]:
+    """Return the counters; the constructor takes them back."""
+    return {
+      "best": self.best,
+      "step": self.step,
+      "wait": self.wait,
+      "mean": self.mean,
+    }
+
+
+class Watch:
+  """Follows a run's evaluations by config.early_stop and config.plateau."""
+
+  def __init__(self, config: ConfigDict, counters: Mapping | None = None):
+    found = counters or {}
+    self._stop, self._plateau = (
+      Patience(config[name], found.get(name)) for name in RULES
+    )
+    self.factor: float = found.get("factor", 1.0)  # of every learning rate
+
+  @property
+  def stopped(self) -> bool:
+    """Tell whether early stopping ended the run."""
+    return self._stop.spent
+
+  @property
+  def best_step(self) -> int | None:
+    """Return the step whose state was best; None without early stopping."""
+    return self._stop.step
+
+  def see(self, step: int, means: Mapping[str, float]) -> None:
+    """Count the evaluation {metric: mean} after `step` updates."""
+    self._stop.see(step, means)
+    self._plateau.see(step, means)
+    rule = self._plateau.rule
+    if self._plateau.spent and self.factor > rule.floor:
+      self.factor = max(self.factor * rule.factor, rule.floor)
+      self._plateau.wait = 0
+
+  def schedules(self) -> dict[str, float]:
+    """Return the factor as the loop logs it; nothing without a plateau."""
+    on = self._plateau.rule.metric
+    return {"schedule/learning_rate_factor": self.factor} if on else {}
+
+  def to_json(self) -> dict[str, Any]:
+    """Return the counters for a checkpoint."""
+    return {
+      "early_stop": self._stop.to_json(),
+      "plateau": self._plateau.to_json(),
+      "factor": self.factor,
+    }
+
+
+def check(config: ConfigDict, names: Collection[str]) -> None:
+  """Check that the rules of a config can be followed.
+
+  Args:
+    config: a run's config.
+    names: the metrics that its evaluations give; none without a test split.
+
+  Raises:
+    ConfigError: a rule's metric is not evaluated or a value makes no sense.
+  """
+  for group in RULES:
+    rule = config[group]
+    if not rule.metric:
+      continue
+    if rule.metric not in names:
+      known = ", ".join(sorted(names)) or "none: the data have no test split"
+      raise ConfigError(
+        f"{group}.metric is {rule.metric!r}; evaluated are {known}"
+        f"{_remedy(rule.metric)}"
+      )
+    if rule.patience < 1 or rule.mode not in ("min", "max"):
+      raise ConfigError(
+        f"{group}: patience is 1 evaluation or more and mode min or max; "
+        f"found {rule.patience} and {rule.mode!r}"
+      )
+    for name in ("smoothing", "relative"):
+      if not 0 <= rule[name] < 1:
+        raise ConfigError(
+          f"{group}.{name} is from 0 to below 1; found {rule[name]}"
+        )
+  if not 0 < config.plateau.factor < 1:
+    raise ConfigError(
+      f"plateau.factor is between 0 and 1; found {config.plateau.factor}"
+    )
+
+
+def _remedy(metric: str) -> str:
+  """Say how a metric comes to be evaluated that only some runs have."""
+  keys = {distances.SLICED: "sliced", distances.FRECHET: "frechet"}
+  if metric not in keys:
+    return ""
+  return (
+    f"; {metric} is with --config.distance.images=n, held-out images to "
+    f"compare with, and a side in distance.{keys[metric]}"
+  )

@@ -1,0 +1,1 @@
+"""What trained runs are worth: figures of runs, kept beside them."""

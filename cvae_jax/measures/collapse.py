@@ -1,0 +1,235 @@
+"""Measures two kinds of collapse apart, and what samples are worth.
+
+Of the posterior: codes say nothing, so all reconstructions are one picture.
+Of the modes: samples repeat, whatever the codes. Neither implies the other,
+and a generator without an encoder can only have the second.
+"""
+
+import functools
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+from numpy.typing import NDArray
+
+from cvae_jax import data
+from cvae_jax.host.files import measured_once
+from cvae_jax.host.images import averaged, to_bytes
+from cvae_jax.loop import distances
+from cvae_jax.loop.distances import Embed
+from cvae_jax.metrics import (
+  diversity,
+  frechet,
+  kid,
+  latents,
+  manifold,
+  sliced,
+)
+from cvae_jax.runs import Run
+
+KID = "kid_vgg16"  # of VGG16's features, beside distances.FRECHET
+IMAGES = 2000  # of each set, fewer where fewer are held out
+PAIRED = 512  # of them whose distances are taken of all pairs, at full size
+FEWEST = 4  # of each set: an image and manifold's 3 neighbours
+FITTED = 10_000  # training images, at most, whose codes are fitted
+PIXELS, FEATURES = 32, 64  # averaged sides where config.distance has none
+
+
+class Held:
+  """A data set's held-out images, with what all runs on it are set beside.
+
+  It is computed when it is first asked for, once.
+
+  Args:
+    dataset: its test split is what is held out.
+    rule: config.distance; sides and numbers that it does not set are ours.
+    embed: of distances.embedding; without it there is no Fréchet distance,
+      and neighbours are pixels'.
+
+  Raises:
+    DataError: there are too few images to measure by.
+  """
+
+  def __init__(
+    self, dataset: data.Dataset, rule: ConfigDict, embed: Embed | None = None
+  ):
+    image = dataset.test["image"] if dataset.test else ()
+    self.dataset, self.embed = dataset, embed
+    self.count = min(
+      rule.images or IMAGES, len(image), len(dataset.train["image"])
+    )
+    if self.count < FEWEST:
+      raise data.DataError(
+        f"sets of {FEWEST} images or more are compared; {len(image)} are held "
+        f"out, {len(dataset.train['image'])} train and distance.images is "
+        f"{rule.images}"
+      )
+    self.sliced = rule.sliced or _divisor(image.shape[1], PIXELS)
+    self.frechet = rule.frechet or _divisor(image.shape[1], FEATURES)
+    self.directions = rule.directions
+    rows = distances.chosen(len(image), self.count)
+    self.image, self.condition = (
+      image[rows],
+      distances.conditions(dataset.test, rows),
+    )
+
+  def protocol(self) -> dict[str, Any]:
+    """Say how sets of images are measured."""
+    return {
+      "images": self.count,
+      "paired": min(PAIRED, self.count),
+      "sliced_side": self.sliced,
+      "directions": self.directions,
+      "frechet_side": self.frechet if self.embed else None,
+      "kernel_distance": bool(self.embed),
+      "neighbours": "VGG16's features" if self.embed else "pixels",
+      "near_duplicates": ["neighbours", "pixels", "intervals"],
+    }
+
+  @functools.cached_property
+  def variety(self) -> float:
+    """Return the mean distance of two of the images."""
+    return diversity.mean_distance(self.image[:PAIRED])
+
+  @functools.cached_property
+  def floor(self) -> dict[str, float]:
+    """Return the distances of as many training images from these."""
+    image = self.dataset.train["image"]
+    seen = self._see(image[distances.chosen(len(image), self.count)])
+    return self._distances(seen)
+
+  def _distances(self, seen: "_Seen") -> dict[str, float]:
+    """Return the distances of a set from the held-out images."""
+    found = distances.between(seen.summary, self._seen.summary)
+    if self.embed:
+      found[KID] = kid.distance(seen.points, self._seen.points)
+    return found
+
+  def judge(self, images: NDArray) -> dict[str, Any]:
+    """Set as many samples [N, ...] beside the images."""
+    seen, known = self._see(images), self._seen
+    return {
+      "ratio": diversity.mean_distance(images[:PAIRED]) / self.variety,
+      "near_duplicates": manifold.near_duplicates(known.points, seen.points),
+      # Features of pictures that show no face lie close, however these vary.
+      "near_duplicates_pixels": manifold.near_duplicates(
+        known.pixels, seen.pixels
+      ),
+      "near_duplicates_interval": manifold.near_duplicates_interval(
+        known.points, seen.points
+      ),
+      "near_duplicates_pixels_interval": manifold.near_duplicates_interval(
+        known.pixels, seen.pixels
+      ),
+      **manifold.precision_recall(known.points, seen.points),
+      **self._distances(seen),
+    }
+
+  @functools.cached_property
+  def _seen(self) -> "_Seen":
+    return self._see(self.image)
+
+  def _see(self, images: NDArray) -> "_Seen":
+    """Look at images [N, ...]: at their features, or without at pixels."""
+    pooled = averaged(images, self.sliced)
+    quantiles = sliced.quantiles(pooled, self.directions)
+    pixels = pooled.reshape(len(images), -1)
+    if self.embed is None:
+      return _Seen(pixels, pixels, distances.Summary(quantiles, None))
+    points = np.concatenate(
+      [self.embed(averaged(part, self.frechet)) for part in _parts(images)]
+    )
+    moments = frechet.moments([points])
+    return _Seen(points, pixels, distances.Summary(quantiles, moments))
+
+
+class _Seen(NamedTuple):
+  """A set of images as its neighbours and distances are taken."""
+
+  points: NDArray  # [N, D], features or without them pixels
+  pixels: NDArray  # [N, P], averaged down
+  summary: distances.Summary
+
+
+def measure(run: Run, held: Held, seed: int = 0) -> dict[str, Any]:
+  """Measure a run that decodes, beside held-out images of its data.
+
+  What was measured by the same protocol is read from the run's collapse.json.
+
+  Returns:
+    protocol; real: the images' mean `distance`, and the distances of training
+      images from them: the floor;
+    posterior: active, of, kl (nats; None where codes are points), ratio (mean
+      distance of reconstructions over that of their images), error; None
+      without an encoder;
+    samples: of z from the `prior` and, with an encoder, from a Gaussian
+      `fitted` to training codes: what Held.judge says.
+  """
+  step = int(run.state.step)
+  protocol = {"step": step, "seed": seed, **held.protocol()}
+  return measured_once(
+    run.folder / "collapse.json", protocol, lambda: _measure(run, held, seed)
+  )
+
+
+def _measure(run: Run, held: Held, seed: int) -> dict[str, Any]:
+  latent, posterior = {"prior": run.prior(held.count, seed)}, None
+  if run.system.encode:
+    latent["fitted"] = fitted(run, held.dataset, held.count, seed)
+    posterior = _posterior(run, held)
+  return {
+    "real": {"distance": held.variety, **held.floor},
+    "posterior": posterior,
+    "samples": {
+      name: held.judge(_decoded(run, z, held.condition))
+      for name, z in latent.items()
+    },
+  }
+
+
+def fitted(
+  run: Run, dataset: data.Dataset, count: int, seed: int = 0
+) -> NDArray[np.float32]:
+  """Draw z [count, Z] from a Gaussian fitted to the training images' codes.
+
+  Codes are posterior means. With fewer images than latents the Gaussian is
+  flat in the directions that no code shows.
+  """
+  rows = np.arange(min(FITTED, len(dataset.train["image"])))
+  codes = run.encode(
+    dataset.train["image"][rows], distances.conditions(dataset.train, rows)
+  ).mean.astype(np.float64)
+  mean, (values, vectors) = codes.mean(0), np.linalg.eigh(np.cov(codes.T))
+  noise = np.random.default_rng(seed).standard_normal((count, len(mean)))
+  spread = noise * np.sqrt(values.clip(min=0.0))
+  return (mean + spread @ vectors.T).astype(np.float32)
+
+
+def _divisor(size: int, side: int) -> int:
+  """Return the largest side up to `side` that images average down to."""
+  return max(n for n in range(1, min(size, side) + 1) if size % n == 0)
+
+
+def _posterior(run: Run, held: Held) -> dict[str, Any]:
+  q = run.encode(held.image, held.condition)
+  usage, shown = latents.usage(q.mean, q.logvar), slice(PAIRED)
+  again = _decoded(run, q.mean[shown], held.condition[shown])
+  return {
+    "active": usage["active"],
+    "of": usage["of"],
+    "kl": usage["kl"] and sum(usage["kl"]),
+    "ratio": diversity.mean_distance(again) / held.variety,
+    "error": diversity.paired_distance(held.image[shown], again),
+  }
+
+
+def _decoded(run: Run, z: NDArray, condition: NDArray) -> NDArray[np.uint8]:
+  """Decode z [N, Z] as pictures show it: a byte a value, so all fit."""
+  pairs = zip(_parts(z), _parts(condition), strict=True)
+  return np.concatenate([to_bytes(run.decode(*pair)) for pair in pairs])
+
+
+def _parts(rows: NDArray) -> Iterable[NDArray]:
+  step = distances.ROWS
+  return [rows[i : i + step] for i in range(0, len(rows), step)]

@@ -1,0 +1,205 @@
+"""Do samples show what was asked for? Read by judges, attribute by attribute.
+
+A data source's Conditions say what there is to ask for: `attributes`, each of
+a kind with its own figure of merit. They make the requests (`probe`) and
+measure what needs no judge (`gauge`).
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvae_jax.loop.run_data import Datasets
+from cvae_jax.measures.judges import Reader, check_judges
+from cvae_jax.metrics import merits
+from cvae_jax.runs import Run, RunError
+
+__all__ = ["Reader", "check_judges", "lines", "score", "warnings"]
+
+CEILING = 5000  # real images that it is read from, at most
+
+
+def score(
+  run: Run, judges: Sequence[Run], test: Mapping, count: int, seed: int
+) -> dict[str, Any]:
+  """Score the control of each attribute that can be read.
+
+  Args:
+    run: a run that decodes.
+    judges: runs of the attribute system.
+    test: the run's test split, for real conditions and images.
+    count: samples of each class or level; ten times as many at real ones.
+    seed: of every random draw here.
+
+  Returns:
+    control: {attribute: `sweep`, asked for one at a time; `real`, at
+    conditions of real images; `ceiling`, the reading of real images that no
+    judge was trained on}; leakage: see `_leakage`.
+
+  Raises:
+    RunError: judges do not fit; see Reader.
+  """
+  read, conditions = Reader(run.conditions, judges), run.conditions
+  for judge in judges:
+    shape = judge_shape(judge)
+    if shape != test["image"].shape[1:]:
+      raise RunError(
+        f"judge {judge.folder} reads images of shape {shape}; the run's are "
+        f"{test['image'].shape[1:]}"
+      )
+  rows = _drawn(test["condition"], 10 * count, seed)
+  real = read(run.sample(rows, seed), rows)
+  fresh = _unseen(test, judges)
+  ceiling = read(*fresh) if len(fresh[0]) else {}
+  found = {}
+  for name in real:
+    asked = conditions.probe(name, rows, count)
+    sweep = read(run.sample(asked, seed), asked)[name]
+    found[name] = {
+      "sweep": _figures(conditions, name, asked, sweep, seed),
+      "real": _figures(conditions, name, rows, real[name], seed),
+    }
+    if name in read.judges:
+      found[name]["judge"] = str(read.judges[name][0].folder)
+      if name in ceiling:
+        found[name]["ceiling"] = _figures(
+          conditions, name, fresh[1], ceiling[name], seed
+        )
+  return {
+    "control": found,
+    "leakage": _leakage(run, read, rows[: 2 * count], test, seed),
+  }
+
+
+def judge_shape(judge: Run) -> tuple[int, ...]:
+  """Return the shape [H, W, C] of the images that a judge reads."""
+  stated = judge.config.data.get("image_shape")
+  return tuple(stated or judge.system.columns["image"])
+
+
+def _drawn(rows: NDArray, count: int, seed: int) -> NDArray:
+  return rows[np.random.default_rng(seed).integers(len(rows), size=count)]
+
+
+def _figures(
+  conditions: Any, name: str, asked: NDArray, read: NDArray, seed: int
+) -> dict[str, Any]:
+  """Score one attribute of requests [N, A] by its readings [N, K].
+
+  Rows that asked for nothing of it do not count.
+  """
+  known = conditions.known(asked, name)
+  wanted = asked[known][:, conditions.columns(name)]
+  return merits.score(conditions.attribute(name), wanted, read[known], seed)
+
+
+def _unseen(test: Mapping, judges: Sequence[Run]) -> tuple[NDArray, NDArray]:
+  """Return test images, and conditions, that no judge was trained on.
+
+  The first CEILING of them.
+
+  Images are told by their bytes, since a judge's split may be another.
+  """
+  seen, load = set(), Datasets()
+  sets = [load(judge.folder, judge.config.data) for judge in judges]
+  for dataset in {id(one): one for one in sets}.values():
+    seen |= set(_digests(dataset.train["image"]))
+  kept = [i for i, d in enumerate(_digests(test["image"])) if d not in seen]
+  kept = kept[:CEILING]
+  return test["image"][kept], test["condition"][kept]
+
+
+def _digests(images: NDArray) -> Iterator[bytes]:
+  for image in images:
+    yield hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+
+
+def _leakage(run, read: Reader, rows: NDArray, test, seed: int):
+  """Move one attribute from low to high, latent and the others held.
+
+  Returns:
+    change: {moved: {read: mean change}}, in the unit of what is read; of a
+    class of two it is the first one's probability, of more the share that
+    moved. normalised: the same over
+    `std`, the standard deviation of what is read in the test split. None with
+    one such attribute, or without a judge.
+  """
+  conditions = run.conditions
+  z = run.prior(len(rows), seed)
+  std = {name: _spread(conditions, name, test) for name in conditions.moved}
+  moving = [name for name in std if std[name]]  # the others cannot be moved
+  if len(moving) < 2 or not read.judges:
+    return None
+  change = {}
+  normalised = {}
+  for moved in moving:
+    ends = []
+    for value in conditions.ends(moved):
+      asked = conditions.put(rows, moved, value)
+      ends.append(read(run.decode(z, asked), asked))
+    low, high = ends
+    change[moved] = {
+      name: merits.change(low[name], high[name])
+      for name in moving
+      if name in low
+    }
+    normalised[moved] = {n: v / std[n] for n, v in change[moved].items()}
+  return {"change": change, "normalised": normalised, "std": std}
+
+
+def _spread(conditions: Any, name: str, test: Mapping) -> float:
+  """Return the deviation of an attribute's entries in the test split.
+
+  Of the first one of at most two; half the sum of more, as of a class.
+  """
+  rows = test["condition"][conditions.known(test["condition"], name)]
+  entries = rows[:, conditions.columns(name)]
+  if not len(entries):
+    return 0.0
+  if entries.shape[1] <= 2:
+    return float(entries[:, 0].std())
+  return float(0.5 * entries.std(axis=0).sum())
+
+
+def warnings(scores: Mapping[str, Any]) -> list[str]:
+  """Name the attributes that samples do not follow."""
+  found = []
+  for name, entry in scores["control"].items():
+    if said := merits.ignored(name, entry["sweep"]):
+      found.append(f"condition ignored: {said}")
+    blind = "ceiling" in entry and merits.ignored(name, entry["ceiling"])
+    if blind:
+      found.append(
+        f"the judge cannot read {name} from real images, so its control says "
+        f"nothing: {blind.replace('requested', 'true')}"
+      )
+    if entry["sweep"].get("floor") == 1:
+      found.append(f"{name}: all requests are the same, so it was not tested")
+  return found
+
+
+def lines(scores: Mapping[str, Any]) -> list[str]:
+  """Lay the scores out as text: a line a figure, then the leakage."""
+  found = []
+  titles = {
+    "sweep": "{}, asked for and read",
+    "real": "  at conditions of real images",
+    "ceiling": "  ceiling: of real images",
+  }
+  for name, entry in scores["control"].items():
+    for kind, title in titles.items():
+      if kind in entry:
+        found.append(f"{title.format(name):32} {merits.text(entry[kind])}")
+    found.append(f"{'  floor: permuted':32} {entry['sweep']['floor']:10.4f}")
+  if leakage := scores["leakage"]:
+    change = leakage["normalised"]
+    found.append("leakage, in standard deviations; moved ↓ read →")
+    read = next(iter(change.values()))  # not all that moves has a judge
+    found.append(f"{'':32} " + "".join(f"{name:>11}" for name in read))
+    for moved, row in change.items():
+      values = "".join(f"{value:11.2f}" for value in row.values())
+      found.append(f"{'  ' + moved:32} {values}")
+  return found

@@ -1,0 +1,77 @@
+"""Measures how like real images a run's own are, as a frozen VGG16 sees them.
+
+Samples under held-out images' conditions, as collapse.Held judges them, and
+reconstructions beside the images, by LPIPS.
+"""
+
+import functools
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from cvae_jax.data import Dataset
+from cvae_jax.data.files import vgg_files
+from cvae_jax.host.files import measured_once
+from cvae_jax.host.images import to_bytes
+from cvae_jax.measures.collapse import Held
+from cvae_jax.metrics import perceptual
+from cvae_jax.runs import Run
+
+FILE = "likeness.json"  # in a run's folder
+IMAGES = 1000  # of the held-out ones, or all
+PAIRS = 256  # of them beside their reconstructions
+DIRECTIONS = 256  # of the sliced distance
+
+
+class _Yardstick:
+  """What every run is held against; costly, so made once, if at all."""
+
+  def __init__(self, dataset: Dataset, count: int):
+    weights, heads = vgg_files.lpips()
+    rule = SimpleNamespace(
+      images=count, sliced=0, frechet=0, directions=DIRECTIONS
+    )
+    self.held = Held(dataset, rule, perceptual.embedding(weights))
+    self.lpips = perceptual.lpips(weights, heads)
+
+  def measure(self, run: Run, seed: int) -> dict[str, Any]:
+    """Return what `measure` returns, less the protocol."""
+    image, condition = self.held.image, self.held.condition
+    shown, given = image[:PAIRS], condition[:PAIRS]
+    again = run.edit(shown, given, given)
+    distances = self.lpips(shown / np.float32(255), again)
+    return {
+      "lpips": float(distances.mean()),
+      **self.held.judge(to_bytes(run.sample(condition, seed))),
+      "floor": self.held.floor,
+    }
+
+
+def measure(runs: Sequence[Run], dataset: Dataset, seed: int = 0) -> list:
+  """Measure runs of the same data; what is known is in their likeness.json.
+
+  Returns:
+    For each run protocol; lpips, the mean distance of an image and its
+    reconstruction from the posterior's mean; what Held.judge says of samples;
+    floor: the distances of training images.
+
+  Raises:
+    DataError: VGG16's weights are not there; it says where to get them.
+  """
+  count = min(IMAGES, *(len(s["image"]) for s in (dataset.train, dataset.test)))
+  yardstick = functools.cache(lambda: _Yardstick(dataset, count))
+  return [
+    measured_once(
+      run.folder / FILE,
+      {
+        "step": int(run.state.step),
+        "images": count,
+        "seed": seed,
+        "measures": ["frechet", "kid", "intervals"],
+      },
+      lambda run=run: yardstick().measure(run, seed),
+    )
+    for run in runs
+  ]

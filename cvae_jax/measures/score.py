@@ -1,0 +1,287 @@
+"""Scores a run: likelihood, reconstruction, control, latents, categories."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cvae_jax.host import commands
+from cvae_jax.host.files import read_json, write_atomically
+from cvae_jax.loop import evaluate, keys
+from cvae_jax.loop.feed import Feed, check
+from cvae_jax.loop.integrity import digest
+from cvae_jax.loop.run_data import load_data
+from cvae_jax.measures import control, regions
+from cvae_jax.metrics import bounds, clusters, latents
+from cvae_jax.runs import VALUES, Run, RunError
+
+FILE = "scores.json"  # in a run's folder
+SAMPLES = 50  # of the importance-weighted bound
+PER_CLASS = 200  # generated images of each class or level
+# What labels say of q(y | x): nothing, where no label taught it.
+BY_LABEL = ("error", "labelled", "cross_entropy")
+IGNORED = 1.0  # nats: a smaller gap means that the condition is not used
+
+
+def score(
+  run: Run,
+  judges: Sequence[Run] = (),
+  *,
+  samples: int = SAMPLES,
+  per_class: int = PER_CLASS,
+  seed: int = 0,
+) -> dict[str, Any]:
+  """Score a run on its data's test split.
+
+  Args:
+    run: a run that encodes and decodes. What its system cannot answer is
+      None, and `unscored` says why.
+    judges: runs of the attribute system; what none of them reads is not
+      scored, unless the data source measures it itself (the digits' ink).
+    samples: k of the importance-weighted bound; 0 leaves it out.
+    per_class: generated images of each class or level that is asked for.
+    seed: of every random draw here.
+
+  Raises:
+    RunError: the run encodes no images, its data have no test split, or the
+      judges do not fit.
+  """
+  control.check_judges(judges)  # at once, not after minutes of scoring
+  if run.system.encode is None or "image" not in run.system.columns:
+    raise RunError(
+      f"{run.folder}: a {run.config.system} encodes no images, which is what "
+      "is scored here; a colouring is scored by "
+      f"{commands.named('colourise')}, a GAN by {commands.named('report')} "
+      "compare"
+    )
+  dataset = load_data(run.folder, run.config.data)
+  if dataset.test is None:
+    raise RunError(
+      f"{run.folder}: its data have no test split to score on; bring the "
+      "test files (data/README.md)"
+    )
+  test = dataset.test
+  terms, gap = _likelihood(run, test, samples, seed)
+  scores = {
+    "protocol": protocol(run, judges, samples, per_class, seed)
+    | {"test_examples": len(test["condition"])},
+    "test": terms,
+    "iw_samples": samples if "iw_bound" in terms else 0,
+    "iw_of": _bounded(run) if "iw_bound" in terms else None,
+    "condition_gap_nats": gap,
+    "latents": latents.usage(*run.encode(test["image"], test["condition"])),
+    "categories": _categories(run, test),
+    "unlabelled": run.system.unlabelled,
+    **_control(run, judges, test, per_class, seed),
+  }
+  scores["unscored"] = _unscored(run, scores, samples)
+  scores["warnings"] = _warnings(scores)
+  return scores
+
+
+def save(run: Run, scores: dict[str, Any]) -> None:
+  """Write a run's scores.json."""
+  write_atomically(run.folder / FILE, json.dumps(scores, indent=2) + "\n")
+
+
+def protocol(
+  run: Run,
+  judges: Sequence[Run] = (),
+  samples: int = SAMPLES,
+  per_class: int = PER_CLASS,
+  seed: int = 0,
+) -> dict[str, Any]:
+  """Return what decides a run's scores: states, judges, counts and seed.
+
+  Judges count where the run can be asked for anything. A state is known by
+  its step and its digest, so that a run or a judge that was trained again is
+  another one.
+  """
+  used = sorted(judges, key=lambda j: str(j.folder)) if askable(run) else []
+  return {
+    **_state(run),
+    "judges": [_state(judge) for judge in used],
+    "samples": samples,
+    "per_class": per_class,
+    "seed": seed,
+  }
+
+
+def _state(run: Run) -> dict[str, Any]:
+  return {
+    "run": str(run.folder),
+    "step": int(run.state.step),
+    "state": digest(run.state),
+  }
+
+
+def known(run: Run) -> dict[str, Any] | None:
+  """Return the scores in a run's scores.json, if they are of this state.
+
+  By whatever protocol they were measured, which they say.
+  """
+  path = run.folder / FILE
+  if not path.exists():
+    return None
+  found = read_json(path, dict, "delete it, and it is measured anew")
+  of = found.get("protocol", {}).get
+  alike = all(of(k) == v for k, v in _state(run).items() if k != "run")
+  return found if alike else None
+
+
+def saved(run: Run, judges: Sequence[Run] = (), **counts) -> dict[str, Any]:
+  """Return the scores in a run's scores.json, measured where they are not.
+
+  Those of another protocol do not count: of another state of the run, of
+  other judges or of other numbers.
+
+  Args:
+    counts: samples, per_class and seed, as in `score`.
+  """
+  wanted = _comparable(protocol(run, judges, **counts))
+  found = known(run)
+  if found and _comparable(found["protocol"]).items() >= wanted.items():
+    return found
+  scores = score(run, judges, **counts)
+  save(run, scores)
+  return scores
+
+
+def _comparable(protocol: Mapping[str, Any]) -> dict[str, Any]:
+  """Name folders by their last part: a path says where, not what, they are."""
+  named = protocol.get("judges", [])
+  judges = [judge | {"run": Path(judge["run"]).name} for judge in named]
+  rest = {name: value for name, value in protocol.items() if name != "run"}
+  return rest | {"judges": judges}
+
+
+def askable(run: Run) -> bool:
+  """Tell whether a run can be asked for anything."""
+  read = run.conditions.attributes and "condition" in run.system.columns
+  return bool(read or run.system.regions)
+
+
+def _control(run: Run, judges, test, count: int, seed: int) -> dict[str, Any]:
+  if run.system.regions:
+    return regions.score(run, judges, count, seed)
+  if not askable(run):
+    return {"control": {}, "leakage": None}
+  return control.score(run, judges, test, count, seed)
+
+
+def _categories(run: Run, test) -> dict[str, Any] | None:
+  """Compare q(y | x) with the labels, where there is the one and the other."""
+  if run.system.classify is None or "label" not in test:
+    return None
+  category = run.classify(test["image"]).argmax(axis=-1)
+  return clusters.purity(category, test["label"])
+
+
+def _likelihood(run: Run, test, samples: int, seed: int):
+  """Return the test means and the nats lost when conditions are permuted.
+
+  The second is None where the ELBO, if any, does not read the condition, as
+  M2's sums over all of them: then it tells nothing of its use.
+  """
+  key = keys.address(seed, "evaluate")
+  split = Feed(check(test, run.system.columns))
+  size = run.config.batch_size
+  mean = evaluate.make_mean(run.system.evaluate)
+  terms = mean(run.state, split, size, key)
+  if run.system.unlabelled:
+    terms = {k: v for k, v in terms.items() if k not in BY_LABEL}
+  if samples and run.system.nats and not _lent_labels(run):
+    values = math.prod(test["image"].shape[1:])
+    at_once = max(SAMPLES, VALUES // values)
+    bound = evaluate.make_mean(
+      bounds.importance_weighted(run.system, samples, at_once)
+    )
+    few = max(1, min(size, VALUES // (samples * values)))
+    terms |= bound(run.state, split, few, key)
+  if "elbo" not in terms:
+    return terms, None
+  order = np.random.default_rng(seed).permutation(len(test["condition"]))
+
+  def elbo(condition):
+    columns = Feed(split.columns | {"condition": condition})
+    return mean(run.state, columns, size, key)["elbo"]
+
+  gap = terms["elbo"] - elbo(test["condition"][order])
+  if not gap and np.isfinite(elbo(np.full_like(test["condition"], np.nan))):
+    return terms, None
+  return terms, gap
+
+
+def _lent_labels(run: Run) -> bool:
+  """Tell whether a bound would read labels that the run never learnt of."""
+  return run.system.unlabelled and _conditioned(run)
+
+
+def _conditioned(run: Run) -> bool:
+  return run.system.columns.get("condition", (0,))[0] > 0
+
+
+def _bounded(run: Run) -> str:
+  """Name the likelihood that the importance-weighted bound is of."""
+  if not _conditioned(run):
+    return "log p(x)"
+  return "log p(x | y)" if run.system.classify else "log p(x | condition)"
+
+
+def _unscored(run: Run, scores: dict[str, Any], samples: int) -> list[str]:
+  """Say what was asked of a run whose system has no answer to it."""
+  name, found = run.config.system, []
+  if "elbo" not in scores["test"]:
+    found.append(f"ELBO: {name} has none")
+  if samples and run.system.nats is None:
+    found.append(f"importance-weighted bound: {name} gives no p(x | z)")
+  elif samples and _lent_labels(run):
+    found.append(
+      "importance-weighted bound: it would be of log p(x | y), and no label "
+      f"taught {name} what y means"
+    )
+  if scores["condition_gap_nats"] is None:
+    found.append(f"nats lost: {name} here has no ELBO that reads the condition")
+  if scores["latents"]["kl"] is None:
+    found.append(f"nats of each latent: {name} encodes to points")
+  if not askable(run):
+    found.append(f"control: {name} here can be asked for nothing")
+  elif scores["unlabelled"]:
+    found.append(f"control: no label taught {name}'s categories which is which")
+  return found
+
+
+def _warnings(scores: dict[str, Any]) -> list[str]:
+  found = []
+  gap = scores["condition_gap_nats"]
+  if gap is not None and gap < IGNORED:
+    found.append(
+      "the likelihood hardly reads the condition: permuting it costs only "
+      f"{gap:.2f} nats"
+    )
+  if scores["latents"]["active"] == 0:
+    found.append("posterior collapsed: no latent is active")
+  return found + ([] if scores["unlabelled"] else control.warnings(scores))
+
+
+def table(scores: dict[str, Any]) -> str:
+  """Lay scores out as text, a figure a line."""
+  terms = dict(scores["test"])
+  bound = terms.pop("iw_bound", None)
+  lines = [f"{'test ' + k:32} {v:10.4f}" for k, v in terms.items()]
+  if bound is not None:
+    name = f"IW bound of {scores['iw_of']}"
+    lines.append(f"{name:32} {bound:10.4f}  (k = {scores['iw_samples']})")
+  if (gap := scores["condition_gap_nats"]) is not None:
+    lines.append(f"{'nats lost, conditions permuted':32} {gap:10.4f}")
+  lines += [] if scores["unlabelled"] else control.lines(scores)
+  if (found := scores["categories"]) is not None:
+    lines.append(f"{'cluster purity':32} {found['purity']:10.2%}")
+    lines.append(f"{'categories used':32} {found['used']:10d}")
+  usage = scores["latents"]
+  lines.append(f"{'active latents':32} {usage['active']:7d}/{usage['of']}")
+  lines += [f"not scored: {text}" for text in scores["unscored"]]
+  return "\n".join(lines + [f"WARNING {text}" for text in scores["warnings"]])

@@ -1,0 +1,60 @@
+"""Measures how varied a run's images are: beside real ones, and its latents."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvae_jax.host.files import measured_once
+from cvae_jax.metrics import diversity, latents
+from cvae_jax.runs import Run
+
+IMAGES = 512  # of the held-out ones, drawn by the seed
+SAMPLES = 64  # for each setting of the conditions' panel
+
+
+def measure(
+  run: Run, test: Mapping[str, NDArray], seed: int = 0
+) -> dict[str, Any]:
+  """Compare samples and reconstructions with held-out images.
+
+  What was measured by the same protocol is read from the run's variety.json.
+
+  Args:
+    test: image uint8 [N, H, W, C] and condition [N, A].
+
+  Returns:
+    protocol; distances: see metrics.diversity.compare; latents: see
+    metrics.latents.usage.
+  """
+  count = min(IMAGES, len(test["image"]))
+  protocol = {
+    "step": int(run.state.step),
+    "images": count,
+    "samples": SAMPLES,
+    "seed": seed,
+  }
+  return measured_once(
+    run.folder / "variety.json",
+    protocol,
+    lambda: _measure(run, test, count, seed),
+  )
+
+
+def _measure(run: Run, test, count: int, seed: int) -> dict[str, Any]:
+  generator = np.random.default_rng(seed)
+  rows = np.sort(generator.choice(len(test["image"]), count, replace=False))
+  image, condition = test["image"][rows], test["condition"][rows]
+  q = run.encode(image, condition)
+  settings = run.conditions.panel()
+  return {
+    "distances": diversity.compare(
+      real=image,
+      reconstructed=run.decode(q.mean, condition),
+      sampled=run.sample(condition, seed),
+      # The same latents under each setting.
+      sets=[run.sample(np.tile(one, (SAMPLES, 1)), seed) for one in settings],
+    ),
+    "latents": latents.usage(q.mean, q.logvar),
+  }

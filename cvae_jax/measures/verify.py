@@ -1,0 +1,126 @@
+"""Compares a run's epoch losses with the published curve."""
+
+import csv
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
+
+from cvae_jax import config as configs
+from cvae_jax.host import images
+from cvae_jax.host.paths import local
+from cvae_jax.loop.rows import read_metrics
+
+CURVES = Path(__file__).parent / "reference"
+TOLERANCE = 0.02
+
+
+class VerifyError(ValueError):
+  """Says why a run has nothing to be compared with."""
+
+
+class Epoch(NamedTuple):
+  """One epoch's mean training loss beside the published one."""
+
+  epoch: int
+  published: float
+  ours: float | None  # None where the run has not come so far
+
+  @property
+  def ratio(self) -> float | None:
+    """Return ours / published."""
+    return None if self.ours is None else self.ours / self.published
+
+
+def published(name: str) -> dict[int, float]:
+  """Read the published curve "family/model": {epoch: loss}.
+
+  Raises:
+    VerifyError: there is none of that name; the names are listed.
+  """
+  family, _, model = name.partition("/")
+  path = CURVES / f"{family}.csv"
+  if not path.exists():
+    families = sorted(path.stem for path in CURVES.glob("*.csv"))
+    raise VerifyError(f"no published curves of {family!r}; of {families}")
+  with path.open(newline="") as file:
+    rows = list(csv.DictReader(file))
+  curve = {
+    int(row["epoch"]): float(row["loss"])
+    for row in rows
+    if row["model"] == model
+  }
+  if not curve:
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    raise VerifyError(f"no published curve {name!r}; {family} has {models}")
+  return curve
+
+
+def curve(config: ConfigDict) -> dict[int, float]:
+  """Return the published curve of a config, {} where it names none."""
+  return published(config.reference) if config.reference else {}
+
+
+def reference(workdir: Path) -> str:
+  """Return the name of the curve that a run's config says it follows.
+
+  Raises:
+    VerifyError: the folder is no run, or its config names no curve.
+  """
+  path = local(workdir, "the run's folder") / "config.json"
+  if not path.exists():
+    raise VerifyError(f"{workdir} is not a run's folder: no config.json")
+  name = configs.of_run(workdir).reference
+  if not name:
+    raise VerifyError(
+      f"{workdir}: its config has no `reference`, since no curve was "
+      "published for it (configs/digits.py:full has one)"
+    )
+  return name
+
+
+def compare(workdir: Path) -> list[Epoch]:
+  """Set a run's epochs beside the published ones of its reference.
+
+  Raises:
+    VerifyError: see `reference` and `published`.
+  """
+  curve = published(reference(workdir))
+  ours = {
+    round(row["epoch"]): row["model/loss"]
+    for row in read_metrics(workdir)
+    if row["split"] == "epoch"
+  }
+  return [Epoch(epoch, loss, ours.get(epoch)) for epoch, loss in curve.items()]
+
+
+def matches(epochs: list[Epoch], tolerance: float = TOLERANCE) -> bool:
+  """Tell whether every published epoch is met within the tolerance."""
+  return all(e.ratio and abs(e.ratio - 1) <= tolerance for e in epochs)
+
+
+def table(epochs: list[Epoch], tolerance: float = TOLERANCE) -> str:
+  """Lay the comparison out as text, an epoch a line."""
+  lines = ["epoch  published      ours   ratio"]
+  for e in epochs:
+    if e.ours is None:
+      lines.append(f"{e.epoch:5d} {e.published:10.4f}         –       –  miss")
+      continue
+    verdict = "match" if abs(e.ratio - 1) <= tolerance else "miss"
+    both = f"{e.published:10.4f} {e.ours:9.4f}"
+    lines.append(f"{e.epoch:5d} {both}  {e.ratio:.4f}  {verdict}")
+  return "\n".join(lines)
+
+
+def plot(path: Path, epochs: list[Epoch], title: str) -> None:
+  """Draw both curves as PNG."""
+  figure = Figure(figsize=(6, 4), layout="constrained")
+  axes = figure.subplots()
+  x = [e.epoch for e in epochs]
+  axes.plot(x, [e.published for e in epochs], "o-", label="published")
+  run = [e for e in epochs if e.ours is not None]
+  axes.plot([e.epoch for e in run], [e.ours for e in run], "x--", label="ours")
+  axes.set(xlabel="epoch", ylabel="training loss (epoch mean)", title=title)
+  axes.legend()
+  images.save_figure(path, figure, dpi=120)

@@ -1,0 +1,95 @@
+"""What weighs the KL of a VAE: β, warm-up, cycles, free bits and capacity."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+
+class Control(NamedTuple):
+  """How the KL enters the loss; the ELBO that is logged knows none of it.
+
+  The weight is β. It rises from 0 in `warmup` steps; with `cycles` of n it
+  does so n times, each followed by as many steps at β. `free_bits` are nats
+  that each latent may have for nothing. With a `capacity` the loss has
+  β · |KL − C|, and C rises from 0 to it in `warmup` steps (Burgess et al.
+  2018).
+  """
+
+  beta: float = 1.0
+  warmup: int = 0
+  cycles: int = 0
+  free_bits: float = 0.0
+  capacity: float = 0.0
+
+  @property
+  def plain(self) -> bool:
+    """Tell whether the loss has the KL as it is."""
+    return self == Control()
+
+  def weight(self, step: Array) -> Array | float:
+    """Return the weight of the KL at a step."""
+    if not self.warmup or self.capacity:
+      return self.beta
+    within = step
+    if self.cycles > 1:
+      length = 2 * self.warmup
+      within = jnp.where(step < self.cycles * length, step % length, length)
+    return self.beta * jnp.minimum(1.0, within / self.warmup)
+
+  def penalty(self, kl: Array, step: Array, latents: int) -> Array:
+    """Return the KL's part of a training loss, [].
+
+    Free bits are held against the batch's mean of each latent (Kingma et al.
+    2016), the capacity against the mean of the sum.
+
+    Args:
+      kl: nats [B, Z]; or [B, 1], where only their sum is known.
+      step: of the update.
+      latents: Z.
+    """
+    kl = jnp.maximum(kl.mean(axis=0), self._free(kl, latents)).sum(axis=-1)
+    return self._weighed(kl, step)
+
+  def of_each(self, kl: Array, step: Array, latents: int) -> Array:
+    """Return the same of each example alone, [B], for an evaluation."""
+    kl = jnp.maximum(kl, self._free(kl, latents)).sum(axis=-1)
+    return self._weighed(kl, step)
+
+  def _free(self, kl: Array, latents: int) -> float:
+    return self.free_bits * latents / kl.shape[-1] if self.free_bits else -1e9
+
+  def _weighed(self, kl: Array, step: Array) -> Array:
+    if not self.capacity:
+      return self.weight(step) * kl
+    rise = jnp.minimum(1.0, step / self.warmup) if self.warmup else 1.0
+    return self.beta * jnp.abs(kl - rise * self.capacity)
+
+
+def control(loss) -> Control:
+  """Read a config's groups `loss` and `loss.kl`.
+
+  Raises:
+    ValueError: a number is below 0, cycles have no warm-up, or free bits
+      stand beside a capacity.
+  """
+  kl = loss.get("kl", {})
+  found = Control(
+    loss.get("beta", 1.0), **{k: kl[k] for k in Control._fields if k in kl}
+  )
+  if min(found) < 0:
+    raise ValueError(f"loss.beta and loss.kl are 0 or more; found {found}")
+  if found.cycles > 1 and not found.warmup:
+    raise ValueError(
+      f"loss.kl.cycles={found.cycles} repeats the warm-up; give its steps, "
+      "loss.kl.warmup"
+    )
+  if found.free_bits and found.capacity:
+    raise ValueError("give loss.kl.free_bits or loss.kl.capacity, not both")
+  return found
+
+
+def schedule(found: Control) -> dict:
+  """Return {"kl_weight": function of the step} where it changes."""
+  changes = found.warmup and not found.capacity
+  return {"kl_weight": found.weight} if changes else {}

@@ -1,0 +1,124 @@
+"""Loss terms per example: images [B, H, W, C] in, [B] out, never reduced."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from cvae_jax.method.softplus import softplus
+from cvae_jax.types import PyTree
+
+
+def _per_example(x: Array) -> Array:
+  return jnp.sum(x.reshape(x.shape[0], -1), axis=-1)
+
+
+def squared_error(target: Array, output: Array) -> Array:
+  """Sum squared differences over the image, [B].
+
+  Raises:
+    ValueError: the shapes differ, where broadcasting would hide it.
+  """
+  if target.shape != output.shape:
+    raise ValueError(
+      f"a network gives {output.shape[1:]}, expected {target.shape[1:]}; its "
+      "features, strides and map in config.model decide"
+    )
+  return _per_example((target - output) ** 2)
+
+
+def mean_squared_error(target: Array, output: Array) -> Array:
+  """Return the mean of the squared differences of each example, [B]."""
+  return squared_error(target, output) / math.prod(target.shape[1:])
+
+
+def gaussian_nats(squared_error: Array, size: int, weight: float) -> Array:
+  """Turn a weighted squared error into −log p(x | z) in nats, [B].
+
+  weight · SSE is the exponent of a Gaussian of variance 1 / (2 weight); its
+  normaliser over `size` pixel values completes the likelihood.
+  """
+  return weight * squared_error + 0.5 * size * math.log(math.pi / weight)
+
+
+def bernoulli_nats(target: Array, logits: Array) -> Array:
+  """Return −log p(target) of independent pixels, [..., D] → [...].
+
+  Binary cross-entropy from logits, summed; a target in (0, 1) counts as the
+  share of both values.
+  """
+  return jnp.sum(softplus(logits) - target * logits, axis=-1)
+
+
+def bernoulli_nats_of_means(target: Array, mean: Array) -> Array:
+  """Return the same [B] from images of pixel means in [0, 1].
+
+  Where only the image is at hand: a pixel is at most 16 nats wrong, since
+  float32 cannot tell a mean nearer to 0 or 1.
+  """
+  mean = jnp.clip(mean, 1e-7, 1.0 - 1e-7)
+  return -_per_example(
+    target * jnp.log(mean) + (1.0 - target) * jnp.log1p(-mean)
+  )
+
+
+def discriminator_loss(logit: Array, real: bool) -> Array:
+  """Return −log D for a real example, −log(1 − D) for another, [...].
+
+  D = sigmoid(logit). With `real` as it truly is this is the discriminator's
+  loss. With real=True for a generated example it is the generator's, in the
+  form that does not saturate (Goodfellow et al. 2014, §3).
+  """
+  return softplus(-logit if real else logit)
+
+
+def wasserstein_loss(score: Array, real: bool) -> Array:
+  """Return −score for a real example, the score for another, [...].
+
+  It is used as `discriminator_loss` is: for the critic, and with real=True
+  for the generator (Arjovsky et al. 2017, §3).
+  """
+  return -score if real else score
+
+
+def bernoulli_nats_of_images(target: Array, logits: Array) -> Array:
+  """Return `bernoulli_nats` of images, summed over all their values, [B]."""
+  batch = target.shape[0]
+  return bernoulli_nats(target.reshape(batch, -1), logits.reshape(batch, -1))
+
+
+def grey_level(output: Array) -> Array:
+  """Sum v(1 − v) over pixels between black and white, [B] (digits.md §3).
+
+  Pixels above 1 count as 0, so that the term never rewards overshooting.
+  """
+  return _per_example(jax.nn.relu(output * (1.0 - output)))
+
+
+def total_variation(image: Array) -> Array:
+  """Sum ½ (difference)² of vertical and horizontal neighbours, [B]."""
+  down, right = image[:, 1:] - image[:, :-1], image[:, :, 1:] - image[:, :, :-1]
+  return 0.5 * (_per_example(down**2) + _per_example(right**2))
+
+
+def kernel_l2(params: PyTree) -> Array:
+  """Sum the squares of all convolution kernels (the 4-D leaves), []."""
+  return _sum_of_squares(params, rank=4)
+
+
+def dense_l2(params: PyTree) -> Array:
+  """Sum the squares of all dense kernels (the 2-D leaves), []."""
+  return _sum_of_squares(params, rank=2)
+
+
+def _sum_of_squares(params: PyTree, rank: int) -> Array:
+  leaves = [p for p in jax.tree.leaves(params) if p.ndim == rank]
+  return sum((jnp.sum(p**2) for p in leaves), start=jnp.zeros(()))
+
+
+def psnr(target: Array, output: Array) -> Array:
+  """Return the peak signal-to-noise ratio in dB, output clipped to [0, 1]."""
+  output = jnp.clip(output, 0.0, 1.0)
+  mse = mean_squared_error(target, output)
+  return -10.0 * jnp.log10(jnp.maximum(mse, 1e-10))

@@ -1,0 +1,52 @@
+"""Objectives of a VAE beyond the ELBO, from arrays."""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+def importance_bound(log_weights: Array) -> Array:
+  """Return log (1/k) Σ w [B] of log-weights [k, B] (Burda et al. 2016)."""
+  count = log_weights.shape[0]
+  return jax.nn.logsumexp(log_weights, axis=0) - math.log(count)
+
+
+def doubly_reparameterised(
+  log_weights: Callable[[Array], Array], z: Array
+) -> Array:
+  """Return the same bound with the gradient of Tucker et al. 2019, [B].
+
+  A sample's gradient on its way to q is weighted by the square of its share
+  w / Σ w, that of p by the share.
+
+  Args:
+    log_weights: (z [k, B, Z]) → [k, B]. Its density of q must hold the
+      parameters of q fixed (lax.stop_gradient), so that q learns through z.
+    z: reparameterised samples of q [k, B, Z].
+  """
+  values = log_weights(jax.lax.stop_gradient(z))
+  share = jax.lax.stop_gradient(jax.nn.softmax(values, axis=0))
+  logs = log_weights(scale_gradient(z, share[..., None]))
+  path = jnp.sum(share * logs, axis=0)
+  value = importance_bound(jax.lax.stop_gradient(logs))
+  return value + path - jax.lax.stop_gradient(path)
+
+
+@jax.custom_vjp
+def scale_gradient(x: Array, by: Array) -> Array:
+  """Return x, its gradient multiplied by `by`, which has none."""
+  return x
+
+
+def _forward(x: Array, by: Array):
+  return x, by
+
+
+def _backward(by: Array, gradient: Array):
+  return by * gradient, jnp.zeros_like(by)
+
+
+scale_gradient.defvjp(_forward, _backward)

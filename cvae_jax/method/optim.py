@@ -1,0 +1,106 @@
+"""Optimisers: the one place that reads config.optim."""
+
+import inspect
+from collections.abc import Callable
+
+import optax
+
+from cvae_jax.method import schedules
+from cvae_jax.method.names import pick
+
+# Those of optax that need nothing but gradients and parameters.
+NAMES = (
+  *("adabelief", "adadelta", "adagrad", "adam", "adamax", "adamw"),
+  *("amsgrad", "lamb", "lion", "nadam", "nadamw", "novograd", "radam"),
+  *("rmsprop", "sgd", "sm3", "yogi"),
+)
+# Keys of config.optim that an optimiser is given where it knows them.
+_OWN = ("b1", "b2", "eps", "momentum", "nesterov")
+_ADAM = {"b1": 0.9, "b2": 0.999, "eps": 1e-8}  # of Adam, where none is set
+
+
+def build(
+  optim, rate: optax.ScalarOrSchedule | None = None
+) -> optax.GradientTransformation:
+  """Build the optimiser that a config's group `optim` describes.
+
+  It is Adam (Kingma and Ba 2015) if no other is named. With `weight_decay` it
+  is AdamW (Loshchilov and Hutter 2019).
+
+  Args:
+    optim: the group. `name` is that of a function of optax, one of NAMES.
+      `lr` is the learning rate and schedules.learning_rate says how it
+      changes. `b1`, `b2`, `eps` and `momentum` are given to an optimiser that
+      has such a parameter; others do without. `clip` bounds the norm of all
+      gradients together; 0 leaves them alone. `weight_decay` shrinks the
+      parameters by this share of the rate; where optax's optimiser has no
+      decay of its own, the share of the parameters is added to the gradients.
+      `accumulate` averages the gradients of so many batches before the
+      parameters move. Rates stay functions of the step, a batch each.
+    rate: a learning rate to use instead of the group's.
+
+  Raises:
+    ValueError: a number is out of its range, or there is no such optimiser.
+  """
+  for key, least in (("clip", 0.0), ("weight_decay", 0.0), ("accumulate", 1)):
+    if (value := optim.get(key, least)) < least:
+      raise ValueError(f"optim.{key} is {least:g} or more; found {value}")
+  tx = _named(optim, _rate(optim, rate))
+  if clip := optim.get("clip", 0.0):
+    tx = optax.chain(optax.clip_by_global_norm(clip), tx)
+  batches = optim.get("accumulate", 1)
+  if batches > 1:
+    tx = optax.MultiSteps(tx, batches).gradient_transformation()
+  return tx
+
+
+def _rate(optim, rate) -> optax.ScalarOrSchedule:
+  """Return the rate by the optimiser's own count of its updates.
+
+  With `accumulate` it counts one for several steps, and its nth update is made
+  in the last of them.
+  """
+  if rate is None:
+    rate = schedules.learning_rate(optim)
+  elif not callable(rate):
+    rate = schedules.learning_rate(optim, rate)
+  batches = optim.get("accumulate", 1)
+  if batches == 1 or not callable(rate):
+    return rate
+  return lambda count: rate(batches * (count + 1) - 1)
+
+
+def _named(optim, rate) -> optax.GradientTransformation:
+  """Return optax's optimiser with the keys of the group that it knows."""
+  name, decay = optim.get("name", "adam"), optim.get("weight_decay", 0.0)
+  if name == "adam" and decay:
+    name = "adamw"
+  make = pick({n: getattr(optax, n) for n in NAMES}, name, "optim.name")
+  known = inspect.signature(make).parameters
+  given = {key: optim[key] for key in _OWN if key in optim and key in known}
+  if name in ("adam", "adamw"):
+    given = _ADAM | given
+  if not given.get("momentum", 1.0):
+    del given["momentum"]  # optax: None is without, and keeps no trace
+  if "weight_decay" in known:
+    return make(rate, weight_decay=decay, **given)
+  tx = make(rate, **given)
+  if decay:
+    tx = optax.chain(optax.add_decayed_weights(decay), tx)
+  return tx
+
+
+def logged(optim) -> dict[str, Callable]:
+  """Return {"learning_rate": function of the step} where it changes."""
+  rate = schedules.learning_rate(optim)
+  return {"learning_rate": rate} if callable(rate) else {}
+
+
+def beside_adam(optim) -> list[str]:
+  """List the settings of the group that plain Adam does not heed."""
+  plain = {"name": "adam", "clip": 0.0, "weight_decay": 0.0, "accumulate": 1}
+  return [
+    f"optim.{key}={optim[key]}"
+    for key, value in plain.items()
+    if optim.get(key, value) != value
+  ]

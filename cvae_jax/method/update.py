@@ -1,0 +1,309 @@
+"""The only place that differentiates and applies updates."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from cvae_jax.host import cpu
+from cvae_jax.types import Batch, Metrics, Player, PyTree, System, TrainState
+
+FACTOR = "learning_rate_factor"  # beside the players in an adjustable state
+AVERAGE = "parameter_average"  # beside the players in an averaged state
+# What of a system reads a state; it is given the average.
+_READERS = (
+  *("evaluate", "render", "encode", "decode", "classify", "predict"),
+  *("outputs", "draw", "log_prior"),
+)
+
+
+def init_state(
+  players: Mapping[str, Player], params: PyTree, model_state: PyTree = None
+) -> TrainState:
+  """Build the state before the first update.
+
+  Raises:
+    ValueError: a player owns a branch that params does not have.
+  """
+  for name, player in players.items():
+    if missing := set(player.owns) - set(params):
+      raise ValueError(
+        f"player {name!r} owns {sorted(missing)}, but the branches of params "
+        f"are {sorted(params)}"
+      )
+  return TrainState(
+    step=jnp.zeros((), jnp.int32),
+    params=params,
+    model_state={} if model_state is None else model_state,
+    opt_state={
+      name: player.tx.init(_owned(player, params))
+      for name, player in players.items()
+    },
+  )
+
+
+def make_step(
+  players: Mapping[str, Player], simultaneous: bool = False
+) -> Callable[[TrainState, Batch, Array, Array], tuple[TrainState, Metrics]]:
+  """Build (state, batch, key, at) -> (state, metrics), an update per player.
+
+  The players move in order, so each sees what the ones before it did; or, if
+  simultaneous, each sees the parameters before the step. A player of `every`
+  n moves in every n-th step; in the others its part is not computed and its
+  metrics are 0, `moves` among them, which is 1 where it moves (meter.Meter
+  makes means over these). A branch that nobody owns is frozen. Entries of
+  model_state named as a branch, its batch statistics, are its owner's too:
+  what another player makes of them is dropped. All else of model_state goes
+  through the players in order.
+
+  Where one of a player's metrics, its loss and gradient norm among them, is
+  not finite the state comes back as it was, its step too. `at` is the step
+  that the batch was made for, and a state at another step also comes back as
+  it was: so after a bad step the later ones, already under way, change
+  nothing, and what the caller holds is the state before the bad step.
+
+  Raises:
+    ValueError: simultaneous players own the same branch, or rest.
+  """
+  if simultaneous:
+    _check_apart(players)
+
+  def step(state: TrainState, batch: Batch, key: Array, at: Array):
+    key = jax.random.fold_in(key, at)
+    new, metrics, moves = state, {}, {}
+    finite = state.step == at
+    for index, (name, player) in enumerate(players.items()):
+      own = batch, jax.random.fold_in(key, index)
+      if simultaneous:
+        moves[name], terms, ok = _differentiate(name, player, new, *own)
+        finite &= ok
+        new = new.replace(model_state=moves[name].model_state)
+      else:
+        new, terms, finite = _turn(name, player, new, *own, finite)
+      metrics |= {f"{name}/{term}": value for term, value in terms.items()}
+    if simultaneous:
+      new = _apply(players, moves, state, finite)
+    elif len(players) > 1:  # an earlier player may have moved already
+      new = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state)
+    return new.replace(step=state.step + finite), metrics
+
+  return step
+
+
+def input_gradient(fn: Callable[[Array], Array], x: Array) -> Array:
+  """Return the gradient [B, ...] of each fn(x)[b] with respect to x[b].
+
+  For penalties on gradients, in a loss that is differentiated in its turn.
+
+  Args:
+    fn: maps x [B, ...] to [B], each entry from its own example alone (so no
+      batch normalisation).
+  """
+  return jax.grad(lambda x: fn(x).sum())(x)
+
+
+def adjustable(system: System) -> System:
+  """Return its state a factor of all learning rates, 1 until `scaled`."""
+
+  def init(key: Array) -> TrainState:
+    state = system.init(key)
+    factor = {FACTOR: jnp.ones((), jnp.float32)}
+    return state.replace(opt_state=state.opt_state | factor)
+
+  return system._replace(init=init)
+
+
+def scaled(state: TrainState, factor: float) -> TrainState:
+  """Set the factor of an adjustable state, another state comes as it is.
+
+  It is a value on the old one's device, so nothing is compiled anew.
+  """
+  if (old := state.opt_state.get(FACTOR)) is None:
+    return state
+  factor = {FACTOR: jnp.full_like(old, factor)}
+  return state.replace(opt_state=state.opt_state | factor)
+
+
+def averaged(
+  system: System, decay: float, frozen: Iterable[str] = ()
+) -> System:
+  """Return a system whose state holds a running mean of the parameters.
+
+  After step t the mean moves by 1 − min(decay, (1 + t) / (10 + t)) towards
+  the parameters, so that the first values are soon forgotten. Training goes
+  on from the parameters; all that reads a state sees the mean instead.
+
+  Args:
+    system: it may be of any kind.
+    decay: in [0, 1).
+    frozen: branches that come from files and have no mean.
+  """
+
+  def init(key: Array) -> TrainState:
+    state = system.init(key)
+    params = {k: v for k, v in state.params.items() if k not in frozen}
+    # Not the same buffers: a step is given both, to be overwritten.
+    mean = {AVERAGE: jax.tree.map(jnp.copy, params)}
+    return state.replace(opt_state=state.opt_state | mean)
+
+  def step(state: TrainState, batch: Batch, key: Array, at: Array):
+    new, metrics = system.step(state, batch, key, at)
+    t = new.step.astype(jnp.float32)
+    share = 1.0 - jnp.minimum(decay, (1.0 + t) / (10.0 + t))
+    share = jnp.where(new.step > state.step, share, 0.0)
+    old = state.opt_state[AVERAGE]
+    params = {name: new.params[name] for name in old}
+    mean = jax.tree.map(lambda m, p: m + share * (p - m), old, params)
+    return new.replace(opt_state={**new.opt_state, AVERAGE: mean}), metrics
+
+  def reading(function: Callable | None) -> Callable | None:
+    if function is None:
+      return None
+    return lambda state, *rest: function(mean_state(state), *rest)
+
+  readers = {name: reading(getattr(system, name)) for name in _READERS}
+  return system._replace(init=init, step=step, **readers)
+
+
+def mean_state(state: TrainState) -> TrainState:
+  """Return an averaged state with the mean as its parameters."""
+  mean = state.opt_state.get(AVERAGE, {})
+  return state.replace(params={**state.params, **mean})
+
+
+def begun(state: TrainState, params: PyTree) -> TrainState:
+  """Return a state that begins with other parameters, their mean, too."""
+  opt_state = state.opt_state
+  if (mean := opt_state.get(AVERAGE)) is not None:
+    mean = {name: jax.tree.map(jnp.array, params[name]) for name in mean}
+    opt_state = {**opt_state, AVERAGE: mean}
+  return state.replace(params=params, opt_state=opt_state)
+
+
+class _Move(NamedTuple):
+  """What a player wants to change."""
+
+  gradients: PyTree  # of the branches that it owns
+  model_state: PyTree  # after its loss
+
+
+def _turn(name: str, player: Player, state: TrainState, batch, key, finite):
+  """Let a player move where it is due: (state, metrics, finite so far)."""
+
+  def move(state, batch, key, finite):
+    wanted, terms, ok = _differentiate(name, player, state, batch, key)
+    finite &= ok
+    state = _apply({name: player}, {name: wanted}, state, finite)
+    own = _owned(player, state.params), state.opt_state[name]
+    return (*own, state.model_state), terms, finite
+
+  def rest(state, batch, key, finite):
+    own = _owned(player, state.params), state.opt_state[name]
+    return (*own, state.model_state), none, finite
+
+  if player.every == 1:
+    changed, terms, finite = move(state, batch, key, finite)
+  else:
+    move = jax.jit(move)  # so that its shapes and its branch are one tracing
+    _, terms, _ = jax.eval_shape(move, state, batch, key, finite)
+    none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), terms)
+    due = (state.step + 1) % player.every == 0
+    changed, terms, finite = jax.lax.cond(
+      due, move, rest, state, batch, key, finite
+    )
+    terms = {**terms, "moves": due.astype(jnp.float32)}
+  owned, opt_state, model_state = changed
+  state = state.replace(
+    params={**state.params, **owned},
+    opt_state={**state.opt_state, name: opt_state},
+    model_state=model_state,
+  )
+  return state, terms, finite
+
+
+def _differentiate(name: str, player: Player, state: TrainState, batch, key):
+  """Return a player's move, its metrics and whether they are all finite."""
+
+  def loss(owned):
+    params = {**state.params, **owned}
+    return player.loss(params, state.model_state, batch, key, state.step)
+
+  (value, (terms, model_state)), gradients = jax.value_and_grad(
+    loss, has_aux=True
+  )(_owned(player, state.params))
+  norm = optax.tree.norm(gradients)
+  metrics = {"loss": value, **terms, "gradient_norm": norm}
+  ok = jnp.array(True)  # what meter.Meter stops at, so both mean the same step
+  for metric in metrics.values():
+    ok &= jnp.isfinite(metric)
+  others = state.params.keys() - set(player.owns)
+  if isinstance(model_state, Mapping):
+    kept = {k: state.model_state[k] for k in others & model_state.keys()}
+    model_state = {**model_state, **kept}
+  return _Move(gradients, model_state), metrics, ok
+
+
+def _apply(players, moves, state: TrainState, finite: Array) -> TrainState:
+  """Update what the players own by their moves, if all of it is finite."""
+  *_, last = moves.values()  # it saw the model_state that the others left
+
+  def apply(owned, opt_state, _):
+    moved, factor = {}, state.opt_state.get(FACTOR)
+    for name, player in players.items():
+      updates, after = _updates(
+        player.tx, moves[name].gradients, opt_state[name], owned[name]
+      )
+      if factor is not None:
+        updates = jax.tree.map(lambda update: factor * update, updates)
+      moved[name] = optax.apply_updates(owned[name], updates), after
+    owned, opt_state = ({k: v[i] for k, v in moved.items()} for i in range(2))
+    return owned, opt_state, last.model_state
+
+  # A branch, not a select: it updates the donated buffers in place, where a
+  # select made XLA:CPU copy every parameter and moment first (1.2x a step).
+  owned, opt_state, model_state = jax.lax.cond(
+    finite,
+    apply,
+    lambda *kept: kept,
+    {name: _owned(player, state.params) for name, player in players.items()},
+    {name: state.opt_state[name] for name in players},
+    state.model_state,
+  )
+  params = dict(state.params)
+  for branches in owned.values():
+    params |= branches
+  return state.replace(
+    params=params,
+    opt_state={**state.opt_state, **opt_state},
+    model_state=model_state,
+  )
+
+
+def _updates(tx: optax.GradientTransformation, *given):
+  """Return (updates, the optimiser's state after), as tx.update does."""
+  updates, after = tx.update(*given)
+  if jax.default_backend() == "cpu" and cpu.fuses_outputs():
+    # XLA:CPU writes moments and parameters in one pass over them only if none
+    # is made from another, so the parameters' have moments of their own, behind
+    # a barrier that hides that they are the same.
+    updates, _ = tx.update(*jax.lax.optimization_barrier(given))
+  return updates, after
+
+
+def _check_apart(players: Mapping[str, Player]) -> None:
+  if resting := [n for n, player in players.items() if player.every > 1]:
+    raise ValueError(
+      f"simultaneous players move in each step; {resting} would not"
+    )
+  owned = [branch for player in players.values() for branch in player.owns]
+  if len(set(owned)) < len(owned):
+    raise ValueError(
+      f"simultaneous players must own different branches; they own {owned}"
+    )
+
+
+def _owned(player: Player, params: PyTree) -> PyTree:
+  return {branch: params[branch] for branch in player.owns}

@@ -1,0 +1,1 @@
+"""Operations written for speed: the only place that asks for the backend."""

@@ -1,0 +1,282 @@
+"""Convolutions that XLA runs fast on CPU.
+
+XLA:CPU runs a convolution forward at the rate of a matrix product, but
+compiles the *gradients* of strided and transposed ones to a slow generic
+loop. Here gradients are matrix products of `patches` (im2col) and `fold`
+(overlap-add), two linear maps that are each other's transpose. A transposed
+convolution is a stride-1 convolution and depth-to-space where the stride
+divides the kernel and the map is large, else a matrix product and `fold`.
+Wide ones of 3×3, or of 4×4 and stride 2, are winograd.py's. On GPU and TPU
+the ordinary lax convolutions are right; `ops.fast_on_cpu` decides.
+
+These gradients are of reverse mode alone (jax.custom_vjp): on CPU jax.jvp,
+jax.jacfwd and jax.hessian raise a TypeError. So do those through the products
+of ops and through SiLU. jax.grad, jax.vjp and jax.jacrev work.
+
+All maps are [B, H, W, C], kernels [k, k, in, out].
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from cvae_jax.nets.fast import ops, winograd
+
+_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+_SMALL = 8  # pixels a side of a map
+
+
+def conv(
+  x: Array,
+  kernel: Array,
+  stride: int = 1,
+  padding: str = "SAME",
+  *,
+  bias: Array | None = None,
+  fast: bool | None = None,
+) -> Array:
+  """Convolve x [B, H, W, C] with kernel [k, k, C, D]; adds bias [D].
+
+  SAME gives ceil(H / stride) rows, VALID ⌊(H − k) / stride⌋ + 1.
+  """
+  if ops.fast_on_cpu() if fast is None else fast:
+    if padding == "SAME" and winograd.suits(x.shape, kernel.shape, stride):
+      return _plus(winograd.down(x, kernel), bias)
+    k = kernel.shape[0]
+    pads = tuple(_pads(n, k, stride, padding) for n in x.shape[1:3])
+    return _conv(x, kernel, bias, stride, pads)
+  return _plus(_lax_conv(x, kernel, stride, padding), bias)
+
+
+def _lax_conv(x: Array, kernel: Array, stride: int, padding) -> Array:
+  return lax.conv_general_dilated(
+    x, kernel, (stride, stride), padding, dimension_numbers=_DIMENSIONS
+  )
+
+
+def _plus(x: Array, bias: Array | None) -> Array:
+  return x if bias is None else ops.add_bias(x, bias)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _conv(x: Array, kernel: Array, bias, stride: int, pads) -> Array:
+  """Convolve with explicit pads; its gradients are matrix products."""
+  return _plus(_lax_conv(x, kernel, stride, pads), bias)
+
+
+def _conv_back(stride: int, pads, saved, g: Array):
+  x, kernel, bias = saved
+  k, d = kernel.shape[0], kernel.shape[-1]
+  windows = patches(x, k, stride, pads)
+  dx = fold(_matmul(g, kernel.reshape(-1, d).T), k, stride, pads)
+  dkernel = _kernel_gradient(windows, g).reshape(kernel.shape)
+  return dx, dkernel, None if bias is None else ops.column_sums(g)
+
+
+def _kernel_gradient(x: Array, g: Array) -> Array:
+  """Contract x [B, H, W, C] and g [B, H, W, D] to [C, D].
+
+  XLA shares a product's work out by columns, so the wider operand is to give
+  those; the barrier keeps it from moving the transposition into the product.
+  Where C · D is small in two halves of the rows, or a core has too little.
+  """
+  if x.shape[-1] > g.shape[-1]:
+    return lax.optimization_barrier(_kernel_gradient(g, x)).T
+  rows, size = x.size // x.shape[-1], x.shape[-1] * g.shape[-1]
+  halves = 1 if rows % 2 or size >= 2**18 else 2
+  x, g = (a.reshape(halves, -1, a.shape[-1]) for a in (x, g))
+  return jnp.einsum("hnc,hnd->hcd", x, g).sum(axis=0)
+
+
+_conv.defvjp(
+  lambda x, kernel, bias, *how: (
+    _conv(x, kernel, bias, *how),
+    (x, kernel, bias),
+  ),
+  _conv_back,
+)
+
+
+def conv_transpose(
+  x: Array,
+  kernel: Array,
+  stride: int = 1,
+  *,
+  bias: Array | None = None,
+  fast: bool | None = None,
+) -> Array:
+  """Convolve x [B, H, W, C] to [B, stride · H, stride · W, D], SAME padding.
+
+  The kernel [k, k, C, D] is in Flax's orientation: it is not flipped. The
+  bias [D] is added.
+  """
+  if not (ops.fast_on_cpu() if fast is None else fast):
+    y = lax.conv_transpose(
+      x, kernel, (stride, stride), "SAME", dimension_numbers=_DIMENSIONS
+    )
+    return _plus(y, bias)
+  y_shape = (len(x), *(stride * n for n in x.shape[1:3]))
+  if winograd.suits(y_shape, kernel.shape, stride):
+    return _plus(winograd.up(x, kernel), bias)
+  k, _, c, d = kernel.shape
+  # It convolves to a row and a column too many: much, where there are few.
+  large = min(x.shape[1:3]) > _SMALL
+  # What it moves, 4C values a pixel, is less than products' k²D, or not.
+  less = stride**2 * d > c
+  if k > stride > 1 and k % stride == 0 and large and less:
+    return _subpixel(x, kernel, bias, stride)
+  pads = tuple(_pads(n * stride, k, stride) for n in x.shape[1:3])
+  taps = kernel[::-1, ::-1].transpose(2, 0, 1, 3).reshape(c, k * k * d)
+  return _plus(fold(_matmul(x, taps), k, stride, pads), bias)
+
+
+def _subpixel(x: Array, kernel: Array, bias, s: int) -> Array:
+  """Convolve transposed, k = m · s: stride 1 to s² · D, depth-to-space.
+
+  An output pixel is of m × m inputs, so this moves m² · C values a pixel of
+  the small map, where products with all taps would move k² · D.
+  """
+  k, _, c, d = kernel.shape
+  m, low = k // s, (k - s) // 2
+  # Output row s · Y + a − low takes tap s · p + a of input row Y − p.
+  taps = kernel[::-1, ::-1].reshape(m, s, m, s, c, d)[::-1, :, ::-1]
+  taps = taps.transpose(0, 2, 4, 1, 3, 5).reshape(m, m, c, s * s * d)
+  if bias is not None:
+    bias = jnp.tile(bias, s * s)
+  y = _conv(x, taps, bias, 1, ((m - 1, m - 1),) * 2)
+  return _depth_to_space(y, s, (low, k - s - low))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _depth_to_space(y: Array, s: int, crop: tuple[int, int]) -> Array:
+  """Spread y [B, H, W, s · s · C] to [B, s · H, s · W, C] less a margin.
+
+  Args:
+    crop: how many rows are cut off above and below, and columns beside.
+  """
+  b, height, width, _ = y.shape
+  y = y.reshape(b, height, width, s, s, -1).transpose(0, 1, 3, 2, 4, 5)
+  y = y.reshape(b, height * s, width * s, -1)
+  low, high = crop
+  return y[:, low : height * s - high, low : width * s - high]
+
+
+def _space_to_depth(s: int, crop, _, g: Array):
+  # Of a transposition XLA makes a copy for each of its readers; parts put
+  # side by side it writes once.
+  low, _ = crop
+  size = [(n + sum(crop)) // s for n in g.shape[1:3]]
+  parts = []
+  for a, e in np.ndindex(s, s):
+    i, j = (a - low) % s, (e - low) % s  # the first of parity (a, e)
+    part = g[:, i::s, j::s]
+    parts.append(_place(part, (i + low) // s, (j + low) // s, *size))
+  return (jnp.concatenate(parts, axis=-1),)
+
+
+_depth_to_space.defvjp(
+  lambda y, *how: (_depth_to_space(y, *how), None), _space_to_depth
+)
+
+
+def _matmul(x: Array, w: Array) -> Array:
+  """Multiply x [B, H, W, C] by w [C, D] as a matrix of B · H · W rows.
+
+  With one contracted axis the kernel's gradient needs no transposed copy of
+  the patches, which XLA makes when three axes are contracted at once.
+  """
+  return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], -1)
+
+
+def _pads(n: int, k: int, stride: int, padding: str = "SAME"):
+  """Return (low, high) padding of an axis of n, as TensorFlow defines it.
+
+  High is negative where the last rows are in no window, so that the pads and
+  the number of windows always tell n, which `fold` needs.
+  """
+  windows = (n - k) // stride + 1 if padding == "VALID" else -(-n // stride)
+  total = (windows - 1) * stride + k - n
+  low = 0 if padding == "VALID" else max(total, 0) // 2
+  return low, total - low
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def patches(x: Array, k: int, stride: int, pads) -> Array:
+  """Cut x [B, H, W, C] into k×k windows: [B, H', W', k · k · C]."""
+  rows, columns = (
+    (n + lo + hi - k) // stride + 1
+    for n, (lo, hi) in zip(x.shape[1:3], pads, strict=True)
+  )
+  zero = jnp.zeros((), x.dtype)
+  x = lax.pad(x, zero, ((0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)))
+  windows = [
+    x[
+      :,
+      i : i + (rows - 1) * stride + 1 : stride,
+      j : j + (columns - 1) * stride + 1 : stride,
+    ]
+    for i in range(k)
+    for j in range(k)
+  ]
+  return jnp.concatenate(windows, axis=-1)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def fold(p: Array, k: int, stride: int, pads) -> Array:
+  """Add windows p [B, H', W', k · k · C] up: the transpose of `patches`."""
+  b, rows, columns, n = p.shape
+  p = p.reshape(b, rows, columns, k, k, n // (k * k))
+  height, width = (
+    (m - 1) * stride + k - lo - hi
+    for m, (lo, hi) in zip((rows, columns), pads, strict=True)
+  )
+  # Outputs of one parity class (row and column modulo the stride) take whole
+  # shifted taps, so each class is a sum of pads, and no tap is multiplied
+  # with the zeros of a dilated input. Classes are of one size: an odd row or
+  # column too many is cut off.
+  size = -(-height // stride), -(-width // stride)
+  classes = [
+    [_parity(p, a, e, stride, pads, *size) for e in range(stride)]
+    for a in range(stride)
+  ]
+  rows = [jnp.stack(row, axis=3) for row in classes]
+  x = jnp.stack(rows, axis=2).reshape(b, *(n * stride for n in size), -1)
+  return x[:, :height, :width]
+
+
+def _parity(p: Array, a: int, e: int, s: int, pads, height: int, width: int):
+  """Sum the taps that land on rows a mod s and columns e mod s."""
+  k = p.shape[3]
+  (top, _), (left, _) = pads
+  total = None
+  for i in range((a + top) % s, k, s):
+    for j in range((e + left) % s, k, s):
+      # Window (y, x), tap (i, j) lands on row s·y + i − top.
+      tap = p[:, :, :, i, j]
+      dy, dx = (i - top - a) // s, (j - left - e) // s
+      tap = _place(tap, dy, dx, height, width)
+      total = tap if total is None else total + tap
+  if total is None:  # a kernel smaller than the stride skips some rows
+    return jnp.zeros((p.shape[0], height, width, p.shape[-1]), p.dtype)
+  return total
+
+
+def _place(x: Array, dy: int, dx: int, height: int, width: int) -> Array:
+  """Move x [B, H, W, C] by (dy, dx) onto a zero map [B, height, width, C]."""
+  zero = jnp.zeros((), x.dtype)
+  rows = (dy, height - x.shape[1] - dy, 0)
+  columns = (dx, width - x.shape[2] - dx, 0)
+  return lax.pad(x, zero, ((0, 0, 0), rows, columns, (0, 0, 0)))
+
+
+patches.defvjp(
+  lambda x, *how: (patches(x, *how), None),
+  lambda k, stride, pads, _, g: (fold(g, k, stride, pads),),
+)
+fold.defvjp(
+  lambda p, *how: (fold(p, *how), None),
+  lambda k, stride, pads, _, g: (patches(g, k, stride, pads),),
+)

@@ -1,0 +1,29 @@
+"""Reports on finished sweeps: a folder each, whose `report` has `write`."""
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+from cvae_jax.host.paths import local
+
+
+class ReportError(ValueError):
+  """Says why there is nothing to report on."""
+
+
+def names() -> list[str]:
+  """List the reports there are."""
+  found = pkgutil.iter_modules(__path__)
+  return sorted(module.name for module in found if module.ispkg)
+
+
+def write(name: str, runs_folder: Path, out_folder: Path) -> list[Path]:
+  """Write the report `name` on the runs below a folder; gives its files.
+
+  Raises:
+    ReportError: there is no such report, or nothing to report on.
+  """
+  if name not in names():
+    raise ReportError(f"no report {name!r}; there are {', '.join(names())}")
+  module = importlib.import_module(f"{__name__}.{name}.report")
+  return module.write(local(runs_folder, "runs"), local(out_folder, "out"))

@@ -1,0 +1,1 @@
+"""The colouring runs beside their source."""

@@ -1,0 +1,1 @@
+"""AE, VAE, GAN and WGAN-GP compared."""

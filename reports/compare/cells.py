@@ -1,0 +1,77 @@
+"""The cells of the homework's experiment (homework §C1, §C4)."""
+
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from ml_collections import ConfigDict
+
+from reports import variants
+
+KINDS = {"ae": "AE", "vae": "VAE", "gan": "GAN", "wgan_gp": "WGAN-GP"}
+LATENTS, BETAS = (128, 512), (0.1, 1.0, 4.0)
+SUMS, MEANS = "sum, sum", "mean, mean"
+
+
+class Cell(NamedTuple):
+  """Which network of the experiment a run trained."""
+
+  kind: str  # of KINDS, by the variant that asks for it
+  latents: int
+  reduction: str = ""  # over pixels, over latents; of AE and VAE
+  beta: float | None = None  # of the VAE
+
+  def __str__(self) -> str:
+    """Return its name in a sentence."""
+    parts = [f"{self.kind} of {self.latents}"]
+    parts += [f"({self.reduction})"] if self.reduction else []
+    parts += [f"β {self.beta:g}"] if self.beta is not None else []
+    return " ".join(parts)
+
+
+def vae(latents: int, reduction: str = SUMS, beta: float = 1.0) -> Cell:
+  """Name a VAE; without more words the one whose loss is −ELBO."""
+  return Cell("VAE", latents, reduction, beta)
+
+
+def ae(latents: int) -> Cell:
+  """Name an autoencoder."""
+  return Cell("AE", latents, "sum")
+
+
+def expected() -> Iterator[Cell]:
+  """List the experiment's cells (homework §C1, §C4)."""
+  for z in LATENTS:
+    yield ae(z)
+    for reduction in (SUMS, MEANS):
+      yield from (vae(z, reduction, beta) for beta in BETAS)
+    yield from (Cell("GAN", z), Cell("WGAN-GP", z))
+
+
+def cell(config: ConfigDict) -> Cell:
+  """Name what a config of configs/compare.py trains."""
+  kind = KINDS[variants.of(config).choice(("vae", *KINDS))]
+  latents = config.model.latents
+  if kind in ("GAN", "WGAN-GP"):
+    return Cell(kind, latents)
+  pixels, nats = config.loss.reduction
+  if kind == "AE":
+    return Cell(kind, latents, pixels)
+  return Cell(kind, latents, f"{pixels}, {nats}", config.loss.beta)
+
+
+def shown(cells: Collection[Cell]) -> dict[str, Cell]:
+  """Choose the cell of each kind whose pictures and curves are drawn.
+
+  The one of most latents, of those with β = 1 and summed terms if there are
+  some.
+  """
+
+  def order(cell: Cell) -> tuple:
+    summed = cell.reduction in (SUMS, "sum", "")
+    return (cell.beta in (None, 1.0), summed, cell.latents)
+
+  return {
+    kind: max((c for c in cells if c.kind == kind), key=order)
+    for kind in KINDS.values()
+    if any(c.kind == kind for c in cells)
+  }

@@ -1,0 +1,237 @@
+"""AE, VAE, GAN and WGAN-GP compared: collapse, stopping, the source's word."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvae_jax import config as configs
+from cvae_jax import data, runs
+from cvae_jax.figures import gan
+from cvae_jax.host import commands, images
+from cvae_jax.host.files import write_atomically
+from cvae_jax.loop import distances
+from cvae_jax.loop.rows import read_metrics
+from cvae_jax.loop.run_data import Datasets, RunMismatch
+from cvae_jax.measures import collapse
+from reports import ReportError, markdown, variants
+from reports.compare import (
+  cells as compare_cells,
+)
+from reports.compare import (
+  curves as compare_curves,
+)
+from reports.compare import (
+  text as compare_text,
+)
+from reports.compare.cells import Cell
+
+PAGE = "compare"  # configs/compare.py, of which the runs are
+SYSTEMS = ("autoencoder", "gan")
+SIDE = 64  # pixels of a picture in a grid, where images are larger
+WAYS = 2  # from one sample to another, of each kind
+REAL = 10  # images and their reconstructions, in the run's own folder
+
+Found = dict[Cell, dict[str, Any]]
+
+
+def write(runs_folder: Path, out_folder: Path) -> list[Path]:
+  """Write compare.md and its pictures, all of them generated; gives the paths.
+
+  Images and their reconstructions, which a licence may forbid to publish, are
+  drawn into each run's folder as reconstructions.png.
+
+  Raises:
+    ReportError: no run of the comparison has a finished epoch, two are of the
+      same cell, or they are of several sizes, data or ways to be measured.
+  """
+  found, out = _found(Path(runs_folder)), Path(out_folder)
+  held, shown = _holder(), compare_cells.shown(found).values()
+  grids, ways = {}, {}
+  for cell, record in found.items():
+    run = runs.load(record["folder"])
+    beside = held(run)
+    record |= _state(run, record["rows"]["epoch"][-1])
+    record |= _measured(run, beside) if beside else {}
+    if cell in shown:
+      grids |= _samples(run, cell.kind, beside)
+      ways[cell.kind] = gan.interpolation(run, rows=WAYS)
+  _check_alike([record for record in found.values() if "protocol" in record])
+  for name, grid in grids.items():
+    images.save_grid(_path(out, name), _small(grid))
+  images.save_grid(
+    _path(out, "interpolations"),
+    _small(np.concatenate([*ways.values()])),
+    rows=[kind for kind in ways for _ in range(WAYS)],
+  )
+  curves = {cell: found[cell] for cell in shown}
+  compare_curves.plot(_path(out, "curves"), curves)
+  command = markdown.command("compare", Path(runs_folder), out)
+  page = compare_text.page(found, grids, command)
+  write_atomically(out / "compare.md", page)
+  names = (*grids, "interpolations", "curves")
+  return [out / "compare.md", *(_path(out, name) for name in names)]
+
+
+def _path(folder: Path, name: str) -> Path:
+  return folder / f"compare_{name}.png"
+
+
+def _found(folder: Path) -> Found:
+  """Return what the comparison's runs below a folder have on record."""
+  found: Found = {}
+  for run in runs.below(folder):
+    ours = variants.of(run.config).page == PAGE
+    if not ours or run.config.system not in SYSTEMS or not run.split("epoch"):
+      continue
+    if not runs.saved(run.path):
+      print(f"{run.path}: left out, it has no checkpoint yet")
+      continue
+    cell = compare_cells.cell(run.config)
+    if cell in found:
+      raise ReportError(
+        f"{run.path} and {found[cell]['folder']} are both {cell}; report "
+        "on a folder with one run of each"
+      )
+    found[cell] = _record(run, cell)
+  if not found:
+    raise ReportError(
+      f"no run of the comparison in {folder}; train them: "
+      f"{commands.named('sweep')} --config=compare --workdir=…"
+    )
+  if len(sizes := {record["size"] for record in found.values()}) > 1:
+    raise ReportError(
+      f"the runs below {folder} are of images of {sorted(sizes)} pixels a "
+      "side; report on a folder with runs of one size"
+    )
+  return {cell: found[cell] for cell in sorted(found, key=_order)}
+
+
+def _order(cell: Cell) -> tuple:
+  kind = list(compare_cells.KINDS.values()).index(cell.kind)
+  return kind, cell.latents, cell.reduction, cell.beta or 0.0
+
+
+def _record(run: runs.Folder, cell: Cell) -> dict[str, Any]:
+  parted = compare_curves.recorded(run.config, run.rows)
+  last = parted["epoch"][-1]
+  return {
+    "cell": cell,
+    "folder": run.path,
+    "size": run.config.data.image_shape[0],
+    "parameters": run.parameters,
+    "complete": run.done,
+    "epochs": round(last["epoch"]),
+    "environment": run.environment,
+    "rows": parted,
+    "tracking": compare_curves.tracking(parted["epoch"], parted["test"]),
+    "stop": compare_curves.stop(run.config, parted["test"]),
+    "samples": {},
+    "posterior": None,
+  }
+
+
+def _holder() -> Callable[[runs.Run], collapse.Held | None]:
+  """Return each run's held-out images, those of equal data loaded once."""
+  known, embed = {}, _embedding()
+  load = Datasets()
+
+  def held(run: runs.Run) -> collapse.Held | None:
+    wanted, rule = run.config.data, run.config.distance
+    key = configs.to_json(wanted) + configs.to_json(rule)
+    try:
+      dataset = load(run.folder, wanted)
+      if key not in known:
+        known[key] = collapse.Held(dataset, rule, embed)
+    except (data.DataError, RunMismatch) as error:
+      print(f"{run.folder}: not measured: {error}")
+      return None
+    return known[key]
+
+  return held
+
+
+def _embedding() -> distances.Embed | None:
+  try:
+    return distances.embedding()
+  except data.DataError as error:
+    print(f"neighbours and distances are of pixels alone: {error}")
+    return None
+
+
+def _state(run: runs.Run, last: Mapping[str, Any]) -> dict[str, Any]:
+  """Say of what age the state is that stands for a run, and its metrics.
+
+  Args:
+    last: the row of the run's last epoch, which may be later.
+  """
+  step = int(run.state.step)
+  tests = [r for r in read_metrics(run.folder) if r["split"] == "test"]
+  ended, age = round(last["epoch"]), round(last["epoch"] * step / last["step"])
+  word = "best" if run.config.early_stop.restore else "saved"
+  return {
+    "trained": f"{ended}" if age == ended else f"{ended} ({word} {age})",
+    "updates": step // run.config.optim.get("critic_steps", 1),
+    "test": next((row for row in tests if row["step"] == step), {}),
+  }
+
+
+def _measured(run: runs.Run, beside: collapse.Held) -> dict[str, Any]:
+  """Measure a run beside its held-out images."""
+  if run.system.encode:
+    _reconstruct(run, beside)
+  return {
+    "data": beside.dataset.name,
+    "counts": [
+      len(split["image"])
+      for split in (beside.dataset.train, beside.dataset.test)
+    ],
+    **collapse.measure(run, beside),
+  }
+
+
+def _check_alike(measured: Sequence[Mapping[str, Any]]) -> None:
+  """Check that runs were measured in the same way on the same data."""
+  for record in measured[1:]:
+    first, other = ({**r, **r["protocol"]} for r in (measured[0], record))
+    names = ("data", "counts", *record["protocol"].keys() - {"step"})
+    unlike = [
+      f"{name} {first[name]} and {other[name]}"
+      for name in sorted(names)
+      if first[name] != other[name]
+    ]
+    if unlike:
+      raise ReportError(
+        f"{first['folder']} and {other['folder']} cannot be compared: "
+        f"{', '.join(unlike)}; report on a folder with runs of the same data "
+        "and config.distance"
+      )
+
+
+def _reconstruct(run: runs.Run, held: collapse.Held) -> None:
+  """Draw images over their reconstructions, in the run's folder alone."""
+  image, condition = held.image[:REAL], held.condition[:REAL]
+  again = run.decode(run.encode(image, condition).mean, condition)
+  pair = np.stack([runs.unit(image), again])
+  images.save_grid(run.folder / "reconstructions.png", pair)
+
+
+def _samples(run: runs.Run, kind: str, held) -> dict[str, NDArray]:
+  """Draw samples {name: [R, P, H, W, C]}, the AE's from fitted codes too."""
+  name, grid = kind.lower().replace("-", "_"), gan.prior(run)
+  found = {name: grid}
+  if kind == "AE" and held:
+    z = collapse.fitted(run, held.dataset, grid.shape[0] * grid.shape[1])
+    found["ae_fitted"] = gan.decoded(run, z).reshape(grid.shape)
+  return found
+
+
+def _small(grid: NDArray) -> NDArray:
+  """Average the pictures of a grid [R, P, H, W, C] down to SIDE pixels."""
+  size = grid.shape[2]
+  if size % SIDE:
+    return grid
+  flat = images.averaged(grid.reshape(-1, *grid.shape[2:]), SIDE)
+  return flat.reshape(*grid.shape[:2], *flat.shape[1:])

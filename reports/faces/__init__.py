@@ -1,0 +1,1 @@
+"""The face ladder beside its source."""

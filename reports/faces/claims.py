@@ -1,0 +1,82 @@
+"""The source's two conclusions on the ladder, judged by measured figures."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from reports.claims import Verdict, outcome
+
+LOSS = 0.005  # relative; the source's repeated runs differ by 0.002 (§9)
+DISTANCE = 0.05  # relative, of samples' mean distances
+PAIRS = ((9, 11), (12, 13), (14, 15))  # equal but for the weight W, which falls
+
+CONFOUNDS = """\
+- **Other faces.** The source trained on generated portraits (StyleGAN's). A
+  loss beside a published one says that the scale is right, not which is better.
+- **One run a model**, here and there. Where the source repeated a run the
+  losses differed by up to 0.2 %; models 5 and 6 differ by 0.24 % in its log.
+- **Every published figure is a training loss**, measured during the epoch with
+  dropout on; the source held no faces out.
+- **7 → 8 is the decoder's shortcuts only**, and it adds 36.5 M parameters. The
+  source's text credits skip connections of encoder and decoder together; the
+  encoder's streams came with model 5, as new dense paths (10.1 M parameters
+  more), not as links of the convolutions. 8 → 9, which lets the shortcuts see
+  the condition, is the larger step in its log (−3.6 %, 7 → 8: −1.9 %).
+- **Model 11 changes W and the latents at once** (100 → 5, 80 → 40), so the
+  source's neighbours 10 and 11 do not isolate W. Models 9 and 11 do.
+- **W is no ratio to the KL's weight.** The squared error is a mean over 43,200
+  values and the KL a sum over latents: relative to ½·SSE + β·KL, β = 21,600/W.
+  Losses of models with different W are not comparable; neither are their
+  ELBOs, whose likelihoods have different variances.
+- **tanh heads** (model 7 on) hold means and log-variances in ±1, so no
+  posterior can be narrow, whatever W.
+"""
+
+
+def shortcuts(models: Mapping[int, Mapping[str, Any]]) -> Verdict:
+  """Judge model 8 beside model 7, by training and by held-out loss."""
+  claim = "Decoder shortcuts help (model 7 → 8)"
+  if lacking := _lacking(models, (7, 8), ("loss", "test loss")):
+    return Verdict(claim, "not measured", [lacking])
+  falls, reasons = [], []
+  for name, words in (("loss", "final training"), ("test loss", "held-out")):
+    before, after = models[7][name], models[8][name]
+    falls.append(1 - after / before)
+    reasons.append(
+      f"{words} loss {before:.4f} → {after:.4f} ({-falls[-1]:+.2%})"
+    )
+  reasons.append(f"a change counts from {LOSS:.1%} on, in both")
+  return Verdict(claim, outcome(falls, LOSS), reasons)
+
+
+def weight(models: Mapping[int, Mapping[str, Any]]) -> Verdict:
+  """Judge samples' distances in pairs of models that differ in W alone."""
+  claim = "A smaller MSE weight lowers diversity"
+  falls, reasons = [], []
+  for pair in PAIRS:
+    if lacking := _lacking(models, pair, ("one_condition",)):
+      reasons.append(f"models {pair[0]} and {pair[1]} not compared: {lacking}")
+      continue
+    before, after = (models[k]["one_condition"] for k in pair)
+    falls.append(1 - after / before)
+    weights = " → ".join(f"{models[k]['W']:g}" for k in pair)
+    reasons.append(
+      f"models {pair[0]} and {pair[1]}, W {weights}: distance of samples under "
+      f"one condition {before:.4f} → {after:.4f} ({-falls[-1]:+.1%})"
+    )
+  if not falls:
+    return Verdict(claim, "not measured", reasons)
+  reasons.append(f"a change counts from {DISTANCE:.0%} on, in every pair there")
+  return Verdict(claim, outcome(falls, DISTANCE), reasons)
+
+
+def _lacking(models, wanted, names) -> str:
+  """Say what of the wanted models is missing; "" if nothing is."""
+  for k in wanted:
+    if k not in models:
+      return f"model {k} is not trained"
+    if not models[k]["complete"]:
+      return f"model {k} has {models[k]['epochs']} of its epochs only"
+    for name in names:
+      if models[k].get(name) is None:
+        return f"model {k} has no {name.replace('_', ' ')}"
+  return ""

@@ -1,0 +1,1 @@
+"""The zoo: what its systems are worth, beside their sources' claims."""

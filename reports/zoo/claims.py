@@ -1,0 +1,277 @@
+"""What the zoo's sources claim, and this project's targets, as measurements."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from cvae_jax.loop.distances import FRECHET, SLICED
+from cvae_jax.metrics import clusters
+from reports import markdown
+from reports.claims import Verdict, outcome
+from reports.zoo.runs import EPOCHS, Entry, Zoo
+
+FREE = math.log(10)  # nats that a label of ten classes gives at most
+VAE, SCVAE = "VAE, 2 latents", "SCVAE, 2 latents"
+M2, M1M2 = "M2, 100 labels", "M1+M2, 100 labels"
+M2_SOURCE, M3 = "M2, faithful", "M3"
+PIXELS, LOW, HIGH = "pixel VAE", "DFC-VAE, 123", "DFC-VAE, 345"
+TARGETS = {M2: 0.12, M1M2: 0.05}  # test error with 100 labels, at most
+DRAWS = 5  # of the labels, at least
+RUNS = 3  # of each system, below which a verdict is one "so far"
+CLEARER = 0.1  # of purity, and of log 10 nats of entropy, to count
+CONTROL = 0.97  # of samples show the class that was asked for
+
+Value = Callable[[Entry], float | None]
+
+
+class Term(NamedTuple):
+  """What two systems are compared by."""
+
+  words: str
+  value: Value
+  # (one, other) -> by how much the first is better, 1 being enough to count
+  gain: Callable[[float, float], float]
+  enough: str
+
+
+GENERATED = tuple(
+  Term(
+    words,
+    lambda entry, name=name: entry.likeness.get(name),
+    lambda one, other: (1 - one / other) / 0.05,
+    "5 % less on",
+  )
+  for name, words in (
+    (FRECHET, "Fréchet distance (VGG16)"),
+    (SLICED, "sliced W₁"),
+  )
+)
+RECONSTRUCTED = (
+  Term(
+    "LPIPS",
+    lambda entry: entry.likeness.get("lpips"),
+    lambda one, other: (1 - one / other) / 0.02,
+    "2 % less on",
+  ),
+  Term(
+    "PSNR",
+    lambda entry: entry.last.get("psnr"),
+    lambda one, other: (one - other) / 0.1,
+    "0.1 dB on",
+  ),
+)
+
+
+def so_far(word: str, *counts: int, least: int = RUNS) -> str:
+  """Return a verdict's outcome, marked where it is of few runs.
+
+  Args:
+    counts: the runs of each system that it is of.
+  """
+  decided = word in ("confirmed", "contradicted", "met", "missed")
+  return word + " so far" * (decided and min(counts) < least)
+
+
+def verdicts(zoo: Zoo) -> Iterator[Verdict]:
+  """Judge every claim, as far as there are runs for it."""
+  yield convergence(zoo.of(VAE), zoo.of(SCVAE))
+  yield from (error(zoo.of(title), title) for title in TARGETS)
+  yield stacking(zoo.of(M2), zoo.of(M1M2))
+  yield categories(zoo)
+  yield control(zoo.groups)
+  yield generation(zoo)
+  yield reconstruction(zoo)
+
+
+def curve(entry: Entry) -> dict[int, float]:
+  """Return the test ELBO, in nats, of each epoch that was evaluated."""
+  return {round(row["epoch"]): row["elbo"] for row in entry.tests}
+
+
+def hits(entry: Entry) -> float | None:
+  """Return the share of samples that show the class asked for.
+
+  None where no label taught the categories, whose numbers then say nothing.
+  """
+  if entry.scores.get("unlabelled"):
+    return None
+  known = entry.scores.get("control", {}).get("class", {})
+  return known.get("sweep", {}).get("hit_rate")
+
+
+def mixed(entry: Entry) -> float | None:
+  """Return the mean entropy of a category's samples, in nats."""
+  known = entry.scores.get("control", {}).get("class", {})
+  counts = known.get("sweep", {}).get("confusion")
+  return counts and clusters.row_entropy(np.array(counts))
+
+
+def pure(entry: Entry) -> float | None:
+  """Return the purity of q(y | x)'s categories."""
+  return (entry.scores.get("categories") or {}).get("purity")
+
+
+def convergence(plain: Sequence[Entry], labelled: Sequence[Entry]) -> Verdict:
+  """Judge whether the label speeds learning, beyond what it gives for free."""
+  claim = "Label conditioning converges faster"
+  curves = [[curve(e) for e in pair] for pair in _pairs(plain, labelled)]
+  curves = [pair for pair in curves if all({*EPOCHS} <= {*c} for c in pair)]
+  if not curves:
+    wanted = f"{VAE} and {SCVAE} of {EPOCHS[-1]} epochs and of one seed"
+    return Verdict(claim, "not measured", [f"it takes {wanted}"])
+  elbo = np.array([[[c[e] for e in EPOCHS] for c in pair] for pair in curves])
+  without, within = elbo[:, 0], elbo[:, 1] - FREE
+  gains = [markdown.spread(gain) for gain in (within - without).T]
+  reasons = [
+    f"seeds: {len(curves)}",
+    "by the test ELBO, less the log 10 that a label gives, SCVAE leads by "
+    + ", ".join(f"{g} (epoch {e})" for e, g in zip(EPOCHS, gains, strict=True))
+    + " nats",
+  ]
+  left = [x[:, -1] - x[:, 0] for x in (without, within)]
+  reasons.append(
+    f"from epoch 1 to {EPOCHS[-1]} VAE still gains {markdown.spread(left[0])} "
+    f"nats, SCVAE {markdown.spread(left[1])}"
+  )
+  reasons.append(
+    "it counts as faster where it is ahead after epoch 1 and has less left to "
+    "gain, with every seed"
+  )
+  ahead = [*(within - without)[:, 0], *(left[0] - left[1])]
+  return Verdict(claim, so_far(outcome(ahead), len(curves)), reasons)
+
+
+def error(entries: Sequence[Entry], title: str) -> Verdict:
+  """Judge the mean test error with few labels by this project's target."""
+  target = TARGETS[title]
+  claim = f"{title}: at most {target:.0%} test error"
+  if not entries:
+    return Verdict(claim, "not measured", ["it is not trained"])
+  errors = [entry.last["error"] for entry in entries]
+  reason = f"{markdown.spread(errors, 100)} % over {len(errors)} draws"
+  met = "met" if np.mean(errors) <= target else "missed"
+  return Verdict(claim, so_far(met, len(errors), least=DRAWS), [reason])
+
+
+def stacking(alone: Sequence[Entry], stacked: Sequence[Entry]) -> Verdict:
+  """Judge M1+M2 beside M2, draw by draw of the labels."""
+  claim = "M1+M2 errs less than M2"
+  pairs = _pairs(alone, stacked)
+  if not pairs:
+    return Verdict(claim, "not measured", ["it takes both with one draw"])
+  gains = [a.last["error"] - b.last["error"] for a, b in pairs]
+  reasons = [
+    f"by {markdown.spread(gains, 100)} points over {len(pairs)} draws of the "
+    "labels"
+  ]
+  return Verdict(claim, so_far(outcome(gains), len(pairs)), reasons)
+
+
+def categories(zoo: Zoo) -> Verdict:
+  """Judge M3's categories beside those of the source's M2: neither has labels.
+
+  That M2's classifier is never trained (zoo §3).
+  """
+  claim = f"M3 separates and controls better than the source's M2 ({M2_SOURCE})"
+  gains, reasons, counts = [], [], []
+  for words, value, enough in (
+    ("purity of q(y | x)", pure, CLEARER),
+    ("entropy of a category's samples, nats", mixed, -CLEARER * FREE),
+  ):
+    ours, theirs = (_known(zoo.of(title), value) for title in (M3, M2_SOURCE))
+    if not ours or not theirs:
+      return Verdict(claim, "not measured", [f"no {words} of both"])
+    gains.append((np.mean(ours) - np.mean(theirs)) / enough)
+    counts += [len(ours), len(theirs)]
+    reasons.append(
+      f"{words}: M3 {markdown.spread(ours)}, M2 {markdown.spread(theirs)}, "
+      f"counts from {abs(enough):.2g} on"
+    )
+  reasons.append(_runs(*counts[:2]))
+  return Verdict(claim, so_far(outcome(gains, 1.0), *counts), reasons)
+
+
+def control(groups: Mapping[str, Sequence[Entry]]) -> Verdict:
+  """Judge whether some system draws the class that is asked for."""
+  claim = f"Class control of SCVAE or ilAAE is at least {CONTROL:.0%}"
+  known = {
+    title: _known(group, hits)
+    for title, group in groups.items()
+    if title.startswith(("SCVAE", "ilAAE"))
+  }
+  known = {title: shares for title, shares in known.items() if shares}
+  if not known:
+    return Verdict(claim, "not measured", ["no judge or no run to be judged"])
+  reasons = [
+    f"{title}: {markdown.spread(shares, 100)} % ({_runs(len(shares))})"
+    for title, shares in known.items()
+  ]
+  best = max(known.values(), key=np.mean)
+  met = "met" if np.mean(best) >= CONTROL else "missed"
+  return Verdict(claim, so_far(met, len(best)), reasons)
+
+
+def generation(zoo: Zoo) -> Verdict:
+  """Judge whether low layers' samples are nearer to held-out faces."""
+  claim = f"{LOW} generates nicer faces than {HIGH}"
+  return _faces(zoo, claim, (LOW, HIGH), GENERATED)
+
+
+def reconstruction(zoo: Zoo) -> Verdict:
+  """Judge whether high layers reconstruct better, as their paper says."""
+  claim = f"{HIGH} reconstructs better than {LOW}"
+  return _faces(zoo, claim, (HIGH, LOW), RECONSTRUCTED)
+
+
+def _faces(
+  zoo: Zoo, claim: str, titles: tuple[str, str], terms: Sequence[Term]
+) -> Verdict:
+  """Judge whether the first title is better than the second by all terms."""
+  kinds = {_compared(entry) for title in titles for entry in zoo.of(title)}
+  if len(kinds) > 1:
+    reason = "the runs differ in more than their layers: KL weight, network"
+    return Verdict(claim, "not measured", [reason + " or epochs"])
+  gains, reasons, counts = [], [], []
+  for term in terms:
+    known = [_known(zoo.of(title), term.value) for title in titles]
+    if not all(known):
+      lacking = titles[0] if not known[0] else titles[1]
+      return Verdict(claim, "not measured", [f"no {term.words} of {lacking}"])
+    one, other = (float(np.mean(values)) for values in known)
+    gains.append(term.gain(one, other))
+    counts += map(len, known)
+    values = [markdown.cell(value) for value in (one, other)]
+    reasons.append(f"{term.words}: {values[0]}, of {titles[1]} {values[1]}")
+  reasons.append("; ".join(f"{t.words} counts from {t.enough}" for t in terms))
+  reasons.append(_runs(*counts[:2]))
+  return Verdict(claim, so_far(outcome(gains, 1.0), *counts), reasons)
+
+
+def _runs(*counts: int) -> str:
+  return f"runs: {' and '.join(map(str, counts))}"
+
+
+def _compared(entry: Entry) -> tuple:
+  """Return what is alike in runs whose layers are to be compared."""
+  config = entry.config
+  return config.loss.kl, config.model.features.network, entry.epochs
+
+
+def _pairs(
+  one: Sequence[Entry], other: Sequence[Entry]
+) -> list[tuple[Entry, Entry]]:
+  """Pair runs of the same seed."""
+  seeds = {entry.config.seed: entry for entry in other}
+  return [
+    (entry, seeds[entry.config.seed])
+    for entry in one
+    if entry.config.seed in seeds
+  ]
+
+
+def _known(entries: Sequence[Entry], value: Value) -> list[float]:
+  """Return the values of the runs that have one."""
+  values = [value(entry) for entry in entries]
+  return [value for value in values if value is not None]

@@ -1,0 +1,39 @@
+"""The zoo: what its systems are worth, beside what their sources claim."""
+
+from pathlib import Path
+
+from cvae_jax.host.files import write_atomically
+from reports import ReportError, markdown
+from reports.zoo import (
+  figures as zoo_figures,
+)
+from reports.zoo import (
+  runs as zoo_runs,
+)
+from reports.zoo import (
+  text as zoo_text,
+)
+
+
+def write(runs_folder: Path, out_folder: Path) -> list[Path]:
+  """Write zoo.md and its pictures; gives their paths.
+
+  Finished runs in the folder, or in folders in it, are reported on. What is
+  measured of a run stays in its folder and is read from there next time. A
+  run of the system `attribute` among them judges what samples show. Faces are
+  generated ones: no real one is drawn, nor its reconstruction.
+
+  Raises:
+    ReportError: there is no such run, or two are the same.
+  """
+  zoo = zoo_runs.collect(runs_folder)
+  if not zoo.groups:
+    raise ReportError(
+      f"no finished run of the zoo in {runs_folder}; train it: "
+      f"{zoo_text.DIGITS}"
+    )
+  zoo, out = zoo_runs.measured(zoo), Path(out_folder)
+  drawn = zoo_figures.draw(zoo, out)
+  command = markdown.command("zoo", runs_folder, out)
+  write_atomically(out / "zoo.md", zoo_text.page(zoo, drawn, command))
+  return [out / "zoo.md", *drawn.values()]
