@@ -14,7 +14,6 @@ import argparse
 import contextlib
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,6 @@ from pathlib import Path
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import jax
-import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -76,70 +74,13 @@ def chosen(arguments) -> list[Case]:
   return found
 
 
-def time_program(program: cases.Program, arguments) -> dict:
-  """Time a compiled step: windows of calls, each read at its end."""
-  case, state = program.case, jax.device_put(program.state)
-  rng = np.random.default_rng(0)
-  size = case.dispatch, program.batch
-  draws = [
-    rng.integers(0, program.feed.rows, size).astype(np.int32) for _ in range(8)
-  ]
-  at, metrics = 0, {}
-
-  def call():
-    nonlocal state, at, metrics
-    table, rows = program.feed(draws[at % len(draws)])
-    state, metrics = program.compiled(
-      state, table, rows, program.key, np.int32(at)
-    )
-    at += case.dispatch
-
-  def read():
-    return float(next(v for k, v in metrics.items() if k.endswith("/loss"))[-1])
-
-  call()
-  first = read()
-  calls, rates = 1, []
-  for warm in range(3):  # ends with how many calls fill a window
-    start = time.perf_counter()
-    for _ in range(calls):
-      call()
-    read()
-    taken = (time.perf_counter() - start) / calls
-    calls = 1 if arguments.dry else max(1, round(arguments.seconds / taken))
-    if warm == 0:
-      calls = min(calls, 50)
-  for _ in range(1 if arguments.dry else arguments.windows):
-    start = time.perf_counter()
-    for _ in range(calls):
-      call()
-    loss = read()
-    rates.append((time.perf_counter() - start) / calls / case.dispatch * 1e3)
-  memory = program.compiled.memory_analysis()
-  sizes = [
-    memory.argument_size_in_bytes,
-    memory.output_size_in_bytes,
-    memory.temp_size_in_bytes,
-    -memory.alias_size_in_bytes,
-  ]
-  return case._asdict() | {
-    "batch": program.batch,
-    "ms": statistics.median(rates),
-    "windows_ms": rates,
-    "examples_per_second": program.batch / statistics.median(rates) * 1e3,
-    "mib": sum(sizes) / 2**20,
-    "first_loss": first,
-    "last_loss": loss,
-  }
-
-
 def stand_ready(arguments) -> None:
   """Compile one case, say so, wait for the word and time it: a child's life."""
   case = Case(**json.loads(arguments.case))
   program = cases.compile_(case, *cases.lower(case))
   print(READY, flush=True)
   sys.stdin.readline()
-  print(json.dumps(time_program(program, arguments)), flush=True)
+  print(json.dumps(cases.time_program(program, arguments)), flush=True)
   os._exit(0)  # at once: the next in turn waits
 
 

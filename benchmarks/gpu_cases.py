@@ -6,8 +6,10 @@ needed: a step takes as long on noise as on faces.
 
 import collections
 import contextlib
+import statistics
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -142,3 +144,60 @@ def _state(case: Case, system, key):
     if kind not in _STATES:
       _STATES[kind] = jax.device_get(restore.fast_compiled(system.init)(key))
   return _STATES[kind]
+
+
+def time_program(program: Program, arguments) -> dict:
+  """Time a compiled step: windows of calls, each read at its end."""
+  case, state = program.case, jax.device_put(program.state)
+  rng = np.random.default_rng(0)
+  size = case.dispatch, program.batch
+  draws = [
+    rng.integers(0, program.feed.rows, size).astype(np.int32) for _ in range(8)
+  ]
+  at, metrics = 0, {}
+
+  def call():
+    nonlocal state, at, metrics
+    table, rows = program.feed(draws[at % len(draws)])
+    state, metrics = program.compiled(
+      state, table, rows, program.key, np.int32(at)
+    )
+    at += case.dispatch
+
+  def read():
+    return float(next(v for k, v in metrics.items() if k.endswith("/loss"))[-1])
+
+  call()
+  first = read()
+  calls, rates = 1, []
+  for warm in range(3):  # ends with how many calls fill a window
+    start = time.perf_counter()
+    for _ in range(calls):
+      call()
+    read()
+    taken = (time.perf_counter() - start) / calls
+    calls = 1 if arguments.dry else max(1, round(arguments.seconds / taken))
+    if warm == 0:
+      calls = min(calls, 50)
+  for _ in range(1 if arguments.dry else arguments.windows):
+    start = time.perf_counter()
+    for _ in range(calls):
+      call()
+    loss = read()
+    rates.append((time.perf_counter() - start) / calls / case.dispatch * 1e3)
+  memory = program.compiled.memory_analysis()
+  sizes = [
+    memory.argument_size_in_bytes,
+    memory.output_size_in_bytes,
+    memory.temp_size_in_bytes,
+    -memory.alias_size_in_bytes,
+  ]
+  return case._asdict() | {
+    "batch": program.batch,
+    "ms": statistics.median(rates),
+    "windows_ms": rates,
+    "examples_per_second": program.batch / statistics.median(rates) * 1e3,
+    "mib": sum(sizes) / 2**20,
+    "first_loss": first,
+    "last_loss": loss,
+  }

@@ -495,3 +495,22 @@ def test_the_mean_begins_anew_with_borrowed_parameters():
   params = jax.tree.map(lambda p: p + 1.0, make_params())
   state = update.begun(system.init(KEY), params)
   assert_same(state.opt_state[update.AVERAGE], params)
+
+
+@pytest.mark.parametrize(("backend", "times"), [("cpu", 2), ("gpu", 1)])
+def test_only_on_cpu_is_an_update_computed_twice(monkeypatch, backend, times):
+  sgd, calls = optax.sgd(0.1), []
+
+  def counted(*given):
+    calls.append(1)
+    return sgd.update(*given)
+
+  tx = optax.GradientTransformation(sgd.init, counted)
+  state = update.init_state(
+    {"first": Player(towards_batch, tx, ("a",))}, make_params()
+  )
+  monkeypatch.setattr(update.cpu, "fuses_outputs", lambda: True)
+  monkeypatch.setattr(jax, "default_backend", lambda: backend)
+  step = update.make_step({"first": Player(towards_batch, tx, ("a",))})
+  jax.make_jaxpr(step)(state, BATCH, KEY, at(0))
+  assert len(calls) == times
