@@ -63,6 +63,11 @@ def loss(**changes: Any) -> dict[str, Any]:
   return _merge("", GROUPS["loss"], {}) | changes
 
 
+def prior(**changes: Any) -> dict[str, Any]:
+  """Return the keys of a prior, for a page's group `prior`."""
+  return _merge("the prior", GROUPS["prior"], changes)
+
+
 def _merge(where: str, known: Mapping, changes: Mapping) -> dict[str, Any]:
   if unknown := sorted(changes.keys() - known.keys()):
     raise ConfigError(f"{where} has no {unknown[0]!r}{hint(unknown[0], known)}")

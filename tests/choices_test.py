@@ -107,3 +107,26 @@ def test_a_bound_of_several_samples_is_above_the_elbo(objective):
   _, metrics = stepped(system)
   assert metrics["model/bound"] > metrics["model/elbo"]
   assert metrics["model/loss"] == pytest.approx(-metrics["model/bound"])
+
+
+@pytest.mark.parametrize("page", SMALL)
+@pytest.mark.parametrize("name", ["conditional", "mixture", "vamp"])
+def test_each_prior_trains_and_is_learned(page, name):
+  changes = {"prior__name": name, "prior__components": 3}
+  if page.startswith("zoo"):
+    page = "zoo.py:vae"
+    changes |= {"data__condition": "class", "data__conditions": 10}
+  system = made(page, **changes)
+  first = jit(system.init)(KEY)
+  state, metrics = stepped(system)
+  assert metrics["model/gradient_norm"] > 0
+  moved = jax.tree.map(
+    lambda a, b: float(np.abs(a - b).max()),
+    first.params["prior"],
+    state.params["prior"],
+  )
+  assert max(jax.tree.leaves(moved)) > 0
+  if name != "conditional":  # which draws N(0, I), placed by the condition
+    z = jit(system.draw, static_argnums=2)(state, KEY, 5)
+    assert z.shape == (5, 3)
+    assert np.isfinite(jit(system.log_prior)(state, z)).all()
