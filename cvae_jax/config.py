@@ -223,7 +223,7 @@ def _stated(config: ConfigDict, kind):
   columns = {}
   if "image_shape" in config.data:
     columns["image"] = tuple(config.data.image_shape)
-  if "conditions" in config.data:
+  if isinstance(config.data.get("conditions"), int):
     columns["condition"] = (config.data.conditions,)
   return kind(columns)
 

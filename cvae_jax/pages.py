@@ -3,6 +3,8 @@
 import contextlib
 import fnmatch
 import importlib.util
+import itertools
+import re
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,9 @@ from types import ModuleType
 
 from cvae_jax.host.paths import local
 from cvae_jax.settings import ConfigError, hint
+
+_RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
+_COMMA = re.compile(r",(?![^(\[]*[)\]])")  # of no tuple
 
 
 def packaged() -> dict[str, Path]:
@@ -101,3 +106,46 @@ def chosen(variants: list[str], only: list[str]) -> list[str]:
     if not fnmatch.filter(variants, pattern):
       raise ConfigError(f"{pattern!r} not in the sweep: {variants}")
   return [v for v in variants if any(fnmatch.fnmatch(v, p) for p in patterns)]
+
+
+def grid(words: list[str]) -> list[dict[str, str]]:
+  """Return every combination of values: a list of {dotted key: value}.
+
+  Args:
+    words: each a key and its values, "config.optim.lr=1e-3,3e-4" or
+      "config.seed=0..4", which is 0 to 4; a tuple is one value. The key may
+      do without "config.".
+
+  Raises:
+    ConfigError: a word has no key or no value, or a key comes twice.
+  """
+  axes: dict[str, list[str]] = {}
+  for word in words:
+    key, _, values = word.partition("=")
+    key = key.strip().removeprefix("config.")
+    if not key or not values.strip():
+      raise ConfigError(
+        f"--grid={word!r}: expected a key and its values, as in "
+        "config.optim.lr=1e-3,3e-4 or config.seed=0..4"
+      )
+    if key in axes:
+      raise ConfigError(f"--grid: config.{key} comes twice; give it once")
+    axes[key] = list(dict.fromkeys(_values(word, values)))
+  return [
+    dict(zip(axes, point, strict=True))
+    for point in itertools.product(*axes.values())
+  ]
+
+
+def _values(word: str, text: str) -> Iterator[str]:
+  """Yield the values between commas, and the numbers of a range."""
+  for value in map(str.strip, _COMMA.split(text)):
+    if not value:
+      raise ConfigError(f"--grid={word!r}: a value between commas is empty")
+    if match := _RANGE.fullmatch(value):
+      first, last = map(int, match.groups())
+      if last < first:
+        raise ConfigError(f"--grid={word!r}: {value} has no number in it")
+      yield from map(str, range(first, last + 1))
+    else:
+      yield value

@@ -25,6 +25,8 @@ from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.host.images import unit
 from cvae_jax.host.paths import local
 from cvae_jax.loop.checkpoint import Checkpoints
+from cvae_jax.loop.folders import Folder as Folder  # runs.below gives them
+from cvae_jax.loop.folders import below as below
 from cvae_jax.loop.restore import pretrained, usable_state
 from cvae_jax.loop.run_data import facts
 from cvae_jax.loop.same_run import check_config, check_latest

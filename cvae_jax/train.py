@@ -145,6 +145,8 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
   console = Console(job.steps, config.batch_size, first)
   console.line(job.summary(state))
   dispatch, assess = make_dispatch(job.system), evaluate.make_assessment(job)
+  final = evaluate.make_final(job)
+  watched = "valid" if job.valid else "test"
   key = keys.address(config.seed, "train")
   meter, stop = Meter(counters.get("sums")), _Stop()
   report = functools.partial(_report, job, record, console)
@@ -179,10 +181,15 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
           means, grids = assess(state)
           record.grids(step, grids)
           if means:
-            report("test", step, means)
+            report(watched, step, means)
           if due:  # and not only since this run ends here: a longer would not
             watch.see(step, means)
             state = update.scaled(state, watch.factor)
+          # Final figures are of rows that nothing was chosen by. The state
+          # that is handed out is the last one or the best so far.
+          handed_out = last or watch.stopped or watch.best_step == step
+          if handed_out and (means := final(state)):
+            report("test", step, means)
       if saves or watch.best_step == step or watch.stopped:
         save(step, state)
       if stops and not watch.stopped:

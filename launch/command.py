@@ -1,5 +1,6 @@
 """What every command shares: tuning first, errors as one line."""
 
+import errno
 import os
 import re
 import signal
@@ -122,8 +123,8 @@ def explain(error: BaseException) -> list[str]:
   ]
   text = str(error)
   kind = type(error)
-  if isinstance(error, OSError) and error.strerror and not error.filename:
-    text += " (writing or reading without a name: is a disk full?)"
+  if isinstance(error, OSError):
+    text += _remedy(error)
   if isinstance(error, _EXPECTED) and not isinstance(error, UnicodeError):
     return [f"error: {text}", *notes]
   if isinstance(error, MemoryError):
@@ -136,6 +137,19 @@ def explain(error: BaseException) -> list[str]:
     "the traceback)",
     *notes,
   ]
+
+
+def _remedy(error: OSError) -> str:
+  """Say what to do where a disk or a file's rights do not allow a thing."""
+  if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    return "; make room on the disk, then run the same command again"
+  if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+    return "; give a place that you may write to, or a file you may read"
+  if error.errno == errno.EMFILE:
+    return "; raise the limit of open files (ulimit -n)"
+  if error.errno == errno.EIO:
+    return "; the disk fails: use another one"
+  return ""
 
 
 def _backend(error: BaseException) -> str | None:

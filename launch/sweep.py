@@ -1,9 +1,13 @@
 """Train every variant that a config file's `sweep()` yields, one by one.
 
     python -m launch.sweep --config=configs/faces.py --workdir=runs/faces
+    python -m launch.sweep --config=digits:model=2 --workdir=runs/rates \\
+      --grid=config.optim.lr=1e-3,3e-4 --grid=config.seed=0..4
 
-Each goes into <workdir>/<variant>. What was interrupted goes on, so the same
-command resumes the sweep. Variants behind the file (configs/faces.py:smoke) and
+Each goes into <workdir>/<variant>. With --grid it is every combination of the
+values given, for the one variant behind the colon, or for the page's own
+variants that --only names ('*' for all). What was interrupted goes on, so the
+same command resumes the sweep. Variants behind the file (faces.py:smoke) and
 words behind `--` go to every run that is not done. What is done is left as it
 is, whatever they say: launch.train on its folder gives one run more epochs.
 A variant that fails does not keep the others from training; the failed ones
@@ -14,7 +18,9 @@ run under way save and ends the sweep with 75.
 import signal
 import subprocess
 import sys
+import urllib.parse
 from pathlib import Path
+from typing import NamedTuple
 
 from absl import flags
 
@@ -27,48 +33,92 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the runs.")
 _ONLY = flags.DEFINE_multi_string(
   "only", [], "These variants alone: model=9,model=10 or 'm2,*'; repeatable."
 )
+_GRID = flags.DEFINE_multi_string(
+  "grid", [], "Values of a key: config.seed=0..4, config.optim.lr=1e-3,3e-4."
+)
+
+
+class Training(NamedTuple):
+  """One training of a sweep."""
+
+  name: str  # of its folder below --workdir
+  flags: tuple[str, ...]  # of launch.train
 
 
 def main(words: list[str]) -> int:
   """Train the variants; gives 1 if one failed, PREEMPTED after a signal."""
-  from cvae_jax import pages
   from cvae_jax.host import lock
 
-  path, _, common = _CONFIG.value.partition(":")
-  variants = pages.chosen(pages.variants(path), _ONLY.value)
+  trainings = plan(_CONFIG.value, _ONLY.value, _GRID.value)
   folder = command.path(_WORKDIR)
   with lock.hold(folder, "sweeping"):
-    return _sweep(path, common, variants, folder, words)
+    return _sweep(trainings, folder, words)
 
 
-def _sweep(
-  path: str, common: str, variants: list[str], folder: Path, words: list[str]
-) -> int:
-  trainer, failed = _Trainer(), []
+def plan(config: str, only: list[str], grid: list[str]) -> list[Training]:
+  """Return the trainings of a page's own variants and of a grid of values.
+
+  Args:
+    config: a page and variants that all trainings share.
+    only: patterns of the page's own variants.
+    grid: keys and values, see pages.grid.
+
+  Raises:
+    ConfigError: the page has no sweep() or not such a variant, or a key of the
+      grid is not in its config.
+  """
+  from cvae_jax import config as configs
+  from cvae_jax import pages, settings
+
+  path, _, common = config.partition(":")
+  variants = [""]
+  if only or not grid:
+    variants = pages.chosen(pages.variants(path), only)
+  points = pages.grid(grid)
+  trainings = []
   for variant in variants:
-    run = folder / variant
+    arguments = ",".join(filter(None, [variant, common]))
+    asked = f"{path}:{arguments}" if arguments else path
+    page = configs.load_page(asked) if grid else None
+    for point in points:
+      for key in point:
+        settings.known(page, key)
+      pairs = [f"{key}={value}" for key, value in point.items()]
+      overrides = [f"--config.{pair}" for pair in pairs]
+      name = ",".join(filter(None, [variant, *map(_file_name, pairs)]))
+      trainings.append(Training(name, (f"--config={asked}", *overrides)))
+  return trainings
+
+
+def _file_name(text: str) -> str:
+  """Return text as part of a folder's name: a slash becomes %2F."""
+  return urllib.parse.quote(text, safe="=,.()[] ")
+
+
+def _sweep(trainings: list[Training], folder: Path, words: list[str]) -> int:
+  trainer = _Trainer()
+  failed = []
+  for name, own in trainings:
+    run = folder / name
     if (run / "DONE").exists():
-      say(f"== {variant}: done, left as it is")
+      say(f"== {name}: done, left as it is")
       continue
     if trainer.stopped:
       return command.PREEMPTED
-    say(f"== {variant}")
-    arguments = ",".join(filter(None, [variant, common]))
+    say(f"== {name}")
     # A process of its own: its memory is free again when it ends.
-    flag = f"--config={path}:{arguments}"
-    trainer_module = f"{__package__}.train"  # launch, or cvae_jax.launch
-    order = [sys.executable, "-m", trainer_module]
-    order += [flag, f"--workdir={run}"]
-    code = trainer.run([*order, *words])
+    module = f"{__package__}.train"  # launch, or cvae_jax.launch
+    order = [sys.executable, "-m", module, *own, f"--workdir={run}", *words]
+    code = trainer.run(order)
     # One may be preempted without us: by its own batch system's warning.
     if code == command.PREEMPTED or (code and trainer.stopped):
       return code
     if code:
-      failed.append(variant)
-      say(f"== {variant}: failed with exit status {code}")
+      failed.append(name)
+      say(f"== {name}: failed with exit status {code}")
   if failed:
     say(
-      f"== {len(failed)} of {len(variants)} failed: {', '.join(failed)}; the "
+      f"== {len(failed)} of {len(trainings)} failed: {', '.join(failed)}; the "
       "same command tries them again"
     )
   return 1 if failed else 0

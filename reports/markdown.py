@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from cvae_jax.measures.typeset import cell
+from cvae_jax.measures.typeset import spread as spread
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -13,32 +14,6 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
   lines = [columns, ["---"] * len(columns)]
   lines += [[cell(row[column]) for column in columns] for row in rows]
   return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def cell(value: Any) -> str:
-  """Write one value: four significant digits, thousands apart."""
-  if value is None or value != value:
-    return "–"
-  if isinstance(value, float):
-    small = f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return small.replace("-", "−")
-  return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def spread(values: Sequence[float | None], factor: float = 1.0) -> str | None:
-  """Write the mean of several runs' values ± their standard deviation.
-
-  None are left out; of one value there is no deviation, and of none no text.
-  """
-  known = [factor * value for value in values if value is not None]
-  if not known:
-    return None
-  centre = cell(float(np.mean(known)))
-  if len(known) < 2:
-    return centre
-  deviation = float(np.std(known, ddof=1))
-  small = f"{deviation:.2g}" if deviation < 100 else cell(deviation)
-  return f"{centre} ± {small}"
 
 
 def control(scores: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -195,6 +195,15 @@ def test_the_expected_cells_are_the_sweep_s():
   assert swept == {*compare_cells.expected()}
 
 
+@pytest.mark.parametrize("kind", ["ae", "vae,mean", "gan", "wgan_gp"])
+def test_runs_of_the_first_release_recorded_no_name_and_keep_cells(kind):
+  config = configs.load(f"configs/compare.py:{kind}")
+  cell = compare_cells.cell(config)
+  with config.unlocked():
+    config.name = ""
+  assert compare_cells.cell(config) == cell
+
+
 def test_what_cannot_be_compared_is_explained(folder, tmp_path):
   with pytest.raises(reports.ReportError, match="no run of the comparison"):
     reports.write("compare", tmp_path, tmp_path)
@@ -211,6 +220,7 @@ def test_what_cannot_be_compared_is_explained(folder, tmp_path):
     reports.write("compare", tmp_path, tmp_path)
   config = (copied / "config.json").read_text()
   other = json.loads(config) | {"system": "gan", "loss": {"kind": "logistic"}}
+  other["name"] = "compare:gan"
   other["data"]["image_shape"] = [32, 32, 3]
   write_atomically(copied / "config.json", json.dumps(other))
   with pytest.raises(reports.ReportError, match=r"images of \[16, 32\] pixels"):

@@ -107,6 +107,12 @@ def test_nearly_black_digits_are_refused(tmp_path):
     read(tmp_path)
 
 
+def test_black_pictures_are_refused_with_the_file_s_name(tmp_path):
+  files.write_csv(tmp_path / "a.csv", IMAGES * 0, LABELS)
+  with pytest.raises(DataError, match=r"a\.csv: the brightest pixel is 0"):
+    read(tmp_path / "a.csv")
+
+
 def test_black_digits_on_white_get_a_warning(tmp_path, capsys):
   images = IMAGES.copy()
   images[:, 0], images[:, -1] = 0, 0  # as MNIST's margins are

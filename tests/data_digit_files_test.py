@@ -159,6 +159,15 @@ def test_csv_rows_longer_than_the_header_are_refused(tmp_path, extra):
     digit_files.read("", str(path))
 
 
+def test_a_csv_whose_first_row_is_too_long_says_what_a_row_has(tmp_path):
+  path = tmp_path / "mnist_train.csv"
+  write_csv(path, IMAGES, LABELS)
+  header, first, *rest = path.read_text().splitlines()
+  path.write_text("\n".join([header, first + ",0", *rest]))
+  with pytest.raises(DataError, match=r"mnist_train\.csv: .*784 whole numbers"):
+    digit_files.read("", str(path))
+
+
 def test_csv_labels_are_checked(tmp_path):
   write_csv(tmp_path / "mnist_train.csv", IMAGES, LABELS + 1)
   with pytest.raises(

@@ -138,7 +138,7 @@ def test_photos_without_attributes_serve_where_nothing_is_asked(tmp_path):
   loaded = data.load(config(path=str(tmp_path), **nothing))
   assert loaded.train["condition"].shape == (2, 0)
   assert loaded.conditions.panel().shape == (1, 0)
-  assert loaded.conditions.attributes == {}
+  assert loaded.conditions.attributes == ()
   saved = json.loads(json.dumps(loaded.conditions.to_json()))
   assert Conditions.from_json(saved) == loaded.conditions
 

@@ -58,6 +58,45 @@ def test_any_other_image_or_order_is_another_identity(change):
   assert changed(image=image) == ["train image: other values or another order"]
 
 
+_CHANGES = {
+  "one bit of the last byte": lambda x: x[-1:].__ixor__(1),
+  "the top bits of two words": lambda x: x[7:16:8].__ixor__(128),
+  "two words exchanged": lambda x: x[:16].__setitem__(
+    slice(None), np.roll(x[:16], 8)
+  ),
+  "two halves exchanged": lambda x: x.__setitem__(
+    slice(None), np.roll(x, len(x) // 2)
+  ),
+  "inverted": lambda x: x.__ixor__(255),
+}
+
+
+@pytest.mark.parametrize("change", _CHANGES)
+def test_large_data_are_known_again_by_their_sums(monkeypatch, change):
+  monkeypatch.setattr(identity, "_LARGE", 1)
+  rng = np.random.default_rng(0)
+  image = rng.integers(0, 256, (3001, 28, 28, 1), dtype=np.uint8)  # 2.2 MiB
+  old = dataset(image=image).identity()
+  assert identity.differences(old, dataset(image=image.copy()).identity()) == []
+  _CHANGES[change](image.reshape(-1))
+  assert identity.differences(old, dataset(image=image).identity()) == [
+    "train image: other values or another order"
+  ]
+
+
+def test_the_sums_of_large_data_are_those_of_their_words():
+  values = np.random.default_rng(1).integers(0, 256, 1 << 21, dtype=np.uint8)
+  weights = [int(w) for w in identity._weights()]
+  assert len(set(weights)) == len(weights)
+  words = [int(w) for w in values.view("<u8")[len(weights) :]]
+  pairs = list(zip(words, weights, strict=True))
+  expected = [
+    sum(word * weight for word, weight in pairs) % 2**64,
+    sum((word >> 32) * weight for word, weight in pairs) % 2**64,
+  ]
+  assert identity._sums(values)[1].tolist() == expected
+
+
 def test_another_type_another_length_and_another_column_are_named():
   image = dataset().train["image"]
   assert changed(image=image / 255) == ["train image: type uint8 → float64"]

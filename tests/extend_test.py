@@ -127,7 +127,7 @@ def test_what_the_data_know_wins_over_what_a_page_states():
   ("columns", "message"),
   [
     ({"size": np.zeros(3)}, "size has 3 rows, images 8"),
-    ({"size": np.zeros(8)}, "all rows have the value 0"),
+    ({"size": np.zeros(8)}, "all training rows have the value 0"),
     ({"size": np.full(8, np.nan)}, "not finite"),
   ],
 )

@@ -1,5 +1,8 @@
 """Images: rounding, the layout of grids, and files that are whole or old."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -148,6 +151,20 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, call):
   with pytest.raises(OSError, match="disk full"):
     files.write_atomically(path, b"new and much longer")
   assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("call", ["os.fsync", "pathlib.Path.replace"])
+def test_a_full_disk_is_said_with_the_file_s_own_name(
+  tmp_path, monkeypatch, call
+):
+  def fail(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+  monkeypatch.setattr(call, fail)
+  with pytest.raises(OSError, match="No space left") as error:
+    files.write_atomically(tmp_path / "a", b"new")
+  assert error.value.filename == str(tmp_path / "a")
+  assert not list(tmp_path.iterdir())
 
 
 def test_a_picture_that_cannot_be_encoded_leaves_the_old_file(tmp_path):

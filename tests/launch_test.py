@@ -1,6 +1,7 @@
 """The launcher: what a person sees, and what a mistake is answered with."""
 
 import contextlib
+import errno
 import functools
 import io
 import os
@@ -252,6 +253,25 @@ def test_an_unexpected_error_is_one_line_that_names_debug():
   (said,) = command.explain(KeyError("x"))
   assert said.startswith("error: unexpected KeyError: 'x'")
   assert "--debug" in said
+
+
+@pytest.mark.parametrize(
+  ("number", "advice"),
+  [
+    (errno.ENOSPC, "make room on the disk"),
+    (errno.EDQUOT, "make room on the disk"),
+    (errno.EFBIG, "make room on the disk"),
+    (errno.EROFS, "give a place that you may write to"),
+    (errno.EACCES, "give a place that you may write to"),
+    (errno.EMFILE, "raise the limit of open files"),
+    (errno.EIO, "the disk fails"),
+  ],
+)
+def test_an_error_of_a_disk_says_where_and_what_to_do(number, advice):
+  error = OSError(number, os.strerror(number), "runs/a/config.json")
+  (said,) = command.explain(error)
+  assert "'runs/a/config.json'" in said
+  assert advice in said
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_the_package_imports_no_room_above_it(path):
 def test_data_import_no_jax(path):
   assert not imported(path, "jax", "jaxlib", "flax", "optax")
   allowed = ("numpy", "pandas", "PIL", "pooch", "mlxtend", "rich")
-  allowed += ("h5py", "safetensors")
+  allowed += ("h5py", "pyarrow", "safetensors")
   assert not foreign(path, *allowed, "cvae_jax")
 
 

@@ -9,6 +9,7 @@ import stat
 import pytest
 
 from cvae_jax.host import lock
+from cvae_jax.host.paths import PathError
 
 
 def test_the_second_is_told_who_holds_the_folder_and_what_to_do(tmp_path):
@@ -71,6 +72,15 @@ def test_a_file_system_without_locks_is_said_and_used(
     pass
   (line,) = capsys.readouterr().out.splitlines()
   assert line.startswith(f"warning: {tmp_path} cannot be locked")
+
+
+@pytest.mark.parametrize("place", ["/proc/x", "/dev/null/x"])
+def test_a_folder_that_cannot_be_made_is_named(place):
+  with (
+    pytest.raises(PathError, match=f"{place} cannot be written to .*; give a"),
+    lock.hold(place, "training"),
+  ):
+    pass
 
 
 def test_a_full_disk_does_not_keep_from_locking(tmp_path, monkeypatch):

@@ -2,8 +2,11 @@
 
 import json
 import os
+import resource
 import shutil
+import signal
 import threading
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -318,6 +321,35 @@ def test_a_save_that_fails_is_said_in_one_line_and_all_is_closed(
   assert "No space left on device" in line
   assert not alias.exists()
   checkpoints.close()  # twice is once
+
+
+def test_files_that_cannot_grow_are_said_in_one_line_without_a_traceback(
+  tmp_path, capfd
+):
+  noise = np.random.default_rng(0).standard_normal(20_000)  # not to compress
+  state = TrainState(
+    step=np.int32(3), params={"a": noise}, model_state={}, opt_state={}
+  )
+  checkpoints = Checkpoints(tmp_path)
+  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+  ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+  try:
+    checkpoints.save(3, state, {})
+    with pytest.raises(CheckpointError, match="File too large; make room"):
+      checkpoints.close()
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, ignored)
+  assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_what_follows_a_failed_write_is_dropped_and_nothing_else():
+  seen = []
+  hook = quirks._drop_late(lambda info: seen.append(str(info.exc_value)))
+  for text in ("Event loop is closed", "a fault of ours"):
+    hook(SimpleNamespace(exc_value=RuntimeError(text)))
+  assert seen == ["a fault of ours"]
 
 
 # Logs

@@ -179,7 +179,7 @@ def test_bad_arguments_are_explained(source, tmp_path, capsys):
     ("--table=nowhere", "no table nowhere; give a file, celeba:FILE or utk"),
     ("--table=utkface", "none of 12 images is named as UTKFace's are"),
     ("--columns=male,hat", "no column 'hat'; it has file, male, female, eyes"),
-    ("--crop=20", "no image is left of 12; the first: 40x40 pixels"),
+    ("--crop=20", "no image is left of 12; the first: 11.png: 40x40 pixels"),
   ):
     assert prepare(source, out, more) == 1
     assert said in capsys.readouterr().err

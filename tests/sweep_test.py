@@ -15,6 +15,7 @@ from PIL import Image
 from cvae_jax import config as configs
 from cvae_jax import pages
 from cvae_jax.host import lock
+from cvae_jax.loop import folders
 from cvae_jax.measures import table
 from tests import small
 
@@ -68,8 +69,9 @@ def test_the_table_has_a_row_a_run_and_its_last_epoch(folder):
   )
   with Image.open(folder / "curves.png") as picture:
     assert picture.size[0] > 300
-  for name in ("table.csv", "table.json", "curves.png"):
-    (folder / name).unlink()
+  for path in folder.glob("*.*"):
+    if path.name != ".lock":
+      path.unlink()
 
 
 def test_runs_are_in_natural_order_whatever_the_folder_s():
@@ -77,9 +79,9 @@ def test_runs_are_in_natural_order_whatever_the_folder_s():
     *("ae,size=64,latent=128", "ae,size=64,latent=512", "gan,size=64"),
     *("gan,size=64,latent=128", "model=2", "model=2,useful", "model=10"),
   ]
-  paths = [Path("runs", name, "config.json") for name in names]
-  found = sorted(reversed(paths), key=table._natural)
-  assert [path.parent.name for path in found] == names
+  paths = [Path("runs", name) for name in names]
+  found = sorted(reversed(paths), key=folders.natural)
+  assert [path.name for path in found] == names
 
 
 # Stands for Python in `python -m launch.train --config=… --workdir=…`: it has
@@ -152,10 +154,11 @@ class _Stub:
 
   def __init__(self, codes, stops_at=None):
     self.codes, self.stops_at = codes, stops_at
-    self.stopped, self.begun = False, []
+    self.stopped, self.begun, self.orders = False, [], []
 
   def run(self, order):
     variant = order[3].partition(":")[2]
+    self.orders.append(order)
     self.begun.append(variant)
     self.stopped = variant == self.stops_at
     return self.codes.get(variant, 0)
@@ -176,12 +179,74 @@ def test_a_failed_variant_keeps_no_other_from_training(
   stub = _Stub(codes, stops_at)
   monkeypatch.setattr(sweep, "_Trainer", lambda: stub)
   variants = ["model=1", "model=2", "model=3"]
-  found = sweep._sweep("configs/digits.py", "", variants, tmp_path, [])
+  only = ["model=1,model=2,model=3"]
+  trainings = sweep.plan("configs/digits.py", only, [])
+  found = sweep._sweep(trainings, tmp_path, [])
   assert found == code
   assert stub.begun == variants[:begun]
   last = capsys.readouterr().out.splitlines()[-1]
   if code == 1:
     assert "2 of 3 failed: model=1, model=3; the same command" in last
+
+
+def test_a_grid_is_every_combination_of_its_values():
+  found = sweep.plan(
+    "digits:model=2",
+    [],
+    ["config.optim.lr=1e-3,3e-4", "config.seed=0..2"],
+  )
+  assert [one.name for one in found] == [
+    f"optim.lr={lr},seed={seed}" for lr in ("1e-3", "3e-4") for seed in range(3)
+  ]
+  assert found[1].flags == (
+    *("--config=digits:model=2", "--config.optim.lr=1e-3", "--config.seed=1"),
+  )
+
+
+def test_a_grid_goes_beside_the_variants_that_are_named():
+  found = sweep.plan("digits:smoke", ["model=1", "model=4"], ["seed=3"])
+  assert [one.name for one in found] == ["model=1,seed=3", "model=4,seed=3"]
+  assert found[1].flags[0] == "--config=digits:model=4,smoke"
+  assert len(sweep.plan("digits", ["*"], ["seed=0,1"])) == 10
+
+
+def test_tuples_paths_and_ranges_are_values_of_a_grid():
+  widths = "config.model.encoder.features=(32, 64),(16, 16)"
+  path = "config.data.path=/a/b"
+  found = sweep.plan("digits", [], [widths, path, "seed=-1..1,7"])
+  assert len(found) == 8
+  assert found[0].flags[1] == "--config.model.encoder.features=(32, 64)"
+  assert "/" not in found[0].name
+  assert found[-1].flags[-1] == "--config.seed=7"
+
+
+@pytest.mark.parametrize(
+  ("words", "said"),
+  [
+    (["config.optim.rate=1"], "no key 'rate'.* known: .*lr"),
+    (["seed"], r"expected a key and its values.*config\.seed=0\.\.4"),
+    (["seed=0", "config.seed=1"], "seed comes twice"),
+    (["seed=4..0"], "has no number in it"),
+    (["seed=1,,2"], "a value between commas is empty"),
+  ],
+)
+def test_a_grid_that_makes_no_sense_is_refused_before_any_training(words, said):
+  with pytest.raises(configs.ConfigError, match=said):
+    sweep.plan("digits", [], words)
+
+
+def test_a_grid_trains_each_point_in_its_own_folder(tmp_path, monkeypatch):
+  stub = _Stub({})
+  monkeypatch.setattr(sweep, "_Trainer", lambda: stub)
+  (tmp_path / "seed=1").mkdir()
+  (tmp_path / "seed=1" / "DONE").touch()
+  trainings = sweep.plan("digits:smoke", [], ["seed=0..2"])
+  assert sweep._sweep(trainings, tmp_path, ["--config.epochs=3"]) == 0
+  assert [order[4:] for order in stub.orders] == [
+    [f"--config.seed={k}", f"--workdir={tmp_path / f'seed={k}'}", last]
+    for k in (0, 2)
+    for last in ["--config.epochs=3"]
+  ]
 
 
 def test_a_second_sweep_of_a_folder_is_refused(tmp_path):
@@ -201,7 +266,7 @@ def test_a_table_lists_the_runs_that_have_not_ended(folder, tmp_path):
   (tmp_path / "model=5").mkdir()
   (tmp_path / "model=5" / ".lock").touch()
   (tmp_path / "notes").mkdir()
-  text = table.write(tmp_path)
+  text = table.write([tmp_path])
   assert text.splitlines()[-2:] == [
     "model=4: not finished, at step 24, epoch 2 of 2",
     "model=5: failed or stopped before its first metrics",

@@ -180,6 +180,35 @@ def test_other_variants_have_titles_of_their_own(name, title):
   assert zoo_runs.title(configs.load(f"configs/{name}")) == title
 
 
+def test_a_title_is_of_what_was_asked_for_and_not_of_numbers():
+  plain = {
+    "model.encoder.dropout": 0.0,
+    "model.decoder.dropout": 0.0,
+  }
+  own = configs.load("configs/zoo.py:vae", plain)
+  assert zoo_runs.title(own) == "VAE, 2 latents"
+  wide = configs.load("configs/zoo.py:aae", {"model.encoder.widths": (2, 2)})
+  assert zoo_runs.title(wide) == "AAE, normal"
+
+
+@pytest.mark.parametrize(
+  "name",
+  [
+    *("zoo.py:vae", "zoo.py:scvae", "zoo.py:m1", "zoo.py:m2", "zoo.py:m1m2"),
+    *("zoo.py:m3", "zoo.py:aae", "zoo.py:ilaae", "zoo_faces.py:caae"),
+    *("zoo.py:scvae,faithful", "zoo.py:m2,faithful", "zoo.py:aae,faithful"),
+    *("zoo_faces.py:dfc_vae,layers=pixel", "zoo_faces.py:dfc_vae,faithful"),
+    *("zoo_faces.py:caae,faithful", "zoo.py:m3,faithful"),
+  ],
+)
+def test_runs_of_the_first_release_recorded_no_name_and_keep_titles(name):
+  config = configs.load(f"configs/{name}")
+  title = zoo_runs.title(config)
+  with config.unlocked():
+    config.name = ""
+  assert zoo_runs.title(config) == title
+
+
 def test_what_cannot_be_reported_is_explained(folder, data, tmp_path):
   with pytest.raises(reports.ReportError, match="no finished run of the zoo"):
     reports.write("zoo", tmp_path, tmp_path)

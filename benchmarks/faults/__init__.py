@@ -13,11 +13,16 @@ import importlib
 from benchmarks.faults.case import Fault
 
 GROUPS = {
-  "corruption": ("corruption", "corruption_bits", "corruption_runs"),
-  "data": ("data_digits", "data_photos", "data_resumed"),
+  "corruption": (
+    "corruption",
+    "corruption_bits",
+    "corruption_runs",
+    "corruption_commands",
+  ),
+  "data": ("data_digits", "data_photos", "data_resumed", "data_more"),
   "security": ("security",),
-  "numerics": ("numerics", "numerics_arrays"),
-  "environment": ("environment", "environment_paths"),
+  "numerics": ("numerics", "numerics_arrays", "numerics_flags"),
+  "environment": ("environment", "environment_paths", "environment_more"),
   "kill": ("kill",),
   "disk": ("disk",),
   "concurrency": ("concurrency",),

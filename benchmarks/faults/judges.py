@@ -119,8 +119,7 @@ def nothing(value: object) -> bool:
 
 def said(outcome: Outcome) -> str:
   """Return the error's own text: from "error:" on, or all."""
-  _, found, text = outcome.text.rpartition("error: ")
-  return (text if found else outcome.text).strip()
+  return re.split(r"^error: ", outcome.text, flags=re.MULTILINE)[-1].strip()
 
 
 def tail(outcome: Outcome) -> str:

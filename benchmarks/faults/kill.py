@@ -94,7 +94,7 @@ def _saved_at(number):
 
   def act(room):
     run = room.folder / "run"
-    process = room.spawn(run, log_every=1)
+    process = room.spawn(run, log_every=1, epochs=400)
     _until(process, lambda: soak.last_step(run) >= 5)
     process.send_signal(number)
     done = launching.finish(process)

@@ -49,6 +49,10 @@ class Repeated(NamedTuple):
 class Dataset(NamedTuple):
   """Columns of equal length, held out or not, and how to condition on them.
 
+  `valid` is what training is watched by: early stopping and plateaus follow
+  it, and `test` is measured at the end. Where there is no `valid`, `test`
+  serves for both.
+
   `conditions` is the source's own object: it turns what a person asks for
   into condition vectors and measures what an image shows. `name` is what a
   report calls the data.
@@ -58,6 +62,7 @@ class Dataset(NamedTuple):
   test: Mapping[str, np.ndarray] | None
   conditions: Any
   name: str = ""
+  valid: Mapping[str, np.ndarray] | None = None
 
   def identity(self, whole: bool = False) -> dict[str, Any]:
     """Return what says which data these are; see `identity.of`.
@@ -69,7 +74,10 @@ class Dataset(NamedTuple):
       DataError: if a prepared set's images are not those that were prepared.
     """
     module = importlib.import_module(f"{__name__}.files.identity")
-    return module.of({"train": self.train, "test": self.test}, whole)
+    parts = {"train": self.train, "test": self.test}
+    if self.valid is not None:
+      parts["valid"] = self.valid
+    return module.of(parts, whole)
 
 
 def root() -> pathlib.Path:
@@ -115,21 +123,24 @@ def from_arrays(
   conditions: Mapping[str, Any] | None = None,
   held_out: float = 0.1,
   seed: int = 0,
+  kinds: Mapping[str, str] | None = None,
 ) -> Dataset:
   """Build a Dataset from arrays, shuffled, a part of it held out.
 
   Args:
     images: uint8 [N, H, W] or [N, H, W, C].
     conditions: {name: [N]}. Words, whole numbers and booleans are a class,
-      floats a number, which is scaled to [0, 1].
+      floats a number, which is scaled to [0, 1]. None is unknown.
     held_out: the share of the rows that is held out; 0 for none.
     seed: of the shuffling.
+    kinds: {name: kind} of columns that are of another kind, as in
+      {"grade": "ordinal:low<mid<high", "hour": "angle:24"}.
 
   Raises:
     DataError: if lengths, types or values do not fit; what was found is said.
   """
   module = importlib.import_module(f"{__name__}.arrays")
-  return module.make(images, conditions or {}, held_out, seed)
+  return module.make(images, conditions or {}, held_out, seed, kinds or {})
 
 
 def pretrained(config: Any) -> Any:

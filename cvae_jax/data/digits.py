@@ -43,7 +43,10 @@ def load(config: Any) -> Dataset:
   if every := getattr(config, "holdout", 0):
     train, test = _hold_out(train, every)
   kind = getattr(config, "condition", "class+ink")
-  conditions = Conditions.fit(*train, config.ink, kind)
+  try:
+    conditions = Conditions.fit(*train, config.ink, kind)
+  except DataError as error:
+    raise DataError(f"{config.path or config.source}: {error}") from error
   columns = _columns(*train, conditions)
   if (count := getattr(config, "labels", -1)) >= 0:
     columns |= companions.draw(columns, count, getattr(config, "label_seed", 0))

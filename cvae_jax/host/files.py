@@ -1,5 +1,6 @@
 """Writing files so that nothing half-written looks whole."""
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -8,17 +9,29 @@ from typing import Any
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-  """Write beside `path` and renames, so that it is old or new, never torn."""
+  """Write beside `path` and rename, so that it is old or new, never torn.
+
+  Raises:
+    OSError: it cannot be written; it is named.
+  """
   path = Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
   if isinstance(content, str):
     content = content.encode()
-  with temporary.open("wb") as file:
-    file.write(content)
-    file.flush()
-    os.fsync(file.fileno())
-  temporary.replace(path)
+  try:
+    with temporary.open("wb") as file:
+      file.write(content)
+      file.flush()
+      os.fsync(file.fileno())
+    temporary.replace(path)
+  except OSError as error:
+    with contextlib.suppress(OSError):
+      temporary.unlink()
+    if error.errno is None:
+      raise
+    # A full disk's error has no name, and a temporary one helps nobody.
+    raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
 class DamagedFile(ValueError):

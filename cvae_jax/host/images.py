@@ -188,6 +188,18 @@ def save_grid(
   save_png(path, sheet)
 
 
+def save_figure(path: Path, figure, dpi: int = 100) -> None:
+  """Write a Matplotlib figure whole: PNG or PDF, as the path ends.
+
+  The same figure gives the same bytes at any time.
+  """
+  buffer = io.BytesIO()
+  kind = Path(path).suffix[1:]
+  metadata = {"CreationDate": None} if kind == "pdf" else None
+  figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
+  write_atomically(path, buffer.getvalue())
+
+
 def _captioned(
   sheet: NDArray[np.uint8],
   cell: tuple[int, int],

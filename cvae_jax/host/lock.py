@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cvae_jax.host.console import say
+from cvae_jax.host.paths import PathError
 
 FILE = ".lock"
 
@@ -31,16 +32,20 @@ def hold(folder: Path, doing: str) -> Iterator[None]:
 
   Raises:
     FolderInUse: another process holds the lock.
+    PathError: the folder cannot be made, or not written to.
   """
   folder = Path(folder)
   try:
     folder.mkdir(parents=True, exist_ok=True)
     file = os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o666)
-  except OSError:
+  except OSError as error:
     if folder.is_dir() and not os.access(folder, os.W_OK):
       yield
       return
-    raise
+    raise PathError(
+      f"{folder} cannot be written to ({error.strerror or error}); give a"
+      " folder that can be made or written to"
+    ) from error
   try:
     _lock(file, folder)
     _sign(file, doing)

@@ -42,7 +42,7 @@ def make_mean(per_example: PerExample) -> Callable[..., dict[str, float]]:
 
 
 def make_assessment(job: Job) -> Callable[[TrainState], tuple[dict, dict]]:
-  """Build (state) -> (means over the test split, sample grids).
+  """Build (state) -> (means over the watched split, sample grids).
 
   The same noise and the same examples at every call, so that grids of
   different epochs are comparable. Distances of samples, where config.distance
@@ -51,15 +51,15 @@ def make_assessment(job: Job) -> Callable[[TrainState], tuple[dict, dict]]:
   mean = make_mean(job.system.evaluate)
   measure = None
   if distances.names(job.config):
-    measure = distances.make(job.config, job.system, job.test)
+    measure = distances.make(job.config, job.system, job.watched)
   render = job.system.render and jax.jit(job.system.render)
-  seed, shown = job.config.seed, job.test or job.train
+  seed, shown = job.config.seed, job.watched or job.train
   noise, style = (keys.address(seed, phase) for phase in ("evaluate", "render"))
 
   def assess(state):
     means, grids = {}, {}
-    if job.test:
-      means = mean(state, job.test, job.config.batch_size, noise)
+    if job.watched:
+      means = mean(state, job.watched, job.config.batch_size, noise)
     if measure:
       means |= measure(state)
     if render:
@@ -68,3 +68,16 @@ def make_assessment(job: Job) -> Callable[[TrainState], tuple[dict, dict]]:
     return means, grids
 
   return assess
+
+
+def make_final(job: Job) -> Callable[[TrainState], dict[str, float]]:
+  """Build (state) -> means over the test split, where another is watched."""
+  mean = make_mean(job.system.evaluate)
+  noise = keys.address(job.config.seed, "evaluate")
+
+  def final(state):
+    if job.valid is None or job.test is None:
+      return {}
+    return mean(state, job.test, job.config.batch_size, noise)
+
+  return final

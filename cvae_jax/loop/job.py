@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
 from cvae_jax import data, settings
-from cvae_jax.loop import batches, distances, watch
+from cvae_jax.loop import batches, distances, unknown, watch
 from cvae_jax.loop.feed import Feed, check
 from cvae_jax.types import Facts, System, TrainState
 
@@ -30,10 +30,16 @@ class Job(NamedTuple):
   system: System
   train: Feed
   test: Feed | None
+  valid: Feed | None  # what training is watched by; without it `test` is
   conditions: Any  # the data source's own
   epoch_steps: int
   steps: int  # in all
   identity: dict[str, Any]  # which data these are: data.json
+
+  @property
+  def watched(self) -> Feed | None:
+    """Return the rows by which training is watched."""
+    return self.valid or self.test
 
   def rows(self, step: int) -> np.ndarray:
     """Return the row numbers [B] that update `step` trains on."""
@@ -96,13 +102,16 @@ def prepare(
       dataset = data.load(config.data)
     facts = _facts(config, dataset)
     system = configs.resolve(config, facts, system=system)
-  train, test = (
+  if rate := config.data.get("condition_dropout", 0.0):
+    system = unknown.dropping(system, unknown.places(dataset.conditions), rate)
+  train, test, valid = (
     split and Feed(check(split, system.columns))
-    for split in (dataset.train, dataset.test)
+    for split in (dataset.train, dataset.test, dataset.valid)
   )
-  distances.check(config, system, test)
+  watched = valid or test
+  distances.check(config, system, watched)
   if any(config[group].metric for group in watch.RULES):
-    watch.check(config, _evaluated(config, system, test))
+    watch.check(config, _evaluated(config, system, watched))
   epoch_steps = batches.steps_per_epoch(train.rows, config.batch_size)
   for name in ("log_every", "checkpoint_every"):
     if config[name] % config.steps_per_dispatch:
@@ -121,6 +130,7 @@ def prepare(
     system,
     train,
     test,
+    valid,
     dataset.conditions,
     epoch_steps,
     steps,
@@ -144,6 +154,8 @@ def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:
   for key, found in stated.items():
     value = config.data.get(key)
     value = tuple(value) if key == "image_shape" and value else value
+    if isinstance(value, str):  # names of attributes, not their number
+      continue
     if None not in (value, found) and value != found:
       raise configs.ConfigError(
         f"config.data.{key} is {value}, the data have {found}; change it, or "

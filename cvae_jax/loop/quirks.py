@@ -4,6 +4,8 @@ import contextlib
 import gc
 import glob
 import logging
+import os
+import re
 import shutil
 import sys
 import tempfile
@@ -15,13 +17,29 @@ from typing import Any
 
 from cvae_jax.loop.integrity import CheckpointError, Damaged
 
-# Orbax reports each save and restore in dozens of lines at INFO, and what is
-# wrong with a checkpoint in more at WARNING; our own errors say it in one.
+# Orbax reports each save and restore in dozens of lines at INFO, what is
+# wrong with a checkpoint in more at WARNING, and a write that fails with its
+# traceback at ERROR; it raises these too, and our own errors say it in one.
 logging.getLogger("absl").addFilter(
-  lambda record: (
-    record.levelno > logging.WARNING or "orbax" not in record.pathname
-  )
+  lambda record: "orbax" not in record.pathname
 )
+
+
+def _drop_late(report: Callable) -> Callable:
+  """Return a hook that leaves out what follows a write that failed.
+
+  Orbax closes its event loop at the first failure, so that the other writes
+  under way cannot report to it, and say so with a traceback each.
+  """
+
+  def hook(info):
+    if str(info.exc_value) != "Event loop is closed":
+      report(info)
+
+  return hook
+
+
+sys.unraisablehook = _drop_late(sys.unraisablehook)
 
 
 class Alias:
@@ -59,7 +77,7 @@ def written(folder: Path) -> Iterator[None]:
     raise
   except Exception as error:
     raise CheckpointError(
-      f"a checkpoint could not be written to {folder}: {_gist(error)}; make "
+      f"a checkpoint could not be written to {folder}: {_cause(error)}; make "
       "room or rights there, then run the same command again"
     ) from error
 
@@ -96,6 +114,12 @@ def listed(look: Callable[[], Any], times: int = 20) -> Any:
 def _gist(error: Exception) -> str:
   """Return an error's first line, cut where it is long."""
   return str(error).strip().partition("\n")[0][:200]
+
+
+def _cause(error: Exception) -> str:
+  """Return what the system said, which tensorstore has in its last words."""
+  code = re.search(r"os_error_code='(\d+)'", str(error))
+  return os.strerror(int(code[1])) if code else _gist(error)
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """Do samples show what was asked for? Read by judges, attribute by attribute.
 
-A data source's Conditions say what there is to ask for: `attributes`, {name:
-columns of the condition vector}; several columns are a class, one is a value.
-They make the requests (`probe`) and measure what needs no judge (`gauge`).
+A data source's Conditions say what there is to ask for: `attributes`, each of
+a kind with its own figure of merit. They make the requests (`probe`) and
+measure what needs no judge (`gauge`).
 """
 
 import hashlib
@@ -13,69 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax.loop.run_data import Datasets
-from cvae_jax.metrics import control
-from cvae_jax.runs import Run, RunError, unit
+from cvae_jax.measures.judges import Reader, check_judges
+from cvae_jax.metrics import merits
+from cvae_jax.runs import Run, RunError
+
+__all__ = ["Reader", "check_judges", "lines", "score", "warnings"]
 
 CEILING = 5000  # real images that it is read from, at most
-IGNORED = 0.1  # of the way from chance to certainty; a correlation below it
-
-
-class Reader:
-  """Reads from images every attribute that it has a judge or a gauge for."""
-
-  def __init__(self, conditions: Any, judges: Sequence[Run] = ()):
-    """Find what each judge reads.
-
-    Raises:
-      RunError: a run is no judge, or one reads nothing that conditions has,
-        or is given what no other judge reads.
-    """
-    check_judges(judges)
-    self.conditions, self.judges = conditions, {}
-    of = {_names(conditions, c): n for n, c in conditions.attributes.items()}
-    for judge in sorted(judges, key=lambda j: len(j.config.columns.given)):
-      target, given = (
-        _names(judge.conditions, judge.config.columns[kind])
-        for kind in ("target", "given")
-      )
-      if target not in of:
-        raise RunError(
-          f"judge {judge.folder} reads {', '.join(target)}; the run is "
-          f"conditioned on {', '.join(conditions.names)}"
-        )
-      if given and of.get(given) not in self.judges:
-        raise RunError(
-          f"judge {judge.folder} is given {', '.join(given)} beside the "
-          "image: add the judge that reads them to --judge"
-        )
-      self.judges[of[target]] = judge, of.get(given)
-
-  def __call__(self, images: NDArray, asked: NDArray) -> dict[str, NDArray]:
-    """Read {attribute: [N, K]} from images of which [N, A] was asked."""
-    images = np.clip(unit(images), 0.0, 1.0)  # what a picture can show
-    found = {}
-    for name, (judge, given) in self.judges.items():
-      found[name] = judge.predict(images, found[given] if given else None)
-    return found | self.conditions.gauge(images, asked)
-
-
-def check_judges(judges: Sequence[Run]) -> None:
-  """Check that runs read attributes.
-
-  Raises:
-    RunError: one does not.
-  """
-  for judge in judges:
-    if "columns" not in judge.config:
-      raise RunError(
-        f"{judge.folder} is no judge: it is a run of {judge.config.system!r}, "
-        "which reads no attributes from images; give runs of "
-        "configs/classifier.py (digits) or configs/attributes.py (faces)"
-      )
-
-
-def _names(conditions: Any, columns: Sequence[int]) -> tuple[str, ...]:
-  return tuple(conditions.names[i] for i in columns)
 
 
 def score(
@@ -100,7 +44,7 @@ def score(
   """
   read, conditions = Reader(run.conditions, judges), run.conditions
   for judge in judges:
-    shape = tuple(judge.config.data.image_shape)
+    shape = judge_shape(judge)
     if shape != test["image"].shape[1:]:
       raise RunError(
         f"judge {judge.folder} reads images of shape {shape}; the run's are "
@@ -112,36 +56,44 @@ def score(
   ceiling = read(*fresh) if len(fresh[0]) else {}
   found = {}
   for name in real:
-    columns = list(conditions.attributes[name])
     asked = conditions.probe(name, rows, count)
     sweep = read(run.sample(asked, seed), asked)[name]
     found[name] = {
-      "sweep": _figures(asked[:, columns], sweep, seed),
-      "real": _figures(rows[:, columns], real[name], seed),
+      "sweep": _figures(conditions, name, asked, sweep, seed),
+      "real": _figures(conditions, name, rows, real[name], seed),
     }
     if name in read.judges:
       found[name]["judge"] = str(read.judges[name][0].folder)
       if name in ceiling:
-        labels = fresh[1][:, columns]
-        found[name]["ceiling"] = _figures(labels, ceiling[name], seed)
+        found[name]["ceiling"] = _figures(
+          conditions, name, fresh[1], ceiling[name], seed
+        )
   return {
     "control": found,
     "leakage": _leakage(run, read, rows[: 2 * count], test, seed),
   }
 
 
+def judge_shape(judge: Run) -> tuple[int, ...]:
+  """Return the shape [H, W, C] of the images that a judge reads."""
+  stated = judge.config.data.get("image_shape")
+  return tuple(stated or judge.system.columns["image"])
+
+
 def _drawn(rows: NDArray, count: int, seed: int) -> NDArray:
   return rows[np.random.default_rng(seed).integers(len(rows), size=count)]
 
 
-def _figures(asked: NDArray, read: NDArray, seed: int) -> dict[str, Any]:
-  """Compare what was asked for [N, K] with what was read [N, K]."""
-  if asked.shape[1] > 1:
-    found = control.hits(asked.argmax(axis=-1), read)
-  else:
-    found = control.agreement(asked[:, 0], read[:, 0])
-    found["floor"] = control.chance(asked[:, 0], read[:, 0], seed)
-  return found | {"samples": len(asked)}
+def _figures(
+  conditions: Any, name: str, asked: NDArray, read: NDArray, seed: int
+) -> dict[str, Any]:
+  """Score one attribute of requests [N, A] by its readings [N, K].
+
+  Rows that asked for nothing of it do not count.
+  """
+  known = conditions.known(asked, name)
+  wanted = asked[known][:, conditions.columns(name)]
+  return merits.score(conditions.attribute(name), wanted, read[known], seed)
 
 
 def _unseen(test: Mapping, judges: Sequence[Run]) -> tuple[NDArray, NDArray]:
@@ -170,50 +122,62 @@ def _leakage(run, read: Reader, rows: NDArray, test, seed: int):
 
   Returns:
     change: {moved: {read: mean change}}, in the unit of what is read; of a
-    class of two it is the first one's probability. normalised: the same over
+    class of two it is the first one's probability, of more the share that
+    moved. normalised: the same over
     `std`, the standard deviation of what is read in the test split. None with
     one such attribute, or without a judge.
   """
-  conditions, z = run.conditions, run.prior(len(rows), seed)
-  first = {n: c[0] for n, c in conditions.attributes.items() if len(c) <= 2}
-  std = {n: float(test["condition"][:, i].std()) for n, i in first.items()}
-  first = [name for name in first if std[name]]  # the others cannot be moved
-  if len(first) < 2 or not read.judges:
+  conditions = run.conditions
+  z = run.prior(len(rows), seed)
+  std = {name: _spread(conditions, name, test) for name in conditions.moved}
+  moving = [name for name in std if std[name]]  # the others cannot be moved
+  if len(moving) < 2 or not read.judges:
     return None
-  change, normalised = {}, {}
-  for moved in first:
+  change = {}
+  normalised = {}
+  for moved in moving:
     ends = []
     for value in conditions.ends(moved):
-      asked = rows.copy()
-      asked[:, list(conditions.attributes[moved])] = value
+      asked = conditions.put(rows, moved, value)
       ends.append(read(run.decode(z, asked), asked))
     low, high = ends
     change[moved] = {
-      name: float((high[name] - low[name])[:, 0].mean())
-      for name in first
+      name: merits.change(low[name], high[name])
+      for name in moving
       if name in low
     }
     normalised[moved] = {n: v / std[n] for n, v in change[moved].items()}
   return {"change": change, "normalised": normalised, "std": std}
 
 
+def _spread(conditions: Any, name: str, test: Mapping) -> float:
+  """Return the deviation of an attribute's entries in the test split.
+
+  Of the first one of at most two; half the sum of more, as of a class.
+  """
+  rows = test["condition"][conditions.known(test["condition"], name)]
+  entries = rows[:, conditions.columns(name)]
+  if not len(entries):
+    return 0.0
+  if entries.shape[1] <= 2:
+    return float(entries[:, 0].std())
+  return float(0.5 * entries.std(axis=0).sum())
+
+
 def warnings(scores: Mapping[str, Any]) -> list[str]:
   """Name the attributes that samples do not follow."""
   found = []
   for name, entry in scores["control"].items():
-    sweep = entry["sweep"]
-    if "hit_rate" in sweep:
-      share, chance = sweep["hit_rate"], sweep["floor"]
-      if share - chance < IGNORED * (1 - chance):
-        found.append(
-          f"condition ignored: {share:.1%} of samples show the requested "
-          f"{name}, permuted requests give {chance:.1%}"
-        )
-    elif sweep["correlation"] < IGNORED:
+    if said := merits.ignored(name, entry["sweep"]):
+      found.append(f"condition ignored: {said}")
+    blind = "ceiling" in entry and merits.ignored(name, entry["ceiling"])
+    if blind:
       found.append(
-        f"condition ignored: requested and measured {name} correlate by "
-        f"{sweep['correlation']:.2f}"
+        f"the judge cannot read {name} from real images, so its control says "
+        f"nothing: {blind.replace('requested', 'true')}"
       )
+    if entry["sweep"].get("floor") == 1:
+      found.append(f"{name}: all requests are the same, so it was not tested")
   return found
 
 
@@ -228,7 +192,7 @@ def lines(scores: Mapping[str, Any]) -> list[str]:
   for name, entry in scores["control"].items():
     for kind, title in titles.items():
       if kind in entry:
-        found.append(f"{title.format(name):32} {_text(entry[kind])}")
+        found.append(f"{title.format(name):32} {merits.text(entry[kind])}")
     found.append(f"{'  floor: permuted':32} {entry['sweep']['floor']:10.4f}")
   if leakage := scores["leakage"]:
     change = leakage["normalised"]
@@ -239,14 +203,3 @@ def lines(scores: Mapping[str, Any]) -> list[str]:
       values = "".join(f"{value:11.2f}" for value in row.values())
       found.append(f"{'  ' + moved:32} {values}")
   return found
-
-
-def _text(figures: Mapping[str, Any]) -> str:
-  if "hit_rate" in figures:
-    low, high = figures["interval"]
-    share = f"{figures['hit_rate']:10.2%}  [{low:.2%}, {high:.2%}]"
-    return f"{share}, n = {figures['samples']}"
-  return (
-    f"{figures['correlation']:10.4f}  slope {figures['slope']:.4f}, mean "
-    f"absolute error {figures['mean_absolute_error']:.4f}"
-  )

@@ -1,79 +1,122 @@
-"""Sets the runs of a sweep side by side."""
+"""Set runs side by side: what differs between them and what they reached."""
 
-import io
 import json
-import re
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from cvae_jax import config as configs
-from cvae_jax.host import lock
+from cvae_jax import settings
+from cvae_jax.host import images, lock
 from cvae_jax.host.files import write_atomically
-from cvae_jax.loop import launches
+from cvae_jax.loop import folders
 from cvae_jax.loop.checkpoint import Checkpoints
-from cvae_jax.loop.rows import read_metrics
-from cvae_jax.measures import verify
+from cvae_jax.loop.folders import Folder
+from cvae_jax.measures import curves, groups, typeset, verify
+
+# Keys of which the figures of a run do not depend.
+_WITHOUT_EFFECT = ("name", "reference", "keep", "log_every", "checkpoint_every")
+_ADDRESS = ("step", "split", "epoch")  # of a row, no figures
 
 
 class TableError(ValueError):
   """Says why there is nothing to tabulate."""
 
 
-def collect(folder: Path) -> pd.DataFrame:
-  """Return a row for each run below folder: its last epoch and its length.
+def find(places: Sequence[str | Path]) -> dict[str, Folder]:
+  """Find the runs in and below folders: {name: run}, in natural order.
 
-  Columns: run, parameters, epochs, loss, published, each other training term,
-  test terms as "test <term>", examples/s, seconds (of training, evaluating
-  and compiling, up to the latest checkpoint; what a kill took back does not
-  count) and launches (more than 1: the run was interrupted). Runs in natural
-  order.
+  A name is the path of a run from the one folder that was given, or from the
+  folder that all of them lie in.
+
+  Raises:
+    TableError: a place is no folder.
+  """
+  found: dict[Path, Folder] = {}
+  for place in places:
+    if not Path(place).is_dir():
+      raise TableError(f"{place} is no folder; give the --workdir of a sweep")
+    found |= {run.path.absolute(): run for run in folders.below(place)}
+  if not found:
+    return {}
+  root = Path(places[0]).absolute()
+  if len(places) > 1:
+    root = Path(os.path.commonpath([path.parent for path in found]))
+  names = {
+    path.name if path == root else path.relative_to(root).as_posix(): run
+    for path, run in found.items()
+  }
+  return {name: names[name] for name in sorted(names, key=folders.natural)}
+
+
+def collect(*places: str | Path) -> pd.DataFrame:
+  """Return a row for each run with a finished epoch: its last epoch.
+
+  Columns: run, the config keys that differ between the runs, parameters,
+  epochs, loss, published, each other training term, every figure of the last
+  evaluation as "test <name>", examples/s, seconds (of training, evaluating and
+  compiling, up to the latest checkpoint; what a kill took back does not count)
+  and launches (more than 1: the run was interrupted). Runs in natural order.
 
   Raises:
     TableError: there is no run with a finished epoch.
   """
-  rows = []
-  for path in sorted(Path(folder).glob("*/config.json"), key=_natural):
-    run = path.parent
-    last = {row["split"]: row for row in read_metrics(run)}
-    if "epoch" in last:
-      rows.append(_row(run, last))
-  if not rows:
-    if not Path(folder).is_dir():
-      raise TableError(f"{folder} is no folder; give the --workdir of a sweep")
-    begun = "".join(f"\n  {line}" for line in unfinished(folder))
-    raise TableError(f"no run with a finished epoch in {folder}{begun}")
-  return pd.DataFrame(rows)
+  found = find(places)
+  ended = {name: run for name, run in found.items() if run.split("epoch")}
+  if not ended:
+    begun = "".join(f"\n  {line}" for line in unfinished(*places))
+    where = ", ".join(map(str, places))
+    raise TableError(f"no run with a finished epoch in {where}{begun}")
+  differing = differences(list(ended.values()))
+  return pd.DataFrame(
+    [
+      {"run": name} | settings_ | _row(run)
+      for (name, run), settings_ in zip(ended.items(), differing, strict=True)
+    ]
+  )
 
 
-def _row(run: Path, last: dict) -> dict:
-  epoch, test = last["epoch"], last.get("test", {})
-  player = _first_player(epoch)
+def differences(runs: Sequence[Folder]) -> list[dict[str, Any]]:
+  """Return the config keys that differ between runs, with each run's values.
+
+  None stands for a key that a run's config does not have.
+  """
+  flat = [dict(settings.leaves(run.config.to_dict())) for run in runs]
+  keys = dict.fromkeys(key for config in flat for key in config)
+  differing = [
+    key
+    for key in keys
+    if key not in _WITHOUT_EFFECT
+    and any(c.get(key) != flat[0].get(key) for c in flat[1:])
+  ]
+  return [{key: config.get(key) for key in differing} for config in flat]
+
+
+def _row(run: Folder) -> dict[str, Any]:
+  """Return the figures of a run."""
+  epoch = run.split("epoch")[-1]
+  test = (run.split("test") or [{}])[-1]
+  train = (run.split("train") or [{}])[-1]
+  player = curves.first_player(epoch)
   terms = {
-    k.removeprefix(f"{player}/"): v
-    for k, v in epoch.items()
-    if k.startswith(f"{player}/") and k != f"{player}/gradient_norm"
+    key.removeprefix(f"{player}/"): value
+    for key, value in epoch.items()
+    if key.startswith(f"{player}/") and key != f"{player}/gradient_norm"
   }
-  published = _published(run).get(round(epoch["epoch"]))
-  names = ("loss", "elbo", "psnr")
+  reached = round(epoch["epoch"])
   return {
-    "run": run.name,
-    "parameters": _parameters(run),
-    "epochs": round(epoch["epoch"]),
+    "parameters": run.parameters,
+    "epochs": reached,
     "loss": terms.pop("loss"),
-    "published": published,
+    "published": verify.curve(run.config).get(reached),
     **terms,
-    **{f"test {k}": test[k] for k in names if k in test},
-    "examples/s": last.get("train", {}).get("time/examples_per_second"),
-    "seconds": _seconds(run),
-    "launches": len(launches.read(run)),
+    **{f"test {k}": v for k, v in test.items() if k not in _ADDRESS},
+    "examples/s": train.get("time/examples_per_second"),
+    "seconds": _seconds(run.path),
+    "launches": len(run.launches),
   }
-
-
-def _first_player(row: dict) -> str:
-  """Return whose loss stands for a run: the first by name, where not alone."""
-  return min(k.partition("/")[0] for k in row if k.endswith("/loss"))
 
 
 def _seconds(run: Path) -> float | None:
@@ -88,86 +131,74 @@ def _seconds(run: Path) -> float | None:
     checkpoints.close()
 
 
-def _published(run: Path) -> dict[int, float]:
-  name = configs.of_run(run).reference
-  return verify.published(name) if name else {}
-
-
-def _parameters(run: Path) -> int:
-  total = (run / "parameters.txt").read_text().split("\n")[-2]
-  return int(total.split()[-1].replace(",", ""))
-
-
-def _natural(path: Path) -> list[str | int]:
-  """Sort model=2 before model=10: text and numbers, by turns."""
-  words = re.split(r"(\d+)", path.parent.name)
-  return [int(word) if i % 2 else word for i, word in enumerate(words)]
-
-
-def plot(path: Path, folder: Path) -> None:
-  """Draw every run's epoch losses over its published curve as PNG."""
-  runs = sorted(Path(folder).glob("*/config.json"), key=_natural)
-  columns = min(5, len(runs))
-  lines = -(-len(runs) // columns)
-  figure = Figure(figsize=(3 * columns, 2.4 * lines), layout="constrained")
-  grid = list(figure.subplots(lines, columns, squeeze=False).flat)
-  for axes, config in zip(grid, runs, strict=False):
-    run = config.parent
-    ours = [r for r in read_metrics(run) if r["split"] == "epoch"]
-    curve = _published(run)
-    axes.plot(list(curve), list(curve.values()), "-", label="published")
-    axes.plot(
-      [r["epoch"] for r in ours],
-      [r[f"{_first_player(r)}/loss"] for r in ours],
-      "--",
-      label="ours",
-    )
-    axes.set(title=run.name, yscale="log")
-  for empty in grid[len(runs) :]:
-    empty.set_axis_off()
-  grid[0].legend()
-  buffer = io.BytesIO()
-  figure.savefig(buffer, format="png", dpi=100)
-  write_atomically(path, buffer.getvalue())
-
-
-def unfinished(folder: Path) -> list[str]:
-  """Say of each run below folder that has not ended how far it came.
+def unfinished(*places: str | Path) -> list[str]:
+  """Say of each run below folders that has not ended how far it came.
 
   A folder in which a launch failed before there was a run is one, too.
   """
-  lines = []
-  found = [path for path in Path(folder).iterdir() if path.is_dir()]
-  for run in sorted(found, key=lambda path: _natural(path / "config.json")):
-    is_run = (run / "config.json").exists()
-    begun = is_run or (run / lock.FILE).exists()
-    if not begun or (run / "DONE").exists():
-      continue
-    rows = read_metrics(run)
-    if not rows:
-      lines.append(f"{run.name}: failed or stopped before its first metrics")
-      continue
-    last = rows[-1]
-    epochs = configs.of_run(run).epochs if is_run else "?"
-    lines.append(
-      f"{run.name}: not finished, at step {last['step']}, epoch "
-      f"{last.get('epoch', 0):g} of {epochs}"
-    )
+  runs = find(places)
+  begun = {run.path for run in runs.values()}
+  lines = [
+    f"{name}: {_progress(run)}" for name, run in runs.items() if not run.done
+  ]
+  for place in places:
+    for path in sorted(Path(place).glob(f"*/{lock.FILE}"), key=folders.natural):
+      if path.parent not in begun:
+        lines.append(f"{path.parent.name}: {_NOTHING}")
   return lines
 
 
-def write(folder: Path) -> str:
-  """Write table.csv, table.json and curves.png; return the table as text.
+_NOTHING = "failed or stopped before its first metrics"
 
-  Runs that have not ended are listed below it.
+
+def _progress(run: Folder) -> str:
+  if not run.rows:
+    return _NOTHING
+  last = run.rows[-1]
+  return (
+    f"not finished, at step {last['step']}, epoch {last.get('epoch', 0):g} of "
+    f"{run.config.epochs}"
+  )
+
+
+def write(
+  places: Sequence[str | Path],
+  out: str | Path | None = None,
+  shown: Sequence[str] = groups.SHOWN,
+) -> str:
+  """Tabulate runs and draw their curves; return the table as text.
+
+  Args:
+    places: folders of runs, or runs.
+    out: a folder for table.csv and table.json (each run), means.csv, table.md
+      and table.tex (means over seeds), curves.png and curves.pdf. Without one
+      nothing is written.
+    shown: patterns of the columns of figures in the text, table.md, table.tex.
 
   Raises:
-    TableError: there is no run with a finished epoch.
+    TableError: there is no run with a finished epoch, or no such column.
   """
-  table = collect(folder)
-  write_atomically(folder / "table.csv", table.to_csv(index=False))
-  rows = json.loads(table.to_json(orient="records"))
-  write_atomically(folder / "table.json", json.dumps(rows, indent=2) + "\n")
-  plot(folder / "curves.png", folder)
-  text = table.to_string(index=False, float_format=lambda v: f"{v:.4f}")
-  return "\n".join([text, *unfinished(folder)])
+  table = collect(*places)
+  found = groups.group(table, find(places))
+  summary = groups.summarise(found, shown)
+  settings_ = groups.settings_table(found)
+  parts = [part for part in (settings_, summary) if part is not None]
+  notes = [*groups.notes(found), *unfinished(*places)]
+  if out is not None:
+    folder = Path(out)
+    rows = json.loads(table.to_json(orient="records"))
+    texts = {
+      "table.csv": table.to_csv(index=False),
+      "table.json": json.dumps(rows, indent=2) + "\n",
+      "means.csv": groups.means(found).to_csv(index=False),
+      "table.md": "\n\n".join(map(typeset.markdown, parts)) + "\n",
+      "table.tex": "\n".join(map(typeset.latex, parts)),
+    }
+    for name, text in texts.items():
+      write_atomically(folder / name, text)
+    figure = curves.figure({one.label: one.runs for one in found})
+    for ending in ("png", "pdf"):
+      images.save_figure(folder / f"curves.{ending}", figure)
+  return "\n\n".join(map(typeset.text, parts)) + "".join(
+    f"\n{note}" for note in notes
+  )

@@ -1,14 +1,14 @@
 """Compares a run's epoch losses with the published curve."""
 
 import csv
-import io
 from pathlib import Path
 from typing import NamedTuple
 
 from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
-from cvae_jax.host.files import write_atomically
+from cvae_jax.host import images
 from cvae_jax.host.paths import local
 from cvae_jax.loop.rows import read_metrics
 
@@ -55,6 +55,11 @@ def published(name: str) -> dict[int, float]:
     models = list(dict.fromkeys(row["model"] for row in rows))
     raise VerifyError(f"no published curve {name!r}; {family} has {models}")
   return curve
+
+
+def curve(config: ConfigDict) -> dict[int, float]:
+  """Return the published curve of a config, {} where it names none."""
+  return published(config.reference) if config.reference else {}
 
 
 def reference(workdir: Path) -> str:
@@ -118,6 +123,4 @@ def plot(path: Path, epochs: list[Epoch], title: str) -> None:
   axes.plot([e.epoch for e in run], [e.ours for e in run], "x--", label="ours")
   axes.set(xlabel="epoch", ylabel="training loss (epoch mean)", title=title)
   axes.legend()
-  buffer = io.BytesIO()
-  figure.savefig(buffer, format="png", dpi=120)
-  write_atomically(path, buffer.getvalue())
+  images.save_figure(path, figure, dpi=120)

@@ -285,9 +285,9 @@ def _apply(players, moves, state: TrainState, finite: Array) -> TrainState:
 def _updates(tx: optax.GradientTransformation, *given):
   """Return (updates, the optimiser's state after), as tx.update does."""
   updates, after = tx.update(*given)
-  if cpu.fuses_outputs():
-    # XLA writes moments and parameters in one pass over them only if none is
-    # made from another, so the parameters' have moments of their own, behind
+  if jax.default_backend() == "cpu" and cpu.fuses_outputs():
+    # XLA:CPU writes moments and parameters in one pass over them only if none
+    # is made from another, so the parameters' have moments of their own, behind
     # a barrier that hides that they are the same.
     updates, _ = tx.update(*jax.lax.optimization_barrier(given))
   return updates, after

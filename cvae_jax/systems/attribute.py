@@ -108,7 +108,7 @@ def _columns(config, name: str, least: int, count: int) -> tuple[int, ...]:
 
 
 def _classify(model: Model, state: TrainState, image: Array) -> Array:
-  given = jnp.zeros((len(image), 0))
+  given = jnp.zeros((image.shape[0], 0))
   return model.logits(state.params, image, given)
 
 

@@ -2,7 +2,7 @@
 
 The loss of one example is
 
-    w · Σ (x − x̂)² + KL(q(z | x, c) ‖ N(0, I)) + grey(step) · Σ x̂ (1 − x̂)
+    w · Σ (x − x̂)² + β · KL(q(z | x, c) ‖ N(0, I)) + grey(step) · Σ x̂ (1 − x̂)
 
 and once a step l2 · Σ kernel². Every term is logged alone. With the weight w
 the first two terms are −ELBO up to a constant, under p(x | z) = N(x̂, 1/(2w)).
@@ -32,6 +32,7 @@ from cvae_jax.method import (
   update,
 )
 from cvae_jax.method.gaussian import Gaussian
+from cvae_jax.nets import images
 from cvae_jax.nets.conditional import Decoder, Encoder
 from cvae_jax.nets.mlp import binary
 from cvae_jax.types import (
@@ -155,12 +156,10 @@ def make(config, facts: Facts) -> System:
 def _model(config, facts: Facts) -> Model:
   shape = facts.image_shape
   likelihood = likelihoods.build(config.loss, shape[-1], "gaussian")
-  decoder = likelihoods.decoder(likelihood, config.model.decoder)
-  if not likelihood.means:
-    decoder["last"] = "linear"
+  encoder, decoder = _networks(config.model, facts, likelihood)
   return Model(
-    encoder=Encoder(**config.model.encoder),
-    decoder=Decoder(**decoder),
+    encoder=encoder,
+    decoder=decoder,
     shape=shape,
     likelihood=likelihood,
     kl=kl_control.control(config.loss),
@@ -174,6 +173,24 @@ def _model(config, facts: Facts) -> Model:
       config, config.model.encoder.latents, shape, facts.conditions
     ),
   )
+
+
+def _networks(model, facts: Facts, likelihood) -> tuple:
+  """Return the encoder and the decoder that config.model describes."""
+  if images.builds_itself(model):
+    how = {"width": model.width, "blocks": model.blocks}
+    encoder = images.GaussianEncoder(facts.image_shape, model.latents, **how)
+    decoder = images.ImageDecoder(
+      facts.image_shape,
+      **how,
+      outputs=likelihood.width,
+      bounded=likelihood.means,
+    )
+    return encoder, decoder
+  settings = likelihoods.decoder(likelihood, model.decoder)
+  if not likelihood.means:
+    settings["last"] = "linear"
+  return Encoder(**model.encoder), Decoder(**settings)
 
 
 def _state(model: Model, conditions: int, key: Array) -> tuple[PyTree, PyTree]:

@@ -1,6 +1,5 @@
 """The colouring runs: published curves, the KL's collapse, held-out colours."""
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from cvae_jax import config as configs
 from cvae_jax import runs
 from cvae_jax.host import commands, images
 from cvae_jax.host.files import write_atomically
-from cvae_jax.loop.rows import read_metrics
 from cvae_jax.measures import colour as score
 from cvae_jax.measures import verify
 from reports import ReportError, markdown
@@ -66,12 +64,9 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
 def _runs(folder: Path) -> Runs:
   """Return the epochs {run: rows} of the colouring runs below a folder."""
   found = {}
-  for path in sorted(folder.rglob("config.json")):
-    if configs.of_run(path.parent).system != SYSTEM:
-      continue
-    rows = [r for r in read_metrics(path.parent) if r["split"] == "epoch"]
-    if rows:
-      found[path.parent] = rows
+  for run in runs.below(folder):
+    if run.config.system == SYSTEM and run.split("epoch"):
+      found[run.path] = run.split("epoch")
   names = [run.name for run in found]
   if twice := {name for name in names if names.count(name) > 1}:
     raise ReportError(
@@ -137,8 +132,7 @@ def _claim(found: Runs) -> str:
 
 def _published(folder: Path) -> dict[int, float]:
   """Return the published curve of a run, empty where there is none."""
-  name = configs.of_run(folder).reference
-  return verify.published(name) if name else {}
+  return verify.curve(configs.of_run(folder))
 
 
 def _plot(path: Path, found: Runs) -> None:
@@ -157,9 +151,7 @@ def _plot(path: Path, found: Runs) -> None:
   loss.set(yscale="log", xlabel="epoch", title="training loss (-- published)")
   kl.set(yscale="log", xlabel="epoch", title="KL, nats a cell")
   loss.legend(fontsize="small")
-  buffer = io.BytesIO()
-  figure.savefig(buffer, format="png", dpi=100)
-  write_atomically(path, buffer.getvalue())
+  images.save_figure(path, figure)
 
 
 def _section(folder: Path, rows, scores: dict[str, Any], picture: Path) -> str:

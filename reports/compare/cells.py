@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-KINDS = ("AE", "VAE", "GAN", "WGAN-GP")
+from reports import variants
+
+KINDS = {"ae": "AE", "vae": "VAE", "gan": "GAN", "wgan_gp": "WGAN-GP"}
 LATENTS, BETAS = (128, 512), (0.1, 1.0, 4.0)
 SUMS, MEANS = "sum, sum", "mean, mean"
 
@@ -13,7 +15,7 @@ SUMS, MEANS = "sum, sum", "mean, mean"
 class Cell(NamedTuple):
   """Which network of the experiment a run trained."""
 
-  kind: str  # of KINDS
+  kind: str  # of KINDS, by the variant that asks for it
   latents: int
   reduction: str = ""  # over pixels, over latents; of AE and VAE
   beta: float | None = None  # of the VAE
@@ -47,15 +49,14 @@ def expected() -> Iterator[Cell]:
 
 def cell(config: ConfigDict) -> Cell:
   """Name what a config of configs/compare.py trains."""
-  if config.system == "gan":
-    remedy = config.loss.kind == "wasserstein"
-    return Cell("WGAN-GP" if remedy else "GAN", config.model.latents)
-  pixels, latents = config.loss.reduction
-  if not config.model.variational:
-    return Cell("AE", config.model.latents, pixels)
-  return Cell(
-    "VAE", config.model.latents, f"{pixels}, {latents}", config.loss.beta
-  )
+  kind = KINDS[variants.of(config).choice(("vae", *KINDS))]
+  latents = config.model.latents
+  if kind in ("GAN", "WGAN-GP"):
+    return Cell(kind, latents)
+  pixels, nats = config.loss.reduction
+  if kind == "AE":
+    return Cell(kind, latents, pixels)
+  return Cell(kind, latents, f"{pixels}, {nats}", config.loss.beta)
 
 
 def shown(cells: Collection[Cell]) -> dict[str, Cell]:
@@ -71,6 +72,6 @@ def shown(cells: Collection[Cell]) -> dict[str, Cell]:
 
   return {
     kind: max((c for c in cells if c.kind == kind), key=order)
-    for kind in KINDS
+    for kind in KINDS.values()
     if any(c.kind == kind for c in cells)
   }

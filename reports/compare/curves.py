@@ -1,6 +1,5 @@
 """What a run recorded as it trained: which signals track samples' quality."""
 
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
-from cvae_jax.host.files import write_atomically
+from cvae_jax.host import images
 from cvae_jax.loop.distances import FRECHET, SLICED
 from cvae_jax.loop.watch import Patience
 
@@ -195,9 +194,7 @@ def plot(path: Path, runs: Mapping[Any, Mapping[str, Any]]) -> None:
     below.set(xlabel="epoch")
   axes[0, 0].set(ylabel="training loss")
   axes[1, 0].set(ylabel="sliced distance")
-  buffer = io.BytesIO()
-  figure.savefig(buffer, format="png", dpi=100)
-  write_atomically(path, buffer.getvalue())
+  images.save_figure(path, figure)
 
 
 def caption(runs: Iterable[Mapping[str, Any]]) -> str:

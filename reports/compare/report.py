@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
 from cvae_jax import config as configs
@@ -13,11 +12,11 @@ from cvae_jax import data, runs
 from cvae_jax.figures import gan
 from cvae_jax.host import commands, images
 from cvae_jax.host.files import write_atomically
-from cvae_jax.loop import distances, launches
+from cvae_jax.loop import distances
 from cvae_jax.loop.rows import read_metrics
 from cvae_jax.loop.run_data import Datasets, RunMismatch
 from cvae_jax.measures import collapse
-from reports import ReportError, markdown
+from reports import ReportError, markdown, variants
 from reports.compare import (
   cells as compare_cells,
 )
@@ -29,7 +28,8 @@ from reports.compare import (
 )
 from reports.compare.cells import Cell
 
-SYSTEMS = ("autoencoder", "gan")  # of configs/compare.py
+PAGE = "compare"  # configs/compare.py, of which the runs are
+SYSTEMS = ("autoencoder", "gan")
 SIDE = 64  # pixels of a picture in a grid, where images are larger
 WAYS = 2  # from one sample to another, of each kind
 REAL = 10  # images and their reconstructions, in the run's own folder
@@ -82,22 +82,20 @@ def _path(folder: Path, name: str) -> Path:
 def _found(folder: Path) -> Found:
   """Return what the comparison's runs below a folder have on record."""
   found: Found = {}
-  for path in sorted(folder.rglob("config.json")):
-    config = configs.of_run(path.parent)
-    rows = read_metrics(path.parent)
-    ended = any(row["split"] == "epoch" for row in rows)
-    if config.system not in SYSTEMS or not ended:
+  for run in runs.below(folder):
+    ours = variants.of(run.config).page == PAGE
+    if not ours or run.config.system not in SYSTEMS or not run.split("epoch"):
       continue
-    if not runs.saved(path.parent):
-      print(f"{path.parent}: left out, it has no checkpoint yet")
+    if not runs.saved(run.path):
+      print(f"{run.path}: left out, it has no checkpoint yet")
       continue
-    cell = compare_cells.cell(config)
+    cell = compare_cells.cell(run.config)
     if cell in found:
       raise ReportError(
-        f"{path.parent} and {found[cell]['folder']} are both {cell}; report "
+        f"{run.path} and {found[cell]['folder']} are both {cell}; report "
         "on a folder with one run of each"
       )
-    found[cell] = _record(path.parent, cell, config, rows)
+    found[cell] = _record(run, cell)
   if not found:
     raise ReportError(
       f"no run of the comparison in {folder}; train them: "
@@ -112,25 +110,24 @@ def _found(folder: Path) -> Found:
 
 
 def _order(cell: Cell) -> tuple:
-  kind = compare_cells.KINDS.index(cell.kind)
+  kind = list(compare_cells.KINDS.values()).index(cell.kind)
   return kind, cell.latents, cell.reduction, cell.beta or 0.0
 
 
-def _record(folder: Path, cell: Cell, config: ConfigDict, rows) -> dict:
-  parted = compare_curves.recorded(config, rows)
+def _record(run: runs.Folder, cell: Cell) -> dict[str, Any]:
+  parted = compare_curves.recorded(run.config, run.rows)
   last = parted["epoch"][-1]
-  table = (folder / "parameters.txt").read_text().split("\n")[-2]
   return {
     "cell": cell,
-    "folder": folder,
-    "size": config.data.image_shape[0],
-    "parameters": int(table.split()[-1].replace(",", "")),
-    "complete": (folder / "DONE").exists(),
+    "folder": run.path,
+    "size": run.config.data.image_shape[0],
+    "parameters": run.parameters,
+    "complete": run.done,
     "epochs": round(last["epoch"]),
-    "environment": launches.read(folder)[-1],
+    "environment": run.environment,
     "rows": parted,
     "tracking": compare_curves.tracking(parted["epoch"], parted["test"]),
-    "stop": compare_curves.stop(config, parted["test"]),
+    "stop": compare_curves.stop(run.config, parted["test"]),
     "samples": {},
     "posterior": None,
   }

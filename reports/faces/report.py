@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax import config as configs
 from cvae_jax import data, figures, runs
 from cvae_jax.host import commands, images
 from cvae_jax.host.files import write_atomically
-from cvae_jax.loop import launches
-from cvae_jax.loop.rows import read_metrics
 from cvae_jax.loop.run_data import Datasets, RunMismatch
-from cvae_jax.measures import score, table, variety, verify
+from cvae_jax.measures import curves, score, table, variety, verify
 from reports import ReportError, markdown
 from reports.faces import text as face_text
 
@@ -46,7 +43,8 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
     captions = figures.captions(run)["prior"][1]
     if rung == shown:
       drawn = _draw(run, out)
-  table.plot(out / "faces_curves.png", runs_folder)
+  panels = curves.panels(table.find([runs_folder]))
+  images.save_figure(out / "faces_curves.png", panels)
   images.save_grid(
     out / "faces_samples.png",
     np.stack(rows),
@@ -63,9 +61,11 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
 def _ladder(folder: Path) -> Models:
   """Return what the runs of the ladder below a folder have on record."""
   models = {}
+  found = table.find([folder])
   for row in json.loads(table.collect(folder).to_json(orient="records")):
-    run = Path(folder) / row["run"]
-    config = configs.of_run(run)
+    record = found[row["run"]]
+    run = record.path
+    config = record.config
     family, _, rung = config.reference.partition("/")
     if family != "faces":
       continue
@@ -77,9 +77,7 @@ def _ladder(folder: Path) -> Models:
         f"{run} and {models[int(rung)]['folder']} are both model {rung}; "
         "report on a folder with one run of each"
       )
-    losses = [
-      r["model/loss"] for r in read_metrics(run) if r["split"] == "epoch"
-    ]
+    losses = [r["model/loss"] for r in record.split("epoch")]
     curve = verify.published(config.reference)
     models[int(rung)] = row | {
       "folder": run,
@@ -87,7 +85,7 @@ def _ladder(folder: Path) -> Models:
       "W": config.loss.mse * math.prod(config.data.image_shape),
       "complete": row["epochs"] >= max(curve),
       "rises": int((np.diff(losses) > 0).sum()),
-      "environment": launches.read(run)[-1],
+      "environment": record.environment,
     }
   return dict(sorted(models.items()))
 

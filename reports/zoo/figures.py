@@ -1,6 +1,5 @@
 """The zoo's figures (zoo §9): of digits, or of faces that nobody has."""
 
-import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from cvae_jax import figures, runs
 from cvae_jax.figures import caae, dfc_vae, digits
 from cvae_jax.host import images
-from cvae_jax.host.files import write_atomically
 from reports.zoo import claims as zoo_claims
 from reports.zoo.runs import EPOCHS, Zoo, state
 
@@ -86,9 +84,7 @@ def convergence(zoo: Zoo, path: Path) -> bool:
       axes.fill_between(shared, low, high, alpha=0.2, color=line.get_color())
   axes.set(xlabel="epoch", ylabel="test ELBO, nats")
   axes.legend()
-  buffer = io.BytesIO()
-  figure.savefig(buffer, format="png", dpi=100)
-  write_atomically(path, buffer.getvalue())
+  images.save_figure(path, figure)
   return True
 
 

@@ -8,17 +8,19 @@ from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
 from cvae_jax import data, runs
-from cvae_jax.loop import launches
 from cvae_jax.loop.checkpoint import CheckpointError
-from cvae_jax.loop.rows import read_metrics
 from cvae_jax.loop.run_data import Datasets, RunMismatch
 from cvae_jax.measures import control, likeness, score, variety
-from reports import ReportError
+from reports import ReportError, variants
 
 JUDGE = "attribute"  # the system that reads samples
 EPOCHS = (1, 5, 10)  # after which the source shows its VAEs
 SAMPLES = 200  # of each class, that the judge reads of a kept state
 SYSTEMS = ("vae", "m2", "m3", "aae", "dfc_vae", "caae")
+KINDS = {  # the variants of each page that name a method, its default first
+  "zoo": ("vae", "scvae", "m1", "m2", "m1m2", "m3", "aae", "ilaae"),
+  "zoo_faces": ("dfc_vae", "caae"),
+}
 
 
 class Entry(NamedTuple):
@@ -64,29 +66,31 @@ def collect(folder: Path) -> Zoo:
     ReportError: two runs are the same but for their place, or runs of digits
       are of different digits.
   """
-  found, judges, unfinished = {}, [], []
-  paths = {*folder.glob("*/config.json"), *folder.glob("*/*/config.json")}
-  for path in sorted(paths):
-    run = path.parent
-    config = configs.of_run(run)
-    if config.system not in (JUDGE, *SYSTEMS):
+  found = {}
+  judges = []
+  unfinished = []
+  for run in runs.below(folder):
+    is_judge = run.config.system == JUDGE
+    ours = variants.of(run.config).page in KINDS
+    if not is_judge and not (ours and run.config.system in SYSTEMS):
       continue
-    tests = [row for row in read_metrics(run) if row["split"] == "test"]
-    if not (run / "DONE").exists() or not tests:
+    tests = run.split("test")
+    if not run.done or not tests:
       where = f"epoch {round(tests[-1]['epoch'])}" if tests else "its start"
-      unfinished.append(f"{run.name} (at {where} of {config.epochs})")
-      continue
-    if config.system == JUDGE:
-      judges.append(runs.load(run))
-      continue
-    entry = Entry(title(config), run, config, tests, launches.read(run)[-1])
-    key = entry.title, config.seed
-    if key in found:
-      raise ReportError(
-        f"{run} and {found[key].folder} are both {entry.title} of seed "
-        f"{config.seed}; report on a folder with one run of each"
+      unfinished.append(f"{run.path.name} (at {where} of {run.config.epochs})")
+    elif is_judge:
+      judges.append(runs.load(run.path))
+    else:
+      entry = Entry(
+        title(run.config), run.path, run.config, tests, run.environment
       )
-    found[key] = entry
+      key = entry.title, run.config.seed
+      if key in found:
+        raise ReportError(
+          f"{run.path} and {found[key].folder} are both {entry.title} of seed "
+          f"{run.config.seed}; report on a folder with one run of each"
+        )
+      found[key] = entry
   _check(found.values())
   groups = {}
   for (name, _), entry in sorted(found.items()):
@@ -110,53 +114,36 @@ def _check(entries) -> None:
 
 def title(config: ConfigDict) -> str:
   """Name what a config is, so that runs that differ in the seed are alike."""
+  asked = variants.of(config)
+  kind = asked.choice(KINDS[asked.page])
   name = {
-    "vae": _vae,
-    "m2": _m2,
-    "m3": lambda c: "M3",
-    "aae": _aae,
-    "dfc_vae": _dfc,
-    "caae": lambda c: "CAAE",
-  }[config.system](config)
+    "vae": "VAE, {latents} latents",
+    "scvae": "SCVAE, {latents} latents",
+    "m1": "M1, {latents} latents",
+    "m2": "M2",
+    "m1m2": "M1+M2",
+    "m3": "M3",
+    "aae": "AAE, {prior}",
+    "ilaae": "ilAAE, {prior}",
+    "dfc_vae": "DFC-VAE, {taps}",
+    "caae": "CAAE",
+  }[kind].format(
+    latents=config.model.get("latents"),
+    prior=str(config.model.get("prior")).replace("_", " "),
+    taps=_taps(config),
+  )
+  if kind == "dfc_vae" and not config.model.features.taps:
+    name = "pixel VAE"
   labels = config.data.get("labels", -1)
   if labels > 0:
     name += f", {labels} labels"
-  return name + (", faithful" if _faithful(config) else "")
+  return name + (", faithful" if asked.has("faithful") else "")
 
 
-def _vae(config: ConfigDict) -> str:
-  name = "SCVAE" if config.data.conditions else "VAE"
-  if config.loss.binarise:
-    name = "M1"
-  return f"{name}, {config.model.latents} latents"
-
-
-def _m2(config: ConfigDict) -> str:
-  return "M1+M2" if config.model.features else "M2"
-
-
-def _aae(config: ConfigDict) -> str:
-  name = "ilAAE" if config.model.slots else "AAE"
-  return f"{name}, {config.model.prior.replace('_', ' ')}"
-
-
-def _dfc(config: ConfigDict) -> str:
-  taps = config.model.features.taps
-  if not taps:
-    return "pixel VAE"
-  return "DFC-VAE, " + "".join(tap[len("relu")] for tap in taps)
-
-
-def _faithful(config: ConfigDict) -> bool:
-  """Tell whether a config has its source's bugs, named in configs/zoo.py."""
-  model = config.model
-  if config.system in ("vae", "m3"):
-    return not (model.encoder.dropout or config.loss.get("binarise"))
-  if config.system == "m2":
-    return config.loss.soft
-  if config.system == "aae":
-    return tuple(model.encoder.widths) == (2, 2)
-  return not model.normalise
+def _taps(config: ConfigDict) -> str:
+  """Name the layers that a feature loss reads: 123 of relu1, relu2, relu3."""
+  taps = config.model.get("features", {}).get("taps", ())
+  return "".join(tap[len("relu")] for tap in taps)
 
 
 def state(entry: Entry, epoch: int) -> runs.Run | None:

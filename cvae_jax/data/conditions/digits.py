@@ -1,12 +1,18 @@
 """What digits are conditioned on: class and relative ink (digits spec, §1)."""
 
 import dataclasses
+import functools
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from cvae_jax.data import DataError
+from cvae_jax.data.conditions.attribute import Attribute
+from cvae_jax.data.conditions.classes import Class
+from cvae_jax.data.conditions.number import Number
+from cvae_jax.data.conditions.requests import Requests
 from cvae_jax.data.files.digit_files import CLASSES, SIDE, checked_labels
 from cvae_jax.host import images as pictures
 
@@ -15,7 +21,7 @@ _SIZES = {"class+ink": CLASSES + 1, "class": CLASSES, "none": 0}
 
 
 @dataclasses.dataclass(frozen=True)
-class Conditions:
+class Conditions(Requests):
   """Maps (class, ink) to condition vectors [11]: one-hot class, then ink.
 
   Of `kind` "class" they are the class alone, [10], and of "none" empty, [0].
@@ -65,10 +71,21 @@ class Conditions:
     mean = tuple(float(r.mean()) for r in of_class)
     return cls(ink, mean, tuple(float(r.std()) for r in of_class), kind)
 
-  @property
-  def size(self) -> int:
-    """Return the length A of a condition vector: 11, 10 or 0."""
-    return _SIZES[self.kind]
+  @functools.cached_property
+  def attributes(self) -> tuple[Attribute, ...]:
+    """Return what can be asked for: a class, and a number within the class."""
+    found = {
+      "class": Class("class", tuple(map(str, range(CLASSES)))),
+      "ink": Number(
+        "ink",
+        range=self.limits,
+        scaled=self.limits,
+        within="class",
+        mean=self.mean,
+        std=self.std,
+      ),
+    }
+    return tuple(found[n] for n in self.kind.split("+") if n in found)
 
   @property
   def classes(self) -> int:
@@ -79,12 +96,6 @@ class Conditions:
   def names(self) -> tuple[str, ...]:
     """Name the entries of a condition vector."""
     return (*(f"class {k}" for k in range(CLASSES)), "ink")[: self.size]
-
-  @property
-  def attributes(self) -> dict[str, tuple[int, ...]]:
-    """Return what can be asked for: name → entries of a condition vector."""
-    known = {"class": (*range(CLASSES),), "ink": (CLASSES,)}
-    return {n: known[n] for n in self.kind.split("+") if n in known}
 
   @property
   def limits(self) -> tuple[float, float]:
@@ -108,8 +119,8 @@ class Conditions:
       raise DataError(f"{len(ratio)} images but labels of shape {labels.shape}")
     if self.ink == "global":
       return np.clip((ratio - 0.075) * 10, 0, 1)
-    mean, std = np.array(self.mean)[labels], np.array(self.std)[labels]
-    return np.clip(0.5 * (ratio - mean) / std, -1, 1)
+    ink = Number("ink", range=self.limits, mean=self.mean, std=self.std)
+    return ink.standardise(ratio, labels)
 
   def of(
     self, images: npt.ArrayLike, labels: npt.ArrayLike
@@ -121,21 +132,24 @@ class Conditions:
       return self.encode(labels)
     return self.encode(labels, self.measure(images, labels))
 
-  def blank(self, count: int) -> npt.NDArray[np.float32]:
-    """Return [count, A] zeros: nothing asked for."""
-    return np.zeros((count, self.size), np.float32)
-
   def encode(
-    self, labels: npt.ArrayLike, ink: npt.ArrayLike | None = None
+    self,
+    labels: npt.ArrayLike | Mapping[str, Any] | None = None,
+    ink: npt.ArrayLike | None = None,
+    **named: Any,
   ) -> npt.NDArray[np.float32]:
     """Build condition vectors [N, A] from labels and ink, each [N] or one.
 
-    Without ink it is the middle of `limits`.
+    Without ink it is the middle of `limits`. A mapping or names, as in
+    {"class": 3, "ink": 0.5}, are requests as of any data: both must be there.
 
     Raises:
       DataError: if a label is outside 0..9, an ink outside `limits`, the two
         do not fit together, or one is asked for that `kind` does not have.
     """
+    if named or labels is None or isinstance(labels, Mapping):
+      inked = {} if ink is None else {"ink": ink}
+      return super().encode(labels, **inked, **named)
     if self.kind == "none":
       raise DataError(
         "these data are not conditioned on anything, so no class can be asked"
@@ -159,7 +173,13 @@ class Conditions:
     return np.column_stack([np.eye(CLASSES)[labels], ink]).astype(np.float32)
 
   def _checked_ink(self, ink: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    ink, (low, high) = np.asarray(ink, np.float64), self.limits
+    low, high = self.limits
+    try:
+      ink = np.asarray(ink, np.float64)
+    except (TypeError, ValueError):
+      raise DataError(
+        f"ink {ink!r:.60} is no number; expected one in [{low:g}, {high:g}]"
+      ) from None
     bad = ink[~((low <= ink) & (ink <= high))]  # written to catch nan too
     if bad.size:
       raise DataError(
@@ -187,10 +207,15 @@ class Conditions:
     """
     labels = np.repeat(np.arange(CLASSES), count)
     if name == "class":
-      return self.encode(labels, 0.5 if "ink" in self.attributes else None)
+      return self.encode(labels, 0.5 if "ink" in self.asked else None)
     return self.encode(
       labels, np.tile(np.linspace(*self.limits, count), CLASSES)
     )
+
+  @property
+  def moved(self) -> tuple[str, ...]:
+    """Name none: ink is measured as of a class, and no class is another."""
+    return ()
 
   def gauge(
     self, images: npt.ArrayLike, asked: npt.ArrayLike
@@ -200,7 +225,7 @@ class Conditions:
     That is all that can be measured without a judge, and nothing, {}, where
     ink cannot be asked for.
     """
-    if "ink" not in self.attributes:
+    if "ink" not in self.asked:
       return {}
     labels = np.asarray(asked)[:, :CLASSES].argmax(axis=1)
     return {"ink": self.measure(images, labels)[:, None]}

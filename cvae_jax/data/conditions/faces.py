@@ -1,22 +1,27 @@
 """What a face can be asked for: named values, their vectors, their limits."""
 
 import dataclasses
+import functools
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from cvae_jax.data import DataError
+from cvae_jax.data.conditions.attribute import STEPS, Attribute
+from cvae_jax.data.conditions.classes import Class
+from cvae_jax.data.conditions.number import Number
+from cvae_jax.data.conditions.requests import Requests
 
-_LEVELS = 9  # of a value that is asked for from low to high
+_PAIR = ("male", "female")  # together the two levels of gender
 _QUANTILES = (0.05, 0.5, 0.95)
 _PANEL = ("male", "mouth", "eyes")  # what a panel varies, slowest first
 
 
 @dataclasses.dataclass(frozen=True)
-class Conditions:
+class Conditions(Requests):
   """Maps named values to condition vectors [A], in the order of `names`.
 
   `ranges` has (low, high) of each name: what may be asked for. `quantiles`
@@ -25,7 +30,7 @@ class Conditions:
   that it is not continued on others; 0 and "" where they are unknown.
   """
 
-  names: tuple[str, ...]
+  names: tuple[str, ...] = dataclasses.field()  # not Requests' default
   ranges: tuple[tuple[float, float], ...]
   quantiles: tuple[tuple[float, float, float], ...]
   rows: int = 0
@@ -47,62 +52,51 @@ class Conditions:
     quantiles = tuple(map(tuple, found.T.tolist()))
     return cls(names, ranges, quantiles, len(vectors), sha256)
 
-  @property
-  def size(self) -> int:
-    """Return A, the length of a condition vector."""
-    return len(self.names)
+  @functools.cached_property
+  def attributes(self) -> tuple[Attribute, ...]:
+    """Return what can be asked for: a number for each name.
 
-  @property
-  def attributes(self) -> dict[str, tuple[int, ...]]:
-    """Return what can be asked for: name → entries of a condition vector.
-
-    Male and female together are the two classes of gender.
+    Male and female together are the two levels of a class, gender.
     """
-    pair = [n for n in ("male", "female") if n in self.names]
-    found = {n: (i,) for i, n in enumerate(self.names)}
-    if len(pair) < 2:
-      return found
-    gender = tuple(self.names.index(n) for n in pair)
-    return {"gender": gender} | {
-      n: c for n, c in found.items() if n not in pair
+    numbers = {
+      name: Number(name, range=limits, scaled=limits)
+      for name, limits in zip(self.names, self.ranges, strict=True)
     }
+    if not set(_PAIR) <= set(self.names):
+      return tuple(numbers.values())
+    others = [n for name, n in numbers.items() if name not in _PAIR]
+    return (Class("gender", _PAIR), *others)
+
+  def columns(self, name: str) -> slice | list[int]:
+    """Return the entries of an attribute: they are in the order of `names`."""
+    self._check_names([name])
+    if name not in self.names:
+      return [self.names.index(one) for one in _PAIR]
+    index = self.names.index(name)
+    return slice(index, index + 1)
+
+  def attribute(self, name: str) -> Attribute:
+    """Return an attribute; male and female can be asked for alone too."""
+    if name in _PAIR and name in self.names:
+      limits = self._range(name)
+      return Number(name, range=limits, scaled=limits)
+    return super().attribute(name)
 
   def ends(self, name: str) -> npt.NDArray[np.float32]:
     """Return an attribute's low and high values [2, K] of its K entries.
 
     Those that it was seen at; of gender female, then male.
     """
-    columns = self.attributes[name]
-    if len(columns) > 1:
+    if self.attribute(name).levels:
       return np.array([(0, 1), (1, 0)], np.float32)
     return np.array(self._seen(name), np.float32)[:, None]
 
-  def probe(
-    self, name: str, rows: npt.ArrayLike, count: int
-  ) -> npt.NDArray[np.float32]:
-    """Ask for all of one attribute, the others as real images have them.
-
-    Args:
-      name: one of `attributes`; from its low to its high end in 9 levels, 2
-        of gender.
-      rows: condition vectors [N, A] of real images; the first `count` serve.
-      count: see `rows`.
-
-    Returns:
-      [levels · count, A].
-    """
+  def settings(self, name: str, steps: int = STEPS) -> npt.NDArray[np.float32]:
+    """Return the entries [L, K] from an attribute's low to its high end."""
     low, high = self.ends(name)
-    levels = 2 if len(low) > 1 else _LEVELS
+    levels = 2 if len(low) > 1 else steps
     t = np.linspace(0, 1, levels, dtype=np.float32)[:, None]
-    rows = np.asarray(rows, np.float32)[:count]
-    asked = np.repeat(rows, levels, axis=0)
-    values = (1 - t) * low + t * high
-    asked[:, list(self.attributes[name])] = np.tile(values, (len(rows), 1))
-    return asked
-
-  def gauge(self, images: npt.ArrayLike, asked: npt.ArrayLike) -> dict:
-    """Measure what needs no judge: of faces, nothing."""
-    return {}
+    return (1 - t) * low + t * high
 
   def encode(
     self, values: Mapping[str, npt.ArrayLike] | None = None, **named: Any
@@ -111,13 +105,18 @@ class Conditions:
 
     Args:
       values: name → number or [N]; `named` are more of them, and win. Of
-        male and female one suffices: the other is 1 minus it.
+        male and female one suffices: the other is 1 minus it. Gender, "male"
+        or "female", says both.
 
     Raises:
       DataError: if a name is unknown or missing, a value is outside its
         range, or lengths differ.
     """
     given = {**(values or {}), **named}
+    if "gender" in given and "gender" in self.asked:
+      gender = self.attribute("gender")
+      entries = gender.encode(gender.listed(given.pop("gender")))
+      given |= dict(zip(_PAIR, entries.T, strict=True))
     for one, other in (("male", "female"), ("female", "male")):
       if one in self.names and one not in given and other in given:
         given[one] = 1 - np.asarray(given[other], np.float64)
@@ -126,7 +125,7 @@ class Conditions:
         f"missing or unknown: {', '.join(wrong)}; the conditions are"
         f" {', '.join(self.names)}"
       )
-    columns = [np.asarray(given[name], np.float64) for name in self.names]
+    columns = [self._numbers(name, given[name]) for name in self.names]
     for name, x, (low, high) in zip(
       self.names, columns, self.ranges, strict=True
     ):
@@ -165,6 +164,15 @@ class Conditions:
     if "male" in chosen:
       chosen.pop("female", None)  # so that it follows male
     return self.encode(chosen)
+
+  def _check_names(self, names: Iterable[str]) -> None:
+    super()._check_names(n for n in names if n not in self.names)
+
+  def _numbers(self, name: str, value: Any) -> npt.NDArray[np.float64]:
+    try:
+      return np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+      raise DataError(f"{name} is a number; found {value!r}") from None
 
   def _seen(self, name: str) -> tuple[float, float]:
     """Return the 5 % and the 95 % quantile of training.

@@ -152,9 +152,13 @@ def _of_array(array: np.ndarray) -> Image.Image:
       "found negative or non-finite pixels, expected values of at least 0: "
       "rescale the array to 0..1 or 0..255"
     )
-  white = white_level(pixels)
+  return Image.fromarray(to_bytes(pixels, white_level(pixels)))
+
+
+def to_bytes(pixels: np.ndarray, white: float) -> npt.NDArray[np.uint8]:
+  """Return samples as 8 bits, `white` as 255; of 16 bits the upper byte."""
   if white == 65535 and pixels.dtype.kind in "iu":
-    pixels = (pixels.astype(np.int64) >> 8).astype(np.uint8)
-  elif white != 255 or pixels.dtype != np.uint8:
-    pixels = np.rint(pixels * np.float32(255 / white)).astype(np.uint8)
-  return Image.fromarray(pixels)
+    return (pixels.astype(np.int64) >> 8).astype(np.uint8)
+  if white != 255 or pixels.dtype != np.uint8:
+    return np.rint(pixels * np.float32(255 / white)).astype(np.uint8)
+  return pixels

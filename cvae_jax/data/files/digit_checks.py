@@ -83,7 +83,7 @@ def bytes_of_ink(images: np.ndarray, where: object) -> np.ndarray:
   if brightest == 1:
     print(f"note: {where}: pixels are 0 and 1; read as 0 and 255")
     images = images * np.uint8(255)
-  elif 1 < brightest < _DIM:
+  elif brightest < _DIM:
     raise DataError(
       f"{where}: the brightest pixel is {brightest} of 255; scale the pixels"
       " to 0..255"

@@ -173,7 +173,9 @@ def _read_csv(path: pathlib.Path) -> Pair:
   order = digit_checks.pixel_order(names, SIDE, path)
   table = _table(path, dtype=np.uint8).to_numpy()
   if not len(table):
-    raise DataError(f"{path}: a header and no rows; each digit is a row")
+    raise DataError(
+      f"{path}: a header and no rows; expected a row for each digit"
+    )
   images = table[:, order].reshape(-1, SIDE, SIDE)
   images = digit_checks.bytes_of_ink(images, path)
   return images, checked_labels(table[:, names.index("label")], path)
@@ -196,17 +198,25 @@ def _table(path: pathlib.Path, **options) -> pd.DataFrame:
     OSError,
   ) as error:
     raise DataError(
-      f"{path}: not a CSV table: {error}; write it again as UTF-8"
+      f"{path}: not a CSV table: {str(error).strip()}; expected UTF-8 text,"
+      f" a label and {_PIXELS} pixels in each row"
     ) from error
   except (ValueError, OverflowError) as error:
-    raise DataError(f"{path}: {_bad_cell(path) or error}") from error
+    raise DataError(
+      f"{path}: {_bad_cell(path) or error}; each row must have a label and"
+      f" {_PIXELS} whole numbers in 0..255"
+    ) from error
 
 
 def _bad_cell(path: pathlib.Path) -> str:
   """Find the first cell that is not a byte; slow, so only after a failure."""
-  with pd.read_csv(
-    path, dtype=str, keep_default_na=False, index_col=False, chunksize=1000
-  ) as chunks:
+  with (
+    warnings.catch_warnings(),
+    pd.read_csv(
+      path, dtype=str, keep_default_na=False, index_col=False, chunksize=1000
+    ) as chunks,
+  ):
+    warnings.simplefilter("ignore", pd.errors.ParserWarning)  # of a long row
     for chunk in chunks:
       cells = chunk.fillna("")  # where a row is too short
       good = cells.apply(

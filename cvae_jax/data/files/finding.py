@@ -5,13 +5,14 @@ import hashlib
 import os
 import pathlib
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from cvae_jax.data import DataError
+from cvae_jax.data.files import archives
 
 ENDINGS = (
   *(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"),
@@ -20,44 +21,49 @@ ENDINGS = (
 
 
 class Images(NamedTuple):
-  """Images anywhere in a folder or a zip."""
+  """Images anywhere in a folder, a zip, a tar or a file of arrays."""
 
   where: dict[str, str]  # file name, or path inside → path inside
-  read: Callable[[str], bytes]
-  bytes: dict[str, int]
+  read: Callable[[str], Any]  # a file's bytes, or an array of pixels
+  bytes: dict[str, int]  # of every file, also of those that are no images
   twice: dict[str, list[str]]  # file name → the paths that share it
 
 
-def open_images(path: pathlib.Path) -> Images:
-  """List the images of a folder or zip; linked folders are entered.
+def open_images(
+  path: pathlib.Path, tables: Sequence[str] = (), tar: bool = False
+) -> Images:
+  """List the images of a folder, zip or tar; linked folders are entered.
 
   What is not looked at is counted by its ending and printed.
 
+  Args:
+    path: of the folder or archive.
+    tables: endings of files that are looked at, too.
+    tar: whether a tar serves as well.
+
   Raises:
-    DataError: if it is neither a folder nor a zip.
+    DataError: if it is none of these.
   """
   if path.is_dir():
-    found = {f.relative_to(path).as_posix(): f for f in _files(path)}
+    found = {f.relative_to(path).as_posix(): f for f in walk(path)}
     sizes = {name: file.stat().st_size for name, file in found.items()}
     read = lambda name: (path / name).read_bytes()  # noqa: E731
+  elif tar and archives.is_tar(path):
+    sizes, read = archives.open_tar(path)
   else:
-    try:
-      archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
-      raise DataError(f"{path}: neither a folder nor a zip: {error}") from error
-    infos = [info for info in archive.infolist() if not info.is_dir()]
-    sizes = {info.filename: info.file_size for info in infos}
-    if len(sizes) < len(infos):
-      counts = collections.Counter(info.filename for info in infos)
-      twice = [name for name, count in counts.items() if count > 1]
-      raise DataError(
-        f"{path}: {some(twice)} {'is' if len(twice) == 1 else 'are'} in the zip"
-        " more than once; write the zip again with each name once"
-      )
-    read = archive.read
+    sizes, read = _open_zip(path)
   names = sorted(sizes, key=lambda n: (n.count("/"), n))
-  images = [name for name in names if _is_image(name)]
-  _count_others(path, set(names) - set(images))
+  images = [name for name in names if is_image(name)]
+  rest = set(names) - set(images)
+  known = (*tables, *(f"{ending}.gz" for ending in tables))
+  _count_others(path, {n for n in rest if not n.lower().endswith(known)})
+  return listed(images, read, sizes)
+
+
+def listed(
+  images: Sequence[str], read: Callable[[str], Any], sizes: dict[str, int]
+) -> Images:
+  """Return Images of paths, those nearest to the root first."""
   by_name = {}
   for name in images:
     by_name.setdefault(name.rpartition("/")[2], []).append(name)
@@ -67,7 +73,24 @@ def open_images(path: pathlib.Path) -> Images:
   return Images(where, read, sizes, twice)
 
 
-def _files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+def _open_zip(path: pathlib.Path) -> tuple[dict[str, int], Callable]:
+  try:
+    archive = zipfile.ZipFile(path)
+  except (OSError, zipfile.BadZipFile) as error:
+    raise DataError(f"{path}: neither a folder nor a zip: {error}") from error
+  infos = [info for info in archive.infolist() if not info.is_dir()]
+  sizes = {info.filename: info.file_size for info in infos}
+  if len(sizes) < len(infos):
+    counts = collections.Counter(info.filename for info in infos)
+    twice = [name for name, count in counts.items() if count > 1]
+    raise DataError(
+      f"{path}: {some(twice)} {'is' if len(twice) == 1 else 'are'} in the zip"
+      " more than once; write the zip again with each name once"
+    )
+  return sizes, archive.read
+
+
+def walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
   """Find all files, through links too; a folder is entered once."""
   seen = set()
   for here, folders, names in os.walk(folder, followlinks=True):
@@ -83,8 +106,9 @@ def _files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
         yield file
 
 
-def _is_image(name: str) -> bool:
-  short = name.rpartition("/")[2]
+def is_image(name: str | pathlib.Path) -> bool:
+  """Tell by its name whether a file is an image."""
+  short = str(name).rpartition("/")[2]
   return short.lower().endswith(ENDINGS) and not short.startswith(".")
 
 

@@ -16,13 +16,14 @@ RESIZES = ("bilinear", "antialias")
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-  """How an image of any size becomes [size, size, 3].
+  """How an image of any size becomes [size, width or size, 3 or 1].
 
   First `crop` pixels go from every side, or the box `square` (top, bottom,
-  left, right: rows top..bottom−1) is kept, or with `middle` the largest
-  square in the middle; then the rest is resized, whatever its aspect:
-  "bilinear" as OpenCV's default does it, "antialias" by Pillow's BILINEAR,
-  which averages more pixels where it shrinks.
+  left, right: rows top..bottom−1) is kept, or with `middle` the largest part
+  in the middle that has the result's aspect; then the rest is resized,
+  whatever its aspect: "bilinear" as OpenCV's default does it, "antialias" by
+  Pillow's BILINEAR, which averages more pixels where it shrinks. With `pad`
+  the aspect stays and what is left over is black.
   """
 
   size: int
@@ -30,11 +31,26 @@ class Fit:
   square: tuple[int, int, int, int] | None = None
   resize: str = "bilinear"
   middle: bool = False
+  width: int = 0  # pixels, 0 for `size`
+  pad: bool = False
+  grey: bool = False  # one channel
+
+  @property
+  def shape(self) -> tuple[int, int, int]:
+    """Return the result's shape (H, W, C)."""
+    return self.size, self.width or self.size, 1 if self.grey else 3
+
+  def distorts(self, height: int, width: int) -> bool:
+    """Tell whether an image of this size, cut, would change its aspect."""
+    target = self.shape
+    # A part in the middle has whole pixels, so its aspect is nearly right.
+    error = abs(height * target[1] - width * target[0])
+    return not self.pad and error >= max(target[:2])
 
   def __post_init__(self):
     if self.resize not in RESIZES:
       raise DataError(f"resize is one of {RESIZES}; found {self.resize!r}")
-    if self.size < 1 or self.crop < 0:
+    if self.size < 1 or self.crop < 0 or self.width < 0:
       raise DataError(
         f"size is at least 1 and crop at least 0; found {self.size} and"
         f" {self.crop}"
@@ -49,7 +65,7 @@ class Fit:
       raise DataError("give crop or square or middle, not two of them")
 
   def cut(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return the part of an image [H, W, 3] that is kept, a view.
+    """Return the part of an image [H, W, C] that is kept, a view.
 
     Raises:
       DataError: if the image is too small for the crop or the box.
@@ -58,7 +74,7 @@ class Fit:
     c = self.crop
     top, bottom, left, right = self.square or (c, height - c, c, width - c)
     if self.middle:
-      top, bottom, left, right = middle(height, width)
+      top, bottom, left, right = middle(height, width, self.shape[:2])
     if bottom > height or right > width or bottom <= top or right <= left:
       raise DataError(
         f"{height}x{width} pixels (height x width) are too few for "
@@ -67,17 +83,38 @@ class Fit:
     return image[top:bottom, left:right]
 
   def __call__(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Cut and resize an image [H, W, 3] to [size, size, 3]."""
+    """Cut and resize an image [H, W, 3] to `shape`."""
     image = self.cut(image)
+    if self.grey:
+      image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
+    if self.pad:
+      return self._padded(image)
+    return self._resized(image, *self.shape[:2])
+
+  def _resized(self, image: np.ndarray, height: int, width: int) -> np.ndarray:
+    if image.shape[:2] == (height, width):
+      return image.copy()
     if self.resize == "bilinear":
-      return resize_bilinear(image, self.size)
-    size = (self.size, self.size)
-    picture = Image.fromarray(image)
-    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
+      return resize_bilinear(image, height, width)
+    picture = Image.fromarray(image[..., 0] if self.grey else image)
+    resized = picture.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(resized).reshape(height, width, -1)
+
+  def _padded(self, image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    scale = min(self.shape[0] / height, self.shape[1] / width)
+    size = [max(1, round(scale * side)) for side in (height, width)]
+    whole = np.zeros(self.shape, np.uint8)
+    top, left = ((n - m) // 2 for n, m in zip(self.shape, size, strict=False))
+    resized = self._resized(image, *size)
+    whole[top : top + size[0], left : left + size[1]] = resized
+    return whole
 
 
-def decode(content: bytes) -> npt.NDArray[np.uint8]:
+def decode(content: bytes | np.ndarray) -> npt.NDArray[np.uint8]:
   """Decode an image file to RGB [H, W, 3], turned upright as its EXIF says.
+
+  An array [H, W] or [H, W, 1 | 3 | 4] serves instead of a file's bytes.
 
   Greys become three equal channels; `decoding` says what is white. What is
   transparent lies on white.
@@ -85,6 +122,8 @@ def decode(content: bytes) -> npt.NDArray[np.uint8]:
   Raises:
     DataError: if the bytes are not a whole image.
   """
+  if isinstance(content, np.ndarray):
+    return decoding.on_white(decoding.convert(content))
   return decoding.on_white(decoding.decode(content))
 
 
@@ -113,26 +152,37 @@ def read_photo(path: str | pathlib.Path, fit: Fit) -> npt.NDArray[np.uint8]:
   return Fit(fit.size, resize=fit.resize)(image)
 
 
-def middle(height: int, width: int) -> tuple[int, int, int, int]:
-  """Return the largest square in the middle: top, bottom, left, right."""
-  side = min(height, width)
-  top, left = (height - side) // 2, (width - side) // 2
-  return top, top + side, left, left + side
+def middle(
+  height: int, width: int, aspect: tuple[int, int] = (1, 1)
+) -> tuple[int, int, int, int]:
+  """Return the largest part in the middle: top, bottom, left, right.
+
+  Args:
+    height: of the image.
+    width: of the image.
+    aspect: the height and width that the part's are proportional to, as
+      nearly as whole pixels can be.
+  """
+  rows = min(height, max(1, round(width * aspect[0] / aspect[1])))
+  columns = min(width, max(1, round(height * aspect[1] / aspect[0])))
+  top, left = (height - rows) // 2, (width - columns) // 2
+  return top, top + rows, left, left + columns
 
 
 def resize_bilinear(
-  image: npt.NDArray[np.uint8], size: int
+  image: npt.NDArray[np.uint8], size: int, width: int = 0
 ) -> npt.NDArray[np.uint8]:
-  """Resize [H, W, C] to [size, size, C] as OpenCV's INTER_LINEAR does.
+  """Resize [H, W, C] to [size, width or size, C] as OpenCV's INTER_LINEAR.
 
   Output pixel d reads the source at (d + 0.5) · scale − 0.5, held inside the
   image, between its 2 × 2 neighbours and no others: shrinking does not
   average. OpenCV's fixed-point weights may differ by one grey level.
   """
-  if image.shape[:2] == (size, size):
+  sides = (size, width or size)
+  if image.shape[:2] == sides:
     return image.copy()
-  for axis in (0, 1):
-    low, high, weight = _taps(image.shape[axis], size)
+  for axis, side in enumerate(sides):
+    low, high, weight = _taps(image.shape[axis], side)
     weight = weight.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
     first = image.take(low, axis).astype(np.float32)
     image = first + weight * (image.take(high, axis) - first)

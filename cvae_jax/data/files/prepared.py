@@ -39,6 +39,7 @@ def write(
   images: Iterable[npt.NDArray[np.uint8] | str],
   table: pd.DataFrame,
   info: Mapping[str, Any],
+  beside: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
   """Write a prepared set, image by image, so that any number fits.
 
@@ -47,7 +48,9 @@ def write(
     images: one for each row of `table`: uint8 [S, S, 3], or the reason for
       which the row is left out.
     table: `file` first.
-    info: `size`, and what else prepared.json shall say.
+    info: `size` S, or `shape` [H, W, C] where the images have another, and
+      what else prepared.json shall say.
+    beside: other files to write, name → text.
 
   Returns:
     prepared.json: info, count, skipped (file → reason), sha256 (the table's),
@@ -60,7 +63,7 @@ def write(
   unfinished = folder / f".{IMAGES}.{os.getpid()}.tmp"
   try:
     with unfinished.open("wb") as file:
-      skipped, sha256, equal = _stream(file, images, table, info["size"])
+      skipped, sha256, equal = _stream(file, images, table, shape_of(info))
     (folder / MARK).unlink(missing_ok=True)
     unfinished.replace(folder / IMAGES)
   finally:
@@ -75,16 +78,23 @@ def write(
     "images": _stamp(folder / IMAGES) | {"sha256": sha256},
     "equal": equal,
   }
+  for name, text in (beside or {}).items():
+    write_atomically(folder / name, text)
   (folder / _STAMP).unlink(missing_ok=True)
   write_atomically(folder / MARK, json.dumps(whole, indent=2) + "\n")
   return whole
 
 
+def shape_of(info: Mapping[str, Any]) -> tuple[int, ...]:
+  """Return the shape (H, W, C) of a set's images."""
+  return tuple(info.get("shape") or (info["size"], info["size"], 3))
+
+
 def _stream(
-  file: BinaryIO, images: Iterable, table: pd.DataFrame, size: int
+  file: BinaryIO, images: Iterable, table: pd.DataFrame, shape: tuple
 ) -> tuple[dict[int, str], str, list[list[str]]]:
   """Write the images; return those left out, the digest and equal ones."""
-  shape, skipped = (size, size, 3), {}
+  skipped = {}
   whole, seen = hashlib.sha256(), {}
   _write_header(file, (len(table), *shape))
   for row, (name, image) in enumerate(zip(table["file"], images, strict=True)):
@@ -100,7 +110,10 @@ def _stream(
     whole.update(pixels)
     seen.setdefault(hashlib.sha256(pixels).digest(), []).append(name)
   if len(skipped) == len(table):
-    first = next(iter(skipped.values()), "the table has no rows")
+    first = next(
+      (f"{table['file'].iloc[row]}: {why}" for row, why in skipped.items()),
+      "the table has no rows",
+    )
     raise DataError(f"no image is left of {len(table)}; the first: {first}")
   file.seek(0)  # NumPy's header has room for any number of rows
   _write_header(file, (len(table) - len(skipped), *shape))
@@ -182,7 +195,10 @@ def _sha256(images: np.ndarray) -> str:
 
 
 def read(
-  folder: pathlib.Path, size: int | None = None, how: str = "a script of data/"
+  folder: pathlib.Path,
+  size: int | None = None,
+  how: str = "a script of data/",
+  text: bool = False,
 ) -> Prepared:
   """Open a prepared set without reading its images.
 
@@ -190,6 +206,7 @@ def read(
     folder: as `write` wrote it.
     size: S, where it is fixed.
     how: the command that prepares such a set, to be named in errors.
+    text: read all of the table as text, empty where a value is missing.
 
   Raises:
     DataError: if there is none, its parts disagree, or S is another.
@@ -212,9 +229,10 @@ def read(
   if images.dtype != np.uint8 or images.ndim != 4:
     raise DataError(
       f"{folder / IMAGES} holds {images.dtype} {images.shape}; expected uint8"
-      f" [N, S, S, 3]; prepare it again: {how} --force"
+      f" [N, H, W, C]; prepare it again: {how} --force"
     )
-  table = pd.read_csv(io.BytesIO(content), dtype={"file": str})
+  types = {"dtype": str, "keep_default_na": False} if text else {}
+  table = pd.read_csv(io.BytesIO(content), **{"dtype": {"file": str}, **types})
   if len(table) != len(images):
     raise DataError(
       f"{folder}: {IMAGES} has {len(images)} rows, {ATTRIBUTES} {len(table)};"
@@ -225,7 +243,7 @@ def read(
       f"{folder / ATTRIBUTES} is not what was prepared (its SHA-256 differs);"
       f" prepare your own table: {how} --force"
     )
-  found, expected = images.shape[1:], (size or info["size"],) * 2 + (3,)
+  found, expected = images.shape[1:], shape_of({"size": size} if size else info)
   if found != expected:
     raise DataError(
       f"{folder}: images have shape {found}, expected {expected}; change"

@@ -9,7 +9,7 @@ import sys
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,16 +34,15 @@ def decode_all(
   workers: int,
   distorted: list[str],
 ) -> Iterator[np.ndarray | str]:
-  """Decode in parallel, in order: uint8 [S, S, 3], or why that failed.
+  """Decode in parallel, in order: uint8 `fit.shape`, or why that failed.
 
-  Names of images that are not square when they are resized go to `distorted`.
+  Names of images whose aspect changes go to `distorted`.
   """
 
   def one(name: str) -> np.ndarray | str:
     try:
       image = image_files.decode(images.read(images.where[name]))
-      height, width = fit.cut(image).shape[:2]
-      if height != width:
+      if fit.distorts(*fit.cut(image).shape[:2]):
         distorted.append(name)
       return fit(image)
     except MemoryError as error:  # says nothing of the image
@@ -121,6 +120,13 @@ def there(folder: pathlib.Path, settings: dict) -> bool:
   return True
 
 
+def _told(fit: image_files.Fit) -> dict[str, Any]:
+  """Return a fit's settings; those younger than most sets only if used."""
+  found = dataclasses.asdict(fit)
+  young = ("width", "pad", "grey")
+  return {k: v for k, v in found.items() if v or k not in young}
+
+
 def run(prepare: Callable, options: Any) -> int:
   """Prepare a set; return 0, or 1 after saying what failed.
 
@@ -147,6 +153,7 @@ def write(
   what: str,
   remedy: str,
   choose: Callable[[Iterable], Iterable] = lambda decoded: decoded,
+  beside: Mapping[str, str] | None = None,
 ) -> None:
   """Write the set of a table's files, unless it is there.
 
@@ -156,6 +163,7 @@ def write(
     what: its images are called.
     remedy: the option against images that are not square.
     choose: passes decoded images on, or why one is left out.
+    beside: other files of the set, name → text.
 
   Raises:
     DataError: if anything is bad, or there with other settings.
@@ -165,7 +173,7 @@ def write(
   files = table["file"].tolist()
   # As they come back from JSON, to be compared with those of an older set.
   settings = {
-    **json.loads(json.dumps(dataclasses.asdict(fit))),
+    **json.loads(json.dumps(_told(fit))),
     "on_corrupt": options.on_corrupt,
     "order": options.order,
     **own,
@@ -189,11 +197,13 @@ def write(
       {"source": options.images.name}
       | settings
       | ({"split_column": "person"} if "person" in table else {}),
+      beside,
     )
   seconds = time.perf_counter() - start
   if distorted:
     names = some(distorted)
-    print(f"note: not square, so distorted (see {remedy}): {names}")
+    shape = "square" if fit.shape[0] == fit.shape[1] else f"of {fit.shape[:2]}"
+    print(f"note: not {shape}, so distorted (see {remedy}): {names}")
   if info["equal"]:
     groups = [" = ".join(some([*names]).split(", ")) for names in info["equal"]]
     number = sum(map(len, info["equal"]))

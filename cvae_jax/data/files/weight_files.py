@@ -42,12 +42,13 @@ def read(path: pathlib.Path) -> Arrays:
     raise DataError(f"{path}: damaged or no weights: {error}") from error
 
 
-class _ArraysOnly(pickle.Unpickler):
+class ArraysOnly(pickle.Unpickler):
   """Unpickles dicts of NumPy arrays and refuses everything else."""
 
   _ADMITTED = ("_reconstruct", "ndarray", "dtype")
 
   def find_class(self, module: str, name: str) -> Any:
+    """Return what a pickle asks for, if it is NumPy's and harmless."""
     if module.split(".")[0] != "numpy" or name not in self._ADMITTED:
       raise DataError(
         f"the pickle asks for {module}.{name}; only NumPy arrays are admitted"
@@ -59,7 +60,7 @@ class _ArraysOnly(pickle.Unpickler):
 
 def _pickled(path: pathlib.Path) -> Arrays:
   with path.open("rb") as file:
-    return dict(_flat(_ArraysOnly(file).load()))
+    return dict(_flat(ArraysOnly(file).load()))
 
 
 def _flat(tree: Mapping, prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:

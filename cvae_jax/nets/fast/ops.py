@@ -7,14 +7,30 @@ the transposed batch. On GPU and TPU the plain forms are right; `fast_on_cpu`
 decides, in one place.
 """
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+_PLAIN = contextvars.ContextVar("plain", default=False)
+
 
 def fast_on_cpu() -> bool:
   """Tell whether to trace the formulations that are fast on CPU."""
-  return jax.default_backend() == "cpu"
+  return jax.default_backend() == "cpu" and not _PLAIN.get()
+
+
+@contextlib.contextmanager
+def plain() -> Iterator[None]:
+  """Trace the plain formulations on any device: other programs read them."""
+  token = _PLAIN.set(True)
+  try:
+    yield
+  finally:
+    _PLAIN.reset(token)
 
 
 def add_bias(x: Array, bias: Array) -> Array:

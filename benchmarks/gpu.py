@@ -1,0 +1,236 @@
+"""Time the training steps of every family on an accelerator; a table, a JSON.
+
+    python benchmarks/gpu.py --out=gpu.json            # a GPU: some minutes
+    python benchmarks/gpu.py --dry                     # two steps each, on CPU
+
+It needs jax, flax, optax, numpy and ml_collections, and times PyTorch beside it
+where that is installed. Each program is compiled by a process of its own, all
+at once; they are timed one by one afterwards, when nothing else runs.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import gpu_cases as cases
+import gpu_layers as layers
+import gpu_tables as tables
+from gpu_cases import Case
+
+HERE = Path(__file__).parent
+READY = "ready"
+SLOW = {"faces 15", "compare wgan_gp", "colour 2"}  # not in a dry run
+
+
+def parse(argv=None):
+  """Parse the command line."""
+  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+  parser.add_argument("--dry", action="store_true", help="two steps of each")
+  parser.add_argument("--out", type=Path, help="write the JSON here")
+  parser.add_argument("--seconds", type=float, default=0.4, help="a window")
+  parser.add_argument("--windows", type=int, default=5)
+  parser.add_argument("--case", default="", help="what a child of it times")
+  parser.add_argument("--threads", type=int, default=12, help="for layers")
+  parser.add_argument(
+    "--budget", type=float, default=1e9, help="seconds in all"
+  )
+  parser.add_argument("--only", default="", help="families, joined by commas")
+  parser.add_argument(
+    "--parts", default="steps,layers,torch", help="joined by commas"
+  )
+  return parser.parse_args(argv)
+
+
+def chosen(arguments) -> list[Case]:
+  """List the cases."""
+  families = [f for f in arguments.only.split(",") if f] or list(cases.PAGES)
+  found = [Case(f, "tf32") for f in cases.PAGES]
+  precisions = ["float32", *["bfloat16"] * cases.has_bfloat16()]
+  some = ("faces 15", "digits", "compare vae")
+  found += [Case(f, p) for p in precisions for f in some[::2]]
+  found += [Case(f, "tf32", form="matmul") for f in some]
+  found += [Case("faces 15", "tf32", resident=False)]
+  found += [Case(f, "tf32", dispatch=20) for f in ("zoo m2",)]
+  found = [case for case in found if case.family in families]
+  if arguments.dry:
+    found = [case for case in found if case.family not in SLOW]
+  return found
+
+
+def time_program(program: cases.Program, arguments) -> dict:
+  """Time a compiled step: windows of calls, each read at its end."""
+  case, state = program.case, jax.device_put(program.state)
+  rng = np.random.default_rng(0)
+  size = case.dispatch, program.batch
+  draws = [
+    rng.integers(0, program.feed.rows, size).astype(np.int32) for _ in range(8)
+  ]
+  at, metrics = 0, {}
+
+  def call():
+    nonlocal state, at, metrics
+    table, rows = program.feed(draws[at % len(draws)])
+    state, metrics = program.compiled(
+      state, table, rows, program.key, np.int32(at)
+    )
+    at += case.dispatch
+
+  def read():
+    return float(next(v for k, v in metrics.items() if k.endswith("/loss"))[-1])
+
+  call()
+  first = read()
+  calls, rates = 1, []
+  for warm in range(3):  # ends with how many calls fill a window
+    start = time.perf_counter()
+    for _ in range(calls):
+      call()
+    read()
+    taken = (time.perf_counter() - start) / calls
+    calls = 1 if arguments.dry else max(1, round(arguments.seconds / taken))
+    if warm == 0:
+      calls = min(calls, 50)
+  for _ in range(1 if arguments.dry else arguments.windows):
+    start = time.perf_counter()
+    for _ in range(calls):
+      call()
+    loss = read()
+    rates.append((time.perf_counter() - start) / calls / case.dispatch * 1e3)
+  memory = program.compiled.memory_analysis()
+  sizes = [
+    memory.argument_size_in_bytes,
+    memory.output_size_in_bytes,
+    memory.temp_size_in_bytes,
+    -memory.alias_size_in_bytes,
+  ]
+  return case._asdict() | {
+    "batch": program.batch,
+    "ms": statistics.median(rates),
+    "windows_ms": rates,
+    "examples_per_second": program.batch / statistics.median(rates) * 1e3,
+    "mib": sum(sizes) / 2**20,
+    "first_loss": first,
+    "last_loss": loss,
+  }
+
+
+def stand_ready(arguments) -> None:
+  """Compile one case, say so, wait for the word and time it: a child's life."""
+  case = Case(**json.loads(arguments.case))
+  program = cases.compile_(case, *cases.lower(case))
+  print(READY, flush=True)
+  sys.stdin.readline()
+  print(json.dumps(time_program(program, arguments)), flush=True)
+  os._exit(0)  # at once: the next in turn waits
+
+
+def start(case: Case, arguments) -> subprocess.Popen:
+  """Start a process that compiles a case."""
+  line = [sys.executable, __file__, f"--case={json.dumps(case._asdict())}"]
+  line += [f"--seconds={arguments.seconds}", f"--windows={arguments.windows}"]
+  line += ["--dry"] if arguments.dry else []
+  # So many at once leave no room for what each would take in advance.
+  own = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+  return subprocess.Popen(
+    line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=own
+  )
+
+
+def run_steps(arguments, deadline) -> list[dict]:
+  """Have a process compile each case, all at once; then time one by one."""
+  results, found = [], chosen(arguments)
+  processes = {case: start(case, arguments) for case in found}
+  ready = {case: threading.Event() for case in found}
+
+  def listen(case):
+    for line in processes[case].stdout:
+      if line.strip() == READY:
+        ready[case].set()
+        return
+
+  for case in found:
+    threading.Thread(target=listen, args=(case,), daemon=True).start()
+  end = time.monotonic() + 0.7 * (deadline - time.monotonic())
+  for case in found:
+    ready[case].wait(max(0.0, end - time.monotonic()))
+  for case in found:  # whoever still compiles would disturb the clock
+    if not ready[case].is_set():
+      processes.pop(case).kill()
+      print(f"{tuple(case)}: not compiled in time", file=sys.stderr)
+  for case, process in processes.items():
+    if time.monotonic() > deadline:
+      process.kill()
+      continue
+    said, _ = process.communicate("go\n")
+    rows = [json.loads(s) for s in said.splitlines() if s.startswith("{")]
+    results += rows
+    shown = f"{rows[0]['ms']:.3f} ms" if rows else "failed"
+    print(f"{tuple(case)}: {shown}", file=sys.stderr, flush=True)
+  return results
+
+
+def run_torch(arguments, deadline) -> list[dict]:
+  """Time PyTorch in a process of its own, where it is installed."""
+  line = [sys.executable, str(HERE / "gpu_torch.py")]
+  line += [f"--seconds={arguments.seconds}", f"--windows={arguments.windows}"]
+  line += ["--dry"] if arguments.dry else []
+  with tempfile.TemporaryFile("w+") as file:
+    left = min(max(5.0, deadline - time.monotonic()), 1e6)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+      subprocess.run(line, stdout=file, check=False, timeout=left)
+    file.seek(0)
+    return [json.loads(row) for row in file if row.startswith("{")]
+
+
+def main(argv=None) -> int:
+  """Time everything, print the tables and write the JSON."""
+  arguments, begun = parse(argv), time.monotonic()
+  if arguments.case:
+    stand_ready(arguments)
+    return 0
+  ends = [begun + share * arguments.budget for share in (0.7, 0.85, 1.0)]
+  device = jax.devices()[0]
+  record = {
+    "device": device.device_kind,
+    "jax": jax.__version__,
+    "argv": sys.argv[1:] if argv is None else argv,
+    "default_matmul_precision": str(jax.config.jax_default_matmul_precision),
+  }
+
+  def keep(name, rows):
+    record[name] = rows
+    record["seconds"] = round(time.monotonic() - begun, 1)
+    if arguments.out:
+      arguments.out.write_text(json.dumps(record, indent=1) + "\n")
+
+  parts = arguments.parts.split(",")
+  print(f"{device.device_kind}, jax {jax.__version__}\n", flush=True)
+  if "steps" in parts:
+    keep("steps", run_steps(arguments, ends[0]))
+    print(tables.markdown(record["steps"], tables.STEPS) + "\n", flush=True)
+  if "layers" in parts and time.monotonic() < ends[1]:
+    keep("layers", layers.run(arguments, ends[1]))
+    print(tables.markdown(record["layers"], tables.LAYERS) + "\n", flush=True)
+  if "torch" in parts and time.monotonic() < ends[2]:
+    keep("torch", run_torch(arguments, ends[2]))
+    print(tables.markdown(record["torch"], tables.TORCH), flush=True)
+  return 0
+
+
+if __name__ == "__main__":
+  status = main()
+  sys.stdout.flush()
+  os._exit(status)  # threads may still compile what there was no time for

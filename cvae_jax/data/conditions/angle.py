@@ -1,0 +1,88 @@
+"""An angle: a number that comes round again."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvae_jax.data import DataError
+from cvae_jax.data.conditions.attribute import (
+  STEPS,
+  Attribute,
+  numbers,
+  unlike,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Angle(Attribute):
+  """A number of which all that differ by `period` are the same.
+
+  Two entries: cosine and sine.
+  """
+
+  period: float = 360.0
+
+  kind: ClassVar[str] = "angle"
+  head: ClassVar[str] = "circular"
+  figure: ClassVar[str] = "circular_error"
+
+  @classmethod
+  def fit(cls, entry: Mapping[str, Any], values: Sequence[Any]) -> Self:
+    """Take the period from the entry, 360 where there is none."""
+    unlike(entry["name"], values)
+    numbers(entry["name"], values)
+    period = float(entry.get("period", 360.0))
+    if not 0 < period < np.inf:
+      raise DataError(
+        f"{entry['name']}: the period is above 0; found {period:g}"
+      )
+    return cls(entry["name"], period=period)
+
+  @property
+  def size(self) -> int:
+    """Return 2."""
+    return 2
+
+  @property
+  def parts(self) -> tuple[str, ...]:
+    """Name the entries."""
+    return f"cos {self.name}", f"sin {self.name}"
+
+  def encode(self, values: Sequence[Any], strict: bool = True) -> NDArray:
+    """Return cosine and sine, [N, 2]; any number is an angle."""
+    turn = numbers(self.name, values) * (2 * np.pi / self.period)
+    return np.stack([np.cos(turn), np.sin(turn)], axis=-1).astype(np.float32)
+
+  def decode(self, vectors: NDArray) -> list[float]:
+    """Return the angles from 0 to below `period`."""
+    cosine, sine = np.asarray(vectors, np.float64).T
+    share = np.arctan2(sine, cosine) / (2 * np.pi) % 1.0
+    return (share % 1.0 * self.period).tolist()
+
+  def settings(self, steps: int = STEPS) -> list[float]:
+    """Return `steps` angles of one turn; the last is not the first again."""
+    return np.linspace(0, self.period, steps, endpoint=False).tolist()
+
+  def ends(self) -> NDArray[np.float32]:
+    """Return the entries [2, 2] of no turn and half a turn."""
+    return self.encode([0.0, self.period / 2])
+
+  def text(self, value: Any) -> str:
+    """Say a value in a caption."""
+    return f"{self.name} {float(value):.3g}"
+
+  def choices(self) -> str:
+    """Say what can be asked for."""
+    return f"any number; {self.period:g} is a full turn"
+
+  def entry(self) -> dict[str, Any]:
+    """Return its entry of schema.json."""
+    return super().entry() | {"period": self.period}
+
+  @classmethod
+  def from_entry(cls, entry: Mapping[str, Any]) -> Self:
+    """Restore what `entry` returned."""
+    return cls(entry["name"], period=float(entry["period"]))

@@ -1,0 +1,135 @@
+"""The kinds of attributes by name, and which one a table's column is."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cvae_jax.data import DataError
+from cvae_jax.data.conditions import (
+  angle,
+  binary,
+  classes,
+  multilabel,
+  number,
+  ordinal,
+)
+from cvae_jax.data.conditions.attribute import Attribute, blank, word
+
+KINDS: Mapping[str, type[Attribute]] = {
+  kind.kind: kind
+  for kind in (
+    classes.Class,
+    binary.Binary,
+    multilabel.MultiLabel,
+    ordinal.Ordinal,
+    number.Number,
+    angle.Angle,
+  )
+}
+CODES = 20  # whole numbers, at most, that are taken for the codes of a class
+_TURNS = re.compile("angle|azimuth|degrees|heading|orientation|rotation")
+
+
+def kind(name: str) -> type[Attribute]:
+  """Return a kind by its name.
+
+  Raises:
+    DataError: there is none.
+  """
+  if name not in KINDS:
+    raise DataError(f"no kind of attribute {name!r}; there is {_all()}")
+  return KINDS[name]
+
+
+def infer(name: str, values: Sequence[Any]) -> dict[str, Any] | None:
+  """Return the schema's entry that a column's values look like.
+
+  Labels joined by ";" are multi-label, two words such as yes and no or 0 and 1
+  are binary, few whole numbers or words a class, other numbers a number; an
+  angle is a number whose name says so. Nothing is taken for an ordinal, as
+  words do not tell their order: say it, "grade=ordinal:low<mid<high".
+
+  Args:
+    name: the column's.
+    values: those of its rows, as text or numbers; missing ones are left out.
+
+  Returns:
+    name and kind, or None where a column tells nothing: it has one value, or
+    words of which nearly each row has its own.
+  """
+  words = [word(value) for value in values if not blank(value)]
+  distinct = set(words)
+  if any(multilabel.SEPARATOR in found for found in distinct):
+    return {"name": name, "kind": "multilabel"}
+  if len(distinct) < 2:
+    return None
+  pair = {found.lower() for found in distinct}
+  if len(pair) == 2 and pair & {*binary.NO} and pair & {*binary.YES}:
+    return {"name": name, "kind": "binary"}
+  numbers = _numbers(distinct)
+  often = 3 * len(distinct) <= len(words)
+  if numbers is None:
+    return {"name": name, "kind": "class"} if often else None
+  if _TURNS.search(name.lower()) and np.abs(numbers).max() > 2 * np.pi:
+    return {"name": name, "kind": "angle"}
+  whole = (numbers == np.round(numbers)).all()
+  coded = whole and often and len(distinct) <= CODES
+  return {"name": name, "kind": "class" if coded else "number"}
+
+
+def parse(text: str) -> dict[str, dict[str, Any]]:
+  """Read "size=number,grade=ordinal:low<mid<high" into entries by name.
+
+  After a colon stand the levels of a class, a binary or a multi-label joined
+  by "|", those of an ordinal by "<", a number's range as "0|1" and an angle's
+  period.
+
+  Raises:
+    DataError: a part is not name=kind, or what follows the colon is wrong.
+  """
+  found = {}
+  for part in filter(None, (part.strip() for part in text.split(","))):
+    name, equals, said = part.partition("=")
+    if not equals:
+      raise DataError(
+        f"{part!r} is not name=kind, as in size=number; kinds are {_all()}"
+      )
+    name = name.strip()
+    if name in found:
+      raise DataError(f"{name!r} comes twice in {text!r}")
+    chosen, _, detail = said.partition(":")
+    kind(chosen.strip())
+    entry = {"name": name, "kind": chosen.strip()}
+    found[name] = entry | (_detail(entry, detail) if detail else {})
+  return found
+
+
+def _detail(entry: Mapping[str, Any], detail: str) -> dict[str, Any]:
+  """Read what stands behind a kind's colon."""
+  name, chosen = entry["name"], entry["kind"]
+  joint = "<" if chosen == "ordinal" else "|"
+  words = [part.strip() for part in detail.split(joint)]
+  if chosen not in ("number", "angle"):
+    return {"levels": words}
+  numbers = _numbers(words)
+  if chosen == "number" and numbers is not None and len(words) == 2:
+    return {"range": numbers.tolist()}
+  if chosen == "angle" and numbers is not None and len(words) == 1:
+    return {"period": float(numbers[0])}
+  wanted = "low|high" if chosen == "number" else "its period"
+  raise DataError(f"{name}={chosen}: expected {wanted}; found {detail!r}")
+
+
+def _numbers(words) -> np.ndarray | None:
+  """Return words as finite numbers, or None if one is none."""
+  try:
+    found = np.array([float(word) for word in words])
+  except ValueError:
+    return None
+  return found if np.isfinite(found).all() else None
+
+
+def _all() -> str:
+  return ", ".join(KINDS)

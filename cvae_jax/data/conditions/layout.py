@@ -1,0 +1,132 @@
+"""Where in a condition vector each attribute stands."""
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cvae_jax.data import DataError
+from cvae_jax.data.conditions.attribute import Attribute
+
+
+class Layout:
+  """The entries of `attributes` in turn, then a known-bit of each, if any."""
+
+  attributes: tuple[Attribute, ...]
+  known_bits: bool = False
+
+  @property
+  def asked(self) -> tuple[str, ...]:
+    """Return the attributes' names."""
+    return tuple(attribute.name for attribute in self.attributes)
+
+  @property
+  def entries(self) -> int:
+    """Return the number of entries without the known-bits."""
+    return sum(attribute.size for attribute in self.attributes)
+
+  @property
+  def size(self) -> int:
+    """Return A, the length of a condition vector."""
+    bits = len(self.attributes) if self.known_bits else 0
+    return self.entries + bits
+
+  @functools.cached_property
+  def names(self) -> tuple[str, ...]:
+    """Name each entry of a condition vector."""
+    found = [part for a in self.attributes for part in a.parts]
+    bits = [f"{name} known" for name in self.asked if self.known_bits]
+    return (*found, *bits)
+
+  def attribute(self, name: str) -> Attribute:
+    """Return an attribute by its name.
+
+    Raises:
+      DataError: there is none.
+    """
+    self._check_names([name])
+    return self.attributes[self.asked.index(name)]
+
+  def columns(self, name: str) -> slice:
+    """Return the entries of a condition vector that an attribute takes."""
+    end = 0
+    for attribute in self.attributes:
+      start = end
+      end += attribute.size
+      if attribute.name == name:
+        return slice(start, end)
+    raise self._no_attribute(name)
+
+  def bit(self, name: str) -> int | None:
+    """Return the place of an attribute's known-bit, None where there is none.
+
+    Raises:
+      DataError: there is no such attribute.
+    """
+    self._check_names([name])
+    if not self.known_bits:
+      return None
+    return self.entries + self.asked.index(name)
+
+  def known(self, vectors: ArrayLike, name: str) -> NDArray[np.bool_]:
+    """Tell in which of condition vectors [N, A] an attribute is known."""
+    bit = self.bit(name)
+    vectors = np.asarray(vectors)
+    if bit is None:
+      return np.ones(len(vectors), bool)
+    return vectors[:, bit] > 0.5
+
+  def decode(self, vectors: ArrayLike) -> list[dict[str, Any]]:
+    """Return {attribute: value} of each of condition vectors [N, A]."""
+    vectors = np.asarray(vectors)
+    found = [{} for _ in vectors]
+    for name in self.asked:
+      values = self.attribute(name).decode(vectors[:, self.columns(name)])
+      known = self.known(vectors, name)
+      for row, value, is_known in zip(found, values, known, strict=True):
+        row[name] = value if is_known else None
+    return found
+
+  def describe(self, name: str | None = None) -> str:
+    """Say what can be asked for, of one attribute or of each."""
+    if name is not None:
+      return f"{name} is {self.attribute(name).choices()}"
+    return "; ".join(map(self.describe, self.asked)) or "nothing can be asked"
+
+  def caption(self, vector: ArrayLike) -> str:
+    """Say a condition vector [A] in words, an attribute a line."""
+    values = self.decode(np.asarray(vector)[None])[0]
+    return "\n".join(
+      f"{name} ?" if value is None else self.attribute(name).text(value)
+      for name, value in values.items()
+    )
+
+  def put(
+    self, vectors: ArrayLike, name: str, entries: ArrayLike | None
+  ) -> NDArray[np.float32]:
+    """Return condition vectors [N, A] with one attribute replaced.
+
+    Args:
+      vectors: [N, A].
+      name: the attribute.
+      entries: [K] or [N, K]; None makes it unknown.
+    """
+    found = np.array(vectors, np.float32)
+    found[:, self.columns(name)] = 0.0 if entries is None else entries
+    if self.known_bits:
+      found[:, self.bit(name)] = 0.0 if entries is None else 1.0
+    return found
+
+  def blank(self, count: int) -> NDArray[np.float32]:
+    """Return [count, A] zeros: nothing asked for."""
+    return np.zeros((count, self.size), np.float32)
+
+  def _check_names(self, names: Iterable[str]) -> None:
+    for name in names:
+      if name not in self.asked:
+        raise self._no_attribute(name)
+
+  def _no_attribute(self, name: str) -> DataError:
+    return DataError(f"no attribute {name!r}; {self.describe()}")

@@ -1,0 +1,125 @@
+"""A number: a range that is scaled, or units of training's deviation."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cvae_jax.data import DataError
+from cvae_jax.data.conditions.attribute import (
+  STEPS,
+  Attribute,
+  numbers,
+  unlike,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Number(Attribute):
+  """A number from low to high: one entry.
+
+  `range` is what can be asked for and becomes `scaled`; where the two are the
+  same, a number is its own entry. With `mean` and `std`, of each level of the
+  class `within`, what is asked for are their units: `standardise` tells what a
+  measured number is in them.
+  """
+
+  range: tuple[float, float] = (0.0, 1.0)
+  scaled: tuple[float, float] = (-1.0, 1.0)
+  within: str = ""
+  mean: tuple[float, ...] = ()
+  std: tuple[float, ...] = ()
+
+  kind: ClassVar[str] = "number"
+  head: ClassVar[str] = "linear"
+  figure: ClassVar[str] = "r_squared"
+
+  @classmethod
+  def fit(cls, entry: Mapping[str, Any], values: Sequence[Any]) -> Self:
+    """Take the range from the entry, or from training values."""
+    name = entry["name"]
+    unlike(name, values)
+    found = numbers(name, values)
+    low, high = entry.get("range") or (found.min(), found.max())
+    if not low < high:
+      raise DataError(
+        f"{name}: the range's low is below its high; found {low:g}, {high:g}"
+      )
+    if outside := [x for x in found if not low <= x <= high]:
+      raise DataError(
+        f"{name}: a training row has {outside[0]:g}, outside the range "
+        f"{low:g} to {high:g} of schema.json; widen it or correct the table"
+      )
+    scaled = tuple(entry.get("scaled", (-1.0, 1.0)))
+    return cls(name, range=(float(low), float(high)), scaled=scaled)
+
+  @property
+  def size(self) -> int:
+    """Return 1."""
+    return 1
+
+  def encode(self, values: Sequence[Any], strict: bool = True) -> NDArray:
+    """Return numbers brought from `range` to `scaled`, [N, 1]."""
+    found = numbers(self.name, values)
+    low, high = self.range
+    outside = found[~((low <= found) & (found <= high))]
+    if strict and outside.size:
+      raise DataError(
+        f"{self.name} is from {low:g} to {high:g}; found {outside[0]:g}"
+      )
+    return self._moved(found, self.range, self.scaled).astype(np.float32)
+
+  def decode(self, vectors: NDArray) -> list[float]:
+    """Return the numbers of entries [N, 1]."""
+    entries = np.asarray(vectors, np.float64)[:, 0]
+    return self._moved(entries, self.scaled, self.range)[:, 0].tolist()
+
+  def settings(self, steps: int = STEPS) -> list[float]:
+    """Return `steps` numbers from low to high."""
+    return np.linspace(*self.range, steps).tolist()
+
+  def text(self, value: Any) -> str:
+    """Say a value in a caption."""
+    return f"{self.name} {float(value):.3g}"
+
+  def choices(self) -> str:
+    """Say what can be asked for."""
+    low, high = self.range
+    return f"{low:g} to {high:g}"
+
+  def entry(self) -> dict[str, Any]:
+    """Return its entry of schema.json."""
+    found = super().entry() | {"range": list(self.range)}
+    if self.scaled != (-1.0, 1.0):
+      found["scaled"] = list(self.scaled)
+    return found
+
+  @classmethod
+  def from_entry(cls, entry: Mapping[str, Any]) -> Self:
+    """Restore what `entry` returned."""
+    scaled = tuple(entry.get("scaled", (-1.0, 1.0)))
+    return cls(entry["name"], range=tuple(entry["range"]), scaled=scaled)
+
+  def standardise(
+    self, measured: ArrayLike, level: ArrayLike
+  ) -> NDArray[np.float64]:
+    """Return half of what measured numbers [N] lie above their level's mean.
+
+    In standard deviations, cut off at `range`.
+
+    Args:
+      measured: numbers [N].
+      level: the levels' numbers [N], or one for all.
+    """
+    mean = np.array(self.mean)[level]
+    std = np.array(self.std)[level]
+    return np.clip(0.5 * (np.asarray(measured) - mean) / std, *self.range)
+
+  def _moved(self, values: NDArray, source, target) -> NDArray:
+    """Bring numbers [N] from one range to another, [N, 1]."""
+    if source == target:
+      return values[:, None]
+    (a, b), (low, high) = source, target
+    return (low + (values - a) * ((high - low) / (b - a)))[:, None]

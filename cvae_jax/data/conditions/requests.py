@@ -1,0 +1,205 @@
+"""Requests in words, made condition vectors: one way for all sources."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cvae_jax.data import DataError
+from cvae_jax.data.conditions.attribute import STEPS, Attribute
+from cvae_jax.data.conditions.layout import Layout
+
+PANEL = 10  # settings in a sample grid, at most
+
+
+class Requests(Layout):
+  """What can be asked of conditions: in words, as a panel, to probe them."""
+
+  def encode(
+    self, values: Mapping[str, Any] | None = None, **named: Any
+  ) -> NDArray[np.float32]:
+    """Build condition vectors [N, A] from requests in words.
+
+    Args:
+      values: attribute → value, or a list or array of N of them; `named` are
+        more of them and win. None is unknown. Without known-bits each must be
+        there.
+
+    Raises:
+      DataError: an attribute is not known or missing, a value is none of its
+        own, or lengths differ; what there is to ask for is said.
+    """
+    given = {**(values or {}), **named}
+    self._check_names(given)
+    left = [name for name in self.asked if name not in given]
+    if left and not self.known_bits:
+      raise DataError(
+        f"{', '.join(left)}: no value was given, and this model was trained "
+        "with all of them known; "
+        + "; ".join(self.describe(name) for name in left)
+      )
+    lists = {n: self.attribute(n).listed(value) for n, value in given.items()}
+    lengths = {name: len(column) for name, column in lists.items()}
+    several = set(lengths.values()) - {1}
+    if len(several) > 1:
+      found = ", ".join(f"{count} of {n}" for n, count in lengths.items())
+      raise DataError(
+        f"each attribute has one value or as many as the others; found {found}"
+      )
+    rows = several.pop() if several else 1
+    table = {name: [None] * rows for name in left}
+    for name, column in lists.items():
+      table[name] = column * rows if len(column) == 1 else column
+    return self._encoded(table, rows, strict=True)
+
+  def encode_table(
+    self, columns: Mapping[str, Sequence[Any]]
+  ) -> NDArray[np.float32]:
+    """Build condition vectors [N, A] from columns of a table, [N] each.
+
+    Numbers may lie outside the range of the training rows.
+
+    Raises:
+      DataError: a value is none of its attribute's, or unknown where nothing
+        may be; the row is said, from 1.
+    """
+    rows = len(next(iter(columns.values()), ()))
+    return self._encoded(columns, rows, strict=False)
+
+  def parse(self, text: str) -> dict[str, Any]:
+    """Read "shape=triangle,size=0.9" into {attribute: value}.
+
+    Raises:
+      DataError: a part is not name=value, a name comes twice or is none, or a
+        value is none of its attribute's.
+    """
+    found = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+      name, equals, value = (word.strip() for word in part.partition("="))
+      if not equals:
+        raise DataError(f"{part!r} is not name=value; {self.describe()}")
+      self._check_names([name])
+      if name in found:
+        raise DataError(f"{name!r} comes twice in {text!r}")
+      attribute = self.attribute(name)
+      if attribute.known(value):
+        attribute.encode([value])
+      found[name] = value if attribute.known(value) else None
+    return found
+
+  def settings(self, name: str, steps: int = STEPS) -> NDArray[np.float32]:
+    """Return the entries [L, K] that show an attribute: see its kind."""
+    attribute = self.attribute(name)
+    return attribute.encode(attribute.settings(steps))
+
+  def ends(self, name: str) -> NDArray[np.float32]:
+    """Return an attribute's entries [2, K] at its low and its high end."""
+    return self.attribute(name).ends()
+
+  def draw(self, count: int, seed: int = 0) -> NDArray[np.float32]:
+    """Return [count, A]: conditions of training rows, drawn at random.
+
+    Where none were kept, each attribute is drawn from its settings.
+    """
+    generator = np.random.default_rng(seed)
+    rows = self.drawn_from()
+    if rows is not None:
+      return rows[generator.integers(len(rows), size=count)]
+    found = self.blank(count)
+    for name in self.asked:
+      shown = self.settings(name, 101)
+      found = self.put(
+        found, name, shown[generator.integers(len(shown), size=count)]
+      )
+    return found
+
+  def drawn_from(self) -> NDArray[np.float32] | None:
+    """Return condition vectors [N, A] of training rows, None without any."""
+    return None
+
+  def panel(self) -> NDArray[np.float32]:
+    """Return [P, A], settings that differ visibly, for sample grids.
+
+    They are spread evenly over all combinations of levels, a number at its
+    low and its high; P is at most 10.
+    """
+    shown = [self._shown(attribute) for attribute in self.attributes]
+    sizes = [len(entries) for entries in shown]
+    every = math.prod(sizes)
+    places = np.linspace(0, every - 1, min(PANEL, every)).round().astype(int)
+    found = self.blank(len(places))
+    for axis, name in enumerate(self.asked):
+      chosen = np.unravel_index(places, sizes)[axis]
+      found = self.put(found, name, shown[axis][chosen])
+    return found
+
+  def probe(
+    self, name: str, rows: ArrayLike, count: int
+  ) -> NDArray[np.float32]:
+    """Ask for all of one attribute, the others as real images have them.
+
+    Args:
+      name: an attribute.
+      rows: condition vectors [N, A] of real images; the first `count` serve.
+      count: see `rows`.
+
+    Returns:
+      [settings · count, A]: each level, or nine of a number or an angle.
+    """
+    shown = self.settings(name)
+    rows = np.asarray(rows, np.float32)[:count]
+    asked = np.repeat(rows, len(shown), axis=0)
+    return self.put(asked, name, np.tile(shown, (len(rows), 1)))
+
+  @property
+  def moved(self) -> tuple[str, ...]:
+    """Name the attributes that are moved to see what else changes."""
+    return self.asked
+
+  def gauge(self, images: ArrayLike, asked: ArrayLike) -> dict[str, NDArray]:
+    """Measure what needs no judge, {attribute: [N, K]}: here nothing."""
+    return {}
+
+  def _encoded(self, table, rows: int, strict: bool) -> NDArray[np.float32]:
+    """Build condition vectors from lists of equal length."""
+    found = self.blank(rows)
+    for attribute in self.attributes:
+      name = attribute.name
+      values = list(table[name])
+      known = np.array([attribute.known(value) for value in values], bool)
+      if not known.all() and not self.known_bits:
+        raise DataError(
+          f"{name}: row {int(known.argmin()) + 1} of {rows} has no value, and "
+          "all are known here; fill it in, or train with "
+          "data.condition_dropout above 0"
+        )
+      given = [v for v, k in zip(values, known, strict=True) if k]
+      try:
+        entries = attribute.encode(given, strict)
+      except DataError as error:
+        raise _in_row(attribute, values, strict) or error from None
+      found[known, self.columns(name)] = entries
+      if self.known_bits:
+        found[:, self.bit(name)] = known
+    return found
+
+  def _shown(self, attribute: Attribute) -> NDArray[np.float32]:
+    """Return entries [L, K]: all levels, or a number's low and high."""
+    if attribute.levels:
+      return self.settings(attribute.name)
+    return self.ends(attribute.name)
+
+
+def _in_row(
+  attribute: Attribute, values: Sequence[Any], strict: bool
+) -> DataError | None:
+  """Return the error of the first of several values that is wrong."""
+  for row, value in enumerate(values, 1):
+    try:
+      attribute.encode([value] if attribute.known(value) else [], strict)
+    except DataError as error:
+      where = f" (row {row} of {len(values)})" if len(values) > 1 else ""
+      return DataError(f"{error}{where}")
+  return None

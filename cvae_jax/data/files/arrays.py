@@ -1,0 +1,265 @@
+"""Images that come as arrays: .npz and .npy files, of any usual layout.
+
+Keras's (x_train, y_train), MedMNIST's (train_images, train_labels, …),
+KMNIST's (a file each, arr_0) and others alike: arrays of three or four axes
+are images, arrays of as many rows are attributes, and the words train, val and
+test in a name say the split.
+"""
+
+import io
+import os
+import pathlib
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from cvae_jax.data import DataError
+from cvae_jax.data.files import decoding, finding, splits
+from cvae_jax.data.files.pictures import Pictures
+from cvae_jax.data.files.schema import Entry
+from cvae_jax.data.files.tables import as_text
+
+_LABELS = ("y", "label", "labels", "lbls", "target", "targets", "class", "")
+_NOISE = ("imgs", "images", "image", "img", "x", "arr", "data", "0", "1")
+_IN_MEMORY = 64 << 20  # bytes of a packed array, above which it is unpacked
+_CHUNK = 4096  # rows that are looked at at once
+
+
+class Part(NamedTuple):
+  """Images [N, …] of one split ("" for none) and attributes [N] of each."""
+
+  split: str
+  images: np.ndarray
+  attributes: Mapping[str, np.ndarray]
+
+
+def find(path: pathlib.Path, transpose: bool) -> Pictures | None:
+  """Open .npz and .npy files, None if the path names none.
+
+  Raises:
+    DataError: if they hold no images, or none that fit together.
+  """
+  files = [path] if path.is_file() else sorted(path.glob("*.np[yz]"))
+  files = [f for f in files if f.suffix in (".npy", ".npz")]
+  if not files:
+    return None
+  found = {}
+  for file in files:
+    found |= _load(file, file.stem if len(files) > 1 else "")
+  return join(_parts(found, path), path, transpose)
+
+
+def _load(path: pathlib.Path, prefix: str) -> dict[str, np.ndarray]:
+  """Return the arrays of a file by name; large ones are memory-mapped."""
+  try:
+    if path.suffix == ".npy":
+      array = np.load(path, mmap_mode="r", allow_pickle=False)
+      return {prefix or path.stem: array}
+    found = {}
+    with zipfile.ZipFile(path) as archive:
+      for member in archive.infolist():
+        name = member.filename.removesuffix(".npy")
+        if prefix:
+          name = prefix if name == "arr_0" else f"{prefix}_{name}"
+        found[name] = _member(archive, member)
+    return found
+  except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    raise DataError(f"{path}: not arrays that can be read: {error}") from error
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+  if member.file_size <= _IN_MEMORY:
+    content = io.BytesIO(archive.read(member))
+    return np.load(content, allow_pickle=False)
+  with tempfile.NamedTemporaryFile(suffix=".npy", delete=False) as file:
+    with archive.open(member) as packed:
+      shutil.copyfileobj(packed, file, 1 << 20)
+    file.flush()
+    array = np.load(file.name, mmap_mode="r", allow_pickle=False)
+    os.unlink(file.name)  # the mapping keeps what it holds
+  return array
+
+
+def _words(name: str) -> list[str]:
+  return [word for word in re.split(r"[^A-Za-z0-9]+", name.lower()) if word]
+
+
+def _split_of(name: str) -> str:
+  return next(filter(None, map(splits.named, _words(name))), "")
+
+
+def _parts(found: Mapping[str, np.ndarray], path: pathlib.Path) -> list[Part]:
+  """Tell images from attributes, and which belong together."""
+  images = {n: a for n, a in found.items() if a.ndim >= 3}
+  if not images:
+    # Rows of pixels, as flat as in a table.
+    images = {
+      n: a for n, a in found.items() if a.ndim == 2 and a.shape[1] >= 64
+    }
+  if not images:
+    shapes = ", ".join(f"{n} {a.shape}" for n, a in found.items())
+    raise DataError(
+      f"{path}: no array of images [N, H, W] or [N, H, W, C]; found {shapes}"
+    )
+  if twice := len(images) - len({_split_of(name) for name in images}):
+    raise DataError(
+      f"{path}: {twice + 1} arrays may be the images: {', '.join(images)}; "
+      "keep one for each of train, val and test"
+    )
+  parts = []
+  for name, array in images.items():
+    split = _split_of(name)
+    attributes = {}
+    for other, values in found.items():
+      fits = values.ndim in (1, 2) and len(values) == len(array)
+      if other not in images and fits and _split_of(other) == split:
+        attributes |= _columns(_attribute(other), values)
+    parts.append(Part(split, array, attributes))
+  return parts
+
+
+def _attribute(name: str) -> str:
+  """Return what an array's name says beside the split."""
+  words = [w for w in _words(name) if not splits.named(w) and w not in _NOISE]
+  if not words or words[-1] in _LABELS:
+    return "class"
+  return "_".join(words)
+
+
+def _columns(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
+  """Return an attribute's columns [N]: several of marks 0 and 1 are tags."""
+  if values.ndim == 1:
+    return {name: values}
+  if values.shape[1] == 1:
+    return {name: values[:, 0]}
+  if np.isin(values, (0, 1)).all():
+    return {"tags" if name == "class" else name: values}
+  return {f"{name}_{i}": column for i, column in enumerate(values.T)}
+
+
+def join(
+  parts: list[Part],
+  path: pathlib.Path,
+  transpose: bool = False,
+  stated: Mapping[str, Entry] | None = None,
+) -> Pictures:
+  """Make one set of parts.
+
+  Args:
+    parts: at least one.
+    path: where they are from, for errors.
+    transpose: rows and columns of each image are exchanged.
+    stated: entries of the schema, by name.
+
+  Raises:
+    DataError: if images have no usual shape, or the parts differ.
+  """
+  arrays = [_upright(part.images, path) for part in parts]
+  shapes = {array.shape[1:] for array in arrays}
+  if len(shapes) > 1:
+    raise DataError(f"{path}: images of different shapes: {sorted(shapes)}")
+  white = max(_white(array, path) for array in arrays)
+  tables, places = [], {}
+  found = dict(stated or {})
+  for part, array in zip(parts, arrays, strict=True):
+    names = [f"{part.split or 'row'}/{i:07d}" for i in range(len(array))]
+    places |= {name: (array, i) for i, name in enumerate(names)}
+    columns = {"file": names}
+    if part.split:
+      columns[splits.SPLIT] = part.split
+    for name, values in part.attributes.items():
+      columns[name] = _texts(values)
+      kind = "multilabel" if values.ndim == 2 else _kind(values)
+      if kind:
+        found.setdefault(name, {"name": name, "kind": kind})
+    tables.append(pd.DataFrame(columns, dtype=str))
+  table = pd.concat(tables, ignore_index=True).fillna("")
+  if len({part.split for part in parts}) < 2:
+    table = table.drop(columns=splits.SPLIT, errors="ignore")
+
+  def read(name: str) -> np.ndarray:
+    array, i = places[name]
+    pixels = array[i].swapaxes(0, 1) if transpose else array[i]
+    return decoding.to_bytes(np.asarray(pixels), white)
+
+  size = arrays[0][0].nbytes
+  sizes = dict.fromkeys(table["file"], size)
+  listed = {name: name for name in table["file"]}
+  images = finding.Images(listed, read, sizes, {})
+  return Pictures(images, table, found, arrays[0].shape[3:] in ((), (1,)))
+
+
+def _texts(values: np.ndarray) -> list[str]:
+  """Write an attribute's values; of marks [N, K] the numbers of those set."""
+  if values.ndim == 2:
+    return [";".join(map(str, np.flatnonzero(row))) for row in values]
+  if values.dtype.kind == "S":
+    values = np.char.decode(values, "utf-8")
+  if values.dtype.kind == "f":
+    return ["" if np.isnan(x) else as_text(x) for x in values.tolist()]
+  return [as_text(value) for value in values.tolist()]
+
+
+def _kind(values: np.ndarray) -> str:
+  """Return the kind that an array's type says, "" where it says none."""
+  if values.dtype.kind in "iu":
+    return "class" if len(np.unique(values)) <= 1000 else ""
+  return {"b": "binary", "f": "number"}.get(values.dtype.kind, "")
+
+
+def _upright(array: np.ndarray, path: pathlib.Path) -> np.ndarray:
+  """Return images [N, H, W] or [N, H, W, C], whatever their axes' order.
+
+  Raises:
+    DataError: if they are no images.
+  """
+  if array.ndim == 2:
+    array = _unflattened(array, path)
+  channels = (1, 3, 4)
+  if array.ndim == 4 and array.shape[3] not in channels:
+    array = np.moveaxis(array, 1, 3)
+  fits = array.ndim == 3 or (array.ndim == 4 and array.shape[3] in channels)
+  if not fits or array.dtype.kind not in "buif" or not array.size:
+    raise DataError(
+      f"{path}: found {array.dtype} {array.shape}; expected images [N, H, W], "
+      "[N, H, W, C] or [N, C, H, W] with C of 1, 3 or 4"
+    )
+  return array
+
+
+def _unflattened(array: np.ndarray, path: pathlib.Path) -> np.ndarray:
+  """Return images of rows of pixels, if they are square."""
+  for channels in (1, 3):
+    side = round((array.shape[1] / channels) ** 0.5)
+    if side * side * channels == array.shape[1]:
+      shape = (-1, side, side) if channels == 1 else (-1, 3, side, side)
+      return array.reshape(shape)
+  raise DataError(
+    f"{path}: rows of {array.shape[1]} pixels are no square images; save them "
+    "as [N, H, W] or [N, H, W, C]"
+  )
+
+
+def _white(array: np.ndarray, path: pathlib.Path) -> float:
+  """Return the white level of all images together.
+
+  Raises:
+    DataError: if a value is negative or not finite.
+  """
+  peak = 0.0
+  for start in range(0, len(array), _CHUNK):
+    chunk = np.asarray(array[start : start + _CHUNK])
+    low, high = float(chunk.min()), float(chunk.max())
+    if not (np.isfinite(high) and low >= 0):
+      raise DataError(
+        f"{path}: pixels are from {low:g} to {high:g}; expected finite values "
+        "of at least 0: rescale them to 0..1 or 0..255"
+      )
+    peak = max(peak, high)
+  return decoding.white_level(np.array([peak]).astype(array.dtype))

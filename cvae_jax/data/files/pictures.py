@@ -1,0 +1,248 @@
+"""Images with the text of their attributes, whatever they come in."""
+
+import pathlib
+import types
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from cvae_jax.data import DataError
+from cvae_jax.data.files import splits, tables
+from cvae_jax.data.files.columns import listed
+from cvae_jax.data.files.finding import Images, check_unique, resolved, some
+from cvae_jax.data.files.schema import Entry
+from cvae_jax.host.paths import local
+
+
+class Pictures(NamedTuple):
+  """Images and a row of text for each: `file` first, then attributes.
+
+  A column `split` is what the files themselves say of it. `stated` are the
+  schema's entries that they state. `grey` says whether all images are grey,
+  None where only the files can tell.
+  """
+
+  images: Images
+  table: pd.DataFrame
+  stated: Mapping[str, Entry] = types.MappingProxyType({})
+  grey: bool | None = None
+
+
+def paths_of(images: Images) -> list[str]:
+  """List the images, each once.
+
+  Raises:
+    DataError: if there is none.
+  """
+  return sorted({*images.where.values()})
+
+
+def by_folder(images: Images, names: Sequence[str] = ()) -> Pictures:
+  """Take classes from folders, and splits from folders named train or test.
+
+  Args:
+    images: at any depth; folders around all of them say nothing.
+    names: of the levels of folders, an attribute each; else all levels
+      together are the attribute `class`.
+
+  Raises:
+    DataError: if folders are not as deep as there are names.
+  """
+  paths = paths_of(images)
+  folders = [path.split("/")[:-1] for path in paths]
+  shared = _shared(folders)
+  folders = [folder[shared:] for folder in folders]
+  columns = {"file": paths}
+  if len({tuple(f[:1]) for f in folders}) and all(
+    f and splits.named(f[0]) for f in folders
+  ):
+    columns[splits.SPLIT] = [splits.named(f[0]) for f in folders]
+    folders = [folder[1:] for folder in folders]
+  if names:
+    deep = [len(folder) == len(names) for folder in folders]
+    if not all(deep):
+      raise DataError(
+        f"--folders names {len(names)} levels ({', '.join(names)}); "
+        f"{paths[deep.index(False)]} lies at another depth"
+      )
+    for i, name in enumerate(names):
+      columns[name] = [folder[i] for folder in folders]
+    stated = {name: {"name": name, "kind": "class"} for name in names}
+    return Pictures(images, pd.DataFrame(columns, dtype=str), stated)
+  classes = ["/".join(folder) for folder in folders]
+  if len(set(classes)) < 2:
+    return Pictures(images, pd.DataFrame(columns, dtype=str))
+  columns["class"] = classes
+  stated = {"class": {"name": "class", "kind": "class"}}
+  return Pictures(images, pd.DataFrame(columns, dtype=str), stated)
+
+
+def _shared(folders: Sequence[Sequence[str]]) -> int:
+  """Count the outer folders that all images lie in; a split's is none."""
+  depth = 0
+  for level in zip(*folders, strict=False):
+    if len(set(level)) > 1 or splits.named(level[0]):
+      break
+    depth += 1
+  # The innermost folder of a set of one class is that class.
+  return depth
+
+
+def find_table(images: Images, where: pathlib.Path, given: str) -> tuple:
+  """Find and read the table of a set: (its name, the table) or ("", None).
+
+  Args:
+    images: with the files beside them, among which a table may be.
+    where: the set's path.
+    given: the user's --table: a file, or one within the set; "" to look for
+      a single table beside the images.
+
+  Raises:
+    DataError: if the given one is not there or cannot be read.
+  """
+  inside = [n for n in images.bytes if tables.is_table(n) and not _hidden(n)]
+  if given:
+    path = local(given, "--table")
+    if path.is_file():
+      return str(path), tables.read(path.read_bytes(), path.name)
+    for name in inside:
+      if name == given or name.endswith("/" + given):
+        return name, tables.read(images.read(name), name)
+    raise DataError(
+      f"no table {given}, neither here nor in {where}"
+      + (f"; there is {some(inside)}" if inside else "")
+    )
+  if not inside:
+    return "", None
+  depth = min(name.count("/") for name in inside)
+  top = [name for name in inside if name.count("/") == depth]
+  if len(top) > 1:
+    print(f"note: {where} holds {some(top)}; --table=NAME uses one")
+    return "", None
+  try:
+    table = tables.read(images.read(top[0]), top[0])
+  except DataError:
+    return "", None  # a text that is no table: a licence, a list
+  if not _matches(images, table).any():
+    return "", None
+  return top[0], table
+
+
+def _hidden(name: str) -> bool:
+  return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+
+
+def by_table(
+  images: Images,
+  table: pd.DataFrame,
+  name: str,
+  file_column: str = "",
+  on_missing: str = "fail",
+) -> Pictures:
+  """Join images with the rows of a table that name them.
+
+  Args:
+    images: at any depth.
+    table: text.
+    name: of the table, for errors.
+    file_column: the column that names the images, "" to find it.
+    on_missing: "fail" or "skip": rows whose image is not there.
+
+  Raises:
+    DataError: if no column names images, a name is that of two files or comes
+      twice, or images are missing.
+  """
+  column = file_column or _file_column(images, table, name)
+  if column not in table:
+    raise DataError(
+      f"{name}: no column {column!r} (--file_column); it has {listed(table)}"
+    )
+  table = table.rename(columns={column: "file"} if column != "file" else {})
+  if list(table.columns).count("file") > 1:
+    raise DataError(f"{name}: rename its column 'file', or drop it")
+  table = table[["file", *table.columns.drop("file")]]
+  if (table["file"] == "").any():
+    row = int((table["file"] == "").to_numpy().argmax()) + 1
+    raise DataError(f"{name}: row {row}, column {column!r} is empty")
+  table = resolved(images, _with_endings(images, table))
+  here = table["file"].isin(images.where.keys())
+  if not here.all():
+    missing = table["file"][~here].tolist()
+    said = (
+      f"{len(missing):,} of {len(table):,} images of {name} are missing: "
+      f"{some(missing)}"
+    )
+    if on_missing == "fail" or not here.any():
+      raise DataError(f"{said}; --on_missing=skip goes on without them")
+    print(said)
+  table = table[here].reset_index(drop=True)
+  check_unique(images, table["file"])
+  paths = table["file"].map(images.where)
+  if (twice := paths.duplicated(keep=False)).any():
+    rows = [int(i) + 1 for i in twice.to_numpy().nonzero()[0][:2]]
+    raise DataError(
+      f"{name}: rows {rows[0]} and {rows[1]} name one image, "
+      f"{paths[twice].iloc[0]}; keep one of them"
+    )
+  unused = len({*images.where.values()}) - len(table)
+  if unused:
+    print(f"{unused:,} images have no row in {name}; they are left out")
+  return Pictures(images, table.assign(file=paths))
+
+
+def _matches(images: Images, table: pd.DataFrame) -> pd.Series:
+  """Count for each column the values that name images; half without ending."""
+  stems = _stems(images)
+  short = lambda value: value.replace("\\", "/").rpartition("/")[2]  # noqa: E731
+  return table.apply(
+    lambda column: sum(
+      1.0 if short(value) in images.where else 0.5 * (short(value) in stems)
+      for value in column.head(200)
+    )
+  )
+
+
+def _file_column(images: Images, table: pd.DataFrame, name: str) -> str:
+  counts = _matches(images, table)
+  if counts.max():
+    # Of equals the one that is named so: whole numbers name files 1, 2, 3.
+    likely = [c for c in tables.likely_names(table) if counts[c]]
+    best = [c for c in counts.index if counts[c] == counts.max()]
+    return next((c for c in best if c in likely), best[0])
+  likely = tables.likely_names(table)
+  first = table[likely[0] if likely else table.columns[0]].iloc[0]
+  raise DataError(
+    f"{name}: no column names the images; it has {', '.join(table.columns)}, "
+    f"and images are called {some(images.where)} (found {first!r}). "
+    "--file_column=NAME says which one does"
+  )
+
+
+def _stems(images: Images) -> dict[str, list[str]]:
+  found = {}
+  for path in {*images.where.values()}:
+    stem = _bare(path.rpartition("/")[2])
+    found.setdefault(stem, []).append(path)
+  return found
+
+
+def _bare(path: str) -> str:
+  return path.rpartition(".")[0]
+
+
+def _with_endings(images: Images, table: pd.DataFrame) -> pd.DataFrame:
+  """Replace names without an ending, 000001, by their file's, 000001.jpg."""
+  unknown = set(table["file"]) - images.where.keys()
+  stems = _stems(images) if unknown else {}
+  found = {}
+  for name in unknown:
+    paths = stems.get(name.replace("\\", "/").rpartition("/")[2], [])
+    ends = "/" + name
+    fitting = [p for p in paths if ("/" + _bare(p)).endswith(ends)]
+    paths = fitting or paths
+    if len(paths) > 1:
+      raise DataError(f"the table's {name} may be any of {some(sorted(paths))}")
+    if paths:
+      found[name] = paths[0]
+  return table.assign(file=table["file"].replace(found)) if found else table

@@ -1,0 +1,106 @@
+"""The folders of runs: finding them, and reading what lies in each."""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cvae_jax import config as configs
+from cvae_jax.host.files import DamagedFile
+from cvae_jax.loop import launches
+from cvae_jax.loop.rows import read_metrics
+
+_OF_A_RUN = ("metrics.jsonl", "environment.json", "checkpoints")
+_PARTS = ("checkpoints", "samples")  # folders of a run that hold no run
+
+
+@dataclasses.dataclass(frozen=True)
+class Folder:
+  """A run's folder. Each file is read when it is first asked for.
+
+  Every field raises DamagedFile where its file cannot be read.
+  """
+
+  path: Path
+
+  @functools.cached_property
+  def config(self) -> ConfigDict:
+    """Return the config of the run, locked."""
+    return configs.of_run(self.path)
+
+  @functools.cached_property
+  def rows(self) -> list[dict[str, Any]]:
+    """Return the rows of metrics.jsonl, of all splits."""
+    return read_metrics(self.path)
+
+  def split(self, name: str) -> list[dict[str, Any]]:
+    """Return the rows of one split: train, epoch or test."""
+    return [row for row in self.rows if row["split"] == name]
+
+  @functools.cached_property
+  def parameters(self) -> int:
+    """Return the number of trained parameters."""
+    path = self.path / "parameters.txt"
+    lines = path.read_text().splitlines()
+    match = re.fullmatch(r"total\s+([\d,]+)", lines[-1] if lines else "")
+    if match is None:
+      raise DamagedFile(
+        f"{path} is damaged: its last line is no total; going on with the run "
+        "writes it anew"
+      )
+    return int(match[1].replace(",", ""))
+
+  @property
+  def environment(self) -> Mapping[str, Any]:
+    """Return what environment.json says of the last launch."""
+    return self.launches[-1]
+
+  @functools.cached_property
+  def launches(self) -> list[dict[str, Any]]:
+    """Return all launches of the run; more than one: it was interrupted."""
+    return launches.read(self.path)
+
+  @property
+  def done(self) -> bool:
+    """Tell whether the run has ended."""
+    return (self.path / "DONE").exists()
+
+
+def below(folder: str | Path) -> list[Folder]:
+  """Find the runs in a folder and in all folders below it.
+
+  A run's folder has a config.json and metrics.jsonl, environment.json or
+  checkpoints; links are followed. model=2 comes before model=10.
+  """
+  paths = filter(_is_run, _folders(Path(folder)))
+  return [Folder(path) for path in sorted(paths, key=natural)]
+
+
+def natural(path: Path) -> list[list[str | int]]:
+  """Return a key that sorts names by their numbers: text, number, text, …."""
+  return [
+    [int(w) if i % 2 else w for i, w in enumerate(re.split(r"(\d+)", part))]
+    for part in Path(path).parts
+  ]
+
+
+def _folders(path: Path, above: tuple = ()) -> Iterator[Path]:
+  """Yield a folder and those below it; a link back up is not followed."""
+  status = path.stat()
+  identity = (status.st_dev, status.st_ino)
+  if identity in above:
+    return
+  yield path
+  own = _PARTS if _is_run(path) else ()
+  for inner in sorted(path.iterdir()):
+    if inner.is_dir() and inner.name not in own:
+      yield from _folders(inner, (*above, identity))
+
+
+def _is_run(path: Path) -> bool:
+  has_config = (path / "config.json").exists()
+  return has_config and any((path / name).exists() for name in _OF_A_RUN)

@@ -1,0 +1,154 @@
+"""Runs that differ in their seeds alone, and what they have in common."""
+
+import dataclasses
+import fnmatch
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from cvae_jax.loop.folders import Folder
+from cvae_jax.measures import typeset
+
+SHOWN = ("parameters", "epochs", "loss", "published", "test *", "seconds")
+SEEDS = ("seed", "data.label_seed")
+_WIDE = 6  # differing keys, more than which stand in a table of their own
+
+
+class ColumnError(ValueError):
+  """Says which columns there are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+  """Runs whose configs differ in their seeds alone, at the same epoch."""
+
+  label: str
+  settings: dict[str, Any]  # of the keys that differ between groups
+  rows: pd.DataFrame  # a row for each run, of table.collect
+  runs: tuple[Folder, ...]
+
+
+def group(table: pd.DataFrame, runs: dict[str, Folder]) -> list[Group]:
+  """Put runs together whose configs differ in their seeds alone.
+
+  Args:
+    table: of table.collect; its column order is kept.
+    runs: each of them by its name in the table.
+  """
+  keys = list(table.columns[1 : list(table.columns).index("parameters")])
+  kept = [key for key in keys if key not in SEEDS]
+  members: dict[str, list[int]] = {}
+  for index, row in enumerate(table[[*kept, "epochs"]].to_dict("records")):
+    members.setdefault(repr(row), []).append(index)
+  found = []
+  for indices in members.values():
+    rows = table.iloc[indices]
+    names = list(rows["run"])
+    settings = {key: rows[key].iloc[0] for key in kept}
+    folders = tuple(runs[name] for name in names)
+    found.append(Group(_label(names), settings, rows, folders))
+  return found
+
+
+def _label(names: list[str]) -> str:
+  """Return what the names of runs have in common: model=2 of model=2,seed=0."""
+  common = [
+    word
+    for word in names[0].split(",")
+    if all(word in name.split(",") for name in names)
+  ]
+  return ",".join(common) if common else f"{names[0]} …"
+
+
+def notes(groups: Sequence[Group]) -> list[str]:
+  """Say which runs of a group have the same seed: their mean is no mean."""
+  lines = []
+  for one in groups:
+    seeds = [tuple(_seeds(run)) for run in one.runs]
+    twice = [
+      name
+      for name, seed in zip(one.rows["run"], seeds, strict=True)
+      if seeds.count(seed) > 1
+    ]
+    if twice:
+      lines.append(
+        f"note: {', '.join(twice)} have the same config and seed; each counts "
+        f"in the mean of {one.label}"
+      )
+  return lines
+
+
+def _seeds(run: Folder) -> list[int | None]:
+  return [run.config.get("seed"), run.config.data.get("label_seed")]
+
+
+def summarise(groups: Sequence[Group], shown: Sequence[str]) -> pd.DataFrame:
+  """Return a row of text for each group: mean ± deviation of its runs.
+
+  Args:
+    groups: of `group`.
+    shown: patterns of the columns of figures.
+
+  Raises:
+    ColumnError: no column matches.
+  """
+  figures = _figures(groups, shown)
+  rows = []
+  for one in groups:
+    row = {"run": one.label, "runs": len(one.runs)}
+    if len(one.settings) <= _WIDE:
+      row |= one.settings
+    row |= {name: typeset.spread(list(one.rows[name])) for name in figures}
+    rows.append({key: typeset.cell(value) for key, value in row.items()})
+  return pd.DataFrame(rows)
+
+
+def settings_table(groups: Sequence[Group]) -> pd.DataFrame | None:
+  """Return many differing keys as a table of text, a key a row.
+
+  None where `summarise` has them as columns.
+  """
+  if len(groups[0].settings) <= _WIDE:
+    return None
+  return pd.DataFrame(
+    [
+      {"key": key}
+      | {one.label: typeset.cell(one.settings[key]) for one in groups}
+      for key in groups[0].settings
+    ]
+  )
+
+
+def means(groups: Sequence[Group]) -> pd.DataFrame:
+  """Return a row of numbers for each group: mean and deviation of figures.
+
+  The deviation is that of a sample (n − 1), nan for one run.
+  """
+  rows = []
+  for one in groups:
+    row = {"run": one.label, "runs": len(one.runs)} | one.settings
+    for name in _figures(groups, ["*"]):
+      values = one.rows[name].astype(float)
+      row[f"{name} mean"] = values.mean()
+      row[f"{name} deviation"] = values.std(ddof=1)
+    rows.append(row)
+  return pd.DataFrame(rows)
+
+
+def _figures(groups: Sequence[Group], shown: Sequence[str]) -> list[str]:
+  """Return the columns of figures that match a pattern and hold a value."""
+  columns = list(groups[0].rows.columns)
+  columns = columns[columns.index("parameters") :]
+  found = [
+    name
+    for name in columns
+    if any(fnmatch.fnmatch(name, pattern) for pattern in shown)
+    and any(one.rows[name].notna().any() for one in groups)
+  ]
+  if not found:
+    raise ColumnError(
+      f"no column of figures is called {', '.join(shown)}; there are: "
+      f"{', '.join(columns)}"
+    )
+  return found

@@ -1,0 +1,126 @@
+"""Judges: runs that read attributes from images.
+
+A run of `configs/judge.py` reads all attributes of its data, each by a head of
+its own. A run of the attribute system reads one: its `config.columns` say which
+entries of a condition it reads, and which it is given beside the image.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvae_jax.host import commands
+from cvae_jax.host.images import unit
+from cvae_jax.runs import Run, RunError
+
+_BY_COLUMN = ("class", "binary", "number")  # what the attribute system reads
+
+
+class Reader:
+  """Reads from images every attribute that it has a judge or a gauge for."""
+
+  def __init__(self, conditions: Any, judges: Sequence[Run] = ()):
+    """Find what each judge reads.
+
+    Raises:
+      RunError: a run is no judge, or one reads nothing that conditions has,
+        or is given what no other judge reads.
+    """
+    check_judges(judges)
+    self.conditions = conditions
+    self.judges: dict[str, tuple[Run, str | None]] = {}
+    single = [judge for judge in judges if "columns" in judge.config]
+    for judge in judges:
+      if judge not in single:
+        self._add_heads(judge)
+    for judge in sorted(single, key=lambda j: len(j.config.columns.given)):
+      self._add_column(judge)
+
+  def __call__(self, images: NDArray, asked: NDArray) -> dict[str, NDArray]:
+    """Read {attribute: [N, K]} from images of which [N, A] was asked."""
+    images = np.clip(unit(images), 0.0, 1.0)  # what a picture can show
+    found = {}
+    whole = {}
+    for name, (judge, given) in self.judges.items():
+      if "columns" in judge.config:
+        found[name] = judge.predict(images, found[given] if given else None)
+        continue
+      if judge.folder not in whole:
+        whole[judge.folder] = judge.predict(images)
+      found[name] = whole[judge.folder][:, judge.conditions.columns(name)]
+    return found | self.conditions.gauge(images, asked)
+
+  def _add_heads(self, judge: Run) -> None:
+    """Take a judge for all attributes that it and the conditions have."""
+    own = {a.name: a for a in judge.conditions.attributes}
+    shared = [a for a in self.conditions.attributes if a.name in own]
+    if not shared:
+      raise RunError(
+        f"judge {judge.folder} reads {', '.join(own)}; the run is conditioned "
+        f"on {', '.join(self.conditions.asked)}"
+      )
+    for attribute in shared:
+      if own[attribute.name] != attribute:
+        raise RunError(
+          f"judge {judge.folder} reads {attribute.name} as "
+          f"{_said(own[attribute.name])}; the run is conditioned on it as "
+          f"{_said(attribute)}. Train the judge on the run's own data"
+        )
+      self.judges[attribute.name] = judge, None
+
+  def _add_column(self, judge: Run) -> None:
+    """Take a judge of the attribute system for the one attribute it reads."""
+    of = {self._entries(name): name for name in self.conditions.asked}
+    target, given = (
+      _names(judge.conditions, judge.config.columns[kind])
+      for kind in ("target", "given")
+    )
+    if target not in of:
+      raise RunError(
+        f"judge {judge.folder} reads {', '.join(target)}; the run is "
+        f"conditioned on {', '.join(self.conditions.names)}"
+      )
+    kind = self.conditions.attribute(of[target]).kind
+    if kind not in _BY_COLUMN:
+      raise RunError(
+        f"judge {judge.folder} reads a class or a number, and {of[target]} is "
+        f"{kind}: train {commands.named('train')} --config=judge"
+      )
+    if given and of.get(given) not in self.judges:
+      raise RunError(
+        f"judge {judge.folder} is given {', '.join(given)} beside the "
+        "image: add the judge that reads them to --judge"
+      )
+    self.judges[of[target]] = judge, of.get(given)
+
+  def _entries(self, name: str) -> tuple[str, ...]:
+    """Name the entries of one attribute."""
+    places = np.arange(self.conditions.size)[self.conditions.columns(name)]
+    return _names(self.conditions, places)
+
+
+def check_judges(judges: Sequence[Run]) -> None:
+  """Check that runs read attributes.
+
+  Raises:
+    RunError: one does not.
+  """
+  for judge in judges:
+    if judge.system.predict is None:
+      raise RunError(
+        f"{judge.folder} is no judge: it is a run of {judge.config.system!r}, "
+        "which reads no attributes from images; give a run of "
+        "configs/judge.py, configs/classifier.py (digits) or "
+        "configs/attributes.py (faces)"
+      )
+
+
+def _names(conditions: Any, columns: Sequence[int]) -> tuple[str, ...]:
+  return tuple(conditions.names[i] for i in columns)
+
+
+def _said(attribute: Any) -> str:
+  """Say what kind an attribute is of, and its values."""
+  return f"{attribute.kind} ({attribute.choices()})"

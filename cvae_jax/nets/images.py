@@ -1,0 +1,218 @@
+"""Networks that build themselves for images of any size from 8 pixels on.
+
+The encoder halves the map until a side is below 8, the decoder doubles it back
+and cuts the row or column that an odd side has not. How wide they are and of
+which blocks is a choice of two words; all else is what the data's shapes say.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from cvae_jax.method.gaussian import Gaussian
+from cvae_jax.method.names import checked, pick
+from cvae_jax.nets.fast import ops
+from cvae_jax.nets.layers import Conv, Dense
+
+WIDTHS = {"small": 16, "medium": 32, "large": 64}  # features of the first map
+BLOCKS = ("plain", "residual")
+LEAST = 8  # pixels a side of an image
+_WIDEST = 8  # × the first map's features
+
+Shape = tuple[int, int, int]
+
+
+def sides(height: int, width: int) -> list[tuple[int, int]]:
+  """Return the maps' sizes, from the image's to the smallest.
+
+  Raises:
+    ValueError: the image has fewer than 8 pixels a side.
+  """
+  if min(height, width) < LEAST:
+    raise ValueError(
+      f"images of {height}×{width} pixels; expected {LEAST} or more a side: "
+      "prepare them larger (--size)"
+    )
+  found = [(height, width)]
+  while min(found[-1]) >= LEAST:
+    found.append(tuple(-(-side // 2) for side in found[-1]))
+  return found
+
+
+def features(first: int, levels: int) -> list[int]:
+  """Return the features of each level's map: doubled, up to a bound."""
+  return [first * min(2**level, _WIDEST) for level in range(levels)]
+
+
+class Residual(nn.Module):
+  """x + two convolutions of it, which begin at 0."""
+
+  features: int
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """Map [B, H, W, features] to the same shape."""
+    y = ops.silu(Conv(self.features, name="conv_0")(ops.silu(x)))
+    scale = self.param("scale", nn.initializers.zeros, (self.features,))
+    return x + scale * Conv(self.features, name="conv_1")(y)
+
+
+class Embedding(nn.Module):
+  """What a condition [B, A] says, as the layers are told it."""
+
+  features: int
+
+  @nn.compact
+  def __call__(self, condition: Array) -> Array:
+    """Map [B, A] to [B, features]."""
+    x = ops.silu(Dense(self.features, name="dense_0")(condition))
+    return ops.silu(Dense(self.features, name="dense_1")(x))
+
+
+def _embedded(condition: Array | None, size: int) -> Array | None:
+  """Return a condition's embedding, None where there is nothing to embed."""
+  if condition is None or not condition.shape[-1]:
+    return None
+  return Embedding(size, name="embedding")(condition)
+
+
+class Encoder(nn.Module):
+  """Reads heads from an image beside a condition."""
+
+  shape: Shape
+  heads: Mapping[str, int]  # {name: features}
+  width: str = "small"
+  blocks: str = "plain"
+
+  @nn.compact
+  def __call__(
+    self, image: Array, condition: Array | None = None, key: Any = None
+  ) -> dict[str, Array]:
+    """Map [B, H, W, C] or [B, H · W · C] to {head: [B, features]}.
+
+    The key is of no use: there is no dropout.
+    """
+    first = pick(WIDTHS, self.width, "model.width")
+    residual = checked(BLOCKS, self.blocks, "model.blocks") == "residual"
+    levels = len(sides(*self.shape[:2])) - 1
+    x = image.reshape(-1, *self.shape) - 0.5
+    for i, width in enumerate(features(first, levels)):
+      x = Conv(width, 4, 2, name=f"down_{i}")(x)
+      if residual:
+        x = Residual(width, name=f"residual_{i}")(x)
+      x = ops.silu(x)
+    x = x.reshape(len(x), -1)
+    told = _embedded(condition, 8 * first)
+    if told is not None:
+      x = jnp.concatenate([x, told], axis=-1)
+    x = ops.silu(Dense(16 * first, name="dense")(x))
+    return {name: Dense(n, name=name)(x) for name, n in self.heads.items()}
+
+
+class Decoder(nn.Module):
+  """Draws maps of pixels from latents and a condition.
+
+  Each level's features are scaled and shifted by what the condition says, so
+  that it is not forgotten on the way.
+  """
+
+  shape: Shape
+  channels: int  # of the output, which may be more than the image's
+  width: str = "small"
+  blocks: str = "plain"
+
+  @nn.compact
+  def __call__(self, z: Array, condition: Array | None = None) -> Array:
+    """Map [B, Z] and [B, A] to [B, H, W, channels], not bounded."""
+    first = pick(WIDTHS, self.width, "model.width")
+    residual = checked(BLOCKS, self.blocks, "model.blocks") == "residual"
+    *maps, smallest = sides(*self.shape[:2])
+    widths = features(first, len(maps))
+    told = _embedded(condition, 8 * first)
+    x = z if told is None else jnp.concatenate([z, told], axis=-1)
+    x = ops.silu(Dense(16 * first, name="dense_0")(x))
+    x = ops.silu(Dense(math.prod(smallest) * widths[-1], name="dense_1")(x))
+    x = x.reshape(-1, *smallest, widths[-1])
+    outputs = [self.channels, *widths[:-1]]
+    for i in reversed(range(len(maps))):
+      height, width = maps[i]
+      name = f"up_{i}"
+      x = Conv(outputs[i], 4, 2, transposed=True, name=name)(x)
+      x = x[:, :height, :width]
+      if i == 0:
+        return x
+      if told is not None:
+        x = _moved(x, told, i)
+      if residual:
+        x = Residual(outputs[i], name=f"residual_{i}")(x)
+      x = ops.silu(x)
+    return x
+
+
+def _moved(x: Array, told: Array, level: int) -> Array:
+  """Scale and shift a map's features by an embedded condition."""
+  width = x.shape[-1]
+  moves = Dense(2 * width, nn.initializers.zeros, name=f"told_{level}")(told)
+  scale, shift = jnp.split(moves[:, None, None], 2, axis=-1)
+  return x * (1.0 + scale) + shift
+
+
+class GaussianEncoder(nn.Module):
+  """q(z | image, condition), as nets.conditional.Encoder has it."""
+
+  shape: Shape
+  latents: int
+  width: str = "small"
+  blocks: str = "plain"
+
+  @nn.compact
+  def __call__(self, image: Array, condition: Array, key=None) -> Gaussian:
+    """Map [B, H, W, C] and [B, A] to a Gaussian over [B, Z]."""
+    heads = {"mean": self.latents, "logvar": self.latents}
+    net = Encoder(self.shape, heads, self.width, self.blocks, name="net")
+    return Gaussian(**net(image, condition, key))
+
+
+class ImageDecoder(nn.Module):
+  """p(image | z, condition), as nets.conditional.Decoder has it."""
+
+  shape: Shape
+  width: str = "small"
+  blocks: str = "plain"
+  outputs: int = 1  # a channel: what a likelihood's parameters take
+  bounded: bool = True  # outputs are means in [0, 1]
+
+  @nn.compact
+  def __call__(self, z: Array, condition: Array, key=None) -> Array:
+    """Map [B, Z] and [B, A] to [B, H, W, C · outputs], in [0, 1] if bounded."""
+    channels = self.shape[-1] * self.outputs
+    net = Decoder(self.shape, channels, self.width, self.blocks, name="net")
+    found = net(z, condition)
+    return nn.sigmoid(found) if self.bounded else found
+
+
+class PixelDecoder(nn.Module):
+  """Flat logits of z and a condition, as nets.mlp.MLP has them."""
+
+  shape: Shape
+  width: str = "small"
+  blocks: str = "plain"
+
+  @nn.compact
+  def __call__(
+    self, z: Array, condition: Array | None = None, key=None
+  ) -> dict[str, Array]:
+    """Map [B, Z] and [B, A] to {"logits": [B, H · W · C]}."""
+    net = Decoder(
+      self.shape, self.shape[-1], self.width, self.blocks, name="net"
+    )
+    return {"logits": net(z, condition).reshape(len(z), -1)}
+
+
+def builds_itself(model: Mapping[str, Any]) -> bool:
+  """Tell whether config.model asks for networks of this file."""
+  return "width" in model

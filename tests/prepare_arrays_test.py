@@ -1,0 +1,294 @@
+"""Images that come as arrays: every usual layout is read as it is meant."""
+
+import gzip
+import json
+import pickle
+import struct
+import tarfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tests.prepare_images_test import prepare, read
+
+RANDOM = np.random.default_rng(0)
+
+
+def pixels(count, *shape, kind=np.uint8):
+  return RANDOM.integers(0, 256, (count, *shape)).astype(kind)
+
+
+def in_order(table, images, split=None):
+  """Return the images in the order of the file that they came from."""
+  chosen = table if split is None else table[table["split"] == split]
+  return images[chosen.sort_values("file").index]
+
+
+def write_idx(path, array, kind=8):
+  raw = bytes([0, 0, kind, array.ndim])
+  raw += struct.pack(f">{array.ndim}I", *array.shape)
+  raw += array.astype({8: ">u1", 12: ">i4"}[kind]).tobytes()
+  path.parent.mkdir(parents=True, exist_ok=True)
+  path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
+
+
+def test_keras_npz_keeps_its_test_split(tmp_path):
+  x, y = pixels(60, 9, 9), np.arange(60) % 3
+  test = pixels(12, 9, 9)
+  path = tmp_path / "mnist.npz"
+  np.savez(path, x_train=x, y_train=y, x_test=test, y_test=np.arange(12) % 3)
+  assert prepare(path, tmp_path / "out", "--size=9") == 0
+  images, table, schema, _ = read(tmp_path / "out")
+  assert images.shape == (72, 9, 9, 1)
+  assert schema == {
+    "class": {"name": "class", "kind": "class", "levels": ["0", "1", "2"]}
+  }
+  found = in_order(table, images[..., 0], "test")
+  np.testing.assert_array_equal(found, test)
+  train = table[table["split"] != "test"].sort_values("file")
+  np.testing.assert_array_equal(images[train.index, ..., 0], x)
+  assert train["class"].astype(int).tolist() == y.tolist()
+  assert (table["split"] == "valid").sum() == 6
+
+
+def test_kmnist_s_four_files_are_one_set(tmp_path):
+  folder = tmp_path / "kmnist"
+  folder.mkdir()
+  for split, count in (("train", 40), ("test", 10)):
+    images, labels = pixels(count, 8, 8), np.arange(count) % 2
+    np.savez(folder / f"kmnist-{split}-imgs.npz", images)
+    np.savez(folder / f"kmnist-{split}-labels.npz", labels)
+  assert prepare(folder, tmp_path / "out") == 0
+  images, table, schema, _ = read(tmp_path / "out")
+  assert images.shape == (50, 8, 8, 1)
+  assert schema["class"]["levels"] == ["0", "1"]
+  assert (table["split"] == "test").sum() == 10
+
+
+def test_medmnist_s_layout_has_its_three_splits_and_its_tags(tmp_path):
+  arrays = {}
+  for split, count in (("train", 30), ("val", 6), ("test", 6)):
+    arrays[f"{split}_images"] = pixels(count, 8, 8, 3)
+    arrays[f"{split}_labels"] = RANDOM.integers(0, 2, (count, 3))
+  np.savez(tmp_path / "chest.npz", **arrays)
+  assert prepare(tmp_path / "chest.npz", tmp_path / "out") == 0
+  images, table, schema, _ = read(tmp_path / "out")
+  assert images.shape == (42, 8, 8, 3)
+  assert schema["tags"]["kind"] == "multilabel"
+  for split, name in (("train", "train"), ("val", "valid"), ("test", "test")):
+    rows = table[table["split"] == name].sort_values("file")
+    np.testing.assert_array_equal(images[rows.index], arrays[f"{split}_images"])
+    for text, marks in zip(
+      rows["tags"], arrays[f"{split}_labels"], strict=True
+    ):
+      assert text == ";".join(str(i) for i in range(3) if marks[i])
+  # One label a row, as [N, 1], is a class.
+  for split in ("train", "val", "test"):
+    count = len(arrays[f"{split}_images"])
+    arrays[f"{split}_labels"] = (np.arange(count) % 4)[:, None]
+  np.savez(tmp_path / "blood.npz", **arrays)
+  assert prepare(tmp_path / "blood.npz", tmp_path / "blood") == 0
+  assert read(tmp_path / "blood")[2]["class"]["levels"] == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("scale", ["0..1", "0..255", "binary", "16 bits"])
+def test_the_white_level_is_that_of_all_images_together(tmp_path, scale):
+  grey = pixels(20, 8, 8)
+  grey[0] = grey[0] // 4  # a dark one stays dark
+  grey[1, 0, 0] = 255
+  given = {
+    "0..1": grey / np.float32(255),
+    "0..255": grey.astype(np.float64),
+    "binary": (grey > 127).astype(np.uint8),
+    "16 bits": grey.astype(np.uint16) * 257,
+  }[scale]
+  np.save(tmp_path / "a.npy", given)
+  assert prepare(tmp_path / "a.npy", tmp_path / "out") == 0
+  images, table, _, _ = read(tmp_path / "out")
+  expected = 255 * (grey > 127) if scale == "binary" else grey
+  np.testing.assert_array_equal(in_order(table, images[..., 0]), expected)
+
+
+def test_axes_may_come_in_any_usual_order(tmp_path):
+  images = pixels(10, 8, 8, 3)
+  layouts = {
+    "last": images,
+    "first": images.transpose(0, 3, 1, 2),
+    "flat": images.transpose(0, 3, 1, 2).reshape(10, -1),
+  }
+  for name, array in layouts.items():
+    np.save(tmp_path / f"{name}.npy", array)
+    found = tmp_path / f"out_{name}"
+    assert prepare(tmp_path / f"{name}.npy", found) == 0
+    prepared, table, _, _ = read(found)
+    np.testing.assert_array_equal(in_order(table, prepared), images)
+
+
+def test_arrays_take_a_table_whose_rows_are_in_their_order(tmp_path, capsys):
+  images = pixels(20, 8, 8)
+  np.save(tmp_path / "a.npy", images)
+  frame = pd.DataFrame({"age": np.arange(20) / 7, "mood": ["glad", "sad"] * 10})
+  frame.to_csv(tmp_path / "t.csv", index=False)
+  more = f"--table={tmp_path / 't.csv'}"
+  assert prepare(tmp_path / "a.npy", tmp_path / "out", more) == 0
+  found, table, schema, _ = read(tmp_path / "out")
+  assert {n: e["kind"] for n, e in schema.items()} == {
+    **{"age": "number", "mood": "class"}
+  }
+  rows = table.sort_values("file")
+  np.testing.assert_array_equal(found[rows.index, ..., 0], images)
+  assert rows["age"].astype(float).tolist() == frame["age"].tolist()
+  frame[:19].to_csv(tmp_path / "t.csv", index=False)
+  assert prepare(tmp_path / "a.npy", tmp_path / "other", more) == 1
+  assert "has 19 rows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_idx_of_47_classes_and_other_sizes_transposed(tmp_path, ending):
+  train, test = pixels(141, 9, 11), pixels(94, 9, 11)
+  for split, images in (("train", train), ("test", test)):
+    stem = f"emnist-balanced-{split}"
+    labels = np.arange(len(images)) % 47 + 1  # from 1, as letters have it
+    write_idx(tmp_path / "in" / f"{stem}-images-idx3-ubyte{ending}", images)
+    write_idx(tmp_path / "in" / f"{stem}-labels-idx1-ubyte{ending}", labels)
+  out = tmp_path / "out"
+  more = ("--size=11x9", "--transpose")
+  assert prepare(tmp_path / "in", out, *more) == 0
+  images, table, schema, _ = read(out)
+  assert images.shape == (235, 11, 9, 1)
+  assert schema["class"]["levels"] == [str(i) for i in range(1, 48)]
+  found = in_order(table, images[..., 0], "test")
+  np.testing.assert_array_equal(found, test.transpose(0, 2, 1))
+  one = tmp_path / "in" / f"emnist-balanced-train-images-idx3-ubyte{ending}"
+  assert prepare(one, tmp_path / "one", *more) == 0
+  np.testing.assert_array_equal(read(tmp_path / "one")[0], images)
+
+
+def test_idx_of_several_sets_or_cut_short_is_one_line(tmp_path, capsys):
+  for stem in ("emnist-letters-train", "emnist-digits-train"):
+    write_idx(tmp_path / f"{stem}-images-idx3-ubyte", pixels(4, 8, 8))
+  assert prepare(tmp_path, tmp_path / "out") == 1
+  said = capsys.readouterr().err
+  assert "several sets: emnist-digits, emnist-letters" in said
+  path = tmp_path / "emnist-digits-train-images-idx3-ubyte"
+  path.write_bytes(path.read_bytes()[:-1])
+  assert prepare(path, tmp_path / "out") == 1
+  assert "272 bytes expected, 271 found" in capsys.readouterr().err
+
+
+def write_cifar(folder, hundred=False):
+  folder.mkdir(parents=True)
+  kept = {}
+  batches = ["train", "test"] if hundred else ["data_batch_1", "test_batch"]
+  for name in batches:
+    images = pixels(30, 32, 32, 3)
+    labels = (np.arange(30) % 3).tolist()
+    batch = {"data": images.transpose(0, 3, 1, 2).reshape(30, -1)}
+    if hundred:
+      batch |= {"fine_labels": labels, "coarse_labels": [0, 1, 1] * 10}
+    else:
+      batch["labels"] = labels
+    (folder / name).write_bytes(pickle.dumps(batch, 3))
+    kept[name] = images
+  meta = {"label_names": ["cat", "dog", "emu"]}
+  if hundred:
+    meta = {"fine_label_names": meta["label_names"]}
+    meta["coarse_label_names"] = ["mammal", "bird"]
+  name = "meta" if hundred else "batches.meta"
+  (folder / name).write_bytes(pickle.dumps(meta, 3))
+  return kept
+
+
+def test_cifar_is_read_from_its_folder_and_its_tar(tmp_path):
+  folder = tmp_path / "cifar-10-batches-py"
+  kept = write_cifar(folder)
+  with tarfile.open(tmp_path / "cifar-10-python.tar.gz", "w:gz") as archive:
+    archive.add(folder, folder.name)
+  for place in (folder, tmp_path / "cifar-10-python.tar.gz"):
+    out = tmp_path / f"out_{place.name}"
+    assert prepare(place, out, "--size=32") == 0
+    images, table, schema, _ = read(out)
+    assert schema["class"]["levels"] == ["cat", "dog", "emu"]
+    found = in_order(table, images, "test")
+    np.testing.assert_array_equal(found, kept["test_batch"])
+
+
+def test_cifar_100_has_a_class_and_a_superclass(tmp_path):
+  write_cifar(tmp_path / "cifar-100-python", hundred=True)
+  out = tmp_path / "out"
+  assert prepare(tmp_path / "cifar-100-python", out) == 0
+  schema = read(out)[2]
+  assert schema["class"]["levels"] == ["cat", "dog", "emu"]
+  assert schema["superclass"]["levels"] == ["bird", "mammal"]
+
+
+class Harm:
+  def __reduce__(self):
+    return print, ("harm",)
+
+
+def test_a_pickle_of_more_than_arrays_is_refused_and_not_run(tmp_path, capsys):
+  folder = tmp_path / "cifar-10-batches-py"
+  write_cifar(folder)
+  (folder / "data_batch_1").write_bytes(pickle.dumps({"data": Harm()}))
+  assert prepare(folder, tmp_path / "out") == 1
+  found = capsys.readouterr()
+  assert "only NumPy arrays are admitted" in found.err
+  assert "harm" not in found.out
+
+
+def test_parquet_shards_bring_images_names_of_classes_and_splits(tmp_path):
+  pyarrow = pytest.importorskip("pyarrow")
+  parquet = pytest.importorskip("pyarrow.parquet")
+  features = {
+    "image": {"_type": "Image"},
+    "label": {"names": ["cat", "dog"], "_type": "ClassLabel"},
+  }
+  (tmp_path / "set" / "data").mkdir(parents=True)
+  kept = {}
+  for split, count in (("train", 30), ("test", 6)):
+    records = []
+    for i in range(count):
+      image = pixels(8, 8, 3)
+      file = tmp_path / "a.png"
+      Image.fromarray(image).save(file)
+      content = {"bytes": file.read_bytes(), "path": f"{i}.png"}
+      kept[split, i] = image
+      records.append({"image": content, "label": i % 2, "size": i / 8})
+    table = pyarrow.Table.from_pylist(records)
+    said = json.dumps({"info": {"features": features}}).encode()
+    table = table.replace_schema_metadata({b"huggingface": said})
+    name = f"{split}-00000-of-00001.parquet"
+    parquet.write_table(table, tmp_path / "set" / "data" / name)
+  out = tmp_path / "out"
+  assert prepare(tmp_path / "set", out) == 0
+  images, table, schema, _ = read(out)
+  assert schema["class" if "class" in schema else "label"]["levels"] == [
+    *("cat", "dog")
+  ]
+  assert schema["size"]["kind"] == "number"
+  found = in_order(table, images, "test")
+  for i in range(6):
+    np.testing.assert_array_equal(found[i], kept["test", i])
+
+
+@pytest.mark.parametrize(
+  ("array", "message"),
+  [
+    (np.zeros((4, 8, 8, 8, 8)), "expected images [N, H, W]"),
+    (np.full((4, 8, 8), -1.0), "pixels are from -1 to -1"),
+    (np.full((4, 8, 8), np.nan), "expected finite values"),
+    (np.zeros((4, 70)), "are no square images"),
+    (np.zeros(4), "no array of images"),
+  ],
+)
+def test_arrays_that_are_no_images_are_one_line(
+  tmp_path, capsys, array, message
+):
+  np.save(tmp_path / "a.npy", array)
+  assert prepare(tmp_path / "a.npy", tmp_path / "out") == 1
+  said = capsys.readouterr().err
+  assert message in said
+  assert said.count("\n") == 1

@@ -1,0 +1,431 @@
+"""Any images become a set: classes, tables, kinds, splits, and what is said."""
+
+import importlib.util
+import json
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from cvae_jax.data.files import prepared
+
+ROOT = Path(__file__).parents[1]
+_SPEC = importlib.util.spec_from_file_location(
+  "prepare_images", ROOT / "data" / "prepare_images.py"
+)
+prepare_images = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(prepare_images)
+
+
+def prepare(images, out, *more):
+  options = [f"--images={images}", f"--out={out}", "--size=8", *more]
+  return prepare_images.main(options)
+
+
+def draw(path, level=0, size=(8, 8), mode="RGB"):
+  path.parent.mkdir(parents=True, exist_ok=True)
+  Image.new(mode, size, level if mode == "L" else (level, 0, 9)).save(path)
+
+
+def classes(folder, names=("ant", "bee", "cow"), count=20, **how):
+  for i, name in enumerate(names):
+    for j in range(count):
+      draw(folder / name / f"{j:03d}.png", 10 * i + j, **how)
+  return folder
+
+
+def read(out):
+  images, table, info = prepared.read(out, text=True)
+  schema = json.loads((out / "schema.json").read_text())["attributes"]
+  return images, table, {entry["name"]: entry for entry in schema}, info
+
+
+def table_of(path, **columns):
+  pd.DataFrame(columns).to_csv(path, index=False)
+  return path
+
+
+def test_a_folder_for_each_class_is_a_set_of_one_class_attribute(tmp_path):
+  classes(tmp_path / "in")
+  assert prepare(tmp_path / "in", tmp_path / "out") == 0
+  images, table, schema, _ = read(tmp_path / "out")
+  assert images.shape == (60, 8, 8, 3)
+  assert schema["class"]["levels"] == ["ant", "bee", "cow"]
+  for file, name, image in zip(
+    table["file"], table["class"], images, strict=True
+  ):
+    folder, number = file.split("/")
+    assert folder == name
+    level = 10 * ["ant", "bee", "cow"].index(name) + int(number[:3])
+    assert image[0, 0, 0] == level
+
+
+def test_every_class_is_in_every_split_in_its_share(tmp_path):
+  classes(tmp_path / "in")
+  assert prepare(tmp_path / "in", tmp_path / "out") == 0
+  _, table, _, _ = read(tmp_path / "out")
+  counts = table.groupby(["split", "class"]).size().unstack()
+  assert counts.loc["train"].between(15, 17).all()
+  assert counts.loc[["valid", "test"]].stack().between(1, 3).all()
+  # The rows of a split lie together, so that a split is a slice of the file.
+  assert (table["split"] != table["split"].shift()).sum() == 3
+
+
+def test_another_seed_draws_another_split_and_the_same_seed_the_same(tmp_path):
+  classes(tmp_path / "in")
+  files = []
+  for out, seed in (("a", 0), ("b", 0), ("c", 1)):
+    assert prepare(tmp_path / "in", tmp_path / out, f"--seed={seed}") == 0
+    files.append(read(tmp_path / out)[1]["file"].tolist())
+  assert files[0] == files[1]
+  assert sorted(files[0]) == sorted(files[2])
+  assert files[0] != files[2]
+
+
+@pytest.mark.parametrize("around", ["", "archive/data/"])
+def test_folders_named_train_and_test_are_the_split(tmp_path, around):
+  for split, count in (("training", 20), ("testing", 6)):
+    classes(tmp_path / "in" / around / split, ("0", "1", "10"), count)
+  assert prepare(tmp_path / "in", tmp_path / "out") == 0
+  _, table, schema, _ = read(tmp_path / "out")
+  assert schema["class"]["levels"] == ["0", "1", "10"]
+  test = table[table["split"] == "test"]
+  assert len(test) == 18
+  assert test["file"].str.contains("testing/").all()
+  # The files have no validation rows, so some of the training rows serve.
+  assert (table["split"] == "valid").sum() == 6
+
+
+def test_nested_folders_are_one_class_or_an_attribute_a_level(tmp_path):
+  for shape in ("disc", "ring"):
+    classes(tmp_path / "in" / shape, ("blue", "red"), 6)
+  assert prepare(tmp_path / "in", tmp_path / "one") == 0
+  assert read(tmp_path / "one")[2]["class"]["levels"] == [
+    *("disc/blue", "disc/red", "ring/blue", "ring/red")
+  ]
+  levels = "--folders=shape,colour"
+  assert prepare(tmp_path / "in", tmp_path / "two", levels) == 0
+  schema = read(tmp_path / "two")[2]
+  assert schema["shape"]["levels"] == ["disc", "ring"]
+  assert schema["colour"]["levels"] == ["blue", "red"]
+
+
+def test_a_table_gives_kinds_by_what_its_columns_hold(tmp_path, capsys):
+  count = 60
+  for i in range(count):
+    draw(tmp_path / "in" / f"{i}.png", i)
+  rows = np.arange(count)
+  path = table_of(
+    tmp_path / "t.csv",
+    id=rows,
+    file=[f"{i}.png" for i in rows],
+    shape=np.array(["disc", "ring", "star"])[rows % 3],
+    smiling=rows % 2,
+    size=(rows / 59).round(3),
+    angle=rows * 6.0,
+    tags=np.array(["sea;sun", "sun", "", "snow;sea"])[rows % 4],
+    note=[f"word {i}" for i in rows],
+    grade=np.array(["low", "mid", "high"])[rows // 20],
+    one="same",
+  )
+  kind = "--kind=grade=ordinal:low<mid<high"
+  out = tmp_path / "out"
+  assert prepare(tmp_path / "in", out, f"--table={path}", kind) == 0
+  _, table, schema, _ = read(out)
+  assert {name: entry["kind"] for name, entry in schema.items()} == {
+    "shape": "class",
+    "smiling": "binary",
+    "size": "number",
+    "angle": "angle",
+    "tags": "multilabel",
+    "grade": "ordinal",
+  }
+  assert schema["smiling"]["levels"] == ["0", "1"]
+  assert schema["tags"]["levels"] == ["sea", "snow", "sun"]
+  assert schema["grade"]["levels"] == ["low", "mid", "high"]
+  assert schema["angle"]["period"] == 360
+  train = table[table["split"] == "train"]["size"].astype(float)
+  assert schema["size"]["range"] == [train.min(), train.max()]
+  said = capsys.readouterr().out
+  assert "note: left out (60 different words in 60 rows)" in said
+  assert "one: left out (all rows have same)" in said
+  assert "id: left out (counts the rows)" in said
+  assert "missing in 15 rows (25.0%)" in said
+
+
+def test_the_written_schema_holds_what_kind_asks_for(tmp_path):
+  classes(tmp_path / "in", ("1", "2", "3"))
+  out = tmp_path / "out"
+  assert prepare(tmp_path / "in", out, "--kind=class=number:0..5") == 0
+  expected = {"name": "class", "kind": "number", "range": [0.0, 5.0]}
+  assert read(out)[2] == {"class": expected}
+
+
+@pytest.mark.parametrize(
+  ("kind", "message"),
+  [
+    ("class=colour", "expected NAME=KIND"),
+    ("klass=number", "no column 'klass'; there is class"),
+    ("class=number", "row 1 has 'ant', expected a number"),
+    ("class=binary", "found 3 values: ant, bee, cow"),
+    ("class=ordinal", "needs the order of its levels"),
+    ("class=ordinal:ant<bee", "found 'cow', which is none of its levels"),
+    ("class=number:5..1", "expected LOW..HIGH"),
+    ("class=number,class=class", "comes twice"),
+  ],
+)
+def test_a_kind_that_does_not_fit_is_one_line(tmp_path, capsys, kind, message):
+  classes(tmp_path / "in", count=2)
+  assert prepare(tmp_path / "in", tmp_path / "out", f"--kind={kind}") == 1
+  said = capsys.readouterr().err
+  assert message in said
+  assert said.count("\n") == 1
+  assert not (tmp_path / "out").exists()
+
+
+def test_a_group_is_in_one_split_and_no_attribute(tmp_path):
+  for i in range(60):
+    draw(tmp_path / "in" / f"{i}.png", i)
+  rows = np.arange(60)
+  path = table_of(
+    tmp_path / "t.csv",
+    file=[f"{i}.png" for i in rows],
+    person=[f"p{i // 4}" for i in rows],
+    mood=np.array(["glad", "sad"])[rows % 2],
+  )
+  out = tmp_path / "out"
+  more = (f"--table={path}", "--group=person", "--split=60,20,20")
+  assert prepare(tmp_path / "in", out, *more) == 0
+  _, table, schema, _ = read(out)
+  assert list(schema) == ["mood"]
+  number = table["file"].str.removesuffix(".png").astype(int)
+  assert (table.groupby(number // 4)["split"].nunique() == 1).all()
+  assert table["split"].value_counts().to_dict() == {
+    **{"train": 36, "valid": 12, "test": 12}
+  }
+
+
+def test_a_column_may_say_the_split(tmp_path):
+  for i in range(12):
+    draw(tmp_path / "in" / f"{i}.png", i)
+  part = ["train", "val", "test", "training"] * 3
+  path = table_of(
+    tmp_path / "t.csv",
+    file=[f"{i}.png" for i in range(12)],
+    part=part,
+    mood=["glad"] * 6 + ["sad"] * 6,
+  )
+  out = tmp_path / "out"
+  more = (f"--table={path}", "--split=part")
+  assert prepare(tmp_path / "in", out, *more) == 0
+  table = read(out)[1].set_index("file")["split"]
+  for i, word in enumerate(part):
+    expected = {"val": "valid", "training": "train"}.get(word, word)
+    assert table[f"{i}.png"] == expected
+
+
+def test_a_class_without_a_training_row_is_an_error_elsewhere_a_warning(
+  tmp_path, capsys
+):
+  for i in range(8):
+    draw(tmp_path / "in" / f"{i}.png", i)
+  columns = {
+    "file": [f"{i}.png" for i in range(8)],
+    "kind": [*"aaaabbcb"],
+    "split": ["train"] * 6 + ["valid", "test"],
+  }
+  path = table_of(tmp_path / "t.csv", **columns)
+  assert prepare(tmp_path / "in", tmp_path / "out", f"--table={path}") == 1
+  assert "kind: c has no training row" in capsys.readouterr().err
+  columns["kind"] = [*"aaaabbab"]
+  path = table_of(tmp_path / "t.csv", **columns)
+  assert prepare(tmp_path / "in", tmp_path / "out", f"--table={path}") == 0
+  assert "warning: kind: no test row has a" in capsys.readouterr().out
+
+
+def test_a_rare_class_trains_before_it_is_held_out(tmp_path):
+  classes(tmp_path / "in", ("common",), 40)
+  classes(tmp_path / "in", ("rare", "rarest"), 1)
+  for seed in range(5):
+    out = tmp_path / f"out{seed}"
+    assert prepare(tmp_path / "in", out, f"--seed={seed}") == 0
+    table = read(out)[1]
+    rare = table[table["class"].isin(["rare", "rarest"])]
+    assert (rare["split"] == "train").all()
+
+
+def test_one_name_of_two_files_and_one_file_of_two_rows_are_refused(
+  tmp_path, capsys
+):
+  draw(tmp_path / "in" / "red" / "001.png", 1)
+  draw(tmp_path / "in" / "blue" / "001.png", 2)
+  path = table_of(tmp_path / "t.csv", file=["001.png"], mood=["sad"])
+  assert prepare(tmp_path / "in", tmp_path / "out", f"--table={path}") == 1
+  assert "2 files 001.png: blue/001.png, red/001.png" in capsys.readouterr().err
+  names = ["red/001.png", "blue/001.png", "red/001.png"]
+  path = table_of(tmp_path / "t.csv", file=names, mood=["sad", "sad", "glad"])
+  assert prepare(tmp_path / "in", tmp_path / "out", f"--table={path}") == 1
+  said = capsys.readouterr().err
+  assert "rows 1 and 3 name one image, red/001.png" in said
+
+
+def _zip(folder, path):
+  with zipfile.ZipFile(path, "w") as archive:
+    for file in sorted(folder.rglob("*.*")):
+      archive.write(file, file.relative_to(folder))
+
+
+def _tar(folder, path):
+  mode = "w:gz" if path.suffix == ".gz" else "w"
+  with tarfile.open(path, mode) as archive:
+    archive.add(folder, ".")
+
+
+@pytest.mark.parametrize(
+  ("name", "pack"), [("a.zip", _zip), ("a.tar", _tar), ("a.tar.gz", _tar)]
+)
+def test_an_archive_with_its_table_is_as_its_folder(tmp_path, name, pack):
+  source = classes(tmp_path / "in", count=5)
+  files = [f"{c}/{i:03d}.png" for c in ("ant", "bee", "cow") for i in range(5)]
+  table_of(source / "labels.csv", file=files, mood=["sad", "glad", "calm"] * 5)
+  pack(source, tmp_path / name)
+  for place in (source, tmp_path / name):
+    assert prepare(place, tmp_path / f"out_{place.name}") == 0
+  (first, table, schema, _), (second, other, same, _) = (
+    read(tmp_path / f"out_{place}") for place in ("in", name)
+  )
+  np.testing.assert_array_equal(first, second)
+  assert table.equals(other)
+  assert schema == same
+  assert [*schema] == ["mood"]
+
+
+def test_tables_of_any_form_say_the_same(tmp_path):
+  for i in range(12):
+    draw(tmp_path / "in" / f"{i}.png", i)
+  frame = pd.DataFrame(
+    {
+      "path": [f"/old/{i}.png" for i in range(12)],
+      "size": [str(i / 8) for i in range(12)],
+      "mood": ["glad", "sad"] * 6,
+    }
+  )
+  comma = frame.assign(size=frame["size"].str.replace(".", ","))
+  files = {
+    "a.csv": frame.to_csv(index=False),
+    "bom.csv": "\ufeff" + frame.to_csv(index=False),
+    "a.tsv": frame.to_csv(index=False, sep="\t"),
+    "semicolon.csv": comma.to_csv(index=False, sep=";"),
+    "a.jsonl": frame.to_json(orient="records", lines=True),
+    "a.json": frame.to_json(orient="records"),
+  }
+  found = []
+  for name, text in files.items():
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    out = tmp_path / f"out_{name}"
+    more = f"--table={tmp_path / name}"
+    assert prepare(tmp_path / "in", out, more) == 0, name
+    found.append(read(out)[1])
+  assert found[0]["size"].tolist() != sorted(found[0]["size"])
+  for other in found[1:]:
+    assert found[0].equals(other)
+
+
+def test_sizes_need_not_be_square_and_the_aspect_may_stay(tmp_path, capsys):
+  pixels = np.zeros((30, 60, 3), np.uint8)
+  pixels[:, 20:40] = 200
+  (tmp_path / "in" / "a").mkdir(parents=True)
+  for i in range(10):
+    Image.fromarray(pixels).save(tmp_path / "in" / "a" / f"{i}.png")
+  classes(tmp_path / "in", ("b",), 10, size=(60, 30))
+  found = {}
+  for fit in ("squash", "crop", "pad"):
+    out = tmp_path / fit
+    assert prepare(tmp_path / "in", out, f"--fit={fit}", "--size=10x12") == 0
+    images, table, _, _ = read(out)
+    assert images.shape == (20, 10, 12, 3)
+    found[fit] = images[(table["class"] == "a").to_numpy().argmax()]
+    said = capsys.readouterr().out
+    assert ("so distorted" in said) == (fit == "squash")
+  # A third of the image is bright: 4 of 12 columns if squashed; of the middle
+  # 36 columns that are kept 20 are, 6.7 of 12; padded there are 6 rows.
+  assert (found["squash"][5, :, 0] > 100).sum() == 4
+  assert (found["crop"][5, :, 0] > 100).sum() in (6, 7)
+  assert (found["pad"][:, 6, 0] > 100).sum() == 6
+  assert found["pad"][0].max() == 0
+
+
+def test_grey_is_kept_or_chosen_and_colour_is_never_lost_unasked(
+  tmp_path, capsys
+):
+  classes(tmp_path / "grey", count=20, mode="L")
+  assert prepare(tmp_path / "grey", tmp_path / "kept") == 0
+  images, table, _, _ = read(tmp_path / "kept")
+  assert images.shape == (60, 8, 8, 1)
+  row = table.index[table["file"] == "bee/003.png"][0]
+  assert (images[row] == 13).all()
+  assert prepare(tmp_path / "grey", tmp_path / "rgb", "--colour=rgb") == 0
+  assert read(tmp_path / "rgb")[0].shape == (60, 8, 8, 3)
+  # One coloured image among many is not seen by a look at some.
+  draw(tmp_path / "grey" / "cow" / "007.png", 200)
+  assert prepare(tmp_path / "grey", tmp_path / "mixed") in (0, 1)
+  said = capsys.readouterr().err
+  if not (tmp_path / "mixed" / "prepared.json").exists():
+    assert "has colours" in said
+  else:
+    assert read(tmp_path / "mixed")[0].shape[-1] == 3
+  assert prepare(tmp_path / "grey", tmp_path / "chosen", "--colour=grey") == 0
+  assert read(tmp_path / "chosen")[0].shape[-1] == 1
+
+
+def test_preparing_again_leaves_a_set_and_another_setting_is_refused(
+  tmp_path, capsys
+):
+  classes(tmp_path / "in", count=5)
+  out = tmp_path / "out"
+  assert prepare(tmp_path / "in", out) == 0
+  before = (out / "images.npy").stat().st_mtime_ns
+  edited = (out / "schema.json").read_text().replace("class", "Class")
+  (out / "schema.json").write_text(edited)
+  assert prepare(tmp_path / "in", out) == 0
+  assert "already prepared" in capsys.readouterr().out
+  assert (out / "images.npy").stat().st_mtime_ns == before
+  assert (out / "schema.json").read_text() == edited
+  assert prepare(tmp_path / "in", out, "--seed=1") == 1
+  assert "prepared with other settings" in capsys.readouterr().err
+
+
+def test_corrupt_images_are_named_and_left_out_with_their_rows(
+  tmp_path, capsys
+):
+  classes(tmp_path / "in", count=5)
+  (tmp_path / "in" / "bee" / "002.png").write_bytes(b"no image")
+  assert prepare(tmp_path / "in", tmp_path / "out") == 0
+  assert "left out: bee/002.png" in capsys.readouterr().out
+  images, table, _, _ = read(tmp_path / "out")
+  assert len(images) == len(table) == 14
+  assert "bee/002.png" not in set(table["file"])
+
+
+def test_drawn_shapes_agree_with_their_table(tmp_path):
+  from cvae_jax.data.files import shapes
+
+  shapes.write(tmp_path / "s", 24, side=32)
+  assert prepare(tmp_path / "s", tmp_path / "out", "--size=32") == 0
+  images, table, schema, _ = read(tmp_path / "out")
+  assert {name: entry["kind"] for name, entry in schema.items()} == {
+    **{"shape": "class", "colour": "class"},
+    **{"size": "number", "angle": "angle"},
+  }
+  for image, row in zip(images, table.itertuples(), strict=True):
+    pixels = image.astype(int)
+    near = np.abs(pixels - shapes.COLOURS[row.colour]).sum(-1) < 60
+    dark = pixels.sum(-1) < 120
+    area = (near | dark).sum() / (0.42 * 32 * float(row.size)) ** 2
+    # Of a circle, a square and a triangle of the same radius.
+    expected = {"circle": np.pi, "square": 2.0, "triangle": 1.3}[row.shape]
+    assert area == pytest.approx(expected, rel=0.35)
