@@ -2,12 +2,14 @@
 
 import functools
 import math
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
 from cvae_jax import config as configs
+from cvae_jax.data import DataError, load
 from cvae_jax.method import likelihoods
 
 KEY = jax.random.key(0)
@@ -130,3 +132,42 @@ def test_each_prior_trains_and_is_learned(page, name):
     z = jit(system.draw, static_argnums=2)(state, KEY, 5)
     assert z.shape == (5, 3)
     assert np.isfinite(jit(system.log_prior)(state, z)).all()
+
+
+def test_static_binarisation_draws_each_value_once_by_its_mean(data):
+  given = {"name": "digits", "path": str(data), "source": "mnist"}
+  given |= {"ink": "per_class", "labels": -1}
+  grey = load(SimpleNamespace(**given)).train["image"]
+  drawn, again = (
+    load(SimpleNamespace(**given, binarise="static")).train["image"]
+    for _ in range(2)
+  )
+  np.testing.assert_array_equal(drawn, again)
+  assert set(np.unique(drawn)) == {0, 255}
+  assert (drawn[grey == 0] == 0).all()
+  assert (drawn[grey == 255] == 255).all()
+  between = (grey > 0) & (grey < 255)
+  error = 4 * 128 / np.sqrt(between.sum())
+  assert abs(drawn[between].mean() - grey[between].mean()) < error
+
+
+def test_an_unknown_binarisation_is_refused(data):
+  with pytest.raises(DataError, match=r"data.binarise is one of .*'twice'"):
+    load(
+      SimpleNamespace(
+        name="digits",
+        path=str(data),
+        source="mnist",
+        ink="per_class",
+        labels=-1,
+        binarise="twice",
+      )
+    )
+
+
+def test_dynamic_binarisation_of_the_cvae_has_other_values_each_time():
+  system = made("digits.py:smoke", data__binarise="dynamic")
+  image = np.full((4, *SHAPE), 0.5, np.float32)
+  one, two = (system.observe(jax.random.key(seed), image) for seed in (0, 1))
+  assert set(np.unique(one)) == {0, 1}
+  assert (np.asarray(one) != np.asarray(two)).any()

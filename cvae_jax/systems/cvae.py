@@ -169,9 +169,7 @@ def _model(config, facts: Facts) -> Model:
       config.loss.get("grey", 0.0), config.loss.get("grey_start", 0)
     ),
     second_pass=config.loss.get("kl_of_second_pass", False),
-    prior=latent_priors.build(
-      config, config.model.encoder.latents, shape, facts.conditions
-    ),
+    prior=latent_priors.build(config, encoder.latents, shape, facts.conditions),
   )
 
 
