@@ -26,7 +26,14 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import climb, loop, loss, optimiser, parse_variants
+from cvae_jax.config import (
+  climb,
+  loop,
+  loss,
+  optimiser,
+  parse_variants,
+  prior,
+)
 
 EPOCH = 1875  # steps of the source's epoch: 60,000 digits by 32
 
@@ -106,6 +113,7 @@ def _base() -> ConfigDict:
         grey_start=EPOCH,  # first step with the grey term
         l2=0.001,  # × squared convolution kernels
       ),
+      "prior": prior(),
       "optim": optimiser(
         lr=0.001,
         decay=1e-6,  # lr / (1 + decay · step)

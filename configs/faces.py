@@ -24,7 +24,14 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import climb, loop, loss, optimiser, parse_variants
+from cvae_jax.config import (
+  climb,
+  loop,
+  loss,
+  optimiser,
+  parse_variants,
+  prior,
+)
 
 SIZE = 120
 VALUES = SIZE * SIZE * 3
@@ -140,6 +147,7 @@ def _base() -> ConfigDict:
         grey_start=0,
         l2=0.001,
       ),
+      "prior": prior(),
       "optim": optimiser(
         lr=0.0002,
         decay=1e-6,

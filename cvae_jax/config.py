@@ -63,6 +63,11 @@ def loss(**changes: Any) -> dict[str, Any]:
   return _merge("", GROUPS["loss"], {}) | changes
 
 
+def prior(**changes: Any) -> dict[str, Any]:
+  """Return the keys of a prior, for a page's group `prior`."""
+  return _merge("the prior", GROUPS["prior"], changes)
+
+
 def _merge(where: str, known: Mapping, changes: Mapping) -> dict[str, Any]:
   if unknown := sorted(changes.keys() - known.keys()):
     raise ConfigError(f"{where} has no {unknown[0]!r}{hint(unknown[0], known)}")
@@ -206,6 +211,27 @@ def resolve(config: ConfigDict, facts=None, *, system=None):
     if facts is None:
       facts = _stated(config, types.Facts)
     return _adjustable(config, make(config, facts))
+
+
+def explain(config: ConfigDict) -> list[str]:
+  """Say what a config's system, loss, prior and optimiser are, a line each.
+
+  Raises:
+    ConfigError: the config does not state what its data know.
+  """
+  with settings.explained(config):
+    system = resolve(config)
+  said = [f"{config.name or config.system}: system {config.system}"]
+  said += system.notes
+  for group in ("loss", "prior", "optim"):
+    own = dict(settings.leaves(config.get(group, ConfigDict()).to_dict()))
+    usual = dict(settings.leaves(GROUPS[group]))
+    changed = {k: v for k, v in own.items() if usual.get(k) != v}
+    if changed:
+      shown = ", ".join(f"{group}.{k}={v}" for k, v in changed.items())
+      said.append(f"set here: {shown}")
+  said.append("what is logged as elbo is −nats − KL, whatever weighs the KL")
+  return said
 
 
 def trust(config: ConfigDict) -> None:

@@ -80,4 +80,8 @@ GROUPS = {
     "objective": "elbo",  # or iwae, dreg: bounds of several samples
     "samples": 1,  # k of them
   },
+  "prior": {  # of latents, in a cvae and a vae
+    "name": "standard",  # or conditional, p(z | c); mixture; vamp
+    "components": 10,  # Gaussians of mixture and vamp
+  },
 }

@@ -75,6 +75,21 @@ class Run:
     z, condition = arguments.rows(z=z, condition=self._condition(condition))
     return self._apply("decode", z, condition)
 
+  def outputs(self, z: ArrayLike, condition: ArrayLike) -> PyTree:
+    """Return what the system's `nats` is of for z [B, Z], condition [B, A]."""
+    if self.system.outputs is None:
+      return self.decode(z, condition)
+    z = self._shaped(z, "z", "Z", self.system.latents)
+    z, condition = arguments.rows(z=z, condition=self._condition(condition))
+    return self._apply("outputs", z, condition)
+
+  def kl(self, q: gaussian.Gaussian, z: ArrayLike) -> NDArray:
+    """Return KL(q ‖ prior) [B] of posteriors, by z [B, Z] of a learned one."""
+    if self.system.log_prior is None:
+      return np.asarray(gaussian.kl_to_prior(q)).sum(axis=-1)
+    z = self._shaped(z, "z", "Z", self.system.latents)
+    return np.asarray(gaussian.log_density(z, q)) - self._apply("log_prior", z)
+
   def edit(
     self, images: ArrayLike, condition: Request, changed: Request
   ) -> NDArray:
@@ -194,6 +209,9 @@ class Run:
 
   def prior(self, count: int, seed: int = 0) -> NDArray:
     """Draw latents [count, Z]; a seed gives the same ones."""
+    if self.system.draw:
+      draw = jax.jit(self.system.draw, static_argnums=2)
+      return np.asarray(draw(self.state, jax.random.key(seed), count))
     if self.system.prior:
       return np.asarray(self.system.prior(jax.random.key(seed), count))
     generator = np.random.default_rng(seed)

@@ -106,9 +106,9 @@ class System(NamedTuple):
   latents: int = 0  # Z
   # (key, count) -> z [count, Z], where the prior is not N(0, I)
   prior: Callable | None = None
-  # (state, key, condition [B, A]) -> z [B, Z], where the prior is learned
+  # (state, key, count) -> z [count, Z], where the prior is learned
   draw: Callable | None = None
-  # (state, z [B, Z], condition [B, A]) -> log p(z) [B], where it is learned
+  # (state, z [B, Z]) -> log p(z) [B], where it is learned
   log_prior: Callable | None = None
   # (key, count) -> (z [count, Z], class [count]), where places of the prior
   # are given to classes

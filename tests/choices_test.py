@@ -2,12 +2,14 @@
 
 import functools
 import math
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
 from cvae_jax import config as configs
+from cvae_jax.data import DataError, load
 from cvae_jax.method import likelihoods
 
 KEY = jax.random.key(0)
@@ -107,3 +109,65 @@ def test_a_bound_of_several_samples_is_above_the_elbo(objective):
   _, metrics = stepped(system)
   assert metrics["model/bound"] > metrics["model/elbo"]
   assert metrics["model/loss"] == pytest.approx(-metrics["model/bound"])
+
+
+@pytest.mark.parametrize("page", SMALL)
+@pytest.mark.parametrize("name", ["conditional", "mixture", "vamp"])
+def test_each_prior_trains_and_is_learned(page, name):
+  changes = {"prior__name": name, "prior__components": 3}
+  if page.startswith("zoo"):
+    page = "zoo.py:vae"
+    changes |= {"data__condition": "class", "data__conditions": 10}
+  system = made(page, **changes)
+  first = jit(system.init)(KEY)
+  state, metrics = stepped(system)
+  assert metrics["model/gradient_norm"] > 0
+  moved = jax.tree.map(
+    lambda a, b: float(np.abs(a - b).max()),
+    first.params["prior"],
+    state.params["prior"],
+  )
+  assert max(jax.tree.leaves(moved)) > 0
+  if name != "conditional":  # which draws N(0, I), placed by the condition
+    z = jit(system.draw, static_argnums=2)(state, KEY, 5)
+    assert z.shape == (5, 3)
+    assert np.isfinite(jit(system.log_prior)(state, z)).all()
+
+
+def test_static_binarisation_draws_each_value_once_by_its_mean(data):
+  given = {"name": "digits", "path": str(data), "source": "mnist"}
+  given |= {"ink": "per_class", "labels": -1}
+  grey = load(SimpleNamespace(**given)).train["image"]
+  drawn, again = (
+    load(SimpleNamespace(**given, binarise="static")).train["image"]
+    for _ in range(2)
+  )
+  np.testing.assert_array_equal(drawn, again)
+  assert set(np.unique(drawn)) == {0, 255}
+  assert (drawn[grey == 0] == 0).all()
+  assert (drawn[grey == 255] == 255).all()
+  between = (grey > 0) & (grey < 255)
+  error = 4 * 128 / np.sqrt(between.sum())
+  assert abs(drawn[between].mean() - grey[between].mean()) < error
+
+
+def test_an_unknown_binarisation_is_refused(data):
+  with pytest.raises(DataError, match=r"data.binarise is one of .*'twice'"):
+    load(
+      SimpleNamespace(
+        name="digits",
+        path=str(data),
+        source="mnist",
+        ink="per_class",
+        labels=-1,
+        binarise="twice",
+      )
+    )
+
+
+def test_dynamic_binarisation_of_the_cvae_has_other_values_each_time():
+  system = made("digits.py:smoke", data__binarise="dynamic")
+  image = np.full((4, *SHAPE), 0.5, np.float32)
+  one, two = (system.observe(jax.random.key(seed), image) for seed in (0, 1))
+  assert set(np.unique(one)) == {0, 1}
+  assert (np.asarray(one) != np.asarray(two)).any()

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.method import gaussian
 from cvae_jax.runs import Run, RunError, unit
 
 SETTINGS = 1000  # that a search for a photo's condition may try
@@ -157,11 +156,11 @@ def _elbo(run: Run, image, condition, draws: int, seed: int) -> NDArray:
     )
   images = np.tile(unit(image), (len(condition), 1, 1, 1))
   q = run.encode(images, condition)
-  noise = run.prior(draws, seed)
-  outputs = (
-    run.decode(q.mean + np.exp(0.5 * q.logvar) * e, condition)
-    for e in noise[:, None]
-  )
-  nats = [np.asarray(run.system.nats(images, x)) for x in outputs]
-  kl = np.asarray(gaussian.kl_to_prior(q)).sum(axis=-1)
-  return -np.mean(nats, axis=0) - kl
+  shape = (draws, 1, run.system.latents)
+  noise = np.random.default_rng(seed).standard_normal(shape, np.float32)
+  elbo = []
+  for each in noise:
+    z = q.mean + np.exp(0.5 * q.logvar) * each
+    nats = run.system.nats(images, run.outputs(z, condition))
+    elbo.append(-np.asarray(nats) - run.kl(q, z))
+  return np.mean(elbo, axis=0)

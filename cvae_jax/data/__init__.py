@@ -46,6 +46,10 @@ class Repeated(NamedTuple):
     return self.entries[rows // self.times]
 
 
+# How config.data.binarise makes values 0 or 1: not, anew each time, once.
+BINARISE = ("", "dynamic", "static")
+
+
 class Dataset(NamedTuple):
   """Columns of equal length, held out or not, and how to condition on them.
 
@@ -115,7 +119,45 @@ def load(config: Any) -> Dataset:
     DataError: if the data are missing or bad.
     ConfigError: there is no such source, or it may not be imported.
   """
-  return source(config.name).load(config)
+  dataset = source(config.name).load(config)
+  how = getattr(config, "binarise", "")
+  if how not in BINARISE:
+    raise DataError(
+      f"data.binarise is one of {', '.join(map(repr, BINARISE))}; found {how!r}"
+    )
+  return _binarised(dataset) if how == "static" else dataset
+
+
+def _binarised(dataset: Dataset) -> Dataset:
+  """Return images whose values are drawn 0 or 255 from their means, once.
+
+  Raises:
+    DataError: there are none in memory, or each row has a companion's, whose
+      values would be drawn anew for each row.
+  """
+
+  def drawn(split: Mapping[str, np.ndarray] | None, seed: int):
+    if split is None:
+      return None
+    image = split.get("image")
+    if type(image) is not np.ndarray or image.dtype != np.uint8:
+      raise DataError(
+        "data.binarise=static draws the values of images in memory; set it to "
+        "dynamic for these data"
+      )
+    other = split.get("labelled_image", image)
+    if other is not image:
+      raise DataError(
+        "data.binarise=static stands beside no data.labels; set it to dynamic"
+      )
+    level = np.random.default_rng(seed).integers(0, 255, image.shape, np.uint8)
+    binary = np.where(level < image, np.uint8(255), np.uint8(0))
+    names = {"image", "labelled_image"} & split.keys()
+    return {**split, **dict.fromkeys(names, binary)}
+
+  return dataset._replace(
+    train=drawn(dataset.train, 0), test=drawn(dataset.test, 1)
+  )
 
 
 def from_arrays(

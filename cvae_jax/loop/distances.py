@@ -96,11 +96,14 @@ def make(
   real = summarise(
     (image[rows[i : i + ROWS]] for i in range(0, count, ROWS)), rule, embed
   )
-  z = latents(system, keys.address(config.seed, "sample"), count)
+  key = keys.address(config.seed, "sample")
+  fixed = None if system.draw else latents(system, key, count)
+  learned = system.draw and jax.jit(system.draw, static_argnums=2)
   condition = conditions(test.columns, rows)
   decode = jax.jit(system.decode)
 
   def drawn(state: TrainState) -> Iterator[NDArray]:
+    z = np.asarray(learned(state, key, count)) if learned else fixed
     for at, mask in batches.padded(count, ROWS):
       # A decoder may leave [0, 1]; a picture, and so the report, cannot.
       yield np.asarray(decode(state, z[at], condition[at]))[mask].clip(0, 1)

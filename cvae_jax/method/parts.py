@@ -76,17 +76,26 @@ def means(terms: Metrics) -> Metrics:
   return {name: term.mean() for name, term in terms.items()}
 
 
-def make_render(encode: Callable, decode: Callable, prior: Callable):
+def make_render(
+  encode: Callable,
+  decode: Callable,
+  prior: Callable | None = None,
+  draw: Callable | None = None,
+):
   """Build the function that draws a system's sample grids.
 
   Args:
     encode: (state, image, condition) -> Gaussian, as of a System.
     decode: (state, z, condition) -> image, as of a System.
     prior: (key, count) -> z [count, Z].
+    draw: (state, key, count) -> z [count, Z], instead of `prior`.
 
   Returns:
     (state, batch, panel [P, A], key) -> {grid: images [R, P, H, W, C]}.
   """
+
+  def latents(state: TrainState, key: Array, count: int) -> Array:
+    return draw(state, key, count) if draw else prior(key, count)
 
   def render(state: TrainState, batch: Batch, panel: Array, key: Array):
     image = batch.get("labelled_image", batch["image"])
@@ -96,9 +105,9 @@ def make_render(encode: Callable, decode: Callable, prior: Callable):
     rows = [image, decode(state, z, condition)]
     options = panel.shape[0]
     if options > 1:  # a row is one latent under every condition
-      z = jnp.repeat(prior(key, STYLES), options, axis=0)
+      z = jnp.repeat(latents(state, key, STYLES), options, axis=0)
     else:
-      z = prior(key, STYLES**2)
+      z = latents(state, key, STYLES**2)
     drawn = decode(state, z, jnp.tile(panel, (len(z) // options, 1)))
     return {
       "reconstruction": jnp.stack(rows),

@@ -38,7 +38,7 @@ def importance_weighted(system: System, samples: int, at_once: int = 0):
       z = gaussian.reparameterise(key, q)
       output = (system.outputs or system.decode)(state, z, condition)
       if system.log_prior:
-        prior = system.log_prior(state, z, condition)
+        prior = system.log_prior(state, z)
       else:
         prior = gaussian.log_density(z, gaussian.standard(z))
       weights = (

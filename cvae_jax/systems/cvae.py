@@ -12,6 +12,7 @@ takes the first term's place, and β, warm-up and free bits weigh the second.
 
 import functools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -22,6 +23,7 @@ from jax import Array
 from cvae_jax.method import (
   gaussian,
   kl_control,
+  latent_priors,
   likelihoods,
   losses,
   optim,
@@ -58,15 +60,22 @@ class Model(NamedTuple):
   l2: float
   grey: optax.Schedule
   second_pass: bool  # the KL is of another encoder pass than z
+  prior: latent_priors.Prior
 
   def encode(self, params: PyTree, image, condition, key=None) -> Gaussian:
     """Return q(z | image, condition); without a key dropout is off."""
     variables = {"params": params["encoder"]}
-    return self.encoder.apply(variables, image, condition, key)
+    q = self.encoder.apply(variables, image, condition, key)
+    return self.prior.standardise(params, q, condition)
+
+  def pseudo(self, params: PyTree) -> Callable:
+    """Return (image, condition) → Gaussian, for the prior."""
+    return functools.partial(self.encode, params)
 
   def output(self, params: PyTree, z, condition, key=None) -> Array:
     """Return what p(x | z) is of; without a key dropout is off."""
     variables = {"params": params["decoder"]}
+    z = self.prior.place(params, z, condition)
     return self.decoder.apply(variables, z, condition, key)
 
   def decode(self, params: PyTree, z, condition) -> Array:
@@ -102,7 +111,7 @@ def make(config, facts: Facts) -> System:
     "model": Player(
       loss=functools.partial(_loss, model),
       tx=optim.build(config.optim, lr),
-      owns=BRANCHES + likelihoods.branches(likelihood),
+      owns=BRANCHES + likelihoods.branches(likelihood) + model.prior.branches,
     )
   }
   conditions = facts.conditions
@@ -113,6 +122,15 @@ def make(config, facts: Facts) -> System:
       likelihood, state.params, state.model_state, output
     )
 
+  def draw(state: TrainState, key: Array, count: int) -> Array:
+    encode = model.pseudo(state.params)
+    return model.prior.draw(state.params, key, count, encode)
+
+  def log_prior(state: TrainState, z: Array) -> Array:
+    encode = model.pseudo(state.params)
+    return model.prior.log_density(state.params, z, encode)
+
+  sampled = model.prior.sampled
   return System(
     init=lambda key: update.init_state(
       players, *_state(model, conditions, key)
@@ -126,6 +144,8 @@ def make(config, facts: Facts) -> System:
     nats=functools.partial(likelihoods.nats_of_images, likelihood),
     outputs=outputs,
     observe=binary if model.binarise else None,
+    draw=draw if sampled else None,
+    log_prior=log_prior if sampled else None,
     latents=model.encoder.latents,
     schedules={"learning_rate": lr, "grey_weight": model.grey}
     | kl_control.schedule(model.kl),
@@ -149,6 +169,7 @@ def _model(config, facts: Facts) -> Model:
       config.loss.get("grey", 0.0), config.loss.get("grey_start", 0)
     ),
     second_pass=config.loss.get("kl_of_second_pass", False),
+    prior=latent_priors.build(config, encoder.latents, shape, facts.conditions),
   )
 
 
@@ -179,6 +200,7 @@ def _state(model: Model, conditions: int, key: Array) -> tuple[PyTree, PyTree]:
     nets, key, encoder=(image, condition), decoder=(z, condition)
   )
   branch, model_state = likelihoods.begin(model.likelihood)
+  branch |= model.prior.begin(jax.random.fold_in(key, len(nets)))
   return params | branch, model_state
 
 
@@ -235,10 +257,10 @@ def _forward(
   else:
     terms["reconstruction"] = nats
 
-  # 2. LATENTS: KL(q(z | x, c) ‖ N(0, I)), summed over latents.
+  # 2. LATENTS: KL(q(z | x, c) ‖ p(z)), summed over latents.
   if second is not None:
     q = model.encode(params, image, condition, second)
-  each = gaussian.kl_to_prior(q)
+  each = model.prior.kl(params, q, z, model.pseudo(params))
   kl = each.sum(axis=-1)
 
   # 3. GREY: Σ x̂ (1 − x̂), which draws pixels to black or white. Its weight
@@ -291,7 +313,8 @@ def _render(model: Model, state: TrainState, batch: Batch, panel: Array, key):
   found = _forward(model, state.params, state.model_state, batch, key)
   styles = parts.STYLES
   options = panel.shape[0]
-  z = jax.random.normal(key, (styles, model.encoder.latents))
+  encode = model.pseudo(state.params)
+  z = model.prior.draw(state.params, key, styles, encode)
   z = jnp.repeat(z, options, axis=0)
   drawn = model.decode(state.params, z, jnp.tile(panel, (styles, 1)))
   return {

@@ -4,9 +4,10 @@ Kingma and Welling 2014, and M2 of Kingma et al. 2014 where every label is
 known. Which condition, or none, is a choice of the data. The loss of one
 example, with sums over pixels and latents, is
 
-    −log p(x | z, c) + β · KL(q(z | x, c) ‖ N(0, I)) + l2 · Σ kernel²
+    −log p(x | z, c) + β · KL(q(z | x, c) ‖ p(z)) + l2 · Σ kernel²
 
-with Bernoulli pixels and β 1, unless config.loss says otherwise. The last
+with Bernoulli pixels, β 1 and p(z) = N(0, I), unless config.loss and
+config.prior say otherwise. The last
 term is a prior N(0, 1 / (2 l2)) on the kernels. With `objective` iwae or dreg
 the first two are replaced by −log (1/k) Σ p(x | z) p(z) / q(z | x) over k
 samples (Burda et al. 2016).
@@ -14,6 +15,7 @@ samples (Burda et al. 2016).
 
 import functools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -23,6 +25,7 @@ from jax import Array
 from cvae_jax.method import (
   gaussian,
   kl_control,
+  latent_priors,
   likelihoods,
   losses,
   objectives,
@@ -67,15 +70,22 @@ class Model(NamedTuple):
   shape: tuple[int, ...]  # (H, W, C)
   latents: int
   loss: Loss
+  prior: latent_priors.Prior
 
   def encode(self, params: PyTree, x, condition, key=None) -> Gaussian:
     """Return q(z | x [B, D], condition); without a key dropout is off."""
     variables = {"params": params["encoder"]}
-    return Gaussian(**self.encoder.apply(variables, x, condition, key))
+    q = Gaussian(**self.encoder.apply(variables, x, condition, key))
+    return self.prior.standardise(params, q, condition)
+
+  def pseudo(self, params: PyTree) -> Callable:
+    """Return (image, condition) → Gaussian, for the prior."""
+    return lambda image, c: self.encode(params, flat(image), c)
 
   def output(self, params: PyTree, z, condition, key=None) -> Array:
     """Return what p(x | z) is of, [B, D · width]; without a key no dropout."""
     variables = {"params": params["decoder"]}
+    z = self.prior.place(params, z, condition)
     found = self.decoder.apply(variables, z, condition, key)["logits"]
     return jax.nn.sigmoid(found) if self.loss.likelihood.means else found
 
@@ -97,7 +107,7 @@ def make(config, facts: Facts) -> System:
     "model": Player(
       loss=functools.partial(_loss, model),
       tx=optim.build(config.optim),
-      owns=BRANCHES + likelihoods.branches(likelihood),
+      owns=BRANCHES + likelihoods.branches(likelihood) + model.prior.branches,
     )
   }
   conditions = facts.conditions
@@ -114,7 +124,15 @@ def make(config, facts: Facts) -> System:
       likelihood, state.params, state.model_state, output
     )
 
-  prior = functools.partial(gaussian.draw, latents=model.latents)
+  def draw(state: TrainState, key: Array, count: int) -> Array:
+    encode = model.pseudo(state.params)
+    return model.prior.draw(state.params, key, count, encode)
+
+  def log_prior(state: TrainState, z: Array) -> Array:
+    encode = model.pseudo(state.params)
+    return model.prior.log_density(state.params, z, encode)
+
+  sampled = model.prior.sampled
   return System(
     init=lambda key: update.init_state(
       players, *_state(model, conditions, key)
@@ -122,12 +140,14 @@ def make(config, facts: Facts) -> System:
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
     columns={"image": model.shape, "condition": (conditions,)},
-    render=parts.make_render(encode, decode, prior),
+    render=parts.make_render(encode, decode, draw=draw),
     encode=encode,
     decode=decode,
     nats=functools.partial(likelihoods.nats_of_images, likelihood),
     outputs=outputs,
     observe=binary if model.loss.binarise else None,
+    draw=draw if sampled else None,
+    log_prior=log_prior if sampled else None,
     latents=model.latents,
     schedules=optim.logged(config.optim) | kl_control.schedule(model.loss.kl),
     notes=(_note(model),),
@@ -148,6 +168,7 @@ def _model(config, facts: Facts) -> Model:
     shape=shape,
     latents=latents,
     loss=loss,
+    prior=latent_priors.build(config, latents, shape, facts.conditions),
   )
 
 
@@ -203,6 +224,7 @@ def _state(model: Model, conditions: int, key: Array) -> tuple[PyTree, PyTree]:
     nets, key, encoder=(x, condition), decoder=(z, condition)
   )
   branch, model_state = likelihoods.begin(model.loss.likelihood)
+  branch |= model.prior.begin(jax.random.fold_in(key, len(nets)))
   return params | branch, model_state
 
 
@@ -241,8 +263,9 @@ def _forward(
   # pixels the binary cross-entropy.
   reconstruction = likelihood.nats(x, output, scale)
 
-  # 2. LATENTS: KL(q(z | x, c) ‖ N(0, I)) in closed form, summed over latents.
-  each = gaussian.kl_to_prior(q)
+  # 2. LATENTS: KL(q(z | x, c) ‖ p(z)), in closed form if p(z) is a Gaussian,
+  # summed over latents.
+  each = model.prior.kl(params, q, z, model.pseudo(params))
   kl = each.sum(axis=-1)
 
   elbo = -reconstruction - kl
@@ -300,14 +323,14 @@ def _bound_loss(
 
   def log_weights(z: Array) -> Array:
     kl = gaussian.log_density(z, fixed)
-    kl -= gaussian.log_density(z, gaussian.standard(z))
+    kl -= model.prior.log_density(params, z, model.pseudo(params))
     return -likelihood.nats(x[None], output(z), scale) - weight * kl
 
   if doubly:
     bound = objectives.doubly_reparameterised(log_weights, z)
   else:
     bound = objectives.importance_bound(log_weights(z))
-  kl = gaussian.kl_to_prior(q).sum(axis=-1)
+  kl = model.prior.kl(params, q, z[0], model.pseudo(params)).sum(axis=-1)
   nats = likelihood.nats(x, first, scale)
   terms = {"reconstruction": nats, "kl": kl, "elbo": -nats - kl, "bound": bound}
   terms |= likelihoods.bits(likelihood, terms["elbo"], model.shape)

@@ -1,0 +1,49 @@
+"""Say what a config's loss is in nats, or another library's by its weights.
+
+    python -m launch.explain --config=configs/faces.py:model=15
+    python -m launch.explain --reconstruction=mse --reduce=mean --weight=1 \
+      --kl_weight=0.00025 --values=12288 --latents=128
+"""
+
+from absl import flags
+
+from . import command
+
+_CONFIG = flags.DEFINE_string("config", None, "A page[:variants] or a run.")
+_KIND = flags.DEFINE_string("reconstruction", "mse", "mse or bce.")
+_REDUCE = flags.DEFINE_string("reduce", "mean", "Over values: mean or sum.")
+_WEIGHT = flags.DEFINE_float("weight", 1.0, "Of the reconstruction.")
+_KL_REDUCE = flags.DEFINE_string("kl_reduce", "sum", "Over latents.")
+_KL_WEIGHT = flags.DEFINE_float("kl_weight", 1.0, "Of the KL.")
+_VALUES = flags.DEFINE_integer("values", None, "Of an image: H × W × C.")
+_LATENTS = flags.DEFINE_integer("latents", None, "Of z.")
+
+
+def main(_: list[str]) -> int:
+  """Print what the loss is."""
+  from cvae_jax import config
+  from cvae_jax.method import conventions
+
+  if _CONFIG.value is not None:
+    for line in config.explain(config.load(_CONFIG.value)):
+      print(line)
+    return 0
+  if _VALUES.value is None or _LATENTS.value is None:
+    raise ValueError(
+      "give --config=PAGE, or a loss with its sizes: --values=H×W×C --latents=Z"
+    )
+  loss = conventions.Convention(
+    _KIND.value,
+    _REDUCE.value,
+    _WEIGHT.value,
+    _KL_REDUCE.value,
+    _KL_WEIGHT.value,
+  )
+  for line in conventions.lines(loss, _VALUES.value, _LATENTS.value):
+    print(line)
+  return 0
+
+
+if __name__ == "__main__":
+  command.start(__name__)
+  command.run(main, [])

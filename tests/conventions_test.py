@@ -1,0 +1,51 @@
+"""Other libraries' losses as β, against the losses themselves."""
+
+import numpy as np
+import pytest
+
+from cvae_jax import config as configs
+from cvae_jax.method.conventions import Convention, translate
+from tests import small
+
+RNG = np.random.default_rng(0)
+VALUES, LATENTS = 48, 5
+ERROR = RNG.uniform(0, 1, (2, VALUES)) ** 2
+KL = RNG.gamma(1, 1, (2, LATENTS))
+
+
+@pytest.mark.parametrize("kind", ["mse", "bce"])
+@pytest.mark.parametrize("reduce", ["sum", "mean"])
+@pytest.mark.parametrize("kl_reduce", ["sum", "mean"])
+def test_a_loss_is_its_translation_but_for_a_factor(kind, reduce, kl_reduce):
+  loss = Convention(kind, reduce, 3.0, kl_reduce, 0.2)
+  theirs = 3.0 * getattr(ERROR, reduce)(-1) + 0.2 * getattr(KL, kl_reduce)(-1)
+  found = translate(loss, VALUES, LATENTS)
+  scale = 0.5 if kind == "mse" else 1.0
+  ours = scale * ERROR.sum(-1) + found.beta * KL.sum(-1)
+  np.testing.assert_allclose(theirs[0] / theirs[1], ours[0] / ours[1])
+  if kind == "mse":
+    nats = ERROR.sum(-1) / (2 * found.variance) + KL.sum(-1)
+    np.testing.assert_allclose(theirs[0] / theirs[1], nats[0] / nats[1])
+    np.testing.assert_allclose(found.mse, 1 / (2 * found.variance))
+
+
+def test_the_faces_ladder_s_w_is_a_beta_of_thousands():
+  # W · mean squared error + KL, over 43,200 values (the page's docstring).
+  found = translate(Convention("mse", "mean", 100.0), 43_200, 40)
+  assert found.beta == pytest.approx(43_200 / 200)
+
+
+def test_weights_of_0_are_refused():
+  with pytest.raises(ValueError, match="above 0"):
+    translate(Convention(weight=0.0), 10, 2)
+
+
+def test_a_page_s_loss_is_explained_with_what_it_sets():
+  config = configs.load(
+    "configs/digits.py:smoke",
+    small._FILES["cvae"][1] | {"loss.likelihood": "sigma", "loss.beta": 2.0},
+  )
+  text = "\n".join(configs.explain(config))
+  assert "nats of Sigma" in text
+  assert "loss.likelihood=sigma" in text
+  assert "loss.beta=2.0" in text
