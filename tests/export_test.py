@@ -345,3 +345,14 @@ def test_arrays_without_entries_and_of_no_axis_are_kept(tmp_path):
   assert found["one"] == 2
   assert notes["key"] == "value"
   assert json.loads(path.read_bytes()[8:].split(b"}}")[0] + b"}}")
+
+
+def test_the_numpy_reader_of_the_documents_decodes_an_export(run, exported):
+  text = (small.ROOT / "docs" / "handing_on.md").read_text()
+  code = re.search(r"```python numpy-reader\n(.*?)```", text, re.DOTALL)[1]
+  names = {}
+  exec(code, names)
+  condition = run.conditions.panel()
+  z = run.prior(len(condition))
+  image = names["decode"](exported, z, condition)
+  np.testing.assert_allclose(image, run.decode(z, condition), atol=1e-5)

@@ -35,7 +35,7 @@ def of_run(run: Run) -> dict[str, Function]:
   if system.decode:
     names = ("z", "condition")
     found["decode"] = _conditional(run, system.decode, names, ("image",))
-    if system.prior is None:
+    if system.prior is None and system.draw is None:
       swapped = ("noise", "condition")
       function = _conditional(run, system.decode, swapped, ("image",))
       found["sample"] = function
