@@ -17,7 +17,8 @@ def main(_: list[str]) -> None:
   run = runs.load(command.path(_WORKDIR))
   if line := runs.caution(run):
     print(line)
-  folder = command.path(_OUT, run.folder / "figures")
+  # Not run.folder: a model that comes with the package lies inside it.
+  folder = command.path(_OUT, command.path(_WORKDIR) / "figures")
   captions = figures.captions(run)
   for name, pictures in figures.draw(run, _SEED.value).items():
     path = folder / f"{name}.png"

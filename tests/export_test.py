@@ -356,3 +356,20 @@ def test_the_numpy_reader_of_the_documents_decodes_an_export(run, exported):
   z = run.prior(len(condition))
   image = names["decode"](exported, z, condition)
   np.testing.assert_allclose(image, run.decode(z, condition), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["digits", "scvae"])
+def test_a_pretrained_model_is_found_from_any_folder(
+  name, tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  run = runs.load(f"pretrained/{name}")
+  condition = run.conditions.panel()
+  images = run.sample(condition)
+  assert images.shape == (len(condition), 28, 28, 1)
+  assert 0.05 < images.mean() < 0.3  # digits, which are mostly black
+
+
+def test_the_pretrained_models_are_at_most_16_megabytes():
+  files = [p for p in (small.ROOT / "pretrained").rglob("*") if p.is_file()]
+  assert sum(path.stat().st_size for path in files) < 16 << 20
