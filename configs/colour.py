@@ -40,7 +40,7 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import climb, loop, parse_variants
+from cvae_jax.config import climb, loop, loss, optimiser, parse_variants
 
 EPOCH = 612  # steps of the source's epoch: 19,600 cells by 32
 
@@ -127,16 +127,16 @@ def _base() -> ConfigDict:
         "decoder": {"hidden": 96},
         "positions": 2,  # or 7
       },
-      "loss": {
-        "mse": 4.0,  # × mean squared error of x and y: the w of the source
-        "saturation": 1.0,  # × squared difference of squared radii
-        "l2": 0.001,  # × squared convolution kernels
-        "kl_of_second_pass": False,
-      },
-      "optim": {
-        "lr": 0.001,
-        "decay": 1e-6,  # lr / (1 + decay · step)
-        "eps": 1e-7,
-      },
+      "loss": loss(
+        mse=4.0,  # × mean squared error of x and y: the w of the source
+        saturation=1.0,  # × squared difference of squared radii
+        l2=0.001,  # × squared convolution kernels
+        kl_of_second_pass=False,
+      ),
+      "optim": optimiser(
+        lr=0.001,
+        decay=1e-6,  # lr / (1 + decay · step)
+        eps=1e-7,
+      ),
     }
   )

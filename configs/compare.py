@@ -48,7 +48,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import ConfigError, loop, parse_variants
+from cvae_jax.config import ConfigError, loop, loss, optimiser, parse_variants
 
 WIDTHS = {  # of the trunk, by the image's size
   256: (64, 128, 256, 512, 512, 512),
@@ -97,11 +97,11 @@ VAE = {
     "encoder": TRUNK,
     "decoder": DECODER,
   },
-  "loss": {
-    "beta": 1.0,  # × KL
-    "reduction": ("sum", "sum"),  # or mean: over pixels, over latents
-  },
-  "optim": {"lr": 2e-4, "decay": 0.0, "b1": 0.9, "eps": 1e-8},
+  "loss": loss(
+    beta=1.0,  # × KL
+    reduction=("sum", "sum"),  # or mean: over pixels, over latents
+  ),
+  "optim": optimiser(lr=2e-4, decay=0.0, b1=0.9, eps=1e-8),
 }
 AE = VAE | {"model": VAE["model"] | {"variational": False}}
 GAN = {

@@ -127,15 +127,15 @@ M2 = {
     **_semi(_paper(500), input_dropout=0.5),
     "features": {},  # of the M1 to stand on
   },
-  "loss": {
-    "labelled": 0.0,  # the share of labelled digits, see _count
-    "unlabelled": 1.0,  # the share of the others
-    "alpha": 3.0,  # × cross-entropy of the labelled
-    "warm_up": 0,  # steps until the classifier learns from U in full
-    "l2": 0.0,  # × squared kernels
-    "binarise": True,  # pixels are drawn from their grey values each time
-    "soft": False,
-  },
+  "loss": loss(
+    labelled=0.0,  # the share of labelled digits, see _count
+    unlabelled=1.0,  # the share of the others
+    alpha=3.0,  # × cross-entropy of the labelled
+    warm_up=0,  # steps until the classifier learns from U in full
+    l2=0.0,  # × squared kernels
+    binarise=True,  # pixels are drawn from their grey values each time
+    soft=False,
+  ),
   "optim": optimiser(lr=3e-3, decay=2e-4, eps=1e-8),
 }
 M1M2 = M2 | {

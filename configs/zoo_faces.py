@@ -102,6 +102,12 @@ DFC_VAE = {
     "kl": 40.0,  # as the authors' script; the paper has 1
     "weight": 0.5 * FEATURES,  # × mean squared difference at each tap
     "pixel": 0.0,  # × squared error summed over the image
+    # Of pixels beside the taps; "" for none, or Gaussian where pixel is set.
+    "likelihood": "",
+    "mse": 0.5,  # gaussian's weight where pixel is 0
+    "sigma": "optimal",  # or learned
+    "per_channel": False,
+    "mixture": 1,
   },
   "optim": {"lr": 5e-4, "decay": 0.0, "b1": 0.5, "eps": 1e-8},
 }

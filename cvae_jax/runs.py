@@ -1,13 +1,13 @@
 """A trained run as plain functions of arrays.
 
 run = runs.load("runs/digits")
-condition = run.conditions.encode([3, 3, 8], ink=0.5)
-images = run.sample(condition, seed=0)  # [3, 28, 28, 1]
+images = run.sample({"class": [3, 3, 8], "ink": 0.5})  # [3, 28, 28, 1]
+z = run.encode(images, {"class": [3, 3, 8], "ink": 0.5}).mean
 """
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.host.images import unit
 from cvae_jax.host.paths import local
-from cvae_jax.loop import exports
+from cvae_jax.loop import asking, exports
 from cvae_jax.loop.folders import Folder as Folder  # runs.below gives them
 from cvae_jax.loop.folders import below as below
 from cvae_jax.loop.restore import run_state
@@ -33,6 +33,7 @@ from cvae_jax.types import PyTree, System, TrainState
 
 ROWS = 500  # that a run computes at once, of small images
 VALUES = 1 << 21  # of the images computed at once: 48 faces of 120 × 120
+Request = ArrayLike | Mapping[str, Any] | str | None
 YOUNG = 200  # steps, fewer than any page trains for but its smoke variant
 
 
@@ -47,11 +48,22 @@ class Run:
   state: TrainState
 
   def encode(
-    self, images: ArrayLike, condition: ArrayLike
+    self, images: ArrayLike, condition: Request = None, **named: Any
   ) -> gaussian.Gaussian:
-    """Return q(z | images, condition [B, A]), a Gaussian over [B, Z]."""
+    """Return q(z | images, condition), a Gaussian over [B, Z].
+
+    Args:
+      images: [B, H, W, C], uint8 or floats in [0, 1].
+      condition: what the images show: vectors [B, A] or words, as in
+        `request`. One request serves all images.
+      named: attributes and their values, instead: size=0.3.
+
+    Raises:
+      RunError: images or condition do not fit the run.
+      DataError: an attribute is unknown or missing.
+    """
     images, condition = arguments.rows(
-      images=self._images(images), condition=self._condition(condition)
+      images=self._images(images), condition=self._known(condition, named)
     )
     return self._apply("encode", images, condition)
 
@@ -63,19 +75,121 @@ class Run:
     return self._apply("decode", z, condition)
 
   def edit(
-    self, images: ArrayLike, condition: ArrayLike, changed: ArrayLike
+    self, images: ArrayLike, condition: Request, changed: Request
   ) -> NDArray:
-    """Show images [B, H, W, C] as they might be: [B, H, W, C].
+    """Show images [B, H, W, C] as they might be: [B, H, W, C] in [0, 1].
 
-    Each is encoded with its own condition [B, A]; the mean of that posterior
-    is decoded with the changed one [B, A].
+    Each is encoded with its own condition; the mean of that posterior is
+    decoded with the changed one. Both are vectors [B, A] or words, in which
+    `changed` says only what is to change.
     """
-    return self.decode(self.encode(images, condition).mean, changed)
+    own = self._known(condition, {})
+    if changed is None or isinstance(changed, str | Mapping):
+      words = self.parse(changed or {})
+      changed = self.conditions.fill(own, words)
+    decoded = self.decode(self.encode(images, own).mean, changed)
+    return np.clip(decoded, 0.0, 1.0)
 
-  def sample(self, condition: ArrayLike, seed: int = 0) -> NDArray:
-    """Decode z ~ prior under condition [B, A]: images [B, H, W, C]."""
-    condition = self._condition(condition)
-    return self.decode(self.prior(len(condition), seed), condition)
+  def sample(
+    self,
+    condition: Request = None,
+    seed: int = 0,
+    *,
+    count: int | None = None,
+    guidance: float = 1.0,
+    **named: Any,
+  ) -> NDArray:
+    """Draw images [B, H, W, C] in [0, 1]: decode z ~ prior under a condition.
+
+    Args:
+      condition: vectors [B, A] or words, as in `request`.
+      seed: of the latents, and of what is drawn for attributes left out.
+      count: how many samples, of one condition.
+      guidance: how far to go from the answer without the condition to that
+        with it; above 1 the condition is exaggerated.
+      named: attributes and their values, instead: shape="triangle".
+
+    Raises:
+      RunError: the condition does not fit the run, or guidance is asked of a
+        model that was trained with every value known.
+      DataError: an attribute or a value is none that there is.
+    """
+    vectors = self.request(condition, count, seed, **named).vectors
+    z = self.prior(len(vectors), seed)
+    return self.guided(z, vectors, guidance)
+
+  def guided(
+    self, z: ArrayLike, condition: ArrayLike, guidance: float = 1.0
+  ) -> NDArray:
+    """Decode z [B, Z] under condition [B, A], cut off at [0, 1].
+
+    Args:
+      z: latents.
+      condition: vectors.
+      guidance: see `sample`.
+
+    Raises:
+      RunError: guidance is asked of a model that knows no unknown values.
+    """
+    images = self.decode(z, condition)
+    if guidance != 1.0:
+      if not getattr(self.conditions, "known_bits", False):
+        raise RunError(
+          f"{self.folder}: guidance needs a model trained with unknown values; "
+          "train with --config.data.condition_dropout=0.1"
+        )
+      free = self.decode(z, np.zeros_like(np.asarray(condition, np.float32)))
+      images = free + np.float32(guidance) * (images - free)
+    return np.clip(images, 0.0, 1.0)
+
+  def parse(self, request: Mapping[str, Any] | str) -> dict[str, Any]:
+    """Return a request as {attribute: value}.
+
+    Raises:
+      RunError: the run can be asked for nothing.
+      DataError: a name or a value is none that there is.
+    """
+    return asking.parse(self.folder, self.conditions, request)
+
+  def request(
+    self,
+    condition: Request = None,
+    count: int | None = None,
+    seed: int = 0,
+    **named: Any,
+  ) -> asking.Asked:
+    """Return the condition vectors of a request, and what was left out.
+
+    Args:
+      condition: vectors [B, A]; or {attribute: value or B values}; or text,
+        "shape=triangle,size=0.9".
+      count: B, where the request is of one row.
+      seed: of what is drawn for attributes left out.
+      named: attributes and their values, instead or besides.
+
+    Raises:
+      RunError: vectors or count do not fit the run.
+      DataError: an attribute or a value is none that there is.
+    """
+    if condition is None or isinstance(condition, str | Mapping):
+      words = self.parse(condition or {})
+      if not getattr(self.conditions, "attributes", ()):
+        self.parse(named)
+        return asking.Asked(self._nothing(1 if count is None else count))
+      return asking.vectors(
+        self.folder, self.config, self.conditions, words | named, count, seed
+      )
+    if named:
+      raise RunError(
+        f"give a condition as vectors or as words; found vectors and "
+        f"{', '.join(named)}"
+      )
+    vectors = self._condition(condition)
+    if count is not None and len(vectors) != count:
+      if len(vectors) != 1:
+        raise RunError(f"count is {count}; found {len(vectors)} conditions")
+      vectors = np.repeat(vectors, count, axis=0)
+    return asking.Asked(vectors)
 
   def prior(self, count: int, seed: int = 0) -> NDArray:
     """Draw latents [count, Z]; a seed gives the same ones."""
@@ -139,6 +253,21 @@ class Run:
     """Return checked images [B, H, W, C], of the size that the run knows."""
     shape = self.system.columns.get("image")
     return arguments.images(images, shape, self.folder)
+
+  def _known(self, condition: Request, named: Mapping[str, Any]) -> NDArray:
+    """Return a condition [B, A] in which nothing is drawn at random."""
+    if condition is not None and not isinstance(condition, str | Mapping):
+      return self.request(condition, **named).vectors
+    words = self.parse(condition or {})
+    words = words | self.parse(named)
+    if not getattr(self.conditions, "attributes", ()):
+      return self._nothing(1)
+    return self.conditions.encode(words)
+
+  def _nothing(self, count: int) -> NDArray:
+    """Return the conditions [count, A] of a run that can be asked nothing."""
+    width = self.system.columns.get("condition", (0,))[0]
+    return np.zeros((count, width), np.float32)
 
   def _condition(self, condition: ArrayLike) -> NDArray:
     """Return a checked condition [B, A]; one of [A] is one row."""
@@ -226,16 +355,24 @@ def load(
   source = data.source(config.data.name)
   if not saved(folder):
     raise RunError(f"{folder} has no checkpoint yet; let it train longer")
-  system, state = run_state(folder, config, step, system)
-  if conditions is not None:
-    return Run(folder, config, conditions, system, state)
+  conditions = conditions or _conditions(folder, source, asked, remedy)
+  attributes = tuple(getattr(conditions, "attributes", ()))
+  system, state = run_state(folder, config, attributes, step, system)
+  return Run(folder, config, conditions, system, state)
+
+
+def _conditions(folder: Path, source: Any, asked: dict, remedy: str) -> Any:
+  """Return the conditions that a run's folder keeps.
+
+  Raises:
+    DamagedFile: they cannot be read.
+  """
   try:
-    conditions = source.Conditions.from_json(asked)
+    return source.Conditions.from_json(asked)
   except (KeyError, TypeError, ValueError, AttributeError) as error:
     raise DamagedFile(
       f"{folder / 'conditions.json'} is damaged ({error!r}); {remedy}"
     ) from None
-  return Run(folder, config, conditions, system, state)
 
 
 def caution(run: Run) -> str:

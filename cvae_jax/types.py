@@ -46,6 +46,7 @@ class Facts(NamedTuple):
 
   columns: Mapping[str, tuple[int, ...]]  # the shape of one example of each
   rows: int | None = None  # training examples
+  attributes: tuple = ()  # of a condition; see data.conditions
 
   @property
   def image_shape(self) -> tuple[int, ...]:

@@ -12,13 +12,19 @@ from pathlib import Path
 from absl import app, flags
 
 from cvae_jax import settings
-from cvae_jax.host import console, cpu, paths, plugins
+from cvae_jax.host import compile_cache, console, cpu, paths, plugins
 
 PREEMPTED = 75  # EX_TEMPFAIL: run the same command again
 INTERRUPTED = 130  # by Ctrl-C, as shells say it
 _EXPECTED = (ValueError, FloatingPointError, OSError)  # they say what to do
 _TRUST = flags.DEFINE_bool(
   "trust", False, "Import the modules of others that a run names."
+)
+_CACHE = flags.DEFINE_string(
+  "compile_cache",
+  "",
+  "Folder of compiled programs, which a second launch reuses; by default in "
+  "the user's cache folder; off: none.",
 )
 _DEBUG = flags.DEFINE_bool("debug", False, "Show an error's traceback.")
 
@@ -52,6 +58,7 @@ def run(
     if _TRUST.value:
       plugins.trust(plugins.EVERY)
     try:
+      compile_cache.use(_CACHE.value)
       code = main(argv[1:])
       _flush()
       return code

@@ -1,30 +1,92 @@
-"""Draw a run's figures as PNG: those of its data source."""
+"""Draw a run's figures as PNG, or what it is asked for in words.
+
+    python -m launch.sample --workdir=DIR
+    python -m launch.sample --workdir=DIR --set="shape=triangle,size=0.9"
+    python -m launch.sample --workdir=DIR --grid=shape,colour
+    python -m launch.sample --workdir=DIR --set=shape=circle --sweep=size
+
+An attribute that is left out is drawn from the training rows, as real images
+have it. For a model that was trained with unknown values it is unknown; so it
+is with --unknown.
+"""
 
 from absl import flags
 
 from . import command
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run to draw from.")
-_OUT = flags.DEFINE_string("out", None, "Folder; default <workdir>/figures.")
+_OUT = flags.DEFINE_string(
+  "out", None, "Folder; default <workdir>/figures. Of a request a file too."
+)
+_SET = flags.DEFINE_string(
+  "set", "", "What is asked for, name=value by commas: class=3,ink=0.5."
+)
+_GRID = flags.DEFINE_list(
+  "grid", [], "One or two attributes: every level of each, every pair."
+)
+_SWEEP = flags.DEFINE_string(
+  "sweep", "", "An attribute to move from its low to its high end."
+)
+_UNKNOWN = flags.DEFINE_list("unknown", [], "Attributes that are unknown.")
+_COUNT = flags.DEFINE_integer(
+  "count", None, "Samples; of a sweep its rows.", lower_bound=1
+)
+_GUIDANCE = flags.DEFINE_float(
+  "guidance", 1.0, "Above 1 exaggerates the condition, where it may be unknown."
+)
 _SEED = command.seed("Of the latents.")
 
 
 def main(_: list[str]) -> None:
-  """Draw the figures."""
-  from cvae_jax import figures, runs
-  from cvae_jax.host import images
+  """Draw the figures, or what is asked for."""
+  from cvae_jax import runs
 
   run = runs.load(command.path(_WORKDIR))
   if line := runs.caution(run):
     print(line)
   # Not run.folder: a model that comes with the package lies inside it.
   folder = command.path(_OUT, command.path(_WORKDIR) / "figures")
+  if any(flag.value for flag in (_SET, _GRID, _SWEEP, _UNKNOWN, _COUNT)):
+    _draw_asked(run, folder)
+  else:
+    _draw_figures(run, folder)
+
+
+def _draw_figures(run, folder) -> None:
+  """Draw all figures that a run has, a file each."""
+  from cvae_jax import figures
+  from cvae_jax.host import images
+
   captions = figures.captions(run)
   for name, pictures in figures.draw(run, _SEED.value).items():
     path = folder / f"{name}.png"
     rows, columns = captions.get(name, ((), ()))
     images.save_grid(path, pictures, rows=rows, columns=columns)
     print(f"wrote {path}")
+
+
+def _draw_asked(run, folder) -> None:
+  """Draw what is asked for in words into one file."""
+  from cvae_jax.figures import asked
+  from cvae_jax.host import images
+
+  picture = asked.draw(
+    run,
+    _SET.value,
+    grid=_GRID.value,
+    sweep=_SWEEP.value,
+    unknown=_UNKNOWN.value,
+    count=_COUNT.value,
+    seed=_SEED.value,
+    guidance=_GUIDANCE.value,
+  )
+  if picture.note:
+    print(f"note: {picture.note}")
+  path = folder if folder.suffix else folder / "asked.png"
+  images.save_grid(
+    path, picture.images, rows=picture.rows, columns=picture.columns
+  )
+  print(f"wrote {path}")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def main(words: list[str]) -> int:
     )
   if not math.isfinite(_TOLERANCE.value):
     raise ValueError(
-      f"--tolerance is a finite number, as 0.02; found {_TOLERANCE.value}"
+      f"--tolerance is {_TOLERANCE.value}; expected a finite number, as 0.02"
     )
   workdir = local(words[0], "the run's folder")
   epochs = verify.compare(workdir)

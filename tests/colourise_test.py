@@ -122,6 +122,18 @@ def test_the_colours_of_a_photo_play_no_part(run, picture):
   assert photo.sheet(blind).shape[1] == 3
 
 
+def test_a_large_photo_is_coloured_in_bands_without_a_seam(monkeypatch):
+  rng = np.random.default_rng(0)
+  colours = rng.uniform(-1, 1, (14, 14, 2)).astype(np.float32)
+  grey = rng.integers(0, 256, (200, 150), dtype=np.uint8)
+  whole = photo.paint(colours, grey)
+  monkeypatch.setattr(photo, "PIXELS", 150 * 33)  # six bands and a last one
+  bands = photo.paint(colours, grey)
+  difference = np.abs(whole.astype(int) - bands)
+  assert difference.max() <= 1
+  assert (difference > 0).mean() < 1e-3
+
+
 def test_the_source_s_way_is_112_pixels_wide_and_another_painting(run, picture):
   ours = photo.colourise(run, photo.read(picture), count=2)
   theirs = photo.colourise(run, photo.read(picture), 2, smoothing="hue")

@@ -1,16 +1,24 @@
 """Shared by all tests: strict broadcasting, and small runs to look at."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["CVAE_JAX_TUNE"] = "0"  # a test process is never started anew
 
+from cvae_jax.host import compile_cache, cpu
+
+cpu.set_flags()  # so that tests run the programs that commands run
+# Compilation is nine tenths of a small run. Each program is compiled once for
+# all workers, the processes that they start and later runs of the suite;
+# benchmarks/soak_resume.py does the comparisons of bits without.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+  root = Path(__file__).parents[1]
+  compile_cache.use(str(root / ".pytest_cache" / "compiled"))
+
 import jax
 import pytest
 
-from cvae_jax.host import cpu
-
-cpu.set_flags()  # so that tests run the programs that commands run
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 

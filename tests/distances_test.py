@@ -159,5 +159,5 @@ def test_distances_that_cannot_be_measured_are_refused_at_once(
 
 
 def test_a_stop_may_follow_only_what_is_measured(data):
-  with pytest.raises(ConfigError, match="'sliced'; evaluated are"):
+  with pytest.raises(ConfigError, match="'sliced'; expected one of"):
     prepare(small.config(data, early_stop__metric="sliced"))

@@ -142,11 +142,15 @@ def test_a_known_error_is_one_line_and_no_traceback(data, tmp_path):
     ({"data__conditions": 5}, "data.conditions is 5, the data have 11"),
     (
       {"steps_per_dispatch": 2},
-      "log_every=3 is not a multiple of steps_per_dispatch=2",
+      "log_every=3 must be a multiple of steps_per_dispatch=2",
     ),
     (
       {"steps_per_dispatch": 8, "log_every": 8, "checkpoint_every": 8},
-      "steps_per_dispatch=8 does not divide the 12 steps of an epoch",
+      "steps_per_dispatch=8 must divide the 12 steps of an epoch",
+    ),
+    (
+      {"epochs": 2**30},
+      "epochs=1073741824 are 12884901888 steps; expected few",
     ),
     ({"init_from": "nowhere"}, "nowhere is not a run's folder"),
   ],

@@ -15,10 +15,10 @@ import pytest
 from benchmarks import equal_runs
 from cvae_jax import runs, train
 from cvae_jax.host.files import DamagedFile
-from cvae_jax.loop import checkpoint, launches, quirks
+from cvae_jax.loop import checkpoint, launches, quirks, run_data
 from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints, Damaged
 from cvae_jax.loop.record import RunMismatch
-from cvae_jax.loop.rows import read_metrics
+from cvae_jax.loop.rows import lost, read_metrics
 from cvae_jax.types import TrainState
 from tests import small
 from tests.damage_test import arrays, flip
@@ -352,6 +352,39 @@ def test_what_follows_a_failed_write_is_dropped_and_nothing_else():
   assert seen == ["a fault of ours"]
 
 
+@pytest.mark.parametrize(
+  "content",
+  [
+    "{}",
+    "[]",
+    '{"train": {}}',
+    '{"train": null}',
+    '{"train": {"image": {}}}',
+    '{"train": {"image": {"shape": [], "dtype": "uint8", "sha256": ""}}}',
+    '{"train": {"image": {"shape": ["9"], "dtype": "uint8", "sha256": ""}}}',
+    '{"train": {"image": {"shape": [9], "dtype": 8, "sha256": ""}}}',
+    "[" * 100_000,
+  ],
+  ids=lambda content: content[:60],
+)
+def test_a_damaged_record_of_the_data_is_named(tmp_path, content):
+  (tmp_path / "data.json").write_text(content)
+  with pytest.raises(DamagedFile, match=r"data\.json is damaged"):
+    run_data.facts(tmp_path)
+  with pytest.raises(DamagedFile, match=r"data\.json is damaged"):
+    run_data.check_data(tmp_path, {"train": {}, "test": None})
+
+
+def test_rows_of_somebody_else_are_said(tmp_path):
+  rows = [{"step": n, "split": "train"} for n in (1, 2, 3, 4)]
+  lines = "".join(json.dumps(row) + "\n" for row in rows)
+  (tmp_path / "metrics.jsonl").write_text(lines)
+  assert "2 are of somebody else" in lost(tmp_path, 3, 1)
+  assert "1 are lost" in lost(tmp_path, 3, 4)
+  assert lost(tmp_path, 3, 3) is None
+  assert lost(tmp_path, 3, 0) is None  # an older checkpoint did not count
+
+
 # Logs
 
 
@@ -363,9 +396,18 @@ def test_a_damaged_log_of_launches_is_named(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-  "line", ["\0\0", "garbage", "[]", "3", "null", '{"split": "train"}', "{"]
+  "line",
+  [
+    *("\0\0", "garbage", "[]", "3", "null", "{"),
+    *('{"split": "train"}', '{"step": 1}', '{"step": 1, "split": 2}'),
+    *('{"step": true, "split": "train"}', '{"step": -1, "split": "train"}'),
+    "[" * 100_000,
+  ],
+  ids=lambda line: line[:30],
 )
 def test_a_line_that_is_no_row_is_named_by_its_number(tmp_path, line):
-  (tmp_path / "metrics.jsonl").write_text(f'{{"step": 1}}\n{line}\n')
+  (tmp_path / "metrics.jsonl").write_text(
+    f'{{"step": 1, "split": "train"}}\n{line}\n'
+  )
   with pytest.raises(DamagedFile, match=r"metrics\.jsonl: line 2 cannot"):
     read_metrics(tmp_path)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pathlib
 import subprocess
 import sys
 import zipfile
@@ -88,6 +89,13 @@ def test_a_zip_with_a_name_twice_is_refused(tmp_path):
       archive.writestr("1.png", b"two")
   with pytest.raises(DataError, match=r"1\.png is in the zip more than once"):
     finding.open_images(path)
+
+
+def test_a_file_whose_name_is_no_text_is_named(tmp_path):
+  (tmp_path / "a.png").touch()
+  pathlib.Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")).touch()
+  with pytest.raises(DataError, match=r"file name '\\udcff.png' is no UTF-8"):
+    finding.open_images(tmp_path)
 
 
 def test_linked_folders_are_entered_once_and_loops_end(tmp_path, capsys):

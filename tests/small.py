@@ -54,17 +54,8 @@ _FILES = {
 
 
 def prepare(base: Path) -> Path:
-  """Gives the digits' folder, once for all test files of a session.
-
-  From then on each program is compiled once for this process and those that
-  it starts: compilation is nine tenths of a small run.
-  benchmarks/soak_resume.py does the same comparisons without this cache.
-  """
-  folder, data = base / "compiled", base / "small_digits"
-  os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
-  os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-  jax.config.update("jax_compilation_cache_dir", str(folder))
-  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+  """Return the digits' folder, made once for all test files of a session."""
+  data = base / "small_digits"
   if not data.exists():
     _write_digits(data)
   return data

@@ -315,7 +315,10 @@ def test_a_run_from_before_there_were_rules_goes_on(data, tmp_path):
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"early_stop__metric": "los"}, r"'los'; evaluated are accuracy, cross_e"),
+    (
+      {"early_stop__metric": "los"},
+      r"'los'; expected one of accuracy, cross_e",
+    ),
     ({"plateau__mode": "least"}, r"plateau: .* mode min or max; found 2 and"),
     ({"early_stop__patience": 0}, r"1 evaluation or more"),
     ({"plateau__factor": 1.5}, r"between 0 and 1; found 1\.5"),

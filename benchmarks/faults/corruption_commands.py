@@ -3,9 +3,10 @@
 import json
 import shutil
 
+from PIL import Image, ImageDraw
+
 from benchmarks.faults.case import Group
 from benchmarks.faults.corruption import NEWEST
-from benchmarks.faults.data_photos import _picture
 from benchmarks.faults.judges import nothing, refused, same_or_refused, works
 
 _group = Group("corruption")
@@ -14,7 +15,9 @@ faults = _group.faults
 
 def _picture_file(room):
   path = room.folder / "photo.png"
-  _picture(size=(64, 64)).save(path)
+  picture = Image.new("L", (64, 64), 255)
+  ImageDraw.Draw(picture).line((20, 12, 44, 52), 0, 6)  # a stroke to be read
+  picture.save(path)
   return path
 
 
@@ -43,7 +46,7 @@ _COMMANDS = {
     f"--workdir={run}",
     f"--image={_picture_file(room)}",
   ),
-  "figures": lambda room, run: (
+  "report": lambda room, run: (
     "zoo",
     f"--runs={run}",
     f"--out={room.folder / 'report'}",
@@ -94,11 +97,11 @@ _FOLDERS = {
   "a run whose data.json is a list": _texts("data.json", "[]"),
   "a run whose data.json lacks a split": _texts("data.json", "{}"),
 }
-# table and verify read rows alone, figures what its report is of.
+# table and verify read rows alone, report what its report is of.
 _READERS = {
   "table": ("an absent folder", "an empty folder", "a file"),
   "verify": ("an absent folder", "an empty folder", "a file"),
-  "figures": ("an absent folder", "a file"),
+  "report": ("an absent folder", "a file"),
 }
 for _command, _words in _COMMANDS.items():
   for _kind in _READERS.get(_command, _FOLDERS):

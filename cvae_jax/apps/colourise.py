@@ -1,5 +1,6 @@
 """A trained run colours a photo of any size (colouring spec, §5)."""
 
+import functools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from cvae_jax.host import images
 from cvae_jax.method import baselines, cells, recompose
 from cvae_jax.runs import Run, RunError
 
+PIXELS = 1 << 21  # that are coloured at once: 100 MB of floats
 _COLOURLESS = 2.0  # levels: a photo of less mean chroma has no truth to show
 
 
@@ -51,7 +53,12 @@ def colourise(
     RunError: the run colours nothing.
   """
   check(run)
-  grey = np.asarray(cells.grey(photo)).astype(np.uint8)
+  grey = np.concatenate(
+    [
+      np.asarray(cells.grey(photo[rows])).astype(np.uint8)
+      for rows in _bands(*photo.shape[:2])
+    ]
+  )
   small = image_files.resize_bilinear(grey[..., None], cells.SIDE)[..., 0]
   maps = variants_of(run, small[None], run.prior(count, seed)[None])[0]
   true = None
@@ -130,6 +137,29 @@ def paint(colours: NDArray, grey: NDArray, smoothing: str = "") -> NDArray:
   """
   if smoothing:
     rgb = recompose.paint_as_source(colours, grey / 255.0, smoothing)
-  else:
-    rgb = _luma_true(colours, grey.astype(np.float32) / 255.0)
-  return images.to_bytes(rgb)
+    return images.to_bytes(rgb)
+  bands = _bands(*grey.shape)
+  if len(bands) == 1:
+    return images.to_bytes(_luma_true(colours, grey.astype("f4") / 255.0))
+  # The map's rows first: they are few. Its columns follow in each band.
+  colours = np.asarray(_stretched(colours, len(grey)))
+  painted = np.empty((*grey.shape, 3), np.uint8)
+  for rows in bands:
+    band = grey[rows].astype(np.float32) / 255.0
+    painted[rows] = images.to_bytes(_luma_true(colours[rows], band))
+  return painted
+
+
+def _bands(height: int, width: int) -> list[slice]:
+  """Cut a photo's rows so that its floats need little memory.
+
+  A band of one compiled shape; what is left over is a last one.
+  """
+  rows = max(1, PIXELS // width)
+  return [slice(i, i + rows) for i in range(0, height, rows)]
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _stretched(colours, height):
+  """Interpolate the rows of a map [h, w, 2]: [height, w, 2]."""
+  return jax.image.resize(colours, (height, *colours.shape[1:]), "linear")

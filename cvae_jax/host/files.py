@@ -38,6 +38,18 @@ class DamagedFile(ValueError):
   """Says which file cannot be read and what can be done."""
 
 
+def parse_json(content: str | bytes) -> Any:
+  """Return what a text in JSON says.
+
+  Raises:
+    ValueError: it is no JSON, or groups within groups without end.
+  """
+  try:
+    return json.loads(content)
+  except RecursionError:
+    raise ValueError("its groups are nested too deep") from None
+
+
 def read_json(path: Path, kind: type, remedy: str) -> Any:
   """Read a JSON file whose content is a dict or a list.
 
@@ -47,11 +59,13 @@ def read_json(path: Path, kind: type, remedy: str) -> Any:
     remedy: what a person can do where the file is damaged.
 
   Raises:
-    DamagedFile: it is no JSON, or of another kind.
+    DamagedFile: it is not there, no JSON, or of another kind.
     OSError: it cannot be opened.
   """
   try:
-    found = json.loads(Path(path).read_bytes())
+    found = parse_json(Path(path).read_bytes())
+  except FileNotFoundError:
+    raise DamagedFile(f"{path} is not there; {remedy}") from None
   except ValueError as error:
     raise DamagedFile(f"{path} is damaged ({error}); {remedy}") from None
   if not isinstance(found, kind):

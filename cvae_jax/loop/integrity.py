@@ -127,6 +127,8 @@ def check_marks(folder: Path, repair: bool) -> None:
     check_files(path)
     try:
       found = json.loads(path.read_bytes())
+    except RecursionError:
+      found = ()  # groups within groups: orbax would stop at it
     except (OSError, ValueError):  # the training deletes checkpoints meanwhile
       continue
     if isinstance(found, dict):

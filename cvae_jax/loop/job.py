@@ -7,11 +7,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
-from cvae_jax import data, settings, unknown
+from cvae_jax import data, settings
 from cvae_jax.loop import batches, distances, watch
 from cvae_jax.loop.feed import Feed, check
+from cvae_jax.method import unknown
 from cvae_jax.types import Facts, System, TrainState
 
+STEPS = 2**31  # TrainState.step is an int32
 _COUNTS = (  # of at least 1
   "batch_size",
   "epochs",
@@ -116,15 +118,20 @@ def prepare(
   for name in ("log_every", "checkpoint_every"):
     if config[name] % config.steps_per_dispatch:
       raise ValueError(
-        f"{name}={config[name]} is not a multiple of steps_per_dispatch="
+        f"{name}={config[name]} must be a multiple of steps_per_dispatch="
         f"{config.steps_per_dispatch}"
       )
   if epoch_steps % config.steps_per_dispatch:
     raise ValueError(
-      f"steps_per_dispatch={config.steps_per_dispatch} does not divide the "
+      f"steps_per_dispatch={config.steps_per_dispatch} must divide the "
       f"{epoch_steps} steps of an epoch"
     )
   steps = config.epochs * epoch_steps
+  if steps >= STEPS:
+    raise configs.ConfigError(
+      f"epochs={config.epochs} are {steps} steps; expected fewer than {STEPS}, "
+      "which a state can count"
+    )
   return Job(
     config,
     system,
@@ -146,7 +153,8 @@ def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:
   """
   shapes = {n: tuple(c.shape[1:]) for n, c in dataset.train.items()}
   rows = len(next(iter(dataset.train.values())))
-  facts = Facts(shapes, rows)
+  asked = tuple(getattr(dataset.conditions, "attributes", ()))
+  facts = Facts(shapes, rows, asked)
   stated = {
     "image_shape": shapes.get("image"),
     "conditions": facts.conditions if "condition" in shapes else None,

@@ -224,7 +224,7 @@ def borrow(params: dict, source: str) -> dict:
       "train it first, or say where it is: --config.init_from=…"
     )
   config = configs.of_run(run)
-  _, state = run_state(run, config, step)
+  _, state = run_state(run, config, step=step)
   taken, wanted = state.params, params
   if branches:
     if unknown := [name for name in branches if name not in params]:
@@ -242,6 +242,7 @@ def borrow(params: dict, source: str) -> dict:
 def run_state(
   folder: Path,
   config: ConfigDict,
+  attributes: tuple = (),
   step: int | None = None,
   system: System | Callable | None = None,
 ) -> tuple[System, TrainState]:
@@ -250,19 +251,23 @@ def run_state(
   Args:
     folder: the run's.
     config: its config.json.
+    attributes: what its conditions are made of.
     step: a checkpoint's; None for the best or the latest.
     system: what `config.resolve` takes.
 
   Raises:
     CheckpointError: the step is not there, or does not fit the config.
   """
+  known = facts(folder)
+  if known is not None:
+    known = known._replace(attributes=attributes)
   if exports.is_export(folder):
-    system = configs.resolve(config, facts(folder), system=system)
+    system = configs.resolve(config, known, system=system)
     return system, _exported_state(folder, config, system, step)
   checkpoints = Checkpoints(folder, config.keep, read_only=True)
   try:
     check_latest(config, checkpoints)
-    system = configs.resolve(config, facts(folder), system=system)
+    system = configs.resolve(config, known, system=system)
     checkpoints.hold(pretrained(system, config))
     state, counters = usable_state(checkpoints, system, config, step)
     where = checkpoints.folder / str(int(state.step))

@@ -1,10 +1,9 @@
 """The rows of metrics.jsonl, also where some are damaged."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from cvae_jax.host.files import DamagedFile
+from cvae_jax.host.files import DamagedFile, parse_json
 
 FILE = "metrics.jsonl"
 
@@ -13,7 +12,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
   """Read metrics.jsonl; a last line cut short by a kill is left out.
 
   Raises:
-    DamagedFile: a line is no JSON with a step.
+    DamagedFile: a line is no JSON with a step and a split.
   """
   rows, bad = parse_metrics(folder)
   if bad:
@@ -34,14 +33,22 @@ def parse_metrics(folder: Path) -> tuple[list[dict[str, Any]], list[int]]:
   for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
     # What stands behind the last \n is torn by a kill and comes again.
     try:
-      row = json.loads(line)
+      row = parse_json(line)
     except ValueError:
       row = None
-    if isinstance(row, dict) and isinstance(row.get("step"), int):
+    if _is_row(row):
       rows.append(row)
     else:
       bad.append(number)
   return rows, bad
+
+
+def _is_row(row: Any) -> bool:
+  if not isinstance(row, dict):
+    return False
+  step = row.get("step")
+  of_step = type(step) is int and step >= 0  # true is an int, too
+  return of_step and isinstance(row.get("split"), str)
 
 
 def lines(numbers: list[int]) -> str:
@@ -52,7 +59,7 @@ def lines(numbers: list[int]) -> str:
 
 
 def lost(folder: Path, step: int, counted: int) -> str | None:
-  """Say that rows are missing which a checkpoint counted; None: none are.
+  """Say that rows are missing or too many; None: as a checkpoint counted.
 
   Args:
     folder: the run's.
@@ -60,6 +67,12 @@ def lost(folder: Path, step: int, counted: int) -> str | None:
     counted: the number of rows when it was saved.
   """
   found = sum(row["step"] <= step for row in parse_metrics(folder)[0])
+  if counted and found > counted:  # a checkpoint of old counts none
+    return (
+      f"warning: {Path(folder) / FILE} has {found} rows up to step {step}, its "
+      f"checkpoint counted {counted}: {found - counted} are of somebody else. "
+      "Delete them; the state is whole"
+    )
   if found >= counted:
     return None
   return (

@@ -7,7 +7,7 @@ from typing import Any
 
 from cvae_jax import data
 from cvae_jax.data.files import identity as identities
-from cvae_jax.host.files import read_json, write_atomically
+from cvae_jax.host.files import DamagedFile, read_json, write_atomically
 from cvae_jax.host.paths import local
 from cvae_jax.types import Facts
 
@@ -33,7 +33,8 @@ def check_data(folder: Path, identity: Mapping[str, Any]) -> None:
   path = Path(folder) / DATA
   if not path.exists():
     return
-  saved = read_json(path, dict, "delete it to take today's data for the run's")
+  remedy = "delete it to take today's data for the run's"
+  saved = _identity(path, remedy)
   differing = identities.differences(saved, identity)
   if differing:
     raise RunMismatch(
@@ -48,9 +49,37 @@ def facts(folder: Path) -> Facts | None:
   path = Path(folder) / DATA
   if not path.exists():
     return None
-  columns = read_json(path, dict, "bring a copy of it back")["train"]
+  columns = _identity(path, "bring a copy of it back")["train"]
   shapes = {name: tuple(c["shape"][1:]) for name, c in columns.items()}
   return Facts(shapes, next(iter(columns.values()))["shape"][0])
+
+
+def _identity(path: Path, remedy: str) -> dict[str, Any]:
+  """Read a data.json.
+
+  Raises:
+    DamagedFile: it lacks what `identity.of` returns, or has it otherwise.
+  """
+  saved = read_json(path, dict, remedy)
+  splits = [columns for columns in saved.values() if columns is not None]
+  if not (saved.get("train") and all(map(_is_split, splits))):
+    raise DamagedFile(
+      f"{path} is damaged: expected split → column → shape, dtype and sha256; "
+      f"{remedy}"
+    )
+  return saved
+
+
+def _is_split(columns: Any) -> bool:
+  return isinstance(columns, dict) and all(
+    isinstance(column, dict)
+    and isinstance(shape := column.get("shape"), list)
+    and shape
+    and all(type(size) is int for size in shape)
+    and isinstance(column.get("dtype"), str)
+    and isinstance(column.get("sha256"), str)
+    for column in columns.values()
+  )
 
 
 class Datasets:

@@ -132,7 +132,7 @@ def check(config: ConfigDict, names: Collection[str]) -> None:
     if rule.metric not in names:
       known = ", ".join(sorted(names)) or "none: the data have no test split"
       raise ConfigError(
-        f"{group}.metric is {rule.metric!r}; evaluated are {known}"
+        f"{group}.metric is {rule.metric!r}; expected one of {known}"
         f"{_remedy(rule.metric)}"
       )
     if rule.patience < 1 or rule.mode not in ("min", "max"):

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.judges import Reader, check_judges
 from cvae_jax.loop.run_data import Datasets
+from cvae_jax.measures.judges import Reader, check_judges
 from cvae_jax.metrics import merits
 from cvae_jax.runs import Run, RunError
 

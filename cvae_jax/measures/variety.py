@@ -52,9 +52,14 @@ def _measure(run: Run, test, count: int, seed: int) -> dict[str, Any]:
     "distances": diversity.compare(
       real=image,
       reconstructed=run.decode(q.mean, condition),
-      sampled=run.sample(condition, seed),
+      sampled=_drawn(run, condition, seed),
       # The same latents under each setting.
-      sets=[run.sample(np.tile(one, (SAMPLES, 1)), seed) for one in settings],
+      sets=[_drawn(run, np.tile(one, (SAMPLES, 1)), seed) for one in settings],
     ),
     "latents": latents.usage(q.mean, q.logvar),
   }
+
+
+def _drawn(run: Run, condition: NDArray, seed: int) -> NDArray:
+  """Decode latents of the prior; values are as the decoder gives them."""
+  return run.decode(run.prior(len(condition), seed), condition)

@@ -27,6 +27,11 @@ class Control(NamedTuple):
     """Tell whether the loss has the KL as it is."""
     return self == Control()
 
+  @property
+  def constant(self) -> bool:
+    """Tell whether the loss has the KL by a constant weight, β."""
+    return self._replace(beta=1.0).plain
+
   def weight(self, step: Array) -> Array | float:
     """Return the weight of the KL at a step."""
     if not self.warmup or self.capacity:

@@ -98,7 +98,8 @@ class Sigma(NamedTuple):
 
   def _each(self, scale: Array, x: Array) -> Array:
     """Repeat log-variances [..., S] for each value, [..., D]."""
-    return jnp.tile(scale, x.shape[-1] // self.channels)
+    each = jnp.tile(scale, x.shape[-1] // self.channels)
+    return each.reshape((1,) * (x.ndim - each.ndim) + each.shape)
 
 
 class Bernoulli(NamedTuple):
@@ -350,8 +351,7 @@ def decoder(likelihood: Likelihood, settings) -> dict:
   """Return a convolutional decoder's settings for what a likelihood takes.
 
   Args:
-    likelihood: any. It multiplies the channels of the last layer, whose
-      activation is linear where outputs are no means.
+    likelihood: any. It multiplies the channels of the last layer.
     settings: of the network, with the image's channels last in `features`.
   """
   *hidden, channels = settings.features

@@ -44,6 +44,7 @@ class Decoder(nn.Module):
   slope: float
   edge: str = "zero"  # or replicate, which the paper takes
   initialiser: str = "glorot"
+  last: str = "sigmoid"  # activation of the output
 
   @nn.compact
   def __call__(self, z: Array, train: bool = False) -> Array:
@@ -59,7 +60,7 @@ class Decoder(nn.Module):
         how="upsample",
         norm="" if last else "batch",
         bias=last,
-        activation="sigmoid" if last else "leaky",
+        activation=self.last if last else "leaky",
         slope=self.slope,
         initialiser=self.initialiser,
         edge=self.edge,

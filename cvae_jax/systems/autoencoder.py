@@ -6,7 +6,8 @@ The loss of one example is
 
 where the autoencoder has no KL (`variational` is off). `reduction` says
 whether the loss takes sums or means over pixels and over latents. With
-("sum", "sum") and beta 1 it is −ELBO. With ("mean", "mean"), the default of
+("sum", "sum") and beta 1 it is −ELBO. Another likelihood of config.loss takes
+the place of BCE. With ("mean", "mean"), the default of
 many frameworks, the KL of Z latents weighs D/Z times as much beside D pixel
 values. Each term is logged as a sum in all cases.
 """
@@ -20,9 +21,19 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.method import gaussian, losses, optim, parts, schedules, update
+from cvae_jax.method import (
+  gaussian,
+  kl_control,
+  likelihoods,
+  losses,
+  optim,
+  parts,
+  schedules,
+  update,
+)
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.dcgan import Decoder, Trunk
+from cvae_jax.nets.mlp import binary
 from cvae_jax.types import (
   Batch,
   Facts,
@@ -44,8 +55,10 @@ class Model(NamedTuple):
   shape: tuple[int, ...]  # (H, W, C)
   latents: int
   variational: bool
-  beta: float
+  kl: kl_control.Control
   reduction: tuple[str, str]  # over pixels, over latents
+  likelihood: likelihoods.Likelihood
+  binarise: bool  # pixels are drawn anew from their grey values each time
 
   def encode(
     self, params: PyTree, stats: PyTree, image: Array, train: bool = False
@@ -66,12 +79,27 @@ class Model(NamedTuple):
       self.nets, "decoder", params, stats, z, train=train
     )
 
-  def loss(self, bce: Array, kl: Array | float) -> Array:
-    """Reduce and weigh the sums [B] as config.loss says, [B]."""
+  def output(self, logits: Array) -> Array:
+    """Return what the likelihood is of, from logits [B, H, W, C · width]."""
+    return jax.nn.sigmoid(logits) if self.likelihood.means else logits
+
+  def image(self, logits: Array) -> Array:
+    """Return the mean image."""
+    if self.likelihood.width == 1 and self.likelihood.means:
+      return jax.nn.sigmoid(logits)
+    mean = self.likelihood.mean(likelihoods.flat(logits))
+    return mean.reshape(-1, *self.shape)
+
+  def loss(self, nats: Array, kl: Array | float) -> Array:
+    """Reduce the sums and weigh the KL as config.loss says.
+
+    Without a constant weight the KL comes weighed.
+    """
     over_pixels, over_latents = self.reduction
     pixels = math.prod(self.shape) if over_pixels == "mean" else 1
     latents = self.latents if over_latents == "mean" else 1
-    return bce / pixels + self.beta * kl / latents
+    beta = self.kl.beta if self.kl.constant else 1.0
+    return nats / pixels + beta * kl / latents
 
 
 def make(config, facts: Facts) -> System:
@@ -86,7 +114,7 @@ def make(config, facts: Facts) -> System:
     "model": Player(
       loss=functools.partial(_loss, model),
       tx=optim.build(config.optim, lr),
-      owns=BRANCHES,
+      owns=BRANCHES + likelihoods.branches(model.likelihood),
     )
   }
 
@@ -94,18 +122,17 @@ def make(config, facts: Facts) -> System:
     return model.encode(state.params, state.model_state, image)[0]
 
   def decode(state: TrainState, z: Array, _: Array) -> Array:
-    return jax.nn.sigmoid(model.logits(state.params, state.model_state, z)[0])
+    return model.image(model.logits(state.params, state.model_state, z)[0])
 
+  def outputs(state: TrainState, z: Array, _: Array):
+    logits = model.logits(state.params, state.model_state, z)[0]
+    return likelihoods.outputs(
+      model.likelihood, state.params, state.model_state, model.output(logits)
+    )
+
+  likelihood = model.likelihood if model.variational else None
   return System(
-    init=lambda key: update.init_state(
-      players,
-      *parts.init_branches(
-        model.nets,
-        key,
-        encoder=jnp.zeros((1, *model.shape)),
-        decoder=jnp.zeros((1, model.latents)),
-      ),
-    ),
+    init=lambda key: update.init_state(players, *_state(model, key)),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
     columns={"image": model.shape, "condition": (facts.conditions,)},
@@ -114,11 +141,25 @@ def make(config, facts: Facts) -> System:
     ),
     encode=encode,
     decode=decode,
-    nats=losses.bernoulli_nats_of_means if model.variational else None,
+    nats=likelihood
+    and functools.partial(likelihoods.nats_of_images, likelihood),
+    outputs=outputs if model.variational else None,
+    observe=binary if model.binarise else None,
     latents=model.latents,
-    schedules={"learning_rate": lr},
+    schedules={"learning_rate": lr} | kl_control.schedule(model.kl),
     notes=_notes(model),
   )
+
+
+def _state(model: Model, key: Array) -> tuple[PyTree, PyTree]:
+  params, statistics = parts.init_branches(
+    model.nets,
+    key,
+    encoder=jnp.zeros((1, *model.shape)),
+    decoder=jnp.zeros((1, model.latents)),
+  )
+  branch, running = likelihoods.begin(model.likelihood)
+  return params | branch, statistics | running
 
 
 def _model(config, facts: Facts) -> Model:
@@ -131,51 +172,100 @@ def _model(config, facts: Facts) -> Model:
       f"loss.reduction is one of {', '.join(REDUCTIONS)} for pixels and one "
       f"for latents; found {reduction}"
     )
+  shape = facts.image_shape
+  likelihood = likelihoods.build(config.loss, shape[-1], "bernoulli")
+  control = kl_control.control(config.loss)
+  if not nets.variational:
+    control = kl_control.Control(beta=0.0)
   return Model(
     nets={
       "encoder": Trunk(**nets.encoder, heads=dict.fromkeys(heads, latents)),
-      "decoder": Decoder(**nets.decoder),
+      "decoder": Decoder(**likelihoods.decoder(likelihood, nets.decoder)),
     },
     shape=facts.image_shape,
     latents=latents,
     variational=nets.variational,
-    beta=config.loss.beta if nets.variational else 0.0,
+    kl=control,
     reduction=reduction,
+    likelihood=likelihood,
+    binarise=config.data.get("binarise", "") == "dynamic",
   )
 
 
-def _forward(model: Model, params, stats, batch: Batch, key, train=False):
-  """Return the terms [B], the loss among them, and the statistics."""
+def _forward(model: Model, state, batch: Batch, key, step=None):
+  """Return the terms [B], the KL of each latent and the model_state.
+
+  Args:
+    model: the networks.
+    state: (params, model_state).
+    batch: images.
+    key: of the noise.
+    step: of the update, in training.
+  """
+  params, stats = state
+  train = step is not None
   image = batch["image"].astype(jnp.float32) / 255.0
+  if model.binarise:
+    image = binary(jax.random.fold_in(key, 1), image)
   q, stats = model.encode(params, stats, image, train)
   z = gaussian.reparameterise(key, q) if model.variational else q.mean
   logits, stats = model.logits(params, stats, z, train)
 
   # 1. RECONSTRUCTION: −log p(x | z), the binary cross-entropy summed over
-  # pixels and channels.
-  bce = losses.bernoulli_nats_of_images(image, logits)
-  terms = {"bce": bce}
+  # pixels and channels, or the nats of another likelihood.
+  if isinstance(model.likelihood, likelihoods.Bernoulli):
+    nats = losses.bernoulli_nats_of_images(image, logits)
+    terms = {"bce": nats}
+  else:
+    nats, stats = _nats(model, params, stats, image, logits, step)
+    terms = {"reconstruction": nats}
 
   # 2. LATENTS: KL(q(z | x) ‖ N(0, I)), summed over latents.
-  kl = 0.0
+  each, kl = None, 0.0
   if model.variational:
-    kl = gaussian.kl_to_prior(q).sum(axis=-1)
-    terms |= {"kl": kl, "elbo": -bce - kl}
+    each = gaussian.kl_to_prior(q)
+    kl = each.sum(axis=-1)
+    terms |= {"kl": kl, "elbo": -nats - kl}
+    terms |= likelihoods.bits(model.likelihood, terms["elbo"], model.shape)
 
-  output = jax.nn.sigmoid(logits)
+  output = model.image(logits)
   terms["mse"] = losses.mean_squared_error(image, output)
   terms["psnr"] = losses.psnr(image, output)
-  return {"loss": model.loss(bce, kl), **terms}, stats
+  return {"loss": model.loss(nats, kl), **terms}, (nats, each), stats
+
+
+def _nats(model: Model, params, stats, image: Array, logits: Array, step):
+  """Return −log p(x | z) [B] of a likelihood that may have a variance."""
+  output = model.output(logits)
+  likelihoods.check(model.likelihood, image, output)
+  x, output = likelihoods.flat(image), likelihoods.flat(output)
+  if step is None:
+    scale = likelihoods.scale(model.likelihood, params, stats)
+  else:
+    scale, stats = likelihoods.fit(
+      model.likelihood, params, stats, x, output, step
+    )
+  return model.likelihood.nats(x, output, scale), stats
 
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
-  terms, stats = _forward(model, params, model_state, batch, key, train=True)
+  state = params, model_state
+  terms, (nats, each), stats = _forward(model, state, batch, key, step)
   terms = parts.means(terms)
-  return terms.pop("loss"), (terms, stats)
+  loss = terms.pop("loss")
+  if not model.kl.constant:
+    penalty = model.kl.penalty(each, step, model.latents)
+    loss = model.loss(nats.mean(), penalty)
+  return loss, (terms, stats)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
-  return _forward(model, state.params, state.model_state, batch, key)[0]
+  given = state.params, state.model_state
+  terms, (nats, each), _ = _forward(model, given, batch, key)
+  if not model.kl.constant:
+    penalty = model.kl.of_each(each, state.step, model.latents)
+    terms["loss"] = model.loss(nats, penalty)
+  return terms
 
 
 def _notes(model: Model) -> tuple[str, ...]:
@@ -183,7 +273,10 @@ def _notes(model: Model) -> tuple[str, ...]:
   pixels, latents = (
     {"sum": "summed", "mean": "averaged"}[how] for how in model.reduction
   )
-  loss = f"loss: BCE {pixels} over {math.prod(model.shape)} values"
+  kind = type(model.likelihood).__name__
+  name = "BCE" if kind == "Bernoulli" else f"nats of {kind} values"
+  loss = f"loss: {name} {pixels} over {math.prod(model.shape)} values"
   if model.variational:
-    loss += f" + {model.beta:g} × KL {latents} over {model.latents} latents"
+    beta = f"{model.kl.beta:g}" if model.kl.constant else f"({model.kl})"
+    loss += f" + {beta} × KL {latents} over {model.latents} latents"
   return (loss,)

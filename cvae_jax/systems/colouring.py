@@ -21,6 +21,8 @@ from jax import Array
 from cvae_jax.method import (
   cells,
   gaussian,
+  kl_control,
+  likelihoods,
   losses,
   optim,
   parts,
@@ -51,6 +53,8 @@ class Model(NamedTuple):
   decoder: Decoder
   positions: int
   weight: float  # of the mean of the two squared errors
+  likelihood: likelihoods.Likelihood  # of the colour
+  kl: kl_control.Control
   saturation: float
   l2: float
   second_pass: bool  # the KL is of another encoder pass than z
@@ -82,6 +86,8 @@ def make(config, facts: Facts) -> System:
     decoder=Decoder(branch, **config.model.decoder),
     positions=config.model.positions,
     weight=config.loss.mse,
+    likelihood=_likelihood(config.loss),
+    kl=kl_control.control(config.loss),
     saturation=config.loss.saturation,
     l2=config.loss.l2,
     second_pass=config.loss.kl_of_second_pass,
@@ -95,23 +101,40 @@ def make(config, facts: Facts) -> System:
     "model": Player(
       loss=functools.partial(_loss, model),
       tx=optim.build(config.optim, lr),
-      owns=BRANCHES,
+      owns=BRANCHES + likelihoods.branches(model.likelihood),
     )
   }
   return System(
-    init=lambda key: update.init_state(players, _parameters(model, key)),
+    init=lambda key: update.init_state(players, *_state(model, key)),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
     columns={"photo": (cells.SIDE, cells.SIDE, 3), "cell": ()},
     render=functools.partial(_render, model),
     decode=functools.partial(_colour_maps, model),
     latents=model.encoder.latents,
-    schedules={"learning_rate": lr},
+    schedules={"learning_rate": lr} | kl_control.schedule(model.kl),
     notes=_notes(model),
   )
 
 
-def _parameters(model: Model, key: Array) -> PyTree:
+def _likelihood(loss) -> likelihoods.Likelihood:
+  """Return the likelihood of a colour, a point of the plane.
+
+  Raises:
+    ValueError: it is one of values in [0, 1].
+  """
+  if (name := loss.get("likelihood", "")) not in ("", "gaussian", "sigma"):
+    raise ValueError(
+      f"a colour is a point of a plane: loss.likelihood is gaussian or sigma; "
+      f"found {name!r}"
+    )
+  found = likelihoods.build(loss, 2, "gaussian")
+  if isinstance(found, likelihoods.Gaussian):
+    found = found._replace(weight=0.5 * loss.mse)
+  return found
+
+
+def _state(model: Model, key: Array) -> tuple[PyTree, PyTree]:
   levels = jnp.zeros((1, len(cells.FACTORS), cells.GRID, cells.GRID))
   position = jnp.zeros((1, model.positions))
   colour = jnp.zeros((1, 2))
@@ -123,62 +146,97 @@ def _parameters(model: Model, key: Array) -> PyTree:
     encoder=(levels, position, colour),
     decoder=(levels, position, z),
   )
-  return params
+  branch, running = likelihoods.begin(model.likelihood)
+  return params | branch, running
 
 
 def _forward(
-  model: Model, params, batch: Batch, noise, drop=(None, None), second=None
-) -> Metrics:
-  """Return the terms of the loss and the plain error of a cell, each [B]."""
+  model: Model,
+  params,
+  model_state,
+  batch: Batch,
+  noise,
+  drop=(None, None),
+  second=None,
+  step=None,
+) -> tuple[Metrics, Array, PyTree]:
+  """Return the terms and the plain error [B], the KL [B, Z], the model_state.
+
+  With a step it is a pass of training.
+  """
   inputs = model.inputs(batch)
   levels, position, colour = inputs
   q = model.encode(params, inputs, drop[0])
   z = gaussian.reparameterise(noise, q)
   output = model.decode(params, levels, position, z[:, None], drop[1])[:, 0]
 
-  # 1. RECONSTRUCTION: w · ½ ((x − x̂)² + (y − ŷ)²).
+  # 1. RECONSTRUCTION: w · ½ ((x − x̂)² + (y − ŷ)²), or −log p of sigma.
   squared_error = losses.squared_error(colour, output)
-  reconstruction = model.weight * 0.5 * squared_error
+  if isinstance(model.likelihood, likelihoods.Gaussian):
+    reconstruction = model.weight * 0.5 * squared_error
+    weight = 0.5 * model.weight
+    nats = losses.gaussian_nats(squared_error, colour.shape[-1], weight)
+    terms = {"weighted_squared_error": reconstruction}
+  else:
+    scale = likelihoods.scale(model.likelihood, params, model_state)
+    if step is not None:
+      scale, model_state = likelihoods.fit(
+        model.likelihood, params, model_state, colour, output, step
+      )
+    nats = model.likelihood.nats(colour, output, scale)
+    terms = {"reconstruction": nats}
 
   # 2. LATENTS: KL(q ‖ N(0, I)), summed over latents. In the faithful variant
   # q comes from another pass with other dropout masks than z.
   if second is not None:
     q = model.encode(params, inputs, second)
-  kl = gaussian.kl_to_prior(q).sum(axis=-1)
+  each = gaussian.kl_to_prior(q)
+  kl = each.sum(axis=-1)
 
   # 3. SATURATION: s · (r² − r̂²)² with r² = x² + y².
   true_radius = jnp.sum(colour**2, axis=-1)
   radius = jnp.sum(output**2, axis=-1)
   saturation = model.saturation * (true_radius - radius) ** 2
 
-  weight = 0.5 * model.weight
-  nats = losses.gaussian_nats(squared_error, colour.shape[-1], weight)
-  return {
-    "weighted_squared_error": reconstruction,
+  terms |= {
     "kl": kl,
     "saturation": saturation,
     "mse": 0.5 * squared_error,
     "elbo": -nats - kl,
   }
+  return terms, each, model_state
+
+
+def _total(model: Model, terms: Metrics, kl: Array) -> Array:
+  """Add up the loss but for the kernels."""
+  first = terms.get("weighted_squared_error", terms.get("reconstruction"))
+  return first + kl + terms["saturation"]
 
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
   noise, *drop, second = (jax.random.fold_in(key, i) for i in range(4))
   second = second if model.second_pass else None
-  terms = _forward(model, params, batch, noise, drop, second)
+  terms, each, model_state = _forward(
+    model, params, model_state, batch, noise, drop, second, step
+  )
   terms = parts.means(terms)
 
   # 4. KERNELS: l2 · Σ kernel² of the convolutions, once a step.
   terms["l2"] = model.l2 * losses.kernel_l2(params)
 
-  total = terms["weighted_squared_error"] + terms["kl"] + terms["saturation"]
-  return total + terms["l2"], (terms, model_state)
+  kl = terms["kl"]
+  if not model.kl.plain:
+    kl = model.kl.penalty(each, step, model.encoder.latents)
+  return _total(model, terms, kl) + terms["l2"], (terms, model_state)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   """Return the terms, and the error of colours drawn without seeing any."""
-  terms = _forward(model, state.params, batch, key)
-  total = terms["weighted_squared_error"] + terms["kl"] + terms["saturation"]
+  terms, each, _ = _forward(model, state.params, state.model_state, batch, key)
+  kl = terms["kl"]
+  if not model.kl.plain:
+    kl = model.kl.of_each(each, state.step, model.encoder.latents)
+  total = _total(model, terms, kl)
   levels, position, colour = model.inputs(batch)
   blind = jax.random.fold_in(key, 1)
   z = jax.random.normal(blind, (len(colour), 1, model.encoder.latents))

@@ -12,7 +12,6 @@ logged.
 """
 
 import functools
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -20,7 +19,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.method import gaussian, losses, optim, parts, schedules, update
+from cvae_jax.method import (
+  gaussian,
+  likelihoods,
+  losses,
+  optim,
+  parts,
+  schedules,
+  update,
+)
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.dfc import Decoder, Encoder
 from cvae_jax.nets.features import Features
@@ -47,7 +54,7 @@ class Model(NamedTuple):
   normalise: bool  # by the batch in training; else never, as in the source
   kl: float
   weight: float  # of each tap's mean squared difference
-  pixel: float  # of the squared error, summed over the image
+  likelihood: likelihoods.Likelihood | None  # of pixels, where the loss has it
 
   def encode(
     self, params: PyTree, stats: PyTree, image: Array, train: bool = False
@@ -77,33 +84,50 @@ class Model(NamedTuple):
       for tap in self.features.taps
     }
 
-  def nats(self, image: Array, output: Array) -> Array:
-    """Return −log p(image | z) [B] of the plain VAE."""
-    sse = losses.squared_error(image, output)
-    return losses.gaussian_nats(sse, math.prod(self.shape), self.pixel)
+  def image(self, output: Array) -> Array:
+    """Return the mean image of an output."""
+    if self.likelihood is None or self.likelihood.means:
+      return output
+    mean = self.likelihood.mean(likelihoods.flat(output))
+    return mean.reshape(-1, *self.shape)
 
 
 def make(config, facts: Facts) -> System:
   """Build the system that config.model, .loss and .optim describe."""
+  likelihood = _likelihood(config.loss, facts.image_shape[-1])
+  decoder = dict(config.model.decoder)
+  if likelihood is not None:
+    decoder = likelihoods.decoder(likelihood, config.model.decoder)
+    if not likelihood.means:
+      decoder["last"] = "linear"
   model = Model(
     nets={
       "encoder": Encoder(**config.model.encoder),
-      "decoder": Decoder(**config.model.decoder),
+      "decoder": Decoder(**decoder),
     },
     features=Features(**config.model.features),
     latents=config.model.encoder.latents,
     shape=facts.image_shape,
     normalise=config.model.normalise,
-    **config.loss,
+    kl=config.loss.kl,
+    weight=config.loss.weight,
+    likelihood=likelihood,
   )
   lr = schedules.learning_rate(config.optim)
   players = {
     "model": Player(
       loss=functools.partial(_loss, model),
       tx=optim.build(config.optim, lr),
-      owns=BRANCHES,
+      owns=BRANCHES + (likelihoods.branches(likelihood) if likelihood else ()),
     )
   }
+
+  def outputs(state: TrainState, z: Array, _: Array):
+    output = model.decode(state.params, state.model_state, z)[0]
+    return likelihoods.outputs(
+      likelihood, state.params, state.model_state, output
+    )
+
   return System(
     init=lambda key: update.init_state(players, *_init(model, key)),
     step=update.make_step(players),
@@ -112,11 +136,26 @@ def make(config, facts: Facts) -> System:
     render=functools.partial(_render, model),
     encode=lambda state, image, _: _encode(model, state, image),
     decode=lambda state, z, _: _decode(model, state, z),
-    nats=model.nats if model.pixel else None,
+    nats=likelihood
+    and functools.partial(likelihoods.nats_of_images, likelihood),
+    outputs=outputs if likelihood else None,
     latents=model.latents,
     schedules={"learning_rate": lr},
     notes=_notes(model),
   )
+
+
+def _likelihood(loss, channels: int) -> likelihoods.Likelihood | None:
+  """Return p(x | z) of pixels, where the loss has one.
+
+  Gaussian by the weight `pixel`, another by its name.
+  """
+  name = loss.get("likelihood", "")
+  if not (name or loss.pixel):
+    return None
+  if name in ("", "gaussian") and loss.pixel:
+    return likelihoods.Gaussian(loss.pixel)
+  return likelihoods.build(loss, channels, "gaussian")
 
 
 def _init(model: Model, key: Array) -> tuple[PyTree, PyTree]:
@@ -132,7 +171,11 @@ def _init(model: Model, key: Array) -> tuple[PyTree, PyTree]:
     decoder=jnp.zeros((1, model.latents)),
     features=image,
   )
-  return params, {branch: statistics[branch] for branch in BRANCHES}
+  statistics = {branch: statistics[branch] for branch in BRANCHES}
+  if model.likelihood is None:
+    return params, statistics
+  branch, running = likelihoods.begin(model.likelihood)
+  return params | branch, statistics | running
 
 
 def _encode(model: Model, state: TrainState, image: Array) -> Gaussian:
@@ -140,15 +183,20 @@ def _encode(model: Model, state: TrainState, image: Array) -> Gaussian:
 
 
 def _decode(model: Model, state: TrainState, z: Array) -> Array:
-  return model.decode(state.params, state.model_state, z)[0]
+  return model.image(model.decode(state.params, state.model_state, z)[0])
 
 
-def _forward(model: Model, params, stats, batch: Batch, key, train=False):
-  """Return target, output, the terms of the loss [B] and the statistics."""
+def _forward(model: Model, params, stats, batch: Batch, key, step=None):
+  """Return target, mean output, the terms of the loss [B] and the statistics.
+
+  With a step it is a pass of training.
+  """
+  train = model.normalise and step is not None
   image = batch["image"].astype(jnp.float32) / 255.0
   q, stats = model.encode(params, stats, image, train)
   z = gaussian.reparameterise(key, q)
-  output, stats = model.decode(params, stats, z, train)
+  given, stats = model.decode(params, stats, z, train)
+  output = model.image(given)
 
   # 1. LATENTS: α · KL(q(z | x) ‖ N(0, I)), summed over latents.
   kl = gaussian.kl_to_prior(q).sum(axis=-1)
@@ -158,21 +206,41 @@ def _forward(model: Model, params, stats, batch: Batch, key, train=False):
   for tap, distance in model.distances(params, image, output).items():
     terms[tap] = model.weight * distance
 
-  # 3. PIXELS: pixel · Σ (x − x̂)², in the plain VAE.
-  if model.pixel:
-    squared_error = losses.squared_error(image, output)
-    terms["weighted_squared_error"] = model.pixel * squared_error
+  # 3. PIXELS: pixel · Σ (x − x̂)², in the plain VAE; of another likelihood
+  # −log p(x | z).
+  elbo = None
+  if model.likelihood is not None:
+    term, nats, stats = _pixels(model, params, stats, image, given, step)
+    terms |= term
+    elbo = -nats - kl
 
   terms["loss"] = sum(terms.values())
   terms["kl"] = kl
-  if model.pixel:
-    terms["elbo"] = -model.nats(image, output) - kl
+  if elbo is not None:
+    terms["elbo"] = elbo
+    terms |= likelihoods.bits(model.likelihood, elbo, model.shape)
   return image, output, terms, stats
 
 
+def _pixels(model: Model, params, stats, image: Array, output: Array, step):
+  """Return the pixels' term of the loss, −log p(x | z) [B], the statistics."""
+  likelihood = model.likelihood
+  likelihoods.check(likelihood, image, output)
+  x, flat = likelihoods.flat(image), likelihoods.flat(output)
+  if step is None:
+    scale = likelihoods.scale(likelihood, params, stats)
+  else:
+    scale, stats = likelihoods.fit(likelihood, params, stats, x, flat, step)
+  nats = likelihood.nats(x, flat, scale)
+  if not isinstance(likelihood, likelihoods.Gaussian):
+    return {"reconstruction": nats}, nats, stats
+  squared_error = losses.squared_error(image, output)
+  weighted = likelihood.weight * squared_error
+  return {"weighted_squared_error": weighted}, nats, stats
+
+
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
-  train = model.normalise
-  _, _, terms, stats = _forward(model, params, model_state, batch, key, train)
+  _, _, terms, stats = _forward(model, params, model_state, batch, key, step)
   terms = parts.means(terms)
   return terms.pop("loss"), (terms, stats)
 
@@ -205,6 +273,9 @@ def _notes(model: Model) -> tuple[str, ...]:
       f"{model.weight:g} × mean squared difference of {model.features.network}"
       f" features at {', '.join(taps)} ({model.features.preprocessing})"
     )
-  if model.pixel:
-    terms.append(f"{model.pixel:g} × squared error summed over the image")
+  if isinstance(model.likelihood, likelihoods.Gaussian):
+    weight = model.likelihood.weight
+    terms.append(f"{weight:g} × squared error summed over the image")
+  elif model.likelihood is not None:
+    terms.append(f"nats of {type(model.likelihood).__name__} values")
   return ("loss: " + " + ".join(terms),)

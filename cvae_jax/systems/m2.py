@@ -22,7 +22,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.method import gaussian, losses, optim, parts, schedules, update
+from cvae_jax.method import (
+  gaussian,
+  kl_control,
+  likelihoods,
+  losses,
+  optim,
+  parts,
+  schedules,
+  update,
+)
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.m1 import M1
 from cvae_jax.nets.m2 import BRANCHES, M2
@@ -47,7 +56,9 @@ class Loss(NamedTuple):
   l2: float  # × squared kernels
   binarise: bool  # pixels are drawn anew from their grey values each time
   soft: bool  # the source's loss, see _soft_loss
-  warm_up: int = 0  # steps, see _trust
+  warm_up: int  # steps, see _trust
+  likelihood: likelihoods.Likelihood  # of pixels
+  kl: kl_control.Control
 
 
 class Model(NamedTuple):
@@ -77,22 +88,38 @@ class Model(NamedTuple):
     drawn = None if key is None else jax.random.fold_in(key, 1)
     return self.nets.m1.features(params, flat(image), drawn)
 
+  def pixel_output(self, logits: Array) -> Array:
+    """Return what the likelihood of pixels is of."""
+    return jax.nn.sigmoid(logits) if self.loss.likelihood.means else logits
+
   def nats(self, params: PyTree, x: Array, output: Metrics) -> Array:
     """Return −log p(x | z, y), summed over the last axis."""
     if self.nets.m1 is None:
-      return losses.bernoulli_nats(x, output["logits"])
+      likelihood = self.loss.likelihood
+      scale = likelihoods.scale(likelihood, params, {})
+      return likelihood.nats(x, self.pixel_output(output["logits"]), scale)
     nats = gaussian.nats(x, Gaussian(**output))
     return self.nets.m1.of_read(params, nats).sum(axis=-1)
 
-  def bound(self, params: PyTree, x: Array, y: Array, key, drop=None) -> Array:
-    """Return L(x, y) of x [B, 1, D] and one-hot y [B or 1, k, K], [B, k]."""
+  def bound(
+    self, params: PyTree, x: Array, y: Array, key, drop=None, step=None
+  ) -> Array:
+    """Return L(x, y) of x [B, 1, D] and one-hot y [B or 1, k, K], [B, k].
+
+    With a step the KL is weighed as in training; without, L is a bound.
+    """
     drop = (None, None) if drop is None else jax.random.split(drop)
     q = self.nets.infer(params, x, y, drop[0])
     # One ε for all labels: what q(y | x) learns from are their differences,
     # and with an ε each these were mostly chance.
     z = gaussian.reparameterise(key, q, shared=(-2,))
     nats = self.nats(params, x, self.nets.generate(params, z, y, drop[1]))
-    return nats + gaussian.kl_to_prior(q).sum(axis=-1) + math.log(self.classes)
+    kl = gaussian.kl_to_prior(q)
+    if step is None or self.loss.kl.plain:
+      kl = kl.sum(axis=-1)
+    else:
+      kl = self.loss.kl.of_each(kl, step, self.latents)
+    return nats + kl + math.log(self.classes)
 
 
 def make(config, facts: Facts) -> System:
@@ -104,7 +131,8 @@ def make(config, facts: Facts) -> System:
     "model": Player(
       loss=functools.partial(_soft_loss if soft else _loss, model),
       tx=optim.build(config.optim, lr),
-      owns=BRANCHES[1:] if soft else BRANCHES,
+      owns=(BRANCHES[1:] if soft else BRANCHES)
+      + likelihoods.branches(model.loss.likelihood),
     )
   }
   sizes = (math.prod(model.shape), model.classes, model.latents)
@@ -117,10 +145,18 @@ def make(config, facts: Facts) -> System:
     output = nets.generate(state.params, z, condition)
     if nets.m1:
       output = {"logits": nets.m1.logits(state.params, output["mean"])}
-    return jax.nn.sigmoid(output["logits"]).reshape(-1, *model.shape)
+    mean = model.loss.likelihood.mean(model.pixel_output(output["logits"]))
+    return mean.reshape(-1, *model.shape)
 
+  def outputs(state: TrainState, z: Array, condition: Array):
+    logits = nets.generate(state.params, z, condition)["logits"]
+    return likelihoods.outputs(
+      model.loss.likelihood, state.params, {}, model.pixel_output(logits)
+    )
+
+  branch, _ = likelihoods.begin(model.loss.likelihood)
   return System(
-    init=lambda key: update.init_state(players, nets.init(key, sizes)),
+    init=lambda key: update.init_state(players, nets.init(key, sizes) | branch),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
     columns={
@@ -138,9 +174,13 @@ def make(config, facts: Facts) -> System:
       state.params, model.data(state.params, image)
     ),
     unlabelled=not config.data.labels,
-    nats=None if nets.m1 else losses.bernoulli_nats_of_means,
+    nats=None
+    if nets.m1
+    else functools.partial(likelihoods.nats_of_images, model.loss.likelihood),
+    outputs=None if nets.m1 else outputs,
     observe=binary if model.loss.binarise else None,
     latents=model.latents,
+    schedules=kl_control.schedule(model.loss.kl),
     notes=_notes(model),
   )
 
@@ -148,7 +188,8 @@ def make(config, facts: Facts) -> System:
 def _model(config, facts: Facts) -> Model:
   nets, shape = config.model, facts.image_shape
   gauss = {"mean": nets.latents, "logvar": nets.latents}
-  m1, pixels = None, {"logits": math.prod(shape)}
+  loss = _read(config, shape[-1])
+  m1, pixels = None, {"logits": math.prod(shape) * loss.likelihood.width}
   output, classes = pixels, facts.conditions
   if features := nets.features:
     output = {"mean": features.latents, "logvar": features.latents}
@@ -160,11 +201,46 @@ def _model(config, facts: Facts) -> Model:
     generator=MLP(**nets.generator, heads=output),
     m1=m1,
   )
-  return Model(m2, shape, classes, nets.latents, Loss(**config.loss))
+  return Model(m2, shape, classes, nets.latents, loss)
+
+
+def _read(config, channels: int) -> Loss:
+  """Read config.loss.
+
+  Raises:
+    ValueError: it asks for what there is not.
+  """
+  group = config.loss
+  likelihood = likelihoods.build(group, channels, "bernoulli")
+  if isinstance(likelihood, likelihoods.Sigma) and not likelihood.learned:
+    raise ValueError(
+      "loss.sigma=optimal is of one output, and M2 has one for each label; set "
+      "loss.sigma=learned"
+    )
+  if config.model.features and likelihood != likelihoods.Bernoulli():
+    raise ValueError(
+      f"on an M1 the pixels are M1's; leave out loss.likelihood="
+      f"{group.likelihood}"
+    )
+  drawn = config.data.get("binarise", "") == "dynamic"
+  own = ("labelled", "unlabelled", "alpha", "l2", "soft")
+  return Loss(
+    **{name: group[name] for name in own},
+    binarise=group.get("binarise", False) or drawn,
+    warm_up=group.get("warm_up", 0),
+    likelihood=likelihood,
+    kl=kl_control.control(group),
+  )
 
 
 def _terms(
-  model: Model, params, batch: Batch, key, drop=(None,) * 4, trust=1.0
+  model: Model,
+  params,
+  batch: Batch,
+  key,
+  drop=(None,) * 4,
+  trust=1.0,
+  step=None,
 ) -> Metrics:
   """Return U of the images and L and −log q(y | x) of the labelled, [B].
 
@@ -175,12 +251,12 @@ def _terms(
   logq = jax.nn.log_softmax(nets.classify(params, x, drop[0]))
   logq = _scale_gradient(logq, trust)
   every = jnp.eye(model.classes)[None]
-  bounds = model.bound(params, x[:, None], every, keys[1], drop[1])
+  bounds = model.bound(params, x[:, None], every, keys[1], drop[1], step)
   q = jnp.exp(logq)
   x = model.data(params, batch["labelled_image"], keys[2])
   y = batch["condition"]
   guess = jax.nn.log_softmax(nets.classify(params, x, drop[2]))
-  of_label = model.bound(params, x[:, None], y[:, None], keys[3], drop[3])
+  of_label = model.bound(params, x[:, None], y[:, None], keys[3], drop[3], step)
   return {
     "unlabelled": jnp.sum(q * (bounds + logq), axis=-1),
     "labelled": of_label[:, 0],
@@ -192,7 +268,7 @@ def _terms(
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
   noise, *drop = (jax.random.fold_in(key, i) for i in range(5))
   trust = _trust(model.loss.warm_up, step)
-  terms = _terms(model, params, batch, noise, drop, trust)
+  terms = _terms(model, params, batch, noise, drop, trust, step)
   terms = parts.means(terms)
   terms["l2"] = _l2(model, params)
   weights = model.loss
@@ -229,7 +305,8 @@ def _soft_loss(model: Model, params, model_state, batch: Batch, key, step):
   noise, pixels, guess, drop = (jax.random.fold_in(key, i) for i in range(4))
   x = model.data(params, batch["image"], pixels)
   y = jax.nn.softmax(model.nets.classify(params, x, guess))
-  bound = model.bound(params, x[:, None], y[:, None], noise, drop).mean()
+  bound = model.bound(params, x[:, None], y[:, None], noise, drop, step)
+  bound = bound.mean()
   bound -= math.log(model.classes)
   terms = {"l2": _l2(model, params)}
   return bound + terms["l2"], (terms, model_state)

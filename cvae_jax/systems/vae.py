@@ -262,9 +262,10 @@ def _bound_loss(
     x = binary(pixels, x)
   q = model.encode(params, x, condition, drop[0])
   doubly = model.loss.objective == "dreg"
-  fixed = jax.lax.stop_gradient(q) if doubly else q
+  wide_q = jax.tree.map(lambda a: a[None], q)
+  fixed = jax.lax.stop_gradient(wide_q) if doubly else wide_q
   noise = jax.random.normal(noise, (count, *q.mean.shape))
-  z = q.mean + jnp.exp(0.5 * q.logvar) * noise
+  z = wide_q.mean + jnp.exp(0.5 * wide_q.logvar) * noise
   wide = jnp.tile(condition, (count, 1))
 
   def output(z: Array) -> Array:
@@ -282,7 +283,7 @@ def _bound_loss(
   def log_weights(z: Array) -> Array:
     kl = gaussian.log_density(z, fixed)
     kl -= gaussian.log_density(z, gaussian.standard(z))
-    return -likelihood.nats(x, output(z), scale) - weight * kl
+    return -likelihood.nats(x[None], output(z), scale) - weight * kl
 
   if doubly:
     bound = objectives.doubly_reparameterised(log_weights, z)

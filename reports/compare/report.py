@@ -17,15 +17,9 @@ from cvae_jax.loop.rows import read_metrics
 from cvae_jax.loop.run_data import Datasets, RunMismatch
 from cvae_jax.measures import collapse
 from reports import ReportError, markdown, variants
-from reports.compare import (
-  cells as compare_cells,
-)
-from reports.compare import (
-  curves as compare_curves,
-)
-from reports.compare import (
-  text as compare_text,
-)
+from reports.compare import cells as compare_cells
+from reports.compare import curves as compare_curves
+from reports.compare import text as compare_text
 from reports.compare.cells import Cell
 
 PAGE = "compare"  # configs/compare.py, of which the runs are

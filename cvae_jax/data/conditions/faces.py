@@ -113,13 +113,7 @@ class Conditions(Requests):
         range, or lengths differ.
     """
     given = {**(values or {}), **named}
-    if "gender" in given and "gender" in self.asked:
-      gender = self.attribute("gender")
-      entries = gender.encode(gender.listed(given.pop("gender")))
-      given |= dict(zip(_PAIR, entries.T, strict=True))
-    for one, other in (("male", "female"), ("female", "male")):
-      if one in self.names and one not in given and other in given:
-        given[one] = 1 - np.asarray(given[other], np.float64)
+    given = self._spelled(given)
     if wrong := sorted(given.keys() ^ set(self.names)):
       raise DataError(
         f"missing or unknown: {', '.join(wrong)}; the conditions are"
@@ -143,6 +137,35 @@ class Conditions(Requests):
     *columns, rows = np.broadcast_arrays(*columns, np.empty(1))
     none = np.empty((len(rows), 0))  # so that no names give [1, 0]
     return np.column_stack([none, *columns]).astype(np.float32)
+
+  def left_out(self, given: Mapping[str, Any]) -> list[str]:
+    """Name the attributes that a request does not mention."""
+    spelled = self._spelled(given)
+    left = [name for name in self.names if name not in spelled]
+    paired = "gender" in self.asked
+    return [
+      name
+      for name in self.asked
+      if name in left or (name == "gender" and paired and "male" in left)
+    ]
+
+  def fill(
+    self, vectors: npt.ArrayLike, values: Mapping[str, Any]
+  ) -> npt.NDArray[np.float32]:
+    """Return condition vectors [N, A] with some values replaced."""
+    return super().fill(vectors, self._spelled(values))
+
+  def _spelled(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with gender as male and female, each 1 minus the other."""
+    given = dict(values)
+    if "gender" in given and "gender" in self.asked:
+      gender = self.attribute("gender")
+      entries = gender.encode(gender.listed(given.pop("gender")))
+      given |= dict(zip(_PAIR, entries.T, strict=True))
+    for one, other in (("male", "female"), ("female", "male")):
+      if one in self.names and one not in given and other in given:
+        given[one] = 1 - self._numbers(other, given[other])
+    return given
 
   def panel(self) -> npt.NDArray[np.float32]:
     """Return [P, A], settings that differ visibly, for sample grids.

@@ -33,7 +33,7 @@ class Requests(Layout):
     """
     given = {**(values or {}), **named}
     self._check_names(given)
-    left = [name for name in self.asked if name not in given]
+    left = self.left_out(given)
     if left and not self.known_bits:
       raise DataError(
         f"{', '.join(left)}: no value was given, and this model was trained "
@@ -53,6 +53,34 @@ class Requests(Layout):
     for name, column in lists.items():
       table[name] = column * rows if len(column) == 1 else column
     return self._encoded(table, rows, strict=True)
+
+  def left_out(self, given: Mapping[str, Any]) -> list[str]:
+    """Name the attributes that a request does not mention."""
+    return [name for name in self.asked if name not in given]
+
+  def fill(
+    self, vectors: ArrayLike, values: Mapping[str, Any]
+  ) -> NDArray[np.float32]:
+    """Return condition vectors [N, A] with some attributes replaced.
+
+    Args:
+      vectors: [N, A].
+      values: {attribute: value, or a list of N}.
+
+    Raises:
+      DataError: a name or a value is none that there is.
+    """
+    found = np.array(vectors, np.float32)
+    for name, value in values.items():
+      attribute = self.attribute(name)
+      column = attribute.listed(value)
+      if not all(map(attribute.known, column)):
+        if len(column) > 1:
+          raise DataError(f"{name}: some values are unknown and some are not")
+        found = self.put(found, name, None)
+        continue
+      found = self.put(found, name, attribute.encode(column))
+    return found
 
   def encode_table(
     self, columns: Mapping[str, Sequence[Any]]

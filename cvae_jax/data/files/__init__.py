@@ -1,1 +1,1 @@
-"""Readers of the files that images and their attributes come in."""
+"""Readers and writers of data, which the sources share."""

@@ -53,6 +53,11 @@ def open_images(
   else:
     sizes, read = _open_zip(path)
   names = sorted(sizes, key=lambda n: (n.count("/"), n))
+  for name in names:
+    if _undecodable(name):
+      raise DataError(
+        f"{path}: the file name {name!r} is no UTF-8; rename the file"
+      )
   images = [name for name in names if is_image(name)]
   rest = set(names) - set(images)
   known = (*tables, *(f"{ending}.gz" for ending in tables))
@@ -104,6 +109,11 @@ def walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
       file = pathlib.Path(here, name)
       if file.is_file():
         yield file
+
+
+def _undecodable(name: str) -> bool:
+  """Tell whether a name of the file system is no text: no table can hold it."""
+  return any("\udc80" <= letter <= "\udcff" for letter in name)
 
 
 def is_image(name: str | pathlib.Path) -> bool:

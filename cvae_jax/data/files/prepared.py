@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cvae_jax.data import DataError
-from cvae_jax.host.files import write_atomically
+from cvae_jax.host.files import parse_json, write_atomically
 
 IMAGES, ATTRIBUTES, MARK = "images.npy", "attributes.csv", "prepared.json"
 _STAMP = ".images.json"  # what is known of an images.npy since its mark
@@ -146,8 +146,13 @@ def digest(path: str | pathlib.Path, whole: bool = False) -> str:
     DataError: if it is not the digest that prepared.json holds.
   """
   path = pathlib.Path(path)
-  info = json.loads((path.parent / MARK).read_text())
+  info = parse_json((path.parent / MARK).read_text())
   made, now = info.get("images"), _stamp(path)
+  if made is not None and not (isinstance(made, dict) and "sha256" in made):
+    raise DataError(
+      f"{path.parent / MARK}: damaged (images is {made!r:.60}); prepare the set"
+      " again with --force"
+    )
   for known in (made, _known(path.parent / _STAMP)):
     if not whole and known and {**now, "sha256": known["sha256"]} == known:
       return known["sha256"]
@@ -167,7 +172,7 @@ def digest(path: str | pathlib.Path, whole: bool = False) -> str:
 
 def _known(path: pathlib.Path) -> dict[str, Any] | None:
   try:
-    found = json.loads(path.read_text())
+    found = parse_json(path.read_text())
   except (OSError, ValueError):
     return None
   return found if isinstance(found, dict) and "sha256" in found else None
@@ -215,7 +220,7 @@ def read(
   if not (folder / MARK).is_file():
     raise DataError(f"nothing prepared in {folder} (no {MARK}); make: {how}")
   try:
-    info = json.loads((folder / MARK).read_text())
+    info = parse_json((folder / MARK).read_text())
     content = (folder / ATTRIBUTES).read_bytes()
     images = np.load(folder / IMAGES, mmap_mode="r")
   except (OSError, ValueError) as error:

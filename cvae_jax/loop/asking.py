@@ -1,0 +1,121 @@
+"""Turn what a run is asked for in words into condition vectors."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+from numpy.typing import NDArray
+
+from cvae_jax.data import DataError
+from cvae_jax.host.arguments import RunError
+from cvae_jax.loop.run_data import RunMismatch, load_data
+
+
+class Asked(NamedTuple):
+  """Condition vectors [N, A], and what became of attributes left out."""
+
+  vectors: NDArray[np.float32]
+  note: str = ""
+
+
+def vectors(
+  folder: Path,
+  config: ConfigDict,
+  conditions: Any,
+  request: Mapping[str, Any] | str,
+  count: int | None = None,
+  seed: int = 0,
+) -> Asked:
+  """Build condition vectors [N, A] from a request in words.
+
+  An attribute that is left out is unknown to a model that knows of unknown
+  values. For another one it is drawn from the training rows, each sample from
+  a row of its own, as real images have it.
+
+  Args:
+    folder: the run's.
+    config: the run's config.
+    conditions: the run's.
+    request: {attribute: value or N of them}, or "shape=triangle,size=0.9".
+    count: N, of one request; None for as many as it has values.
+    seed: of the draw.
+
+  Raises:
+    RunError: nothing can be asked for, or count does not fit.
+    DataError: a name or a value is none that there is.
+  """
+  given = parse(folder, conditions, request)
+  lists = {n: conditions.attribute(n).listed(v) for n, v in given.items()}
+  rows = _rows({name: len(column) for name, column in lists.items()}, count)
+  table = {n: v * rows if len(v) == 1 else v for n, v in lists.items()}
+  left = conditions.left_out(given)
+  if not left:
+    found = conditions.encode(table)
+    return Asked(np.repeat(found, rows // len(found), axis=0))
+  names = ", ".join(left)
+  if conditions.known_bits:
+    table[left[0]] = [None] * rows
+    return Asked(
+      conditions.encode(table),
+      f"{names} left out: unknown to the model, which was trained so",
+    )
+  drawn, where = _drawn(folder, config, conditions, rows, seed)
+  note = f"{names} left out: drawn for each sample from {where}"
+  return Asked(conditions.fill(drawn, table), note)
+
+
+def parse(
+  folder: Path, conditions: Any, request: Mapping[str, Any] | str
+) -> dict[str, Any]:
+  """Return a request as {attribute: value}.
+
+  Raises:
+    RunError: the run can be asked for nothing.
+    DataError: a name or a value is none that there is.
+  """
+  if not getattr(conditions, "attributes", ()):
+    if request:
+      raise RunError(
+        f"{folder} is conditioned on nothing, so nothing can be asked of it"
+      )
+    return {}
+  if isinstance(request, str):
+    return conditions.parse(request)
+  for name in request:
+    conditions.attribute(name)
+  return dict(request)
+
+
+def _rows(lengths: Mapping[str, int], count: int | None) -> int:
+  """Return how many rows values of several lengths make.
+
+  Raises:
+    RunError: the lengths differ, or are not `count`.
+  """
+  several = {name: n for name, n in lengths.items() if n != 1}
+  wanted = set(several.values()) | ({count} if count is not None else set())
+  if len(wanted) > 1:
+    found = [f"{n} values of {name}" for name, n in several.items()]
+    found += [] if count is None else [f"count={count}"]
+    raise RunError(
+      f"each attribute has one value or as many as samples; found "
+      f"{', '.join(found)}"
+    )
+  return wanted.pop() if wanted else 1
+
+
+def _drawn(
+  folder: Path, config: ConfigDict, conditions: Any, count: int, seed: int
+) -> tuple[NDArray[np.float32], str]:
+  """Draw conditions [count, A] of training rows, and say from where."""
+  if conditions.drawn_from() is not None:
+    return conditions.draw(count, seed), "the training rows"
+  try:
+    rows = load_data(folder, config.data).train["condition"]
+  except (DataError, RunMismatch, OSError):
+    where = "all that can be asked for, as the run's data are not here"
+    return conditions.draw(count, seed), where
+  chosen = np.random.default_rng(seed).integers(len(rows), size=count)
+  return np.asarray(rows)[np.sort(chosen)], "the training rows"

@@ -1,0 +1,109 @@
+"""What config.loss chooses, in whole systems: one property of each choice."""
+
+import functools
+import math
+
+import jax
+import numpy as np
+import pytest
+
+from cvae_jax import config as configs
+from cvae_jax.method import likelihoods
+
+KEY = jax.random.key(0)
+jit = functools.partial(
+  jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
+SHAPE = (28, 28, 1)
+SMALL = {
+  "zoo.py:vae": {
+    "model.latents": 3,
+    "model.encoder.widths": (5,),
+    "model.decoder.widths": (5,),
+  },
+  "digits.py:smoke": {
+    "model.encoder.features": (2, 2, 2),
+    "model.encoder.dense": 4,
+    "model.encoder.side": 4,
+    "model.encoder.latents": 3,
+    "model.decoder.dense": 4,
+    "model.decoder.map": (7, 7, 2),
+    "model.decoder.features": (2, 2, 1),
+  },
+}
+
+
+def made(page, **changes):
+  changes = {name.replace("__", "."): v for name, v in changes.items()}
+  return configs.resolve(configs.load(f"configs/{page}", SMALL[page] | changes))
+
+
+def batch(system, size=4):
+  rng = np.random.default_rng(0)
+  (conditions,) = system.columns["condition"]
+  return {
+    "image": rng.integers(0, 256, (size, *SHAPE)).astype(np.uint8),
+    "condition": rng.uniform(0, 1, (size, conditions)).astype(np.float32),
+  }
+
+
+def stepped(system, steps=2):
+  """Return the state after some steps and the last metrics."""
+  state = jit(system.init)(KEY)
+  step = jit(system.step)
+  for at in range(steps):
+    state, metrics = step(state, batch(system), KEY, np.int32(at))
+  assert int(state.step) == steps
+  return state, {k: float(v) for k, v in metrics.items()}
+
+
+@pytest.mark.parametrize("page", SMALL)
+@pytest.mark.parametrize("name", ["sigma", "continuous_bernoulli", "logistic"])
+def test_each_likelihood_trains_and_its_elbo_is_nats_and_kl(page, name):
+  system = made(page, loss__likelihood=name, loss__mixture=2)
+  state, metrics = stepped(system)
+  assert metrics["model/gradient_norm"] > 0
+  terms = jit(system.evaluate)(state, batch(system), KEY)
+  elbo = -np.asarray(terms["reconstruction"]) - np.asarray(terms["kl"])
+  np.testing.assert_allclose(terms["elbo"], elbo, rtol=1e-5)
+  if name == "logistic":
+    bits = -elbo / (math.prod(SHAPE) * math.log(2))
+    np.testing.assert_allclose(terms["bits_per_dim"], bits, rtol=1e-5)
+  z = np.zeros((4, system.latents), np.float32)
+  image = jit(system.decode)(state, z, batch(system)["condition"])
+  assert image.shape == (4, *SHAPE)
+  of = jit(system.outputs)(state, z, batch(system)["condition"])
+  assert np.isfinite(system.nats(batch(system)["image"] / 255.0, of)).all()
+
+
+def test_a_learned_variance_moves_and_each_channel_has_its_own():
+  system = made("zoo.py:vae", loss__likelihood="sigma", loss__sigma="learned")
+  state, _ = stepped(system)
+  logvar = state.params[likelihoods.BRANCH]["logvar"]
+  assert logvar.shape == (1,)
+  assert float(logvar[0]) != 0
+
+
+@pytest.mark.parametrize("page", SMALL)
+def test_the_elbo_is_the_same_whatever_weighs_the_kl(page):
+  plain = made(page)
+  state = jit(plain.init)(KEY)
+  expected = jit(plain.evaluate)(state, batch(plain), KEY)
+  weighed = made(page, loss__beta=3.0, loss__kl__free_bits=0.5)
+  found = jit(weighed.evaluate)(state, batch(weighed), KEY)
+  np.testing.assert_allclose(found["elbo"], expected["elbo"], rtol=1e-6)
+  more = 2.0 * np.asarray(expected["kl"])
+  assert (found["loss"] >= expected["loss"] + more - 1e-3).all()
+
+
+@pytest.mark.parametrize("objective", ["iwae", "dreg"])
+def test_a_bound_of_several_samples_is_above_the_elbo(objective):
+  system = made(
+    "zoo.py:vae",
+    loss__objective=objective,
+    loss__samples=5,
+    loss__binarise=True,
+  )
+  _, metrics = stepped(system)
+  assert metrics["model/bound"] > metrics["model/elbo"]
+  assert metrics["model/loss"] == pytest.approx(-metrics["model/bound"])
