@@ -44,7 +44,8 @@ def main(_: list[str]) -> None:
   run = runs.load(command.path(_WORKDIR))
   if line := runs.caution(run):
     print(line)
-  folder = command.path(_OUT, run.folder / "figures")
+  # Not run.folder: a model that comes with the package lies inside it.
+  folder = command.path(_OUT, command.path(_WORKDIR) / "figures")
   if any(flag.value for flag in (_SET, _GRID, _SWEEP, _UNKNOWN, _COUNT)):
     _draw_asked(run, folder)
   else:

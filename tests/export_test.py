@@ -345,3 +345,31 @@ def test_arrays_without_entries_and_of_no_axis_are_kept(tmp_path):
   assert found["one"] == 2
   assert notes["key"] == "value"
   assert json.loads(path.read_bytes()[8:].split(b"}}")[0] + b"}}")
+
+
+def test_the_numpy_reader_of_the_documents_decodes_an_export(run, exported):
+  text = (small.ROOT / "docs" / "handing_on.md").read_text()
+  code = re.search(r"```python numpy-reader\n(.*?)```", text, re.DOTALL)[1]
+  names = {}
+  exec(code, names)
+  condition = run.conditions.panel()
+  z = run.prior(len(condition))
+  image = names["decode"](exported, z, condition)
+  np.testing.assert_allclose(image, run.decode(z, condition), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["digits", "scvae"])
+def test_a_pretrained_model_is_found_from_any_folder(
+  name, tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  run = runs.load(f"pretrained/{name}")
+  condition = run.conditions.panel()
+  images = run.sample(condition)
+  assert images.shape == (len(condition), 28, 28, 1)
+  assert 0.05 < images.mean() < 0.3  # digits, which are mostly black
+
+
+def test_the_pretrained_models_are_at_most_16_megabytes():
+  files = [p for p in (small.ROOT / "pretrained").rglob("*") if p.is_file()]
+  assert sum(path.stat().st_size for path in files) < 16 << 20

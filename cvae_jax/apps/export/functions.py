@@ -33,11 +33,15 @@ def of_run(run: Run) -> dict[str, Function]:
   if image is None:
     return {}
   if system.decode:
+
+    def draw(*arrays):
+      return jnp.clip(system.decode(*arrays), 0.0, 1.0)  # as Run.sample
+
     names = ("z", "condition")
     found["decode"] = _conditional(run, system.decode, names, ("image",))
-    if system.prior is None:
+    if system.prior is None and system.draw is None:
       swapped = ("noise", "condition")
-      function = _conditional(run, system.decode, swapped, ("image",))
+      function = _conditional(run, draw, swapped, ("image",))
       found["sample"] = function
   if system.encode:
     names = ("image", "condition")
