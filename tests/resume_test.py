@@ -125,6 +125,18 @@ def test_a_config_read_back_from_json_resumes_the_same_run(
     ),
     (
       "cvae",
+      {
+        "data__binarise": "dynamic",
+        "loss__likelihood": "sigma",
+        "loss__kl__warmup": 10,
+        "loss__kl__free_bits": 0.1,
+        "prior__name": "vamp",
+        "prior__components": 3,
+      },
+      9,
+    ),
+    (
+      "cvae",
       {"steps_per_dispatch": 4, "log_every": 4, "checkpoint_every": 8},
       16,
     ),
