@@ -4,24 +4,27 @@
 
 PYTHON ?= python3
 VENV := .venv
+# jax 0.11 and newer need Python 3.12.
+LOCK := $(shell $(PYTHON) -c 'import sys; print("requirements-3.12.lock" \
+	if sys.version_info >= (3, 12) else "requirements.lock")')
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 READY := $(VENV)/.ready
 
 .PHONY: help install digits judge test lint format peers bench-digits \
-  bench-colour bench-compare soak faults flat
+  bench-colour bench-compare soak faults flat docs
 help:
 	@sed -n 's/^# make/  make/p' $(MAKEFILE_LIST)
 
 install: $(READY)
 
-$(READY): requirements.lock setup.py
+$(READY): $(LOCK) setup.py
 	@$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed; \
 	$(PYTHON) is %d.%d: make install PYTHON=python3.11" % sys.version_info[:2] \
 	if sys.version_info < (3, 11) else 0)'
 	@echo "== environment: $(VENV)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -r requirements.lock
+	$(BIN)/pip install --quiet -r $(LOCK)
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
@@ -79,3 +82,8 @@ faults: $(READY)
 # make flat     3,000 steps: memory, open files and threads may not grow
 flat: $(READY)
 	$(RUN) benchmarks.flatness
+
+# make docs     the documents as a site: site/
+docs: $(READY)
+	$(BIN)/pip install --quiet -e .[docs]
+	$(BIN)/mkdocs build --quiet

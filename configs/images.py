@@ -10,15 +10,18 @@ docs/own_data.md has examples. Variants, joined by commas:
     size=64          checked against the prepared set: 64, or 48x80
     width=small      or medium, large: features of the layers
     blocks=plain     or residual
-    system=cvae      the method
+    system=cvae      the method; vae, aae or gan take the same data
     smoke            a few steps
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
-from cvae_jax.config import ConfigError, loop, parse_variants
+from cvae_jax.config import ConfigError, loop, loss, optimiser, parse_variants
 
 LATENTS = {"small": 32, "medium": 64, "large": 128}
+SYSTEMS = ("cvae", "vae", "aae", "gan")
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -31,20 +34,27 @@ def get_config(arg: str = "") -> ConfigDict:
     "smoke": False,
   }
   variant = parse_variants(arg, known)
-  if variant["width"] not in LATENTS:
-    raise ConfigError(
-      f"width={variant['width']}: expected {', '.join(LATENTS)}"
-    )
-  if variant["blocks"] not in ("plain", "residual"):
-    raise ConfigError(f"blocks={variant['blocks']}: expected plain, residual")
-  config = ConfigDict(_cvae(variant["width"], variant["blocks"]))
+  choices = {
+    "width": tuple(LATENTS),
+    "blocks": ("plain", "residual"),
+    "system": SYSTEMS,
+  }
+  for name, words in choices.items():
+    if variant[name] not in words:
+      raise ConfigError(f"{name}={variant[name]}: expected {', '.join(words)}")
+  config = ConfigDict(_base(variant["width"], variant["blocks"]))
+  config.system = variant["system"]
   config.data.size = variant["size"]
+  change = {"aae": _aae, "gan": _gan}.get(variant["system"])
+  if change:
+    change(config)
   if variant["smoke"]:
     config.epochs, config.log_every, config.batch_size = 1, 1, 16
   return config
 
 
-def _cvae(width: str, blocks: str) -> dict:
+def _base(width: str, blocks: str) -> dict[str, Any]:
+  """Return the page of cvae; vae has the same keys."""
   return {
     "system": "cvae",
     **loop(batch_size=32, epochs=40, log_every=50, checkpoint_every=500),
@@ -56,12 +66,36 @@ def _cvae(width: str, blocks: str) -> dict:
       "condition_dropout": 0.0,  # how often each is unknown while training
     },
     "model": {"latents": LATENTS[width], "width": width, "blocks": blocks},
-    "loss": {
-      "mse": 0.5,  # × squared error: −log p(x | z) of N(output, 1)
-      "beta": 1.0,  # × KL
-      "grey": 0.0,
-      "grey_start": 0,
-      "l2": 0.0,
-    },
-    "optim": {"lr": 1e-3, "decay": 0.0, "eps": 1e-8},
+    "loss": loss(),
+    "optim": optimiser(lr=1e-3),
   }
+
+
+def _aae(config: ConfigDict) -> None:
+  """An adversarial autoencoder: it sees no condition."""
+  config.data.conditions = ""
+  config.model.update(
+    {
+      "prior": "normal",
+      "slots": 0,
+      "noise": "",
+      "noise_level": 0.0,
+      "discriminator": {
+        "widths": (256, 256),
+        "activation": "leaky_0.15",
+        "dropout": 0.0,
+        "input_dropout": 0.0,
+        "initialiser": "glorot_uniform",
+        "head_initialiser": "glorot_uniform",
+      },
+    }
+  )
+  config.loss = ConfigDict({"mse": 0.5})
+  config.optim.update({"adversarial_lr": 2e-4, "generator_updates": 1})
+
+
+def _gan(config: ConfigDict) -> None:
+  """A WGAN-GP: it sees no condition."""
+  config.data.conditions = ""
+  config.loss = ConfigDict({"kind": "wasserstein", "penalty": 10.0})
+  config.optim.update({"lr": 2e-4, "b1": 0.5, "critic_steps": 3})

@@ -28,6 +28,7 @@ from cvae_jax.loop import asking, exports
 from cvae_jax.loop.folders import Folder as Folder  # runs.below gives them
 from cvae_jax.loop.folders import below as below
 from cvae_jax.loop.restore import run_state
+from cvae_jax.loop.run_data import places
 from cvae_jax.method import gaussian
 from cvae_jax.types import PyTree, System, TrainState
 
@@ -356,7 +357,7 @@ def load(
   if not saved(folder):
     raise RunError(f"{folder} has no checkpoint yet; let it train longer")
   conditions = conditions or _conditions(folder, source, asked, remedy)
-  attributes = tuple(getattr(conditions, "attributes", ()))
+  attributes = places(conditions)
   system, state = run_state(folder, config, attributes, step, system)
   return Run(folder, config, conditions, system, state)
 

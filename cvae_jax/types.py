@@ -41,12 +41,22 @@ class Player(NamedTuple):
   every: int = 1  # it moves in steps every, 2 every, … counted from 1
 
 
+class Place(NamedTuple):
+  """Where an attribute stands in a condition, and by what it is learnt."""
+
+  name: str
+  kind: str  # see data.conditions
+  head: str  # of a judge
+  entries: tuple[int, ...]  # of a condition [A]
+  bit: int | None  # the entry that says whether it is known, if any
+
+
 class Facts(NamedTuple):
   """What the data know, so that no config has to say it."""
 
   columns: Mapping[str, tuple[int, ...]]  # the shape of one example of each
   rows: int | None = None  # training examples
-  attributes: tuple = ()  # of a condition; see data.conditions
+  attributes: tuple[Place, ...] = ()  # what conditions hold, where they say
 
   @property
   def image_shape(self) -> tuple[int, ...]:

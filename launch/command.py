@@ -154,6 +154,10 @@ def _remedy(error: OSError) -> str:
     return "; give a place that you may write to, or a file you may read"
   if error.errno == errno.EMFILE:
     return "; raise the limit of open files (ulimit -n)"
+  if error.errno == errno.EISDIR:
+    return "; it must be a file: move the folder away"
+  if error.errno == errno.ENAMETOOLONG:
+    return "; give a shorter name"
   if error.errno == errno.EIO:
     return "; the disk fails: use another one"
   return ""

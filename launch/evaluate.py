@@ -17,33 +17,61 @@ _PER_CLASS = flags.DEFINE_integer(
 _DATA = flags.DEFINE_string(
   "data", None, "Where the run's data are now, if not where it trained on them."
 )
+_CAS = flags.DEFINE_bool(
+  "cas",
+  False,
+  "Train the judge's network on samples too and test it on real images.",
+)
 _SEED = command.seed("Of every random draw.")
 
 
 def main(_: list[str]) -> None:
   """Score the run."""
-  from cvae_jax import runs
-  from cvae_jax.host import commands
-  from cvae_jax.measures import score
+  from cvae_jax import runs, train
+  from cvae_jax.measures import cas, score
 
   run = runs.load(command.path(_WORKDIR))
   if _DATA.value is not None:  # checked against the run's data.json
     run.config.data.path = str(command.path(_DATA))
+  judges = [runs.load(folder) for folder in _JUDGES.value]
+  if _CAS.value and not judges:
+    raise runs.RunError("--cas trains the network of a judge: give --judge=RUN")
   scores = score.score(
     run,
-    [runs.load(folder) for folder in _JUDGES.value],
+    judges,
     samples=_SAMPLES.value,
     per_class=_PER_CLASS.value,
     seed=_SEED.value,
   )
+  lines = []
+  if _CAS.value:
+    scores["cas"] = cas.score(
+      run, judges[0], train.train_and_evaluate, _SEED.value
+    )
+    lines = cas.lines(scores["cas"])
   score.save(run, scores)
-  print(score.table(scores))
+  print("\n".join([score.table(scores), *lines]))
   if not _JUDGES.value and score.askable(run):
     print(
-      "control was not scored by a judge: train one (`make judge`; for faces "
-      f"{commands.named('sweep')} --config=attributes) and give --judge=RUN,…"
+      f"control was not scored by a judge: train one ({_judge(run)}) and give "
+      "--judge=RUN,…"
     )
   print(f"wrote {run.folder / score.FILE}")
+
+
+def _judge(run) -> str:
+  """Return the command that trains a judge of a run's data."""
+  from cvae_jax.host import commands
+
+  if run.config.data.name == "digits":
+    return "`make judge`"
+  if run.config.data.name == "faces":
+    return f"{commands.named('sweep')} --config=attributes"
+  path = run.config.data.get("path", "")
+  return (
+    f"{commands.named('train')} --config=judge --config.data.path={path} "
+    "--workdir=runs/judge"
+  )
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
   root = Path(__file__).parents[1]
   compile_cache.use(str(root / ".pytest_cache" / "compiled"))
 
-import jax
-import pytest
+import jax  # noqa: E402 (it reads the variables set above)
+import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -1,5 +1,6 @@
 """Data cannot be mistaken: what trained and was held out is known again."""
 
+import json
 import os
 import shutil
 from types import SimpleNamespace
@@ -257,8 +258,9 @@ def test_runs_of_one_config_load_their_data_once_and_each_is_checked(
   config = small.config(data).data
   first = load(run, config)
   assert load(tmp_path, config) is first  # a run that has no data.json
-  (tmp_path / DATA).write_text('{"train": null, "test": null}')
-  with pytest.raises(RunMismatch, match="train: new"):
+  other = {"shape": [9], "dtype": "uint8", "sha256": "0"}
+  (tmp_path / DATA).write_text(json.dumps({"train": {"other": other}}))
+  with pytest.raises(RunMismatch, match="train other: gone"):
     load(tmp_path, config)
 
 

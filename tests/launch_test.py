@@ -269,6 +269,8 @@ def test_an_unexpected_error_is_one_line_that_names_debug():
     (errno.EACCES, "give a place that you may write to"),
     (errno.EMFILE, "raise the limit of open files"),
     (errno.EIO, "the disk fails"),
+    (errno.EISDIR, "move the folder away"),
+    (errno.ENAMETOOLONG, "give a shorter name"),
   ],
 )
 def test_an_error_of_a_disk_says_where_and_what_to_do(number, advice):

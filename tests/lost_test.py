@@ -55,7 +55,15 @@ def half(data, tmp_path_factory):
 
 @pytest.mark.parametrize(
   "name",
-  ["run[1]", "[0-9]*?", "{a} %d $x 'é\" ü", "par[2]/run/", "n" * 200, "link"],
+  [
+    "run[1]",
+    "back\\slash",
+    "[0-9]*?",
+    "{a} %d $x 'é\" ü",
+    "par[2]/run/",
+    "n" * 200,
+    "link",
+  ],
 )
 def test_a_run_goes_on_in_a_folder_of_any_legal_name(
   data, half, whole, tmp_path, monkeypatch, name

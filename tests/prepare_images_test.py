@@ -160,7 +160,7 @@ def test_a_table_gives_kinds_by_what_its_columns_hold(tmp_path, capsys):
 def test_the_written_schema_holds_what_kind_asks_for(tmp_path):
   classes(tmp_path / "in", ("1", "2", "3"))
   out = tmp_path / "out"
-  assert prepare(tmp_path / "in", out, "--kind=class=number:0..5") == 0
+  assert prepare(tmp_path / "in", out, "--kind=class=number:0|5") == 0
   expected = {"name": "class", "kind": "number", "range": [0.0, 5.0]}
   assert read(out)[2] == {"class": expected}
 
@@ -168,13 +168,13 @@ def test_the_written_schema_holds_what_kind_asks_for(tmp_path):
 @pytest.mark.parametrize(
   ("kind", "message"),
   [
-    ("class=colour", "expected NAME=KIND"),
+    ("class=colour", "no kind of attribute 'colour'; there is class"),
     ("klass=number", "no column 'klass'; there is class"),
     ("class=number", "row 1 has 'ant', expected a number"),
     ("class=binary", "found 3 values: ant, bee, cow"),
     ("class=ordinal", "needs the order of its levels"),
     ("class=ordinal:ant<bee", "found 'cow', which is none of its levels"),
-    ("class=number:5..1", "expected LOW..HIGH"),
+    ("class=number:x|1", "expected low|high"),
     ("class=number,class=class", "comes twice"),
   ],
 )

@@ -98,6 +98,12 @@ def test_a_file_whose_name_is_no_text_is_named(tmp_path):
     finding.open_images(tmp_path)
 
 
+@pytest.mark.parametrize("place", ["/dev/zero", "/dev/null"])
+def test_a_device_is_neither_a_folder_nor_a_zip(place):
+  with pytest.raises(DataError, match=f"{place}: neither a folder nor a zip"):
+    finding.open_images(pathlib.Path(place))
+
+
 def test_linked_folders_are_entered_once_and_loops_end(tmp_path, capsys):
   draw(tmp_path / "real" / "1.png", 1)
   folder = tmp_path / "folder"

@@ -129,7 +129,7 @@ for _name, _add in _ODD.items():
     f"photos with {_name}",
     _with(_add),
     same_or_refused(
-      lambda value: value[1] in (6, 7), "p9", "loop", "\\xff", "not looked"
+      lambda value: value[1] in (6, 7), "p9", "loop", "UTF-8", "not looked"
     ),
     quick=True,
   )

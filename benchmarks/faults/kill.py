@@ -147,7 +147,7 @@ def _(room):
   process.kill()
   process.stdout.close()
   process.wait()
-  time.sleep(5)
+  time.sleep(5 * launching.PATIENCE)
   step = soak.last_step(run)
   time.sleep(2)
   left = [f"goes on to {soak.last_step(run)}"] * (soak.last_step(run) > step)

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -164,6 +165,8 @@ def contents(run) -> tuple:
 def prepare_process() -> None:
   """Set this process up as commands are: the CPU, and XLA's flags."""
   os.environ.setdefault("JAX_PLATFORMS", "cpu")
+  # A shell ignores SIGINT for what it starts behind its back.
+  signal.signal(signal.SIGINT, signal.default_int_handler)
   os.environ["CVAE_JAX_TUNE"] = "0"  # it is not started anew
   from cvae_jax.host import cpu
 

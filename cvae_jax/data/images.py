@@ -28,7 +28,8 @@ def load(config: Any) -> Dataset:
   """Load a prepared set: image uint8 [N, H, W, C], condition float32 [N, A].
 
   Args:
-    config: `path`, the set's folder; `conditions`, "all", or the names of the
+    config: `path`, the set's folder; `size`, "" or what the images' is to be,
+      as in 64 or 48x80; `conditions`, "all", or the names of the
       attributes that condition, joined by commas, "" for none;
       `condition_dropout`: above 0 a value may be unknown.
 
@@ -45,6 +46,7 @@ def load(config: Any) -> Dataset:
   images, table, _ = prepared.read(where, how=how, text=True)
   if SPLIT not in table:
     raise DataError(f"{where} has no splits; prepare it again: {how}")
+  _check_size(images.shape[1:3], config.get("size", ""), where)
   entries = _chosen(_schema(where), config.conditions, where)
   rows = {name: _rows(table[SPLIT] == name) for name in NAMES}
   train = table.iloc[rows["train"]]
@@ -86,6 +88,21 @@ def folder(config: Any) -> pathlib.Path:
       "give --config.data.path=data/mine"
     )
   return local(config.path, "config.data.path")
+
+
+def _check_size(found: tuple[int, ...], asked: str, where) -> None:
+  """Check that images are of the size that a config asks for, if it does.
+
+  Raises:
+    DataError: they are of another.
+  """
+  words = {"x".join(map(str, found)), *([str(found[0])] * (len({*found}) == 1))}
+  if asked and asked not in words:
+    raise DataError(
+      f"size={asked}: the images in {where} have "
+      f"{'x'.join(map(str, found))} pixels; prepare them with --size={asked}, "
+      "or leave size out"
+    )
 
 
 def _schema(where: pathlib.Path) -> list[dict[str, Any]]:

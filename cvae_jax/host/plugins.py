@@ -48,7 +48,7 @@ def load(
   """
   if not isinstance(name, str) or not name:
     raise ConfigError(f"the {what} is {name!r}; expected a name")
-  if "." not in name:
+  if "." not in name or name.startswith(".") or "/" in name:
     if name not in known:
       raise ConfigError(f"unknown {what} {name!r}{hint(name, known)}")
     return importlib.import_module(f"{package.__name__}.{name}")

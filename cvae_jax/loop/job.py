@@ -8,9 +8,9 @@ from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
 from cvae_jax import data, settings
-from cvae_jax.loop import batches, distances, watch
+from cvae_jax.loop import batches, distances, unknown, watch
 from cvae_jax.loop.feed import Feed, check
-from cvae_jax.method import unknown
+from cvae_jax.loop.run_data import places
 from cvae_jax.types import Facts, System, TrainState
 
 STEPS = 2**31  # TrainState.step is an int32
@@ -153,8 +153,7 @@ def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:
   """
   shapes = {n: tuple(c.shape[1:]) for n, c in dataset.train.items()}
   rows = len(next(iter(dataset.train.values())))
-  asked = tuple(getattr(dataset.conditions, "attributes", ()))
-  facts = Facts(shapes, rows, asked)
+  facts = Facts(shapes, rows, places(dataset.conditions))
   stated = {
     "image_shape": shapes.get("image"),
     "conditions": facts.conditions if "condition" in shapes else None,

@@ -51,7 +51,8 @@ class Alias:
   def __init__(self, folder: Path):
     self.folder = folder
     self._place: Path | None = None
-    if glob.has_magic(str(folder)):
+    # tensorstore reads a backslash as a slash.
+    if glob.has_magic(str(folder)) or "\\" in str(folder):
       room = tempfile.gettempdir()
       room = "/tmp" if glob.has_magic(room) else room
       self._place = Path(tempfile.mkdtemp(prefix="cvae_jax_", dir=room))

@@ -9,7 +9,7 @@ from cvae_jax import data
 from cvae_jax.data.files import identity as identities
 from cvae_jax.host.files import DamagedFile, read_json, write_atomically
 from cvae_jax.host.paths import local
-from cvae_jax.types import Facts
+from cvae_jax.types import Facts, Place
 
 DATA = "data.json"  # which data a run trains on, and holds out
 
@@ -79,6 +79,20 @@ def _is_split(columns: Any) -> bool:
     and isinstance(column.get("dtype"), str)
     and isinstance(column.get("sha256"), str)
     for column in columns.values()
+  )
+
+
+def places(conditions: Any) -> tuple[Place, ...]:
+  """Return where each attribute stands; () of conditions that do not say."""
+  return tuple(
+    Place(
+      attribute.name,
+      attribute.kind,
+      attribute.head,
+      conditions.entries_of(attribute.name),
+      conditions.bit(attribute.name),
+    )
+    for attribute in getattr(conditions, "attributes", ())
   )
 
 

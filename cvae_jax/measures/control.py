@@ -19,11 +19,17 @@ from cvae_jax.runs import Run, RunError
 
 __all__ = ["Reader", "check_judges", "lines", "score", "warnings"]
 
+LEGIBLE = 0.5  # how far above chance a judge should read real images
 CEILING = 5000  # real images that it is read from, at most
 
 
 def score(
-  run: Run, judges: Sequence[Run], test: Mapping, count: int, seed: int
+  run: Run,
+  judges: Sequence[Run],
+  test: Mapping,
+  count: int,
+  seed: int,
+  train: Mapping | None = None,
 ) -> dict[str, Any]:
   """Score the control of each attribute that can be read.
 
@@ -33,6 +39,7 @@ def score(
     test: the run's test split, for real conditions and images.
     count: samples of each class or level; ten times as many at real ones.
     seed: of every random draw here.
+    train: what the judges were trained on, where that cannot be loaded.
 
   Returns:
     control: {attribute: `sweep`, asked for one at a time; `real`, at
@@ -52,20 +59,20 @@ def score(
       )
   rows = _drawn(test["condition"], 10 * count, seed)
   real = read(run.sample(rows, seed), rows)
-  fresh = _unseen(test, judges)
+  fresh = _unseen(test, judges, train)
   ceiling = read(*fresh) if len(fresh[0]) else {}
   found = {}
   for name in real:
     asked = conditions.probe(name, rows, count)
     sweep = read(run.sample(asked, seed), asked)[name]
     found[name] = {
-      "sweep": _figures(conditions, name, asked, sweep, seed),
-      "real": _figures(conditions, name, rows, real[name], seed),
+      "sweep": figures(conditions, name, asked, sweep, seed),
+      "real": figures(conditions, name, rows, real[name], seed),
     }
     if name in read.judges:
       found[name]["judge"] = str(read.judges[name][0].folder)
       if name in ceiling:
-        found[name]["ceiling"] = _figures(
+        found[name]["ceiling"] = figures(
           conditions, name, fresh[1], ceiling[name], seed
         )
   return {
@@ -84,7 +91,7 @@ def _drawn(rows: NDArray, count: int, seed: int) -> NDArray:
   return rows[np.random.default_rng(seed).integers(len(rows), size=count)]
 
 
-def _figures(
+def figures(
   conditions: Any, name: str, asked: NDArray, read: NDArray, seed: int
 ) -> dict[str, Any]:
   """Score one attribute of requests [N, A] by its readings [N, K].
@@ -96,17 +103,23 @@ def _figures(
   return merits.score(conditions.attribute(name), wanted, read[known], seed)
 
 
-def _unseen(test: Mapping, judges: Sequence[Run]) -> tuple[NDArray, NDArray]:
+def _unseen(
+  test: Mapping, judges: Sequence[Run], train: Mapping | None
+) -> tuple[NDArray, NDArray]:
   """Return test images, and conditions, that no judge was trained on.
 
   The first CEILING of them.
 
   Images are told by their bytes, since a judge's split may be another.
   """
-  seen, load = set(), Datasets()
-  sets = [load(judge.folder, judge.config.data) for judge in judges]
-  for dataset in {id(one): one for one in sets}.values():
-    seen |= set(_digests(dataset.train["image"]))
+  load = Datasets()
+  seen: set[bytes] = set()
+  sets = [
+    load(judge.folder, judge.config.data).train if train is None else train
+    for judge in judges
+  ]
+  for split in {id(one): one for one in sets}.values():
+    seen |= set(_digests(split["image"]))
   kept = [i for i, d in enumerate(_digests(test["image"])) if d not in seen]
   kept = kept[:CEILING]
   return test["image"][kept], test["condition"][kept]
@@ -170,11 +183,13 @@ def warnings(scores: Mapping[str, Any]) -> list[str]:
   for name, entry in scores["control"].items():
     if said := merits.ignored(name, entry["sweep"]):
       found.append(f"condition ignored: {said}")
-    blind = "ceiling" in entry and merits.ignored(name, entry["ceiling"])
+    blind = "ceiling" in entry and merits.ignored(
+      name, entry["ceiling"], LEGIBLE
+    )
     if blind:
       found.append(
-        f"the judge cannot read {name} from real images, so its control says "
-        f"nothing: {blind.replace('requested', 'true')}"
+        f"the judge hardly reads {name} from real images, so its control says "
+        "little; train the judge longer or wider"
       )
     if entry["sweep"].get("floor") == 1:
       found.append(f"{name}: all requests are the same, so it was not tested")

@@ -97,8 +97,7 @@ class Reader:
 
   def _entries(self, name: str) -> tuple[str, ...]:
     """Name the entries of one attribute."""
-    places = np.arange(self.conditions.size)[self.conditions.columns(name)]
-    return _names(self.conditions, places)
+    return _names(self.conditions, self.conditions.entries_of(name))
 
 
 def check_judges(judges: Sequence[Run]) -> None:

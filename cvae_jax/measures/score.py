@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cvae_jax.data import Dataset
 from cvae_jax.host import commands
 from cvae_jax.host.files import read_json, write_atomically
 from cvae_jax.loop import evaluate, keys
@@ -33,6 +34,7 @@ def score(
   samples: int = SAMPLES,
   per_class: int = PER_CLASS,
   seed: int = 0,
+  dataset: Dataset | None = None,
 ) -> dict[str, Any]:
   """Score a run on its data's test split.
 
@@ -44,6 +46,8 @@ def score(
     samples: k of the importance-weighted bound; 0 leaves it out.
     per_class: generated images of each class or level that is asked for.
     seed: of every random draw here.
+    dataset: the data, of a run whose data were handed in as arrays; the
+      judges' too.
 
   Raises:
     RunError: the run encodes no images, its data have no test split, or the
@@ -57,7 +61,9 @@ def score(
       f"{commands.named('colourise')}, a GAN by {commands.named('report')} "
       "compare"
     )
-  dataset = load_data(run.folder, run.config.data)
+  given = dataset
+  if dataset is None:
+    dataset = load_data(run.folder, run.config.data)
   if dataset.test is None:
     raise RunError(
       f"{run.folder}: its data have no test split to score on; bring the "
@@ -75,7 +81,7 @@ def score(
     "latents": latents.usage(*run.encode(test["image"], test["condition"])),
     "categories": _categories(run, test),
     "unlabelled": run.system.unlabelled,
-    **_control(run, judges, test, per_class, seed),
+    **_control(run, judges, test, per_class, seed, given and given.train),
   }
   scores["unscored"] = _unscored(run, scores, samples)
   scores["warnings"] = _warnings(scores)
@@ -164,12 +170,14 @@ def askable(run: Run) -> bool:
   return bool(read or run.system.regions)
 
 
-def _control(run: Run, judges, test, count: int, seed: int) -> dict[str, Any]:
+def _control(
+  run: Run, judges, test, count: int, seed: int, train: Mapping | None
+) -> dict[str, Any]:
   if run.system.regions:
     return regions.score(run, judges, count, seed)
   if not askable(run):
     return {"control": {}, "leakage": None}
-  return control.score(run, judges, test, count, seed)
+  return control.score(run, judges, test, count, seed, train)
 
 
 def _categories(run: Run, test) -> dict[str, Any] | None:

@@ -133,33 +133,41 @@ FIGURES: Mapping[str, Callable[..., dict[str, Any]]] = {
 }
 
 
-def ignored(name: str, figures: Mapping[str, Any]) -> str:
-  """Say that figures are no better than chance, or return ""."""
+def ignored(
+  name: str, figures: Mapping[str, Any], least: float = IGNORED
+) -> str:
+  """Say that figures are hardly better than chance, or return "".
+
+  Args:
+    name: the attribute's.
+    figures: what `score` returned.
+    least: how far from chance to certainty they have to come; see IGNORED.
+  """
   floor = figures["floor"]
   if "hit_rate" in figures:
     share = figures["hit_rate"]
-    if share - floor < IGNORED * (1 - floor):
+    if share - floor < least * (1 - floor):
       return (
         f"{share:.1%} of samples show the requested {name}, permuted requests "
         f"give {floor:.1%}"
       )
   elif "mean_average_precision" in figures:
     share = figures["mean_average_precision"]
-    if share - floor < IGNORED * (1 - floor):
+    if share - floor < least * (1 - floor):
       return (
         f"the requested {name} are read with a mean average precision of "
         f"{share:.1%}, chance gives {floor:.1%}"
       )
   elif "circular_error" in figures:
     error = figures["circular_error"]
-    if error > (1 - IGNORED) * floor:
+    if error > (1 - least) * floor:
       return (
         f"requested and measured {name} lie {error:.3g} apart, permuted "
         f"requests {floor:.3g}"
       )
   else:
     key = "rank_correlation" if "rank_correlation" in figures else "correlation"
-    if figures[key] < max(IGNORED, floor):
+    if figures[key] < max(least, floor):
       return f"requested and measured {name} correlate by {figures[key]:.2f}"
   return ""
 

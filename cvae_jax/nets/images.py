@@ -58,7 +58,7 @@ class Residual(nn.Module):
     """Map [B, H, W, features] to the same shape."""
     y = ops.silu(Conv(self.features, name="conv_0")(ops.silu(x)))
     scale = self.param("scale", nn.initializers.zeros, (self.features,))
-    return x + scale * Conv(self.features, name="conv_1")(y)
+    return x + scale[None, None, None] * Conv(self.features, name="conv_1")(y)
 
 
 class Embedding(nn.Module):
@@ -199,6 +199,7 @@ class PixelDecoder(nn.Module):
   """Flat logits of z and a condition, as nets.mlp.MLP has them."""
 
   shape: Shape
+  channels: int
   width: str = "small"
   blocks: str = "plain"
 
@@ -206,11 +207,38 @@ class PixelDecoder(nn.Module):
   def __call__(
     self, z: Array, condition: Array | None = None, key=None
   ) -> dict[str, Array]:
-    """Map [B, Z] and [B, A] to {"logits": [B, H · W · C]}."""
-    net = Decoder(
-      self.shape, self.shape[-1], self.width, self.blocks, name="net"
-    )
-    return {"logits": net(z, condition).reshape(len(z), -1)}
+    """Map [B, Z] and [B, A] to {"logits": [B, H · W · channels]}."""
+    how = (self.shape, self.channels, self.width, self.blocks)
+    output = Decoder(*how, name="net")(z, condition)
+    return {"logits": output.reshape(len(z), -1)}
+
+
+class Generator(nn.Module):
+  """Logits of images, as nets.dcgan.Decoder has them."""
+
+  shape: Shape
+  width: str = "small"
+  blocks: str = "plain"
+
+  @nn.compact
+  def __call__(self, z: Array, train: bool = False) -> Array:
+    """Map [B, Z] to [B, H, W, C]; it has no batch statistics."""
+    how = (self.shape, self.shape[-1], self.width, self.blocks)
+    return Decoder(*how, name="net")(z)
+
+
+class Critic(nn.Module):
+  """Scores of images, as nets.dcgan.Trunk has them."""
+
+  shape: Shape
+  width: str = "small"
+  blocks: str = "plain"
+
+  @nn.compact
+  def __call__(self, image: Array, train: bool = False) -> dict[str, Array]:
+    """Map [B, H, W, C] to {"score": [B, 1]}; no batch statistics."""
+    how = (self.shape, {"score": 1}, self.width, self.blocks)
+    return Encoder(*how, name="net")(image)
 
 
 def builds_itself(model: Mapping[str, Any]) -> bool:

@@ -24,6 +24,7 @@ from cvae_jax.method import gaussian, losses, optim, parts, update
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.method.names import checked
 from cvae_jax.method.priors import PRIORS, REGIONS, Draw
+from cvae_jax.nets import images
 from cvae_jax.nets.layers import dropout
 from cvae_jax.nets.mlp import MLP, flat
 from cvae_jax.types import (
@@ -158,10 +159,10 @@ def _model(config, shape: tuple[int, ...]) -> Model:
       f"the regions of a prior lie in the plane: with model.slots latents are "
       f"2, found {nets.latents}"
     )
-  output = {"logits": math.prod(shape)}
+  encoder, decoder = _networks(nets, shape)
   return Model(
-    encoder=MLP(**nets.encoder, heads={"code": nets.latents}),
-    decoder=MLP(**nets.decoder, heads=output),
+    encoder=encoder,
+    decoder=decoder,
     discriminator=MLP(**nets.discriminator, heads={"logit": 1}),
     prior=checked(PRIORS, nets.prior, "model.prior"),
     latents=nets.latents,
@@ -169,6 +170,22 @@ def _model(config, shape: tuple[int, ...]) -> Model:
     noise=checked(NOISES, nets.noise, "model.noise"),
     noise_level=nets.noise_level,
     weight=config.loss.mse,
+  )
+
+
+def _networks(model, shape: tuple[int, ...]) -> tuple:
+  """Return the encoder and the decoder that config.model describes."""
+  heads = {"code": model.latents}
+  if images.builds_itself(model):
+    how = {"width": model.width, "blocks": model.blocks}
+    return (
+      images.Encoder(shape, heads, **how),
+      images.PixelDecoder(shape, shape[-1], **how),
+    )
+  output = {"logits": math.prod(shape)}
+  return (
+    MLP(**model.encoder, heads=heads),
+    MLP(**model.decoder, heads=output),
   )
 
 

@@ -30,6 +30,8 @@ from cvae_jax.types import (
   TrainState,
 )
 
+OTHERS = ("multilabel", "ordinal", "angle")  # kinds that another judge reads
+
 
 class Model(NamedTuple):
   """The network, and which columns of a condition [A] it has to do with."""
@@ -55,6 +57,7 @@ def make(config, facts: Facts) -> System:
   count = facts.conditions
   target = _columns(config, "target", least=1, count=count)
   given = _columns(config, "given", least=0, count=count)
+  _check_kind(target, facts)
   model = Model(
     net=Attribute(outputs=len(target), **config.model),
     target=target,
@@ -105,6 +108,21 @@ def _columns(config, name: str, least: int, count: int) -> tuple[int, ...]:
       f"{count - 1}, the columns of config.data.names"
     )
   return columns
+
+
+def _check_kind(target: tuple[int, ...], facts: Facts) -> None:
+  """Check that what is read is a class, or a value of one entry.
+
+  Raises:
+    ValueError: it is another kind, whose entries are no probabilities.
+  """
+  for place in facts.attributes:
+    if set(target) & set(place.entries) and place.kind in OTHERS:
+      raise ValueError(
+        f"columns.target is {target}, entries of {place.name}, which is "
+        f"{place.kind} and no class; train configs/judge.py, which has a head "
+        "for each kind"
+      )
 
 
 def _classify(model: Model, state: TrainState, image: Array) -> Array:

@@ -2,7 +2,7 @@
 
 The loss of one example is
 
-    w · Σ (x − x̂)² + β · KL(q(z | x, c) ‖ N(0, I)) + grey(step) · Σ x̂ (1 − x̂)
+    w · Σ (x − x̂)² + KL(q(z | x, c) ‖ N(0, I)) + grey(step) · Σ x̂ (1 − x̂)
 
 and once a step l2 · Σ kernel². Every term is logged alone. With the weight w
 the first two terms are −ELBO up to a constant, under p(x | z) = N(x̂, 1/(2w)).
@@ -58,7 +58,6 @@ class Model(NamedTuple):
   l2: float
   grey: optax.Schedule
   second_pass: bool  # the KL is of another encoder pass than z
-  beta: float = 1.0  # of the KL
 
   def encode(self, params: PyTree, image, condition, key=None) -> Gaussian:
     """Return q(z | image, condition); without a key dropout is off."""

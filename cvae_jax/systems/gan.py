@@ -23,6 +23,7 @@ from jax import Array
 
 from cvae_jax.method import gaussian, losses, optim, parts, update
 from cvae_jax.method.names import checked
+from cvae_jax.nets import images
 from cvae_jax.nets.dcgan import Decoder, Trunk
 from cvae_jax.types import (
   Batch,
@@ -112,16 +113,27 @@ def make(config, facts: Facts) -> System:
   )
 
 
+def _own_networks(model, shape: tuple[int, ...]) -> dict[str, Any]:
+  how = {"width": model.width, "blocks": model.blocks}
+  return {
+    "generator": images.Generator(shape, **how),
+    "critic": images.Critic(shape, **how),
+  }
+
+
 def _model(config, facts: Facts) -> Model:
   kind = checked(KINDS, config.loss.kind, "loss.kind")
-  norm = config.model.critic.norm
+  own = images.builds_itself(config.model)
+  norm = "" if own else config.model.critic.norm
   if config.loss.penalty and norm.startswith("batch"):
     raise ValueError(
       "loss.penalty is on the gradient of each image alone: model.critic.norm "
       f"is 'layer' or ''; found {norm!r}"
     )
   return Model(
-    nets={
+    nets=_own_networks(config.model, facts.image_shape)
+    if own
+    else {
       "generator": Decoder(**config.model.generator),
       "critic": Trunk(**config.model.critic, heads={"score": 1}),
     },

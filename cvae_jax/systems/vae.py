@@ -32,6 +32,7 @@ from cvae_jax.method import (
 )
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.method.names import checked
+from cvae_jax.nets import images
 from cvae_jax.nets.mlp import MLP, binary, flat
 from cvae_jax.types import (
   Batch,
@@ -138,13 +139,30 @@ def _model(config, facts: Facts) -> Model:
   latents = config.model.latents
   heads = {"mean": latents, "logvar": latents}
   loss = _read(config, shape[-1])
-  values = math.prod(shape) * loss.likelihood.width
+  encoder, decoder = _networks(
+    config.model, shape, heads, loss.likelihood.width
+  )
   return Model(
-    encoder=MLP(**config.model.encoder, heads=heads),
-    decoder=MLP(**config.model.decoder, heads={"logits": values}),
+    encoder=encoder,
+    decoder=decoder,
     shape=shape,
     latents=latents,
     loss=loss,
+  )
+
+
+def _networks(model, shape: tuple, heads: dict, width: int) -> tuple:
+  """Return the encoder and the decoder that config.model describes."""
+  if images.builds_itself(model):
+    how = {"width": model.width, "blocks": model.blocks}
+    return (
+      images.Encoder(shape, heads, **how),
+      images.PixelDecoder(shape, shape[-1] * width, **how),
+    )
+  output = {"logits": math.prod(shape) * width}
+  return (
+    MLP(**model.encoder, heads=heads),
+    MLP(**model.decoder, heads=output),
   )
 
 

@@ -59,6 +59,11 @@ class Layout:
         return slice(start, end)
     raise self._no_attribute(name)
 
+  def entries_of(self, name: str) -> tuple[int, ...]:
+    """Return the same as numbers."""
+    places = np.arange(self.size)[self.columns(name)]
+    return tuple(places.tolist())
+
   def bit(self, name: str) -> int | None:
     """Return the place of an attribute's known-bit, None where there is none.
 

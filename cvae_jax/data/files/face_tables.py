@@ -220,7 +220,14 @@ def _csv(path: pathlib.Path, file_column: str = "") -> pd.DataFrame:
         path, dtype=texts, index_col=False, encoding="utf-8-sig"
       )
   except _UNREADABLE as error:
-    raise DataError(f"{path}: not a CSV table: {error}".strip()) from error
+    raise DataError(
+      f"{path}: not a CSV table: {str(error).strip()}; expected a header and a"
+      " row for each image"
+    ) from error
+  if not len(table):
+    raise DataError(
+      f"{path}: a header and no rows; expected a row for each image"
+    )
   if file_column:
     if file_column not in table:
       raise DataError(

@@ -44,6 +44,9 @@ def open_images(
   Raises:
     DataError: if it is none of these.
   """
+  if path.exists() and not (path.is_dir() or path.is_file()):
+    # A device would never end.
+    raise DataError(f"{path}: neither a folder nor a zip; give one")
   if path.is_dir():
     found = {f.relative_to(path).as_posix(): f for f in walk(path)}
     sizes = {name: file.stat().st_size for name, file in found.items()}

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from cvae_jax.data import DataError
+from cvae_jax.data.conditions import kinds
 from cvae_jax.data.files import tables
 from cvae_jax.data.files.columns import listed
 
-KINDS = ("class", "binary", "multilabel", "ordinal", "number", "angle")
 IGNORE = "ignore"
 _PAIRS = (
   ("0", "1"),
@@ -38,50 +38,23 @@ Entry = dict[str, Any]
 def parse(text: str) -> dict[str, Entry]:
   """Parse "size=number,grade=ordinal:low<mid<high" to name → entry.
 
+  Beside the kinds of data.conditions there is `ignore`.
+
   Raises:
     DataError: if it is of another form or a kind is unknown.
   """
   found = {}
+  kept = []
   for part in filter(None, text.split(",")):
-    name, equals, said = (word.strip() for word in part.partition("="))
-    kind, _, rest = (word.strip() for word in said.partition(":"))
-    if not equals or kind not in (*KINDS, IGNORE):
-      raise DataError(
-        f"--kind: found {part!r}; expected NAME=KIND with one of "
-        f"{', '.join((*KINDS, IGNORE))}, as in size=number or "
-        "grade=ordinal:low<mid<high"
-      )
-    if name in found:
-      raise DataError(f"--kind: {name!r} comes twice")
-    found[name] = {"name": name, "kind": kind, **_details(name, kind, rest)}
-  return found
-
-
-def _details(name: str, kind: str, text: str) -> Entry:
-  """Parse what stands behind a kind's colon."""
-  if kind == "angle":
-    return {"period": _number(name, text)} if text else {}
-  if kind == "number":
-    if not text:
-      return {}
-    low, dots, high = text.partition("..")
-    limits = [_number(name, low), _number(name, high)] if dots else []
-    if not limits or limits[0] >= limits[1]:
-      raise DataError(f"--kind: {name}=number:{text}: expected LOW..HIGH")
-    return {"range": limits}
-  levels = [level.strip() for level in text.split("<")] if text else []
-  if text and (len(set(levels)) < max(2, len(levels)) or "" in levels):
-    raise DataError(
-      f"--kind: {name}={kind}:{text}: expected different levels, as in a<b<c"
-    )
-  return {"levels": levels} if levels else {}
-
-
-def _number(name: str, text: str) -> float:
+    name, _, kind = (word.strip() for word in part.partition("="))
+    if kind == IGNORE:
+      found[name] = {"name": name, "kind": IGNORE}
+    else:
+      kept.append(part)
   try:
-    return float(text)
-  except ValueError:
-    raise DataError(f"--kind: {name}: {text!r} is no number") from None
+    return found | kinds.parse(",".join(kept))
+  except DataError as error:
+    raise DataError(f"--kind: {error} (or {IGNORE})") from error
 
 
 def infer(
@@ -232,6 +205,12 @@ def _limits(entry: Entry, numbers: pd.Series, train: np.ndarray) -> Entry:
     radians = 1.0 < numbers.abs().max() <= 2 * np.pi + 1e-3
     return {"period": round(2 * np.pi, 9) if radians else 360.0}
   if "range" in entry:
+    low, high = entry["range"]
+    if low >= high:
+      raise DataError(
+        f"--kind: {entry['name']}: the range's low is below its high; found "
+        f"{low:g}|{high:g}"
+      )
     return {}
   known = numbers[train] if train.any() else numbers
   low, high = float(known.min()), float(known.max())

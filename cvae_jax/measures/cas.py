@@ -1,0 +1,142 @@
+"""Classification accuracy score: do samples teach what real images teach?
+
+A judge's network is trained on samples only and tested on real images (Ravuri
+and Vinyals 2019). Samples that obey but are all alike, or unlike real images,
+teach little: that is what this score sees and control does not.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvae_jax import runs
+from cvae_jax.data import Dataset
+from cvae_jax.data.conditions import Conditions
+from cvae_jax.host.images import to_bytes
+from cvae_jax.loop.integrity import digest
+from cvae_jax.loop.run_data import load_data
+from cvae_jax.measures.control import figures
+from cvae_jax.metrics import merits
+from cvae_jax.runs import Run, RunError
+
+FOLDER = "cas"  # in a run's folder: judges that its samples taught
+ROWS = 1000  # samples that are floats at once
+
+
+def score(
+  run: Run, judge: Run, train: Callable[..., Any], seed: int = 0
+) -> dict[str, Any]:
+  """Train a judge's network on samples, and test it on real images.
+
+  There are as many samples as training rows, under the same conditions. The
+  network is kept in the run's folder and trained once for each state.
+
+  Args:
+    run: a run that samples.
+    judge: a run of configs/judge.py, whose config the training follows.
+    train: train.train_and_evaluate, of a room that this one does not know.
+    seed: of the latents.
+
+  Returns:
+    {attribute: {"samples": the figures of the judge that samples taught,
+    "real": those of `judge`}}, both on the run's held-out images.
+
+  Raises:
+    RunError: the judge is of another system or reads none of the run's
+      attributes, or the run's data have no test split.
+  """
+  if judge.config.system != "judge":
+    raise RunError(
+      f"{judge.folder} is a run of {judge.config.system!r}; the classification "
+      "accuracy score needs one of configs/judge.py"
+    )
+  dataset = load_data(run.folder, run.config.data)
+  if dataset.test is None:
+    raise RunError(f"{run.folder}: its data have no test split to score on")
+  asked = _shared(run, judge)
+  samples = _sampled(run, dataset, asked, seed)
+  folder = run.folder / FOLDER / f"{judge.folder.name}_{digest(run.state)[:8]}"
+  train(judge.config, folder, dataset=samples)
+  test = dataset.test
+  readings = {
+    "samples": (asked, runs.load(folder).predict(test["image"])),
+    "real": (judge.conditions, judge.predict(test["image"])),
+  }
+  return {
+    name: {
+      taught: figures(
+        run.conditions,
+        name,
+        test["condition"],
+        read[:, conditions.columns(name)],
+        seed,
+      )
+      for taught, (conditions, read) in readings.items()
+    }
+    for name in asked.asked
+  }
+
+
+def lines(scores: Mapping[str, Any]) -> list[str]:
+  """Lay the scores out as text: two lines an attribute."""
+  found = ["classification accuracy score, on real held-out images:"]
+  for name, entry in scores.items():
+    found.append(
+      f"{f'  {name}, judge of samples':32} {merits.text(entry['samples'])}"
+    )
+    found.append(
+      f"{'    judge of real images':32} {merits.text(entry['real'])}"
+    )
+  return found
+
+
+def _shared(run: Run, judge: Run) -> Conditions:
+  """Return the attributes that both have.
+
+  Raises:
+    RunError: there is none.
+  """
+  own = run.conditions.attributes
+  shared = tuple(a for a in own if a in judge.conditions.attributes)
+  if not shared:
+    raise RunError(
+      f"{judge.folder} reads nothing that {run.folder} is conditioned on: "
+      f"{', '.join(run.conditions.asked) or 'nothing'}"
+    )
+  return Conditions(shared, run.conditions.known_bits)
+
+
+def _sampled(
+  run: Run, dataset: Dataset, asked: Conditions, seed: int
+) -> Dataset:
+  """Return samples under the training rows' conditions, as a dataset.
+
+  Its test split is the real one.
+  """
+  rows = np.asarray(dataset.train["condition"])
+  z = run.prior(len(rows), seed)
+  parts = [
+    to_bytes(run.decode(z[i : i + ROWS], rows[i : i + ROWS]))
+    for i in range(0, len(rows), ROWS)
+  ]
+  train = {
+    "image": np.concatenate(parts),
+    "condition": _moved(run.conditions, asked, rows),
+  }
+  test = {
+    "image": dataset.test["image"],
+    "condition": _moved(run.conditions, asked, dataset.test["condition"]),
+  }
+  return Dataset(train, test, asked, "samples")
+
+
+def _moved(source: Any, target: Conditions, rows: NDArray) -> NDArray:
+  """Return conditions [N, A] with the attributes of `target` alone."""
+  found = target.blank(len(rows))
+  for name in target.asked:
+    found[:, target.columns(name)] = rows[:, source.columns(name)]
+    if target.known_bits:
+      found[:, target.bit(name)] = rows[:, source.bit(name)]
+  return found

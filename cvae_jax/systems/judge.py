@@ -1,0 +1,191 @@
+"""Judge: one network that reads all attributes of an image.
+
+It is the independent judge of conditional samples. It has a head for each
+attribute, by the attribute's kind:
+
+    softmax    a class: −log p(level), in nats
+    sigmoid    binary, multi-label, ordinal: −Σ_k log p(entry k), in nats
+    linear     a number: w · (v − v̂)²
+    circular   an angle: w · |u − û|², u on the unit circle
+
+The loss is their sum, plus l2 · Σ kernel² of the dense layers. Attributes that
+are unknown in a row do not count there.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from cvae_jax.method import losses, optim, parts, schedules, update
+from cvae_jax.nets.judge import Judge
+from cvae_jax.types import (
+  Batch,
+  Facts,
+  Metrics,
+  Place,
+  Player,
+  PyTree,
+  System,
+  TrainState,
+)
+
+LEAST = 16  # pixels of an image's shorter side
+
+
+class Model(NamedTuple):
+  """The network, its heads and what weighs the terms of their loss."""
+
+  net: Judge
+  heads: tuple[Place, ...]
+  weight: float  # of squared errors
+  l2: float
+
+  def outputs(self, params: PyTree, image: Array, key=None) -> Array:
+    """Return the network's outputs [B, K]; without a key dropout is off."""
+    return self.net.apply({"params": params["judge"]}, image, key)
+
+  def read(self, outputs: Array) -> Array:
+    """Return entries of a condition [B, K]: probabilities and values."""
+    found = [
+      READINGS[head.head](outputs[:, jnp.array(head.entries)])
+      for head in self.heads
+    ]
+    order = jnp.argsort(jnp.array([i for h in self.heads for i in h.entries]))
+    return jnp.concatenate(found, axis=-1)[:, order]
+
+
+def make(config, facts: Facts) -> System:
+  """Build the judge of the attributes that the data have.
+
+  Raises:
+    ValueError: the data have no attributes, or the images are too small.
+  """
+  shape = facts.image_shape
+  heads = facts.attributes
+  _check(facts)
+  model = Model(
+    net=Judge(outputs=sum(len(head.entries) for head in heads), **config.model),
+    heads=heads,
+    weight=config.loss.weight,
+    l2=config.loss.l2,
+  )
+  lr = schedules.learning_rate(config.optim)
+  players = {
+    "model": Player(
+      loss=functools.partial(_loss, model),
+      tx=optim.build(config.optim, lr),
+      owns=("judge",),
+    )
+  }
+
+  def init(key: Array) -> TrainState:
+    params, _ = parts.init_branches(
+      {"judge": model.net}, key, judge=jnp.zeros((1, *shape))
+    )
+    return update.init_state(players, params)
+
+  return System(
+    init=init,
+    step=update.make_step(players),
+    evaluate=functools.partial(_evaluate, model),
+    columns={"image": shape, "condition": (facts.conditions,)},
+    predict=lambda state, image, given: model.read(
+      model.outputs(state.params, image)
+    ),
+    schedules={"learning_rate": lr},
+    notes=("heads: " + ", ".join(f"{h.name} ({h.head})" for h in heads),),
+  )
+
+
+def _check(facts: Facts) -> None:
+  """Check that there is something to read, from images that are large enough.
+
+  Raises:
+    ValueError: there is not.
+  """
+  if not facts.attributes:
+    raise ValueError(
+      "a judge reads attributes, and these data have none; prepare them with a "
+      "table, or leave the judge out"
+    )
+  height, width = facts.image_shape[:2]
+  if min(height, width) < LEAST:
+    raise ValueError(
+      f"a judge reads images of at least {LEAST} pixels a side; found "
+      f"{height} × {width}"
+    )
+
+
+def _unit(outputs: Array) -> Array:
+  """Bring pairs [B, 2] onto the unit circle."""
+  length = jnp.sqrt((outputs**2).sum(axis=-1, keepdims=True) + 1e-12)
+  return outputs / length
+
+
+def _cross_entropies(outputs: Array, target: Array) -> Array:
+  nats = optax.losses.sigmoid_binary_cross_entropy(outputs, target)
+  return nats.sum(axis=-1)
+
+
+def _squared(outputs: Array, target: Array) -> Array:
+  return ((outputs - target) ** 2).sum(axis=-1)
+
+
+READINGS: Mapping[str, Callable[[Array], Array]] = {
+  "softmax": jax.nn.softmax,
+  "sigmoid": jax.nn.sigmoid,
+  "linear": lambda outputs: outputs,
+  "circular": _unit,
+}
+LOSSES: Mapping[str, Callable[[Array, Array], Array]] = {
+  "softmax": optax.losses.softmax_cross_entropy,
+  "sigmoid": _cross_entropies,
+  "linear": _squared,
+  "circular": _squared,
+}
+
+
+def _terms(model: Model, params, batch: Batch, key=None) -> Metrics:
+  """Return {attribute: its unweighted loss [B]}, 0 where it is unknown."""
+  image = batch["image"].astype(jnp.float32) / 255.0
+  condition = batch["condition"]
+  outputs = model.outputs(params, image, key)
+  found = {}
+  for head in model.heads:
+    entries = jnp.array(head.entries)
+    loss = LOSSES[head.head](outputs[:, entries], condition[:, entries])
+    if head.bit is not None:
+      loss = loss * condition[:, head.bit]
+    found[head.name] = loss
+  return found
+
+
+def _total(model: Model, terms: Metrics) -> Array:
+  """Return the weighted sum of the heads' losses."""
+  weights = {"linear": model.weight, "circular": model.weight}
+  return sum(
+    weights.get(head.head, 1.0) * terms[head.name] for head in model.heads
+  )
+
+
+def _named(terms: Metrics) -> Metrics:
+  return {f"error_{name}": value for name, value in terms.items()}
+
+
+def _loss(model: Model, params, model_state, batch: Batch, key, step):
+  terms = parts.means(_terms(model, params, batch, key))
+
+  # KERNELS: l2 · Σ kernel² of the dense layers, once a step.
+  l2 = model.l2 * losses.dense_l2(params)
+  total = _total(model, terms) + l2
+  return total, (_named(terms) | {"l2": l2}, model_state)
+
+
+def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
+  terms = _terms(model, state.params, batch)
+  return {"loss": _total(model, terms), **_named(terms)}
