@@ -20,6 +20,7 @@ from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.integrity import CheckpointError
 from cvae_jax.loop.run_data import RunMismatch
 from cvae_jax.runs import RunError
+from cvae_jax.types import Facts, Place
 from tests import small, small_zoo
 
 FACES = {
@@ -42,7 +43,8 @@ PAGES = {  # of each family a small network
   ),
   "faces": ("configs/faces.py:model=15", small._FACES),
   "classifier": ("configs/classifier.py", small._CLASSIFIER),
-  "judge": ("configs/attributes.py:mouth,smoke", {}),
+  "mouth": ("configs/attributes.py:mouth,smoke", {}),
+  "judge": ("configs/judge.py", {"model.features": (4,), "model.dense": 8}),
   "vae_64": ("configs/compare.py:vae,size=64,latent=8", FACES),
   "ae_64": ("configs/compare.py:ae,size=64,latent=8", FACES),
   "gan_64": (
@@ -86,6 +88,16 @@ PAGES = {  # of each family a small network
 }
 
 
+# What a judge learns from its data: a class and an angle.
+JUDGED = Facts(
+  {"image": (28, 28, 1), "condition": (5,)},
+  attributes=(
+    Place("shape", "class", "softmax", (0, 1, 2), None),
+    Place("angle", "angle", "circular", (3, 4), None),
+  ),
+)
+
+
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory):
   folder = tmp_path_factory.mktemp("export") / "run"
@@ -117,7 +129,7 @@ def drawn(page):
   """Return a run of a page, its parameters drawn."""
   name, changes = PAGES[page]
   config = configs.load(name, changes)
-  system = configs.resolve(config)
+  system = configs.resolve(config, JUDGED if page == "judge" else None)
   return runs.Run(Path(page), config, None, system, small.drawn(system))
 
 
