@@ -13,7 +13,7 @@ import reports
 from cvae_jax import config as configs
 from cvae_jax import pages, runs, train
 from cvae_jax.host.files import write_atomically
-from cvae_jax.loop import distances, same_run
+from cvae_jax.loop import distances, restore, same_run
 from cvae_jax.loop.rows import read_metrics
 from cvae_jax.measures import collapse
 from cvae_jax.nets.fast import ops
@@ -243,7 +243,7 @@ def copy_run(folder, out, name="vae", **changes):
 @pytest.fixture(autouse=True)
 def edited(monkeypatch):
   """Lets tests edit a config.json, which its checkpoints no longer fit."""
-  for module in (runs, same_run):
+  for module in (restore, same_run):
     monkeypatch.setattr(module, "check_config", lambda *_: None)
 
 
@@ -292,15 +292,15 @@ def test_the_state_that_was_measured_counts_not_the_run_s_last(folder):
   run = runs.load(folder / "gan")
   last = [r for r in read_metrics(run.folder) if r["split"] == "epoch"][-1]
   steps = last["step"] // EPOCHS
-  for critic_steps, restore, age in ((1, False, 9), (2, True, 4)):
+  for critic_steps, take_best, age in ((1, False, 9), (2, True, 4)):
     config = configs.ConfigDict(run.config.to_dict())
     config.optim.critic_steps = critic_steps
-    config.early_stop.restore = restore
+    config.early_stop.restore = take_best
     state = run.state.replace(step=np.int32(age * steps))
     found = compare._state(
       dataclasses.replace(run, config=config, state=state), last
     )
-    assert found["trained"] == ("9 (best 4)" if restore else "9")
+    assert found["trained"] == ("9 (best 4)" if take_best else "9")
     assert found["updates"] == age * steps // critic_steps
     assert found["test"]["step"] == age * steps
 

@@ -18,7 +18,7 @@ from cvae_jax.loop.meter import NonFinite
 from cvae_jax.loop.record import RunMismatch
 from cvae_jax.loop.restore import initial_state
 from cvae_jax.loop.rows import read_metrics
-from cvae_jax.method import losses
+from cvae_jax.method import likelihoods
 from tests import small
 
 EPOCHS = 6
@@ -439,7 +439,9 @@ def test_a_logged_term_that_is_not_finite_keeps_the_state_before_too(
 ):
   """The loss itself is finite here: only the ELBO is not."""
   monkeypatch.setattr(
-    losses, "gaussian_nats", lambda sse, *_: sse + np.float32(np.inf)
+    likelihoods.Gaussian,
+    "nats",
+    lambda _, image, *__: image.sum(axis=-1) + np.float32(np.inf),
   )
   with pytest.raises(NonFinite, match="step 1: model/elbo not finite"):
     train.train_and_evaluate(small.config(data), tmp_path)

@@ -111,6 +111,10 @@ def _forget_flags() -> None:
 
 def _of_commands(name: str) -> bool:
   module = flags.FLAGS.find_module_defining_flag(name) or ""
-  if name in ("trust", "debug"):  # of launch.command, imported once
+  if name in (
+    "compile_cache",
+    "debug",
+    "trust",
+  ):  # of launch.command, imported once
     return False
   return module.startswith("launch.") or name.startswith("config")

@@ -354,6 +354,8 @@ def decoder(likelihood: Likelihood, settings) -> dict:
     likelihood: any. It multiplies the channels of the last layer.
     settings: of the network, with the image's channels last in `features`.
   """
+  if likelihood.width == 1:
+    return dict(settings)
   *hidden, channels = settings.features
   changes = {"features": (*hidden, channels * likelihood.width)}
   return {**settings, **changes}
