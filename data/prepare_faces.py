@@ -48,7 +48,7 @@ def wanted(options: argparse.Namespace, images: finding.Images) -> pd.DataFrame:
     said = f"{len(missing):,} of {len(table):,} images of the table are missing"
     said += f" in {options.images}: {finding.some(missing)}"
     if options.on_missing == "fail" or not here.any():
-      raise DataError(f"{said}; --on_missing=skip goes on without them")
+      raise DataError(f"{said}; give --on_missing=skip to go on without them")
     print(said)
   table = table[here]
   finding.check_unique(images, table["file"])

@@ -14,6 +14,7 @@ from cvae_jax import config as configs
 from cvae_jax import runs
 from cvae_jax.host import images
 from cvae_jax.host.files import DamagedFile
+from cvae_jax.host.paths import PathError
 from cvae_jax.measures import groups, table, typeset
 from tests import small
 
@@ -98,6 +99,15 @@ def test_the_table_of_any_runs_shows_the_keys_that_differ(folder):
   alike = table.collect(*folder.glob("lr=0.001,*"))
   columns = list(alike.columns)
   assert columns[: columns.index("parameters")] == ["run", "seed"]
+
+
+def test_a_key_that_has_a_figure_s_name_is_no_figure(tmp_path):
+  record(tmp_path / "a", [3.0], epochs=7)
+  record(tmp_path / "b", [3.0, 2.0], epochs=9)
+  found = table.collect(tmp_path)
+  assert found["config.epochs"].tolist() == [7, 9]
+  assert found["epochs"].tolist() == [1, 2]  # those that were reached
+  assert "b" in table.write([tmp_path])
 
 
 def test_means_and_deviations_are_over_runs_that_differ_in_the_seed(folder):
@@ -206,6 +216,16 @@ def _give(monkeypatch, module, **flags):
   for name, value in flags.items():
     flag = types.SimpleNamespace(name=name, value=value)
     monkeypatch.setattr(module, f"_{name.upper()}", flag)
+
+
+def test_runs_below_what_is_no_folder_are_not_looked_for(tmp_path):
+  with pytest.raises(PathError, match="nowhere is no folder; expected one of"):
+    runs.below(tmp_path / "nowhere")
+
+
+def test_whole_numbers_and_others_have_the_same_sign():
+  assert typeset.spread([-182.0, -182.0]) == "−182 ± 0"
+  assert typeset.spread([-182.5]) == "−182.5"
 
 
 def test_what_cannot_be_tabulated_is_explained(folder, tmp_path):

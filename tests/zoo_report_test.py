@@ -114,7 +114,7 @@ def test_the_page_says_what_it_is_of_and_what_is_missing(page, folder):
 def test_its_tables_are_what_runs_have_on_record(page, folder):
   table = rows_of(page, "Likelihood")
   assert list(table)[:2] == [zoo_claims.VAE, zoo_claims.SCVAE]
-  assert table[zoo_claims.VAE]["test ELBO"] == "-182"
+  assert table[zoo_claims.VAE]["test ELBO"] == "−182"
   measured = json.loads((folder / "vae" / score.FILE).read_text())
   bound = float(table[zoo_claims.VAE]["IW bound"].replace("−", "-"))
   assert bound == pytest.approx(measured["test"]["iw_bound"], rel=1e-3)

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
 from cvae_jax.host.files import DamagedFile
+from cvae_jax.host.paths import PathError
 from cvae_jax.loop import launches
 from cvae_jax.loop.rows import read_metrics
 
@@ -75,7 +76,12 @@ def below(folder: str | Path) -> list[Folder]:
 
   A run's folder has a config.json and metrics.jsonl, environment.json or
   checkpoints; links are followed. model=2 comes before model=10.
+
+  Raises:
+    PathError: there is no such folder.
   """
+  if not Path(folder).is_dir():
+    raise PathError(f"{folder} is no folder; expected one of runs")
   paths = filter(_is_run, _folders(Path(folder)))
   return [Folder(path) for path in sorted(paths, key=natural)]
 

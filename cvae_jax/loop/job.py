@@ -83,7 +83,7 @@ def prepare(
   system=None,
   dataset: data.Dataset | None = None,
 ) -> Job:
-  """Make the system and brings its data to the device.
+  """Make the system and bring its data to the device.
 
   Args:
     config: what is asked for.

@@ -54,11 +54,12 @@ def find(places: Sequence[str | Path]) -> dict[str, Folder]:
 def collect(*places: str | Path) -> pd.DataFrame:
   """Return a row for each run with a finished epoch: its last epoch.
 
-  Columns: run, the config keys that differ between the runs, parameters,
-  epochs, loss, published, each other training term, every figure of the last
-  evaluation as "test <name>", examples/s, seconds (of training, evaluating and
-  compiling, up to the latest checkpoint; what a kill took back does not count)
-  and launches (more than 1: the run was interrupted). Runs in natural order.
+  Columns: run, the config keys that differ between the runs ("config.epochs"
+  where a figure has the key's name), parameters, epochs, loss, published, each
+  other training term, every figure of the last evaluation as "test <name>",
+  examples/s, seconds (of training, evaluating and compiling, up to the latest
+  checkpoint; what a kill took back does not count) and launches (more than 1:
+  the run was interrupted). Runs in natural order.
 
   Raises:
     TableError: there is no run with a finished epoch.
@@ -69,13 +70,17 @@ def collect(*places: str | Path) -> pd.DataFrame:
     begun = "".join(f"\n  {line}" for line in unfinished(*places))
     where = ", ".join(map(str, places))
     raise TableError(f"no run with a finished epoch in {where}{begun}")
+  rows = [_row(run) for run in ended.values()]
+  figures = {name for row in rows for name in row}
   differing = differences(list(ended.values()))
-  return pd.DataFrame(
-    [
-      {"run": name} | settings_ | _row(run)
-      for (name, run), settings_ in zip(ended.items(), differing, strict=True)
-    ]
-  )
+  table = []
+  for name, keys, row in zip(ended, differing, rows, strict=True):
+    asked = {
+      f"config.{key}" if key in figures else key: value
+      for key, value in keys.items()
+    }
+    table.append({"run": name} | asked | row)
+  return pd.DataFrame(table)
 
 
 def differences(runs: Sequence[Folder]) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ def cell(value: Any) -> str:
     small = f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     return small.replace("-", "−")
   if isinstance(value, int) and not isinstance(value, bool):
-    return f"{value:,}"
+    return f"{value:,}".replace("-", "−")
   return str(value)
 
 

@@ -174,7 +174,7 @@ def by_table(
       f"{some(missing)}"
     )
     if on_missing == "fail" or not here.any():
-      raise DataError(f"{said}; --on_missing=skip goes on without them")
+      raise DataError(f"{said}; give --on_missing=skip to go on without them")
     print(said)
   table = table[here].reset_index(drop=True)
   check_unique(images, table["file"])
