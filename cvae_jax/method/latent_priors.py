@@ -16,7 +16,7 @@ from jax import Array
 from cvae_jax.method import gaussian
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.method.names import checked
-from cvae_jax.types import PyTree
+from cvae_jax.types import PyTree, TrainState
 
 BRANCH = "prior"  # of params
 NAMES = ("standard", "conditional", "mixture", "vamp")
@@ -128,6 +128,25 @@ class Prior(NamedTuple):
       return branch["logits"], Gaussian(branch["mean"], branch["logvar"])
     pseudo = jax.nn.sigmoid(branch["image"]), branch["condition"]
     return jnp.zeros(self.components), encode(*pseudo)
+
+
+def functions(prior: Prior, pseudo: Callable) -> tuple[Callable, Callable]:
+  """Return a prior's share of a System: draw and log_prior.
+
+  Args:
+    prior: of the system's latents.
+    pseudo: params → ((image, condition) → Gaussian), for VampPrior.
+  """
+
+  def draw(state: TrainState, key: Array, count: int) -> Array:
+    encode = pseudo(state.params)
+    return prior.draw(state.params, key, count, encode)
+
+  def log_prior(state: TrainState, z: Array) -> Array:
+    encode = pseudo(state.params)
+    return prior.log_density(state.params, z, encode)
+
+  return draw, log_prior
 
 
 def build(config, latents: int, image: tuple[int, ...], conditions: int):

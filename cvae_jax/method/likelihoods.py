@@ -7,7 +7,7 @@ one for each channel; the others have None there.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import jax
@@ -16,7 +16,7 @@ from jax import Array
 
 from cvae_jax.method.names import pick
 from cvae_jax.method.softplus import softplus
-from cvae_jax.types import PyTree
+from cvae_jax.types import PyTree, TrainState
 
 BRANCH = "likelihood"  # of params or model_state: sigma's log-variance
 LEVELS = 255  # steps between black and white
@@ -330,6 +330,21 @@ def outputs(
   if found is not None:
     found = jnp.broadcast_to(found, (output.shape[0], *found.shape))
   return Outputs(flat(output), found)
+
+
+def make_outputs(likelihood: Likelihood, output: Callable) -> Callable:
+  """Return System.outputs of a decoder.
+
+  Args:
+    likelihood: of the pixels.
+    output: (state, z, condition) → the decoder's output [B, ...].
+  """
+
+  def found(state: TrainState, z: Array, condition: Array) -> Outputs:
+    values = output(state, z, condition)
+    return outputs(likelihood, state.params, state.model_state, values)
+
+  return found
 
 
 def check(likelihood: Likelihood, image: Array, output: Array) -> None:

@@ -124,11 +124,8 @@ def make(config, facts: Facts) -> System:
   def decode(state: TrainState, z: Array, _: Array) -> Array:
     return model.image(model.logits(state.params, state.model_state, z)[0])
 
-  def outputs(state: TrainState, z: Array, _: Array):
-    logits = model.logits(state.params, state.model_state, z)[0]
-    return likelihoods.outputs(
-      model.likelihood, state.params, state.model_state, model.output(logits)
-    )
+  def output(state: TrainState, z: Array, _: Array) -> Array:
+    return model.output(model.logits(state.params, state.model_state, z)[0])
 
   likelihood = model.likelihood if model.variational else None
   return System(
@@ -143,7 +140,7 @@ def make(config, facts: Facts) -> System:
     decode=decode,
     nats=likelihood
     and functools.partial(likelihoods.nats_of_images, likelihood),
-    outputs=outputs if model.variational else None,
+    outputs=likelihood and likelihoods.make_outputs(likelihood, output),
     observe=binary if model.binarise else None,
     latents=model.latents,
     schedules={"learning_rate": lr} | kl_control.schedule(model.kl),

@@ -116,20 +116,10 @@ def make(config, facts: Facts) -> System:
   }
   conditions = facts.conditions
 
-  def outputs(state: TrainState, z: Array, condition: Array):
-    output = model.output(state.params, z, condition)
-    return likelihoods.outputs(
-      likelihood, state.params, state.model_state, output
-    )
+  def output(state: TrainState, z: Array, condition: Array) -> Array:
+    return model.output(state.params, z, condition)
 
-  def draw(state: TrainState, key: Array, count: int) -> Array:
-    encode = model.pseudo(state.params)
-    return model.prior.draw(state.params, key, count, encode)
-
-  def log_prior(state: TrainState, z: Array) -> Array:
-    encode = model.pseudo(state.params)
-    return model.prior.log_density(state.params, z, encode)
-
+  draw, log_prior = latent_priors.functions(model.prior, model.pseudo)
   sampled = model.prior.sampled
   return System(
     init=lambda key: update.init_state(
@@ -142,7 +132,7 @@ def make(config, facts: Facts) -> System:
     encode=lambda state, image, c: model.encode(state.params, image, c),
     decode=lambda state, z, c: model.decode(state.params, z, c),
     nats=functools.partial(likelihoods.nats_of_images, likelihood),
-    outputs=outputs,
+    outputs=likelihoods.make_outputs(likelihood, output),
     observe=binary if model.binarise else None,
     draw=draw if sampled else None,
     log_prior=log_prior if sampled else None,

@@ -122,11 +122,8 @@ def make(config, facts: Facts) -> System:
     )
   }
 
-  def outputs(state: TrainState, z: Array, _: Array):
-    output = model.decode(state.params, state.model_state, z)[0]
-    return likelihoods.outputs(
-      likelihood, state.params, state.model_state, output
-    )
+  def output(state: TrainState, z: Array, _: Array) -> Array:
+    return model.decode(state.params, state.model_state, z)[0]
 
   return System(
     init=lambda key: update.init_state(players, *_init(model, key)),
@@ -138,7 +135,7 @@ def make(config, facts: Facts) -> System:
     decode=lambda state, z, _: _decode(model, state, z),
     nats=likelihood
     and functools.partial(likelihoods.nats_of_images, likelihood),
-    outputs=outputs if likelihood else None,
+    outputs=likelihood and likelihoods.make_outputs(likelihood, output),
     latents=model.latents,
     schedules={"learning_rate": lr},
     notes=_notes(model),

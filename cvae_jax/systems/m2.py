@@ -148,13 +148,13 @@ def make(config, facts: Facts) -> System:
     mean = model.loss.likelihood.mean(model.pixel_output(output["logits"]))
     return mean.reshape(-1, *model.shape)
 
-  def outputs(state: TrainState, z: Array, condition: Array):
-    logits = nets.generate(state.params, z, condition)["logits"]
-    return likelihoods.outputs(
-      model.loss.likelihood, state.params, {}, model.pixel_output(logits)
+  def output(state: TrainState, z: Array, condition: Array) -> Array:
+    return model.pixel_output(
+      nets.generate(state.params, z, condition)["logits"]
     )
 
-  branch, _ = likelihoods.begin(model.loss.likelihood)
+  likelihood = model.loss.likelihood
+  branch, _ = likelihoods.begin(likelihood)
   return System(
     init=lambda key: update.init_state(players, nets.init(key, sizes) | branch),
     step=update.make_step(players),
@@ -177,7 +177,7 @@ def make(config, facts: Facts) -> System:
     nats=None
     if nets.m1
     else functools.partial(likelihoods.nats_of_images, model.loss.likelihood),
-    outputs=None if nets.m1 else outputs,
+    outputs=None if nets.m1 else likelihoods.make_outputs(likelihood, output),
     observe=binary if model.loss.binarise else None,
     latents=model.latents,
     schedules=kl_control.schedule(model.loss.kl),
