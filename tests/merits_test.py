@@ -7,6 +7,7 @@ from sklearn.metrics import accuracy_score, average_precision_score, r2_score
 
 from cvae_jax.data.conditions import Conditions
 from cvae_jax.metrics import merits
+from tests.conditions_test import ENTRIES
 
 N = 2000
 RNG = np.random.default_rng(0)
@@ -21,14 +22,6 @@ VALUES = {
   "size": RNG.uniform(0.2, 1.0, N),
   "angle": RNG.uniform(0, 360, N),
 }
-ENTRIES = [
-  {"name": "shape", "kind": "class"},
-  {"name": "smiling", "kind": "binary"},
-  {"name": "tags", "kind": "multilabel"},
-  {"name": "grade", "kind": "ordinal", "levels": ["low", "mid", "high"]},
-  {"name": "size", "kind": "number"},
-  {"name": "angle", "kind": "angle"},
-]
 CONDITIONS = Conditions.fit(ENTRIES, VALUES)
 ROWS = CONDITIONS.encode_table(VALUES)
 NAMES = list(VALUES)
