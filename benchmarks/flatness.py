@@ -31,8 +31,7 @@ def measure() -> tuple[float, int, int]:
 
 def train(folder: Path, steps: int) -> np.ndarray:
   """Train and return the measurements, rows of (step, MiB, files, threads)."""
-  from cvae_jax import config
-  from cvae_jax import train as training
+  from cvae_jax import config, train as training
   from cvae_jax.host import console
   from tests import small
 

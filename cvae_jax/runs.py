@@ -17,16 +17,17 @@ from flax.errors import ScopeParamShapeError
 from ml_collections import ConfigDict
 from numpy.typing import ArrayLike, NDArray
 
-from cvae_jax import config as configs
-from cvae_jax import data
+from cvae_jax import config as configs, data
 from cvae_jax.host import arguments, commands
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.host.images import unit
 from cvae_jax.host.paths import local
 from cvae_jax.loop import asking, exports
-from cvae_jax.loop.folders import Folder as Folder  # runs.below gives them
-from cvae_jax.loop.folders import below as below
+from cvae_jax.loop.folders import (
+  Folder as Folder,  # runs.below gives them
+  below as below,
+)
 from cvae_jax.loop.restore import run_state
 from cvae_jax.loop.run_data import places
 from cvae_jax.method import gaussian

@@ -67,8 +67,7 @@ def plan(config: str, only: list[str], grid: list[str]) -> list[Training]:
     ConfigError: the page has no sweep() or not such a variant, or a key of the
       grid is not in its config.
   """
-  from cvae_jax import config as configs
-  from cvae_jax import pages, settings
+  from cvae_jax import config as configs, pages, settings
 
   path, _, common = config.partition(":")
   variants = [""]

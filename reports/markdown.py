@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cvae_jax.measures.typeset import cell
-from cvae_jax.measures.typeset import spread as spread
+from cvae_jax.measures.typeset import cell, spread as spread
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from cvae_jax.method import priors
-from tests import arithmetic as a
-from tests import small_zoo as zoo
+from tests import arithmetic as a, small_zoo as zoo
 
 LEAKY = functools.partial(a.leaky, slope=0.15)
 

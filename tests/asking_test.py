@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from cvae_jax import config as configs
-from cvae_jax import data as sources
-from cvae_jax import runs, train
+from cvae_jax import config as configs, data as sources, runs, train
 from cvae_jax.data import DataError
 from cvae_jax.figures import asked
 from cvae_jax.runs import RunError

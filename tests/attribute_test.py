@@ -4,8 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from cvae_jax import config as configs
-from cvae_jax import train
+from cvae_jax import config as configs, train
 from cvae_jax.config import ConfigError
 from cvae_jax.loop import keys
 from cvae_jax.loop.rows import read_metrics

@@ -10,8 +10,7 @@ from cvae_jax.figures import caae as figures
 from cvae_jax.nets.blocks import INITIALISERS
 from cvae_jax.nets.caae import tiled
 from cvae_jax.systems import caae
-from tests import arithmetic as a
-from tests import small as small_runs
+from tests import arithmetic as a, small as small_runs
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
 KEY = jax.random.key(0)

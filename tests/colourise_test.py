@@ -16,8 +16,7 @@ from cvae_jax.apps import colourise as photo
 from cvae_jax.data.files import prepared
 from cvae_jax.loop import keys, restore
 from cvae_jax.loop.rows import read_metrics
-from cvae_jax.measures import colour as score
-from cvae_jax.measures import score as image_score
+from cvae_jax.measures import colour as score, score as image_score
 from cvae_jax.metrics import colour as metrics
 from reports.colour import report as colour_report
 from tests.colouring_test import SMALL

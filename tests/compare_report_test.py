@@ -10,8 +10,7 @@ import scipy.stats
 from PIL import Image
 
 import reports
-from cvae_jax import config as configs
-from cvae_jax import pages, runs, train
+from cvae_jax import config as configs, pages, runs, train
 from cvae_jax.host.files import write_atomically
 from cvae_jax.loop import distances, restore, same_run
 from cvae_jax.loop.rows import read_metrics
@@ -19,14 +18,8 @@ from cvae_jax.measures import collapse
 from cvae_jax.nets.fast import ops
 from reports.compare import (
   cells as compare_cells,
-)
-from reports.compare import (
   claims as compare_claims,
-)
-from reports.compare import (
   curves as compare_curves,
-)
-from reports.compare import (
   report as compare,
 )
 from reports.compare.cells import Cell, ae, vae

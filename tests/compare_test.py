@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 
 from benchmarks import equal_runs
-from cvae_jax import config as configs
-from cvae_jax import figures, pages, runs, train
+from cvae_jax import config as configs, figures, pages, runs, train
 from cvae_jax.loop import job
 from cvae_jax.method import update
-from tests import arithmetic as a
-from tests import small as small_runs
+from tests import arithmetic as a, small as small_runs
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
 KEY = jax.random.key(0)

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from cvae_jax import config as configs
-from cvae_jax import pages
+from cvae_jax import config as configs, pages
 from cvae_jax.config import ConfigError, parse_variants
 
 KNOWN = {"model": 4, "full": False, "rate": 0.5, "name": "a"}

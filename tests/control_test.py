@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from cvae_jax import config as configs
-from cvae_jax import data as sources
-from cvae_jax import runs, train
+from cvae_jax import config as configs, data as sources, runs, train
 from cvae_jax.data import digits, faces
 from cvae_jax.measures import control, score
 from cvae_jax.types import System

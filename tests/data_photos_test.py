@@ -12,8 +12,11 @@ from PIL import Image
 
 from cvae_jax import config, data
 from cvae_jax.data import DataError, photos
-from cvae_jax.data.files import image_files, packaged_photos
-from cvae_jax.data.files import prepared as prepared_sets
+from cvae_jax.data.files import (
+  image_files,
+  packaged_photos,
+  prepared as prepared_sets,
+)
 from cvae_jax.loop import batches
 
 ROOT = Path(__file__).parents[1]

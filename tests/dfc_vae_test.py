@@ -7,15 +7,13 @@ import jax
 import numpy as np
 import pytest
 
-from cvae_jax import config as configs
-from cvae_jax import figures, runs, train
+from cvae_jax import config as configs, figures, runs, train
 from cvae_jax.data.files import vgg_files
 from cvae_jax.loop import restore
 from cvae_jax.loop.checkpoint import CheckpointError
 from cvae_jax.measures import score
 from cvae_jax.nets import features
-from tests import arithmetic as a
-from tests import small as small_runs
+from tests import arithmetic as a, small as small_runs
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
 KEY = jax.random.key(0)

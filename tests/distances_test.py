@@ -9,8 +9,7 @@ import scipy.linalg
 import scipy.stats
 from skimage.transform import downscale_local_mean
 
-from benchmarks import equal_runs
-from benchmarks import soak_resume as soak
+from benchmarks import equal_runs, soak_resume as soak
 from cvae_jax import runs
 from cvae_jax.config import ConfigError
 from cvae_jax.data import load

@@ -15,9 +15,11 @@ from cvae_jax.apps import editing
 from cvae_jax.data import DataError
 from cvae_jax.data.faces import Conditions
 from cvae_jax.data.files import synthetic_faces
-from cvae_jax.figures import digits as digit_figures
-from cvae_jax.figures import faces as face_figures
-from cvae_jax.figures import walks
+from cvae_jax.figures import (
+  digits as digit_figures,
+  faces as face_figures,
+  walks,
+)
 from cvae_jax.method import gaussian
 from tests import small
 

@@ -9,8 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from cvae_jax import config as configs
-from cvae_jax import runs, train
+from cvae_jax import config as configs, runs, train
 from cvae_jax.apps.export import functions, write
 from cvae_jax.data.files import digit_files
 from cvae_jax.host import tensors

@@ -9,8 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from cvae_jax import config as configs
-from cvae_jax import data, runs, train
+from cvae_jax import config as configs, data, runs, train
 from cvae_jax.config import ConfigError
 from cvae_jax.host import plugins
 from tests import small

@@ -9,9 +9,7 @@ import pytest
 from ml_collections import ConfigDict
 from sklearn.metrics import log_loss
 
-from cvae_jax import config as configs
-from cvae_jax import data as sources
-from cvae_jax import runs, train
+from cvae_jax import config as configs, data as sources, runs, train
 from cvae_jax.data.conditions import Conditions
 from cvae_jax.loop import job
 from cvae_jax.loop.run_data import places

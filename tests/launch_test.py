@@ -16,8 +16,7 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
-from cvae_jax import config as configs
-from cvae_jax import train
+from cvae_jax import config as configs, train
 from cvae_jax.config import ConfigError
 from cvae_jax.host import console
 from cvae_jax.loop import job

@@ -21,9 +21,12 @@ from cvae_jax.loop.record import RunMismatch
 from cvae_jax.loop.rows import lost, read_metrics
 from cvae_jax.types import TrainState
 from tests import small
-from tests.damage_test import arrays, flip
-from tests.damage_test import copy as copy  # a fixture
-from tests.damage_test import whole as whole  # a fixture
+from tests.damage_test import (
+  arrays,
+  copy as copy,  # a fixture
+  flip,
+  whole as whole,  # a fixture
+)
 
 STEPS = 2 * small.EPOCH  # checkpoints at 21 and 24
 NEWEST = f"checkpoints/{STEPS}"

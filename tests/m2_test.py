@@ -10,8 +10,7 @@ import pytest
 from cvae_jax.nets.mlp import MLP
 from cvae_jax.systems import m2
 from cvae_jax.types import Facts
-from tests import arithmetic as a
-from tests import small_zoo as zoo
+from tests import arithmetic as a, small_zoo as zoo
 
 FACTS = Facts({"image": (28, 28, 1), "condition": (10,)})
 UNIT = {False: a.softplus, True: a.relu}  # of M2, on an M1 or not

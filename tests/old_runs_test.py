@@ -12,8 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from cvae_jax import config as configs
-from cvae_jax import runs, train
+from cvae_jax import config as configs, runs, train
 
 FOLDER = Path(__file__).parent / "old_runs"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.zip"))

@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax import config as configs
-from cvae_jax import data, runs, train
+from cvae_jax import config as configs, data, runs, train
 from cvae_jax.data.files import shapes
 from cvae_jax.loop import unknown
 from cvae_jax.loop.job import prepare as make_job

@@ -14,8 +14,7 @@ from PIL import Image
 from tensorboardX.record_writer import RecordWriter
 
 from benchmarks import equal_runs
-from cvae_jax import config as configs
-from cvae_jax import train
+from cvae_jax import config as configs, train
 from cvae_jax.host.files import write_atomically
 from cvae_jax.loop.record import (
   Record,

@@ -9,13 +9,11 @@ import pytest
 from PIL import Image
 
 import reports
-from cvae_jax import config as configs
-from cvae_jax import runs, train
+from cvae_jax import config as configs, runs, train
 from cvae_jax.host.files import write_atomically
 from cvae_jax.measures import score, table
 from reports import markdown
-from reports.faces import claims as face_claims
-from reports.faces import text as face_text
+from reports.faces import claims as face_claims, text as face_text
 from tests import small
 
 

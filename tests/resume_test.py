@@ -8,10 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import equal_runs
-from benchmarks import soak_resume as soak
-from cvae_jax import config as configs
-from cvae_jax import train
+from benchmarks import equal_runs, soak_resume as soak
+from cvae_jax import config as configs, train
 from cvae_jax.loop import keys
 from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
 from cvae_jax.loop.meter import NonFinite

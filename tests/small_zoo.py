@@ -7,8 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from cvae_jax import config as configs
-from cvae_jax import train
+from cvae_jax import config as configs, train
 from cvae_jax.data import load
 from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.method import update

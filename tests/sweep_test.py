@@ -12,8 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax import config as configs
-from cvae_jax import pages
+from cvae_jax import config as configs, pages
 from cvae_jax.host import lock
 from cvae_jax.loop import folders
 from cvae_jax.measures import table

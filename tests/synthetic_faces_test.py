@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from cvae_jax.data import DataError
-from cvae_jax.data.files import face_tables
-from cvae_jax.data.files import synthetic_faces as synthetic
+from cvae_jax.data.files import face_tables, synthetic_faces as synthetic
 from cvae_jax.data.files.face_tables import CONDITIONS as NAMES
 
 

@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax import config as configs
-from cvae_jax import runs
+from cvae_jax import config as configs, runs
 from cvae_jax.host import images
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.host.paths import PathError

@@ -7,13 +7,11 @@ import pytest
 from ml_collections import ConfigDict
 
 from cvae_jax import figures, runs, train
-from cvae_jax.apps import colourise as photo
-from cvae_jax.apps import handwriting
+from cvae_jax.apps import colourise as photo, handwriting
 from cvae_jax.data import DataError
 from cvae_jax.data.files import digit_files
 from cvae_jax.figures import digits as digit_figures
-from cvae_jax.measures import colour as colour_score
-from cvae_jax.measures import score
+from cvae_jax.measures import colour as colour_score, score
 from tests import small
 
 

@@ -11,10 +11,8 @@ import optax
 import pandas as pd
 import pytest
 
-from benchmarks import equal_runs
-from benchmarks import soak_resume as soak
-from cvae_jax import config as configs
-from cvae_jax import runs, train
+from benchmarks import equal_runs, soak_resume as soak
+from cvae_jax import config as configs, runs, train
 from cvae_jax.config import ConfigError
 from cvae_jax.loop import restore
 from cvae_jax.loop.checkpoint import Checkpoints

@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 import reports
-from cvae_jax import config as configs
-from cvae_jax import data, runs
+from cvae_jax import config as configs, data, runs
 from cvae_jax.data import DataError
 from cvae_jax.measures import likeness
 from reports.zoo import runs as zoo_runs

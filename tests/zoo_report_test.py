@@ -9,23 +9,17 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 import reports
-from cvae_jax import config as configs
-from cvae_jax import pages, runs
+from cvae_jax import config as configs, pages, runs
 from cvae_jax.data.conditions.digits import Conditions
 from cvae_jax.figures import digits
 from cvae_jax.measures import regions, score
 from cvae_jax.types import TrainState
 from reports.zoo import (
   claims as zoo_claims,
-)
-from reports.zoo import (
   runs as zoo_runs,
-)
-from reports.zoo import (
   tables as zoo_tables,
 )
-from tests import reports_test
-from tests import small_zoo as zoo
+from tests import reports_test, small_zoo as zoo
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 ELBOS = {"vae": -200.0, "scvae": -190.0}

@@ -6,10 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from cvae_jax import config as configs
-from cvae_jax import pages
-from tests import arithmetic as a
-from tests import small_zoo as zoo
+from cvae_jax import config as configs, pages
+from tests import arithmetic as a, small_zoo as zoo
 
 CLASSES = {"vae": 0, "scvae": 10}
 # zoo §1 to §4, §7, §8

@@ -6,8 +6,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from cvae_jax import config as configs
-from cvae_jax import data, settings
+from cvae_jax import config as configs, data, settings
 from cvae_jax.loop import batches, distances, unknown, watch
 from cvae_jax.loop.feed import Feed, check
 from cvae_jax.loop.run_data import places

@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from cvae_jax import config as configs
-from cvae_jax import data
+from cvae_jax import config as configs, data
 from cvae_jax.host.console import say
 from cvae_jax.host.paths import local
 from cvae_jax.loop import exports, keys

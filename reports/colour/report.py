@@ -6,12 +6,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from cvae_jax import config as configs
-from cvae_jax import runs
+from cvae_jax import config as configs, runs
 from cvae_jax.host import commands, images
 from cvae_jax.host.files import write_atomically
-from cvae_jax.measures import colour as score
-from cvae_jax.measures import verify
+from cvae_jax.measures import colour as score, verify
 from reports import ReportError, markdown
 
 SYSTEM = "colouring"

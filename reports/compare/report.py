@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax import config as configs
-from cvae_jax import data, runs
+from cvae_jax import config as configs, data, runs
 from cvae_jax.figures import gan
 from cvae_jax.host import commands, images
 from cvae_jax.host.files import write_atomically
@@ -17,9 +16,11 @@ from cvae_jax.loop.rows import read_metrics
 from cvae_jax.loop.run_data import Datasets, RunMismatch
 from cvae_jax.measures import collapse
 from reports import ReportError, markdown, variants
-from reports.compare import cells as compare_cells
-from reports.compare import curves as compare_curves
-from reports.compare import text as compare_text
+from reports.compare import (
+  cells as compare_cells,
+  curves as compare_curves,
+  text as compare_text,
+)
 from reports.compare.cells import Cell
 
 PAGE = "compare"  # configs/compare.py, of which the runs are

@@ -6,14 +6,8 @@ from typing import Any
 from reports import claims, markdown
 from reports.compare import (
   cells as compare_cells,
-)
-from reports.compare import (
   claims as compare_claims,
-)
-from reports.compare import (
   curves as compare_curves,
-)
-from reports.compare import (
   rules as compare_rules,
 )
 from reports.compare.cells import Cell

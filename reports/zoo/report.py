@@ -6,11 +6,7 @@ from cvae_jax.host.files import write_atomically
 from reports import ReportError, markdown
 from reports.zoo import (
   figures as zoo_figures,
-)
-from reports.zoo import (
   runs as zoo_runs,
-)
-from reports.zoo import (
   text as zoo_text,
 )
 

@@ -8,11 +8,7 @@ from ml_collections import ConfigDict
 from reports import claims, markdown
 from reports.zoo import (
   claims as zoo_claims,
-)
-from reports.zoo import (
   figures as zoo_figures,
-)
-from reports.zoo import (
   tables as zoo_tables,
 )
 from reports.zoo.runs import Zoo

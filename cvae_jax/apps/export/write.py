@@ -9,16 +9,14 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from cvae_jax import __version__
-from cvae_jax import config as configs
+from cvae_jax import __version__, config as configs
 from cvae_jax.apps.export import card, functions
 from cvae_jax.host import images, tensors
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import read_json, write_atomically
 from cvae_jax.host.paths import folder as checked_folder
 from cvae_jax.loop import exports
-from cvae_jax.loop.rows import FILE as METRICS
-from cvae_jax.loop.rows import read_metrics
+from cvae_jax.loop.rows import FILE as METRICS, read_metrics
 from cvae_jax.runs import Run
 
 FORMATS = ("safetensors", "onnx", "stablehlo")
