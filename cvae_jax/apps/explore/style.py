@@ -1,0 +1,80 @@
+"""How the page looks: fonts of the machine, nothing from elsewhere."""
+
+import gradio as gr
+
+FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
+MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
+
+CSS = """
+.gradio-container { max-width: 1240px !important; margin: 0 auto !important; }
+footer { display: none !important; }
+.ex-head h1 { font-size: 1.35rem; font-weight: 650; margin: 0; }
+.ex-head p { margin: .15rem 0 0; color: var(--body-text-color-subdued); }
+.ex-figure { margin: 0; text-align: center; }
+.ex-figure figcaption, .ex-cell figcaption {
+  margin-top: .45rem; font-size: .9rem; color: var(--body-text-color); }
+.ex-large { width: 100%; max-width: 380px; aspect-ratio: auto; margin: 0 auto;
+  border-radius: 8px; border: 1px solid var(--border-color-primary); }
+.ex-answer img, .ex-row img, .ex-grid img, .ex-plane img {
+  image-rendering: pixelated; display: block; }
+.ex-answer .ex-large { display: block; }
+.ex-strip { display: grid; grid-template-columns: repeat(9, 1fr); gap: 5px;
+  max-width: 380px; margin: .7rem auto 0; }
+.ex-draw { padding: 0; border: 2px solid transparent; border-radius: 6px;
+  overflow: hidden; cursor: pointer; background: none; line-height: 0; }
+.ex-draw img { width: 100%; }
+.ex-draw[aria-pressed="true"] { border-color: var(--color-accent); }
+.ex-draw:hover { border-color: var(--color-accent-soft); }
+.ex-draw:focus-visible, .ex-copy:focus-visible, .ex-links a:focus-visible,
+.ex-scroll:focus-visible, .ex-plane:focus-visible {
+  outline: 3px solid var(--color-accent); outline-offset: 2px; }
+.ex-links { display: flex; flex-wrap: wrap; justify-content: center;
+  gap: .5rem; margin-top: .9rem; }
+.ex-links a, .ex-copy { font-size: .875rem; padding: .35rem .8rem;
+  border-radius: 999px; border: 1px solid var(--border-color-primary);
+  color: var(--body-text-color); text-decoration: none; cursor: pointer;
+  background: var(--background-fill-primary); }
+.ex-links a:hover, .ex-copy:hover { border-color: var(--color-accent);
+  color: var(--color-accent); }
+.ex-row { display: grid; gap: .8rem;
+  grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)); }
+.ex-cell { margin: 0; text-align: center; }
+.ex-cell img { width: 100%; border-radius: 6px;
+  border: 1px solid var(--border-color-primary); }
+.ex-wide .ex-row { grid-template-columns: repeat(auto-fill,
+  minmax(220px, 1fr)); }
+.ex-scroll { overflow-x: auto; }
+.ex-grid { border-collapse: separate; border-spacing: 3px; margin: 0 auto; }
+.ex-grid td, .ex-grid th { border: none; padding: 0; text-align: center;
+  font-weight: 500; font-size: .82rem; color: var(--body-text-color); }
+.ex-grid th[scope="row"] { padding-right: .6rem; text-align: right;
+  white-space: nowrap; }
+.ex-grid img { width: 100%; min-width: 44px; max-width: 110px;
+  border-radius: 4px; }
+.ex-plane { position: relative; max-width: 560px; margin: 0 auto;
+  cursor: crosshair; border-radius: 8px; overflow: hidden; line-height: 0;
+  border: 1px solid var(--border-color-primary); }
+.ex-plane img { width: 100%; }
+.ex-plane .ex-mark { position: absolute; width: 16px; height: 16px;
+  margin: -8px; border-radius: 50%; border: 3px solid #fff;
+  background: var(--color-accent); box-shadow: 0 0 0 1.5px #0008;
+  pointer-events: none; }
+.ex-axes { display: flex; justify-content: space-between; max-width: 560px;
+  margin: .35rem auto 0; font-size: .85rem;
+  color: var(--body-text-color-subdued); }
+.ex-message { padding: .6rem .8rem; border-radius: 6px; margin: 0;
+  background: var(--background-fill-secondary);
+  color: var(--body-text-color); }
+.ex-note { color: var(--body-text-color-subdued); font-size: .875rem; }
+"""
+
+
+def theme() -> gr.themes.Base:
+  """Return the page's colours and fonts."""
+  return gr.themes.Base(
+    primary_hue="indigo",
+    neutral_hue="slate",
+    font=FONTS,
+    font_mono=MONO,
+    radius_size="md",
+  )
