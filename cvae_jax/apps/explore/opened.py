@@ -120,7 +120,7 @@ def _spans(z: NDArray) -> NDArray:
   edge = 0.25 * np.ptp(z, axis=0)
   low = np.maximum(middle - reach, z.min(axis=0) - edge)
   high = np.minimum(middle + reach, z.max(axis=0) + edge)
-  ends = np.stack([low, high], axis=1)
+  ends = np.stack([low, high], axis=1).astype(np.float64)
   return np.where(ends < 0, np.floor(ends * 10), np.ceil(ends * 10)) / 10
 
 

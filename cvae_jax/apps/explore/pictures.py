@@ -66,8 +66,8 @@ def plane(
   """
   if across == up:
     raise RunError("choose two different latents")
-  columns = _steps(opened, across, steps)
-  rows = _steps(opened, up, steps)[::-1]
+  columns = steps_of(opened, across, steps)
+  rows = steps_of(opened, up, steps)[::-1]
   z = latents(opened, request)[request.pick]
   z = np.tile(z, (steps, steps, 1))
   z[..., across] = columns[None, :]
@@ -114,7 +114,24 @@ def grid(opened: Opened, request: Request, down: str, across: str) -> Sheet:
   )
 
 
-def _steps(opened: Opened, latent: int, steps: int) -> NDArray:
+def draws(opened: Opened, request: Request, across: str) -> Sheet:
+  """Ask for every setting of one condition, a row for each of five draws."""
+  conditions = opened.run.conditions
+  attribute = conditions.attribute(across)
+  columns = attribute.settings(GRID)
+  count = len(columns)
+  one = condition(opened, request)[request.pick][None]
+  vectors = [conditions.fill(one, {across: value}) for value in columns]
+  z = latents(opened, request)[:GRID].repeat(count, axis=0)
+  shown = np.tile(np.concatenate(vectors), (GRID, 1))
+  images = opened.run.guided(z, shown, request.guidance)
+  images = images.reshape(GRID, count, *images.shape[1:])
+  rows = [f"draw {i + 1}" for i in range(GRID)]
+  return Sheet(images, rows, [attribute.text(value) for value in columns])
+
+
+def steps_of(opened: Opened, latent: int, steps: int) -> NDArray:
+  """Return the values [steps] of a latent in a plane."""
   low, high = opened.spans[latent]
   middle = (low + high) / 2
   reach = REACH * (high - low) / 2

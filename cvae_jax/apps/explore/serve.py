@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from cvae_jax.apps.explore import page, style
 from cvae_jax.apps.explore.opened import Opened
+from cvae_jax.apps.explore.panels import page, style
 from cvae_jax.runs import RunError
 
 HOST = "127.0.0.1"

@@ -31,10 +31,14 @@ class Control(NamedTuple):
 
 def build(opened: Opened, values: Mapping[str, Any]) -> list[Control]:
   """Put a control for each condition onto the page, at `values`."""
-  return [
-    _control(attribute, values[attribute.name], opened.unknowns)
-    for attribute in opened.attributes
-  ]
+  return of(opened.attributes, values, opened.unknowns)
+
+
+def of(
+  attributes: Sequence[Any], values: Mapping[str, Any], unknowns: bool
+) -> list[Control]:
+  """Put a control for each attribute onto the page, at `values`."""
+  return [_control(a, values[a.name], unknowns) for a in attributes]
 
 
 def components(controls: Sequence[Control]) -> list:
@@ -94,8 +98,9 @@ def _control(attribute: Any, value: Any, unknowns: bool) -> Control:
     low,
     high,
     value=float(value),
-    step=(high - low) / STEPS,
+    step=round((high - low) / STEPS, 6),
     label=label,
+    buttons=[],
   )
   return Control(attribute, slider, _box(label) if unknowns else None)
 

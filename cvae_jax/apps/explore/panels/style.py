@@ -9,7 +9,8 @@ CSS = """
 .gradio-container { max-width: 1240px !important; margin: 0 auto !important; }
 footer { display: none !important; }
 .ex-head h1 { font-size: 1.35rem; font-weight: 650; margin: 0; }
-.ex-head p { margin: .15rem 0 0; color: var(--body-text-color-subdued); }
+.ex-head p { margin: .15rem 0 0; color: var(--neutral-600); }
+.dark .ex-head p { color: var(--neutral-300); }
 .ex-figure { margin: 0; text-align: center; }
 .ex-figure figcaption, .ex-cell figcaption {
   margin-top: .45rem; font-size: .9rem; color: var(--body-text-color); }
@@ -65,6 +66,19 @@ footer { display: none !important; }
 .ex-message { padding: .6rem .8rem; border-radius: 6px; margin: 0;
   background: var(--background-fill-secondary);
   color: var(--body-text-color); }
+.ex-drop { display: block; text-align: center; padding: 1.4rem 1rem;
+  border: 2px dashed var(--border-color-primary); border-radius: 8px;
+  cursor: pointer; color: var(--body-text-color); }
+.ex-drop:hover, .ex-drop:focus-within { border-color: var(--color-accent); }
+.ex-drop input { position: absolute; opacity: 0; width: 1px; height: 1px; }
+.ex-canvas { display: block; width: 100%; max-width: 300px; margin: 0 auto;
+  aspect-ratio: 1; background: #fff; border-radius: 8px; touch-action: none;
+  border: 1px solid var(--border-color-primary); cursor: crosshair; }
+.ex-curves { width: 100%; background: #fff; border-radius: 8px; }
+.ex-key { margin-right: 1rem; } .ex-key::before { content: ""; width: 1.4em;
+  border-top: 3px solid var(--key); display: inline-block; margin-right: .4em;
+  vertical-align: middle; }
+.ex-run { margin-bottom: 1rem; }
 .ex-note { color: var(--body-text-color-subdued); font-size: .875rem; }
 """
 

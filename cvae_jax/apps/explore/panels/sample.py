@@ -1,19 +1,22 @@
 """The panel of samples: conditions, a draw, and its most active latents."""
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
 
 import gradio as gr
 
-from cvae_jax.apps.explore import controls, markup, pictures
-from cvae_jax.apps.explore.controls import Control
+from cvae_jax.apps.explore import markup
 from cvae_jax.apps.explore.opened import Opened
-from cvae_jax.apps.explore.request import COUNT, GUIDANCE, Request, first
+from cvae_jax.apps.explore.panels import controls, plane
+from cvae_jax.apps.explore.panels.shared import (
+  MOVE,
+  QUICK,
+  Panel,
+  answer,
+  everything,
+  request_of,
+)
+from cvae_jax.apps.explore.request import COUNT, GUIDANCE, first
 from cvae_jax.settings import SEEDS
-
-QUICK = {"queue": False, "show_progress": "hidden"}
-MOVE = QUICK | {"trigger_mode": "always_last"}  # while a slider is dragged
 
 # A link in the address bar follows each move; the buttons of the strip and of
 # the link work by mouse and keyboard, and the focus stays on what was pressed.
@@ -28,26 +31,17 @@ element.addEventListener('click', (event) => {
   navigator.clipboard?.writeText(location.href).then(
     () => said('Copied'), () => said('Copy it from the address bar'));
 });
-watch('value', () => {
+new MutationObserver(() => {
   const found = element.querySelector('[data-query]');
-  if (found?.dataset.query) {
+  if (!found || found.dataset.seen) return;
+  found.dataset.seen = 1;
+  if (found.dataset.query) {
     history.replaceState(null, '', '?' + found.dataset.query);
   }
   if (again) element.querySelector('[aria-pressed="true"]')?.focus();
   again = false;
-});
+}).observe(element, {childList: true, subtree: true});
 """
-
-
-class Panel(NamedTuple):
-  """What other panels share with this one."""
-
-  opened: Opened
-  controls: list[Control]
-  inputs: list  # components that say what is asked for
-  sliders: list  # of latents
-  held: gr.State
-  picture: gr.HTML
 
 
 def build(opened: Opened) -> Panel:
@@ -73,79 +67,37 @@ def build(opened: Opened) -> Panel:
       hold = gr.Checkbox(
         True, label="Hold the draw while conditions move", container=False
       )
-    with gr.Column(scale=3, min_width=260):
-      sliders = _latents(opened)
+    with gr.Column(scale=4, min_width=300), gr.Tabs():
+      with gr.Tab("Most active latents"):
+        sliders = _latents(opened)
+      if len(opened.latents) > 1:
+        with gr.Tab("Map of two") as tab:
+          chart = plane.build(opened)
   held = gr.State({"seed": 0, "pick": 0, "moved": {}})
   inputs = [*controls.components(made), guidance]
-  panel = Panel(opened, made, inputs, sliders, held, picture)
-  _connect(panel, new, reset, hold)
+  panel = Panel(opened, made, inputs, sliders, held, picture, new, reset)
+  _connect(panel, hold)
+  if len(opened.latents) > 1:
+    plane.connect(panel, tab, *chart)
   return panel
-
-
-def request_of(panel: Panel, given: Sequence[Any], held: Mapping) -> Request:
-  """Return what the controls and the held draw ask for."""
-  values = controls.read(panel.controls, given[:-1])
-  return Request(
-    values, held["seed"], held["pick"], held["moved"], float(given[-1])
-  )
-
-
-def answer(opened: Opened, request: Request, link: bool = True) -> str:
-  """Return a request's answer as HTML: the picture, other draws, links."""
-  drawn = pictures.draw(opened, request)
-  words = caption(opened, request)
-  alt = [f"draw {i + 1} of {COUNT}" for i in range(COUNT)]
-  image = drawn.images[request.pick]
-  query = request.to_query(opened.name) if link else ""
-  record = {"run": opened.name, **request.to_json()}
-  parts = [
-    markup.figure(image, words),
-    markup.strip(drawn.images, request.pick, alt, "Other draws"),
-    markup.downloads(image, record, f"{opened.name}_{request.seed}"),
-  ]
-  query = query.replace("&", "&amp;").replace('"', "&quot;")
-  return f'<div class="ex-answer" data-query="{query}">{"".join(parts)}</div>'
-
-
-def caption(opened: Opened, request: Request) -> str:
-  """Say a request in words."""
-  words = [
-    f"{name} unknown"
-    if value is None
-    else opened.run.conditions.attribute(name).text(value)
-    for name, value in request.values.items()
-  ]
-  return " · ".join([*words, f"draw {request.seed}"])
-
-
-def everything(panel: Panel, request: Request, link: bool = True) -> list:
-  """Return values of picture, held draw and sliders."""
-  z = pictures.latents(panel.opened, request)[request.pick]
-  held = {
-    "seed": request.seed,
-    "pick": request.pick,
-    "moved": dict(request.moved),
-  }
-  shown = [float(z[latent]) for latent in panel.opened.latents]
-  return [answer(panel.opened, request, link), held, *shown]
 
 
 def _latents(opened: Opened) -> list:
   """Put a slider for each of the most active latents onto the page."""
-  shown = opened.latents
-  with gr.Accordion(f"The {len(shown)} most active latents", open=True):
-    return [
-      gr.Slider(
-        *map(float, opened.spans[latent]),
-        value=0.0,
-        step=0.05,
-        label=f"latent {latent}",
-      )
-      for latent in shown
-    ]
+  return [
+    gr.Slider(
+      *map(float, opened.spans[latent]),
+      value=0.0,
+      step=0.01,
+      precision=2,
+      label=f"latent {latent}",
+      buttons=[],
+    )
+    for latent in opened.latents
+  ]
 
 
-def _connect(panel: Panel, new, reset, hold) -> None:
+def _connect(panel: Panel, hold) -> None:
   """Connect what a person does with what the page shows."""
   outputs = [panel.picture, panel.held, *panel.sliders]
 
@@ -182,6 +134,6 @@ def _connect(panel: Panel, new, reset, hold) -> None:
       few,
       **MOVE,
     )
-  new.click(again, [panel.held, *panel.inputs], outputs, **QUICK)
-  reset.click(release, [panel.held, *panel.inputs], outputs, **QUICK)
+  panel.new.click(again, [panel.held, *panel.inputs], outputs, **QUICK)
+  panel.reset.click(release, [panel.held, *panel.inputs], outputs, **QUICK)
   panel.picture.select(pick, [panel.held, *panel.inputs], outputs, **QUICK)
