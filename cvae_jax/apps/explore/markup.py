@@ -118,7 +118,8 @@ def table(images_: NDArray, rows: Sequence[str], columns: Sequence[str]) -> str:
     lines.append(f"<tr><th scope='row'>{html.escape(name)}</th>{cells}</tr>")
   return (
     '<div class="ex-scroll" tabindex="0" role="region" aria-label="Grid">'
-    f'<table class="ex-grid">{"".join(lines)}</table></div>'
+    f'<table class="ex-grid" style="--n:{len(columns)}">{"".join(lines)}'
+    "</table></div>"
   )
 
 

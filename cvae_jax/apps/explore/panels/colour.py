@@ -46,8 +46,7 @@ def build(opened: Opened) -> None:
     try:
       picture = photo.decode(uploads.content(event))
     except ValueError as error:
-      gr.Warning(str(error))
-      return gr.skip(), gr.skip()
+      return None, markup.message(str(error))
     picture.thumbnail((SIDE, SIDE))
     image = decoding.on_white(picture)
     return image, show(image, seed)

@@ -56,6 +56,7 @@ def _one(opened: Opened, values, seed: int) -> str:
   )
   return (
     f'<section class="ex-run"><h3>{html.escape(opened.name)}{note}</h3>'
-    f'<div class="ex-scroll" tabindex="0"><table class="ex-grid">'
+    '<div class="ex-scroll" tabindex="0">'
+    '<table class="ex-grid" style="--n:12">'
     f"<tr>{cells}</tr></table></div></section>"
   )

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 
 import gradio as gr
 
+from cvae_jax.apps.explore import markup
 from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.panels import (
   about,
@@ -69,14 +70,15 @@ def _restore(page: gr.Blocks, panel: shared.Panel) -> None:
   def load(request: gr.Request):
     query = _query(request)
     asked = first(panel.opened)
+    wrong = ""
     if dict(query).get("run") == panel.opened.name:
       try:
         asked = from_query(panel.opened, query)
       except ValueError as error:
-        gr.Warning(f"This link cannot be shown: {html.escape(str(error))}")
+        wrong = markup.message(f"This link cannot be shown: {error}")
     shown = controls.write(panel.controls, asked.values)
-    found = shared.everything(panel, asked, link=False)
-    return [*shown, asked.guidance, *found]
+    picture, *rest = shared.everything(panel, asked, link=False)
+    return [*shown, asked.guidance, wrong + picture, *rest]
 
   outputs = [*panel.inputs, panel.picture, panel.held, *panel.sliders]
   page.load(load, None, outputs, **shared.QUICK)

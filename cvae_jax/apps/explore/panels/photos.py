@@ -24,7 +24,8 @@ def build(panel: Panel) -> None:
       own = controls.build(opened, start)
     with gr.Column(scale=4, min_width=300):
       result = gr.HTML(
-        markup.message("Choose a picture to see what the run makes of it.")
+        markup.message("Choose a picture to see what the run makes of it."),
+        elem_classes="ex-few",
       )
       if opened.attributes:
         gr.HTML("<h3>What it is to show</h3>")
@@ -75,7 +76,7 @@ def build(panel: Panel) -> None:
       made = photo.walk(opened, (image, other), (shows, there))
     except ValueError as error:
       return markup.message(str(error))
-    numbers = [f"{i + 1}" for i in range(len(made))]
+    numbers = ["yours", *map(str, range(2, len(made))), "the other"]
     return markup.row(list(zip(made, numbers, strict=True)))
 
   def read(image):
@@ -87,8 +88,10 @@ def build(panel: Panel) -> None:
     return [image, *moved, *moved]
 
   def upload(event: gr.EventData):
-    image = _read(opened, event)
-    return [gr.skip()] * (1 + 2 * len(inputs)) if image is None else read(image)
+    image, wrong = _read(opened, event)
+    if image is None:
+      return [None, *[gr.skip()] * (2 * len(inputs)), markup.message(wrong)]
+    return [*read(image), gr.skip()]
 
   def sampled(held, *given):
     request = request_of(panel, given, held)
@@ -99,8 +102,8 @@ def build(panel: Panel) -> None:
     return read(sampled(held, *given))
 
   def second(event: gr.EventData):
-    image = _read(opened, event)
-    return gr.skip() if image is None else image
+    image, wrong = _read(opened, event)
+    return image, gr.skip() if image is not None else markup.message(wrong)
 
   state = [first_state, *inputs, *changed]
   ends = [first_state, second_state, *inputs, *changed]
@@ -109,10 +112,10 @@ def build(panel: Panel) -> None:
   def follow(event):
     event.then(show, state, result, **QUICK).then(steps, ends, walk, **QUICK)
 
-  follow(place.upload(upload, None, state, **QUICK))
+  follow(place.upload(upload, None, [*state, result], **QUICK))
   follow(take.click(from_sample, asked, state, **QUICK))
   for event in (
-    other_place.upload(second, None, second_state, **QUICK),
+    other_place.upload(second, None, [second_state, walk], **QUICK),
     other_take.click(sampled, asked, second_state, **QUICK),
   ):
     event.then(steps, ends, walk, **QUICK)
@@ -123,9 +126,8 @@ def build(panel: Panel) -> None:
 
 
 def _read(opened, event: gr.EventData):
-  """Return an upload as the run reads it; a wrong one is said, and None."""
+  """Return an upload as the run reads it, or None and what is wrong."""
   try:
-    return photo.fit(opened, photo.decode(uploads.content(event)))
+    return photo.fit(opened, photo.decode(uploads.content(event))), ""
   except ValueError as error:
-    gr.Warning(str(error))
-    return None
+    return None, str(error)

@@ -16,24 +16,19 @@ from cvae_jax.apps.explore.panels.shared import (
 from cvae_jax.apps.explore.request import Request
 from cvae_jax.host import images
 
+# The mark moves at once; the map itself stays as it is.
 _SCRIPT = """
-let place = null;
-const show = () => {
-  const map = element.querySelector('.ex-plane');
-  const mark = map?.querySelector('.ex-mark');
-  if (!mark) return;
-  if (!place) place = [+mark.dataset.x, +mark.dataset.y];
-  mark.style.left = 100 * place[0] + '%'; mark.style.top = 100 * place[1] + '%';
-};
-const go = (x, y) => {
-  place = [Math.min(1, Math.max(0, x)), Math.min(1, Math.max(0, y))];
-  show(); trigger('select', {x: place[0], y: place[1]});
+const go = (map, x, y) => {
+  [x, y] = [x, y].map((v) => Math.min(1, Math.max(0, v)));
+  const mark = map.querySelector('.ex-mark');
+  mark.style.left = 100 * x + '%'; mark.style.top = 100 * y + '%';
+  trigger('select', {x: x, y: y});
 };
 element.addEventListener('click', (event) => {
   const map = event.target.closest('.ex-plane');
   if (!map) return;
   const box = map.getBoundingClientRect();
-  go((event.clientX - box.left) / box.width,
+  go(map, (event.clientX - box.left) / box.width,
      (event.clientY - box.top) / box.height);
 });
 element.addEventListener('keydown', (event) => {
@@ -42,14 +37,11 @@ element.addEventListener('keydown', (event) => {
                ArrowDown: [0, 1]}[event.key];
   if (!map || !way) return;
   event.preventDefault();
+  const mark = map.querySelector('.ex-mark');
   const step = 1 / map.dataset.steps;
-  go(place[0] + step * way[0], place[1] + step * way[1]);
+  go(map, parseFloat(mark.style.left) / 100 + step * way[0],
+     parseFloat(mark.style.top) / 100 + step * way[1]);
 });
-new MutationObserver(() => {
-  const map = element.querySelector('.ex-plane');
-  if (!map || map.dataset.shown) return;
-  map.dataset.shown = 1; place = null; show();
-}).observe(element, {childList: true, subtree: true});
 """
 
 
@@ -121,7 +113,7 @@ def draw(opened: Opened, request: Request, across: int, up: int) -> str:
     f'<div class="ex-plane" tabindex="0" role="application" '
     f'data-steps="{steps}" aria-label="{html.escape(name)}: click, or move '
     f'with the arrow keys">{markup.tag(image, name)}'
-    f'<span class="ex-mark" data-x="{x:.4f}" data-y="{y:.4f}"></span></div>'
+    f'<span class="ex-mark" style="left:{x:.2%};top:{y:.2%}"></span></div>'
     f'<div class="ex-axes"><span>latent {across}: '
     f"{sheet.columns[0]:.1f} to {sheet.columns[-1]:.1f} →</span>"
     f"<span>latent {up}: {sheet.rows[-1]:.1f} to {sheet.rows[0]:.1f} ↑"

@@ -31,16 +31,15 @@ element.addEventListener('click', (event) => {
   navigator.clipboard?.writeText(location.href).then(
     () => said('Copied'), () => said('Copy it from the address bar'));
 });
+let shown = '';
 new MutationObserver(() => {
-  const found = element.querySelector('[data-query]');
-  if (!found || found.dataset.seen) return;
-  found.dataset.seen = 1;
-  if (found.dataset.query) {
-    history.replaceState(null, '', '?' + found.dataset.query);
-  }
   if (again) element.querySelector('[aria-pressed="true"]')?.focus();
+  const query = element.querySelector('[data-query]')?.dataset.query || '';
+  if (query === shown) return;
+  shown = query;
   again = false;
-}).observe(element, {childList: true, subtree: true});
+  if (query) history.replaceState(null, '', '?' + query);
+}).observe(element, {childList: true, subtree: true, attributes: true});
 """
 
 

@@ -42,15 +42,17 @@ footer { display: none !important; }
 .ex-cell { margin: 0; text-align: center; }
 .ex-cell img { width: 100%; border-radius: 6px;
   border: 1px solid var(--border-color-primary); }
+.ex-few .ex-row { grid-template-columns: repeat(3, minmax(0, 150px)); }
 .ex-wide .ex-row { grid-template-columns: repeat(auto-fill,
   minmax(220px, 1fr)); }
-.ex-scroll { overflow-x: auto; }
+.ex-scroll { overflow-x: auto; contain: inline-size; }
 .ex-grid { border-collapse: separate; border-spacing: 3px; margin: 0 auto; }
-.ex-grid td, .ex-grid th { border: none; padding: 0; text-align: center;
+.ex-grid, .ex-grid tr, .ex-grid td, .ex-grid th { border: none !important; }
+.ex-grid td, .ex-grid th { padding: 0; text-align: center;
   font-weight: 500; font-size: .82rem; color: var(--body-text-color); }
 .ex-grid th[scope="row"] { padding-right: .6rem; text-align: right;
   white-space: nowrap; }
-.ex-grid img { width: 100%; min-width: 44px; max-width: 110px;
+.ex-grid img { width: clamp(44px, calc((100vw - 220px) / var(--n)), 92px);
   border-radius: 4px; }
 .ex-plane { position: relative; max-width: 560px; margin: 0 auto;
   cursor: crosshair; border-radius: 8px; overflow: hidden; line-height: 0;
@@ -79,7 +81,8 @@ footer { display: none !important; }
   border-top: 3px solid var(--key); display: inline-block; margin-right: .4em;
   vertical-align: middle; }
 .ex-run { margin-bottom: 1rem; }
-.ex-note { color: var(--body-text-color-subdued); font-size: .875rem; }
+.ex-note { color: var(--neutral-600); font-size: .875rem; }
+.dark .ex-note { color: var(--neutral-300); }
 """
 
 
