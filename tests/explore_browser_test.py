@@ -115,7 +115,8 @@ def test_a_condition_moves_the_picture_as_the_python_api_says(page, runs):
 def test_another_draw_becomes_the_picture_by_keyboard_alone(page, runs):
   first = page.get_by_label("3", exact=True).first
   first.focus()
-  page.keyboard.press("ArrowRight")
+  page.keyboard.press("Tab")
+  page.keyboard.press("Space")
   wait_for_query(page, "set=class=4")
   slider = page.get_by_role("slider").first
   slider.focus()
