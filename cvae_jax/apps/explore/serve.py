@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import gradio as gr
 
+from cvae_jax.apps.explore import pictures
 from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.panels import page, style
 from cvae_jax.runs import RunError
@@ -28,6 +29,8 @@ def serve(
     RunError: the port is in use, or is none.
   """
   _check_port(host, port)
+  for opened in runs:
+    pictures.warm(opened)
   built = page.build(runs)
   built.launch(
     server_name=host,

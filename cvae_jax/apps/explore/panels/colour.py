@@ -23,9 +23,7 @@ def build(opened: Opened) -> None:
       place = uploads.place("A photo to colour")
       new = gr.Button("New draw", variant="primary")
       if note := colourise.caution(opened.run):
-        gr.HTML(
-          markup.message(note.replace(str(opened.run.folder), "this run"))
-        )
+        gr.HTML(markup.message(_said(note, opened)))
     with gr.Column(scale=6, min_width=300):
       result = gr.HTML(markup.message(HINT), elem_classes="ex-wide")
   kept = gr.State(None)
@@ -57,3 +55,8 @@ def build(opened: Opened) -> None:
 
   place.upload(read, seed, [kept, result], **QUICK)
   new.click(again, [kept, seed], [seed, result], **QUICK)
+
+
+def _said(note: str, opened: Opened) -> str:
+  """Return a note without the folder that it names."""
+  return note.removeprefix("note: ").replace(str(opened.run.folder), "this run")

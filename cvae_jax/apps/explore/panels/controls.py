@@ -113,4 +113,4 @@ def ends(attribute: Any) -> tuple[float, float]:
 
 
 def _box(label: str) -> gr.Checkbox:
-  return gr.Checkbox(False, label=f"{label} unknown", container=False)
+  return gr.Checkbox(False, label=f"{label} unknown")

@@ -54,6 +54,7 @@ def build(opened: Opened) -> Panel:
         value=1.0,
         step=0.1,
         label="guidance: above 1 exaggerates the conditions",
+        buttons=[],
         visible=opened.unknowns and bool(made),
       )
       if not made:

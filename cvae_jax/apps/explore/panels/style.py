@@ -16,12 +16,13 @@ footer { display: none !important; }
   margin-top: .45rem; font-size: .9rem; color: var(--body-text-color); }
 .ex-large { width: 100%; max-width: 380px; aspect-ratio: auto; margin: 0 auto;
   border-radius: 8px; border: 1px solid var(--border-color-primary); }
-.ex-answer img, .ex-row img, .ex-grid img, .ex-plane img {
-  image-rendering: pixelated; display: block; }
+.ex-pixels { image-rendering: pixelated; }
+.ex-answer img, .ex-row img, .ex-grid img, .ex-plane img { display: block; }
+.ex-run h3 small { font-weight: 400; }
 .ex-answer .ex-large { display: block; }
 .ex-strip { display: grid; grid-template-columns: repeat(9, 1fr); gap: 5px;
   max-width: 380px; margin: .7rem auto 0; }
-.ex-draw { padding: 0; border: 2px solid transparent; border-radius: 6px;
+.ex-draw { padding: 0; margin: 0 !important; border: 2px solid transparent; border-radius: 6px;
   overflow: hidden; cursor: pointer; background: none; line-height: 0; }
 .ex-draw img { width: 100%; }
 .ex-draw[aria-pressed="true"] { border-color: var(--color-accent); }
