@@ -1,5 +1,8 @@
 """What the explorer answers, without a browser."""
 
+import socket
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -262,3 +265,28 @@ def test_runs_side_by_side_share_what_both_can_be_asked(digits):
 
 def test_settings_name_no_folder_of_the_machine(digits):
   assert '"path"' not in history.settings(digits)
+
+
+def test_without_gradio_the_command_says_what_to_install(monkeypatch):
+  module, _ = small.command("explore")
+  monkeypatch.setitem(sys.modules, "gradio", None)
+  with pytest.raises(RunError, match=r'pip install "cvae_jax\[web\]"'):
+    module.main([])
+
+
+def test_a_port_that_is_taken_is_an_error(digits):
+  pytest.importorskip("gradio", reason="the extra web is not installed")
+  from cvae_jax.apps.explore import serve
+
+  with socket.socket() as taken:
+    taken.bind((serve.HOST, 0))
+    taken.listen()
+    port = taken.getsockname()[1]
+    with pytest.raises(RunError, match=f"cannot listen at .*{port}.*--port"):
+      serve.serve([digits], port)
+
+
+def test_the_package_needs_no_gradio_and_does_not_import_it():
+  code = "import cvae_jax.runs, cvae_jax.apps.explore.photo, sys; "
+  code += "sys.exit('gradio' in sys.modules)"
+  assert subprocess.run([sys.executable, "-c", code]).returncode == 0
