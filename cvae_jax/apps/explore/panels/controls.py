@@ -13,6 +13,18 @@ UNKNOWN = "\x00unknown"  # is no level's name
 STEPS = 100  # of a slider
 
 
+class Slider(gr.Slider):
+  """A slider whose box may be typed into: what lies outside becomes the end.
+
+  An empty box is the value that the slider began with.
+  """
+
+  def preprocess(self, payload: float | None) -> float:
+    """Return the number that a person gave, inside the range."""
+    value = self.value if payload is None else payload
+    return float(min(self.maximum, max(self.minimum, value)))
+
+
 class Control(NamedTuple):
   """The control of one condition.
 
@@ -94,7 +106,7 @@ def _control(attribute: Any, value: Any, unknowns: bool) -> Control:
     kind = gr.Radio if len(attribute.levels) <= BUTTONS else gr.Dropdown
     return Control(attribute, kind(choices, value=str(value), label=label))
   low, high = ends(attribute)
-  slider = gr.Slider(
+  slider = Slider(
     low,
     high,
     value=float(value),

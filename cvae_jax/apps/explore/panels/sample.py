@@ -49,7 +49,7 @@ def build(opened: Opened) -> Panel:
   with gr.Row(equal_height=False):
     with gr.Column(scale=4, min_width=300):
       made = controls.build(opened, asked.values)
-      guidance = gr.Slider(
+      guidance = controls.Slider(
         *GUIDANCE,
         value=1.0,
         step=0.1,
@@ -85,7 +85,7 @@ def build(opened: Opened) -> Panel:
 def _latents(opened: Opened) -> list:
   """Put a slider for each of the most active latents onto the page."""
   return [
-    gr.Slider(
+    controls.Slider(
       *map(float, opened.spans[latent]),
       value=0.0,
       step=0.01,

@@ -23,7 +23,8 @@ footer { display: none !important; }
 .ex-strip { display: grid; grid-template-columns: repeat(9, 1fr); gap: 5px;
   max-width: 380px; margin: .7rem auto 0; }
 .ex-draw { padding: 0; margin: 0 !important; border: 2px solid transparent;
-  border-radius: 6px; overflow: hidden; cursor: pointer; background: none; line-height: 0; }
+  border-radius: 6px; overflow: hidden; cursor: pointer; background: none;
+  line-height: 0; }
 .ex-draw img { width: 100%; }
 .ex-draw[aria-pressed="true"] { border-color: var(--color-accent); }
 .ex-draw:hover { border-color: var(--color-accent-soft); }
@@ -32,8 +33,9 @@ footer { display: none !important; }
   outline: 3px solid var(--color-accent); outline-offset: 2px; }
 .ex-links { display: flex; flex-wrap: wrap; justify-content: center;
   gap: .5rem; margin-top: .9rem; }
-.ex-links a, .ex-copy { font-size: .875rem; font-weight: 500; padding: .35rem .8rem;
-  border-radius: 999px; border: 1px solid var(--border-color-primary);
+.ex-links a, .ex-copy { font-size: .875rem; font-weight: 500;
+  padding: .35rem .8rem; border-radius: 999px;
+  border: 1px solid var(--border-color-primary);
   color: var(--body-text-color); text-decoration: none; cursor: pointer;
   background: var(--background-fill-primary); }
 .ex-links a:hover, .ex-copy:hover { border-color: var(--color-accent);
