@@ -31,7 +31,7 @@ def build(opened: Opened) -> None:
         info="Found by the model; correct it where it is wrong.",
       )
     with gr.Column(scale=5, min_width=300):
-      result = gr.HTML(markup.message(HINT))
+      result = gr.HTML(markup.message(HINT), elem_classes="ex-hand")
   drawn = gr.State(None)
 
   def show(image, label):
@@ -39,9 +39,9 @@ def build(opened: Opened) -> None:
       return markup.message(HINT)
     ink, made = handwriting.write(opened.run, image, int(label))
     row = markup.row([(m, str(k)) for k, m in enumerate(made)])
-    yours = markup.row([(image, "yours, as the run reads it")])
-    note = f'<p class="ex-note">Read as {label}, ink {ink:+.2f}.</p>'
-    return f"{yours}{note}{row}"
+    yours = markup.row([(image, "yours")])
+    note = f"Read as {label}, ink {ink:+.2f}. The ten digits in this hand:"
+    return f"{yours}<p>{note}</p>{row}"
 
   def read(event: gr.EventData):
     try:

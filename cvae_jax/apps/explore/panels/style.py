@@ -7,6 +7,7 @@ MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 
 CSS = """
 .gradio-container { max-width: 1240px !important; margin: 0 auto !important; }
+.gradio-container, .gradio-container > main { width: 100% !important; }
 footer { display: none !important; }
 .ex-head h1 { font-size: 1.35rem; font-weight: 650; margin: 0; }
 .ex-head p { margin: .15rem 0 0; color: var(--neutral-600); }
@@ -46,6 +47,9 @@ footer { display: none !important; }
 .ex-cell img { width: 100%; border-radius: 6px;
   border: 1px solid var(--border-color-primary); }
 .ex-few .ex-row { grid-template-columns: repeat(3, minmax(0, 150px)); }
+.ex-hand .ex-row { grid-template-columns: repeat(5, minmax(0, 120px)); }
+.ex-hand p { margin: .8rem 0; }
+.ex-walk .ex-row { grid-template-columns: repeat(4, minmax(0, 130px)); }
 .ex-wide .ex-row { grid-template-columns: repeat(auto-fill,
   minmax(220px, 1fr)); }
 .ex-scroll { overflow-x: auto; contain: inline-size; }
