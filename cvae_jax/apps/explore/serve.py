@@ -1,11 +1,12 @@
 """Serve the page on this machine."""
 
 import socket
+import threading
 from collections.abc import Sequence
 
 import gradio as gr
 
-from cvae_jax.apps.explore import pictures
+from cvae_jax.apps.explore import photo, pictures
 from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.panels import page, style
 from cvae_jax.runs import RunError
@@ -49,9 +50,16 @@ def serve(
     theme=style.theme(),
     css=style.CSS,
   )
+  # The first picture does not wait for what pictures of one's own need.
+  threading.Thread(target=_warm_photos, args=(runs,), daemon=True).start()
   if wait:
     built.block_thread()
   return built
+
+
+def _warm_photos(runs: Sequence[Opened]) -> None:
+  for opened in runs:
+    photo.warm(opened)
 
 
 def _check_port(host: str, port: int) -> None:

@@ -7,7 +7,7 @@ from cvae_jax.apps import colourise
 from cvae_jax.apps.explore import markup, photo
 from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.panels import uploads
-from cvae_jax.apps.explore.panels.shared import QUICK
+from cvae_jax.apps.explore.panels.shared import SLOW
 from cvae_jax.data.files import decoding
 from cvae_jax.settings import SEEDS
 
@@ -53,8 +53,8 @@ def build(opened: Opened) -> None:
     seed = (seed + 1) % SEEDS
     return seed, show(image, seed)
 
-  place.upload(read, seed, [kept, result], **QUICK)
-  new.click(again, [kept, seed], [seed, result], **QUICK)
+  place.upload(read, seed, [kept, result], **SLOW)
+  new.click(again, [kept, seed], [seed, result], **SLOW)
 
 
 def _said(note: str, opened: Opened) -> str:

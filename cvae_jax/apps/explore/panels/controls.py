@@ -13,18 +13,6 @@ UNKNOWN = "\x00unknown"  # is no level's name
 STEPS = 100  # of a slider
 
 
-class Slider(gr.Slider):
-  """A slider whose box may be typed into: what lies outside becomes the end.
-
-  An empty box is the value that the slider began with.
-  """
-
-  def preprocess(self, payload: float | None) -> float:
-    """Return the number that a person gave, inside the range."""
-    value = self.value if payload is None else payload
-    return float(min(self.maximum, max(self.minimum, value)))
-
-
 class Control(NamedTuple):
   """The control of one condition.
 
@@ -106,15 +94,14 @@ def _control(attribute: Any, value: Any, unknowns: bool) -> Control:
     kind = gr.Radio if len(attribute.levels) <= BUTTONS else gr.Dropdown
     return Control(attribute, kind(choices, value=str(value), label=label))
   low, high = ends(attribute)
-  slider = Slider(
+  moved = slider(
     low,
     high,
-    value=float(value),
+    float(value),
     step=round((high - low) / STEPS, 6),
     label=label,
-    buttons=[],
   )
-  return Control(attribute, slider, _box(label) if unknowns else None)
+  return Control(attribute, moved, _box(label) if unknowns else None)
 
 
 def ends(attribute: Any) -> tuple[float, float]:
@@ -122,6 +109,22 @@ def ends(attribute: Any) -> tuple[float, float]:
   if attribute.kind == "angle":
     return 0.0, float(attribute.period)
   return tuple(map(float, attribute.range))
+
+
+def slider(low: float, high: float, value: float, **more: Any) -> gr.Slider:
+  """Put a slider onto the page whose box may be typed into.
+
+  What lies outside becomes the nearer end; an empty box is `value`. Gradio
+  would fail there. It is not a class of its own, since Gradio writes a file
+  beside the code of each new component.
+  """
+  made = gr.Slider(low, high, value=value, buttons=[], **more)
+
+  def read(given: float | None) -> float:
+    return float(min(high, max(low, value if given is None else given)))
+
+  made.preprocess = read
+  return made
 
 
 def _box(label: str) -> gr.Checkbox:

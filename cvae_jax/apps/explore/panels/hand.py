@@ -6,7 +6,7 @@ from cvae_jax.apps import handwriting
 from cvae_jax.apps.explore import markup, photo
 from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.panels import uploads
-from cvae_jax.apps.explore.panels.shared import QUICK
+from cvae_jax.apps.explore.panels.shared import SLOW
 
 HINT = "Draw a digit on the white sheet; the ten digits in that hand come here."
 
@@ -55,6 +55,6 @@ def build(opened: Opened) -> None:
     return None, None, markup.message(HINT)
 
   outputs = [drawn, digit, result]
-  sheet.upload(read, None, outputs, **QUICK)
-  sheet.clear(clear, None, outputs, **QUICK)
-  digit.input(show, [drawn, digit], result, **QUICK)
+  sheet.upload(read, None, outputs, **SLOW)
+  sheet.clear(clear, None, outputs, **SLOW)
+  digit.input(show, [drawn, digit], result, **SLOW)
