@@ -1,5 +1,6 @@
 """Serve the page on this machine."""
 
+import logging
 import socket
 import threading
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ def serve(
     RunError: the port is in use, or is none.
   """
   _check_port(host, port)
+  logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio's own checks
   for opened in runs:
     pictures.warm(opened)
   built = page.build(runs)
