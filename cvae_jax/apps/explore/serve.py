@@ -32,8 +32,6 @@ def serve(
   """
   _check_port(host, port)
   logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio's own checks
-  for opened in runs:
-    pictures.warm(opened)
   built = page.build(runs)
   built.launch(
     server_name=host,
@@ -52,16 +50,21 @@ def serve(
     theme=style.theme(),
     css=style.CSS,
   )
-  # The first picture does not wait for what pictures of one's own need.
-  threading.Thread(target=_warm_photos, args=(runs,), daemon=True).start()
+  # The first picture does not wait for all that is compiled. The thread is no
+  # daemon: a process that ends while XLA compiles is aborted.
+  threading.Thread(target=_warm, args=(runs, built)).start()
   if wait:
     built.block_thread()
   return built
 
 
-def _warm_photos(runs: Sequence[Opened]) -> None:
-  for opened in runs:
-    photo.warm(opened)
+def _warm(runs: Sequence[Opened], server: gr.Blocks) -> None:
+  """Compile what the page will ask for, while the server is there."""
+  for work in (pictures.warm, photo.warm):
+    for opened in runs:
+      if not server.is_running:
+        return
+      work(opened)
 
 
 def _check_port(host: str, port: int) -> None:
