@@ -1,7 +1,13 @@
 """The keys that every page has, at their defaults.
 
-config.loop and config.optimiser change them.
+A page changes them by `config.loop`, `config.optimiser`, `config.loss` and
+`config.prior`, which are the functions below.
 """
+
+from collections.abc import Mapping
+from typing import Any
+
+from cvae_jax.settings import ConfigError, hint
 
 LOOP = {
   "name": "",  # the page and its variants as asked for, "faces:model=9"
@@ -85,3 +91,53 @@ GROUPS = {
     "components": 10,  # Gaussians of mixture and vamp
   },
 }
+
+
+def loop(**changes: Any) -> dict[str, Any]:
+  """Return the keys that the loop reads, for a config page to build on.
+
+  Raises:
+    ConfigError: a change names no such key.
+  """
+  return _merge("the loop", LOOP, changes)
+
+
+def optimiser(**changes: Any) -> dict[str, Any]:
+  """Return the keys of an optimiser, for a page's group `optim`.
+
+  Beside the defaults a page has lr, and may have keys of its system.
+  """
+  return GROUPS["optim"] | changes
+
+
+def loss(**changes: Any) -> dict[str, Any]:
+  """Return the keys of a loss with a likelihood, for a page's group `loss`.
+
+  Beside the defaults a page may have keys of its system.
+  """
+  return _merge("", GROUPS["loss"], {}) | changes
+
+
+def prior(**changes: Any) -> dict[str, Any]:
+  """Return the keys of a prior, for a page's group `prior`."""
+  return _merge("the prior", GROUPS["prior"], changes)
+
+
+def _merge(where: str, known: Mapping, changes: Mapping) -> dict[str, Any]:
+  if unknown := sorted(changes.keys() - known.keys()):
+    raise ConfigError(f"{where} has no {unknown[0]!r}{hint(unknown[0], known)}")
+  return {
+    key: _merge(key, value, changes.get(key, {}))
+    if isinstance(value, Mapping)
+    else changes.get(key, value)
+    for key, value in known.items()
+  }
+
+
+def filled(known: Mapping, saved: Mapping) -> dict[str, Any]:
+  """Add the known keys that `saved` lacks, in groups too."""
+  return {**known, **saved} | {
+    key: filled(value, saved.get(key, {}))
+    for key, value in known.items()
+    if isinstance(value, Mapping)
+  }

@@ -18,12 +18,13 @@ from cvae_jax.host import lock
 from cvae_jax.host.console import Console, say
 from cvae_jax.host.paths import folder
 from cvae_jax.loop import divergence, evaluate, keys
+from cvae_jax.loop.begin import initial_state
 from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
 from cvae_jax.loop.feed import take
 from cvae_jax.loop.job import Job, prepare
 from cvae_jax.loop.meter import Meter, NonFinite
 from cvae_jax.loop.record import Record
-from cvae_jax.loop.restore import best_state, initial_state
+from cvae_jax.loop.restore import best_state
 from cvae_jax.loop.run_data import DATA, keep_identity
 from cvae_jax.loop.watch import Watch
 from cvae_jax.method import update

@@ -135,12 +135,21 @@ def test_configs_import_only_ml_collections_and_config(path):
 
 # Who may import whom, inside the package: a room, and what it may know.
 LOW = ("types", "host", "settings")
-MIDDLE = (*LOW, "method", "nets", "data", "metrics", "config", "pages")
-HIGH = (*MIDDLE, "loop", "runs", "measures", "figures", "apps", "defaults")
+MIDDLE = (
+  *LOW,
+  "method",
+  "nets",
+  "data",
+  "metrics",
+  "config",
+  "pages",
+  "defaults",
+)
+HIGH = (*MIDDLE, "loop", "runs", "measures", "figures", "apps")
 MAY_IMPORT = {
   "types": (),
   "settings": (),
-  "defaults": (),
+  "defaults": ("settings",),
   "host": ("host", "settings"),
   "pages": ("host", "settings"),
   "config": ("host", "settings", "pages", "defaults"),

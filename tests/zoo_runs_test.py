@@ -9,7 +9,7 @@ import pytest
 from benchmarks import equal_runs
 from cvae_jax import figures, runs
 from cvae_jax.figures import codes
-from cvae_jax.loop import restore
+from cvae_jax.loop import begin
 from cvae_jax.loop.checkpoint import CheckpointError
 from cvae_jax.measures import score
 from tests import small_zoo as zoo
@@ -29,7 +29,7 @@ def test_m2_stands_on_a_trained_m1(data, tmp_path):
   run = runs.load(tmp_path / "m2")
   assert run.classify(np.zeros((3, 28, 28, 1), np.uint8)).shape == (3, 10)
   with pytest.raises(CheckpointError, match="no branch 'critic'; it has cla"):
-    restore.borrow(state.params, f"{source},critic")
+    begin.borrow(state.params, f"{source},critic")
 
 
 def test_adversaries_resume_exactly_and_are_drawn_over_their_prior(
