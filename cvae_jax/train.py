@@ -17,7 +17,7 @@ from cvae_jax.data import Dataset
 from cvae_jax.host import lock
 from cvae_jax.host.console import Console, say
 from cvae_jax.host.paths import folder
-from cvae_jax.loop import divergence, evaluate, keys
+from cvae_jax.loop import divergence, evaluate, fixed, keys
 from cvae_jax.loop.begin import initial_state
 from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
 from cvae_jax.loop.feed import take
@@ -228,7 +228,7 @@ def _saver(job: Job, counters, meter: Meter, watch: Watch, record, checkpoints):
   """
   elapsed = counters.get("elapsed", 0.0)
   begun = time.monotonic()
-  config = configs.fixed(job.config)
+  config = fixed.values(job.config)
 
   def save(step, state, kept=None):
     record.sync()

@@ -155,7 +155,7 @@ MAY_IMPORT = {
   "config": ("host", "settings", "pages", "defaults"),
   "method": ("method", "types", "host.cpu"),
   "nets": ("nets", "method", "types"),
-  "systems": ("nets", "method", "types"),
+  "systems": ("systems.models", "nets", "method", "types"),
   "data": ("data", "host"),
   "metrics": ("metrics", "method", "nets.features", "types"),
   "loop": (*MIDDLE, "loop"),

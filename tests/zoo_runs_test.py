@@ -11,7 +11,7 @@ from cvae_jax import figures, runs
 from cvae_jax.figures import codes
 from cvae_jax.loop import begin
 from cvae_jax.loop.checkpoint import CheckpointError
-from cvae_jax.measures import score
+from cvae_jax.measures import score, score_text
 from tests import small_zoo as zoo
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
@@ -105,7 +105,7 @@ def test_what_a_system_cannot_answer_is_said_and_the_rest_is_scored(
   assert (scores["categories"] is None) == ("m" not in name)
   assert scores["control"] == {}  # nothing to ask for, or nobody to judge it
   assert json.loads(json.dumps(scores)) == scores
-  table = score.table(scores)
+  table = score_text.table(scores)
   assert table.count("not scored") == len(missing)
   assert "hardly reads the condition" not in table
 
@@ -122,7 +122,7 @@ def test_an_m2_without_labels_is_not_scored_by_labels(name, data, tmp_path):
   for word in ("error", "labelled", "cross_entropy", "IW bound"):
     assert not any(
       line.startswith((f"test {word}", word))
-      for line in score.table(scores).splitlines()
+      for line in score_text.table(scores).splitlines()
     )
 
 
@@ -136,7 +136,7 @@ def test_an_m2_without_labels_is_not_scored_by_labels(name, data, tmp_path):
 )
 def test_a_bound_is_named_by_what_it_bounds(name, of, data, tmp_path):
   scores = score.score(zoo.untrained(name, data, tmp_path), samples=2)
-  assert f"IW bound of {of} " in score.table(scores)
+  assert f"IW bound of {of} " in score_text.table(scores)
 
 
 def test_a_supervised_vae_is_scored_whole(data, tmp_path):
