@@ -29,7 +29,7 @@ from cvae_jax.loop.same_run import (
   check_loop,
 )
 from cvae_jax.loop.watch import Watch
-from cvae_jax.method import update
+from cvae_jax.method import additions
 from cvae_jax.types import PyTree, System, TrainState
 
 
@@ -73,7 +73,7 @@ def initial_state(
   if config.init_from:
     params = borrow(params, config.init_from)
   held = jax.tree.map(jnp.asarray, held)
-  return update.begun(state, {**params, **held}), {}
+  return additions.begun(state, {**params, **held}), {}
 
 
 def usable_state(
