@@ -182,11 +182,11 @@ def _adjustable(config: ConfigDict, system):
   decay = config.get("optim", {}).get("ema", 0.0)
   if not (config.plateau.metric or decay):
     return system
-  update = importlib.import_module("cvae_jax.method.update")
+  additions = importlib.import_module("cvae_jax.method.additions")
   if decay:
-    system = update.averaged(system, decay, config.get("pretrained", {}))
+    system = additions.averaged(system, decay, config.get("pretrained", {}))
   if config.plateau.metric:
-    system = update.adjustable(system)
+    system = additions.adjustable(system)
   return system
 
 

@@ -19,7 +19,7 @@ from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.record import RunMismatch
 from cvae_jax.loop.rows import read_metrics
 from cvae_jax.loop.watch import Watch
-from cvae_jax.method import update
+from cvae_jax.method import additions, update
 from cvae_jax.types import Player, System
 from tests import small
 from tests.resume_test import equal, stop
@@ -178,16 +178,16 @@ def test_a_factor_scales_the_next_update_and_recompiles_nothing():
   )
   step, key = jax.jit(system.step), jax.random.key(0)
   plain = step(system.init(key), {}, key, 0)[0]
-  full = update.adjustable(system).init(key)
+  full = additions.adjustable(system).init(key)
   full = jax.device_put(full, jax.devices()[0])  # as a checkpoint brings it
   moves = []
   for factor in (1.0, 0.25):
-    state, _ = step(update.scaled(full, factor), {}, key, 0)
+    state, _ = step(additions.scaled(full, factor), {}, key, 0)
     moves.append(state.params["w"]["x"] - params["w"]["x"])
   assert step._cache_size() == 2  # with and without a factor
   assert np.array_equal(params["w"]["x"] + moves[0], plain.params["w"]["x"])
   np.testing.assert_allclose(moves[1], 0.25 * moves[0], rtol=1e-6)
-  assert update.scaled(plain, 0.5) is plain  # has no factor to set
+  assert additions.scaled(plain, 0.5) is plain  # has no factor to set
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from cvae_jax.loop.same_run import (
   check_identity,
   check_loop,
 )
-from cvae_jax.method import update
+from cvae_jax.method import additions
 from cvae_jax.types import System, TrainState
 
 
@@ -70,7 +70,7 @@ def initial_state(
   if config.init_from:
     params = borrow(params, config.init_from)
   held = jax.tree.map(jnp.asarray, held)
-  return update.begun(state, {**params, **held}), {}
+  return additions.begun(state, {**params, **held}), {}
 
 
 def fast_compiled(init: Callable) -> Callable:
