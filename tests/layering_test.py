@@ -139,7 +139,7 @@ MIDDLE = (*LOW, "method", "nets", "data", "metrics", "config", "pages")
 HIGH = (*MIDDLE, "loop", "runs", "measures", "figures", "apps", "defaults")
 MAY_IMPORT = {
   "types": (),
-  "settings": (),
+  "settings": ("defaults",),
   "defaults": (),
   "host": ("host", "settings"),
   "pages": ("host", "settings"),
