@@ -9,17 +9,16 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cvae_jax import pages, settings
-from cvae_jax.defaults import (
-  LOOP,
-  filled,
+from cvae_jax.defaults import LOOP, filled
+from cvae_jax.host import plugins
+from cvae_jax.host.files import DamagedFile, read_json
+from cvae_jax.host.paths import local
+from cvae_jax.pages import (
   loop as loop,
   loss as loss,
   optimiser as optimiser,
   prior as prior,
 )
-from cvae_jax.host import plugins
-from cvae_jax.host.files import DamagedFile, read_json
-from cvae_jax.host.paths import local
 from cvae_jax.settings import ConfigError, hint
 
 RENAMED = {"optim.beta1": "optim.b1"}  # keys of older runs

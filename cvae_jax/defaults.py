@@ -1,13 +1,10 @@
 """The keys that every page has, at their defaults.
 
-A page changes them by `config.loop`, `config.optimiser`, `config.loss` and
-`config.prior`, which are the functions below.
+config.loop, config.optimiser, config.loss and config.prior change them.
 """
 
 from collections.abc import Mapping
 from typing import Any
-
-from cvae_jax.settings import ConfigError, hint
 
 LOOP = {
   "name": "",  # the page and its variants as asked for, "faces:model=9"
@@ -92,46 +89,43 @@ GROUPS = {
   },
 }
 
-
-def loop(**changes: Any) -> dict[str, Any]:
-  """Return the keys that the loop reads, for a config page to build on.
-
-  Raises:
-    ConfigError: a change names no such key.
-  """
-  return _merge("the loop", LOOP, changes)
-
-
-def optimiser(**changes: Any) -> dict[str, Any]:
-  """Return the keys of an optimiser, for a page's group `optim`.
-
-  Beside the defaults a page has lr, and may have keys of its system.
-  """
-  return GROUPS["optim"] | changes
-
-
-def loss(**changes: Any) -> dict[str, Any]:
-  """Return the keys of a loss with a likelihood, for a page's group `loss`.
-
-  Beside the defaults a page may have keys of its system.
-  """
-  return _merge("", GROUPS["loss"], {}) | changes
-
-
-def prior(**changes: Any) -> dict[str, Any]:
-  """Return the keys of a prior, for a page's group `prior`."""
-  return _merge("the prior", GROUPS["prior"], changes)
-
-
-def _merge(where: str, known: Mapping, changes: Mapping) -> dict[str, Any]:
-  if unknown := sorted(changes.keys() - known.keys()):
-    raise ConfigError(f"{where} has no {unknown[0]!r}{hint(unknown[0], known)}")
-  return {
-    key: _merge(key, value, changes.get(key, {}))
-    if isinstance(value, Mapping)
-    else changes.get(key, value)
-    for key, value in known.items()
-  }
+# Which systems use a choice. One that is set elsewhere would change nothing,
+# so it is refused; optim's are of every system.
+_PIXELS = ("autoencoder", "cvae", "dfc_vae", "m2", "vae")
+_BETA = ("autoencoder", "colouring", "cvae", "m2", "vae")
+SYSTEMS = {
+  "loss.likelihood": ("colouring", *_PIXELS),
+  "loss.sigma": ("colouring", *_PIXELS),
+  "loss.per_channel": ("colouring", *_PIXELS),
+  "loss.mixture": _PIXELS,
+  "loss.beta": _BETA,
+  "loss.kl.warmup": _BETA,
+  "loss.kl.cycles": _BETA,
+  "loss.kl.free_bits": _BETA,
+  "loss.kl.capacity": _BETA,
+  "loss.objective": ("vae",),
+  "loss.samples": ("vae",),
+  "prior.name": ("cvae", "vae"),
+  "prior.components": ("cvae", "vae"),
+  "data.binarise": ("autoencoder", "cvae", "m2", "vae"),
+}
+# What a choice has no use without: (another choice, its values). Only these
+# systems, where some are named: others' pages set the key for all values.
+_FALLING = ("cosine", "linear", "exponential", "stages")
+NEEDS = {
+  "loss.sigma": ("loss.likelihood", ("sigma",)),
+  "loss.per_channel": ("loss.likelihood", ("sigma",)),
+  "loss.mixture": ("loss.likelihood", ("logistic",)),
+  "loss.mse": ("loss.likelihood", ("gaussian",), ("autoencoder", "m2", "vae")),
+  "prior.components": ("prior.name", ("mixture", "vamp")),
+  "optim.steps": ("optim.schedule", _FALLING),
+  "optim.final": ("optim.schedule", _FALLING),
+  **{
+    key: ("model.variational", (True,), ("autoencoder",))
+    for key in SYSTEMS
+    if key == "loss.beta" or key.startswith("loss.kl.")
+  },
+}
 
 
 def filled(known: Mapping, saved: Mapping) -> dict[str, Any]:
