@@ -43,6 +43,7 @@ setup(
   },
   entry_points={"console_scripts": ["cvae-jax = cvae_jax.launch.main:main"]},
   package_data={
+    "cvae_jax.apps.page": ["*.css", "*.html", "*.js"],
     "cvae_jax.measures": ["reference/*"],
     "cvae_jax.pretrained.digits": ["*"],
     "cvae_jax.pretrained.scvae": ["*"],
