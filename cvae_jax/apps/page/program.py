@@ -5,6 +5,7 @@ in one string of bytes, as 32-bit or 16-bit numbers.
 """
 
 import base64
+import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any, NamedTuple
@@ -16,13 +17,6 @@ from onnx import helper, numpy_helper
 from cvae_jax.apps.export.graph import Unsupported
 
 _SMALL = 64  # entries, at most, that are written into the list itself
-# What operators.js has.
-KNOWN = frozenset(
-  """Abs Add And Cast Concat Conv ConvTranspose Div Equal Erf Exp Expand Gather
-  Greater GreaterOrEqual Identity Less LessOrEqual Log MatMul Max MaxPool Min
-  Mul Neg Not Or Pad Pow Reciprocal ReduceMax ReduceMin ReduceSum Reshape Round
-  Shape Sigmoid Sign Slice Sqrt Sub Tanh Tile Transpose Where""".split()
-)
 SCRIPTS = ("arrays.js", "convolutions.js", "operators.js")
 
 
@@ -39,6 +33,13 @@ def script(name: str) -> str:
   return (folder / name).read_text(encoding="utf-8")
 
 
+def known() -> set[str]:
+  """Return the operators that the page computes: the keys of OPERATORS."""
+  table = script("operators.js").partition("const OPERATORS = {\n")[2]
+  table = table.partition("\n};")[0]
+  return {*re.findall(r"^  (\w+): ", table, re.MULTILINE)}
+
+
 def of_onnx(content: bytes, half: bool = False) -> Program:
   """Return the program of an ONNX file with one output.
 
@@ -50,7 +51,7 @@ def of_onnx(content: bytes, half: bool = False) -> Program:
     Unsupported: the page cannot compute one of its operators.
   """
   graph = onnx.load_from_string(content).graph
-  if missing := {node.op_type for node in graph.node} - KNOWN:
+  if missing := {node.op_type for node in graph.node} - known():
     raise Unsupported(
       f"the page cannot compute {', '.join(sorted(missing))}; use launch.export"
     )

@@ -19,7 +19,7 @@ from cvae_jax.runs import Run
 
 LARGE = 25 << 20  # bytes, above which a page is slow to open and to send
 _CLOSE = 0.5 / 255  # half a grey level: 16-bit weights may move a pixel so far
-_PARTS = ("controls.js", "picture.js", "page.js")
+_PARTS = ("controls.js", "picture.js", "links.js", "page.js")
 
 
 def write(run: Run, path: str | Path) -> list[str]:
@@ -115,7 +115,7 @@ def _about(run: Run) -> dict[str, Any]:
 
 
 def _folder(run: Run) -> str:
-  """Return how `runs.load` is asked for the run, without this machine's path."""
+  """Return what to give `runs.load`, without a path of this machine."""
   own = run.folder.parent.name == "pretrained"
   return f"pretrained/{run.folder.name}" if own else run.folder.name
 
