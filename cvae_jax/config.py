@@ -191,7 +191,8 @@ def _adjustable(config: ConfigDict, system):
 
 def systems() -> list[str]:
   """List the systems that `config.system` may name."""
-  return plugins.names(importlib.import_module("cvae_jax.systems"))
+  package = importlib.import_module("cvae_jax.systems")
+  return plugins.names(package, without=["models"])
 
 
 def to_json(config: ConfigDict) -> str:

@@ -26,9 +26,8 @@ class Untrusted(ConfigError):
 
 
 def names(package: ModuleType, without: Collection[str] = ()) -> list[str]:
-  """List the short names: the modules of a package, without its folders."""
-  modules = pkgutil.iter_modules(package.__path__)
-  found = {module.name for module in modules if not module.ispkg}
+  """List the short names: the modules of a package."""
+  found = {module.name for module in pkgutil.iter_modules(package.__path__)}
   return sorted(found - set(without))
 
 
