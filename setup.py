@@ -43,6 +43,7 @@ setup(
   },
   entry_points={"console_scripts": ["cvae-jax = cvae_jax.launch.main:main"]},
   package_data={
+    "cvae_jax.apps.page": ["*.css", "*.html", "*.js"],
     "cvae_jax.measures": ["reference/*"],
     "cvae_jax.pretrained.digits": ["*"],
     "cvae_jax.pretrained.scvae": ["*"],
@@ -79,6 +80,8 @@ setup(
     # Hugging Face's shards and tables in Parquet files.
     "parquet": ["pyarrow>=15.0"],
     "export": ["flatbuffers>=24.3", "onnx>=1.17"],
+    # launch.share and runs.load("hf://user/name").
+    "hub": ["huggingface-hub>=1.0"],
     "test": [
       "flatbuffers>=24.3",
       "onnx>=1.17",
