@@ -101,9 +101,9 @@ def _connect(panel: Panel, hold) -> None:
 
   def move(hold, held, *given):
     if hold:
-      return answer(panel.opened, request_of(panel, given, held)), held
-    held = held | {"seed": (held["seed"] + 1) % SEEDS, "moved": {}}
-    return answer(panel.opened, request_of(panel, given, held)), held
+      shown = answer(panel.opened, request_of(panel, given, held))
+      return [shown, held, *[gr.skip() for _ in panel.sliders]]
+    return again(held, *given)
 
   def slide(index, value, held, *given):
     latent = panel.opened.latents[index]
@@ -124,7 +124,7 @@ def _connect(panel: Panel, hold) -> None:
 
   few = [panel.picture, panel.held]
   for component in panel.inputs:
-    component.input(move, [hold, panel.held, *panel.inputs], few, **MOVE)
+    component.input(move, [hold, panel.held, *panel.inputs], outputs, **MOVE)
   for index, slider in enumerate(panel.sliders):
     slider.input(
       functools.partial(slide, index),
