@@ -259,8 +259,12 @@ def test_an_unknown_number_is_asked_for_as_unknown(page, runs, address):
   asked = asked | {"shape": "star", "light": None}
   wanted = runs[2].run.sample(asked, seed=2, count=9)[0]
   np.testing.assert_array_equal(pixels(page), images.to_bytes(wanted))
+  slider = page.locator("[aria-label*='slider for light']")
+  slider = slider.locator("visible=true").first
+  playwright.expect(slider).to_be_disabled()
   page.get_by_label("light unknown").locator("visible=true").first.uncheck()
   wait_for_query(page, "set=light=4")
+  playwright.expect(slider).to_be_enabled()
 
 
 def test_runs_stand_side_by_side_with_one_seed(page, runs):

@@ -78,11 +78,9 @@ def guess(opened: Opened, image: NDArray) -> dict[str, Any] | None:
   None where it cannot be found so: the run has no likelihood, is asked for
   nothing, or for too much.
   """
-  if opened.run.system.nats is None or not opened.attributes:
+  if not guesses(opened):
     return None
-  shown = {a.name: a.settings(NUMBERS) for a in opened.attributes}
-  if math.prod(map(len, shown.values())) > SETTINGS:
-    return None
+  shown = _settings(opened)
   settings = [
     dict(zip(shown, values, strict=True))
     for values in itertools.product(*shown.values())
@@ -91,6 +89,17 @@ def guess(opened: Opened, image: NDArray) -> dict[str, Any] | None:
   vectors = np.concatenate([conditions.encode(one) for one in settings])
   elbo = editing.elbo_of(opened.run, image, vectors)
   return settings[int(elbo.argmax())]
+
+
+def guesses(opened: Opened) -> bool:
+  """Tell whether `guess` can find what an image shows."""
+  if opened.run.system.nats is None or not opened.attributes:
+    return False
+  return math.prod(map(len, _settings(opened).values())) <= SETTINGS
+
+
+def _settings(opened: Opened) -> dict[str, list]:
+  return {a.name: a.settings(NUMBERS) for a in opened.attributes}
 
 
 def edit(

@@ -3,6 +3,7 @@
 import gradio as gr
 
 from cvae_jax.apps.explore import markup, photo, pictures
+from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.panels import controls, uploads
 from cvae_jax.apps.explore.panels.shared import QUICK, Panel, request_of
 from cvae_jax.apps.explore.request import first
@@ -20,7 +21,7 @@ def build(panel: Panel) -> None:
       place = uploads.place("Your picture")
       take = gr.Button(SAMPLE, size="sm")
       if opened.attributes:
-        gr.HTML("<h3>What it shows</h3>")
+        gr.HTML(f"<h3>What it shows</h3><p class='ex-note'>{_how(opened)}</p>")
       own = controls.build(opened, start)
     with gr.Column(scale=4, min_width=300):
       result = gr.HTML(
@@ -40,6 +41,7 @@ def build(panel: Panel) -> None:
         markup.message("Give two pictures to walk between."),
         elem_classes="ex-walk",
       )
+  controls.connect([*own, *wanted], **QUICK)
   first_state = gr.State(None)
   second_state = gr.State(None)
 
@@ -80,11 +82,16 @@ def build(panel: Panel) -> None:
     except ValueError as error:
       return markup.message(str(error))
     numbers = ["yours", *map(str, range(2, len(made))), "the other"]
-    return markup.row(list(zip(made, numbers, strict=True)))
+    record = {"run": opened.name, "from": shows, "to": there}
+    return markup.row(list(zip(made, numbers, strict=True))) + (
+      markup.saved_row(list(made), record, f"{opened.name}_walk")
+    )
 
   def read(image):
     """Take a picture in: its state, and controls at what it shows."""
     found = photo.guess(opened, image)
+    if found is None and opened.unknowns:
+      found = dict.fromkeys(start)
     moved = [gr.skip()] * len(inputs)
     if found is not None:
       moved = controls.write(own, found)
@@ -126,6 +133,15 @@ def build(panel: Panel) -> None:
     part.input(show, state, result, **QUICK)
   for part in inputs:
     getattr(part, "release", part.input)(steps, ends, walk, **QUICK)
+
+
+def _how(opened: Opened) -> str:
+  """Say where the controls of what a picture shows come from."""
+  if photo.guesses(opened):
+    return "Found by the model; correct it where it is wrong."
+  if opened.unknowns:
+    return "Unknown at first; say what you know."
+  return "Say it here: this run cannot find it."
 
 
 def _read(opened, event: gr.EventData):

@@ -98,6 +98,7 @@ def _latents(opened: Opened) -> list:
 def _connect(panel: Panel, hold) -> None:
   """Connect what a person does with what the page shows."""
   outputs = [panel.picture, panel.held, *panel.sliders]
+  controls.connect(panel.controls, **QUICK)
 
   def move(hold, held, *given):
     if hold:
