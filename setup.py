@@ -78,6 +78,8 @@ setup(
     # Hugging Face's shards and tables in Parquet files.
     "parquet": ["pyarrow>=15.0"],
     "export": ["flatbuffers>=24.3", "onnx>=1.17"],
+    # launch.share and runs.load("hf://user/name").
+    "hub": ["huggingface-hub>=1.0"],
     "test": [
       "flatbuffers>=24.3",
       "onnx>=1.17",
