@@ -249,6 +249,7 @@ def test_an_import_is_an_export_that_loads_like_any_other(files, cvae, data):
   compared = files / "check.safetensors"
   lines = imported(files, data, compare=compared, steps=900)
   assert lines[0].startswith("decode.image: within")
+  assert "from another program" in (files / "export/README.md").read_text()
   run = runs.load(files / "export")
   known = pairs(cvae)
   found = run.decode(known["decode.z"], run.conditions.encode([3, 1, 4, 9]))

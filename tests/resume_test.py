@@ -11,10 +11,10 @@ import pytest
 from benchmarks import equal_runs, soak_resume as soak
 from cvae_jax import config as configs, train
 from cvae_jax.loop import keys
+from cvae_jax.loop.begin import initial_state
 from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
 from cvae_jax.loop.meter import NonFinite
 from cvae_jax.loop.record import RunMismatch
-from cvae_jax.loop.restore import initial_state
 from cvae_jax.loop.rows import read_metrics
 from cvae_jax.method import likelihoods
 from tests import small

@@ -70,6 +70,8 @@ def write(
     RunError: the table does not fit, or outputs differ; nothing is written.
   """
   arrays, entries = read(weights), table(names)
+  own = choices.pop("note", "")
+  choices["note"] = f"The weights come from another program. {own}".strip()
   with tempfile.TemporaryDirectory() as made:
     parts = job.prepare(config)
     run_data.keep_identity(Path(made), parts.identity)

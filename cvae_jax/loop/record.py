@@ -20,7 +20,7 @@ from cvae_jax import config as configs
 from cvae_jax.host import images
 from cvae_jax.host.console import say
 from cvae_jax.host.files import read_json, write_atomically
-from cvae_jax.loop import exports, launches, rows, same_run
+from cvae_jax.loop import exports, fixed, launches, rows, same_run
 from cvae_jax.loop.rows import parse_metrics
 from cvae_jax.loop.run_data import RunMismatch, check_data, keep_identity
 from cvae_jax.loop.tensorboard import Events
@@ -71,7 +71,7 @@ class Record:
       return
     old = configs.of_run(self.folder)
     same_run.check_checkpoints(self.folder, old.checkpoint_every)
-    if differing := configs.differences(old, config):
+    if differing := fixed.differences(old, config):
       raise RunMismatch(
         f"{self.folder} holds a run of another config; differing keys:\n  "
         + "\n  ".join(differing)
