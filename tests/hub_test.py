@@ -15,11 +15,8 @@ from tests import small
 from tests.hub_server import Hub, commit_id
 
 constants = pytest.importorskip("huggingface_hub.constants")
-<<<<<<< HEAD
 # The Hub's package calls its HTTP library in an old way.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")
-=======
->>>>>>> main
 NO_NAMES = ("hf://digits", "hf://", "hf://a/b/c", "hf:/x")
 
 
@@ -41,12 +38,9 @@ def server():
 def hub(server, tmp_path, monkeypatch):
   """The server, its user ann, and an empty cache."""
   monkeypatch.setattr(constants, "ENDPOINT", server.url)
-<<<<<<< HEAD
   template = constants.HUGGINGFACE_CO_URL_TEMPLATE
   template = template.replace("https://huggingface.co", server.url)
   monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-=======
->>>>>>> main
   monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
   monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
   monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
@@ -137,20 +131,12 @@ def test_a_run_that_was_fetched_is_there_without_a_network(
 def test_a_hub_that_does_not_answer_is_one_line(run, hub, monkeypatch):
   share(run)
   runs.load("hf://ann/digits")
-<<<<<<< HEAD
   monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-=======
-  hub.close()
->>>>>>> main
   assert_same(runs.load("hf://ann/digits"), run)
   with pytest.raises(RunError, match="is not in the cache, and the Hub"):
     runs.load("hf://ann/others")
   with pytest.raises(RunError, match="the Hub cannot be reached"):
     share(run)
-<<<<<<< HEAD
-=======
-  monkeypatch.setattr(hub, "close", lambda: None)
->>>>>>> main
 
 
 def test_a_private_run_is_its_owners(run, hub, monkeypatch):
@@ -174,7 +160,6 @@ def test_a_public_repository_gets_nothing_that_was_to_be_private(run, hub):
   assert len(hub.repos["ann/digits"]["commits"]) == commits
 
 
-<<<<<<< HEAD
 def test_a_repository_of_other_things_is_left_alone(run, hub):
   files = {"README.md": b"a card", "model.onnx": b"another"}
   hub.repos["ann/other"] = {"private": False, "commits": [files]}
@@ -183,8 +168,6 @@ def test_a_repository_of_other_things_is_left_alone(run, hub):
   assert hub.repos["ann/other"]["commits"] == [files]
 
 
-=======
->>>>>>> main
 @pytest.mark.parametrize(
   ("token", "repo", "said"),
   [
