@@ -13,12 +13,9 @@ from cvae_jax.runs import Run
 
 _KINDS = (*hub.FILES, "*.onnx", "*.stablehlo")  # all that an export may have
 
-<<<<<<< HEAD
 _EXPORT = {"conditions.json", "config.json", "model.safetensors"}
 _EMPTY = {".gitattributes", "README.md"}  # what a new repository may have
 
-=======
->>>>>>> main
 
 def share(
   run: Run,
@@ -49,13 +46,8 @@ def share(
     What was written, lines for people.
 
   Raises:
-<<<<<<< HEAD
     RunError: the Hub refuses, `repo` holds other things or is public and was
       to be private, or a choice does not fit a run that is an export.
-=======
-    RunError: the Hub refuses, `repo` is public and was to be private, or a
-      choice does not fit a run that is an export.
->>>>>>> main
   """
   hub.check_repo(repo, repo)
   api = hub.package().HfApi()
@@ -91,7 +83,6 @@ def _put(api, folder: Path, repo: str, private: bool) -> str:
       f"hf://{repo} is there and public; make it private on its page, or give "
       "a name that is free. Nothing was sent"
     )
-<<<<<<< HEAD
   there = {*api.list_repo_files(repo)}
   if there - _EMPTY and not there >= _EXPORT:
     raise RunError(
@@ -100,10 +91,6 @@ def _put(api, folder: Path, repo: str, private: bool) -> str:
     )
   names = [path.name for path in folder.iterdir() if _ours(path.name)]
   stale = [name for name in sorted(there) if _ours(name) and name not in names]
-=======
-  names = [path.name for path in folder.iterdir() if _ours(path.name)]
-  stale = [n for n in api.list_repo_files(repo) if _ours(n) and n not in names]
->>>>>>> main
   operations = [
     package.CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name)
     for name in sorted(names)
