@@ -34,8 +34,8 @@ def prepare(argv: list[str]) -> list[str]:
   from cvae_jax.apps import page_help
   from cvae_jax.host import paths, plugins
 
-  page, argv = _taken(argv, "config")
-  workdir, _ = _taken(argv, "workdir")
+  page, argv = taken(argv, "config")
+  workdir, _ = taken(argv, "workdir")
   if page is None and workdir is not None:
     saved = paths.local(workdir, "--workdir") / "config.json"
     page = str(saved) if saved.exists() else None
@@ -61,7 +61,7 @@ def prepare(argv: list[str]) -> list[str]:
   return argv
 
 
-def _taken(argv: list[str], name: str) -> tuple[str | None, list[str]]:
+def taken(argv: list[str], name: str) -> tuple[str | None, list[str]]:
   """Take a flag out of the words: (its last value or None, the others)."""
   value, rest, words = None, [], iter(argv)
   for word in words:
