@@ -77,6 +77,10 @@ setup(
     # Hugging Face's shards and tables in Parquet files.
     "parquet": ["pyarrow>=15.0"],
     "export": ["flatbuffers>=24.3", "onnx>=1.17"],
+    # launch.tune: the search, and its plots.
+    "tune": ["optuna>=5.0", "plotly>=6.0"],
+    # launch.train --track=: each is imported only where it is asked for.
+    "track": ["mlflow-skinny>=3.0", "trackio>=0.5", "wandb>=0.20"],
     "test": [
       "flatbuffers>=24.3",
       "onnx>=1.17",

@@ -21,6 +21,9 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.")
 _CHECK = flags.DEFINE_bool(
   "check_data", False, "Read all prepared images and compare their SHA-256."
 )
+_TRACK = flags.DEFINE_list(
+  "track", [], "Show it in wandb, mlflow or trackio too; several by commas."
+)
 _NAMED = re.compile(r"--?(?P<name>[\w.]+)(=(?P<value>.*))?", re.DOTALL)
 
 
@@ -86,6 +89,7 @@ def main(_: list[str]) -> int:
       _WORKDIR.value,
       check_data=_CHECK.value,
       trust=False,  # prepare has trusted what the user named
+      trackers=_TRACK.value,
     )
   except train.Preempted as stop:
     console.say(f"{stop}; run the same command to go on.", sys.stderr)

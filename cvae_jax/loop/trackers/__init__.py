@@ -66,7 +66,8 @@ def load(name: str) -> Tracker:
   """
   if name not in names():
     raise ConfigError(f"no tracker {name!r}{hint(name, names())}")
-  if importlib.util.find_spec(name) is None:
+  found = importlib.util.find_spec(name)
+  if found is None or found.origin is None:  # a mere folder of that name
     raise ConfigError(
       f'tracker {name} needs the package {name}: pip install "cvae_jax[track]"'
     )
@@ -81,6 +82,11 @@ def metrics(row: Mapping[str, Any]) -> dict[str, float]:
     for name, value in row.items()
     if name not in ("step", "split")
   }
+
+
+def drawable(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+  """Return a picture [H, W, C] as RGB, which every tracker draws."""
+  return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
 
 
 class Trackers:
