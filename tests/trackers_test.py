@@ -48,12 +48,16 @@ class Fake:
 def launch(folder, shown, first=0, last=4):
   """Writes what a training from a checkpoint at `first` to `last` writes."""
   record = Record(folder, shown)
-  record.start(configs.load("zoo:vae,smoke"), {}, first, PARAMS)
-  for step in range(first + 1, last + 1):
-    for split in ("train", "test"):
-      record.metrics({"step": step, "split": split, "epoch": 1, "loss": 1.0})
-  record.grids(last, GRID)
-  record.close(done=last == 6)
+  done = False
+  try:
+    record.start(configs.load("zoo:vae,smoke"), {}, first, PARAMS)
+    for step in range(first + 1, last + 1):
+      for split in ("train", "test"):
+        record.metrics({"step": step, "split": split, "epoch": 1, "loss": 1.0})
+    record.grids(last, GRID)
+    done = last == 6
+  finally:
+    record.close(done)
 
 
 ROWS = [(step, split) for step in range(1, 7) for split in ("train", "test")]

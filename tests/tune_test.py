@@ -315,9 +315,26 @@ def test_a_trial_that_diverges_is_noted_and_the_search_goes_on(tmp_path):
   failing = Training(4, FloatingPointError("step 4: loss is nan"))
   search.search(study, config, drawn, 4, failing)
   states = [t.state.name for t in study.trials]
-  assert states == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+  assert states == ["COMPLETE", "PRUNED", "COMPLETE", "COMPLETE"]
   rows = pd.read_csv(tmp_path / results.TABLE, keep_default_na=False)
+  assert list(rows.state) == ["done", "diverged", "done", "done"]
   assert rows.why[1] == "step 4: loss is nan"
+  said = (tmp_path / "0001" / studies.PRUNED).read_text()
+  assert said == "step 4: loss is nan\n"
+  assert "trial 1 diverged: step 4: loss" in results.text(study)
+
+
+def test_trials_that_diverge_one_after_another_do_not_end_the_search(tmp_path):
+  def train(config, folder, trackers):
+    folder.mkdir(exist_ok=True)
+    raise FloatingPointError("loss is nan")
+
+  study, config, drawn = begin(tmp_path)
+  search.search(study, config, drawn, 5, train)
+  assert len(study.trials) == 5
+  assert study.best is None
+  assert not (tmp_path / results.BEST).exists()
+  assert results.plots(study) is None
 
 
 def test_trials_that_fail_one_after_another_end_the_search(tmp_path):

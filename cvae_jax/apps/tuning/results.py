@@ -19,7 +19,10 @@ def table(study: Study) -> pd.DataFrame:
   metric = study.plan["metric"]
   rows = []
   for trial in study.trials:
+    why = trial.user_attrs.get("why", "")
     state = _STATES.get(trial.state.name, trial.state.name.lower())
+    if state == "pruned" and why:
+      state = "diverged"
     shown = trial.value if state == "done" else None
     if state == "pruned" and trial.intermediate_values:
       shown = trial.intermediate_values[max(trial.intermediate_values)]
@@ -27,7 +30,7 @@ def table(study: Study) -> pd.DataFrame:
       {"trial": trial.number, "state": state, metric: shown}
       | {"epochs": max(trial.intermediate_values, default=None)}
       | trial.params
-      | {"seconds": _seconds(trial), "why": trial.user_attrs.get("why", "")}
+      | {"seconds": _seconds(trial), "why": why}
     )
   found = pd.DataFrame(rows)
   return (
@@ -49,9 +52,16 @@ def text(study: Study) -> str:
     return "no trial yet"
   metric, up = study.plan["metric"], study.plan["direction"] == "min"
   done = found[found.state == "done"].sort_values(metric, ascending=up)
-  rest = found[found.state != "done"]
-  shown = pd.concat([done, rest.astype(done.dtypes.to_dict(), errors="ignore")])
-  return shown.to_string(index=False, na_rep="", float_format="{:.5g}".format)
+  shown = pd.concat([done, found[found.state != "done"].astype(object)])
+  lines = shown.drop(columns="why", errors="ignore").to_string(
+    index=False, na_rep="", float_format="{:.5g}".format
+  )
+  notes = [
+    f"trial {row.trial} {row.state}: {row.why[:100]}"
+    for row in found.itertuples()
+    if getattr(row, "why", "")
+  ]
+  return "\n".join([lines, *notes])
 
 
 def under_way(study: Study) -> int:

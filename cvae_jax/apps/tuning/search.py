@@ -31,7 +31,7 @@ _NOT_ITS_OWN = (
   *(CheckpointError, DamagedFile, DataError, FolderInUse, PathError),
   RunMismatch,
 )
-_ITS_OWN = (ValueError, TypeError, FloatingPointError, MemoryError)
+_ITS_OWN = (ValueError, TypeError, MemoryError)
 
 
 class NoMetricError(ConfigError):
@@ -101,14 +101,25 @@ def _try(study: Study, config: ConfigDict, claim: Claim, train) -> str | None:
     return None
   except (NoMetricError, *_NOT_ITS_OWN):
     raise
+  except FloatingPointError as error:
+    _give_up(study, claim, " ".join(str(error).split())[:500])
+    return None
   except (*_ITS_OWN, jax.errors.JaxRuntimeError) as error:
     why = " ".join(str(error).split())[:500]
     study.fail(claim, why)
     say(f"== trial {number}: failed: {why}")
     return why
+  if not np.isfinite(value):
+    _give_up(study, claim, f"{study.plan['metric']} is {value}")
+    return None
   study.finish(claim, value)
   say(f"== trial {number}: {study.plan['metric']} {value:.6g}")
-  return None if np.isfinite(value) else f"its value is {value}"
+  return None
+
+
+def _give_up(study: Study, claim: Claim, why: str) -> None:
+  study.give_up(claim, why)
+  say(f"== trial {claim.trial.number}: diverged: {why}")
 
 
 def measured(folder: Path, step: int, metric: str) -> float:

@@ -173,19 +173,24 @@ class Study:
         yield Claim(trial, self.run_folder(trial), values, resumed)
 
   def finish(self, claim: Claim, value: float) -> None:
-    """Note a trial's value; one that is not finite is a failure."""
-    if np.isfinite(value):
-      self._study.tell(claim.trial, value)
-    else:
-      self.fail(claim, f"{self.plan['metric']} is {value}")
+    """Note a trial's value."""
+    self._study.tell(claim.trial, value)
 
   def prune(self, claim: Claim, epoch: int) -> None:
-    """Note that a trial ended early, in its folder first."""
-    text = (
+    """Note that a trial fell behind, in its folder first."""
+    self._end(
+      claim,
       f"ended after epoch {epoch}: {self.plan['metric']} was worse than the "
-      "median of the trials before it\n"
+      "median of the trials before it",
     )
-    write_atomically(claim.folder / PRUNED, text)
+
+  def give_up(self, claim: Claim, why: str) -> None:
+    """Note that a trial diverged. Later trials keep away from its values."""
+    claim.trial.set_user_attr("why", why)
+    self._end(claim, why)
+
+  def _end(self, claim: Claim, why: str) -> None:
+    write_atomically(claim.folder / PRUNED, f"{why}\n")
     self.prune_again(claim)
 
   def prune_again(self, claim: Claim) -> None:
@@ -194,7 +199,7 @@ class Study:
     self._study.tell(claim.trial, state=state)
 
   def fail(self, claim: Claim, why: str) -> None:
-    """Note why a trial has no value."""
+    """Note that a trial could not be trained."""
     claim.trial.set_user_attr("why", why)
     state = self._optuna.trial.TrialState.FAIL
     self._study.tell(claim.trial, state=state)
