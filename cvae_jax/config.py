@@ -15,8 +15,9 @@ from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.host.paths import local
 from cvae_jax.settings import ConfigError, hint
 
-# What may change when a run is resumed: how long, how often, and where the
-# data lie. Not `init_from`: config.json says what the run began with.
+# What may change when a run is resumed: how long, how often, on how many
+# devices, and where the data lie. Not `init_from`: config.json says what the
+# run began with.
 FREE = (
   "name",
   "epochs",
@@ -24,6 +25,7 @@ FREE = (
   "checkpoint_every",
   "evaluate_every_epochs",
   "keep",
+  "mesh",
   "data.path",
 )
 
