@@ -118,6 +118,7 @@ def _train(job: Job, record: Record) -> TrainState:
         rows_saved=counters.get("rows", 0),
         identity=job.identity,
       )
+      state = job.mesh.whole(state)
       state = _loop(job, state, counters, watch, record, checkpoints)
     best = best_state(config, checkpoints, job.system)
     state = state if best is None else best

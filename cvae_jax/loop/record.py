@@ -119,7 +119,7 @@ class Record:
     if identity is not None:
       keep_identity(self.folder, identity)
     write_atomically(self.folder / "config.json", configs.to_json(config))
-    launches.add(self.folder, step)
+    launches.add(self.folder, step, config.mesh or jax.device_count())
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
     path = self.folder / rows.FILE
     found, bad = parse_metrics(self.folder)
