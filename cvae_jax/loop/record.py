@@ -119,7 +119,8 @@ class Record:
     if identity is not None:
       keep_identity(self.folder, identity)
     write_atomically(self.folder / "config.json", configs.to_json(config))
-    launches.add(self.folder, step, config.mesh or jax.device_count())
+    devices = config.get("mesh", 1) or jax.device_count()
+    launches.add(self.folder, step, devices)
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
     path = self.folder / rows.FILE
     found, bad = parse_metrics(self.folder)
