@@ -82,6 +82,10 @@ setup(
     "export": ["flatbuffers>=24.3", "onnx>=1.17"],
     # launch.share and runs.load("hf://user/name").
     "hub": ["huggingface-hub>=1.0"],
+    # launch.tune: the search, and its plots.
+    "tune": ["optuna>=5.0", "plotly>=6.0"],
+    # launch.train --track=: each is imported only where it is asked for.
+    "track": ["mlflow-skinny>=3.0", "trackio>=0.5", "wandb>=0.20"],
     "test": [
       "flatbuffers>=24.3",
       "onnx>=1.17",

@@ -109,7 +109,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
       return self._send(403, {"error": "You may not write there"})
     name = f"{self.user}/{asked['name']}"
     if name in self.hub.repos:
-      return self._send(409, {"error": "You already have it"})
+      url = f"{self.hub.url}/{name}"
+      return self._send(409, {"error": "You already have it", "url": url})
     private = asked.get("visibility") == "private" or asked.get("private")
     self.hub.repos[name] = {"private": bool(private), "commits": [{}]}
     return self._send(200, {"url": f"{self.hub.url}/{name}", "name": name})

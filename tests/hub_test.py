@@ -15,6 +15,8 @@ from tests import small
 from tests.hub_server import Hub, commit_id
 
 constants = pytest.importorskip("huggingface_hub.constants")
+# The Hub's package calls its HTTP library in an old way.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")
 NO_NAMES = ("hf://digits", "hf://", "hf://a/b/c", "hf:/x")
 
 
@@ -36,6 +38,9 @@ def server():
 def hub(server, tmp_path, monkeypatch):
   """The server, its user ann, and an empty cache."""
   monkeypatch.setattr(constants, "ENDPOINT", server.url)
+  template = constants.HUGGINGFACE_CO_URL_TEMPLATE
+  template = template.replace("https://huggingface.co", server.url)
+  monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
   monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
   monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
   monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
@@ -126,13 +131,12 @@ def test_a_run_that_was_fetched_is_there_without_a_network(
 def test_a_hub_that_does_not_answer_is_one_line(run, hub, monkeypatch):
   share(run)
   runs.load("hf://ann/digits")
-  hub.close()
+  monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
   assert_same(runs.load("hf://ann/digits"), run)
   with pytest.raises(RunError, match="is not in the cache, and the Hub"):
     runs.load("hf://ann/others")
   with pytest.raises(RunError, match="the Hub cannot be reached"):
     share(run)
-  monkeypatch.setattr(hub, "close", lambda: None)
 
 
 def test_a_private_run_is_its_owners(run, hub, monkeypatch):
@@ -154,6 +158,14 @@ def test_a_public_repository_gets_nothing_that_was_to_be_private(run, hub):
   with pytest.raises(RunError, match=r"there and public.* Nothing was sent"):
     share(run, private=True)
   assert len(hub.repos["ann/digits"]["commits"]) == commits
+
+
+def test_a_repository_of_other_things_is_left_alone(run, hub):
+  files = {"README.md": b"a card", "model.onnx": b"another"}
+  hub.repos["ann/other"] = {"private": False, "commits": [files]}
+  with pytest.raises(RunError, match=r"other things \(README\.md, model\.onnx"):
+    share(run, "ann/other")
+  assert hub.repos["ann/other"]["commits"] == [files]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,9 @@ from cvae_jax.runs import Run
 
 _KINDS = (*hub.FILES, "*.onnx", "*.stablehlo")  # all that an export may have
 
+_EXPORT = {"conditions.json", "config.json", "model.safetensors"}
+_EMPTY = {".gitattributes", "README.md"}  # what a new repository may have
+
 
 def share(
   run: Run,
@@ -43,8 +46,8 @@ def share(
     What was written, lines for people.
 
   Raises:
-    RunError: the Hub refuses, `repo` is public and was to be private, or a
-      choice does not fit a run that is an export.
+    RunError: the Hub refuses, `repo` holds other things or is public and was
+      to be private, or a choice does not fit a run that is an export.
   """
   hub.check_repo(repo, repo)
   api = hub.package().HfApi()
@@ -80,8 +83,14 @@ def _put(api, folder: Path, repo: str, private: bool) -> str:
       f"hf://{repo} is there and public; make it private on its page, or give "
       "a name that is free. Nothing was sent"
     )
+  there = {*api.list_repo_files(repo)}
+  if there - _EMPTY and not there >= _EXPORT:
+    raise RunError(
+      f"hf://{repo} holds other things ({', '.join(sorted(there)[:4])}); give "
+      "a name that is free. Nothing was sent"
+    )
   names = [path.name for path in folder.iterdir() if _ours(path.name)]
-  stale = [n for n in api.list_repo_files(repo) if _ours(n) and n not in names]
+  stale = [name for name in sorted(there) if _ours(name) and name not in names]
   operations = [
     package.CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name)
     for name in sorted(names)

@@ -122,11 +122,15 @@ def explained(repo: str) -> Iterator[None]:
   except errors.OfflineModeIsEnabled:
     raise RunError("the Hub is switched off; unset HF_HUB_OFFLINE") from None
   except Exception as error:
+    # An error of an upload is the cause of another one.
+    cause = error.__cause__ or error
+    if isinstance(cause, errors.HfHubHTTPError):
+      raise RunError(f"hf://{repo}: {_status(cause)}") from None
     # The Hub's package has changed its HTTP library before.
-    if type(error).__module__.partition(".")[0] not in _HTTP:
+    if type(cause).__module__.partition(".")[0] not in _HTTP:
       raise
     raise RunError(
-      f"hf://{repo}: the Hub cannot be reached ({type(error).__name__}); "
+      f"hf://{repo}: the Hub cannot be reached ({type(cause).__name__}); "
       "check the network, and run the same command again"
     ) from None
 
@@ -140,7 +144,7 @@ def _status(error) -> str:
   from huggingface_hub import errors
 
   status = getattr(error.response, "status_code", 0)
-  sent = "authorization" in getattr(error.request, "headers", {})
+  sent = package().get_token() is not None
   if isinstance(error, errors.RepositoryNotFoundError):
     return (
       "there is no such repository, or it is private and "
