@@ -64,7 +64,6 @@ def _check_extra() -> None:
   import os
 
   os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-  os.environ["HF_HUB_OFFLINE"] = "1"
   try:
     import gradio  # noqa: F401
   except ModuleNotFoundError:
