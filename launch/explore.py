@@ -28,6 +28,7 @@ _OPEN = flags.DEFINE_bool(
 def main(_: list[str]) -> None:
   """Open the runs and serve the page."""
   _check_extra()
+  from cvae_jax import runs
   from cvae_jax.apps.explore import opened, serve
   from cvae_jax.host import paths
 
@@ -36,6 +37,8 @@ def main(_: list[str]) -> None:
     taken = tuple(run.name for run in found)
     path = paths.local(folder, "--workdir")
     found.append(opened.open_run(path, taken))
+    if line := runs.caution(found[-1].run):
+      print(line)
   server = serve.serve(found, _PORT.value, _HOST.value, wait=False)
   address = f"http://{_HOST.value}:{_PORT.value}/"
   print(f"open {address} (Ctrl-C ends it)", flush=True)

@@ -200,9 +200,19 @@ def test_a_link_restores_the_state_and_a_click_on_the_map_is_in_it(
   np.testing.assert_array_equal(pixels(page), before)
 
 
-def test_a_wrong_link_is_said_and_the_page_still_works(page, address):
-  page.goto(address + "?run=digits&set=class=77")
-  page.wait_for_selector("text=class has no level '77'")
+@pytest.mark.parametrize(
+  ("link", "words"),
+  [
+    ("run=digits&set=class=77", "class has no level '77'"),
+    ("set=colour=red", "no condition 'colour'"),
+    ("run=faces", "run 'faces', which is not open here"),
+  ],
+)
+def test_a_wrong_link_is_said_and_the_page_still_works(
+  page, address, link, words
+):
+  page.goto(f"{address}?{link}")
+  page.wait_for_selector(f"text={words} >> visible=true")
   page.wait_for_selector(LARGE)
 
 
