@@ -179,13 +179,30 @@ def save_grid(
     rows: a caption left of each row, or none.
     columns: a caption above each column, or none.
   """
+  save_png(path, sheet(images, scale, rows, columns))
+
+
+def sheet(
+  images: ArrayLike,
+  scale: int | None = None,
+  rows: Sequence[str] = (),
+  columns: Sequence[str] = (),
+) -> NDArray[np.uint8]:
+  """Return `grid(images)` [H, W, C] with captions, as save_grid writes it."""
   height, width = np.shape(images)[2:4]
   scale = scale or max(1, round(_READABLE / height))
-  sheet = grid(images, scale=scale)
+  laid = grid(images, scale=scale)
   if rows or columns:
     cell = ((height + 2) * scale, (width + 2) * scale)
-    sheet = _captioned(sheet, cell, rows, columns)
-  save_png(path, sheet)
+    laid = _captioned(laid, cell, rows, columns)
+  return laid
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+  """Return [H, W, C] with C = 1 or 3 as the content of a PNG file."""
+  buffer = io.BytesIO()
+  _image(picture).save(buffer, format="PNG")
+  return buffer.getvalue()
 
 
 def save_figure(path: Path, figure, dpi: int = 100) -> None:
