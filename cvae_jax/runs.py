@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cvae_jax import config as configs, data
-from cvae_jax.host import arguments, commands
+from cvae_jax.host import arguments, commands, hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import read_json
 from cvae_jax.host.images import unit as unit
@@ -217,7 +217,8 @@ def load(
   Without a step it is the best where config.early_stop.restore is set.
 
   Args:
-    folder: the run's folder, an export's, or pretrained/digits and the like.
+    folder: the run's folder, an export's, pretrained/digits and the like, or
+      hf://user/name and hf://user/name@revision.
     step: a checkpoint's.
     system: what was given to train_and_evaluate as `system`.
     conditions: the object that turns requests into vectors, instead of the
@@ -228,7 +229,7 @@ def load(
     RunError: the folder is no run, or has no checkpoint yet.
     CheckpointError: the step is not there or does not fit the config.
   """
-  folder = exports.find(local(folder, "a run's folder"))
+  folder = exports.find(local(hub.fetch(folder), "a run's folder"))
   if not (folder / "config.json").exists():
     raise RunError(
       f"{folder} is not a run's folder: no config.json. Train one with "

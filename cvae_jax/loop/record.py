@@ -21,7 +21,7 @@ from cvae_jax import config as configs
 from cvae_jax.host import images
 from cvae_jax.host.console import say
 from cvae_jax.host.files import read_json, write_atomically
-from cvae_jax.loop import exports, launches, rows, same_run
+from cvae_jax.loop import exports, fixed, launches, rows, same_run
 from cvae_jax.loop.rows import parse_metrics
 from cvae_jax.loop.run_data import RunMismatch, check_data, keep_identity
 from cvae_jax.loop.tensorboard import Events
@@ -74,7 +74,7 @@ class Record:
       return
     old = configs.of_run(self.folder)
     same_run.check_checkpoints(self.folder, old.checkpoint_every)
-    if differing := configs.differences(old, config):
+    if differing := fixed.differences(old, config):
       raise RunMismatch(
         f"{self.folder} holds a run of another config; differing keys:\n  "
         + "\n  ".join(differing)
@@ -119,7 +119,8 @@ class Record:
     if identity is not None:
       keep_identity(self.folder, identity)
     write_atomically(self.folder / "config.json", configs.to_json(config))
-    launches.add(self.folder, step)
+    devices = config.get("mesh", 1) or jax.device_count()
+    launches.add(self.folder, step, devices)
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
     path = self.folder / rows.FILE
     found, bad = parse_metrics(self.folder)
