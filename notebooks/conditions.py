@@ -59,9 +59,9 @@ dataset = data.from_arrays(
   {"turn": turn, "width": known},
   kinds=kinds,
 )
-changes = {"epochs": 1 if QUICK else 15, "checkpoint_every": 1000}
-settings = config.load("images:smoke", changes)
-train.train_and_evaluate(settings, FOLDER / "hands", dataset=dataset)
+changes = {"epochs": 1 if QUICK else 12, "optim.lr": 3e-4}
+settings = config.load("images", changes)
+state = train.train_and_evaluate(settings, FOLDER / "hands", dataset=dataset)
 run = runs.load(FOLDER / "hands")
 run
 

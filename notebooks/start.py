@@ -73,7 +73,7 @@ run.interpolate(two, seven, condition="class=2,ink=0", to="class=7")
 
 # %%
 settings = config.load("zoo:scvae,smoke", {"epochs": 1 if QUICK else 8})
-train.train_and_evaluate(settings, FOLDER / "digits")
+state = train.train_and_evaluate(settings, FOLDER / "digits")
 
 # %% [markdown]
 # The same call on the same folder goes on from its last checkpoint. A finished
