@@ -112,6 +112,7 @@ def _train(job: Job, workdir: Path) -> TrainState:
         state.params,
         rows_saved=counters.get("rows", 0),
         identity=job.identity,
+        devices=job.mesh.size,
       )
       state = job.mesh.whole(state)
       state = _loop(job, state, counters, watch, record, checkpoints)
