@@ -22,7 +22,7 @@ import numpy as np
 
 from cvae_jax import config
 from cvae_jax.data import Repeated
-from cvae_jax.loop import restore
+from cvae_jax.loop import begin
 from cvae_jax.loop.dispatch import make_dispatch
 from cvae_jax.loop.feed import Feed
 from cvae_jax.nets.fast import ops
@@ -141,7 +141,7 @@ def _state(case: Case, system, key):
   kind = case.family, case.precision == "bfloat16"
   with _LOCKS[kind]:
     if kind not in _STATES:
-      _STATES[kind] = jax.device_get(restore.fast_compiled(system.init)(key))
+      _STATES[kind] = jax.device_get(begin.fast_compiled(system.init)(key))
   return _STATES[kind]
 
 

@@ -18,7 +18,14 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import ConfigError, loop, loss, optimiser, parse_variants
+from cvae_jax.config import (
+  ConfigError,
+  loop,
+  loss,
+  optimiser,
+  parse_variants,
+  prior,
+)
 
 LATENTS = {"small": 32, "medium": 64, "large": 128}
 SYSTEMS = ("cvae", "vae", "aae", "gan")
@@ -67,6 +74,7 @@ def _base(width: str, blocks: str) -> dict[str, Any]:
     },
     "model": {"latents": LATENTS[width], "width": width, "blocks": blocks},
     "loss": loss(),
+    "prior": prior(),
     "optim": optimiser(lr=1e-3),
   }
 
@@ -74,6 +82,7 @@ def _base(width: str, blocks: str) -> dict[str, Any]:
 def _aae(config: ConfigDict) -> None:
   """An adversarial autoencoder: it sees no condition."""
   config.data.conditions = ""
+  del config.prior  # model.prior has the adversarial one
   config.model.update(
     {
       "prior": "normal",
@@ -97,5 +106,6 @@ def _aae(config: ConfigDict) -> None:
 def _gan(config: ConfigDict) -> None:
   """A WGAN-GP: it sees no condition."""
   config.data.conditions = ""
+  del config.prior
   config.loss = ConfigDict({"kind": "wasserstein", "penalty": 10.0})
   config.optim.update({"lr": 2e-4, "b1": 0.5, "critic_steps": 3})

@@ -156,7 +156,7 @@ M1M2 = M2 | {
   },
   "optim": M2["optim"] | {"decay": 1e-4},
 }
-M3 = VAE | {
+M3 = {key: value for key, value in VAE.items() if key != "prior"} | {
   "system": "m3",
   "epochs": 200,
   "init_from": f"{RUNS}/vae:encoder,decoder",

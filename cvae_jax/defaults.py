@@ -1,7 +1,10 @@
 """The keys that every page has, at their defaults.
 
-config.loop and config.optimiser change them.
+config.loop, config.optimiser, config.loss and config.prior change them.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 LOOP = {
   "name": "",  # the page and its variants as asked for, "faces:model=9"
@@ -86,3 +89,50 @@ GROUPS = {
     "components": 10,  # Gaussians of mixture and vamp
   },
 }
+
+# Which systems use a choice. One that is set elsewhere would change nothing,
+# so it is refused; optim's are of every system.
+_PIXELS = ("autoencoder", "cvae", "dfc_vae", "m2", "vae")
+_BETA = ("autoencoder", "colouring", "cvae", "m2", "vae")
+SYSTEMS = {
+  "loss.likelihood": ("colouring", *_PIXELS),
+  "loss.sigma": ("colouring", *_PIXELS),
+  "loss.per_channel": ("colouring", *_PIXELS),
+  "loss.mixture": _PIXELS,
+  "loss.beta": _BETA,
+  "loss.kl.warmup": _BETA,
+  "loss.kl.cycles": _BETA,
+  "loss.kl.free_bits": _BETA,
+  "loss.kl.capacity": _BETA,
+  "loss.objective": ("vae",),
+  "loss.samples": ("vae",),
+  "prior.name": ("cvae", "vae"),
+  "prior.components": ("cvae", "vae"),
+  "data.binarise": ("autoencoder", "cvae", "m2", "vae"),
+}
+# What a choice has no use without: (another choice, its values). Only these
+# systems, where some are named: others' pages set the key for all values.
+_FALLING = ("cosine", "linear", "exponential", "stages")
+NEEDS = {
+  "loss.sigma": ("loss.likelihood", ("sigma",)),
+  "loss.per_channel": ("loss.likelihood", ("sigma",)),
+  "loss.mixture": ("loss.likelihood", ("logistic",)),
+  "loss.mse": ("loss.likelihood", ("gaussian",), ("autoencoder", "m2", "vae")),
+  "prior.components": ("prior.name", ("mixture", "vamp")),
+  "optim.steps": ("optim.schedule", _FALLING),
+  "optim.final": ("optim.schedule", _FALLING),
+  **{
+    key: ("model.variational", (True,), ("autoencoder",))
+    for key in SYSTEMS
+    if key == "loss.beta" or key.startswith("loss.kl.")
+  },
+}
+
+
+def filled(known: Mapping, saved: Mapping) -> dict[str, Any]:
+  """Add the known keys that `saved` lacks, in groups too."""
+  return {**known, **saved} | {
+    key: filled(value, saved.get(key, {}))
+    for key, value in known.items()
+    if isinstance(value, Mapping)
+  }

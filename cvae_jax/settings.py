@@ -8,6 +8,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from cvae_jax.defaults import GROUPS, NEEDS, SYSTEMS
+
 SEEDS = 2**32  # jax keeps 32 bits: a seed of 2**32 would be that of 0
 
 
@@ -35,11 +37,13 @@ _SHARES = (
 
 
 def check(config: ConfigDict) -> None:
-  """Check every number of a config, at any depth.
+  """Check every number of a config, at any depth, and that each is used.
 
   Raises:
-    ConfigError: one is not finite, or makes no sense where it stands.
+    ConfigError: one is not finite, or makes no sense where it stands; or a
+      choice is set that the system does not use.
   """
+  _check_used(config)
   for key, value in leaves(config.to_dict()):
     for number in _numbers(value):
       if expected := _expected(key, number):
@@ -47,6 +51,28 @@ def check(config: ConfigDict) -> None:
         raise ConfigError(
           f"config.{key}: found {number!r}{shown}; expected {expected}"
         )
+
+
+def _check_used(config: ConfigDict) -> None:
+  """Check that no choice is set that changes nothing."""
+  found, usual = dict(leaves(config.to_dict())), dict(leaves(GROUPS))
+  system = found.get("system", "")
+  for key in SYSTEMS.keys() | NEEDS.keys() if "." not in system else ():
+    value, idle = found.get(key), (usual.get(key, ""), None)
+    if value in idle or (key, value) == ("data.binarise", "static"):
+      continue  # static values are drawn by the source, for any system
+    where, users = f"config.{key}={value}", SYSTEMS.get(key, (system,))
+    if system not in users:
+      raise ConfigError(
+        f"{where}: the system {system} does not use it; systems that do: "
+        f"{', '.join(users)}"
+      )
+    other, values, *only = NEEDS.get(key, ("", (None,)))
+    if found.get(other) not in values and system in (*only, (system,))[0]:
+      raise ConfigError(
+        f"{where} has no use while {other} is {found.get(other)!r}; set "
+        f"{other}={' or '.join(map(str, values))}, or leave it out"
+      )
 
 
 def _expected(key: str, number: float) -> str | None:
@@ -130,7 +156,11 @@ def known(config: ConfigDict, key: str) -> None:
     if not isinstance(group, ConfigDict):
       raise ConfigError(f"{where} is a value and has no {name!r}")
     if name not in group:
-      raise ConfigError(f"{where} has no key {name!r}{hint(name, group)}")
+      users = SYSTEMS.get(key, ())
+      raise ConfigError(
+        f"{where} has no key {name!r}{hint(name, group)}"
+        + (f"; systems that have {key}: {', '.join(users)}" if users else "")
+      )
     group = group[name]
     where += f".{name}"
 
@@ -213,12 +243,7 @@ def hint(name: str, names) -> str:
   """Return "; did you mean …" and the names there are."""
   close = difflib.get_close_matches(str(name), list(names), n=1)
   close = close or [k for k in names if set(str(name).split("_")) & {k}]
-  close = close or _acronyms(str(name), names)
+  initials = "".join(word[:1] for word in str(name).split("_"))
+  close = close or [k for k in names if k == initials]  # lr of learning_rate
   guess = f"; did you mean {close[0]!r}?" if close else ";"
   return f"{guess} known: {', '.join(sorted(names))}"
-
-
-def _acronyms(name: str, names) -> list[str]:
-  """Find names made of the initials of another: lr of learning_rate."""
-  initials = "".join(word[:1] for word in name.split("_"))
-  return [known for known in names if known == initials]

@@ -62,7 +62,8 @@ def stepped(system, steps=2):
 @pytest.mark.parametrize("page", SMALL)
 @pytest.mark.parametrize("name", ["sigma", "continuous_bernoulli", "logistic"])
 def test_each_likelihood_trains_and_its_elbo_is_nats_and_kl(page, name):
-  system = made(page, loss__likelihood=name, loss__mixture=2)
+  own = {"loss__mixture": 2} if name == "logistic" else {}
+  system = made(page, loss__likelihood=name, **own)
   state, metrics = stepped(system)
   assert metrics["model/gradient_norm"] > 0
   terms = jit(system.evaluate)(state, batch(system), KEY)
@@ -114,7 +115,9 @@ def test_a_bound_of_several_samples_is_above_the_elbo(objective):
 @pytest.mark.parametrize("page", SMALL)
 @pytest.mark.parametrize("name", ["conditional", "mixture", "vamp"])
 def test_each_prior_trains_and_is_learned(page, name):
-  changes = {"prior__name": name, "prior__components": 3}
+  changes = {"prior__name": name}
+  if name != "conditional":
+    changes["prior__components"] = 3
   if page.startswith("zoo"):
     page = "zoo.py:vae"
     changes |= {"data__condition": "class", "data__conditions": 10}

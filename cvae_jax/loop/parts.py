@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from cvae_jax import config as configs
 from cvae_jax.host.console import Console
+from cvae_jax.loop import fixed
 from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.job import Job
 from cvae_jax.loop.meter import Meter
@@ -51,7 +51,7 @@ def make_save(parts: Parts, counters: dict) -> Callable:
   """
   elapsed = counters.get("elapsed", 0.0)
   begun = time.monotonic()
-  config = configs.fixed(parts.job.config)
+  config = fixed.values(parts.job.config)
   meter, watch, record = parts.meter, parts.watch, parts.record
 
   def save(step, state, kept=None):

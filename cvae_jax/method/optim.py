@@ -80,6 +80,12 @@ def _named(optim, rate) -> optax.GradientTransformation:
   given = {key: optim[key] for key in _OWN if key in optim and key in known}
   if name in ("adam", "adamw"):
     given = _ADAM | given
+  if optim.get("momentum", 0.0) and "momentum" not in known:
+    raise ValueError(
+      f"optim.momentum={optim['momentum']} has no use with optim.name={name}; "
+      "of the optimisers, "
+      f"{', '.join(n for n in NAMES if _has_momentum(n))} have it"
+    )
   if not given.get("momentum", 1.0):
     del given["momentum"]  # optax: None is without, and keeps no trace
   if "weight_decay" in known:
@@ -88,6 +94,10 @@ def _named(optim, rate) -> optax.GradientTransformation:
   if decay:
     tx = optax.chain(optax.add_decayed_weights(decay), tx)
   return tx
+
+
+def _has_momentum(name: str) -> bool:
+  return "momentum" in inspect.signature(getattr(optax, name)).parameters
 
 
 def logged(optim) -> dict[str, Callable]:

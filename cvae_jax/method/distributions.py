@@ -1,0 +1,214 @@
+"""The distributions of pixels: nats, mean and sample of a decoder's output.
+
+Values are flat: targets x [..., D] in [0, 1] and outputs [..., D · width],
+where a decoder gives `width` numbers for each value. A likelihood of `sigma`
+has log-variances beside the output, [..., S] with S = 1 for all values or C,
+one for each channel; the others have None there.
+"""
+
+import math
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from cvae_jax.method.softplus import softplus
+
+LEVELS = 255  # steps between black and white
+# The variance of rounding to 8 bits; of an exact output it would be 0.
+LEAST = (1 / LEVELS) ** 2 / 12
+LOG_SCALES = (-7.0, 7.0)  # of a logistic; values span [−1, 1]
+
+
+class Likelihood(Protocol):
+  """What a system asks of p(x | z)."""
+
+  width: int  # numbers of the decoder for each value
+  means: bool  # they are means in [0, 1], else anything
+
+  def nats(self, x: Array, output: Array, scale: Array | None = None) -> Array:
+    """Return −log p(x | output), summed over the last axis, [...]."""
+
+  def mean(self, output: Array) -> Array:
+    """Return the mean of each value, [..., D] in [0, 1]."""
+
+  def sample(self, key: Array, output: Array, scale=None) -> Array:
+    """Draw values [..., D]."""
+
+
+class Gaussian(NamedTuple):
+  """N(output, 1 / (2 weight)): weight × squared error and a constant."""
+
+  weight: float
+  width: int = 1
+  means: bool = True
+
+  def nats(self, x: Array, output: Array, scale=None) -> Array:
+    """Return weight · Σ (x − output)² + ½ D log(π / weight)."""
+    constant = 0.5 * x.shape[-1] * math.log(math.pi / self.weight)
+    return self.weight * jnp.sum((x - output) ** 2, axis=-1) + constant
+
+  def mean(self, output: Array) -> Array:
+    """Return the output."""
+    return output
+
+  def sample(self, key: Array, output: Array, scale=None) -> Array:
+    """Draw from N(output, 1 / (2 weight)); values may lie outside [0, 1]."""
+    noise = jax.random.normal(key, output.shape, output.dtype)
+    return output + noise / math.sqrt(2 * self.weight)
+
+
+class Sigma(NamedTuple):
+  """N(output, σ²) with one σ² for all values or one for each channel.
+
+  It is learned like any parameter, or the one that fits a batch best, which
+  is the batch's mean squared error (Rybkin et al. 2021).
+  """
+
+  learned: bool
+  channels: int = 1  # of the image, where each has its own
+  width: int = 1
+  means: bool = True
+
+  def nats(self, x: Array, output: Array, scale: Array) -> Array:
+    """Return ½ Σ (log 2πσ² + (x − output)² / σ²)."""
+    scale = self._each(scale, x)
+    error = (x - output) ** 2 * jnp.exp(-scale)
+    return 0.5 * jnp.sum(math.log(2 * math.pi) + scale + error, axis=-1)
+
+  def mean(self, output: Array) -> Array:
+    """Return the output."""
+    return output
+
+  def sample(self, key: Array, output: Array, scale: Array) -> Array:
+    """Draw from N(output, σ²); values may lie outside [0, 1]."""
+    noise = jax.random.normal(key, output.shape, output.dtype)
+    return output + jnp.exp(0.5 * self._each(scale, output)) * noise
+
+  def optimal(self, x: Array, output: Array) -> Array:
+    """Return the log-variances [S] that fit x [B, D] best."""
+    error = ((x - output) ** 2).reshape(-1, self.channels).mean(axis=0)
+    return jnp.log(jnp.maximum(error, LEAST))
+
+  def _each(self, scale: Array, x: Array) -> Array:
+    """Repeat log-variances [..., S] for each value, [..., D]."""
+    each = jnp.tile(scale, x.shape[-1] // self.channels)
+    return each.reshape((1,) * (x.ndim - each.ndim) + each.shape)
+
+
+class Bernoulli(NamedTuple):
+  """Values that are 0 or 1; grey ones count as the share of both."""
+
+  width: int = 1
+  means: bool = False
+
+  def nats(self, x: Array, output: Array, scale=None) -> Array:
+    """Return the binary cross-entropy of logits, summed."""
+    return jnp.sum(softplus(output) - x * output, axis=-1)
+
+  def mean(self, output: Array) -> Array:
+    """Return the sigmoid of the logits."""
+    return jax.nn.sigmoid(output)
+
+  def sample(self, key: Array, output: Array, scale=None) -> Array:
+    """Draw zeros and ones."""
+    drawn = jax.random.bernoulli(key, jax.nn.sigmoid(output))
+    return drawn.astype(output.dtype)
+
+
+class ContinuousBernoulli(NamedTuple):
+  """The density on [0, 1] whose exponent is the binary cross-entropy.
+
+  Loaiza-Ganem and Cunningham 2019. In logits l its normaliser is
+  l / tanh(l / 2).
+  """
+
+  width: int = 1
+  means: bool = False
+
+  def nats(self, x: Array, output: Array, scale=None) -> Array:
+    """Return the binary cross-entropy less the log of the normaliser."""
+    entropy = softplus(output) - x * output
+    return jnp.sum(entropy - _log_normaliser(output), axis=-1)
+
+  def mean(self, output: Array) -> Array:
+    """Return the mean, which is nearer to ½ than the sigmoid."""
+    small = jnp.abs(output) < 0.1
+    safe = jnp.where(small, 1.0, output)
+    mean = 0.5 / jnp.tanh(0.5 * safe) + 0.5 - 1.0 / safe
+    return jnp.where(small, 0.5 + output / 12 - output**3 / 720, mean)
+
+  def sample(self, key: Array, output: Array, scale=None) -> Array:
+    """Draw by the inverse of the distribution function."""
+    u = jax.random.uniform(key, output.shape, output.dtype)
+    small = jnp.abs(output) < 1e-3
+    size = jnp.where(small, 1.0, jnp.abs(output))
+    # Of −|l|, where nothing overflows; of |l| it is 1 less that.
+    low = -jnp.log1p(u * jnp.expm1(-size)) / size
+    return jnp.where(small, u, jnp.where(output > 0, 1.0 - low, low))
+
+
+class Logistic(NamedTuple):
+  """A mixture of logistics over the 256 levels of 8 bits.
+
+  Salimans et al. 2017, each value on its own. The ends of the range take all
+  that lies beyond them, so probabilities sum to 1.
+  """
+
+  mixture: int = 1
+
+  means: bool = False
+
+  @property
+  def width(self) -> int:
+    """Return the numbers for each value: mean, log-scale and logit."""
+    return 3 * self.mixture if self.mixture > 1 else 2
+
+  def nats(self, x: Array, output: Array, scale=None) -> Array:
+    """Return −log P(level of x), summed."""
+    mean, log_scale, log_share = self._parameters(output)
+    x = (2.0 * x - 1.0)[..., None]
+    inverse = jnp.exp(-log_scale)
+    above = (x - mean + 1 / LEVELS) * inverse
+    below = (x - mean - 1 / LEVELS) * inverse
+    width = 2 / LEVELS * inverse
+    # log(σ(above) − σ(below)) without the difference.
+    inner = below - softplus(above) - softplus(below)
+    inner += width + jnp.log(-jnp.expm1(-width))
+    log_p = jnp.where(x < -1 + 1 / LEVELS, -softplus(-above), inner)
+    log_p = jnp.where(x > 1 - 1 / LEVELS, -softplus(below), log_p)
+    return -jnp.sum(jax.nn.logsumexp(log_p + log_share, axis=-1), axis=-1)
+
+  def mean(self, output: Array) -> Array:
+    """Return the mean of the mixture, held within [0, 1]."""
+    mean, _, log_share = self._parameters(output)
+    mean = jnp.sum(jnp.exp(log_share) * jnp.clip(mean, -1.0, 1.0), axis=-1)
+    return 0.5 * (mean + 1.0)
+
+  def sample(self, key: Array, output: Array, scale=None) -> Array:
+    """Draw levels, as values in [0, 1]."""
+    mean, log_scale, log_share = self._parameters(output)
+    which, where = jax.random.split(key)
+    share = jnp.broadcast_to(log_share, mean.shape)
+    index = jax.random.categorical(which, share)[..., None]
+    mean, log_scale = (
+      jnp.take_along_axis(a, index, axis=-1)[..., 0] for a in (mean, log_scale)
+    )
+    x = mean + jnp.exp(log_scale) * jax.random.logistic(where, mean.shape)
+    return jnp.round(jnp.clip(0.5 * (x + 1.0), 0.0, 1.0) * LEVELS) / LEVELS
+
+  def _parameters(self, output: Array) -> tuple[Array, Array, Array]:
+    """Split outputs into means, log-scales and log-shares [..., D, K]."""
+    parts = output.reshape(*output.shape[:-1], -1, self.width)
+    mean, log_scale, *logits = jnp.split(parts, self.width // self.mixture, -1)
+    share = jax.nn.log_softmax(logits[0]) if logits else jnp.zeros(())
+    return mean, jnp.clip(log_scale, *LOG_SCALES), share
+
+
+def _log_normaliser(logits: Array) -> Array:
+  """Return log(l / tanh(l / 2)), log 2 at 0."""
+  small = jnp.abs(logits) < 0.1
+  safe = jnp.where(small, 1.0, logits)
+  series = math.log(2) + logits**2 / 12 - 7 * logits**4 / 1440
+  return jnp.where(small, series, jnp.log(safe / jnp.tanh(0.5 * safe)))

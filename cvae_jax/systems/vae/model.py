@@ -1,0 +1,142 @@
+"""A VAE's two networks and what its loss is made of."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from cvae_jax.method import kl_control, latent_priors, likelihoods, parts
+from cvae_jax.method.gaussian import Gaussian
+from cvae_jax.method.names import checked
+from cvae_jax.nets import images
+from cvae_jax.nets.mlp import MLP, flat
+from cvae_jax.types import Facts, PyTree
+
+OBJECTIVES = ("elbo", "iwae", "dreg")
+
+
+class Loss(NamedTuple):
+  """What the loss is made of."""
+
+  likelihood: likelihoods.Likelihood
+  kl: kl_control.Control
+  binarise: bool  # pixels are drawn anew from their grey values each time
+  l2: float
+  objective: str
+  samples: int  # of its bound
+
+
+class Model(NamedTuple):
+  """The two networks and what their loss is made of."""
+
+  encoder: MLP
+  decoder: MLP
+  shape: tuple[int, ...]  # (H, W, C)
+  latents: int
+  loss: Loss
+  prior: latent_priors.Prior
+
+  def encode(self, params: PyTree, x, condition, key=None) -> Gaussian:
+    """Return q(z | x [B, D], condition); without a key dropout is off."""
+    variables = {"params": params["encoder"]}
+    q = Gaussian(**self.encoder.apply(variables, x, condition, key))
+    return self.prior.standardise(params, q, condition)
+
+  def pseudo(self, params: PyTree) -> Callable:
+    """Return (image, condition) → Gaussian, for the prior."""
+    return lambda image, c: self.encode(params, flat(image), c)
+
+  def output(self, params: PyTree, z, condition, key=None) -> Array:
+    """Return what p(x | z) is of, [B, D · width]; without a key no dropout."""
+    variables = {"params": params["decoder"]}
+    z = self.prior.place(params, z, condition)
+    found = self.decoder.apply(variables, z, condition, key)["logits"]
+    return jax.nn.sigmoid(found) if self.loss.likelihood.means else found
+
+  def image(self, params: PyTree, z: Array, condition: Array) -> Array:
+    """Return the means of the pixels as images [B, H, W, C]."""
+    output = self.output(params, z, condition)
+    return self.loss.likelihood.mean(output).reshape(-1, *self.shape)
+
+
+def build(config, facts: Facts) -> Model:
+  """Build what config.model, .loss and .prior describe.
+
+  Raises:
+    ValueError: config.loss asks for what there is not.
+  """
+  shape = facts.image_shape
+  latents = config.model.latents
+  heads = {"mean": latents, "logvar": latents}
+  loss = _read(config, shape[-1])
+  encoder, decoder = _networks(
+    config.model, shape, heads, loss.likelihood.width
+  )
+  return Model(
+    encoder=encoder,
+    decoder=decoder,
+    shape=shape,
+    latents=latents,
+    loss=loss,
+    prior=latent_priors.build(config, latents, shape, facts.conditions),
+  )
+
+
+def _networks(model, shape: tuple, heads: dict, width: int) -> tuple:
+  """Return the encoder and the decoder that config.model describes."""
+  if images.builds_itself(model):
+    how = {"width": model.width, "blocks": model.blocks}
+    return (
+      images.Encoder(shape, heads, **how),
+      images.PixelDecoder(shape, shape[-1] * width, **how),
+    )
+  output = {"logits": math.prod(shape) * width}
+  return (
+    MLP(**model.encoder, heads=heads),
+    MLP(**model.decoder, heads=output),
+  )
+
+
+def _read(config, channels: int) -> Loss:
+  group = config.loss
+  drawn = config.data.get("binarise", "") == "dynamic"
+  loss = Loss(
+    likelihood=likelihoods.build(group, channels, "bernoulli"),
+    kl=kl_control.control(group),
+    binarise=group.get("binarise", False) or drawn,
+    l2=group.get("l2", 0.0),
+    objective=checked(
+      OBJECTIVES, group.get("objective", "elbo"), "loss.objective"
+    ),
+    samples=group.get("samples", 1),
+  )
+  if loss.samples < 1:
+    raise ValueError(f"loss.samples is 1 or more; found {loss.samples}")
+  if loss.objective == "elbo" and loss.samples > 1:
+    raise ValueError(
+      f"loss.samples={loss.samples} are of loss.objective=iwae or dreg; found "
+      "elbo"
+    )
+  if loss.objective != "elbo" and (loss.kl.free_bits or loss.kl.capacity):
+    raise ValueError(
+      "loss.kl.free_bits and capacity are of the ELBO's KL; found "
+      f"loss.objective={loss.objective}, which has none"
+    )
+  return loss
+
+
+def begin(model: Model, conditions: int, key: Array) -> tuple[PyTree, PyTree]:
+  """Draw the parameters; return them and the first model_state."""
+  condition = jnp.zeros((1, conditions))
+  x = jnp.zeros((1, math.prod(model.shape)))
+  z = jnp.zeros((1, model.latents))
+  nets = {"encoder": model.encoder, "decoder": model.decoder}
+  params, _ = parts.init_branches(
+    nets, key, encoder=(x, condition), decoder=(z, condition)
+  )
+  branch, model_state = likelihoods.begin(model.loss.likelihood)
+  branch |= model.prior.begin(jax.random.fold_in(key, len(nets)))
+  return params | branch, model_state

@@ -1,0 +1,187 @@
+"""Nothing that a config sets is ignored in silence, in any system."""
+
+import functools
+
+import pytest
+from ml_collections import ConfigDict
+
+from cvae_jax import config as configs, defaults, settings
+from cvae_jax.method import optim
+from cvae_jax.types import Facts, Place
+
+SHAPE = (28, 28, 1)
+FACE = (64, 64, 3)
+PLACE = Place("kind", "class", "kind", (0, 1, 2, 3), None)
+# Of each system a page: (page, shape of its images, length of a condition).
+PAGES = {
+  "aae": ("zoo:aae", SHAPE, 0),
+  "attribute": ("classifier", SHAPE, 11),
+  "autoencoder": ("compare:vae,size=64", FACE, 0),
+  "caae": ("zoo_faces:caae", FACE, 11),
+  "colouring": ("colour", (112, 112, 3), 0),
+  "cvae": ("digits", SHAPE, 11),
+  "dfc_vae": ("zoo_faces:dfc_vae", FACE, 0),
+  "gan": ("compare:gan,size=64", FACE, 0),
+  "judge": ("judge", FACE, 4),
+  "m2": ("zoo:m2", SHAPE, 10),
+  "m3": ("zoo:m3", SHAPE, 10),
+  "vae": ("zoo:scvae", SHAPE, 10),
+}
+VALUES = {  # other than the default, of each choice
+  "loss.likelihood": "sigma",
+  "loss.sigma": "learned",
+  "loss.per_channel": True,
+  "loss.mixture": 2,
+  "loss.beta": 2.0,
+  "loss.kl.warmup": 5,
+  "loss.kl.cycles": 1,
+  "loss.kl.free_bits": 0.5,
+  "loss.kl.capacity": 3.0,
+  "loss.objective": "iwae",
+  "loss.samples": 2,
+  "prior.name": "conditional",
+  "prior.components": 3,
+  "data.binarise": "dynamic",
+}
+# Other choices that these need.
+BESIDE = {
+  "loss.sigma": {"loss.likelihood": "sigma"},
+  # Learned, as M2 has no optimal one.
+  "loss.per_channel": {"loss.likelihood": "sigma", "loss.sigma": "learned"},
+  "loss.mixture": {"loss.likelihood": "logistic"},
+  "loss.samples": {"loss.objective": "iwae"},
+  "prior.components": {"prior.name": "vamp"},
+}
+OPTIM = {
+  "name": ("lion", {}),
+  "schedule": ("cosine", {"steps": 9}),
+  "steps": (9, {"schedule": "cosine"}),
+  "final": (0.1, {"schedule": "cosine", "steps": 9}),
+  "warmup": (3, {}),
+  "momentum": (0.9, {"name": "sgd"}),
+  "clip": (1.0, {}),
+  "weight_decay": (0.1, {}),
+  "accumulate": (2, {}),
+}
+
+
+def dressed(system, flat):
+  """Return the config of a system's page with choices set, there or not."""
+  config = configs.load(PAGES[system][0])
+  with config.unlocked():
+    for key, value in flat.items():
+      group = config
+      *path, last = key.split(".")
+      for name in path:
+        if not isinstance(group.get(name), ConfigDict):
+          if name in group:  # a number, in dfc_vae
+            del group[name]
+          group[name] = ConfigDict()
+        group = group[name]
+      group[last] = value
+  return config
+
+
+@functools.cache
+def read(system, beside):
+  """Return the dotted keys that a system reads while it is made."""
+  config = dressed(system, dict(beside))
+  groups = {id(config): ""}
+  for key in ("loss", "prior", "optim", "data"):
+    groups[id(config.get(key))] = f"{key}."
+  groups[id(config.get("loss", {}).get("kl"))] = "loss.kl."
+  found, get = set(), ConfigDict.__getitem__
+
+  def recorded(self, key):
+    if id(self) in groups:
+      found.add(groups[id(self)] + key)
+    return get(self, key)
+
+  _, shape, conditions = PAGES[system]
+  columns = {"image": shape, "condition": (conditions,)}
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(ConfigDict, "__getitem__", recorded)
+    configs.resolve(config, Facts(columns, rows=90, attributes=(PLACE,)))
+  return found
+
+
+def test_every_choice_and_every_system_is_looked_at():
+  leaves = dict(settings.leaves(defaults.GROUPS))
+  others = {f"optim.{key}" for key in OPTIM} | {"optim.ema", "loss.mse"}
+  assert leaves.keys() | {"data.binarise"} == VALUES.keys() | others
+  assert set(configs.systems()) == PAGES.keys()
+
+
+@pytest.mark.parametrize("key", VALUES)
+@pytest.mark.parametrize("system", PAGES)
+def test_a_choice_is_used_by_its_system_or_refused(system, key):
+  users = defaults.SYSTEMS[key]
+  flat = {**BESIDE.get(key, {}), key: VALUES[key]}
+  config = dressed(system, flat)
+  if system not in users:
+    with pytest.raises(configs.ConfigError) as refused:
+      settings.check(config)
+    line = str(refused.value)
+    assert "\n" not in line
+    assert f"the system {system} does not use it" in line
+    assert line.endswith(", ".join(users))
+    return
+  settings.check(config)
+  name = "loss.kl" if key.startswith("loss.kl.") else key
+  if (system, key) == ("m2", "loss.likelihood"):
+    flat["loss.sigma"] = "learned"
+  assert name in read(system, tuple(flat.items())), f"{system} ignores {key}"
+
+
+@pytest.mark.parametrize("key", [*OPTIM, "ema"])
+@pytest.mark.parametrize("system", PAGES)
+def test_every_system_has_every_choice_of_an_optimiser(system, key):
+  value, beside = OPTIM.get(key, (0.9, {}))
+  flat = {f"optim.{k}": v for k, v in {**beside, key: value}.items()}
+  config = dressed(system, flat)
+  settings.check(config)
+  assert config.optim[key] == value
+  assert f"optim.{key}" in read(system, tuple(flat.items()))
+
+
+@pytest.mark.parametrize(
+  ("page", "changes", "needed"),
+  [
+    ("zoo", {"loss.mixture": 2}, "loss.likelihood=logistic"),
+    ("digits", {"loss.sigma": "learned"}, "loss.likelihood=sigma"),
+    ("faces", {"loss.per_channel": True}, "loss.likelihood=sigma"),
+    ("zoo:m2", {"loss.mse": 3.0}, "loss.likelihood=gaussian"),
+    ("zoo", {"loss.mse": 3.0}, "loss.likelihood=gaussian"),
+    ("digits", {"prior.components": 3}, "prior.name=mixture or vamp"),
+    ("digits", {"optim.steps": 5}, "optim.schedule=cosine"),
+    ("compare:gan", {"data.binarise": "dynamic"}, "has no key"),
+    ("compare:ae", {"loss.beta": 2.0}, "model.variational=True"),
+    ("compare:ae", {"loss.kl.free_bits": 1.0}, "model.variational=True"),
+  ],
+)
+def test_a_choice_that_needs_another_says_which(page, changes, needed):
+  with pytest.raises(configs.ConfigError, match=needed):
+    configs.load(page, changes)
+
+
+def test_a_system_whose_page_lacks_a_choice_says_who_has_it():
+  with pytest.raises(configs.ConfigError, match=r"prior\.name: cvae, vae$"):
+    configs.load("zoo:m3", {"prior.name": "vamp"})
+
+
+def test_momentum_is_refused_where_the_optimiser_has_none():
+  with pytest.raises(ValueError, match=r"no use with optim\.name=adam; .* sgd"):
+    optim.build(ConfigDict(configs.optimiser(lr=1.0, momentum=0.9)))
+
+
+def test_values_drawn_once_are_of_every_system():
+  config = configs.load("zoo:aae", {"data.binarise": "static"})
+  assert config.data.binarise == "static"
+
+
+@pytest.mark.parametrize("system", ["cvae", "vae"])
+def test_the_page_of_own_images_has_the_choices_of_the_others(system):
+  config = configs.load(
+    f"images:system={system}", {"prior.name": "vamp", "prior.components": 3}
+  )
+  assert config.prior.components == 3
