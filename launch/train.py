@@ -24,6 +24,11 @@ _CHECK = flags.DEFINE_bool(
 _TRACK = flags.DEFINE_list(
   "track", [], "Show it in wandb, mlflow or trackio too; several by commas."
 )
+_COORDINATOR = flags.DEFINE_string(
+  "coordinator", "", "Of several processes: host:port of process 0."
+)
+_PROCESSES = flags.DEFINE_integer("processes", 0, "How many there are.")
+_PROCESS = flags.DEFINE_integer("process", -1, "Which one this is, from 0.")
 _NAMED = re.compile(r"--?(?P<name>[\w.]+)(=(?P<value>.*))?", re.DOTALL)
 
 
@@ -82,7 +87,9 @@ def main(_: list[str]) -> int:
   """Train; gives PREEMPTED after a signal."""
   from cvae_jax import train
   from cvae_jax.host import console
+  from cvae_jax.loop import hosts
 
+  hosts.start(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
   try:
     train.train_and_evaluate(
       flags.FLAGS.config,

@@ -17,6 +17,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 
 from cvae_jax.loop.integrity import (
@@ -38,6 +39,16 @@ from cvae_jax.loop.quirks import Alias, listed, read, written
 from cvae_jax.types import PyTree, TrainState
 
 _policies = ocp.checkpoint_managers.preservation_policy
+
+
+def _alone() -> ocp.options.MultiprocessingOptions:
+  """Return what makes orbax wait for no other process: this one has all."""
+  if jax.process_count() == 1:
+    return ocp.options.MultiprocessingOptions()
+  own = jax.process_index()
+  return ocp.options.MultiprocessingOptions(
+    primary_host=own, active_processes={own}, barrier_sync_key_prefix="alone"
+  )
 
 
 class _Pinned(_policies.PreservationPolicy):
@@ -77,8 +88,9 @@ class Checkpoints:
       [_policies.LatestN(self._keep), self._pinned]
     )
     registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
-    state = ocp.StandardCheckpointHandler()
-    counters = ocp.JsonCheckpointHandler()
+    alone = _alone()
+    state = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
+    counters = ocp.JsonCheckpointHandler(multiprocessing_options=alone)
     registry.add("state", ocp.args.StandardSave, state)
     registry.add("state", ocp.args.StandardRestore, state)
     registry.add("counters", ocp.args.JsonSave, counters)
@@ -88,8 +100,9 @@ class Checkpoints:
         self._alias.folder / "checkpoints",
         options=ocp.CheckpointManagerOptions(
           preservation_policy=None if self._read_only else policy,
-          create=not self._read_only,
+          create=not self._read_only and alone.active_processes is None,
           read_only=self._read_only,
+          multiprocessing_options=alone,
         ),
         handler_registry=registry,
       )
@@ -138,7 +151,9 @@ class Checkpoints:
       return
     # The writer reads a copy: on CPU its view of an array is the array's own
     # memory, which the next step is about to reuse.
-    copy = jax.tree.map(jnp.copy, self._without(state))
+    # Orbax takes no array of one process's own where there are several.
+    one = jax.process_count() == 1
+    copy = jax.tree.map(jnp.copy if one else np.array, self._without(state))
     if self._held:
       counters = {**counters, "held": self._fingerprints}
     self._pending = self._writer.submit(
