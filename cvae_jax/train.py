@@ -71,6 +71,7 @@ def train_and_evaluate(
       written.
     NonFinite: a loss was not finite; the state before that step is saved.
     Preempted: SIGTERM or SIGINT came; the state is saved.
+    HostError: of several processes the first cannot train, or one is lost.
   """
   workdir = folder(workdir, "workdir")
   if trust:
@@ -78,10 +79,11 @@ def train_and_evaluate(
   if dataset is not None:
     config = _of_arrays(config)
   job = prepare(config, check_data, system=system, dataset=dataset)
-  if not hosts.first():
-    return _follow(job)
-  with hosts.opening() as tell, lock.hold(workdir, "training"):
-    return _train(job, Record(workdir, trackers), tell)
+  with hosts.together():
+    if not hosts.first():
+      return _follow(job)
+    with hosts.opening() as tell, lock.hold(workdir, "training"):
+      return _train(job, Record(workdir, trackers), tell)
 
 
 def _of_arrays(config: ConfigDict) -> ConfigDict:

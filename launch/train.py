@@ -9,6 +9,7 @@ PAGE:help prints a page's variants and keys. A run's folder knows its own:
 --config.optim.lr=0.001.
 """
 
+import os
 import re
 import sys
 
@@ -101,6 +102,10 @@ def main(_: list[str]) -> int:
   except train.Preempted as stop:
     console.say(f"{stop}; run the same command to go on.", sys.stderr)
     return command.PREEMPTED
+  except hosts.Lost as lost:
+    console.say(str(lost), sys.stderr)
+    sys.stdout.flush()
+    os._exit(command.PREEMPTED)  # jax would wait for the one that is lost
   return 0
 
 

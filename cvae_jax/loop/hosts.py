@@ -27,6 +27,10 @@ class HostError(RuntimeError, ValueError):
   """Says what kept the processes from training together."""
 
 
+class Lost(HostError):
+  """Says that another process has ended: all are to be started again."""
+
+
 class Nobody:
   """Stands for what only the first process has: takes all, does nothing."""
 
@@ -94,12 +98,12 @@ def start(coordinator: str = "", processes: int = 0, process: int = -1) -> None:
 
 def count() -> int:
   """Return the number of processes that train together."""
-  return jax.process_count()
+  return jax.process_count() if jax.distributed.is_initialized() else 1
 
 
 def first() -> bool:
   """Tell whether this process is the one that writes."""
-  return jax.process_index() == 0
+  return count() == 1 or jax.process_index() == 0
 
 
 def tell(**facts: Any) -> dict[str, Any]:
@@ -131,6 +135,24 @@ def opening() -> Iterator[Callable]:
     if not told and count() > 1:
       tell(failed=" ".join(str(error).split()))
     raise
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+  """Say what an error of the connection to another process means.
+
+  Raises:
+    Lost: one has ended.
+  """
+  try:
+    yield
+  except jax.errors.JaxRuntimeError as error:
+    if count() == 1:
+      raise
+    raise Lost(
+      "another process has ended: start all again with the same command, and "
+      f"the run goes on ({' '.join(str(error).split())[:120]})"
+    ) from error
 
 
 def share(tree: PyTree) -> PyTree:
