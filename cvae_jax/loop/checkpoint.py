@@ -5,8 +5,7 @@ own counters beside it as JSON. A kill inside a save leaves a folder that
 orbax does not take for a checkpoint. The counters hold the SHA-256 of the
 state and their own, so damage that came later is noticed when it is read.
 
-Branches of params that come from a file and never move (VGG's features: up to
-80 MB) are not saved each time: a checkpoint holds their SHA-256 instead.
+Of branches that come from a file (VGG's features) it holds the SHA-256 alone.
 """
 
 import concurrent.futures
@@ -17,7 +16,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import orbax.checkpoint as ocp
 
 from cvae_jax.loop.integrity import (
@@ -39,16 +37,6 @@ from cvae_jax.loop.quirks import Alias, listed, read, written
 from cvae_jax.types import PyTree, TrainState
 
 _policies = ocp.checkpoint_managers.preservation_policy
-
-
-def _alone() -> ocp.options.MultiprocessingOptions:
-  """Return what makes orbax wait for no other process: this one has all."""
-  if jax.process_count() == 1:
-    return ocp.options.MultiprocessingOptions()
-  own = jax.process_index()
-  return ocp.options.MultiprocessingOptions(
-    primary_host=own, active_processes={own}, barrier_sync_key_prefix="alone"
-  )
 
 
 class _Pinned(_policies.PreservationPolicy):
@@ -88,7 +76,8 @@ class Checkpoints:
       [_policies.LatestN(self._keep), self._pinned]
     )
     registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
-    alone = _alone()
+    only = None if jax.process_count() == 1 else {0}  # waits for no other
+    alone = ocp.options.MultiprocessingOptions(active_processes=only)
     state = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
     counters = ocp.JsonCheckpointHandler(multiprocessing_options=alone)
     registry.add("state", ocp.args.StandardSave, state)
@@ -100,7 +89,7 @@ class Checkpoints:
         self._alias.folder / "checkpoints",
         options=ocp.CheckpointManagerOptions(
           preservation_policy=None if self._read_only else policy,
-          create=not self._read_only and alone.active_processes is None,
+          create=False,
           read_only=self._read_only,
           multiprocessing_options=alone,
         ),
@@ -109,11 +98,7 @@ class Checkpoints:
     )
 
   def hold(self, branches: Mapping[str, PyTree]) -> None:
-    """Keep branches of params out of checkpoints; `restore` puts them back.
-
-    Args:
-      branches: {branch: NumPy arrays}, the same at every restore.
-    """
+    """Keep branches {name: NumPy arrays} of params out; `restore` adds them."""
     self._held = dict(branches)
     self._fingerprints = {k: fingerprint(v) for k, v in branches.items()}
 
@@ -149,11 +134,10 @@ class Checkpoints:
     self._wait()
     if step == self.latest():
       return
-    # The writer reads a copy: on CPU its view of an array is the array's own
-    # memory, which the next step is about to reuse.
-    # Orbax takes no array of one process's own where there are several.
-    one = jax.process_count() == 1
-    copy = jax.tree.map(jnp.copy if one else np.array, self._without(state))
+    # The writer reads a copy: on CPU an array's memory is soon used again.
+    copy = jax.tree.map(jnp.copy, self._without(state))
+    if jax.process_count() > 1:  # orbax would ask others for their parts
+      copy = jax.device_get(copy)
     if self._held:
       counters = {**counters, "held": self._fingerprints}
     self._pending = self._writer.submit(
@@ -161,10 +145,7 @@ class Checkpoints:
     )
 
   def _write(self, step, state, counters, pinned) -> None:
-    """Hash a state and hand it to orbax, which writes it in a thread too.
-
-    It runs beside the steps that follow: hashing a large state takes seconds.
-    """
+    """Hash a state and give it to orbax, beside the steps that follow."""
     self._pinned.steps = pinned
     counters = sealed({**counters, "sha256": digest(state)})
     self._manager.save(
@@ -222,7 +203,7 @@ class Checkpoints:
   def set_aside(self, step: int) -> Path:
     """Rename a damaged checkpoint to <step>.damaged; return its new place.
 
-    Where there is one already, this one is <step>.damaged.2, and so on.
+    Others of that step become <step>.damaged.2, and so on.
     """
     self._manager.close()
     source = self.folder / str(step)
