@@ -23,7 +23,7 @@ from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.host.images import unit
 from cvae_jax.host.paths import local
-from cvae_jax.loop import asking, exports
+from cvae_jax.loop import asking, exports, fitted
 from cvae_jax.loop.folders import (
   Folder as Folder,  # runs.below gives them
   below as below,
@@ -31,6 +31,7 @@ from cvae_jax.loop.folders import (
 from cvae_jax.loop.restore import run_state
 from cvae_jax.loop.run_data import places
 from cvae_jax.method import gaussian
+from cvae_jax.metrics.aggregate import Aggregate
 from cvae_jax.types import PyTree, System, TrainState
 
 ROWS = 500  # that a run computes at once, of small images
@@ -48,6 +49,7 @@ class Run:
   conditions: Any  # the data source's: encode, measure, panel
   system: System
   state: TrainState
+  fitted: Aggregate | None = None  # instead of the system's prior
 
   def encode(
     self, images: ArrayLike, condition: Request = None, **named: Any
@@ -114,6 +116,7 @@ class Run:
     *,
     count: int | None = None,
     guidance: float = 1.0,
+    prior: str = "",
     **named: Any,
   ) -> NDArray:
     """Draw images [B, H, W, C] in [0, 1]: decode z ~ prior under a condition.
@@ -124,6 +127,7 @@ class Run:
       count: how many samples, of one condition.
       guidance: how far to go from the answer without the condition to that
         with it; above 1 the condition is exaggerated.
+      prior: "fitted" or "fitted:K", see `with_prior`.
       named: attributes and their values, instead: shape="triangle".
 
     Raises:
@@ -132,8 +136,9 @@ class Run:
       DataError: an attribute or a value is none that there is.
     """
     vectors = self.request(condition, count, seed, **named).vectors
-    z = self.prior(len(vectors), seed)
-    return self.guided(z, vectors, guidance)
+    run = self.with_prior(prior)
+    z = run.prior(len(vectors), seed, vectors)
+    return run.guided(z, vectors, guidance)
 
   def guided(
     self, z: ArrayLike, condition: ArrayLike, guidance: float = 1.0
@@ -208,8 +213,44 @@ class Run:
       vectors = np.repeat(vectors, count, axis=0)
     return asking.Asked(vectors)
 
-  def prior(self, count: int, seed: int = 0) -> NDArray:
-    """Draw latents [count, Z]; a seed gives the same ones."""
+  def with_prior(self, name: str, dataset: Any = None) -> "Run":
+    """Return the run with a prior fitted to its posteriors after training.
+
+    The fit is stored as prior.npz in the run's folder.
+
+    Args:
+      name: "fitted", a Gaussian with full covariance for each condition;
+        "fitted:K", a mixture of K; "" for the run as it is.
+      dataset: the data, of a run whose data were handed in as arrays.
+
+    Raises:
+      RunError: there is no such prior, or the system encodes no images.
+      DataError: a fit has to be made, and the data are not there.
+    """
+    if not name:
+      return self
+    return dataclasses.replace(self, fitted=fitted.of_run(self, name, dataset))
+
+  def prior(
+    self,
+    count: int,
+    seed: int = 0,
+    condition: NDArray | None = None,
+    shared: int = 1,
+  ) -> NDArray:
+    """Draw latents [count, Z]; a seed gives the same ones.
+
+    Args:
+      count: how many.
+      seed: of the noise.
+      condition: [count, A], which a fitted prior heeds.
+      shared: so many in a row are of the same noise.
+    """
+    if self.fitted is not None:
+      return fitted.draw(self, count, seed, condition, shared)
+    return self._own_prior(count // shared, seed).repeat(shared, axis=0)
+
+  def _own_prior(self, count: int, seed: int) -> NDArray:
     if self.system.draw:
       draw = jax.jit(self.system.draw, static_argnums=2)
       return np.asarray(draw(self.state, jax.random.key(seed), count))

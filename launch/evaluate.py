@@ -22,6 +22,7 @@ _CAS = flags.DEFINE_bool(
   False,
   "Train the judge's network on samples too and test it on real images.",
 )
+_PRIOR = command.prior()
 _SEED = command.seed("Of every random draw.")
 
 
@@ -33,6 +34,7 @@ def main(_: list[str]) -> None:
   run = runs.load(command.path(_WORKDIR))
   if _DATA.value is not None:  # checked against the run's data.json
     run.config.data.path = str(command.path(_DATA))
+  run = run.with_prior(_PRIOR.value)
   judges = [runs.load(folder) for folder in _JUDGES.value]
   if _CAS.value and not judges:
     raise runs.RunError("--cas trains the network of a judge: give --judge=RUN")

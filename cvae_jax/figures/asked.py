@@ -75,8 +75,9 @@ def draw(
     for row in rows
     for column in columns
   ]
-  z = run.prior(blocks, seed).repeat(len(rows) * len(columns), axis=0)
-  images = run.guided(z, np.concatenate(shown), guidance)
+  shown = np.concatenate(shown)
+  z = run.prior(len(shown), seed, shown, shared=len(shown) // blocks)
+  images = run.guided(z, shown, guidance)
   return Picture(
     images.reshape(blocks * len(rows), len(columns), *images.shape[1:]),
     [_caption(run, row) for row in rows] * blocks if axes[0] else (),
@@ -116,7 +117,7 @@ def _words(
 def _samples(run, words, count: int, seed: int, guidance: float) -> Picture:
   """Draw samples of one request, eight in a row."""
   asked = run.request(words, count, seed)
-  z = run.prior(count, seed)
+  z = run.prior(count, seed, asked.vectors)
   images = run.guided(z, asked.vectors, guidance)
   across = min(count, ACROSS)
   rows = -(-count // across)

@@ -11,7 +11,7 @@ import numpy as np
 from cvae_jax.data import Dataset
 from cvae_jax.host import commands
 from cvae_jax.host.files import read_json, write_atomically
-from cvae_jax.loop import evaluate, keys
+from cvae_jax.loop import evaluate, fitted, keys
 from cvae_jax.loop.feed import Feed, check
 from cvae_jax.loop.integrity import digest
 from cvae_jax.loop.run_data import load_data
@@ -78,7 +78,7 @@ def score(
     "iw_samples": samples if "iw_bound" in terms else 0,
     "iw_of": _bounded(run) if "iw_bound" in terms else None,
     "condition_gap_nats": gap,
-    "latents": latents.usage(*run.encode(test["image"], test["condition"])),
+    **_latents(run, test),
     "categories": _categories(run, test),
     "unlabelled": run.system.unlabelled,
     **_control(run, judges, test, per_class, seed, given and given.train),
@@ -117,11 +117,14 @@ def protocol(
 
 
 def _state(run: Run) -> dict[str, Any]:
-  return {
+  found = {
     "run": str(run.folder),
     "step": int(run.state.step),
     "state": digest(run.state),
   }
+  if run.fitted is not None:
+    found["prior"] = f"fitted:{run.fitted.components}"
+  return found
 
 
 def known(run: Run) -> dict[str, Any] | None:
@@ -134,7 +137,8 @@ def known(run: Run) -> dict[str, Any] | None:
     return None
   found = read_json(path, dict, "delete it, and it is measured anew")
   of = found.get("protocol", {}).get
-  alike = all(of(k) == v for k, v in _state(run).items() if k != "run")
+  wanted = {"prior": None} | _state(run)
+  alike = all(of(k) == v for k, v in wanted.items() if k != "run")
   return found if alike else None
 
 
@@ -178,6 +182,15 @@ def _control(
   if not askable(run):
     return {"control": {}, "leakage": None}
   return control.score(run, judges, test, count, seed, train)
+
+
+def _latents(run: Run, test) -> dict[str, Any]:
+  """Return how much of the latents is used, and what a fitted prior gains."""
+  q = run.encode(test["image"], test["condition"])
+  found = {"latents": latents.usage(*q)}
+  if run.fitted is not None:
+    found["fitted"] = fitted.gain(run, q, np.asarray(test["condition"]))
+  return found
 
 
 def _categories(run: Run, test) -> dict[str, Any] | None:
@@ -291,5 +304,9 @@ def table(scores: dict[str, Any]) -> str:
     lines.append(f"{'categories used':32} {found['used']:10d}")
   usage = scores["latents"]
   lines.append(f"{'active latents':32} {usage['active']:7d}/{usage['of']}")
+  gained = scores.get("fitted") or {}
+  for prior in ("fitted", "own"):
+    if gained.get(prior) is not None:
+      lines.append(f"{f'log {prior} prior of codes':32} {gained[prior]:10.4f}")
   lines += [f"not scored: {text}" for text in scores["unscored"]]
   return "\n".join(lines + [f"WARNING {text}" for text in scores["warnings"]])

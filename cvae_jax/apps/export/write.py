@@ -15,7 +15,7 @@ from cvae_jax.host import images, tensors
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import read_json, write_atomically
 from cvae_jax.host.paths import folder as checked_folder
-from cvae_jax.loop import exports
+from cvae_jax.loop import exports, fitted
 from cvae_jax.loop.rows import FILE as METRICS, read_metrics
 from cvae_jax.runs import Run
 
@@ -163,6 +163,17 @@ def _write_weights(run: Run, folder: Path, half: bool) -> None:
   }
   content = tensors.content(arrays, notes)
   write_atomically(folder / exports.WEIGHTS, content)
+  _write_prior(run, folder, arrays)
+
+
+def _write_prior(run: Run, folder: Path, arrays: Mapping) -> None:
+  """Write the run's fitted prior, as one of the arrays that are read back."""
+  own = exports.arrays(run.state, run.config.get("pretrained", {}))
+  path = run.folder / fitted.FILE
+  found = path.exists() and fitted.read(path, fitted.identity(own))
+  if found:
+    read = {name: arrays[name].astype(own[name].dtype) for name in own}
+    fitted.write(folder / fitted.FILE, found, fitted.identity(read))
 
 
 def _halved(name: str, array):
