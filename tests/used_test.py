@@ -37,8 +37,11 @@ VALUES = {  # other than the default, of each choice
   "loss.kl.cycles": 1,
   "loss.kl.free_bits": 0.5,
   "loss.kl.capacity": 3.0,
-  "loss.objective": "iwae",
+  "loss.objective": "tc",
   "loss.samples": 2,
+  "loss.strength": 3.0,
+  "loss.diagonal": 2.0,
+  "loss.discriminator": (8, 8),
   "prior.name": "conditional",
   "prior.components": 3,
   "data.binarise": "dynamic",
@@ -50,6 +53,9 @@ BESIDE = {
   "loss.per_channel": {"loss.likelihood": "sigma", "loss.sigma": "learned"},
   "loss.mixture": {"loss.likelihood": "logistic"},
   "loss.samples": {"loss.objective": "iwae"},
+  "loss.strength": {"loss.objective": "mmd"},
+  "loss.diagonal": {"loss.objective": "dip_i"},
+  "loss.discriminator": {"loss.objective": "factor"},
   "prior.components": {"prior.name": "vamp"},
 }
 OPTIM = {

@@ -28,10 +28,12 @@ from cvae_jax.method import (
   losses,
   optim,
   parts,
+  regularisers,
   schedules,
   update,
 )
 from cvae_jax.method.gaussian import Gaussian
+from cvae_jax.method.names import checked
 from cvae_jax.nets import images
 from cvae_jax.nets.conditional import Decoder, Encoder
 from cvae_jax.nets.mlp import binary
@@ -61,6 +63,7 @@ class Model(NamedTuple):
   grey: optax.Schedule
   second_pass: bool  # the KL is of another encoder pass than z
   prior: latent_priors.Prior
+  regulariser: regularisers.Regulariser | None  # of the batch's latents
 
   def encode(self, params: PyTree, image, condition, key=None) -> Gaussian:
     """Return q(z | image, condition); without a key dropout is off."""
@@ -160,7 +163,20 @@ def _model(config, facts: Facts) -> Model:
     ),
     second_pass=config.loss.get("kl_of_second_pass", False),
     prior=latent_priors.build(config, encoder.latents, shape, facts.conditions),
+    regulariser=_regulariser(config.loss, facts.rows),
   )
+
+
+def _regulariser(loss, rows: int | None) -> regularisers.Regulariser | None:
+  """Return what the objective adds to −ELBO, if anything.
+
+  Raises:
+    ValueError: the objective is one that only a vae has.
+  """
+  names = ("elbo", *regularisers.NAMES)
+  what = "loss.objective of a cvae (a vae has more)"
+  name = checked(names, loss.get("objective", "elbo"), what)
+  return regularisers.read(loss, name, rows)
 
 
 def _networks(model, facts: Facts, likelihood) -> tuple:
@@ -202,6 +218,8 @@ class _Found(NamedTuple):
   kl: Array  # [B, Z]
   terms: Metrics  # each [B]
   model_state: PyTree
+  q: Gaussian  # that z is of
+  z: Array  # [B, Z]
 
 
 def _forward(
@@ -225,7 +243,7 @@ def _forward(
   if model.binarise:
     image = binary(jax.random.fold_in(noise, 1), image)
   q = model.encode(params, image, condition, drop[0])
-  z = gaussian.reparameterise(noise, q)
+  first, z = q, gaussian.reparameterise(noise, q)
   output = model.output(params, z, condition, drop[1])
   if step is None:
     scale = likelihoods.scale(model.likelihood, params, model_state)
@@ -261,7 +279,7 @@ def _forward(
   elbo = -nats - kl
   terms |= {"kl": kl, "grey": grey, "elbo": elbo}
   terms |= likelihoods.bits(model.likelihood, elbo, model.shape)
-  return _Found(image, mean, each, terms, model_state)
+  return _Found(image, mean, each, terms, model_state, first, z)
 
 
 def _reconstruction(terms: Metrics) -> Array:
@@ -282,8 +300,21 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   kl = terms["kl"]
   if not model.kl.plain:
     kl = model.kl.penalty(found.kl, step, model.encoder.latents)
-  total = _reconstruction(terms) + kl + terms["grey"]
-  return total + terms["l2"], (terms, found.model_state)
+  total = _reconstruction(terms) + kl + terms["grey"] + terms["l2"]
+
+  # 5. REGULARISER: of the batch's latents, by the objective's name.
+  if (regulariser := model.regulariser) is not None:
+    draw = functools.partial(_draw, model, params, noise, len(found.z))
+    added = regulariser.terms(found.z, found.q, draw)
+    terms |= added
+    total += regulariser.strength * sum(added.values())
+  return total, (terms, found.model_state)
+
+
+def _draw(model: Model, params: PyTree, key: Array, count: int) -> Array:
+  """Draw z [count, Z] of the prior, other noise than of `key` itself."""
+  encode = model.pseudo(params)
+  return model.prior.draw(params, jax.random.fold_in(key, 2), count, encode)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
