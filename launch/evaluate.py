@@ -22,6 +22,12 @@ _CAS = flags.DEFINE_bool(
   False,
   "Train the judge's network on samples too and test it on real images.",
 )
+_LABELS = flags.DEFINE_bool(
+  "representation",
+  False,
+  "Score the latents by the data's labels too: MIG, SAP, DCI, FactorVAE's "
+  "score, a linear probe.",
+)
 _PRIOR = command.prior()
 _SEED = command.seed("Of every random draw.")
 
@@ -29,7 +35,7 @@ _SEED = command.seed("Of every random draw.")
 def main(_: list[str]) -> None:
   """Score the run."""
   from cvae_jax import runs, train
-  from cvae_jax.measures import cas, score
+  from cvae_jax.measures import cas, representation, score
 
   run = runs.load(command.path(_WORKDIR))
   if _DATA.value is not None:  # checked against the run's data.json
@@ -51,6 +57,9 @@ def main(_: list[str]) -> None:
       run, judges[0], train.train_and_evaluate, _SEED.value
     )
     lines = cas.lines(scores["cas"])
+  if _LABELS.value:
+    scores["representation"] = representation.score(run, _SEED.value)
+    lines += representation.lines(scores["representation"])
   score.save(run, scores)
   print("\n".join([score.table(scores), *lines]))
   if not _JUDGES.value and score.askable(run):
