@@ -97,6 +97,13 @@ def fit(run: Any, dataset: Any = None, count: int = 1) -> Aggregate:
   return aggregate.fit(q.mean, np.exp(q.logvar), given, count)
 
 
+def named(run: Any) -> dict[str, str]:
+  """Return {"prior": "fitted:K"} of a run with a fitted prior, else {}."""
+  if run.fitted is None:
+    return {}
+  return {"prior": f"fitted:{run.fitted.components}"}
+
+
 def draw(
   run: Any, count: int, seed: int, condition: NDArray | None, shared: int
 ) -> NDArray:

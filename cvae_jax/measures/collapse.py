@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cvae_jax import data
 from cvae_jax.host.files import measured_once
 from cvae_jax.host.images import averaged, to_bytes
-from cvae_jax.loop import distances
+from cvae_jax.loop import distances, fitted as fitted_prior
 from cvae_jax.loop.distances import Embed
 from cvae_jax.metrics import (
   aggregate,
@@ -169,6 +169,7 @@ def measure(run: Run, held: Held, seed: int = 0) -> dict[str, Any]:
   """
   step = int(run.state.step)
   protocol = {"step": step, "seed": seed, **held.protocol()}
+  protocol |= fitted_prior.named(run)
   return measured_once(
     run.folder / "collapse.json", protocol, lambda: _measure(run, held, seed)
   )

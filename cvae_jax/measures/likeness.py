@@ -15,6 +15,7 @@ from cvae_jax.data import Dataset
 from cvae_jax.data.files import vgg_files
 from cvae_jax.host.files import measured_once
 from cvae_jax.host.images import to_bytes
+from cvae_jax.loop import fitted
 from cvae_jax.measures.collapse import Held
 from cvae_jax.metrics import perceptual
 from cvae_jax.runs import Run
@@ -67,6 +68,7 @@ def measure(runs: Sequence[Run], dataset: Dataset, seed: int = 0) -> list:
       run.folder / FILE,
       {
         "step": int(run.state.step),
+        **fitted.named(run),
         "images": count,
         "seed": seed,
         "measures": ["frechet", "kid", "intervals"],

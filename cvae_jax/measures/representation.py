@@ -192,6 +192,6 @@ def lines(scores: Mapping[str, Any]) -> list[str]:
       if key in each
     ]
   return [
-    f"{name:40} {'none' if value is None else f'{value:10.4f}':>10}"
+    f"{name:32} {'none' if value is None else f'{value:10.4f}':>10}"
     for name, value in found
   ]

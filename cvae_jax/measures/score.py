@@ -117,14 +117,12 @@ def protocol(
 
 
 def _state(run: Run) -> dict[str, Any]:
-  found = {
+  return {
     "run": str(run.folder),
     "step": int(run.state.step),
     "state": digest(run.state),
+    **fitted.named(run),
   }
-  if run.fitted is not None:
-    found["prior"] = f"fitted:{run.fitted.components}"
-  return found
 
 
 def known(run: Run) -> dict[str, Any] | None:

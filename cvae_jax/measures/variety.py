@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax.host.files import measured_once
+from cvae_jax.loop import fitted
 from cvae_jax.metrics import diversity, latents
 from cvae_jax.runs import Run
 
@@ -34,6 +35,7 @@ def measure(
     "images": count,
     "samples": SAMPLES,
     "seed": seed,
+    **fitted.named(run),
   }
   return measured_once(
     run.folder / "variety.json",
