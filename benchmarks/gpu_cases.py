@@ -20,9 +20,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import jax
 import numpy as np
 
-from cvae_jax import config, train
+from cvae_jax import config
 from cvae_jax.data import Repeated
-from cvae_jax.loop import restore
+from cvae_jax.loop import begin
+from cvae_jax.loop.dispatch import make_dispatch
 from cvae_jax.loop.feed import Feed
 from cvae_jax.nets.fast import ops
 
@@ -118,9 +119,7 @@ def lower(case: Case, batch: int = 0) -> tuple[Any, ...]:
     state = jax.eval_shape(system.init, key)
     rows = np.zeros((case.dispatch, batch), np.int32)
     table, rows = feed(rows)
-    lowered = train.make_dispatch(system).lower(
-      state, table, rows, key, np.int32(0)
-    )
+    lowered = make_dispatch(system).lower(state, table, rows, key, np.int32(0))
   return lowered, system, feed, key, batch
 
 
@@ -142,7 +141,7 @@ def _state(case: Case, system, key):
   kind = case.family, case.precision == "bfloat16"
   with _LOCKS[kind]:
     if kind not in _STATES:
-      _STATES[kind] = jax.device_get(restore.fast_compiled(system.init)(key))
+      _STATES[kind] = jax.device_get(begin.fast_compiled(system.init)(key))
   return _STATES[kind]
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from cvae_jax.host import cpu
+from cvae_jax.loop import begin
 
 if "jax" not in sys.modules:
   cpu.tune(restart=True)  # it may start the script anew
@@ -29,15 +30,16 @@ import jax
 import numpy as np
 from peers import timing
 
-from cvae_jax import config, train
-from cvae_jax.loop import batches, keys, restore
+from cvae_jax import config
+from cvae_jax.loop import batches, keys
+from cvae_jax.loop.dispatch import make_dispatch
 from cvae_jax.loop.feed import Feed
 from cvae_jax.nets import layers
-from cvae_jax.nets.fast import conv, ops
+from cvae_jax.nets.fast import conv, im2col, ops
 
 
 def _im2col(x, kernel, bias, stride, pads):
-  windows = conv.patches(x, kernel.shape[0], stride, pads)
+  windows = im2col.patches(x, kernel.shape[0], stride, pads)
   taps = kernel.reshape(-1, kernel.shape[-1])
   return ops.add_bias(conv._matmul(windows, taps), bias)
 
@@ -70,10 +72,10 @@ def run(arguments, settings, columns, parameters) -> None:
   UNDO.get(arguments.setting, lambda: None)()
   settings.batch_size = arguments.batch
   system, feed = config.resolve(settings), Feed(columns)
-  state = restore.fast_compiled(system.init)(keys.address(0, "init"))
+  state = begin.fast_compiled(system.init)(keys.address(0, "init"))
   size = sum(leaf.size for leaf in jax.tree.leaves(state.params))
   assert size == parameters, size
-  dispatch, key = train.make_dispatch(system), keys.address(0, "train")
+  dispatch, key = make_dispatch(system), keys.address(0, "train")
   at = 0
 
   def step():

@@ -9,74 +9,22 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cvae_jax import pages, settings
-from cvae_jax.defaults import GROUPS, LOOP
+from cvae_jax.defaults import LOOP, filled
 from cvae_jax.host import plugins
 from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.host.paths import local
-from cvae_jax.settings import ConfigError, hint
-
-# What may change when a run is resumed: how long, how often, and where the
-# data lie. Not `init_from`: config.json says what the run began with.
-FREE = (
-  "name",
-  "epochs",
-  "log_every",
-  "checkpoint_every",
-  "evaluate_every_epochs",
-  "keep",
-  "data.path",
+from cvae_jax.pages import (
+  loop as loop,
+  loss as loss,
+  optimiser as optimiser,
+  prior as prior,
 )
-
-
-# Keys that pages have learnt since their runs were begun, at the values that
-# a run without them has.
-LATER = dict(settings.leaves(GROUPS)) | {"data.binarise": ""}
+from cvae_jax.settings import ConfigError, hint
 
 RENAMED = {"optim.beta1": "optim.b1"}  # keys of older runs
 
 
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
-
-
-def loop(**changes: Any) -> dict[str, Any]:
-  """Return the keys that the loop reads, for a config page to build on.
-
-  Raises:
-    ConfigError: a change names no such key.
-  """
-  return _merge("the loop", LOOP, changes)
-
-
-def optimiser(**changes: Any) -> dict[str, Any]:
-  """Return the keys of an optimiser, for a page's group `optim`.
-
-  Beside the defaults a page has lr, and may have keys of its system.
-  """
-  return GROUPS["optim"] | changes
-
-
-def loss(**changes: Any) -> dict[str, Any]:
-  """Return the keys of a loss with a likelihood, for a page's group `loss`.
-
-  Beside the defaults a page may have keys of its system.
-  """
-  return _merge("", GROUPS["loss"], {}) | changes
-
-
-def prior(**changes: Any) -> dict[str, Any]:
-  """Return the keys of a prior, for a page's group `prior`."""
-  return _merge("the prior", GROUPS["prior"], changes)
-
-
-def _merge(where: str, known: Mapping, changes: Mapping) -> dict[str, Any]:
-  if unknown := sorted(changes.keys() - known.keys()):
-    raise ConfigError(f"{where} has no {unknown[0]!r}{hint(unknown[0], known)}")
-  return {
-    key: _merge(key, value, changes.get(key, {}))
-    if isinstance(value, Mapping)
-    else changes.get(key, value)
-    for key, value in known.items()
-  }
 
 
 def load(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
@@ -213,27 +161,6 @@ def resolve(config: ConfigDict, facts=None, *, system=None):
     return _adjustable(config, make(config, facts))
 
 
-def explain(config: ConfigDict) -> list[str]:
-  """Say what a config's system, loss, prior and optimiser are, a line each.
-
-  Raises:
-    ConfigError: the config does not state what its data know.
-  """
-  with settings.explained(config):
-    system = resolve(config)
-  said = [f"{config.name or config.system}: system {config.system}"]
-  said += system.notes
-  for group in ("loss", "prior", "optim"):
-    own = dict(settings.leaves(config.get(group, ConfigDict()).to_dict()))
-    usual = dict(settings.leaves(GROUPS[group]))
-    changed = {k: v for k, v in own.items() if usual.get(k) != v}
-    if changed:
-      shown = ", ".join(f"{group}.{k}={v}" for k, v in changed.items())
-      said.append(f"set here: {shown}")
-  said.append("what is logged as elbo is −nats − KL, whatever weighs the KL")
-  return said
-
-
 def trust(config: ConfigDict) -> None:
   """Let the modules be imported that a config names: the user asked for it."""
   plugins.trust(config.system, config.data.name)
@@ -254,17 +181,18 @@ def _adjustable(config: ConfigDict, system):
   decay = config.get("optim", {}).get("ema", 0.0)
   if not (config.plateau.metric or decay):
     return system
-  update = importlib.import_module("cvae_jax.method.update")
+  additions = importlib.import_module("cvae_jax.method.additions")
   if decay:
-    system = update.averaged(system, decay, config.get("pretrained", {}))
+    system = additions.averaged(system, decay, config.get("pretrained", {}))
   if config.plateau.metric:
-    system = update.adjustable(system)
+    system = additions.adjustable(system)
   return system
 
 
 def systems() -> list[str]:
   """List the systems that `config.system` may name."""
-  return plugins.names(importlib.import_module("cvae_jax.systems"))
+  package = importlib.import_module("cvae_jax.systems")
+  return plugins.names(package, without=["models"])
 
 
 def to_json(config: ConfigDict) -> str:
@@ -307,7 +235,7 @@ def from_json(text: str) -> ConfigDict:
 
   What the loop has learnt since then is there too, at its default.
   """
-  config = ConfigDict(_filled(LOOP, _renamed(json.loads(text))))
+  config = ConfigDict(filled(LOOP, _renamed(json.loads(text))))
   return config.lock()
 
 
@@ -318,51 +246,3 @@ def _renamed(saved: dict[str, Any]) -> dict[str, Any]:
     if key in saved.get(group, {}):
       saved[group][new.partition(".")[2]] = saved[group].pop(key)
   return saved
-
-
-def _filled(known: Mapping, saved: Mapping) -> dict[str, Any]:
-  """Add the known keys that `saved` lacks, in groups too."""
-  return {**known, **saved} | {
-    key: _filled(value, saved.get(key, {}))
-    for key, value in known.items()
-    if isinstance(value, Mapping)
-  }
-
-
-def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
-  """List the keys that a resumed run may not change, "key: old → new"."""
-  before, after = (
-    dict(settings.leaves(json.loads(to_json(c)))) for c in (old, new)
-  )
-  keys = sorted(before.keys() | after.keys())
-  absent = "(absent)"
-  # Patience is counted in evaluations: their rhythm is part of the rule then.
-  watched = any(
-    before.get(f"{rule}.metric") for rule in ("early_stop", "plateau")
-  )
-  held = ("evaluate_every_epochs",) if watched else ()
-
-  def value(flat: Mapping, key: str) -> Any:
-    return flat.get(key, LATER.get(key, absent))
-
-  return [
-    f"{key}: {value(before, key)!r} → {value(after, key)!r}"
-    for key in keys
-    if (key in held or not _free(key))
-    and value(before, key) != value(after, key)
-  ]
-
-
-def fixed(config: ConfigDict) -> dict[str, Any]:
-  """Return {dotted key: value} of what a resumed run may not change."""
-  flat = settings.leaves(json.loads(to_json(config)))
-  return {key: value for key, value in flat if not _free(key)}
-
-
-def _free(key: str) -> bool:
-  """Tell whether a resumed run may change a key.
-
-  A file of weights may have moved: a checkpoint knows its content's hash.
-  """
-  weights = key.startswith("pretrained.") and key.endswith(".file")
-  return weights or key in FREE

@@ -1,13 +1,17 @@
 """The keys that every page has, at their defaults.
 
-config.loop and config.optimiser change them.
+config.loop, config.optimiser, config.loss and config.prior change them.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 LOOP = {
   "name": "",  # the page and its variants as asked for, "faces:model=9"
   "seed": 0,
   "batch_size": 32,
   "epochs": 1,
+  "mesh": 1,  # devices that share a batch; 0 for all there are
   "steps_per_dispatch": 1,  # more only pays for tiny networks
   "log_every": 100,  # steps
   "checkpoint_every": 500,  # steps; a kill loses at most these
@@ -137,3 +141,12 @@ NEEDS = {
     if key == "loss.beta" or key.startswith("loss.kl.")
   },
 }
+
+
+def filled(known: Mapping, saved: Mapping) -> dict[str, Any]:
+  """Add the known keys that `saved` lacks, in groups too."""
+  return {**known, **saved} | {
+    key: filled(value, saved.get(key, {}))
+    for key, value in known.items()
+    if isinstance(value, Mapping)
+  }

@@ -6,15 +6,58 @@ import importlib.util
 import itertools
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+from cvae_jax.defaults import GROUPS, LOOP
 from cvae_jax.host.paths import local
 from cvae_jax.settings import ConfigError, hint
 
 _RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
 _COMMA = re.compile(r",(?![^(\[]*[)\]])")  # of no tuple
+
+
+def loop(**changes: Any) -> dict[str, Any]:
+  """Return the keys that the loop reads, for a config page to build on.
+
+  Raises:
+    ConfigError: a change names no such key.
+  """
+  return _merge("the loop", LOOP, changes)
+
+
+def optimiser(**changes: Any) -> dict[str, Any]:
+  """Return the keys of an optimiser, for a page's group `optim`.
+
+  Beside the defaults a page has lr, and may have keys of its system.
+  """
+  return GROUPS["optim"] | changes
+
+
+def loss(**changes: Any) -> dict[str, Any]:
+  """Return the keys of a loss with a likelihood, for a page's group `loss`.
+
+  Beside the defaults a page may have keys of its system.
+  """
+  return _merge("", GROUPS["loss"], {}) | changes
+
+
+def prior(**changes: Any) -> dict[str, Any]:
+  """Return the keys of a prior, for a page's group `prior`."""
+  return _merge("the prior", GROUPS["prior"], changes)
+
+
+def _merge(where: str, known: Mapping, changes: Mapping) -> dict[str, Any]:
+  if unknown := sorted(changes.keys() - known.keys()):
+    raise ConfigError(f"{where} has no {unknown[0]!r}{hint(unknown[0], known)}")
+  return {
+    key: _merge(key, value, changes.get(key, {}))
+    if isinstance(value, Mapping)
+    else changes.get(key, value)
+    for key, value in known.items()
+  }
 
 
 def packaged() -> dict[str, Path]:

@@ -6,50 +6,41 @@ z = run.encode(images, {"class": [3, 3, 8], "ink": 0.5}).mean
 """
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from flax.errors import ScopeParamShapeError
-from ml_collections import ConfigDict
 from numpy.typing import ArrayLike, NDArray
 
 from cvae_jax import config as configs, data
-from cvae_jax.host import arguments, commands
+from cvae_jax.host import arguments, commands, hub
 from cvae_jax.host.arguments import RunError
-from cvae_jax.host.files import DamagedFile, read_json
-from cvae_jax.host.images import unit
+from cvae_jax.host.files import read_json
+from cvae_jax.host.images import unit as unit
 from cvae_jax.host.paths import local
-from cvae_jax.loop import asking, exports, fitted
+from cvae_jax.loop import exports
+from cvae_jax.loop.exports import saved as saved
 from cvae_jax.loop.folders import (
   Folder as Folder,  # runs.below gives them
   below as below,
 )
 from cvae_jax.loop.restore import run_state
-from cvae_jax.loop.run_data import places
+from cvae_jax.loop.restored import (
+  VALUES as VALUES,
+  Request,
+  Restored,
+  caution as caution,
+)
+from cvae_jax.loop.run_data import places, saved_conditions
 from cvae_jax.method import gaussian
-from cvae_jax.metrics.aggregate import Aggregate
-from cvae_jax.types import PyTree, System, TrainState
-
-ROWS = 500  # that a run computes at once, of small images
-VALUES = 1 << 21  # of the images computed at once: 48 faces of 120 × 120
-Request = ArrayLike | Mapping[str, Any] | str | None
-YOUNG = 200  # steps, fewer than any page trains for but its smoke variant
+from cvae_jax.types import PyTree, System
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class Run(Restored):
   """A restored run. Images are [B, H, W, C], float in [0, 1] or uint8."""
-
-  folder: Path
-  config: ConfigDict
-  conditions: Any  # the data source's: encode, measure, panel
-  system: System
-  state: TrainState
-  fitted: Aggregate | None = None  # instead of the system's prior
 
   def encode(
     self, images: ArrayLike, condition: Request = None, **named: Any
@@ -164,101 +155,6 @@ class Run:
       images = free + np.float32(guidance) * (images - free)
     return np.clip(images, 0.0, 1.0)
 
-  def parse(self, request: Mapping[str, Any] | str) -> dict[str, Any]:
-    """Return a request as {attribute: value}.
-
-    Raises:
-      RunError: the run can be asked for nothing.
-      DataError: a name or a value is none that there is.
-    """
-    return asking.parse(self.folder, self.conditions, request)
-
-  def request(
-    self,
-    condition: Request = None,
-    count: int | None = None,
-    seed: int = 0,
-    **named: Any,
-  ) -> asking.Asked:
-    """Return the condition vectors of a request, and what was left out.
-
-    Args:
-      condition: vectors [B, A]; or {attribute: value or B values}; or text,
-        "shape=triangle,size=0.9".
-      count: B, where the request is of one row.
-      seed: of what is drawn for attributes left out.
-      named: attributes and their values, instead or besides.
-
-    Raises:
-      RunError: vectors or count do not fit the run.
-      DataError: an attribute or a value is none that there is.
-    """
-    if condition is None or isinstance(condition, str | Mapping):
-      words = self.parse(condition or {})
-      if not getattr(self.conditions, "attributes", ()):
-        self.parse(named)
-        return asking.Asked(self._nothing(1 if count is None else count))
-      return asking.vectors(
-        self.folder, self.config, self.conditions, words | named, count, seed
-      )
-    if named:
-      raise RunError(
-        f"give a condition as vectors or as words; found vectors and "
-        f"{', '.join(named)}"
-      )
-    vectors = self._condition(condition)
-    if count is not None and len(vectors) != count:
-      if len(vectors) != 1:
-        raise RunError(f"count is {count}; found {len(vectors)} conditions")
-      vectors = np.repeat(vectors, count, axis=0)
-    return asking.Asked(vectors)
-
-  def with_prior(self, name: str, dataset: Any = None) -> "Run":
-    """Return the run with a prior fitted to its posteriors after training.
-
-    The fit is stored as prior.npz in the run's folder.
-
-    Args:
-      name: "fitted", a Gaussian with full covariance for each condition;
-        "fitted:K", a mixture of K; "" for the run as it is.
-      dataset: the data, of a run whose data were handed in as arrays.
-
-    Raises:
-      RunError: there is no such prior, or the system encodes no images.
-      DataError: a fit has to be made, and the data are not there.
-    """
-    if not name:
-      return self
-    return dataclasses.replace(self, fitted=fitted.of_run(self, name, dataset))
-
-  def prior(
-    self,
-    count: int,
-    seed: int = 0,
-    condition: NDArray | None = None,
-    shared: int = 1,
-  ) -> NDArray:
-    """Draw latents [count, Z]; a seed gives the same ones.
-
-    Args:
-      count: how many.
-      seed: of the noise.
-      condition: [count, A], which a fitted prior heeds.
-      shared: so many in a row are of the same noise.
-    """
-    if self.fitted is not None:
-      return fitted.draw(self, count, seed, condition, shared)
-    return self._own_prior(count // shared, seed).repeat(shared, axis=0)
-
-  def _own_prior(self, count: int, seed: int) -> NDArray:
-    if self.system.draw:
-      draw = jax.jit(self.system.draw, static_argnums=2)
-      return np.asarray(draw(self.state, jax.random.key(seed), count))
-    if self.system.prior:
-      return np.asarray(self.system.prior(jax.random.key(seed), count))
-    generator = np.random.default_rng(seed)
-    return generator.standard_normal((count, self.system.latents), np.float32)
-
   def regions(self, count: int, seed: int = 0) -> tuple[NDArray, NDArray]:
     """Draw latents [count, Z] and the classes [count] whose places they are.
 
@@ -300,83 +196,6 @@ class Run:
       self._apply("predict", images, arguments.floats(given, "given"))
     )
 
-  def _function(self, name: str) -> Callable[..., PyTree]:
-    """Return one of the system's functions, or say that it has none."""
-    function = getattr(self.system, name)
-    if function is None:
-      raise RunError(
-        f"{self.folder}: its system, {self.config.system!r}, cannot {name}; "
-        "use a run that can"
-      )
-    return function
-
-  def _images(self, images: ArrayLike) -> NDArray:
-    """Return checked images [B, H, W, C], of the size that the run knows."""
-    shape = self.system.columns.get("image")
-    return arguments.images(images, shape, self.folder)
-
-  def _known(self, condition: Request, named: Mapping[str, Any]) -> NDArray:
-    """Return a condition [B, A] in which nothing is drawn at random."""
-    if condition is not None and not isinstance(condition, str | Mapping):
-      return self.request(condition, **named).vectors
-    words = self.parse(condition or {})
-    words = words | self.parse(named)
-    if not getattr(self.conditions, "attributes", ()):
-      return self._nothing(1)
-    return self.conditions.encode(words)
-
-  def _nothing(self, count: int) -> NDArray:
-    """Return the conditions [count, A] of a run that can be asked nothing."""
-    width = self.system.columns.get("condition", (0,))[0]
-    return np.zeros((count, width), np.float32)
-
-  def _condition(self, condition: ArrayLike) -> NDArray:
-    """Return a checked condition [B, A]; one of [A] is one row."""
-    width = self.system.columns.get("condition")
-    return self._shaped(condition, "condition", "A", width and width[0])
-
-  def _shaped(
-    self, values: ArrayLike, name: str, letter: str, width: int | None
-  ) -> NDArray:
-    """Return finite values [B, width]; those of [width] are one row.
-
-    A system without images, the colouring, has shapes of its own. Width 0 is
-    "no condition", which a system that reads none takes.
-    """
-    if "image" not in self.system.columns:
-      width = None
-    return arguments.vectors(values, name, letter, width, self.folder)
-
-  def _apply(self, name: str, *columns: NDArray) -> PyTree:
-    """Apply one of the system's functions, a bounded number of rows at once.
-
-    The maps of ten thousand images would take gigabytes, and a hundred
-    thousand uint8 images as floats, so these become floats part by part.
-    """
-    function = jax.jit(self._function(name))  # the same function compiles once
-    size = math.prod(self.system.columns.get("image", ()))
-    rows = max(1, min(ROWS, VALUES // size))
-    count = len(columns[0])
-    if not count:  # one row of zeros has the shapes of an empty result
-      columns = [np.zeros((1, *c.shape[1:]), c.dtype) for c in columns]
-    try:
-      parts = [
-        function(
-          self.state, *(unit(column[i : i + rows]) for column in columns)
-        )
-        for i in range(0, len(columns[0]), rows)
-      ]
-    except ScopeParamShapeError:
-      raise RunError(
-        f"{self.folder} cannot {name} arrays of these shapes: "
-        + ", ".join(str(column.shape) for column in columns)
-        + "; it has the conditions "
-        + ", ".join(map(str, getattr(self.conditions, "names", ())))
-      ) from None
-    if not count:
-      return jax.tree.map(lambda array: np.asarray(array)[:0], parts[0])
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
-
 
 def load(
   folder: str | Path,
@@ -391,7 +210,8 @@ def load(
   Without a step it is the best where config.early_stop.restore is set.
 
   Args:
-    folder: the run's folder, an export's, or pretrained/digits and the like.
+    folder: the run's folder, an export's, pretrained/digits and the like, or
+      hf://user/name and hf://user/name@revision.
     step: a checkpoint's.
     system: what was given to train_and_evaluate as `system`.
     conditions: the object that turns requests into vectors, instead of the
@@ -402,7 +222,7 @@ def load(
     RunError: the folder is no run, or has no checkpoint yet.
     CheckpointError: the step is not there or does not fit the config.
   """
-  folder = exports.find(local(folder, "a run's folder"))
+  folder = exports.find(local(hub.fetch(folder), "a run's folder"))
   if not (folder / "config.json").exists():
     raise RunError(
       f"{folder} is not a run's folder: no config.json. Train one with "
@@ -416,40 +236,7 @@ def load(
   source = data.source(config.data.name)
   if not saved(folder):
     raise RunError(f"{folder} has no checkpoint yet; let it train longer")
-  conditions = conditions or _conditions(folder, source, asked, remedy)
+  conditions = conditions or saved_conditions(folder, source, asked, remedy)
   attributes = places(conditions)
   system, state = run_state(folder, config, attributes, step, system)
   return Run(folder, config, conditions, system, state)
-
-
-def _conditions(folder: Path, source: Any, asked: dict, remedy: str) -> Any:
-  """Return the conditions that a run's folder keeps.
-
-  Raises:
-    DamagedFile: they cannot be read.
-  """
-  try:
-    return source.Conditions.from_json(asked)
-  except (KeyError, TypeError, ValueError, AttributeError) as error:
-    raise DamagedFile(
-      f"{folder / 'conditions.json'} is damaged ({error!r}); {remedy}"
-    ) from None
-
-
-def caution(run: Run) -> str:
-  """Return a line where a run is too young to show much, or nothing."""
-  step = int(run.state.step)
-  if step >= YOUNG:
-    return ""
-  return (
-    f"note: {run.folder} was trained for {step} steps only; do not judge the "
-    "model by what it shows"
-  )
-
-
-def saved(folder: str | Path) -> bool:
-  """Tell whether a folder has what `load` needs: a checkpoint, or an export."""
-  if exports.is_export(folder):
-    return True
-  checkpoints = local(folder, "a run's folder").glob("checkpoints/*")
-  return any(path.name.isdigit() for path in checkpoints)

@@ -1,15 +1,9 @@
 """The loop: every system trains, resumes and stops here."""
 
-import functools
 import os
-import signal
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
@@ -17,16 +11,20 @@ from cvae_jax.data import Dataset
 from cvae_jax.host import lock
 from cvae_jax.host.console import Console, say
 from cvae_jax.host.paths import folder
-from cvae_jax.loop import divergence, evaluate, keys
+from cvae_jax.loop import divergence, evaluate
+from cvae_jax.loop.begin import initial_state
 from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
-from cvae_jax.loop.feed import take
+from cvae_jax.loop.dispatch import make_advance
 from cvae_jax.loop.job import Job, prepare
 from cvae_jax.loop.meter import Meter, NonFinite
+from cvae_jax.loop.parts import Parts, make_save
 from cvae_jax.loop.record import Record
-from cvae_jax.loop.restore import best_state, initial_state
+from cvae_jax.loop.restore import best_state
 from cvae_jax.loop.run_data import DATA, keep_identity
+from cvae_jax.loop.stop import Stop
+from cvae_jax.loop.trackers import Tracker
 from cvae_jax.loop.watch import Watch
-from cvae_jax.method import update
+from cvae_jax.method import additions
 from cvae_jax.types import System, TrainState
 
 
@@ -42,6 +40,7 @@ def train_and_evaluate(
   dataset: Dataset | None = None,
   check_data: bool = False,
   trust: bool = True,
+  trackers: Sequence[str | Tracker] = (),
 ) -> TrainState:
   """Train a config in a folder and return the final state.
 
@@ -61,6 +60,9 @@ def train_and_evaluate(
     check_data: read all of a prepared set's images to see that they are those
       that were prepared.
     trust: whether the modules of dotted names in the config are imported.
+    trackers: where rows and pictures are shown too: "wandb", "mlflow",
+      "trackio", or objects of one's own (loop/trackers). They are no part of
+      the run's config, so that a run goes on with or without them.
 
   Raises:
     RunMismatch: workdir holds a run of another config or other data.
@@ -77,7 +79,7 @@ def train_and_evaluate(
     config = _of_arrays(config)
   job = prepare(config, check_data, system=system, dataset=dataset)
   with lock.hold(workdir, "training"):
-    return _train(job, workdir)
+    return _train(job, Record(workdir, trackers))
 
 
 def _of_arrays(config: ConfigDict) -> ConfigDict:
@@ -88,10 +90,9 @@ def _of_arrays(config: ConfigDict) -> ConfigDict:
   return config.lock()
 
 
-def _train(job: Job, workdir: Path) -> TrainState:
+def _train(job: Job, record: Record) -> TrainState:
   """Train in a folder that no other process writes to."""
-  config = job.config
-  record = Record(workdir)
+  config, workdir = job.config, record.folder
   conditions = job.conditions.to_json()
   record.check(config, conditions, job.identity)
   finished = (workdir / "DONE").exists()
@@ -117,6 +118,7 @@ def _train(job: Job, workdir: Path) -> TrainState:
         rows_saved=counters.get("rows", 0),
         identity=job.identity,
       )
+      state = job.mesh.whole(state)
       state = _loop(job, state, counters, watch, record, checkpoints)
     best = best_state(config, checkpoints, job.system)
     state = state if best is None else best
@@ -140,27 +142,20 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
   that the resumed run writes again, never rows that nobody writes. So it is
   with what the watch concludes from an evaluation.
   """
-  config, stride = job.config, job.config.steps_per_dispatch
+  config = job.config
   first = int(state.step)  # the state itself is donated to the first step
   console = Console(job.steps, config.batch_size, first)
   console.line(job.summary(state))
-  dispatch, assess = make_dispatch(job.system), evaluate.make_assessment(job)
-  final = evaluate.make_final(job)
-  watched = "valid" if job.valid else "test"
-  key = keys.address(config.seed, "train")
-  meter, stop = Meter(counters.get("sums")), _Stop()
-  report = functools.partial(_report, job, record, console)
-  save = _saver(job, counters, meter, watch, record, checkpoints)
+  meter, stop = Meter(counters.get("sums")), Stop()
+  parts = Parts(job, meter, watch, record, console, checkpoints)
+  advance, end_epoch = make_advance(job), _end_epoch(parts)
+  save = make_save(parts, counters)
   try:
     step = first
     while step < job.steps and not watch.stopped:
-      start, step = step, _dispatch_end(step, stride, job.steps)
-      rows = np.stack([job.rows(at) for at in range(start, step)])
-      with jax.transfer_guard("disallow"):
-        table, rows = job.train(rows)
-        at = jax.device_put(np.int32(start))
-        state, metrics = dispatch(state, table, rows, key, at)
-        meter.push(start, metrics)
+      start = step
+      step, state, metrics = advance(start, state)
+      meter.push(start, metrics)
       console.step(step, meter.loss)
       last, epoch_end = step == job.steps, step % job.epoch_steps == 0
       logs = step % config.log_every == 0
@@ -170,26 +165,9 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
         continue
       meter.drain()
       if logs:
-        means = meter.take("window") | job.schedules(step) | watch.schedules()
-        means["time/examples_per_second"] = console.rate(step)
-        report("train", step, means)
-        console.log(step, meter.loss)
+        parts.log(step)
       if epoch_end:
-        report("epoch", step, meter.take("epoch"))
-        due = step // job.epoch_steps % config.evaluate_every_epochs == 0
-        if last or due:
-          means, grids = assess(state)
-          record.grids(step, grids)
-          if means:
-            report(watched, step, means)
-          if due:  # and not only since this run ends here: a longer would not
-            watch.see(step, means)
-            state = update.scaled(state, watch.factor)
-          # Final figures are of rows that nothing was chosen by. The state
-          # that is handed out is the last one or the best so far.
-          handed_out = last or watch.stopped or watch.best_step == step
-          if handed_out and (means := final(state)):
-            report("test", step, means)
+        state = end_epoch(step, state)
       if saves or watch.best_step == step or watch.stopped:
         save(step, state)
       if stops and not watch.stopped:
@@ -207,98 +185,30 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
   return state
 
 
-def _dispatch_end(step: int, stride: int, steps: int) -> int:
-  """Return the step after which the dispatch that begins at `step` ends.
+def _end_epoch(parts: Parts) -> Callable:
+  """Build (step, state) -> state: rows, evaluation, learning rates."""
+  job, watch = parts.job, parts.watch
+  assess, final = evaluate.make_assessment(job), evaluate.make_final(job)
+  watched = "valid" if job.valid else "test"
 
-  Ends are multiples of the stride, which everything else counts on. A run
-  that goes on from a state between two of them is back on them after one.
-  """
-  end = min(step + stride - step % stride, steps)
-  assert step < end <= steps
-  return end
+  def end_epoch(step: int, state: TrainState) -> TrainState:
+    last = step == job.steps
+    parts.report("epoch", step, parts.meter.take("epoch"))
+    due = step // job.epoch_steps % job.config.evaluate_every_epochs == 0
+    if not (last or due):
+      return state
+    means, grids = assess(state)
+    parts.record.grids(step, grids)
+    if means:
+      parts.report(watched, step, means)
+    if due:  # and not only since this run ends here: a longer would not
+      watch.see(step, means)
+      state = additions.scaled(state, watch.factor)
+    # Final figures are of rows that nothing was chosen by. The state
+    # that is handed out is the last one or the best so far.
+    handed_out = last or watch.stopped or watch.best_step == step
+    if handed_out and (means := final(state)):
+      parts.report("test", step, means)
+    return state
 
-
-def _saver(job: Job, counters, meter: Meter, watch: Watch, record, checkpoints):
-  """Build (step, state, kept) -> None: a checkpoint, its rows saved before.
-
-  Beside the loop's own counters a checkpoint holds what tells that it belongs
-  to this run: the config, the data and the number of rows. `kept` is a step
-  whose checkpoint outlives the latest ones.
-  """
-  elapsed = counters.get("elapsed", 0.0)
-  begun = time.monotonic()
-  config = configs.fixed(job.config)
-
-  def save(step, state, kept=None):
-    record.sync()
-    own = meter.to_json() | {
-      "watch": watch.to_json(),
-      "elapsed": elapsed + time.monotonic() - begun,
-      "config": config,
-      "rows": record.rows,
-      "data": job.identity,
-    }
-    checkpoints.save(step, state, own, pinned=(watch.best_step, kept))
-
-  return save
-
-
-def make_dispatch(system: System) -> Callable:
-  """Compile (state, table, rows [K, B], key, at) -> (state, {name: [K]}).
-
-  One call is K updates. The state is donated: the caller's is gone.
-  """
-
-  def one(state, rows_at, table, key):
-    rows, at = rows_at
-    return system.step(state, take(table, rows), key, at)
-
-  def dispatch(state, table, rows, key, at):
-    if rows.shape[0] == 1:  # a loop of one costs XLA:CPU its threads
-      state, metrics = one(state, (rows[0], at), table, key)
-      return state, jax.tree.map(lambda value: value[None], metrics)
-    steps = at + jnp.arange(rows.shape[0], dtype=at.dtype)
-    return jax.lax.scan(
-      lambda state, pair: one(state, pair, table, key), state, (rows, steps)
-    )
-
-  return jax.jit(dispatch, donate_argnums=0)
-
-
-class _Stop:
-  """Notes a signal to stop, so that the step under way can finish.
-
-  SIGTERM and SIGINT, a batch system's warnings (SIGUSR1, SIGUSR2) and a
-  terminal that closes (SIGHUP, unless the caller ignores it, as nohup does).
-  A second SIGINT interrupts at once.
-  """
-
-  SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP")
-
-  def __init__(self):
-    self.asked, self._old = False, {}
-    try:
-      for name in self.SIGNALS:
-        number = getattr(signal, name, None)  # Windows has two of them
-        if number and signal.getsignal(number) != signal.SIG_IGN:
-          self._old[number] = signal.signal(number, self._note)
-    except ValueError:  # not in the main thread: the caller minds signals
-      pass
-
-  def _note(self, number, frame):
-    if self.asked and number == signal.SIGINT:
-      raise KeyboardInterrupt
-    self.asked = True
-
-  def close(self):
-    for number, handler in self._old.items():
-      signal.signal(number, handler)
-
-
-def _report(job: Job, record, console, split: str, step: int, means: dict):
-  """Write a row of metrics.jsonl; an epoch's and an evaluation's to people."""
-  epoch = round(step / job.epoch_steps, 6)
-  record.metrics({"step": step, "split": split, "epoch": epoch, **means})
-  if split != "train":
-    shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
-    console.line(f"{split} {round(epoch)}/{job.config.epochs}: {shown}")
+  return end_epoch

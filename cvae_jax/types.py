@@ -29,7 +29,7 @@ class TrainState:
   step: Array  # int32 []: completed updates
   params: PyTree  # {branch: ...}; players own branches
   model_state: PyTree  # not trained by gradients, e.g. batch statistics
-  opt_state: PyTree  # {player: optimiser state}; see update.adjustable
+  opt_state: PyTree  # {player: optimiser state}; see additions.adjustable
 
 
 class Player(NamedTuple):

@@ -35,7 +35,7 @@ _SEED = command.seed("Of every random draw.")
 def main(_: list[str]) -> None:
   """Score the run."""
   from cvae_jax import runs, train
-  from cvae_jax.measures import cas, representation, score
+  from cvae_jax.measures import asked, cas, representation, score, score_text
 
   run = runs.load(command.path(_WORKDIR))
   if _DATA.value is not None:  # checked against the run's data.json
@@ -61,8 +61,8 @@ def main(_: list[str]) -> None:
     scores["representation"] = representation.score(run, _SEED.value)
     lines += representation.lines(scores["representation"])
   score.save(run, scores)
-  print("\n".join([score.table(scores), *lines]))
-  if not _JUDGES.value and score.askable(run):
+  print("\n".join([score_text.table(scores), *lines]))
+  if not _JUDGES.value and asked.askable(run):
     print(
       f"control was not scored by a judge: train one ({_judge(run)}) and give "
       "--judge=RUN,…"

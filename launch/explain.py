@@ -22,10 +22,11 @@ _LATENTS = flags.DEFINE_integer("latents", None, "Of z.")
 def main(_: list[str]) -> int:
   """Print what the loss is."""
   from cvae_jax import config
+  from cvae_jax.apps import explain
   from cvae_jax.method import conventions
 
   if _CONFIG.value is not None:
-    for line in config.explain(config.load(_CONFIG.value)):
+    for line in explain.lines(config.load(_CONFIG.value)):
       print(line)
     return 0
   if _VALUES.value is None or _LATENTS.value is None:

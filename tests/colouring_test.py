@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cvae_jax import config
-from cvae_jax.loop.restore import fast_compiled as quick
+from cvae_jax.loop.begin import fast_compiled as quick
 from cvae_jax.measures.verify import published
 from cvae_jax.method import baselines, cells, schedules
 from cvae_jax.nets.colouring import Branch, Decoder

@@ -14,7 +14,7 @@ import reports
 from cvae_jax import config, runs, train
 from cvae_jax.apps import colourise as photo
 from cvae_jax.data.files import prepared
-from cvae_jax.loop import keys, restore
+from cvae_jax.loop import begin, keys
 from cvae_jax.loop.rows import read_metrics
 from cvae_jax.measures import colour as score, score as image_score
 from cvae_jax.metrics import colour as metrics
@@ -89,7 +89,7 @@ def test_the_reported_loss_is_the_sum_of_its_terms_with_l2(run):
   terms = ("weighted_squared_error", "kl", "saturation", "l2")
   total = sum(first[f"model/{term}"] for term in terms)
   assert first["model/loss"] == pytest.approx(total, rel=1e-5)
-  init = restore.fast_compiled(run.system.init)  # what the run began with
+  init = begin.fast_compiled(run.system.init)  # what the run began with
   params = init(keys.address(run.config.seed, "init")).params
   leaves = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim == 4]
   assert len(leaves) == 8 * len(SMALL["model.branch.features"])

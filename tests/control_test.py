@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from cvae_jax import config as configs, data as sources, runs, train
 from cvae_jax.data import digits, faces
-from cvae_jax.measures import control, score
+from cvae_jax.measures import control, score, score_text
 from cvae_jax.types import System
 
 NAMES = ("male", "female", "hair_color", "mouth", "eyes")
@@ -247,7 +247,7 @@ def test_trained_runs_score_from_their_folders(data, tmp_path):
   assert set(change) == {"gender", "hair_color", "mouth", "eyes"}
   assert all(set(row) == {"gender", "hair_color"} for row in change.values())
   assert json.loads(json.dumps(scores)) == scores
-  lines = score.table(scores).splitlines()
+  lines = score_text.table(scores).splitlines()
   names = next(i for i, x in enumerate(lines) if x.startswith("leakage")) + 1
   assert set(lines[names].split()) == {"gender", "hair_color"}  # as in the rows
   assert "iw_bound" not in scores["test"]

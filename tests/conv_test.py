@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cvae_jax.nets.fast import conv
+from cvae_jax.nets.fast import conv, im2col
 from cvae_jax.nets.layers import Conv
 
 KERNELS = (2, 3, 4, 5)
@@ -140,11 +140,11 @@ def test_conv_transpose_equals_loops_and_with_gradients_lax(
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 def test_fold_is_the_transpose_of_patches(k, stride, padding):
   size = (9, 7)
-  pads = tuple(conv._pads(n, k, stride, padding) for n in size)
+  pads = tuple(im2col.pads_of(n, k, stride, padding) for n in size)
   (x,) = draw(0, (2, *size, 3), dtype="float32")
-  cut = jit(lambda x: conv.patches(x, k, stride, pads))(x)
+  cut = jit(lambda x: im2col.patches(x, k, stride, pads))(x)
   (p,) = draw(1, cut.shape, dtype="float32")
-  folded = jit(lambda p: conv.fold(p, k, stride, pads))(p)
+  folded = jit(lambda p: im2col.fold(p, k, stride, pads))(p)
   assert folded.shape == x.shape
   left = np.vdot(np.float64(cut), np.float64(p))
   right = np.vdot(np.float64(x), np.float64(folded))
@@ -154,8 +154,8 @@ def test_fold_is_the_transpose_of_patches(k, stride, padding):
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 def test_patches_lists_each_window_row_by_row_then_channels(padding):
   x = np.arange(2 * 5 * 6 * 2, dtype=np.float32).reshape(2, 5, 6, 2)
-  pads = tuple(conv._pads(n, 3, 1, padding) for n in (5, 6))
-  got = conv.patches(x, 3, 1, pads)
+  pads = tuple(im2col.pads_of(n, 3, 1, padding) for n in (5, 6))
+  got = im2col.patches(x, 3, 1, pads)
   side = 1 if padding == "SAME" else 0
   full = np.pad(x, ((0, 0), (side, side), (side, side), (0, 0)))
   for r, c in np.ndindex(got.shape[1:3]):

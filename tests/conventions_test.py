@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cvae_jax import config as configs
+from cvae_jax.apps import explain
 from cvae_jax.method.conventions import Convention, translate
 from tests import small
 
@@ -45,7 +46,7 @@ def test_a_page_s_loss_is_explained_with_what_it_sets():
     "configs/digits.py:smoke",
     small._FILES["cvae"][1] | {"loss.likelihood": "sigma", "loss.beta": 2.0},
   )
-  text = "\n".join(configs.explain(config))
+  text = "\n".join(explain.lines(config))
   assert "nats of Sigma" in text
   assert "loss.likelihood=sigma" in text
   assert "loss.beta=2.0" in text

@@ -11,7 +11,7 @@ import pytest
 
 from cvae_jax import runs, train
 from cvae_jax.data import DataError, Dataset, Repeated
-from cvae_jax.data.files import identity, prepared
+from cvae_jax.data.files import identity, prepared, prepared_digest
 from cvae_jax.loop.run_data import (
   DATA,
   Datasets,
@@ -178,12 +178,12 @@ def test_a_set_of_before_gets_its_digest_once_and_keeps_its_mark(tmp_path):
 def test_whole_reading_finds_what_sampled_blocks_cannot(tmp_path, monkeypatch):
   prepare(tmp_path)
   path = tmp_path / prepared.IMAGES
-  stamp = prepared._stamp(path)
+  stamp = prepared_digest.stamp(path)
   exchange(path, lambda x: x[::-1], True)
-  monkeypatch.setattr(prepared, "_stamp", lambda path: stamp)
-  prepared.digest(path)
+  monkeypatch.setattr(prepared_digest, "stamp", lambda path: stamp)
+  prepared_digest.digest(path)
   with pytest.raises(DataError, match="SHA-256 differs"):
-    prepared.digest(path, whole=True)
+    prepared_digest.digest(path, whole=True)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from cvae_jax.apps.export import functions, write
 from cvae_jax.data.files import digit_files
 from cvae_jax.host import tensors
 from cvae_jax.host.files import DamagedFile
-from cvae_jax.loop import exports, restore
+from cvae_jax.loop import begin, exports
 from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.integrity import CheckpointError
 from cvae_jax.loop.run_data import RunMismatch
@@ -310,7 +310,7 @@ def test_an_export_cannot_be_trained_further_and_its_weights_can(
   config = small.config(data, init_from=str(exported))
   system = configs.resolve(config)
   checkpoints = Checkpoints(tmp_path)
-  begun, _ = restore.initial_state(system, config, checkpoints)
+  begun, _ = begin.initial_state(system, config, checkpoints)
   checkpoints.close()
   for ours, theirs in zip(
     jax.tree.leaves(begun.params),

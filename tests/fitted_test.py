@@ -13,7 +13,7 @@ from cvae_jax import runs, train
 from cvae_jax.apps.export import write
 from cvae_jax.figures import asked
 from cvae_jax.loop import fitted
-from cvae_jax.measures import score
+from cvae_jax.measures import score, score_text
 from cvae_jax.metrics import aggregate
 from tests import small
 
@@ -209,7 +209,7 @@ def test_grids_and_scores_use_the_fitted_prior(run):
   score.save(own, scores)
   assert score.known(own) is not None
   assert score.known(run) is None  # they are not of the run's own prior
-  assert "log fitted prior of codes" in score.table(scores)
+  assert "log fitted prior of codes" in score_text.table(scores)
 
 
 def test_codes_of_held_out_images_are_likelier_under_the_fit(run):

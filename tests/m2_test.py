@@ -72,7 +72,7 @@ def test_m2_sums_over_every_label_of_an_unlabelled_digit(name):
 
 def test_m2_s_labels_share_their_noise():
   system = zoo.made("m2")
-  model = m2._model(system.config, FACTS)
+  model = m2.build(system.config, FACTS)
   image, y = zoo.flat(zoo.batch()["image"]), np.eye(10, dtype=np.float32)
   params = dict(system.state.params)
   # An inference that sees no label: then L(x, y) differ by the decoder alone.
@@ -114,7 +114,7 @@ def test_m2_s_loss_weighs_labelled_unlabelled_and_classifier(name):
 
 def test_m2_s_classifier_comes_to_learn_from_the_unlabelled():
   system, state, *_ = m2_case("m2")
-  model = m2._model(system.config, FACTS)
+  model = m2.build(system.config, FACTS)
 
   def gradients(step):
     def loss(params):

@@ -14,7 +14,7 @@ from cvae_jax.data.files import (
 )
 from cvae_jax.host import paths
 from cvae_jax.host.paths import PathError
-from cvae_jax.loop import restore
+from cvae_jax.loop import begin
 from tests import small
 
 BAD = ["", "  ", "gs://bucket/run", "s3://x", "~nobody_of_that_name/x", "a\0b"]
@@ -37,7 +37,7 @@ def test_a_tilde_is_the_home_folder_everywhere(tmp_path, monkeypatch):
     image_files.read_photo("~/a.png", image_files.Fit(8))
   with pytest.raises(ValueError, match=f"no table {tmp_path}/a.csv"):
     face_tables.read("~/a.csv", [])
-  assert restore._loan("~/run@3:encoder") == (tmp_path / "run", 3, ["encoder"])
+  assert begin._loan("~/run@3:encoder") == (tmp_path / "run", 3, ["encoder"])
 
 
 @pytest.mark.parametrize("path", ["  ", "gs://bucket/x", "~nobody_of_it/x"])
@@ -45,7 +45,7 @@ def test_a_tilde_is_the_home_folder_everywhere(tmp_path, monkeypatch):
   "use",
   [
     runs.load,
-    restore._loan,
+    begin._loan,
     lambda path: digit_files.read("mnist", path),
     lambda path: image_files.read_photo(path, image_files.Fit(8)),
     lambda path: vgg_files._locate("vgg19", path),
@@ -83,7 +83,7 @@ def test_a_folder_with_an_at_or_a_colon_in_its_name_lends_its_parameters(
     "plain": ("plain", None, []),
   }
   for source, (name, step, branches) in cases.items():
-    found = restore._loan(f"{tmp_path}/{source}")
+    found = begin._loan(f"{tmp_path}/{source}")
     assert found == (tmp_path / name, step, branches), source
 
 

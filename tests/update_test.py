@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from cvae_jax.method import update
+from cvae_jax.method import additions, update
 from cvae_jax.types import Player, System
 
 KEY = jax.random.key(0)
@@ -445,7 +445,7 @@ def test_an_input_s_gradient_is_each_example_s_own_and_has_one_itself():
 
 def averaged_system(decay, frozen=()):
   players = {"first": two_players()["first"]}
-  return update.averaged(
+  return additions.averaged(
     System(
       init=lambda key: update.init_state(players, make_params()),
       step=update.make_step(players),
@@ -477,10 +477,10 @@ def test_a_branch_that_nobody_moves_is_its_own_mean_and_a_file_s_has_none():
   state = system.init(KEY)
   for step in range(3):
     state, _ = system.step(state, BATCH, KEY, at(step))
-  mean = state.opt_state[update.AVERAGE]
+  mean = state.opt_state[additions.AVERAGE]
   assert_same(mean["frozen"], make_params()["frozen"])
   other = averaged_system(0.999, frozen=("frozen",)).init(KEY)
-  assert set(other.opt_state[update.AVERAGE]) == {"a", "b"}
+  assert set(other.opt_state[additions.AVERAGE]) == {"a", "b"}
 
 
 def test_a_bad_step_leaves_the_mean_as_it_was():
@@ -493,8 +493,8 @@ def test_a_bad_step_leaves_the_mean_as_it_was():
 def test_the_mean_begins_anew_with_borrowed_parameters():
   system = averaged_system(0.9)
   params = jax.tree.map(lambda p: p + 1.0, make_params())
-  state = update.begun(system.init(KEY), params)
-  assert_same(state.opt_state[update.AVERAGE], params)
+  state = additions.begun(system.init(KEY), params)
+  assert_same(state.opt_state[additions.AVERAGE], params)
 
 
 @pytest.mark.parametrize(("backend", "times"), [("cpu", 2), ("gpu", 1)])

@@ -11,7 +11,7 @@ from cvae_jax.apps import colourise as photo, handwriting
 from cvae_jax.data import DataError
 from cvae_jax.data.files import digit_files
 from cvae_jax.figures import digits as digit_figures
-from cvae_jax.measures import colour as colour_score, score
+from cvae_jax.measures import colour as colour_score, score, score_text
 from tests import small
 
 
@@ -146,7 +146,7 @@ def test_scores_are_complete_and_consistent(run, judge):
     scores["latents"]["kl"], reverse=True
   )
   assert sum(scores["latents"]["kl"]) == pytest.approx(test["kl"], rel=1e-3)
-  text = score.table(scores)
+  text = score_text.table(scores)
   assert f"{test['elbo']:.4f}" in text
 
 
@@ -174,7 +174,7 @@ def test_categories_that_no_label_taught_are_not_scored_as_classes(run, judge):
   assert "confusion" in scores["control"]["class"]["sweep"]  # for purity
   assert not any("class" in text for text in scores["warnings"])
   assert any("no label taught" in text for text in scores["unscored"])
-  assert "class, asked for and read" not in score.table(scores)
+  assert "class, asked for and read" not in score_text.table(scores)
 
 
 def test_ink_outside_its_range_is_refused(run):

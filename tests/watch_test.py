@@ -14,15 +14,17 @@ import pytest
 from benchmarks import equal_runs, soak_resume as soak
 from cvae_jax import config as configs, runs, train
 from cvae_jax.config import ConfigError
-from cvae_jax.loop import restore
+from cvae_jax.loop import begin, fixed
 from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.record import RunMismatch
 from cvae_jax.loop.rows import read_metrics
 from cvae_jax.loop.watch import Watch
-from cvae_jax.method import update
+from cvae_jax.method import additions, update
 from cvae_jax.types import Player, System
 from tests import small
 from tests.resume_test import equal, stop
+
+pytestmark = pytest.mark.usefixtures("shared_programs")
 
 STOP = {"metric": "accuracy", "mode": "max", "patience": 3, "restore": True}
 CUT = {"metric": "cross_entropy", "patience": 2, "min_delta": 0.01}
@@ -178,16 +180,16 @@ def test_a_factor_scales_the_next_update_and_recompiles_nothing():
   )
   step, key = jax.jit(system.step), jax.random.key(0)
   plain = step(system.init(key), {}, key, 0)[0]
-  full = update.adjustable(system).init(key)
+  full = additions.adjustable(system).init(key)
   full = jax.device_put(full, jax.devices()[0])  # as a checkpoint brings it
   moves = []
   for factor in (1.0, 0.25):
-    state, _ = step(update.scaled(full, factor), {}, key, 0)
+    state, _ = step(additions.scaled(full, factor), {}, key, 0)
     moves.append(state.params["w"]["x"] - params["w"]["x"])
   assert step._cache_size() == 2  # with and without a factor
   assert np.array_equal(params["w"]["x"] + moves[0], plain.params["w"]["x"])
   np.testing.assert_allclose(moves[1], 0.25 * moves[0], rtol=1e-6)
-  assert update.scaled(plain, 0.5) is plain  # has no factor to set
+  assert additions.scaled(plain, 0.5) is plain  # has no factor to set
 
 
 @pytest.fixture(scope="module")
@@ -225,9 +227,7 @@ def test_the_best_state_is_restored_bit_for_bit(data, whole, tmp_path):
   assert equal(runs.load(folder).state, state)
   latest = runs.load(folder, soak.steps_saved(folder)[-1]).state
   assert not equal(latest.params, state.params)
-  taken = restore.borrow(
-    jax.tree.map(jnp.zeros_like, state.params), f"{folder}"
-  )
+  taken = begin.borrow(jax.tree.map(jnp.zeros_like, state.params), f"{folder}")
   assert equal(taken, state.params)
 
 
@@ -307,7 +307,7 @@ def test_a_run_from_before_there_were_rules_goes_on(data, tmp_path):
   config = small.config(data, epochs=1)
   old = json.loads(configs.to_json(config))
   del old["early_stop"], old["plateau"]["smoothing"], old["distance"]
-  assert configs.differences(configs.from_json(json.dumps(old)), config) == []
+  assert fixed.differences(configs.from_json(json.dumps(old)), config) == []
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import pytest
 from benchmarks import equal_runs
 from cvae_jax import figures, runs
 from cvae_jax.figures import codes
-from cvae_jax.loop import restore
+from cvae_jax.loop import begin
 from cvae_jax.loop.checkpoint import CheckpointError
-from cvae_jax.measures import score
+from cvae_jax.measures import score, score_text
 from tests import small_zoo as zoo
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
@@ -29,7 +29,7 @@ def test_m2_stands_on_a_trained_m1(data, tmp_path):
   run = runs.load(tmp_path / "m2")
   assert run.classify(np.zeros((3, 28, 28, 1), np.uint8)).shape == (3, 10)
   with pytest.raises(CheckpointError, match="no branch 'critic'; it has cla"):
-    restore.borrow(state.params, f"{source},critic")
+    begin.borrow(state.params, f"{source},critic")
 
 
 def test_adversaries_resume_exactly_and_are_drawn_over_their_prior(
@@ -105,7 +105,7 @@ def test_what_a_system_cannot_answer_is_said_and_the_rest_is_scored(
   assert (scores["categories"] is None) == ("m" not in name)
   assert scores["control"] == {}  # nothing to ask for, or nobody to judge it
   assert json.loads(json.dumps(scores)) == scores
-  table = score.table(scores)
+  table = score_text.table(scores)
   assert table.count("not scored") == len(missing)
   assert "hardly reads the condition" not in table
 
@@ -122,7 +122,7 @@ def test_an_m2_without_labels_is_not_scored_by_labels(name, data, tmp_path):
   for word in ("error", "labelled", "cross_entropy", "IW bound"):
     assert not any(
       line.startswith((f"test {word}", word))
-      for line in score.table(scores).splitlines()
+      for line in score_text.table(scores).splitlines()
     )
 
 
@@ -136,7 +136,7 @@ def test_an_m2_without_labels_is_not_scored_by_labels(name, data, tmp_path):
 )
 def test_a_bound_is_named_by_what_it_bounds(name, of, data, tmp_path):
   scores = score.score(zoo.untrained(name, data, tmp_path), samples=2)
-  assert f"IW bound of {of} " in score.table(scores)
+  assert f"IW bound of {of} " in score_text.table(scores)
 
 
 def test_a_supervised_vae_is_scored_whole(data, tmp_path):

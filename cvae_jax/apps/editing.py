@@ -114,7 +114,8 @@ def read_by_elbo(
     RunError: the run has no likelihood, or there are too many settings.
   """
   settings = _settings(run)
-  elbo = _elbo(run, image, run.conditions.encode(settings), draws, seed)
+  condition = run.conditions.encode(settings)
+  elbo = elbo_of(run, image, condition, draws, seed)
   best = int(elbo.argmax())
   values = {name: float(column[best]) for name, column in settings.items()}
   notes = [f"condition by the ELBO: {elbo[best]:.1f} nats, best of {len(elbo)}"]
@@ -147,8 +148,14 @@ def _settings(run: Run) -> dict[str, NDArray]:
   return dict(zip(quantiles, rows.T, strict=True))
 
 
-def _elbo(run: Run, image, condition, draws: int, seed: int) -> NDArray:
-  """Return the ELBO [G] of one image under G conditions, in nats."""
+def elbo_of(
+  run: Run, image: NDArray, condition: NDArray, draws: int = 4, seed: int = 0
+) -> NDArray:
+  """Return the ELBO [G] of image [H, W, C] under conditions [G, A], in nats.
+
+  Raises:
+    RunError: the run has no likelihood.
+  """
   if run.system.nats is None:
     raise RunError(
       f"{run.folder}: its system, {run.config.system!r}, has no likelihood to "

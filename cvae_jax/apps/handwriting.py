@@ -29,12 +29,28 @@ def rewrite(run: Run, judge: Run, image: NDArray) -> Handwriting:
   _check(run, judge)
   probabilities = judge.classify(image[None])[0]
   digit = int(probabilities.argmax())
-  ink = float(run.conditions.measure(image[None], [digit])[0])
-  own = run.conditions.encode([digit], ink)
-  z = np.asarray(run.encode(image[None], own).mean)
-  condition = run.conditions.encode(np.arange(run.conditions.classes), ink)
-  images = run.decode(np.tile(z, (run.conditions.classes, 1)), condition)
+  ink, images = write(run, image, digit)
   return Handwriting(digit, float(probabilities[digit]), ink, images)
+
+
+def write(run: Run, image: NDArray, digit: int) -> tuple[float, NDArray]:
+  """Write all ten digits in the hand of an image that shows `digit`.
+
+  Args:
+    run: a run on digits that is asked for the class.
+    image: uint8 [28, 28, 1].
+    digit: what it shows.
+
+  Returns:
+    Its ink, as of that class, and images [10, H, W, C] in [0, 1].
+  """
+  ink = float(run.conditions.measure(image[None], [digit])[0])
+  inked = [ink] if "ink" in run.conditions.asked else []
+  own = run.conditions.encode([digit], *inked)
+  z = np.asarray(run.encode(image[None], own).mean)
+  condition = run.conditions.encode(np.arange(run.conditions.classes), *inked)
+  images = run.decode(np.tile(z, (run.conditions.classes, 1)), condition)
+  return ink, images
 
 
 def rewrite_faithful(

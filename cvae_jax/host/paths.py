@@ -29,6 +29,11 @@ def local(path: str | os.PathLike, what: str = "the path") -> Path:
     raise PathError(
       f"{what} is {text!r}; expected a folder or a file, as in runs/digits"
     )
+  if text.startswith("hf:/"):
+    raise PathError(
+      f"{what} is {text!r}: runs.load takes a name of the Hub, and this a "
+      "folder; fetch it with: hf download user/name --local-dir=FOLDER"
+    )
   if _REMOTE.match(text):
     raise PathError(
       f"{what} is {text!r}: remote paths are not supported; mount it, or copy "

@@ -7,7 +7,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs, data, settings
-from cvae_jax.loop import batches, distances, unknown, watch
+from cvae_jax.loop import batches, distances, mesh as meshes, unknown, watch
 from cvae_jax.loop.feed import Feed, check
 from cvae_jax.loop.run_data import places
 from cvae_jax.types import Facts, System, TrainState
@@ -36,6 +36,7 @@ class Job(NamedTuple):
   epoch_steps: int
   steps: int  # in all
   identity: dict[str, Any]  # which data these are: data.json
+  mesh: meshes.Mesh = meshes.ONE  # the devices that share a batch
 
   @property
   def watched(self) -> Feed | None:
@@ -63,16 +64,20 @@ class Job(NamedTuple):
       [
         f"{self.config.system}: {size:,} parameters, {self.train.rows:,} "
         f"examples, {self.steps:,} steps of {self.config.batch_size} from "
-        f"{state.step}, on {jax.devices()[0]}{_idle()}",
+        f"{state.step}, on {self._devices()}",
         *self.system.notes,
       ]
     )
 
-
-def _idle() -> str:
-  """Say that of several devices one is used."""
-  count = jax.device_count()
-  return f" (1 of {count} devices: a run uses one)" if count > 1 else ""
+  def _devices(self) -> str:
+    """Say which devices are used, and that others are not."""
+    first, size, there = jax.devices()[0], self.mesh.size, jax.device_count()
+    said = str(first)
+    if size > 1:
+      said = f"{size} devices ({first.device_kind}) with a part of each batch"
+    if size < there:
+      said += f" ({size} of {there} devices: --config.mesh=0 uses all)"
+    return said
 
 
 def prepare(
@@ -105,32 +110,16 @@ def prepare(
     system = configs.resolve(config, facts, system=system)
   if rate := config.data.get("condition_dropout", 0.0):
     system = unknown.dropping(system, unknown.places(dataset.conditions), rate)
+  mesh = meshes.of(config)
   train, test, valid = (
-    split and Feed(check(split, system.columns))
+    split and Feed(check(split, system.columns), mesh=mesh)
     for split in (dataset.train, dataset.test, dataset.valid)
   )
   watched = valid or test
   distances.check(config, system, watched)
   if any(config[group].metric for group in watch.RULES):
     watch.check(config, _evaluated(config, system, watched))
-  epoch_steps = batches.steps_per_epoch(train.rows, config.batch_size)
-  for name in ("log_every", "checkpoint_every"):
-    if config[name] % config.steps_per_dispatch:
-      raise ValueError(
-        f"{name}={config[name]} must be a multiple of steps_per_dispatch="
-        f"{config.steps_per_dispatch}"
-      )
-  if epoch_steps % config.steps_per_dispatch:
-    raise ValueError(
-      f"steps_per_dispatch={config.steps_per_dispatch} must divide the "
-      f"{epoch_steps} steps of an epoch"
-    )
-  steps = config.epochs * epoch_steps
-  if steps >= STEPS:
-    raise configs.ConfigError(
-      f"epochs={config.epochs} are {steps} steps; expected fewer than {STEPS}, "
-      "which a state can count"
-    )
+  epoch_steps, steps = _count_steps(config, train.rows)
   return Job(
     config,
     system,
@@ -141,7 +130,36 @@ def prepare(
     epoch_steps,
     steps,
     dataset.identity(check_data),
+    mesh,
   )
+
+
+def _count_steps(config: ConfigDict, rows: int) -> tuple[int, int]:
+  """Return the steps of an epoch and of the run.
+
+  Raises:
+    ValueError: they are too many, or not whole dispatches.
+  """
+  epoch_steps = batches.steps_per_epoch(rows, config.batch_size)
+  stride = config.steps_per_dispatch
+  for name in ("log_every", "checkpoint_every"):
+    if config[name] % stride:
+      raise ValueError(
+        f"{name}={config[name]} must be a multiple of steps_per_dispatch="
+        f"{stride}"
+      )
+  if epoch_steps % stride:
+    raise ValueError(
+      f"steps_per_dispatch={stride} must divide the {epoch_steps} steps of an "
+      "epoch"
+    )
+  steps = config.epochs * epoch_steps
+  if steps >= STEPS:
+    raise configs.ConfigError(
+      f"epochs={config.epochs} are {steps} steps; expected fewer than {STEPS}, "
+      "which a state can count"
+    )
+  return epoch_steps, steps
 
 
 def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:

@@ -142,3 +142,19 @@ def _load(config: Any) -> data.Dataset:
         f"{error}"
       ) from error
     raise
+
+
+def saved_conditions(
+  folder: Path, source: Any, asked: dict, remedy: str
+) -> Any:
+  """Return the conditions that a run's folder keeps.
+
+  Raises:
+    DamagedFile: they cannot be read.
+  """
+  try:
+    return source.Conditions.from_json(asked)
+  except (KeyError, TypeError, ValueError, AttributeError) as error:
+    raise DamagedFile(
+      f"{folder / 'conditions.json'} is damaged ({error!r}); {remedy}"
+    ) from None

@@ -7,8 +7,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cvae_jax import config as configs
 from cvae_jax.data.files import identity as identities
+from cvae_jax.loop import fixed
 from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.integrity import CheckpointError, Damaged
 from cvae_jax.loop.rows import parse_metrics
@@ -66,7 +66,7 @@ def check_config(
   saved = counters.get("config")
   if saved is None:
     return
-  today = configs.fixed(config)
+  today = fixed.values(config)
   differing = [
     f"{key}: {value!r} → {today.get(key)!r}"
     for key, value in saved.items()

@@ -16,6 +16,8 @@ from cvae_jax.loop.feed import Feed, check
 from cvae_jax.loop.integrity import digest
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.measures import control, regions
+from cvae_jax.measures.asked import askable, bounded, lent_labels
+from cvae_jax.measures.score_text import unscored, warnings
 from cvae_jax.metrics import bounds, clusters, latents
 from cvae_jax.runs import VALUES, Run, RunError
 
@@ -24,7 +26,6 @@ SAMPLES = 50  # of the importance-weighted bound
 PER_CLASS = 200  # generated images of each class or level
 # What labels say of q(y | x): nothing, where no label taught it.
 BY_LABEL = ("error", "labelled", "cross_entropy")
-IGNORED = 1.0  # nats: a smaller gap means that the condition is not used
 
 
 def score(
@@ -76,15 +77,15 @@ def score(
     | {"test_examples": len(test["condition"])},
     "test": terms,
     "iw_samples": samples if "iw_bound" in terms else 0,
-    "iw_of": _bounded(run) if "iw_bound" in terms else None,
+    "iw_of": bounded(run) if "iw_bound" in terms else None,
     "condition_gap_nats": gap,
     **_latents(run, test),
     "categories": _categories(run, test),
     "unlabelled": run.system.unlabelled,
     **_control(run, judges, test, per_class, seed, given and given.train),
   }
-  scores["unscored"] = _unscored(run, scores, samples)
-  scores["warnings"] = _warnings(scores)
+  scores["unscored"] = unscored(run, scores, samples)
+  scores["warnings"] = warnings(scores)
   return scores
 
 
@@ -166,12 +167,6 @@ def _comparable(protocol: Mapping[str, Any]) -> dict[str, Any]:
   return rest | {"judges": judges}
 
 
-def askable(run: Run) -> bool:
-  """Tell whether a run can be asked for anything."""
-  read = run.conditions.attributes and "condition" in run.system.columns
-  return bool(read or run.system.regions)
-
-
 def _control(
   run: Run, judges, test, count: int, seed: int, train: Mapping | None
 ) -> dict[str, Any]:
@@ -212,7 +207,7 @@ def _likelihood(run: Run, test, samples: int, seed: int):
   terms = mean(run.state, split, size, key)
   if run.system.unlabelled:
     terms = {k: v for k, v in terms.items() if k not in BY_LABEL}
-  if samples and run.system.nats and not _lent_labels(run):
+  if samples and run.system.nats and not lent_labels(run):
     values = math.prod(test["image"].shape[1:])
     at_once = max(SAMPLES, VALUES // values)
     bound = evaluate.make_mean(
@@ -232,79 +227,3 @@ def _likelihood(run: Run, test, samples: int, seed: int):
   if not gap and np.isfinite(elbo(np.full_like(test["condition"], np.nan))):
     return terms, None
   return terms, gap
-
-
-def _lent_labels(run: Run) -> bool:
-  """Tell whether a bound would read labels that the run never learnt of."""
-  return run.system.unlabelled and _conditioned(run)
-
-
-def _conditioned(run: Run) -> bool:
-  return run.system.columns.get("condition", (0,))[0] > 0
-
-
-def _bounded(run: Run) -> str:
-  """Name the likelihood that the importance-weighted bound is of."""
-  if not _conditioned(run):
-    return "log p(x)"
-  return "log p(x | y)" if run.system.classify else "log p(x | condition)"
-
-
-def _unscored(run: Run, scores: dict[str, Any], samples: int) -> list[str]:
-  """Say what was asked of a run whose system has no answer to it."""
-  name, found = run.config.system, []
-  if "elbo" not in scores["test"]:
-    found.append(f"ELBO: {name} has none")
-  if samples and run.system.nats is None:
-    found.append(f"importance-weighted bound: {name} gives no p(x | z)")
-  elif samples and _lent_labels(run):
-    found.append(
-      "importance-weighted bound: it would be of log p(x | y), and no label "
-      f"taught {name} what y means"
-    )
-  if scores["condition_gap_nats"] is None:
-    found.append(f"nats lost: {name} here has no ELBO that reads the condition")
-  if scores["latents"]["kl"] is None:
-    found.append(f"nats of each latent: {name} encodes to points")
-  if not askable(run):
-    found.append(f"control: {name} here can be asked for nothing")
-  elif scores["unlabelled"]:
-    found.append(f"control: no label taught {name}'s categories which is which")
-  return found
-
-
-def _warnings(scores: dict[str, Any]) -> list[str]:
-  found = []
-  gap = scores["condition_gap_nats"]
-  if gap is not None and gap < IGNORED:
-    found.append(
-      "the likelihood hardly reads the condition: permuting it costs only "
-      f"{gap:.2f} nats"
-    )
-  if scores["latents"]["active"] == 0:
-    found.append("posterior collapsed: no latent is active")
-  return found + ([] if scores["unlabelled"] else control.warnings(scores))
-
-
-def table(scores: dict[str, Any]) -> str:
-  """Lay scores out as text, a figure a line."""
-  terms = dict(scores["test"])
-  bound = terms.pop("iw_bound", None)
-  lines = [f"{'test ' + k:32} {v:10.4f}" for k, v in terms.items()]
-  if bound is not None:
-    name = f"IW bound of {scores['iw_of']}"
-    lines.append(f"{name:32} {bound:10.4f}  (k = {scores['iw_samples']})")
-  if (gap := scores["condition_gap_nats"]) is not None:
-    lines.append(f"{'nats lost, conditions permuted':32} {gap:10.4f}")
-  lines += [] if scores["unlabelled"] else control.lines(scores)
-  if (found := scores["categories"]) is not None:
-    lines.append(f"{'cluster purity':32} {found['purity']:10.2%}")
-    lines.append(f"{'categories used':32} {found['used']:10d}")
-  usage = scores["latents"]
-  lines.append(f"{'active latents':32} {usage['active']:7d}/{usage['of']}")
-  gained = scores.get("fitted") or {}
-  for prior in ("fitted", "own"):
-    if gained.get(prior) is not None:
-      lines.append(f"{f'log {prior} prior of codes':32} {gained[prior]:10.4f}")
-  lines += [f"not scored: {text}" for text in scores["unscored"]]
-  return "\n".join(lines + [f"WARNING {text}" for text in scores["warnings"]])

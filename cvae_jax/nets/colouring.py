@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method.gaussian import Gaussian
-from cvae_jax.nets.fast import conv, ops
+from cvae_jax.nets.fast import conv, im2col, ops
 from cvae_jax.nets.layers import Dense, dropout
 
 
@@ -35,7 +35,7 @@ class _Conv(nn.Module):
     kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
     if ops.fast_on_cpu():
-      windows = conv.patches(x, 3, 1, ((0, 0), (0, 0)))
+      windows = im2col.patches(x, 3, 1, ((0, 0), (0, 0)))
       taps = kernel.reshape(-1, self.features)
       rows = windows.reshape(-1, len(taps)) @ taps
       y = rows.reshape(*windows.shape[:-1], self.features)

@@ -14,7 +14,6 @@ draws from the whole prior.
 
 import functools
 import math
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,82 +21,17 @@ from jax import Array
 
 from cvae_jax.method import gaussian, losses, optim, parts, update
 from cvae_jax.method.gaussian import Gaussian
-from cvae_jax.method.names import checked
-from cvae_jax.method.priors import PRIORS, REGIONS, Draw
-from cvae_jax.nets import images
-from cvae_jax.nets.layers import dropout
-from cvae_jax.nets.mlp import MLP, flat
+from cvae_jax.method.priors import PRIORS, Draw
+from cvae_jax.nets.mlp import flat
+from cvae_jax.systems.models.aae import Model, begin, build
 from cvae_jax.types import (
   Batch,
   Facts,
   Metrics,
   Player,
-  PyTree,
   System,
   TrainState,
 )
-
-NOISES = ("", "gaussian", "dropout")  # on the encoder's input
-
-
-class Model(NamedTuple):
-  """The three networks, the prior and what weighs the loss."""
-
-  encoder: MLP
-  decoder: MLP
-  discriminator: MLP
-  prior: str
-  latents: int
-  slots: int  # labels that the discriminator is told: 0, 10 or 11
-  noise: str  # of NOISES
-  noise_level: float  # its deviation or its rate
-  weight: float  # of the squared error, summed over the image
-
-  def encode(self, params: PyTree, image: Array, key=None) -> Array:
-    """Return codes [B, Z] of images; without a key no noise is added."""
-    x = flat(image)
-    if key is not None and self.noise == "gaussian":
-      x = x + self.noise_level * jax.random.normal(key, x.shape)
-    elif key is not None and self.noise == "dropout":
-      x = dropout(key, x, self.noise_level)
-    return self.encoder.apply({"params": params["encoder"]}, x)["code"]
-
-  def decode(self, params: PyTree, z: Array) -> Array:
-    """Return pixels [B, D] in [0, 1] of codes."""
-    logits = self.decoder.apply({"params": params["decoder"]}, z)["logits"]
-    return jax.nn.sigmoid(logits)
-
-  def discriminate(self, params: PyTree, z: Array, slot: Array | None) -> Array:
-    """Return the logit [B] of z being drawn from the prior, in its slot."""
-    variables = {"params": params["discriminator"]}
-    return self.discriminator.apply(variables, z, slot)["logit"][:, 0]
-
-  def codes(self, params, batch: Batch, key) -> tuple[Array, Array | None]:
-    """Return codes of the batch's images and the slots of their classes.
-
-    Without slots they are of all images, with one slot a region of the
-    labelled ones, with a slot for the unlabelled of both.
-    """
-    names = []
-    if self.slots != REGIONS:
-      names.append("image")
-    if self.slots:
-      names.append("labelled_image")
-    images = jnp.concatenate([batch[name] for name in names])
-    slots = self._slots(batch["label"]) if self.slots else None
-    return self.encode(params, images, key), slots
-
-  def draws(self, key: Array, count: int) -> tuple[Array, Array | None]:
-    """Draw points of the prior and their slots, as `codes` has them."""
-    sets = 2 if self.slots > REGIONS else 1
-    z, region = PRIORS[self.prior](key, sets * count, self.latents)
-    return z, self._slots(region[-count:]) if self.slots else None
-
-  def _slots(self, label: Array) -> Array:
-    """Return one-hot labels, behind as many unlabelled if those have a slot."""
-    if self.slots > REGIONS:
-      label = jnp.concatenate([jnp.full_like(label, REGIONS), label])
-    return jax.nn.one_hot(label, self.slots)
 
 
 def make(config, facts: Facts) -> System:
@@ -107,7 +41,7 @@ def make(config, facts: Facts) -> System:
     ValueError: the prior, the slots and the latents do not fit together.
   """
   shape = facts.image_shape
-  model = _model(config, shape)
+  model = build(config, shape)
   players = _players(model, config)
   columns = {"image": shape, "condition": (facts.conditions,)}
   if model.slots:
@@ -128,7 +62,7 @@ def make(config, facts: Facts) -> System:
 
   return System(
     init=lambda key: update.init_state(
-      players, _parameters(model, math.prod(shape), key)
+      players, begin(model, math.prod(shape), key)
     ),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
@@ -144,48 +78,6 @@ def make(config, facts: Facts) -> System:
       f"{math.prod(shape)} values; codes shaped to the prior {model.prior!r}"
       + (f" by {model.slots} slots" if model.slots else ""),
     ),
-  )
-
-
-def _model(config, shape: tuple[int, ...]) -> Model:
-  nets = config.model
-  if nets.slots not in (0, REGIONS, REGIONS + 1):
-    raise ValueError(
-      f"model.slots={nets.slots}: expected 0 (no labels), {REGIONS} (all) or "
-      f"{REGIONS + 1} (one for unlabelled digits)"
-    )
-  if nets.slots and nets.latents != 2:
-    raise ValueError(
-      f"the regions of a prior lie in the plane: with model.slots latents are "
-      f"2, found {nets.latents}"
-    )
-  encoder, decoder = _networks(nets, shape)
-  return Model(
-    encoder=encoder,
-    decoder=decoder,
-    discriminator=MLP(**nets.discriminator, heads={"logit": 1}),
-    prior=checked(PRIORS, nets.prior, "model.prior"),
-    latents=nets.latents,
-    slots=nets.slots,
-    noise=checked(NOISES, nets.noise, "model.noise"),
-    noise_level=nets.noise_level,
-    weight=config.loss.mse,
-  )
-
-
-def _networks(model, shape: tuple[int, ...]) -> tuple:
-  """Return the encoder and the decoder that config.model describes."""
-  heads = {"code": model.latents}
-  if images.builds_itself(model):
-    how = {"width": model.width, "blocks": model.blocks}
-    return (
-      images.Encoder(shape, heads, **how),
-      images.PixelDecoder(shape, shape[-1], **how),
-    )
-  output = {"logits": math.prod(shape)}
-  return (
-    MLP(**model.encoder, heads=heads),
-    MLP(**model.decoder, heads=output),
   )
 
 
@@ -214,23 +106,6 @@ def _players(model: Model, config) -> dict[str, Player]:
     name = f"generator_{i + 1}" if i else "generator"
     players[name] = player(_generator_loss, adversarial_lr, "encoder")
   return players
-
-
-def _parameters(model: Model, pixels: int, key: Array) -> PyTree:
-  z = jnp.zeros((1, model.latents))
-  nets = {
-    "encoder": model.encoder,
-    "decoder": model.decoder,
-    "discriminator": model.discriminator,
-  }
-  params, _ = parts.init_branches(
-    nets,
-    key,
-    encoder=jnp.zeros((1, pixels)),
-    decoder=z,
-    discriminator=(z, jnp.zeros((1, model.slots))),
-  )
-  return params
 
 
 def _squared_error(model: Model, params, batch: Batch, key=None) -> Array:

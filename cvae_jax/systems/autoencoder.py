@@ -14,8 +14,6 @@ values. Each term is logged as a sum in all cases.
 
 import functools
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,74 +30,18 @@ from cvae_jax.method import (
   update,
 )
 from cvae_jax.method.gaussian import Gaussian
-from cvae_jax.nets.dcgan import Decoder, Trunk
 from cvae_jax.nets.mlp import binary
+from cvae_jax.systems.models.autoencoder import Model, begin, build
 from cvae_jax.types import (
   Batch,
   Facts,
   Metrics,
   Player,
-  PyTree,
   System,
   TrainState,
 )
 
 BRANCHES = ("encoder", "decoder")
-REDUCTIONS = ("sum", "mean")
-
-
-class Model(NamedTuple):
-  """The two networks and what weighs the terms of their loss."""
-
-  nets: Mapping[str, Any]  # encoder and decoder
-  shape: tuple[int, ...]  # (H, W, C)
-  latents: int
-  variational: bool
-  kl: kl_control.Control
-  reduction: tuple[str, str]  # over pixels, over latents
-  likelihood: likelihoods.Likelihood
-  binarise: bool  # pixels are drawn anew from their grey values each time
-
-  def encode(
-    self, params: PyTree, stats: PyTree, image: Array, train: bool = False
-  ) -> tuple[Gaussian, PyTree]:
-    """Return q(z | image), a point without `variational`, and statistics."""
-    heads, stats = parts.apply_branch(
-      self.nets, "encoder", params, stats, image, train=train
-    )
-    if not self.variational:
-      return gaussian.point(heads["mean"]), stats
-    return Gaussian(**heads), stats
-
-  def logits(
-    self, params: PyTree, stats: PyTree, z: Array, train: bool = False
-  ) -> tuple[Array, PyTree]:
-    """Return the pixels' logits [B, H, W, C] of z, and statistics."""
-    return parts.apply_branch(
-      self.nets, "decoder", params, stats, z, train=train
-    )
-
-  def output(self, logits: Array) -> Array:
-    """Return what the likelihood is of, from logits [B, H, W, C · width]."""
-    return jax.nn.sigmoid(logits) if self.likelihood.means else logits
-
-  def image(self, logits: Array) -> Array:
-    """Return the mean image."""
-    if self.likelihood.width == 1 and self.likelihood.means:
-      return jax.nn.sigmoid(logits)
-    mean = self.likelihood.mean(likelihoods.flat(logits))
-    return mean.reshape(-1, *self.shape)
-
-  def loss(self, nats: Array, kl: Array | float) -> Array:
-    """Reduce the sums and weigh the KL as config.loss says.
-
-    Without a constant weight the KL comes weighed.
-    """
-    over_pixels, over_latents = self.reduction
-    pixels = math.prod(self.shape) if over_pixels == "mean" else 1
-    latents = self.latents if over_latents == "mean" else 1
-    beta = self.kl.beta if self.kl.constant else 1.0
-    return nats / pixels + beta * kl / latents
 
 
 def make(config, facts: Facts) -> System:
@@ -108,7 +50,7 @@ def make(config, facts: Facts) -> System:
   Raises:
     ValueError: a reduction is neither sum nor mean.
   """
-  model = _model(config, facts)
+  model = build(config, facts)
   lr = schedules.learning_rate(config.optim)
   players = {
     "model": Player(
@@ -129,7 +71,7 @@ def make(config, facts: Facts) -> System:
 
   likelihood = model.likelihood if model.variational else None
   return System(
-    init=lambda key: update.init_state(players, *_state(model, key)),
+    init=lambda key: update.init_state(players, *begin(model, key)),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
     columns={"image": model.shape, "condition": (facts.conditions,)},
@@ -145,47 +87,6 @@ def make(config, facts: Facts) -> System:
     latents=model.latents,
     schedules={"learning_rate": lr} | kl_control.schedule(model.kl),
     notes=_notes(model),
-  )
-
-
-def _state(model: Model, key: Array) -> tuple[PyTree, PyTree]:
-  params, statistics = parts.init_branches(
-    model.nets,
-    key,
-    encoder=jnp.zeros((1, *model.shape)),
-    decoder=jnp.zeros((1, model.latents)),
-  )
-  branch, running = likelihoods.begin(model.likelihood)
-  return params | branch, statistics | running
-
-
-def _model(config, facts: Facts) -> Model:
-  nets = config.model
-  latents = nets.latents
-  heads = ("mean", "logvar") if nets.variational else ("mean",)
-  reduction = tuple(config.loss.reduction)
-  if len(reduction) != 2 or set(reduction) - set(REDUCTIONS):
-    raise ValueError(
-      f"loss.reduction is one of {', '.join(REDUCTIONS)} for pixels and one "
-      f"for latents; found {reduction}"
-    )
-  shape = facts.image_shape
-  likelihood = likelihoods.build(config.loss, shape[-1], "bernoulli")
-  control = kl_control.control(config.loss)
-  if not nets.variational:
-    control = kl_control.Control(beta=0.0)
-  return Model(
-    nets={
-      "encoder": Trunk(**nets.encoder, heads=dict.fromkeys(heads, latents)),
-      "decoder": Decoder(**likelihoods.decoder(likelihood, nets.decoder)),
-    },
-    shape=facts.image_shape,
-    latents=latents,
-    variational=nets.variational,
-    kl=control,
-    reduction=reduction,
-    likelihood=likelihood,
-    binarise=config.data.get("binarise", "") == "dynamic",
   )
 
 

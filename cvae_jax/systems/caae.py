@@ -12,8 +12,6 @@ statistics of a critic move with its own player alone.
 """
 
 import functools
-from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,46 +21,15 @@ from jax import Array
 from cvae_jax.method import gaussian, losses, optim, parts, schedules, update
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.caae import Decoder, Encoder, ImageCritic, LatentCritic
+from cvae_jax.systems.models.caae import Model, begin
 from cvae_jax.types import (
   Batch,
   Facts,
   Metrics,
   Player,
-  PyTree,
   System,
   TrainState,
 )
-
-CRITICS = ("latent_critic", "image_critic")
-
-
-class Model(NamedTuple):
-  """The four networks and what weighs the terms of E's and G's loss."""
-
-  nets: Mapping[str, Any]  # encoder, decoder and the two critics
-  shape: tuple[int, ...]  # (H, W, C)
-  latents: int
-  normalise: bool  # by the batch in training; else never, as in the source
-  tv: float
-  code: float
-  image: float
-
-  def encode(self, params: PyTree, x: Array) -> Array:
-    """Return the codes [B, Z] of images in [−1, 1]."""
-    return self.nets["encoder"].apply({"params": params["encoder"]}, x)
-
-  def decode(self, params: PyTree, z: Array, y: Array) -> Array:
-    """Return images in [−1, 1] of codes and attributes in [−1, 1]."""
-    return self.nets["decoder"].apply({"params": params["decoder"]}, z, y)
-
-  def criticise(
-    self, name: str, params: PyTree, stats: PyTree, *arrays: Array, train=False
-  ) -> tuple[Array, PyTree]:
-    """Return a critic's logits [B] and the statistics of all after it."""
-    train = train and self.normalise
-    return parts.apply_branch(
-      self.nets, name, params, stats, *arrays, train=train
-    )
 
 
 def make(config, facts: Facts) -> System:
@@ -83,7 +50,7 @@ def make(config, facts: Facts) -> System:
   players = _players(model, config.optim, lr)
   attributes = facts.conditions
   return System(
-    init=lambda key: update.init_state(players, *_init(model, attributes, key)),
+    init=lambda key: update.init_state(players, *begin(model, attributes, key)),
     step=update.make_step(players, simultaneous=True),
     evaluate=functools.partial(_evaluate, model),
     columns={"image": model.shape, "condition": (attributes,)},
@@ -147,21 +114,6 @@ def _adam(group, turn: int, turns: int) -> optax.GradientTransformation:
     return direction, after._replace(count=state.count + 1)
 
   return optax.GradientTransformation(adam.init, update)
-
-
-def _init(model: Model, attributes: int, key: Array) -> tuple[PyTree, PyTree]:
-  x = jnp.zeros((1, *model.shape))
-  z = jnp.zeros((1, model.latents))
-  y = jnp.zeros((1, attributes))
-  params, statistics = parts.init_branches(
-    model.nets,
-    key,
-    encoder=x,
-    decoder=(z, y),
-    latent_critic=z,
-    image_critic=(x, y),
-  )
-  return params, {name: statistics[name] for name in CRITICS}
 
 
 def _signed(values: Array) -> Array:

@@ -12,7 +12,6 @@ With model.encoder.sees_colour the encoder sees the colour, too.
 """
 
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,8 +29,8 @@ from cvae_jax.method import (
   schedules,
   update,
 )
-from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.colouring import Decoder, Encoder
+from cvae_jax.systems.models.colouring import Model, begin, read_likelihood
 from cvae_jax.types import (
   Batch,
   Facts,
@@ -46,38 +45,6 @@ BRANCHES = ("encoder", "decoder")
 _SHOWN = 5  # variants in a sample grid
 
 
-class Model(NamedTuple):
-  """The two networks and what weighs the terms of their loss."""
-
-  encoder: Encoder
-  decoder: Decoder
-  positions: int
-  weight: float  # of the mean of the two squared errors
-  likelihood: likelihoods.Likelihood  # of the colour
-  kl: kl_control.Control
-  saturation: float
-  l2: float
-  second_pass: bool  # the KL is of another encoder pass than z
-
-  def inputs(self, batch: Batch) -> tuple[Array, Array, Array]:
-    """Cut levels [B, 4, 14, 14], position and true colour [B, 2]."""
-    photo, cell = batch["photo"], batch["cell"]
-    levels = cells.pyramid(
-      cells.grey(photo), jnp.arange(len(cell)), cell, whole_bytes=True
-    )
-    position = cells.positions(cell, self.positions)
-    return levels, position, cells.targets(photo, cell)
-
-  def encode(self, params: PyTree, inputs, key=None) -> Gaussian:
-    """Return q(z | levels, position, colour); without a key dropout is off."""
-    return self.encoder.apply({"params": params["encoder"]}, *inputs, key)
-
-  def decode(self, params: PyTree, levels, position, z, key=None) -> Array:
-    """Return colours [B, V, 2] of z [B, V, Z]; without a key no dropout."""
-    variables = {"params": params["decoder"]}
-    return self.decoder.apply(variables, levels, position, z, key)
-
-
 def make(config, facts: Facts) -> System:
   """Build the system from config.model, .loss and .optim."""
   branch = config.model.branch.to_dict()
@@ -86,7 +53,7 @@ def make(config, facts: Facts) -> System:
     decoder=Decoder(branch, **config.model.decoder),
     positions=config.model.positions,
     weight=config.loss.mse,
-    likelihood=_likelihood(config.loss),
+    likelihood=read_likelihood(config.loss),
     kl=kl_control.control(config.loss),
     saturation=config.loss.saturation,
     l2=config.loss.l2,
@@ -105,7 +72,7 @@ def make(config, facts: Facts) -> System:
     )
   }
   return System(
-    init=lambda key: update.init_state(players, *_state(model, key)),
+    init=lambda key: update.init_state(players, *begin(model, key)),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
     columns={"photo": (cells.SIDE, cells.SIDE, 3), "cell": ()},
@@ -115,39 +82,6 @@ def make(config, facts: Facts) -> System:
     schedules={"learning_rate": lr} | kl_control.schedule(model.kl),
     notes=_notes(model),
   )
-
-
-def _likelihood(loss) -> likelihoods.Likelihood:
-  """Return the likelihood of a colour, a point of the plane.
-
-  Raises:
-    ValueError: it is one of values in [0, 1].
-  """
-  if (name := loss.get("likelihood", "")) not in ("", "gaussian", "sigma"):
-    raise ValueError(
-      f"a colour is a point of a plane: loss.likelihood is gaussian or sigma; "
-      f"found {name!r}"
-    )
-  found = likelihoods.build(loss, 2, "gaussian")
-  if isinstance(found, likelihoods.Gaussian):
-    found = found._replace(weight=0.5 * loss.mse)
-  return found
-
-
-def _state(model: Model, key: Array) -> tuple[PyTree, PyTree]:
-  levels = jnp.zeros((1, len(cells.FACTORS), cells.GRID, cells.GRID))
-  position = jnp.zeros((1, model.positions))
-  colour = jnp.zeros((1, 2))
-  z = jnp.zeros((1, 1, model.encoder.latents))
-  nets = {"encoder": model.encoder, "decoder": model.decoder}
-  params, _ = parts.init_branches(
-    nets,
-    key,
-    encoder=(levels, position, colour),
-    decoder=(levels, position, z),
-  )
-  branch, running = likelihoods.begin(model.likelihood)
-  return params | branch, running
 
 
 def _forward(

@@ -12,12 +12,10 @@ takes the first term's place, and β, warm-up and free bits weigh the second.
 
 import functools
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
 from cvae_jax.method import (
@@ -28,15 +26,12 @@ from cvae_jax.method import (
   losses,
   optim,
   parts,
-  regularisers,
   schedules,
   update,
 )
 from cvae_jax.method.gaussian import Gaussian
-from cvae_jax.method.names import checked
-from cvae_jax.nets import images
-from cvae_jax.nets.conditional import Decoder, Encoder
 from cvae_jax.nets.mlp import binary
+from cvae_jax.systems.models.cvae import Model, begin, build
 from cvae_jax.types import (
   Batch,
   Facts,
@@ -50,56 +45,6 @@ from cvae_jax.types import (
 BRANCHES = ("encoder", "decoder")
 
 
-class Model(NamedTuple):
-  """The two networks and what weighs the terms of their loss."""
-
-  encoder: Encoder
-  decoder: Decoder
-  shape: tuple[int, ...]  # (H, W, C)
-  likelihood: likelihoods.Likelihood
-  kl: kl_control.Control
-  binarise: bool  # pixels are drawn anew from their grey values each time
-  l2: float
-  grey: optax.Schedule
-  second_pass: bool  # the KL is of another encoder pass than z
-  prior: latent_priors.Prior
-  regulariser: regularisers.Regulariser | None  # of the batch's latents
-
-  def encode(self, params: PyTree, image, condition, key=None) -> Gaussian:
-    """Return q(z | image, condition); without a key dropout is off."""
-    variables = {"params": params["encoder"]}
-    q = self.encoder.apply(variables, image, condition, key)
-    return self.prior.standardise(params, q, condition)
-
-  def pseudo(self, params: PyTree) -> Callable:
-    """Return (image, condition) → Gaussian, for the prior."""
-    return functools.partial(self.encode, params)
-
-  def output(self, params: PyTree, z, condition, key=None) -> Array:
-    """Return what p(x | z) is of; without a key dropout is off."""
-    variables = {"params": params["decoder"]}
-    z = self.prior.place(params, z, condition)
-    return self.decoder.apply(variables, z, condition, key)
-
-  def decode(self, params: PyTree, z, condition) -> Array:
-    """Return the images of z [B, Z]."""
-    return self.image(self.output(params, z, condition))
-
-  def image(self, output: Array) -> Array:
-    """Return the mean image of an output."""
-    if self.likelihood.means:
-      return output
-    mean = self.likelihood.mean(likelihoods.flat(output))
-    return mean.reshape(-1, *self.shape)
-
-  def nats(self, image: Array, output: Array, scale: Array | None) -> Array:
-    """Return −log p(image | z) [B] of the decoder's output."""
-    likelihoods.check(self.likelihood, image, output)
-    return self.likelihood.nats(
-      likelihoods.flat(image), likelihoods.flat(output), scale
-    )
-
-
 def make(config, facts: Facts) -> System:
   """Build the system from config.model, .loss and .optim for the data's shapes.
 
@@ -107,7 +52,7 @@ def make(config, facts: Facts) -> System:
     ValueError: config.loss asks for what there is not; so does a squared
       error without a weight above 0: it is no likelihood.
   """
-  model = _model(config, facts)
+  model = build(config, facts)
   likelihood = model.likelihood
   lr = schedules.learning_rate(config.optim)
   players = {
@@ -125,9 +70,7 @@ def make(config, facts: Facts) -> System:
   draw, log_prior = latent_priors.functions(model.prior, model.pseudo)
   sampled = model.prior.sampled
   return System(
-    init=lambda key: update.init_state(
-      players, *_state(model, conditions, key)
-    ),
+    init=lambda key: update.init_state(players, *begin(model, conditions, key)),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
     columns={"image": model.shape, "condition": (conditions,)},
@@ -144,70 +87,6 @@ def make(config, facts: Facts) -> System:
     | kl_control.schedule(model.kl),
     notes=_notes(model),
   )
-
-
-def _model(config, facts: Facts) -> Model:
-  shape = facts.image_shape
-  likelihood = likelihoods.build(config.loss, shape[-1], "gaussian")
-  encoder, decoder = _networks(config.model, facts, likelihood)
-  return Model(
-    encoder=encoder,
-    decoder=decoder,
-    shape=shape,
-    likelihood=likelihood,
-    kl=kl_control.control(config.loss),
-    binarise=config.data.get("binarise", "") == "dynamic",
-    l2=config.loss.get("l2", 0.0),
-    grey=schedules.delayed(
-      config.loss.get("grey", 0.0), config.loss.get("grey_start", 0)
-    ),
-    second_pass=config.loss.get("kl_of_second_pass", False),
-    prior=latent_priors.build(config, encoder.latents, shape, facts.conditions),
-    regulariser=_regulariser(config.loss, facts.rows),
-  )
-
-
-def _regulariser(loss, rows: int | None) -> regularisers.Regulariser | None:
-  """Return what the objective adds to −ELBO, if anything.
-
-  Raises:
-    ValueError: the objective is one that only a vae has.
-  """
-  names = ("elbo", *regularisers.NAMES)
-  what = "loss.objective of a cvae (a vae has more)"
-  name = checked(names, loss.get("objective", "elbo"), what)
-  return regularisers.read(loss, name, rows)
-
-
-def _networks(model, facts: Facts, likelihood) -> tuple:
-  """Return the encoder and the decoder that config.model describes."""
-  if images.builds_itself(model):
-    how = {"width": model.width, "blocks": model.blocks}
-    encoder = images.GaussianEncoder(facts.image_shape, model.latents, **how)
-    decoder = images.ImageDecoder(
-      facts.image_shape,
-      **how,
-      outputs=likelihood.width,
-      bounded=likelihood.means,
-    )
-    return encoder, decoder
-  settings = likelihoods.decoder(likelihood, model.decoder)
-  if not likelihood.means:
-    settings["last"] = "linear"
-  return Encoder(**model.encoder), Decoder(**settings)
-
-
-def _state(model: Model, conditions: int, key: Array) -> tuple[PyTree, PyTree]:
-  condition = jnp.zeros((1, conditions))
-  z = jnp.zeros((1, model.encoder.latents))
-  image = jnp.zeros((1, *model.shape))
-  nets = {"encoder": model.encoder, "decoder": model.decoder}
-  params, _ = parts.init_branches(
-    nets, key, encoder=(image, condition), decoder=(z, condition)
-  )
-  branch, model_state = likelihoods.begin(model.likelihood)
-  branch |= model.prior.begin(jax.random.fold_in(key, len(nets)))
-  return params | branch, model_state
 
 
 class _Found(NamedTuple):
@@ -304,17 +183,11 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
 
   # 5. REGULARISER: of the batch's latents, by the objective's name.
   if (regulariser := model.regulariser) is not None:
-    draw = functools.partial(_draw, model, params, noise, len(found.z))
+    draw = functools.partial(model.draw, params, noise, len(found.z))
     added = regulariser.terms(found.z, found.q, draw)
     terms |= added
     total += regulariser.strength * sum(added.values())
   return total, (terms, found.model_state)
-
-
-def _draw(model: Model, params: PyTree, key: Array, count: int) -> Array:
-  """Draw z [count, Z] of the prior, other noise than of `key` itself."""
-  encode = model.pseudo(params)
-  return model.prior.draw(params, jax.random.fold_in(key, 2), count, encode)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:

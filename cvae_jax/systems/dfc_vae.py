@@ -12,8 +12,6 @@ logged.
 """
 
 import functools
-from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,70 +29,25 @@ from cvae_jax.method import (
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.dfc import Decoder, Encoder
 from cvae_jax.nets.features import Features
+from cvae_jax.systems.models.dfc_vae import (
+  BRANCHES,
+  Model,
+  begin,
+  read_likelihood,
+)
 from cvae_jax.types import (
   Batch,
   Facts,
   Metrics,
   Player,
-  PyTree,
   System,
   TrainState,
 )
 
-BRANCHES = ("encoder", "decoder")
-
-
-class Model(NamedTuple):
-  """The networks and what weighs the terms of their loss."""
-
-  nets: Mapping[str, Any]  # encoder and decoder
-  features: Features
-  latents: int
-  shape: tuple[int, ...]  # (H, W, C)
-  normalise: bool  # by the batch in training; else never, as in the source
-  kl: float
-  weight: float  # of each tap's mean squared difference
-  likelihood: likelihoods.Likelihood | None  # of pixels, where the loss has it
-
-  def encode(
-    self, params: PyTree, stats: PyTree, image: Array, train: bool = False
-  ) -> tuple[Gaussian, PyTree]:
-    """Return q(z | image) and the statistics after it."""
-    return parts.apply_branch(
-      self.nets, "encoder", params, stats, image, train=train
-    )
-
-  def decode(
-    self, params: PyTree, stats: PyTree, z: Array, train: bool = False
-  ) -> tuple[Array, PyTree]:
-    """Return the images of z [B, Z] and the statistics after it."""
-    return parts.apply_branch(
-      self.nets, "decoder", params, stats, z, train=train
-    )
-
-  def distances(self, params: PyTree, image: Array, output: Array) -> Metrics:
-    """Return each tap's mean squared difference, {tap: [B]}."""
-    if not self.features.taps:
-      return {}
-    variables = {"params": params["features"]}
-    target = self.features.apply(variables, image)
-    found = self.features.apply(variables, output)
-    return {
-      tap: losses.mean_squared_error(target[tap], found[tap])
-      for tap in self.features.taps
-    }
-
-  def image(self, output: Array) -> Array:
-    """Return the mean image of an output."""
-    if self.likelihood is None or self.likelihood.means:
-      return output
-    mean = self.likelihood.mean(likelihoods.flat(output))
-    return mean.reshape(-1, *self.shape)
-
 
 def make(config, facts: Facts) -> System:
   """Build the system that config.model, .loss and .optim describe."""
-  likelihood = _likelihood(config.loss, facts.image_shape[-1])
+  likelihood = read_likelihood(config.loss, facts.image_shape[-1])
   decoder = dict(config.model.decoder)
   if likelihood is not None:
     decoder = likelihoods.decoder(likelihood, config.model.decoder)
@@ -126,7 +79,7 @@ def make(config, facts: Facts) -> System:
     return model.decode(state.params, state.model_state, z)[0]
 
   return System(
-    init=lambda key: update.init_state(players, *_init(model, key)),
+    init=lambda key: update.init_state(players, *begin(model, key)),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
     columns={"image": model.shape},
@@ -140,39 +93,6 @@ def make(config, facts: Facts) -> System:
     schedules={"learning_rate": lr},
     notes=_notes(model),
   )
-
-
-def _likelihood(loss, channels: int) -> likelihoods.Likelihood | None:
-  """Return p(x | z) of pixels, where the loss has one.
-
-  Gaussian by the weight `pixel`, another by its name.
-  """
-  name = loss.get("likelihood", "")
-  if not (name or loss.pixel):
-    return None
-  if name in ("", "gaussian") and loss.pixel:
-    return likelihoods.Gaussian(loss.pixel)
-  return likelihoods.build(loss, channels, "gaussian")
-
-
-def _init(model: Model, key: Array) -> tuple[PyTree, PyTree]:
-  """Draw the parameters, also of features that no file replaces."""
-  image = jnp.zeros((1, *model.shape))
-  nets = dict(model.nets)
-  if model.features.taps:
-    nets["features"] = model.features
-  params, statistics = parts.init_branches(
-    nets,
-    key,
-    encoder=image,
-    decoder=jnp.zeros((1, model.latents)),
-    features=image,
-  )
-  statistics = {branch: statistics[branch] for branch in BRANCHES}
-  if model.likelihood is None:
-    return params, statistics
-  branch, running = likelihoods.begin(model.likelihood)
-  return params | branch, statistics | running
 
 
 def _encode(model: Model, state: TrainState, image: Array) -> Gaussian:

@@ -6,15 +6,14 @@ number per condition, and file → reason for the rows that have none.
 
 import pathlib
 import re
-import warnings
-import zlib
 from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from cvae_jax.data import DataError
-from cvae_jax.data.files.columns import listed, require, values
+from cvae_jax.data.files.columns import require, values
+from cvae_jax.data.files.face_csv import first_line, name_some, read_csv
 from cvae_jax.host.paths import local
 
 Adapted = tuple[pd.DataFrame, dict[str, str]]
@@ -27,11 +26,6 @@ HAIR = {
   "Blond_Hair": 0.2,
 }
 CONDITIONS = ("male", "female", "hair_color", "mouth", "eyes")
-# Of a file that is no table, or is compressed and cut short.
-_UNREADABLE = (
-  *(ValueError, pd.errors.ParserWarning),
-  *(EOFError, OSError, zlib.error),
-)
 _NEEDED = ("Male", "Mouth_Slightly_Open", "Narrow_Eyes", *HAIR)
 _UTKFACE = re.compile(r"(\d{1,3})_([01])_([0-4])_(\d+)\.")
 
@@ -74,7 +68,7 @@ def read(
   path = local(rest if official else table, "the table")
   if not path.is_file():
     raise DataError(f"no table {path}; give a file, celeba:FILE or utkface")
-  if official or _first_line(path).strip().isdigit():
+  if official or first_line(path).strip().isdigit():
     return celeba(path, hair)
   return named_csv(path, names, file_column=file_column)
 
@@ -98,7 +92,7 @@ def utkface(names: Iterable[str]) -> Adapted:
   if not rows:
     raise DataError(
       f"none of {len(left_out)} images is named as UTKFace's are,"
-      f" [age]_[gender]_[race]_[date].jpg{_some(left_out)}"
+      f" [age]_[gender]_[race]_[date].jpg{name_some(left_out)}"
     )
   table = pd.DataFrame(rows, columns=["file", "male", "female", "age"])
   return table, left_out
@@ -160,9 +154,9 @@ def _marks(where: object, table: pd.DataFrame, name: str) -> None:
 
 
 def _celeba_rows(path: pathlib.Path) -> pd.DataFrame:
-  first = _first_line(path).strip()
+  first = first_line(path).strip()
   if not first.isdigit():
-    return _csv(path)
+    return read_csv(path)
   try:
     table = pd.read_csv(path, sep=r"\s+", skiprows=1, encoding="utf-8-sig")
   except ValueError as error:
@@ -195,7 +189,7 @@ def named_csv(
     DataError: naming the file and what is missing, or the row, the column
       and the value that is wrong.
   """
-  table = _csv(path, file_column)
+  table = read_csv(path, file_column)
   if not {*_NEEDED} - {*table} and not {*CONDITIONS} & {*table}:
     raise DataError(
       f"{path}: these are CelebA's columns, of -1 and 1; give it as"
@@ -206,57 +200,3 @@ def named_csv(
     table.insert(table.columns.get_loc("male") + 1, "female", 1 - table["male"])
   values(table, names, ranges, path)
   return table[["file", *table.columns.drop("file")]], {}
-
-
-def _csv(path: pathlib.Path, file_column: str = "") -> pd.DataFrame:
-  texts = {"file": str, "image_id": str}
-  if file_column:
-    texts[file_column] = str
-  try:
-    with warnings.catch_warnings():
-      # Rows longer than the header would lose their end with only a warning.
-      warnings.simplefilter("error", pd.errors.ParserWarning)
-      table = pd.read_csv(
-        path, dtype=texts, index_col=False, encoding="utf-8-sig"
-      )
-  except _UNREADABLE as error:
-    raise DataError(
-      f"{path}: not a CSV table: {str(error).strip()}; expected a header and a"
-      " row for each image"
-    ) from error
-  if not len(table):
-    raise DataError(
-      f"{path}: a header and no rows; expected a row for each image"
-    )
-  if file_column:
-    if file_column not in table:
-      raise DataError(
-        f"{path}: no column {file_column!r} (--file_column); it has"
-        f" {listed(table)}"
-      )
-    if file_column != "file":
-      table = table.drop(columns="file", errors="ignore")
-    table = table.rename(columns={file_column: "file"})
-  elif "file" not in table:
-    table = table.rename(columns={"image_id": "file"})
-  if "file" not in table:
-    likely = [c for c in table if re.search(r"path|image|file|name", str(c))]
-    raise DataError(
-      f"{path}: no column 'file'; it has {listed(table)}. Rename the one that"
-      " names the images to file, or give"
-      f" --file_column={likely[0] if likely else 'NAME'}"
-    )
-  if table["file"].isna().any():
-    row = int(table["file"].isna().to_numpy().argmax()) + 1
-    raise DataError(f"{path}: row {row}, column 'file' is empty")
-  return table
-
-
-def _first_line(path: pathlib.Path) -> str:
-  with path.open(encoding="utf-8-sig", errors="replace") as file:
-    return file.readline(1000)
-
-
-def _some(names: Iterable[str]) -> str:
-  names = list(names)
-  return f" (found {', '.join(names[:3])}, ...)" if names else ""

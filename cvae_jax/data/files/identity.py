@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cvae_jax.data.files import prepared
+from cvae_jax.data.files import prepared, prepared_digest
 
 _LARGE = 1 << 29  # bytes in memory from which SHA-256 takes too long a start
 _WORDS = 1 << 17  # of 8 bytes, that are summed up together
@@ -73,7 +73,7 @@ def _column(column: Any, whole: bool) -> dict[str, Any]:
   }
   if isinstance(entries, np.memmap) and prepared.holds(entries.filename):
     # Of a part of a file: the whole file's digest, and where the part lies.
-    file = prepared.digest(entries.filename, whole)
+    file = prepared_digest.digest(entries.filename, whole)
     start = _address(entries) - _address(_root(entries))
     said = f"{file} from byte {start}, strides {entries.strides}"
     found["sha256"] = hashlib.sha256(said.encode()).hexdigest()

@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 
 from cvae_jax.data import DataError
-from cvae_jax.data.files import image_files, opening, preparing, schema, splits
+from cvae_jax.data.files import (
+  image_files,
+  infer_kinds,
+  opening,
+  preparing,
+  schema,
+  splits,
+)
 from cvae_jax.data.files.pictures import Pictures
 from cvae_jax.host import commands
 
@@ -36,7 +43,7 @@ def prepare(options: Any) -> None:
   for name in (options.group, options.split):  # these say no attribute
     if name in attributes and name not in asked:
       attributes = attributes.drop(columns=name)
-  entries, left_out = schema.infer(
+  entries, left_out = infer_kinds.infer(
     attributes, found == "train", asked, pictures.stated
   )
   levels = {e["name"]: e["levels"] for e in entries if "levels" in e}
@@ -130,7 +137,7 @@ def _strata(pictures: Pictures, options: Any) -> list[str]:
   """Return the columns that are classes: every split shall have each."""
   table = pictures.table.drop(columns=["file", splits.SPLIT], errors="ignore")
   asked = schema.parse(options.kind)
-  entries, _ = schema.infer(
+  entries, _ = infer_kinds.infer(
     table, np.ones(len(table), bool), asked, pictures.stated
   )
   kinds = ("class", "binary", "ordinal")

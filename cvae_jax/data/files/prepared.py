@@ -19,11 +19,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from cvae_jax.data import DataError
+from cvae_jax.data.files.prepared_digest import MARK, STAMP, digest, stamp
 from cvae_jax.host.files import parse_json, write_atomically
 
-IMAGES, ATTRIBUTES, MARK = "images.npy", "attributes.csv", "prepared.json"
-_STAMP = ".images.json"  # what is known of an images.npy since its mark
-_BLOCKS, _BLOCK = 64, 1 << 16  # that each start reads of an images.npy
+IMAGES = "images.npy"
+ATTRIBUTES = "attributes.csv"
 
 
 class Prepared(NamedTuple):
@@ -75,12 +75,12 @@ def write(
     "count": len(rest),
     "skipped": {table["file"].iloc[row]: why for row, why in skipped.items()},
     "sha256": hashlib.sha256(content).hexdigest(),
-    "images": _stamp(folder / IMAGES) | {"sha256": sha256},
+    "images": stamp(folder / IMAGES) | {"sha256": sha256},
     "equal": equal,
   }
   for name, text in (beside or {}).items():
     write_atomically(folder / name, text)
-  (folder / _STAMP).unlink(missing_ok=True)
+  (folder / STAMP).unlink(missing_ok=True)
   write_atomically(folder / MARK, json.dumps(whole, indent=2) + "\n")
   return whole
 
@@ -130,73 +130,6 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
 def holds(path: str | pathlib.Path | None) -> bool:
   """Tell whether a file is the images.npy of a prepared set."""
   return bool(path) and (pathlib.Path(path).parent / MARK).is_file()
-
-
-def digest(path: str | pathlib.Path, whole: bool = False) -> str:
-  """Return the SHA-256 of the pixels of an images.npy.
-
-  It is made once. While the file's size, time and sampled blocks are those of
-  then, it is not made again.
-
-  Args:
-    path: the images.npy of a prepared set.
-    whole: make it again in any case.
-
-  Raises:
-    DataError: if it is not the digest that prepared.json holds.
-  """
-  path = pathlib.Path(path)
-  info = parse_json((path.parent / MARK).read_text())
-  made, now = info.get("images"), _stamp(path)
-  if made is not None and not (isinstance(made, dict) and "sha256" in made):
-    raise DataError(
-      f"{path.parent / MARK}: damaged (images is {made!r:.60}); prepare the set"
-      " again with --force"
-    )
-  for known in (made, _known(path.parent / _STAMP)):
-    if not whole and known and {**now, "sha256": known["sha256"]} == known:
-      return known["sha256"]
-  found = _sha256(np.load(path, mmap_mode="r"))
-  if made and made["sha256"] != found:
-    raise DataError(
-      f"{path} is not what was prepared (its SHA-256 differs); bring the old"
-      " file back, or prepare it again with --force"
-    )
-  try:
-    stamp = json.dumps(now | {"sha256": found})
-    write_atomically(path.parent / _STAMP, stamp + "\n")
-  except OSError:  # a read-only folder: it is made again at the next start
-    pass
-  return found
-
-
-def _known(path: pathlib.Path) -> dict[str, Any] | None:
-  try:
-    found = parse_json(path.read_text())
-  except (OSError, ValueError):
-    return None
-  return found if isinstance(found, dict) and "sha256" in found else None
-
-
-def _stamp(path: pathlib.Path) -> dict[str, Any]:
-  """Return a file's size and time, and the digest of blocks all over it."""
-  about, blocks = path.stat(), hashlib.sha256()
-  with path.open("rb") as file:
-    for at in np.linspace(0, max(0, about.st_size - _BLOCK), _BLOCKS):
-      file.seek(int(at))
-      blocks.update(file.read(_BLOCK))
-  return {
-    "bytes": about.st_size,
-    "mtime_ns": about.st_mtime_ns,
-    "blocks": blocks.hexdigest(),
-  }
-
-
-def _sha256(images: np.ndarray) -> str:
-  whole = hashlib.sha256()
-  for part in np.array_split(images, max(1, images.nbytes >> 24)):
-    whole.update(part.tobytes())
-  return whole.hexdigest()
 
 
 def read(

@@ -24,6 +24,7 @@ import numpy as np
 from jax import Array, lax
 
 from cvae_jax.nets.fast import ops, winograd
+from cvae_jax.nets.fast.im2col import fold, pads_of, patches, place
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 _SMALL = 8  # pixels a side of a map
@@ -46,7 +47,7 @@ def conv(
     if padding == "SAME" and winograd.suits(x.shape, kernel.shape, stride):
       return _plus(winograd.down(x, kernel), bias)
     k = kernel.shape[0]
-    pads = tuple(_pads(n, k, stride, padding) for n in x.shape[1:3])
+    pads = tuple(pads_of(n, k, stride, padding) for n in x.shape[1:3])
     return _conv(x, kernel, bias, stride, pads)
   return _plus(_lax_conv(x, kernel, stride, padding), bias)
 
@@ -128,7 +129,7 @@ def conv_transpose(
   less = stride**2 * d > c
   if k > stride > 1 and k % stride == 0 and large and less:
     return _subpixel(x, kernel, bias, stride)
-  pads = tuple(_pads(n * stride, k, stride) for n in x.shape[1:3])
+  pads = tuple(pads_of(n * stride, k, stride) for n in x.shape[1:3])
   taps = kernel[::-1, ::-1].transpose(2, 0, 1, 3).reshape(c, k * k * d)
   return _plus(fold(_matmul(x, taps), k, stride, pads), bias)
 
@@ -173,7 +174,7 @@ def _space_to_depth(s: int, crop, _, g: Array):
   for a, e in np.ndindex(s, s):
     i, j = (a - low) % s, (e - low) % s  # the first of parity (a, e)
     part = g[:, i::s, j::s]
-    parts.append(_place(part, (i + low) // s, (j + low) // s, *size))
+    parts.append(place(part, (i + low) // s, (j + low) // s, *size))
   return (jnp.concatenate(parts, axis=-1),)
 
 
@@ -189,94 +190,3 @@ def _matmul(x: Array, w: Array) -> Array:
   the patches, which XLA makes when three axes are contracted at once.
   """
   return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], -1)
-
-
-def _pads(n: int, k: int, stride: int, padding: str = "SAME"):
-  """Return (low, high) padding of an axis of n, as TensorFlow defines it.
-
-  High is negative where the last rows are in no window, so that the pads and
-  the number of windows always tell n, which `fold` needs.
-  """
-  windows = (n - k) // stride + 1 if padding == "VALID" else -(-n // stride)
-  total = (windows - 1) * stride + k - n
-  low = 0 if padding == "VALID" else max(total, 0) // 2
-  return low, total - low
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
-def patches(x: Array, k: int, stride: int, pads) -> Array:
-  """Cut x [B, H, W, C] into k×k windows: [B, H', W', k · k · C]."""
-  rows, columns = (
-    (n + lo + hi - k) // stride + 1
-    for n, (lo, hi) in zip(x.shape[1:3], pads, strict=True)
-  )
-  zero = jnp.zeros((), x.dtype)
-  x = lax.pad(x, zero, ((0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)))
-  windows = [
-    x[
-      :,
-      i : i + (rows - 1) * stride + 1 : stride,
-      j : j + (columns - 1) * stride + 1 : stride,
-    ]
-    for i in range(k)
-    for j in range(k)
-  ]
-  return jnp.concatenate(windows, axis=-1)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
-def fold(p: Array, k: int, stride: int, pads) -> Array:
-  """Add windows p [B, H', W', k · k · C] up: the transpose of `patches`."""
-  b, rows, columns, n = p.shape
-  p = p.reshape(b, rows, columns, k, k, n // (k * k))
-  height, width = (
-    (m - 1) * stride + k - lo - hi
-    for m, (lo, hi) in zip((rows, columns), pads, strict=True)
-  )
-  # Outputs of one parity class (row and column modulo the stride) take whole
-  # shifted taps, so each class is a sum of pads, and no tap is multiplied
-  # with the zeros of a dilated input. Classes are of one size: an odd row or
-  # column too many is cut off.
-  size = -(-height // stride), -(-width // stride)
-  classes = [
-    [_parity(p, a, e, stride, pads, *size) for e in range(stride)]
-    for a in range(stride)
-  ]
-  rows = [jnp.stack(row, axis=3) for row in classes]
-  x = jnp.stack(rows, axis=2).reshape(b, *(n * stride for n in size), -1)
-  return x[:, :height, :width]
-
-
-def _parity(p: Array, a: int, e: int, s: int, pads, height: int, width: int):
-  """Sum the taps that land on rows a mod s and columns e mod s."""
-  k = p.shape[3]
-  (top, _), (left, _) = pads
-  total = None
-  for i in range((a + top) % s, k, s):
-    for j in range((e + left) % s, k, s):
-      # Window (y, x), tap (i, j) lands on row s·y + i − top.
-      tap = p[:, :, :, i, j]
-      dy, dx = (i - top - a) // s, (j - left - e) // s
-      tap = _place(tap, dy, dx, height, width)
-      total = tap if total is None else total + tap
-  if total is None:  # a kernel smaller than the stride skips some rows
-    return jnp.zeros((p.shape[0], height, width, p.shape[-1]), p.dtype)
-  return total
-
-
-def _place(x: Array, dy: int, dx: int, height: int, width: int) -> Array:
-  """Move x [B, H, W, C] by (dy, dx) onto a zero map [B, height, width, C]."""
-  zero = jnp.zeros((), x.dtype)
-  rows = (dy, height - x.shape[1] - dy, 0)
-  columns = (dx, width - x.shape[2] - dx, 0)
-  return lax.pad(x, zero, ((0, 0, 0), rows, columns, (0, 0, 0)))
-
-
-patches.defvjp(
-  lambda x, *how: (patches(x, *how), None),
-  lambda k, stride, pads, _, g: (fold(g, k, stride, pads),),
-)
-fold.defvjp(
-  lambda p, *how: (fold(p, *how), None),
-  lambda k, stride, pads, _, g: (patches(g, k, stride, pads),),
-)

@@ -1,0 +1,1 @@
+"""The page: a file a panel. Only this room and `serve` know Gradio."""

@@ -1,0 +1,131 @@
+"""A control for each condition, by its kind."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from cvae_jax.apps.explore.opened import Opened
+from cvae_jax.data.conditions.multilabel import SEPARATOR, labels
+
+BUTTONS = 12  # levels that are shown as buttons; more become a list
+UNKNOWN = "\x00unknown"  # is no level's name
+STEPS = 100  # of a slider
+
+
+class Control(NamedTuple):
+  """The control of one condition.
+
+  `unknown` is a box beside it where the control itself cannot say so.
+  """
+
+  attribute: Any
+  value: Any
+  unknown: Any = None
+
+  @property
+  def components(self) -> list:
+    """Return the components that a person moves."""
+    return [self.value, *([] if self.unknown is None else [self.unknown])]
+
+
+def build(opened: Opened, values: Mapping[str, Any]) -> list[Control]:
+  """Put a control for each condition onto the page, at `values`."""
+  return of(opened.attributes, values, opened.unknowns)
+
+
+def of(
+  attributes: Sequence[Any], values: Mapping[str, Any], unknowns: bool
+) -> list[Control]:
+  """Put a control for each attribute onto the page, at `values`."""
+  return [_control(a, values[a.name], unknowns) for a in attributes]
+
+
+def components(controls: Sequence[Control]) -> list:
+  """Return all components of controls, in the order of `read`."""
+  return [part for control in controls for part in control.components]
+
+
+def read(controls: Sequence[Control], given: Sequence[Any]) -> dict[str, Any]:
+  """Return {condition: value} of what the components say."""
+  rest = iter(given)
+  found = {}
+  for control in controls:
+    value = next(rest)
+    unknown = control.unknown is not None and next(rest)
+    if control.attribute.kind == "multilabel":
+      value = SEPARATOR.join(value or ())
+    missing = unknown or value == UNKNOWN
+    found[control.attribute.name] = None if missing else value
+  return found
+
+
+def write(controls: Sequence[Control], values: Mapping[str, Any]) -> list:
+  """Return what the components are to say, so that `read` gives `values`."""
+  found = []
+  for control in controls:
+    attribute = control.attribute
+    value = values[attribute.name]
+    if control.unknown is None:
+      found.append(UNKNOWN if value is None else _shown(attribute, value))
+    else:
+      found.append(gr.skip() if value is None else _shown(attribute, value))
+      found.append(value is None)
+  return found
+
+
+def _shown(attribute: Any, value: Any) -> Any:
+  if attribute.kind == "multilabel":
+    return labels(value)
+  return str(value) if attribute.levels else float(value)
+
+
+def _control(attribute: Any, value: Any, unknowns: bool) -> Control:
+  """Build the control of one condition."""
+  label = attribute.name.replace("_", " ")
+  if attribute.kind == "multilabel":
+    tags = gr.CheckboxGroup(
+      list(attribute.levels), value=labels(value), label=label
+    )
+    return Control(attribute, tags, _box(label) if unknowns else None)
+  if attribute.levels:
+    choices = [(level, level) for level in attribute.levels]
+    choices += [("unknown", UNKNOWN)] if unknowns else []
+    kind = gr.Radio if len(attribute.levels) <= BUTTONS else gr.Dropdown
+    return Control(attribute, kind(choices, value=str(value), label=label))
+  low, high = ends(attribute)
+  moved = slider(
+    low,
+    high,
+    float(value),
+    step=round((high - low) / STEPS, 6),
+    label=label,
+  )
+  return Control(attribute, moved, _box(label) if unknowns else None)
+
+
+def ends(attribute: Any) -> tuple[float, float]:
+  """Return the lowest and the highest value of a number or an angle."""
+  if attribute.kind == "angle":
+    return 0.0, float(attribute.period)
+  return tuple(map(float, attribute.range))
+
+
+def slider(low: float, high: float, value: float, **more: Any) -> gr.Slider:
+  """Put a slider onto the page whose box may be typed into.
+
+  What lies outside becomes the nearer end; an empty box is `value`. Gradio
+  would fail there. It is not a class of its own, since Gradio writes a file
+  beside the code of each new component.
+  """
+  made = gr.Slider(low, high, value=value, buttons=[], **more)
+
+  def read(given: float | None) -> float:
+    return float(min(high, max(low, value if given is None else given)))
+
+  made.preprocess = read
+  return made
+
+
+def _box(label: str) -> gr.Checkbox:
+  return gr.Checkbox(False, label=f"{label} unknown")

@@ -1,0 +1,1 @@
+"""A trained decoder as one file that a browser opens, without a server."""

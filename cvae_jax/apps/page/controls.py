@@ -1,0 +1,91 @@
+"""What the page's controls are: of each attribute the settings it can have.
+
+The entries of every setting are computed here by the attribute itself, so the
+page has no formula of its own for what a value becomes.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cvae_jax.data.conditions.angle import Angle
+from cvae_jax.data.conditions.attribute import Attribute
+from cvae_jax.data.conditions.multilabel import MultiLabel
+from cvae_jax.host.arguments import RunError
+from cvae_jax.runs import Run
+
+STEPS = 101  # settings of a number's slider
+_TURN = 72  # of an angle's
+
+
+def of_run(run: Run) -> list[dict[str, Any]]:
+  """Return a control for each attribute of a run, as JSON types.
+
+  Raises:
+    RunError: the run has conditions without attributes.
+  """
+  conditions = run.conditions
+  width = run.system.columns.get("condition", (0,))[0]
+  attributes = getattr(conditions, "attributes", ()) if width else ()
+  if width and not attributes:
+    raise RunError(
+      f"{run.folder}: its conditions name no attributes, so the page has "
+      "nothing to show as a control"
+    )
+  if not attributes:
+    return []
+  begin = _first(conditions)
+  return [_control(conditions, a, begin) for a in attributes]
+
+
+def _first(conditions: Any) -> dict[str, Any]:
+  """Return the values that the page shows first: those of a training row."""
+  rows = conditions.drawn_from()
+  rows = conditions.panel() if rows is None else rows
+  return conditions.decode(rows[:1])[0]
+
+
+def _control(conditions: Any, attribute: Attribute, begin) -> dict[str, Any]:
+  name = attribute.name
+  values = _values(attribute)
+  entries = attribute.encode(values)
+  columns = conditions.columns(name)
+  found = {
+    "name": name,
+    "kind": "tags" if isinstance(attribute, MultiLabel) else attribute.kind,
+    "columns": np.arange(conditions.size)[columns].tolist(),
+    "bit": conditions.bit(name),
+    "values": values,
+    "entries": np.asarray(entries, np.float32).tolist(),
+    "grid": [values.index(value) for value in _spread(values)],
+  }
+  first = begin[name]
+  if first is None:
+    return found | {"first": None}
+  if isinstance(attribute, MultiLabel):
+    return found | {"first": [tag for tag in first.split(";") if tag]}
+  own = attribute.encode([first], strict=False)
+  distance = np.abs(np.asarray(entries) - own).sum(axis=1)
+  return found | {"first": values[int(distance.argmin())]}
+
+
+def _values(attribute: Attribute) -> list[Any]:
+  """Return the settings of a control: words, or numbers a step apart."""
+  if attribute.levels:
+    return [*attribute.levels]
+  steps = _TURN if isinstance(attribute, Angle) else STEPS
+  numbers = attribute.settings(steps)
+  short = [float(f"{number:.4g}") for number in numbers]
+  short[0] = numbers[0]
+  if not isinstance(attribute, Angle):
+    short[-1] = numbers[-1]
+  return short if len({*short}) == len(short) else numbers
+
+
+def _spread(values: Sequence[Any], most: int = 12) -> list[Any]:
+  """Return the settings of a grid: all words, or nine numbers."""
+  numbers = not isinstance(values[0], str)
+  count = min(9 if numbers else most, len(values))
+  places = np.linspace(0, len(values) - 1, count).round().astype(int)
+  return [values[i] for i in places]

@@ -1,0 +1,178 @@
+"""Write a run as one HTML file that opens without a server."""
+
+import base64
+import dataclasses
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from cvae_jax import __version__
+from cvae_jax.apps.export import functions
+from cvae_jax.apps.page import controls, latents
+from cvae_jax.host.arguments import RunError
+from cvae_jax.host.files import write_atomically
+from cvae_jax.runs import Run
+
+LARGE = 25 << 20  # bytes, above which a page is slow to open and to send
+_CLOSE = 0.5 / 255  # half a grey level: 16-bit weights may move a pixel so far
+_PARTS = ("controls.js", "picture.js", "links.js", "page.js")
+
+
+def write(run: Run, path: str | Path) -> list[str]:
+  """Write the page of a run: its decoder, and its conditions as controls.
+
+  Args:
+    run: of a system that decodes latents into images.
+    path: of the HTML file, which is replaced.
+
+  Returns:
+    What was written, lines for people.
+
+  Raises:
+    RunError: the run has no decoder of images, a part of it cannot be computed
+      by the page, or the package onnx is missing.
+  """
+  path = _checked(Path(path))
+  decode = functions.of_run(run).get("decode")
+  if decode is None:
+    raise RunError(
+      f"{run.folder}: a page shows the decoder of images, and the system "
+      f"{run.config.system!r} has none; give a VAE, a GAN or an autoencoder"
+    )
+  about = _about(run)
+  half = _fits_half(run, about)
+  made = _program(run, decode, half)
+  content = _page(run, made, about)
+  write_atomically(path, content)
+  lines = [
+    f"wrote {path}: {len(content.encode()) / 1e6:.1f} MB, weights as "
+    f"{16 if half else 32}-bit numbers; open it in any browser"
+  ]
+  if len(content) > LARGE:
+    lines += [
+      f"note: it is larger than {LARGE >> 20} MB, so it opens and answers "
+      "slowly"
+    ]
+  return lines
+
+
+def _checked(path: Path) -> Path:
+  if path.suffix.lower() not in (".html", ".htm"):
+    raise RunError(f"a page is an HTML file, as in page.html; found {path}")
+  if path.is_dir():
+    raise RunError(f"{path} is a folder; give the name of a file")
+  return path
+
+
+def _program(run: Run, decode: functions.Function, half: bool):
+  """Return the decoder as the page computes it.
+
+  Raises:
+    RunError: it cannot be written so.
+  """
+  try:
+    from cvae_jax.apps.export import convert  # needs the extra
+    from cvae_jax.apps.page import program
+  except ModuleNotFoundError as error:
+    raise RunError(
+      f"a page needs the package {error.name}: pip install 'cvae_jax[export]'"
+    ) from None
+  try:
+    return program.of_onnx(convert.to_onnx(*decode), half)
+  except (NotImplementedError, TypeError, ValueError) as error:
+    gist = " ".join(str(error).split())[:200]
+    raise RunError(
+      f"{run.folder} cannot be written as a page: {gist}"
+    ) from None
+
+
+def _about(run: Run) -> dict[str, Any]:
+  """Return what the page has to know besides the network, as JSON types."""
+  found = controls.of_run(run)
+  width = run.system.columns.get("condition", (0,))[0]
+  z = latents.draws(run)
+  first = np.zeros(width, np.float32)
+  for control in found:
+    _enter(first, control, control["first"])
+  name = run.config.name or run.config.system
+  return {
+    "name": str(name),
+    "text": f"A {run.config.system} model, trained for "
+    f"{int(run.state.step):,} steps. cvae_jax {__version__}",
+    "folder": _folder(run),
+    "shape": [*run.system.columns["image"]],
+    "width": int(width),
+    "controls": found,
+    "guidance": bool(getattr(run.conditions, "known_bits", False) and found),
+    "draws": {"count": len(z), "latents": z.shape[1]},
+    "latents": latents.strongest(run, z, first),
+    "z": base64.b64encode(z.astype("<f4").tobytes()).decode(),
+  }
+
+
+def _folder(run: Run) -> str:
+  """Return what to give `runs.load`, without a path of this machine."""
+  own = run.folder.parent.name == "pretrained"
+  return f"pretrained/{run.folder.name}" if own else run.folder.name
+
+
+def _enter(vector, control, value) -> None:
+  """Enter a control's setting into a condition vector [A], as the page does."""
+  if value is None:
+    return
+  for word in value if isinstance(value, list) else [value]:
+    place = control["values"].index(word)
+    vector[control["columns"]] += control["entries"][place]
+  if control["bit"] is not None:
+    vector[control["bit"]] = 1.0
+
+
+def _fits_half(run: Run, about: dict[str, Any]) -> bool:
+  """Tell whether 16-bit weights leave the pictures as they are.
+
+  The pictures are some draws under the conditions of the run's panel.
+  """
+  condition = np.zeros((1, about["width"]), np.float32)
+  if about["controls"]:
+    condition = np.asarray(run.conditions.panel(), np.float32)
+  count = 2 * len(condition)
+  z, condition = run.prior(count), np.tile(condition, (2, 1))
+
+  def halved(leaf):
+    return np.asarray(leaf).astype(np.float16).astype(np.float32)
+
+  with np.errstate(over="ignore"):
+    params = jax.tree.map(halved, run.state.params)
+  state = run.state.replace(params=params)
+  short = dataclasses.replace(run, state=state)
+  moved = np.abs(short.guided(z, condition) - run.guided(z, condition))
+  return bool(moved.max() <= _CLOSE)  # not of NaN
+
+
+def _page(run: Run, made, about: dict[str, Any]) -> str:
+  """Put the parts into the page's frame."""
+  from cvae_jax.apps.page import program
+
+  scripts = [program.script(name) for name in (*program.SCRIPTS, *_PARTS)]
+  parts = {
+    "title": html.escape(about["name"]),
+    "style": program.script("page.css"),
+    "about": _json(about),
+    "graph": _json(made.graph),
+    "weights": made.weights,
+    "script": "\n".join(scripts),
+  }
+  text = program.script("page.html")
+  for name, part in parts.items():
+    text = text.replace(f"<!-- {name} -->", part, 1)
+  return text
+
+
+def _json(value: Any) -> str:
+  """Return JSON that cannot end the script element that it stands in."""
+  text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+  return text.replace("<", "\\u003c")

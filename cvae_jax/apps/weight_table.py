@@ -1,0 +1,168 @@
+"""A table of names: which layer of a PyTorch model is which one here.
+
+A table says of each layer here which one of theirs it is:
+
+    {"encoder.dense_0": "fc1",
+     "encoder.mean": "fc21",
+     "decoder.conv_0": {"from": "up.0", "as": "conv_transpose"}}
+
+An entry is a name, or {"from": a name or several, whose outputs follow one
+another; "as": linear, conv, conv_transpose or norm, which the shapes tell but
+for conv_transpose; "in": [[first, end], …], the blocks of their inputs in the
+order here; "in_map" and "out_map": [H, W, C] where a dense layer reads or
+writes a map, which PyTorch lays out as [C, H, W]}. The key "ignore" lists what
+of theirs is left out.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from cvae_jax.host.arguments import RunError
+from cvae_jax.loop.integrity import path_name
+from cvae_jax.loop.restore import abstract_state
+from cvae_jax.types import System, TrainState
+
+_KEYS = {"from", "as", "in", "in_map", "out_map"}
+_KINDS = ("linear", "conv", "conv_transpose", "norm")
+_PARTS = {  # ours → theirs
+  "kernel": "weight",
+  "bias": "bias",
+  "scale": "weight",
+  "mean": "running_mean",
+  "var": "running_var",
+}
+_COUNTER = "num_batches_tracked"  # of a norm there; nothing reads it
+
+
+def filled(
+  system: System,
+  arrays: Mapping[str, NDArray],
+  names: Mapping[str, Any],
+  steps: int = 0,
+) -> TrainState:
+  """Return a system's state with the parameters and statistics of a file.
+
+  Args:
+    system: its networks tell which arrays there are.
+    arrays: theirs, {name: array}.
+    names: the table; see above.
+    steps: how long it was trained, for the model card.
+
+  Raises:
+    RunError: an array here has none of theirs, one of theirs is read by none,
+      or shapes differ.
+  """
+  entries = _entries(names)
+  abstract = abstract_state(system)
+  read: set[str] = set(names.get("ignore", ()))
+  if lost := sorted(read - arrays.keys()):
+    raise RunError(f"ignore names {', '.join(lost)}, which the file has not")
+
+  def fill(path, leaf):
+    name = path_name(path).replace("/", ".")
+    layer, _, part = name.rpartition(".")
+    entry = entries.get(layer)
+    if entry is None:
+      raise RunError(
+        f"the table says nothing of {layer} (its {part} is {leaf.shape}); "
+        f"there is {_near(arrays, read)}"
+      )
+    found = _converted(name, part, entry, arrays, read)
+    if found.shape != leaf.shape:
+      raise RunError(
+        f"{layer}: its {part} is {leaf.shape} here, and {found.shape} of "
+        f"{', '.join(entry['from'])}"
+      )
+    return jax.numpy.asarray(found, leaf.dtype)
+
+  trees = {
+    kind: jax.tree_util.tree_map_with_path(fill, getattr(abstract, kind))
+    for kind in ("params", "model_state")
+  }
+  unread = [n for n in arrays if n not in read and not n.endswith(_COUNTER)]
+  if unread:
+    raise RunError(
+      f"no layer here reads {', '.join(sorted(unread)[:8])}; give them in the "
+      'table, or list them under "ignore"'
+    )
+  step = jax.numpy.asarray(steps, jax.numpy.int32)
+  return TrainState(step=step, opt_state={}, **trees)
+
+
+def _entries(names: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+  """Return the table with each entry whole."""
+  found = {}
+  for layer, said in names.items():
+    if layer == "ignore":
+      continue
+    entry = said if isinstance(said, dict) else {"from": said}
+    origin = entry.get("from")
+    origin = [origin] if isinstance(origin, str) else origin
+    if not origin or entry.keys() - _KEYS:
+      raise RunError(
+        f"the table's entry of {layer} is {said!r}; expected a name, or a "
+        f"mapping of {', '.join(sorted(_KEYS))}"
+      )
+    if entry.get("as", "linear") not in _KINDS:
+      raise RunError(
+        f"{layer} is as {entry['as']!r}; expected {', '.join(_KINDS)}"
+      )
+    found[layer] = {**entry, "from": origin}
+  return found
+
+
+def _converted(name, part, entry, arrays, read) -> NDArray:
+  """Return one array as it is here."""
+  parts = []
+  for origin in entry["from"]:
+    theirs = f"{origin}.{_PARTS.get(part, part)}"
+    if theirs not in arrays:
+      raise RunError(
+        f"{name} is to be {theirs}, which is not in the file; there is "
+        f"{_near(arrays, read)}"
+      )
+    read.add(theirs)
+    parts.append(_turned(name, part, entry, arrays[theirs]))
+  found = np.concatenate(parts, axis=-1)
+  if part == "kernel" and "in" in entry:
+    rows = [found[start:end] for start, end in entry["in"]]
+    found = np.concatenate(rows)
+  return found
+
+
+def _turned(name: str, part: str, entry: Mapping, array: NDArray) -> NDArray:
+  """Return an array of theirs in the layout here."""
+  if part == "kernel" and array.ndim == 4:
+    if entry.get("as") == "conv_transpose":  # [in, out, k, k], and turned round
+      return array[:, :, ::-1, ::-1].transpose(2, 3, 0, 1)
+    return array.transpose(2, 3, 1, 0)
+  if part == "kernel" and array.ndim == 2:
+    array = _map(name, array.T, entry.get("in_map"), 0)
+    return _map(name, array, entry.get("out_map"), 1)
+  return _map(name, array, entry.get("out_map"), 0)
+
+
+def _map(name: str, array: NDArray, shape, axis: int) -> NDArray:
+  """Order an axis as [H, W, C] that is as [C, H, W]; what follows stays."""
+  if shape is None:
+    return array
+  size = int(np.prod(shape))
+  height, width, channels = shape
+  if size > array.shape[axis]:
+    raise RunError(
+      f"{name}: a map of {shape} has {size} entries, and the layer "
+      f"{array.shape[axis]}"
+    )
+  order = np.arange(size).reshape(channels, height, width).transpose(1, 2, 0)
+  rest = np.arange(size, array.shape[axis])
+  return np.take(array, np.concatenate([order.ravel(), rest]), axis)
+
+
+def _near(arrays: Mapping, read: set) -> str:
+  """Name some arrays of theirs that no layer has read."""
+  left = sorted(name for name in arrays if name not in read)
+  return ", ".join(left[:8]) + (", …" if len(left) > 8 else "")

@@ -1,0 +1,133 @@
+"""The first state of a training: a checkpoint's, another run's or fresh."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from cvae_jax import config as configs
+from cvae_jax.host.console import say
+from cvae_jax.host.paths import local
+from cvae_jax.loop import exports, keys
+from cvae_jax.loop.checkpoint import (
+  CheckpointError,
+  Checkpoints,
+  Damaged,
+  check_names,
+  shapes,
+)
+from cvae_jax.loop.restore import abstract_state, pretrained, run_state
+from cvae_jax.loop.same_run import (
+  check_config,
+  check_identity,
+  check_loop,
+)
+from cvae_jax.method import additions
+from cvae_jax.types import System, TrainState
+
+
+def initial_state(
+  system: System,
+  config: ConfigDict,
+  checkpoints: Checkpoints,
+  identity: Mapping[str, Any] | None = None,
+) -> tuple[TrainState, dict[str, Any]]:
+  """Return the state to go on from and the loop's counters with it.
+
+  In this order: 1. the workdir's latest checkpoint that is whole; 2.
+  parameters of another run, `config.init_from`, with a fresh optimiser; 3.
+  from scratch. Branches of `config.pretrained` come from their files in each
+  case. A damaged checkpoint is set aside, <step>.damaged.
+
+  Raises:
+    CheckpointError: there were checkpoints and none is whole; or the latest
+      is of another config, or of other data than `identity` says.
+  """
+  held = pretrained(system, config)
+  checkpoints.hold(held)
+  while (step := checkpoints.latest()) is not None:
+    try:
+      state, counters = checkpoints.restore(step, abstract_state(system))
+      check_loop(config, counters, checkpoints.folder / str(step))
+    except Damaged as error:
+      say(f"warning: {error}. It is set aside: {checkpoints.set_aside(step)}")
+      continue
+    check_config(config, counters, checkpoints.folder / str(step))
+    check_identity(identity, counters, checkpoints.folder / str(step))
+    return state, counters
+  if damaged := sorted(p.name for p in checkpoints.folder.glob("*.damaged*")):
+    raise CheckpointError(
+      f"no whole checkpoint is left in {checkpoints.folder}, only "
+      f"{', '.join(damaged)}; bring a copy of one back, or train again in "
+      "another --workdir"
+    )
+  state = fast_compiled(system.init)(keys.address(config.seed, "init"))
+  params = state.params
+  if config.init_from:
+    params = borrow(params, config.init_from)
+  held = jax.tree.map(jnp.asarray, held)
+  return additions.begun(state, {**params, **held}), {}
+
+
+def fast_compiled(init: Callable) -> Callable:
+  """Compile a function that runs once without optimising it.
+
+  On CPU each random draw's code costs LLVM a quarter of a second otherwise.
+  """
+  cpu = jax.default_backend() == "cpu"
+  options = {"xla_backend_optimization_level": 0} if cpu else {}
+  return jax.jit(init, compiler_options=options)
+
+
+def borrow(params: dict, source: str) -> dict:
+  """Take params from "<run>[@step][:branch,…]"; all branches or these.
+
+  Raises:
+    CheckpointError: the run, the step or a branch is not there, or names
+      or shapes differ; they are listed. Nothing is taken in part.
+  """
+  run, step, branches = _loan(source)
+  run = exports.find(run)
+  if not (run / "config.json").exists():
+    raise CheckpointError(
+      f"init_from {source!r}: {run} is not a run's folder (no config.json); "
+      "train it first, or say where it is: --config.init_from=…"
+    )
+  config = configs.of_run(run)
+  _, state = run_state(run, config, step=step)
+  taken, wanted = state.params, params
+  if branches:
+    if unknown := [name for name in branches if name not in params]:
+      raise CheckpointError(
+        f"init_from {source!r}: this config has no branch {unknown[0]!r}; it "
+        f"has {', '.join(sorted(params))}"
+      )
+    taken, wanted = (
+      {name: p.get(name, {}) for name in branches} for p in (taken, wanted)
+    )
+  check_names(shapes(wanted), shapes(taken), f"checkpoint {run}")
+  return {**params, **taken}
+
+
+def _loan(source: str) -> tuple[Path, int | None, list[str]]:
+  """Split init_from into the run's folder, the step and the branches.
+
+  A folder whose own name has an @ or a colon is found as it is written.
+  """
+  whole, _, last = source.rpartition(":")
+  for text, names in ((source, ""), (whole, last)):
+    if text.strip() and local(text, "init_from").is_dir():
+      return local(text), None, names.split(",") if names else []
+  match = re.fullmatch(
+    r"(?P<run>.+?)(@(?P<step>\d+))?(:(?P<branches>\w+(,\w+)*))?",
+    source,
+    re.DOTALL,
+  )
+  step = match["step"] and int(match["step"])
+  names = match["branches"]
+  run = local(match["run"], "init_from")
+  return run, step, names.split(",") if names else []

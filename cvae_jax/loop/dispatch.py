@@ -1,0 +1,66 @@
+"""The compiled updates, and where the dispatches of a run begin and end."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cvae_jax.loop import keys
+from cvae_jax.loop.feed import take
+from cvae_jax.loop.job import Job
+from cvae_jax.loop.mesh import ONE, Mesh
+from cvae_jax.types import System, TrainState
+
+
+def make_advance(job: Job) -> Callable:
+  """Build (step, state) -> (step after, state, metrics): one dispatch."""
+  mesh = job.mesh
+  dispatch = make_dispatch(job.system, mesh, job.train.take)
+  stride = job.config.steps_per_dispatch
+  key = mesh.key(lambda: keys.address(job.config.seed, "train"))
+
+  def advance(start: int, state: TrainState):
+    step = end_after(start, stride, job.steps)
+    rows = np.stack([job.rows(at) for at in range(start, step)])
+    with jax.transfer_guard("disallow"):
+      table, rows = job.train(rows)
+      at = mesh.whole(np.int32(start))
+      return step, *dispatch(state, table, rows, key, at)
+
+  return advance
+
+
+def make_dispatch(
+  system: System, mesh: Mesh = ONE, take: Callable = take
+) -> Callable:
+  """Compile (state, table, rows [K, B], key, at) -> (state, {name: [K]}).
+
+  One call is K updates. The state is donated: the caller's is gone.
+  """
+
+  def one(state, rows_at, table, key):
+    rows, at = rows_at
+    return system.step(state, take(table, rows), key, at)
+
+  def dispatch(state, table, rows, key, at):
+    if rows.shape[0] == 1:  # a loop of one costs XLA:CPU its threads
+      state, metrics = one(state, (rows[0], at), table, key)
+      return state, jax.tree.map(lambda value: value[None], metrics)
+    steps = at + jnp.arange(rows.shape[0], dtype=at.dtype)
+    return jax.lax.scan(
+      lambda state, pair: one(state, pair, table, key), state, (rows, steps)
+    )
+
+  return mesh.jit(dispatch, donate_argnums=0)
+
+
+def end_after(step: int, stride: int, steps: int) -> int:
+  """Return the step after which the dispatch that begins at `step` ends.
+
+  Ends are multiples of the stride, which everything else counts on. A run
+  that goes on from a state between two of them is back on them after one.
+  """
+  end = min(step + stride - step % stride, steps)
+  assert step < end <= steps
+  return end

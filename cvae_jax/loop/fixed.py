@@ -1,0 +1,69 @@
+"""What a resumed run may change of its config, and what it may not."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cvae_jax import settings
+from cvae_jax.config import to_json
+from cvae_jax.defaults import GROUPS
+
+# What may change when a run is resumed: how long, how often, on how many
+# devices, and where the data lie. Not `init_from`: config.json says what the
+# run began with.
+FREE = (
+  "name",
+  "epochs",
+  "log_every",
+  "checkpoint_every",
+  "evaluate_every_epochs",
+  "keep",
+  "mesh",
+  "data.path",
+)
+
+
+# Keys that pages have learnt since their runs were begun, at the values that
+# a run without them has.
+LATER = dict(settings.leaves(GROUPS)) | {"data.binarise": ""}
+
+
+def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
+  """List the keys that a resumed run may not change, "key: old → new"."""
+  before, after = (
+    dict(settings.leaves(json.loads(to_json(c)))) for c in (old, new)
+  )
+  keys = sorted(before.keys() | after.keys())
+  absent = "(absent)"
+  # Patience is counted in evaluations: their rhythm is part of the rule then.
+  watched = any(
+    before.get(f"{rule}.metric") for rule in ("early_stop", "plateau")
+  )
+  held = ("evaluate_every_epochs",) if watched else ()
+
+  def value(flat: Mapping, key: str) -> Any:
+    return flat.get(key, LATER.get(key, absent))
+
+  return [
+    f"{key}: {value(before, key)!r} → {value(after, key)!r}"
+    for key in keys
+    if (key in held or not _free(key))
+    and value(before, key) != value(after, key)
+  ]
+
+
+def values(config: ConfigDict) -> dict[str, Any]:
+  """Return {dotted key: value} of what a resumed run may not change."""
+  flat = settings.leaves(json.loads(to_json(config)))
+  return {key: value for key, value in flat if not _free(key)}
+
+
+def _free(key: str) -> bool:
+  """Tell whether a resumed run may change a key.
+
+  A file of weights may have moved: a checkpoint knows its content's hash.
+  """
+  weights = key.startswith("pretrained.") and key.endswith(".file")
+  return weights or key in FREE

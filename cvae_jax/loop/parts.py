@@ -1,0 +1,69 @@
+"""What the loop works with beside the job, and what it writes at a stop."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from cvae_jax.host.console import Console
+from cvae_jax.loop import fixed
+from cvae_jax.loop.checkpoint import Checkpoints
+from cvae_jax.loop.job import Job
+from cvae_jax.loop.meter import Meter
+from cvae_jax.loop.record import Record
+from cvae_jax.loop.watch import Watch
+
+
+class Parts(NamedTuple):
+  """What changes while a run trains, beside its state."""
+
+  job: Job
+  meter: Meter
+  watch: Watch
+  record: Record
+  console: Console
+  checkpoints: Checkpoints
+
+  def report(self, split: str, step: int, means: dict[str, float]) -> None:
+    """Write a row of metrics.jsonl; people see an evaluation's, an epoch's."""
+    epoch = round(step / self.job.epoch_steps, 6)
+    row = {"step": step, "split": split, "epoch": epoch, **means}
+    self.record.metrics(row)
+    if split != "train":
+      shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
+      epochs = self.job.config.epochs
+      self.console.line(f"{split} {round(epoch)}/{epochs}: {shown}")
+
+  def log(self, step: int) -> None:
+    """Write the row of the window of steps that ends here."""
+    means = self.meter.take("window")
+    means |= self.job.schedules(step) | self.watch.schedules()
+    means["time/examples_per_second"] = self.console.rate(step)
+    self.report("train", step, means)
+    self.console.log(step, self.meter.loss)
+
+
+def make_save(parts: Parts, counters: dict) -> Callable:
+  """Build (step, state, kept) -> None: a checkpoint, its rows saved before.
+
+  Beside the loop's own counters a checkpoint holds what tells that it belongs
+  to this run: the config, the data and the number of rows. `kept` is a step
+  whose checkpoint outlives the latest ones.
+  """
+  elapsed = counters.get("elapsed", 0.0)
+  begun = time.monotonic()
+  config = fixed.values(parts.job.config)
+  meter, watch, record = parts.meter, parts.watch, parts.record
+
+  def save(step, state, kept=None):
+    record.sync()
+    own = meter.to_json() | {
+      "watch": watch.to_json(),
+      "elapsed": elapsed + time.monotonic() - begun,
+      "config": config,
+      "rows": record.rows,
+      "data": parts.job.identity,
+    }
+    state = parts.job.mesh.own(state)
+    parts.checkpoints.save(step, state, own, pinned=(watch.best_step, kept))
+
+  return save

@@ -1,0 +1,146 @@
+"""Pictures of what a run is asked for in words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvae_jax.data.conditions.attribute import STEPS
+from cvae_jax.host.arguments import RunError
+from cvae_jax.loop.restored import Restored
+
+ACROSS = 8  # samples in a row
+GRID = 5  # settings of a number in a grid
+LATENTS = 4  # rows of a sweep
+
+
+class Picture(NamedTuple):
+  """Images [R, P, H, W, C], their captions, and what was left out."""
+
+  images: NDArray
+  rows: Sequence[str] = ()
+  columns: Sequence[str] = ()
+  note: str = ""
+
+
+def draw(
+  run: Restored,
+  request: Mapping[str, Any] | str = "",
+  *,
+  grid: Sequence[str] = (),
+  sweep: str = "",
+  unknown: Sequence[str] = (),
+  count: int | None = None,
+  seed: int = 0,
+  guidance: float = 1.0,
+) -> Picture:
+  """Draw samples of a request, a grid over two attributes or a sweep of one.
+
+  Args:
+    run: a run that samples.
+    request: what is asked for, in words.
+    grid: one or two attributes; every level of the first is a row with every
+      level of the second. All cells share one latent.
+    sweep: an attribute that changes along each row, which shares a latent.
+    unknown: attributes that are said to be unknown.
+    count: samples; of a sweep its rows, of a grid how often it is drawn.
+    seed: of the latents, and of attributes that are left out.
+    guidance: see Run.sample.
+
+  Raises:
+    RunError: the run cannot be asked so.
+    DataError: an attribute or a value is none that there is.
+  """
+  named = [*grid, *([sweep] if sweep else [])]
+  words = _words(run, request, named, unknown)
+  if sweep and grid:
+    raise RunError("give a grid or a sweep; found both")
+  if len(grid) > 2:
+    raise RunError(f"a grid has one or two attributes; found {len(grid)}")
+  if sweep:
+    axes = [(), (sweep,)]
+    blocks = count or LATENTS
+  elif grid:
+    axes = [tuple(grid[:-1]), tuple(grid[-1:])]
+    blocks = count or 1
+  else:
+    return _samples(run, words, count or ACROSS, seed, guidance)
+  rows = _settings(run, axes[0], GRID)
+  columns = _settings(run, axes[1], GRID if grid else STEPS)
+  asked = run.request(words | rows[0] | columns[0], blocks, seed)
+  shown = np.concatenate(
+    [
+      run.conditions.fill(one[None], row | column)
+      for one in asked.vectors
+      for row in rows
+      for column in columns
+    ]
+  )
+  z = run.prior(len(shown), seed, shown, shared=len(shown) // blocks)
+  images = run.guided(z, shown, guidance)
+  return Picture(
+    images.reshape(blocks * len(rows), len(columns), *images.shape[1:]),
+    [_caption(run, row) for row in rows] * blocks if axes[0] else (),
+    [_caption(run, column) for column in columns],
+    asked.note,
+  )
+
+
+def _words(
+  run: Restored,
+  request: Mapping[str, Any] | str,
+  named: Sequence[str],
+  unknown: Sequence[str],
+) -> dict[str, Any]:
+  """Return a request with what is unknown, checked against what varies.
+
+  Raises:
+    RunError: an attribute is asked for in two ways, or may not be unknown.
+  """
+  words = run.parse(request)
+  if (named or unknown) and not getattr(run.conditions, "attributes", ()):
+    raise RunError(f"{run.folder} is conditioned on nothing")
+  for name in (*named, *unknown):
+    run.conditions.attribute(name)
+  if unknown and not run.conditions.known_bits:
+    raise RunError(
+      f"{run.folder} was trained with every value known, so {unknown[0]} "
+      "cannot be unknown; leave it out to have it drawn, or train with "
+      "--config.data.condition_dropout=0.1"
+    )
+  said = [*words, *named, *unknown]
+  if twice := [name for name in dict.fromkeys(said) if said.count(name) > 1]:
+    raise RunError(f"{twice[0]} is asked for in two ways; give it once")
+  return words | dict.fromkeys(unknown)
+
+
+def _samples(run, words, count: int, seed: int, guidance: float) -> Picture:
+  """Draw samples of one request, eight in a row."""
+  asked = run.request(words, count, seed)
+  z = run.prior(count, seed, asked.vectors)
+  images = run.guided(z, asked.vectors, guidance)
+  across = min(count, ACROSS)
+  rows = -(-count // across)
+  empty = np.ones((rows * across - count, *images.shape[1:]), images.dtype)
+  images = np.concatenate([images, empty])
+  return Picture(
+    images.reshape(rows, across, *images.shape[1:]), note=asked.note
+  )
+
+
+def _settings(
+  run: Restored, names: Sequence[str], steps: int
+) -> list[dict[str, Any]]:
+  """Return the settings of one attribute, or the one that says nothing."""
+  if not names:
+    return [{}]
+  attribute = run.conditions.attribute(names[0])
+  return [{names[0]: value} for value in attribute.settings(steps)]
+
+
+def _caption(run: Restored, setting: Mapping[str, Any]) -> str:
+  return "\n".join(
+    run.conditions.attribute(name).text(value)
+    for name, value in setting.items()
+  )

@@ -1,0 +1,33 @@
+"""Ways from one latent to another."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def arc(a: NDArray, b: NDArray, steps: int) -> NDArray:
+  """Walk from a [Z] to b [Z] along the sphere: [steps, Z].
+
+  For draws of the prior: they lie near a sphere of radius √Z, and a straight
+  way would cut through its inside, where the prior has hardly any mass.
+  """
+  t = _shares(steps)
+  cosine = np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b))
+  angle = np.arccos(np.clip(cosine, -1, 1))
+  if angle < 1e-6:
+    return line(a, b, steps)
+  weights = np.sin((1 - t) * angle), np.sin(t * angle)
+  return (weights[0] * a + weights[1] * b) / np.sin(angle)
+
+
+def line(a: NDArray, b: NDArray, steps: int) -> NDArray:
+  """Walk from a [Z] to b [Z] straight: [steps, Z].
+
+  For posterior means: they lie inside that sphere, at any radius, and where
+  tanh bounds them a straight way stays within its bounds.
+  """
+  t = _shares(steps)
+  return (1 - t) * a + t * b
+
+
+def _shares(steps: int) -> NDArray:
+  return np.linspace(0, 1, steps)[:, None]

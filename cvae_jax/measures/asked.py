@@ -1,0 +1,25 @@
+"""What a run's system can be asked for, and what it never learnt."""
+
+from cvae_jax.runs import Run
+
+
+def askable(run: Run) -> bool:
+  """Tell whether a run can be asked for anything."""
+  read = run.conditions.attributes and "condition" in run.system.columns
+  return bool(read or run.system.regions)
+
+
+def lent_labels(run: Run) -> bool:
+  """Tell whether a bound would read labels that the run never learnt of."""
+  return run.system.unlabelled and _conditioned(run)
+
+
+def _conditioned(run: Run) -> bool:
+  return run.system.columns.get("condition", (0,))[0] > 0
+
+
+def bounded(run: Run) -> str:
+  """Name the likelihood that the importance-weighted bound is of."""
+  if not _conditioned(run):
+    return "log p(x)"
+  return "log p(x | y)" if run.system.classify else "log p(x | condition)"

@@ -1,0 +1,70 @@
+"""A run's scores in words: what is missing, what to mistrust, a table."""
+
+from typing import Any
+
+from cvae_jax.measures import control
+from cvae_jax.measures.asked import askable, lent_labels
+from cvae_jax.runs import Run
+
+IGNORED = 1.0  # nats: a smaller gap means that the condition is not used
+
+
+def unscored(run: Run, scores: dict[str, Any], samples: int) -> list[str]:
+  """Say what was asked of a run whose system has no answer to it."""
+  name, found = run.config.system, []
+  if "elbo" not in scores["test"]:
+    found.append(f"ELBO: {name} has none")
+  if samples and run.system.nats is None:
+    found.append(f"importance-weighted bound: {name} gives no p(x | z)")
+  elif samples and lent_labels(run):
+    found.append(
+      "importance-weighted bound: it would be of log p(x | y), and no label "
+      f"taught {name} what y means"
+    )
+  if scores["condition_gap_nats"] is None:
+    found.append(f"nats lost: {name} here has no ELBO that reads the condition")
+  if scores["latents"]["kl"] is None:
+    found.append(f"nats of each latent: {name} encodes to points")
+  if not askable(run):
+    found.append(f"control: {name} here can be asked for nothing")
+  elif scores["unlabelled"]:
+    found.append(f"control: no label taught {name}'s categories which is which")
+  return found
+
+
+def warnings(scores: dict[str, Any]) -> list[str]:
+  """Say what makes a run's figures look better or worse than they are."""
+  found = []
+  gap = scores["condition_gap_nats"]
+  if gap is not None and gap < IGNORED:
+    found.append(
+      "the likelihood hardly reads the condition: permuting it costs only "
+      f"{gap:.2f} nats"
+    )
+  if scores["latents"]["active"] == 0:
+    found.append("posterior collapsed: no latent is active")
+  return found + ([] if scores["unlabelled"] else control.warnings(scores))
+
+
+def table(scores: dict[str, Any]) -> str:
+  """Lay scores out as text, a figure a line."""
+  terms = dict(scores["test"])
+  bound = terms.pop("iw_bound", None)
+  lines = [f"{'test ' + k:32} {v:10.4f}" for k, v in terms.items()]
+  if bound is not None:
+    name = f"IW bound of {scores['iw_of']}"
+    lines.append(f"{name:32} {bound:10.4f}  (k = {scores['iw_samples']})")
+  if (gap := scores["condition_gap_nats"]) is not None:
+    lines.append(f"{'nats lost, conditions permuted':32} {gap:10.4f}")
+  lines += [] if scores["unlabelled"] else control.lines(scores)
+  if (found := scores["categories"]) is not None:
+    lines.append(f"{'cluster purity':32} {found['purity']:10.2%}")
+    lines.append(f"{'categories used':32} {found['used']:10d}")
+  usage = scores["latents"]
+  lines.append(f"{'active latents':32} {usage['active']:7d}/{usage['of']}")
+  gained = scores.get("fitted") or {}
+  for prior in ("fitted", "own"):
+    if gained.get(prior) is not None:
+      lines.append(f"{f'log {prior} prior of codes':32} {gained[prior]:10.4f}")
+  lines += [f"not scored: {text}" for text in scores["unscored"]]
+  return "\n".join(lines + [f"WARNING {text}" for text in scores["warnings"]])

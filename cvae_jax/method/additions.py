@@ -1,0 +1,99 @@
+"""What a system's state may hold beside its players' own.
+
+A factor of all learning rates (`adjustable`), which a plateau lowers, and a
+running mean of the parameters (`averaged`), which is evaluated instead of them.
+"""
+
+from collections.abc import Callable, Iterable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from cvae_jax.method.update import FACTOR
+from cvae_jax.types import Batch, PyTree, System, TrainState
+
+AVERAGE = "parameter_average"  # beside the players in an averaged state
+# What of a system reads a state; it is given the average.
+_READERS = (
+  *("evaluate", "render", "encode", "decode", "classify", "predict"),
+  *("outputs", "draw", "log_prior"),
+)
+
+
+def adjustable(system: System) -> System:
+  """Return its state a factor of all learning rates, 1 until `scaled`."""
+
+  def init(key: Array) -> TrainState:
+    state = system.init(key)
+    factor = {FACTOR: jnp.ones((), jnp.float32)}
+    return state.replace(opt_state=state.opt_state | factor)
+
+  return system._replace(init=init)
+
+
+def scaled(state: TrainState, factor: float) -> TrainState:
+  """Set the factor of an adjustable state, another state comes as it is.
+
+  It is a value on the old one's device, so nothing is compiled anew.
+  """
+  if (old := state.opt_state.get(FACTOR)) is None:
+    return state
+  factor = {FACTOR: jnp.full_like(old, factor)}
+  return state.replace(opt_state=state.opt_state | factor)
+
+
+def averaged(
+  system: System, decay: float, frozen: Iterable[str] = ()
+) -> System:
+  """Return a system whose state holds a running mean of the parameters.
+
+  After step t the mean moves by 1 − min(decay, (1 + t) / (10 + t)) towards
+  the parameters, so that the first values are soon forgotten. Training goes
+  on from the parameters; all that reads a state sees the mean instead.
+
+  Args:
+    system: it may be of any kind.
+    decay: in [0, 1).
+    frozen: branches that come from files and have no mean.
+  """
+
+  def init(key: Array) -> TrainState:
+    state = system.init(key)
+    params = {k: v for k, v in state.params.items() if k not in frozen}
+    # Not the same buffers: a step is given both, to be overwritten.
+    mean = {AVERAGE: jax.tree.map(jnp.copy, params)}
+    return state.replace(opt_state=state.opt_state | mean)
+
+  def step(state: TrainState, batch: Batch, key: Array, at: Array):
+    new, metrics = system.step(state, batch, key, at)
+    t = new.step.astype(jnp.float32)
+    share = 1.0 - jnp.minimum(decay, (1.0 + t) / (10.0 + t))
+    share = jnp.where(new.step > state.step, share, 0.0)
+    old = state.opt_state[AVERAGE]
+    params = {name: new.params[name] for name in old}
+    mean = jax.tree.map(lambda m, p: m + share * (p - m), old, params)
+    return new.replace(opt_state={**new.opt_state, AVERAGE: mean}), metrics
+
+  def reading(function: Callable | None) -> Callable | None:
+    if function is None:
+      return None
+    return lambda state, *rest: function(mean_state(state), *rest)
+
+  readers = {name: reading(getattr(system, name)) for name in _READERS}
+  return system._replace(init=init, step=step, **readers)
+
+
+def mean_state(state: TrainState) -> TrainState:
+  """Return an averaged state with the mean as its parameters."""
+  mean = state.opt_state.get(AVERAGE, {})
+  return state.replace(params={**state.params, **mean})
+
+
+def begun(state: TrainState, params: PyTree) -> TrainState:
+  """Return a state that begins with other parameters, their mean, too."""
+  opt_state = state.opt_state
+  if (mean := opt_state.get(AVERAGE)) is not None:
+    mean = {name: jax.tree.map(jnp.array, params[name]) for name in mean}
+    opt_state = {**opt_state, AVERAGE: mean}
+  return state.replace(params=params, opt_state=opt_state)

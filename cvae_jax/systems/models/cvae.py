@@ -1,0 +1,152 @@
+"""The networks of the conditional VAE, and what they answer."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from cvae_jax.method import (
+  kl_control,
+  latent_priors,
+  likelihoods,
+  parts,
+  regularisers,
+  schedules,
+)
+from cvae_jax.method.gaussian import Gaussian
+from cvae_jax.method.names import checked
+from cvae_jax.nets import images
+from cvae_jax.nets.conditional import Decoder, Encoder
+from cvae_jax.types import (
+  Facts,
+  PyTree,
+)
+
+
+class Model(NamedTuple):
+  """The two networks and what weighs the terms of their loss."""
+
+  encoder: Encoder
+  decoder: Decoder
+  shape: tuple[int, ...]  # (H, W, C)
+  likelihood: likelihoods.Likelihood
+  kl: kl_control.Control
+  binarise: bool  # pixels are drawn anew from their grey values each time
+  l2: float
+  grey: optax.Schedule
+  second_pass: bool  # the KL is of another encoder pass than z
+  prior: latent_priors.Prior
+  regulariser: regularisers.Regulariser | None  # of the batch's latents
+
+  def encode(self, params: PyTree, image, condition, key=None) -> Gaussian:
+    """Return q(z | image, condition); without a key dropout is off."""
+    variables = {"params": params["encoder"]}
+    q = self.encoder.apply(variables, image, condition, key)
+    return self.prior.standardise(params, q, condition)
+
+  def draw(self, params: PyTree, key: Array, count: int) -> Array:
+    """Draw z [count, Z] of the prior, by other noise than `key`'s own."""
+    key = jax.random.fold_in(key, 2)
+    return self.prior.draw(params, key, count, self.pseudo(params))
+
+  def pseudo(self, params: PyTree) -> Callable:
+    """Return (image, condition) → Gaussian, for the prior."""
+    return functools.partial(self.encode, params)
+
+  def output(self, params: PyTree, z, condition, key=None) -> Array:
+    """Return what p(x | z) is of; without a key dropout is off."""
+    variables = {"params": params["decoder"]}
+    z = self.prior.place(params, z, condition)
+    return self.decoder.apply(variables, z, condition, key)
+
+  def decode(self, params: PyTree, z, condition) -> Array:
+    """Return the images of z [B, Z]."""
+    return self.image(self.output(params, z, condition))
+
+  def image(self, output: Array) -> Array:
+    """Return the mean image of an output."""
+    if self.likelihood.means:
+      return output
+    mean = self.likelihood.mean(likelihoods.flat(output))
+    return mean.reshape(-1, *self.shape)
+
+  def nats(self, image: Array, output: Array, scale: Array | None) -> Array:
+    """Return −log p(image | z) [B] of the decoder's output."""
+    likelihoods.check(self.likelihood, image, output)
+    return self.likelihood.nats(
+      likelihoods.flat(image), likelihoods.flat(output), scale
+    )
+
+
+def build(config, facts: Facts) -> Model:
+  """Build the networks that config.model and .loss describe.
+
+  Raises:
+    ValueError: they ask for what there is not, or do not fit together.
+  """
+  shape = facts.image_shape
+  likelihood = likelihoods.build(config.loss, shape[-1], "gaussian")
+  encoder, decoder = _networks(config.model, facts, likelihood)
+  return Model(
+    encoder=encoder,
+    decoder=decoder,
+    shape=shape,
+    likelihood=likelihood,
+    kl=kl_control.control(config.loss),
+    binarise=config.data.get("binarise", "") == "dynamic",
+    l2=config.loss.get("l2", 0.0),
+    grey=schedules.delayed(
+      config.loss.get("grey", 0.0), config.loss.get("grey_start", 0)
+    ),
+    second_pass=config.loss.get("kl_of_second_pass", False),
+    prior=latent_priors.build(config, encoder.latents, shape, facts.conditions),
+    regulariser=_regulariser(config.loss, facts.rows),
+  )
+
+
+def _regulariser(loss, rows: int | None) -> regularisers.Regulariser | None:
+  """Return what the objective adds to −ELBO, if anything.
+
+  Raises:
+    ValueError: the objective is one that only a vae has.
+  """
+  names = ("elbo", *regularisers.NAMES)
+  what = "loss.objective of a cvae (a vae has more)"
+  name = checked(names, loss.get("objective", "elbo"), what)
+  return regularisers.read(loss, name, rows)
+
+
+def _networks(model, facts: Facts, likelihood) -> tuple:
+  """Return the encoder and the decoder that config.model describes."""
+  if images.builds_itself(model):
+    how = {"width": model.width, "blocks": model.blocks}
+    encoder = images.GaussianEncoder(facts.image_shape, model.latents, **how)
+    decoder = images.ImageDecoder(
+      facts.image_shape,
+      **how,
+      outputs=likelihood.width,
+      bounded=likelihood.means,
+    )
+    return encoder, decoder
+  settings = likelihoods.decoder(likelihood, model.decoder)
+  if not likelihood.means:
+    settings["last"] = "linear"
+  return Encoder(**model.encoder), Decoder(**settings)
+
+
+def begin(model: Model, conditions: int, key: Array) -> tuple[PyTree, PyTree]:
+  """Return the first parameters and the first model state."""
+  condition = jnp.zeros((1, conditions))
+  z = jnp.zeros((1, model.encoder.latents))
+  image = jnp.zeros((1, *model.shape))
+  nets = {"encoder": model.encoder, "decoder": model.decoder}
+  params, _ = parts.init_branches(
+    nets, key, encoder=(image, condition), decoder=(z, condition)
+  )
+  branch, model_state = likelihoods.begin(model.likelihood)
+  branch |= model.prior.begin(jax.random.fold_in(key, len(nets)))
+  return params | branch, model_state

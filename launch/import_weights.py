@@ -1,0 +1,66 @@
+"""Write an export of a PyTorch model's weights in a network here.
+
+    python -m launch.import_weights --config=configs/zoo.py:scvae \
+      --weights=model.safetensors --names=names.json --out=exports/mine
+
+--names is a table of layers (docs/handing_on.md). --check is a .safetensors
+file of inputs and outputs of the other program, which the network here has to
+give too. Every key of the config is a flag, as for launch.train.
+"""
+
+from absl import flags
+
+from . import command
+
+_WEIGHTS = flags.DEFINE_string("weights", None, "Theirs, .safetensors.")
+_NAMES = flags.DEFINE_string("names", None, "The table of layers, JSON.")
+_CHECK = flags.DEFINE_string(
+  "check", None, "Arrays such as decode.z and decode.image, .safetensors."
+)
+_OUT = flags.DEFINE_string("out", None, "Folder of the export.")
+_FORMATS = flags.DEFINE_list(
+  "formats",
+  ["safetensors"],
+  "By commas, of safetensors (always written), onnx and stablehlo.",
+)
+_STEPS = flags.DEFINE_integer(
+  "steps", 0, "How long it was trained, for the model card.", lower_bound=0
+)
+_LICENCE = flags.DEFINE_string(
+  "licence", "", "Of the weights, for the model card, as in cc-by-4.0."
+)
+_NOTE = flags.DEFINE_string(
+  "note", "", "A paragraph for the model card: purpose, credits, limits."
+)
+
+
+def prepare(argv: list[str]) -> list[str]:
+  """Define --config and its keys, as launch.train does."""
+  from . import train
+
+  for name in ("workdir", "check_data"):  # train's own
+    delattr(flags.FLAGS, name)
+  return train.prepare(argv)
+
+
+def main(_: list[str]) -> None:
+  """Import the weights."""
+  from cvae_jax.apps import import_weights
+
+  lines = import_weights.write(
+    flags.FLAGS.config,
+    command.path(_WEIGHTS),
+    command.path(_NAMES),
+    command.path(_OUT),
+    compare=_CHECK.value and command.path(_CHECK),
+    steps=_STEPS.value,
+    formats=_FORMATS.value,
+    licence=_LICENCE.value,
+    note=_NOTE.value,
+  )
+  print("\n".join(lines))
+
+
+if __name__ == "__main__":
+  command.start(__name__)
+  command.run(main, ["config", "weights", "names", "out"], prepare)

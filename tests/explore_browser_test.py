@@ -1,0 +1,233 @@
+"""The explorer in a real browser: what a person does, and what comes of it."""
+
+import base64
+import io
+import json
+import shutil
+import socket
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cvae_jax.apps.explore import opened as opening
+from cvae_jax.host import images
+
+pytest.importorskip("gradio", reason="the extra web is not installed")
+playwright = pytest.importorskip(
+  "playwright.sync_api", reason="playwright is not installed"
+)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+  pytest.mark.skipif(CHROMIUM is None, reason="no chromium in the path"),
+  pytest.mark.filterwarnings("default"),  # those of Gradio are not ours
+]
+LARGE = ".ex-picture .ex-large >> visible=true"
+
+
+@pytest.fixture(scope="module")
+def runs():
+  digits = opening.open_run("pretrained/digits")
+  return digits, opening.open_run("pretrained/scvae", (digits.name,))
+
+
+@pytest.fixture(scope="module")
+def address(runs):
+  """Serve both runs for all tests of this file."""
+  from cvae_jax.apps.explore import serve
+
+  with socket.socket() as probe:
+    probe.bind(("127.0.0.1", 0))
+    port = probe.getsockname()[1]
+  server = serve.serve(runs, port, wait=False)
+  yield f"http://127.0.0.1:{port}/"
+  server.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def browser():
+  with playwright.sync_playwright() as driver:
+    found = driver.chromium.launch(
+      executable_path=CHROMIUM, args=["--no-sandbox"]
+    )
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def page(browser, address):
+  """Open the page; at the end nothing may have failed or left the machine."""
+  found = browser.new_page(viewport={"width": 1280, "height": 900})
+  wrong = []
+  found.set_default_timeout(8_000)
+  found.on(
+    "console", lambda m: wrong.append(m.text) if m.type == "error" else 0
+  )
+  found.on("pageerror", lambda error: wrong.append(str(error)))
+  found.on("request", lambda r: wrong.append(r.url) if outside(r.url) else 0)
+  found.goto(address)
+  found.wait_for_selector(LARGE)
+  yield found
+  found.close()
+  assert wrong == []
+
+
+def outside(url):
+  return not url.startswith(("http://127.0.0.1:", "data:", "blob:"))
+
+
+def pixels(page, selector=LARGE):
+  """Return the pixels [H, W] of a picture that the page shows."""
+  source = page.locator(selector).first.get_attribute("src")
+  content = base64.b64decode(source.partition(",")[2])
+  return np.asarray(Image.open(io.BytesIO(content)))
+
+
+def wait_for_query(page, part):
+  page.wait_for_function("part => location.search.includes(part)", arg=part)
+
+
+def drawn(runs, pick=0, seed=0, **asked):
+  """Return what the Python API draws, uint8 [28, 28]."""
+  found = runs[0].run.sample(asked, seed=seed, count=9)
+  return images.to_bytes(found[pick])[..., 0]
+
+
+def tab(page, name):
+  page.get_by_role("tab", name=name).locator("visible=true").first.click()
+
+
+def test_a_condition_moves_the_picture_as_the_python_api_says(page, runs):
+  start = {"class": 3, "ink": 0}
+  np.testing.assert_array_equal(pixels(page), drawn(runs, **start))
+  page.get_by_label("8", exact=True).first.check()
+  wait_for_query(page, "set=class=8")
+  np.testing.assert_array_equal(
+    pixels(page), drawn(runs, **start | {"class": 8})
+  )
+  page.get_by_role("button", name="New draw").first.click()
+  wait_for_query(page, "seed=1")
+  wanted = drawn(runs, seed=1, **start | {"class": 8})
+  np.testing.assert_array_equal(pixels(page), wanted)
+
+
+def test_another_draw_becomes_the_picture_by_keyboard_alone(page, runs):
+  first = page.get_by_label("3", exact=True).first
+  first.focus()
+  page.keyboard.press("Tab")
+  page.keyboard.press("Space")
+  wait_for_query(page, "set=class=4")
+  slider = page.get_by_role("slider").first
+  slider.focus()
+  for _ in range(3):
+    page.keyboard.press("ArrowRight")
+  wait_for_query(page, "set=ink=0.06")
+  for _ in range(12):
+    page.keyboard.press("Tab")
+    if page.evaluate("document.activeElement.dataset.pick") == "2":
+      break
+  page.keyboard.press("Enter")
+  wait_for_query(page, "pick=2")
+  wanted = drawn(runs, pick=2, **{"class": 4, "ink": 0.06})
+  np.testing.assert_array_equal(pixels(page), wanted)
+  assert page.evaluate("document.activeElement.dataset.pick") == "2"
+
+
+def test_a_number_outside_its_range_becomes_the_nearest_one(page, runs):
+  box = page.locator("input[type=number]").first
+  box.fill("5")
+  box.press("Enter")
+  wait_for_query(page, "set=ink=1.0")
+  wanted = drawn(runs, **{"class": 3, "ink": 1})
+  np.testing.assert_array_equal(pixels(page), wanted)
+
+
+def test_a_link_restores_the_state_and_a_click_on_the_map_is_in_it(
+  page, runs, address
+):
+  tab(page, "Map of two")
+  page.wait_for_selector(".ex-plane")
+  page.locator(".ex-plane").first.click(position={"x": 40, "y": 40})
+  wait_for_query(page, "z=")
+  link = page.evaluate("location.href")
+  before = pixels(page)
+  assert (before != drawn(runs, **{"class": 3, "ink": 0})).any()
+  page.goto(link)
+  page.wait_for_selector(LARGE)
+  np.testing.assert_array_equal(pixels(page), before)
+
+
+def test_a_wrong_link_is_said_and_the_page_still_works(page, address):
+  page.goto(address + "?run=digits&set=class=77")
+  page.wait_for_selector("text=class has no level '77'")
+  page.wait_for_selector(LARGE)
+
+
+def test_the_saved_request_makes_the_saved_picture(page, runs):
+  saved = page.locator("a[download$='.json']").first.get_attribute("href")
+  asked = json.loads(unquote(saved.partition(",")[2]))
+  picture = page.locator("a[download$='.png']").first.get_attribute("href")
+  content = base64.b64decode(picture.partition(",")[2])
+  kept = Image.open(io.BytesIO(content))
+  assert json.loads(kept.info["request"]) == asked
+  found = runs[0].run.sample(
+    asked["values"], seed=asked["seed"], count=asked["count"]
+  )
+  shown = images.to_bytes(found[asked["pick"]])[..., 0]
+  scale = kept.height // 28
+  np.testing.assert_array_equal(np.asarray(kept)[::scale, ::scale], shown)
+
+
+def test_an_uploaded_photo_is_reconstructed_and_a_text_is_refused(
+  page, runs, tmp_path
+):
+  digit = drawn(runs, **{"class": 5, "ink": 0.5})
+  path = tmp_path / "five.png"
+  Image.fromarray(255 - digit.repeat(6, 0).repeat(6, 1)).save(path)
+  tab(page, "Your picture")
+  place = page.locator("input[type=file] >> nth=0")
+  place.set_input_files(path)
+  page.wait_for_selector(".ex-few .ex-cell")
+  assert page.locator(".ex-few .ex-cell").locator("visible=true").count() == 3
+  text = tmp_path / "notes.png"
+  text.write_text("no picture")
+  place.set_input_files(text)
+  page.wait_for_selector("text=no picture that can be read")
+  assert str(tmp_path) not in page.content()
+
+
+def test_a_drawn_digit_is_read_and_ten_are_written(page):
+  tab(page, "Handwriting")
+  box = page.locator("canvas").first.bounding_box()
+  page.mouse.move(box["x"] + 90, box["y"] + 60)
+  page.mouse.down()
+  page.mouse.move(box["x"] + 190, box["y"] + 60, steps=4)
+  page.mouse.move(box["x"] + 120, box["y"] + 240, steps=6)
+  page.mouse.up()
+  page.wait_for_selector("text=Read as 7")
+  cells = page.locator(".ex-cell").locator("visible=true")
+  assert cells.count() == 11
+
+
+def test_two_runs_stand_side_by_side_with_one_request(page, runs):
+  tab(page, "Side by side")
+  page.get_by_label("6", exact=True).locator("visible=true").check()
+  page.wait_for_timeout(800)
+  for row, (opened, asked) in enumerate(
+    zip(runs, ({"class": 6, "ink": 0}, {"class": 6}), strict=True)
+  ):
+    shown = pixels(page, f".ex-run >> nth={row} >> img")
+    wanted = opened.run.sample(asked, seed=0, count=9)[0]
+    np.testing.assert_array_equal(shown, images.to_bytes(wanted)[..., 0])
+
+
+@pytest.mark.parametrize(
+  "name", ["Samples", "Grid", "Your picture", "Handwriting", "About the run"]
+)
+def test_a_telephone_shows_all_without_scrolling_sideways(page, name):
+  tab(page, name)
+  page.set_viewport_size({"width": 360, "height": 740})
+  page.wait_for_timeout(500)
+  wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+  assert wide <= 0

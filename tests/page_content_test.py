@@ -1,0 +1,163 @@
+"""What a page is made of: settings, code, words, weights, and its errors."""
+
+import dataclasses
+import statistics
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from cvae_jax import runs
+from cvae_jax.apps.page import write
+from cvae_jax.data.conditions import Conditions
+from cvae_jax.host.arguments import RunError
+from cvae_jax.host.images import to_bytes
+from tests import export_test
+from tests.page_browser import (  # fixtures, too
+  assert_close as assert_close,
+  browser as browser,
+  digits as digits,
+  drawn as drawn,
+  every as every,
+  every_file as every_file,
+  every_page as every_page,
+  file as file,
+  made as made,
+  opened as opened,
+  page as page,
+  pixels as pixels,
+)
+
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
+HOSTILE = "</script><script>document.title='stolen'</script>"
+
+
+def test_the_code_of_a_page_makes_its_picture(every_page, every, monkeypatch):
+  monkeypatch.setattr(runs, "load", {"everything": every}.get)
+  for request in (
+    "{draw: 6, conditions: {shape: 'square', tags: ['beach', 'snow']}}",
+    "{latents: {0: 2.5}, conditions: {tags: [], angle: 90, smiling: null}}",
+    "{guidance: 2.5, conditions: {angle: null, grade: 'mid'}}",
+  ):
+    every_page.evaluate(f"cvae.set({request})")
+    names = {}
+    exec(
+      every_page.evaluate("document.getElementById('code').textContent"), names
+    )
+    expected = to_bytes(names["image"]).astype(int)
+    assert_close(pixels(every_page), expected)
+
+
+def test_every_setting_of_every_kind_is_the_vector_of_the_conditions(
+  every_page, every
+):
+  about = every_page.evaluate("cvae.about")
+  assert [c["kind"] for c in about["controls"]] == [
+    "class", "binary", "tags", "ordinal", "number", "angle"
+  ]  # fmt: skip
+  for control in about["controls"]:
+    name, tags = control["name"], control["kind"] == "tags"
+    values = [*control["values"], None] + ([""] if tags else [])
+    asked = [v.split() if tags and v is not None else v for v in values]
+    found = every_page.evaluate(
+      "([name, all]) => all.map((v) => [...cvae.vectorOf({[name]: v})])",
+      [name, asked],
+    )
+    expected = every.conditions.encode({name: values})
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+
+
+def test_the_first_picture_is_of_values_that_a_training_row_has(
+  every_page, every
+):
+  first = every.conditions.rows[0]
+  control = {c["name"]: c for c in every_page.evaluate("cvae.about.controls")}
+  for name, value in zip(every.conditions.asked, first, strict=True):
+    found = control[name]["first"]
+    if name == "tags":
+      assert ";".join(found) == value
+    elif isinstance(value, str):
+      assert found == value
+    else:
+      values = control[name]["values"]
+      assert abs(found - value) <= max(np.diff(values))
+
+
+def test_words_of_the_data_are_shown_as_they_are_and_never_run(
+  browser, tmp_path
+):
+  table = {HOSTILE: ["a", HOSTILE, "a"], "size": [1, 2, 3]}
+  entries = [
+    {"name": HOSTILE, "kind": "class"},
+    {"name": "size", "kind": "number"},
+  ]
+  run = made(Conditions.fit(entries, table), folder=HOSTILE)
+  write.write(run, tmp_path / "hostile.html")
+  page = opened(browser, tmp_path / "hostile.html")
+  assert page.locator("legend").first.text_content() == HOSTILE
+  assert page.get_by_role("radio", name=HOSTILE).count() == 1
+  assert page.title() == run.config.name
+  assert page.said == []
+  page.close()
+
+
+def test_a_page_asks_for_nothing_and_its_console_is_empty(
+  page, every_page, file
+):
+  assert page.said == []
+  assert every_page.said == []
+  assert file.stat().st_size < 8_000_000
+  assert str(Path.cwd()) not in file.read_text()
+
+
+@pytest.mark.parametrize("width", [340, 390, 1000])
+def test_no_part_of_a_page_is_wider_than_the_screen(browser, every_file, width):
+  page = opened(browser, every_file, width=width, height=700)
+  page.evaluate("document.querySelectorAll('details').forEach(d => d.open = 1)")
+  assert page.evaluate("document.documentElement.scrollWidth") <= width
+  page.close()
+
+
+def test_a_picture_takes_less_than_150_ms(page):
+  took = page.evaluate(
+    """Array.from({length: 15}, (_, i) => {
+      const begun = performance.now();
+      cvae.set({draw: i, conditions: {class: String(i % 10)}});
+      return performance.now() - begun;
+    })"""
+  )
+  assert statistics.median(took) < 150
+
+
+def test_weights_whose_halves_would_change_a_picture_are_kept_whole(
+  every, tmp_path, browser
+):
+  # Multiplied and divided again: halves of 0.1 % make the image another one.
+  def stretched(path, leaf):
+    return leaf * 3e3 if path[0].key == "decoder" else leaf
+
+  params = jax.tree_util.tree_map_with_path(stretched, every.state.params)
+  run = dataclasses.replace(every, state=every.state.replace(params=params))
+  path = tmp_path / "every.html"
+  assert "32-bit" in write.write(run, path)[0]
+  assert "16-bit" in write.write(every, tmp_path / "other.html")[0]
+  page = opened(browser, path)
+  state = page.evaluate("cvae.state.conditions")
+  state["tags"] = ";".join(state["tags"])
+  assert_close(pixels(page), drawn(run, 0, state))
+  page.close()
+
+
+def test_what_no_page_can_show_is_one_line(tmp_path, every, monkeypatch):
+  judge = export_test.drawn("classifier")
+  with pytest.raises(RunError, match=r"'attribute' has none; give a VAE"):
+    write.write(judge, tmp_path / "page.html")
+  with pytest.raises(RunError, match=r"as in page\.html; found .*page\.png"):
+    write.write(every, tmp_path / "page.png")
+  found = "cvae_jax.apps.page.program.known"
+  monkeypatch.setattr(found, lambda: {"Add"})
+  with pytest.raises(RunError, match="cannot compute Identity, MatMul"):
+    write.write(every, tmp_path / "page.html")
+  assert not [*tmp_path.iterdir()]
