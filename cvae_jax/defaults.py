@@ -97,8 +97,8 @@ GROUPS = {
 
 # Which systems use a choice. One that is set elsewhere would change nothing,
 # so it is refused; optim's are of every system.
-_PIXELS = ("autoencoder", "cvae", "dfc_vae", "m2", "vae")
-_BETA = ("autoencoder", "colouring", "cvae", "m2", "vae")
+_PIXELS = ("adgm", "autoencoder", "cvae", "dfc_vae", "m2", "vae")
+_BETA = ("adgm", "autoencoder", "colouring", "cvae", "m2", "vae")
 SYSTEMS = {
   "loss.likelihood": ("colouring", *_PIXELS),
   "loss.sigma": ("colouring", *_PIXELS),
@@ -116,16 +116,17 @@ SYSTEMS = {
   "loss.discriminator": ("vae",),
   "prior.name": ("cvae", "vae"),
   "prior.components": ("cvae", "vae"),
-  "data.binarise": ("autoencoder", "cvae", "m2", "vae"),
+  "data.binarise": ("adgm", "autoencoder", "cvae", "m2", "vae"),
 }
 # What a choice has no use without: (another choice, its values). Only these
 # systems, where some are named: others' pages set the key for all values.
+_LOGITS = ("adgm", "autoencoder", "m2", "vae")
 _FALLING = ("cosine", "linear", "exponential", "stages")
 NEEDS = {
   "loss.sigma": ("loss.likelihood", ("sigma",)),
   "loss.per_channel": ("loss.likelihood", ("sigma",)),
   "loss.mixture": ("loss.likelihood", ("logistic",)),
-  "loss.mse": ("loss.likelihood", ("gaussian",), ("autoencoder", "m2", "vae")),
+  "loss.mse": ("loss.likelihood", ("gaussian",), _LOGITS),
   "loss.strength": (
     "loss.objective",
     ("tc", "mmd", "dip_i", "dip_ii", "factor"),

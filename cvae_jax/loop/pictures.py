@@ -52,8 +52,7 @@ def draw(
     RunError: the run cannot be asked so.
     DataError: an attribute or a value is none that there is.
   """
-  named = [*grid, *([sweep] if sweep else [])]
-  words = _words(run, request, named, unknown)
+  words = _words(run, request, [*grid, *filter(None, [sweep])], unknown)
   if sweep and grid:
     raise RunError("give a grid or a sweep; found both")
   if len(grid) > 2:
