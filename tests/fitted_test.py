@@ -170,10 +170,16 @@ def test_a_damaged_fit_is_made_anew(run):
   )
 
 
-def test_a_mixture_is_asked_for_by_its_size(run):
+def test_a_mixture_is_asked_for_by_its_size_and_kept_beside(run, monkeypatch):
+  assert run.with_prior("fitted").fitted.components == 1
   assert run.with_prior("fitted:2").fitted.components == 2
-  assert run.with_prior("fitted").fitted.components == 2  # what is stored
-  assert run.with_prior("fitted:1").fitted.components == 1
+  assert {p.name for p in fitted.kept(run.folder)} == {
+    "prior.npz",
+    "prior_2.npz",
+  }
+  monkeypatch.setattr(fitted, "load_data", None)  # neither is made again
+  assert run.with_prior("fitted").fitted.components == 1
+  assert run.with_prior("fitted:2").fitted.components == 2
 
 
 @pytest.mark.parametrize("name", ["fit", "fitted:0", "fitted:", "standard"])
@@ -190,10 +196,13 @@ def test_a_run_without_an_encoder_says_so(run):
 
 @pytest.mark.parametrize("half", [False, True])
 def test_an_export_carries_the_fitted_prior(run, tmp_path, half, monkeypatch):
-  own = run.with_prior("fitted:1").fitted
+  own = run.with_prior("fitted").fitted
+  run.with_prior("fitted:2")
   write.export(run, tmp_path / "out", ("safetensors",), half=half)
   monkeypatch.setattr(fitted, "load_data", None)
-  found = runs.load(tmp_path / "out").with_prior("fitted").fitted
+  exported = runs.load(tmp_path / "out")
+  assert exported.with_prior("fitted:2").fitted.components == 2
+  found = exported.with_prior("fitted").fitted
   np.testing.assert_array_equal(found.covariance, own.covariance)
 
 

@@ -25,14 +25,24 @@ from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.metrics import aggregate
 from cvae_jax.metrics.aggregate import Aggregate
 
-FILE = "prior.npz"
+FILE = "prior.npz"  # of a Gaussian; of a mixture of K prior_K.npz
 ROWS = 10_000  # training images, at most, whose posteriors are fitted
 _FIELDS = tuple(Aggregate.__dataclass_fields__)
 _NAME = re.compile(r"fitted(:(?P<components>[1-9]\d{0,2}))?")
 
 
-def components(name: str) -> int | None:
-  """Return how many Gaussians a prior's name asks for, None for any.
+def file(count: int) -> str:
+  """Return the name of the file that keeps mixtures of `count` Gaussians."""
+  return FILE if count == 1 else f"prior_{count}.npz"
+
+
+def kept(folder: Path) -> list[Path]:
+  """List the files of fitted priors in a run's folder."""
+  return sorted(Path(folder).glob("prior*.npz"))
+
+
+def components(name: str) -> int:
+  """Return how many Gaussians a prior's name asks for.
 
   Raises:
     RunError: it is neither fitted nor fitted:K.
@@ -43,7 +53,7 @@ def components(name: str) -> int | None:
       "condition) or fitted:K (a mixture of K, 1 to 999), or leave it out for "
       "the run's own"
     )
-  return match["components"] and int(match["components"])
+  return int(match["components"] or 1)
 
 
 def of_run(run: Any, name: str = "fitted", dataset: Any = None) -> Aggregate:
@@ -66,12 +76,12 @@ def of_run(run: Any, name: str = "fitted", dataset: Any = None) -> Aggregate:
       f"{run.folder}: a {run.config.system} encodes no images, so it has no "
       "posteriors to fit a prior to; leave the prior out"
     )
-  path = Path(run.folder) / FILE
+  path = Path(run.folder) / file(wanted)
   state = identity(exports.arrays(run.state, run.config.get("pretrained", {})))
   found = read(path, state) if path.exists() else None
-  if found is not None and wanted in (None, found.components):
+  if found is not None and found.components == wanted:
     return found
-  made = fit(run, dataset, wanted or 1)
+  made = fit(run, dataset, wanted)
   if not exports.is_export(run.folder):
     write(path, made, state)
   return made

@@ -48,7 +48,7 @@ class Restored:
   def with_prior(self, name: str, dataset: Any = None) -> Self:
     """Return the run with a prior fitted to its posteriors after training.
 
-    The fit is stored as prior.npz in the run's folder.
+    The fit is stored in the run's folder, as prior.npz or prior_K.npz.
 
     Args:
       name: "fitted", a Gaussian with full covariance for each condition;

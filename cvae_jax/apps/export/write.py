@@ -163,17 +163,16 @@ def _write_weights(run: Run, folder: Path, half: bool) -> None:
   }
   content = tensors.content(arrays, notes)
   write_atomically(folder / exports.WEIGHTS, content)
-  _write_prior(run, folder, arrays)
+  _write_priors(run, folder, arrays)
 
 
-def _write_prior(run: Run, folder: Path, arrays: Mapping) -> None:
-  """Write the run's fitted prior, as one of the arrays that are read back."""
+def _write_priors(run: Run, folder: Path, arrays: Mapping) -> None:
+  """Write the run's fitted priors as those of the arrays as they are read."""
   own = exports.arrays(run.state, run.config.get("pretrained", {}))
-  path = run.folder / fitted.FILE
-  found = path.exists() and fitted.read(path, fitted.identity(own))
-  if found:
-    read = {name: arrays[name].astype(own[name].dtype) for name in own}
-    fitted.write(folder / fitted.FILE, found, fitted.identity(read))
+  read = {name: arrays[name].astype(own[name].dtype) for name in own}
+  for path in fitted.kept(run.folder):
+    if found := fitted.read(path, fitted.identity(own)):
+      fitted.write(folder / path.name, found, fitted.identity(read))
 
 
 def _halved(name: str, array):
