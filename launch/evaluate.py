@@ -1,4 +1,4 @@
-"""Score a run on its test split; writes scores.json and prints a table."""
+"""Score a run on its test split; writes measures.json and prints a table."""
 
 from absl import flags
 
@@ -35,7 +35,14 @@ _SEED = command.seed("Of every random draw.")
 def main(_: list[str]) -> None:
   """Score the run."""
   from cvae_jax import runs, train
-  from cvae_jax.measures import asked, cas, representation, score, score_text
+  from cvae_jax.measures import (
+    asked,
+    cas,
+    kept,
+    representation,
+    score,
+    score_text,
+  )
 
   run = runs.load(command.path(_WORKDIR))
   if _DATA.value is not None:  # checked against the run's data.json
@@ -67,7 +74,7 @@ def main(_: list[str]) -> None:
       f"control was not scored by a judge: train one ({_judge(run)}) and give "
       "--judge=RUN,…"
     )
-  print(f"wrote {run.folder / score.FILE}")
+  print(f"wrote {run.folder / kept.FILE}")
 
 
 def _judge(run) -> str:

@@ -1,15 +1,12 @@
 """Collapse of posteriors and of modes: measured apart, against brute force."""
 
-import json
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from cvae_jax import config as configs
 from cvae_jax.data import DataError, Dataset
-from cvae_jax.host.files import write_atomically
-from cvae_jax.measures import collapse
+from cvae_jax.measures import collapse, kept
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.metrics import diversity, manifold
 from cvae_jax.runs import Run
@@ -146,9 +143,7 @@ def test_a_record_of_another_protocol_is_measured_again(dataset, tmp_path):
   run, beside = made(tmp_path), held(dataset)
   found = collapse.measure(run, beside)
   old = {k: v for k, v in found["protocol"].items() if k != "near_duplicates"}
-  write_atomically(
-    tmp_path / "collapse.json", json.dumps(found | {"protocol": old})
-  )
+  kept.write(tmp_path, "collapse", found | {"protocol": old})
   assert collapse.measure(run, beside) == found
 
 
@@ -167,8 +162,7 @@ def test_too_few_images_to_measure_by_are_refused(rows):
 def test_a_checkpoint_is_measured_once(dataset, tmp_path):
   run, beside = made(tmp_path), held(dataset)
   found = collapse.measure(run, beside)
-  marked = json.dumps(found | {"marked": True})
-  write_atomically(tmp_path / "collapse.json", marked)
+  kept.write(tmp_path, "collapse", found | {"marked": True})
   assert collapse.measure(run, beside)["marked"]
   assert "marked" not in collapse.measure(made(tmp_path, step=4), beside)
 

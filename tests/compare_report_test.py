@@ -14,7 +14,7 @@ from cvae_jax import config as configs, pages, runs, train
 from cvae_jax.host.files import write_atomically
 from cvae_jax.loop import distances, restore, same_run
 from cvae_jax.loop.rows import read_metrics
-from cvae_jax.measures import collapse
+from cvae_jax.measures import collapse, kept
 from cvae_jax.nets.fast import ops
 from reports.compare import (
   cells as compare_cells,
@@ -113,7 +113,7 @@ def test_its_ablation_is_the_runs_records(page, folder):
   assert rows["VAE"]["β"] == "1"
   assert rows["GAN"]["BCE"] == rows["GAN"]["active"] == "–"
   for name in NETS:
-    known = json.loads((folder / name / "collapse.json").read_text())
+    known = kept.read(folder / name, "collapse")
     prior, row = known["samples"]["prior"], rows[name.upper()]
     for column, key in (
       ("sliced", "sliced"),
@@ -170,7 +170,7 @@ def test_real_images_are_drawn_into_the_runs_folder_alone(page, folder):
 
 
 def test_a_checkpoint_is_measured_once(page, folder, tmp_path, monkeypatch):
-  path = folder / "vae" / "collapse.json"
+  path = folder / "vae" / kept.FILE
   before = path.read_text()
   monkeypatch.setattr(distances, "embedding", lambda file="": embed)
   monkeypatch.setattr(runs.Run, "encode", None)  # fails if it were asked
@@ -273,7 +273,7 @@ def test_a_run_with_too_few_held_out_images_is_named_not_measured(
   folder, tmp_path, capsys
 ):
   path = copy_run(folder, tmp_path, "gan", data__count=30)
-  (path / "collapse.json").unlink(missing_ok=True)
+  (path / kept.FILE).unlink(missing_ok=True)
   reports.write("compare", tmp_path, tmp_path / "docs")
   said = capsys.readouterr().out
   assert f"{path}: not measured: sets of 4 images or more" in said

@@ -9,6 +9,7 @@ from cvae_jax.data import Dataset
 from cvae_jax.data.files import vgg_files
 from cvae_jax.measures import likeness
 from cvae_jax.nets import features
+from cvae_jax.types import TrainState
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
 SIDE = 16
@@ -41,7 +42,7 @@ def run(folder, samples, again, step=3):
   folder.mkdir(exist_ok=True)
   return SimpleNamespace(
     folder=folder,
-    state=SimpleNamespace(step=np.int32(step)),
+    state=TrainState(np.int32(step), {}, {}, {}),
     sample=lambda condition, seed: samples[: len(condition)],
     edit=lambda image, own, changed: again(image / np.float32(255)),
   )

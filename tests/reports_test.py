@@ -12,7 +12,7 @@ import reports
 from cvae_jax import config as configs, runs, train
 from cvae_jax.host.files import write_atomically
 from cvae_jax.loop import fixed
-from cvae_jax.measures import score, table
+from cvae_jax.measures import kept, score, table
 from reports import markdown
 from reports.faces import claims as face_claims, text as face_text
 from tests import small
@@ -79,21 +79,21 @@ def test_its_training_table_is_the_runs_records(page, folder):
 def test_its_diversity_is_measured_once_for_each_checkpoint(page, folder):
   rows = rows_of(page, "Held-out faces and diversity")
   for row in rows:
-    path = folder / f"model={row['model']}" / "variety.json"
-    known = json.loads(path.read_text())
+    run = folder / f"model={row['model']}"
+    known = kept.read(run, "variety")
     ratio = known["distances"]["one_condition_ratio"]
     assert float(row["one condition"]) == pytest.approx(ratio, rel=1e-3)
     assert known["protocol"]["step"] == 4
     assert known["latents"]["of"] == 4
   marked = known | {"distances": known["distances"] | {"error": 0.1234}}
-  write_atomically(path, json.dumps(marked))
+  kept.write(run, "variety", marked)
   out = folder / "again"
   again = reports.write("faces", folder, out)[0].read_text()
   assert rows_of(again, "Held-out faces and diversity")[1]["error"] == "0.1234"
   marked["protocol"] = known["protocol"] | {"step": 3}  # of an older checkpoint
-  write_atomically(path, json.dumps(marked))
+  kept.write(run, "variety", marked)
   reports.write("faces", folder, out)
-  assert json.loads(path.read_text()) == known
+  assert kept.read(run, "variety") == known
 
 
 def test_no_verdict_comes_of_half_trained_models(page):
@@ -113,7 +113,7 @@ def test_control_scores_are_shown_where_there_are_some(page, folder):
     },
     "leakage": {"normalised": {"mouth": {"gender": -0.25, "mouth": 1.5}}},
   }
-  path = folder / "model=9" / "scores.json"
+  path = folder / "model=9" / "scores.json"  # as older runs have it
   write_atomically(path, json.dumps(scores))
   text = reports.write("faces", folder, folder / "scored")[0].read_text()
   path.unlink()

@@ -1,7 +1,5 @@
 """The zoo's report on faces: generated ones alone, measured where data are."""
 
-import json
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +7,7 @@ from PIL import Image
 import reports
 from cvae_jax import config as configs, data, runs
 from cvae_jax.data import DataError
-from cvae_jax.measures import likeness
+from cvae_jax.measures import kept, likeness
 from reports.zoo import runs as zoo_runs
 from tests import small, small_zoo
 from tests.caae_test import SMALL as CAAE
@@ -17,7 +15,7 @@ from tests.dfc_vae_test import SMALL as DFC
 from tests.zoo_report_test import record, rows_of, scores
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
-PROTOCOL = {"step": 1, "images": 4, "samples": 64, "seed": 0}
+PROTOCOL = {"images": 4, "samples": 64, "seed": 0}
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +31,9 @@ def folder(tmp_path_factory):
     figures["samples"] = 450
     asked = {"Bald": {"sweep": figures, "real": figures}}
     record(run, scores(None) | {"control": asked})
-    known = {"protocol": PROTOCOL, "distances": {"sampled_ratio": 0.25}}
-    (run / "variety.json").write_text(json.dumps(known))
+    protocol = kept.state_of(runs.load(run)) | PROTOCOL
+    known = {"protocol": protocol, "distances": {"sampled_ratio": 0.25}}
+    kept.write(run, "variety", known)
   return folder
 
 

@@ -1,6 +1,5 @@
 """The zoo's report: what is there is shown, what is not is said."""
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +11,7 @@ import reports
 from cvae_jax import config as configs, pages, runs
 from cvae_jax.data.conditions.digits import Conditions
 from cvae_jax.figures import digits
-from cvae_jax.measures import regions, score
+from cvae_jax.measures import kept, regions, score
 from cvae_jax.types import TrainState
 from reports.zoo import (
   claims as zoo_claims,
@@ -43,7 +42,7 @@ def record(folder, scores):
   """Writes scores into a run's folder, as measured of the state there."""
   measured = score.protocol(runs.load(folder))
   protocol = scores["protocol"] | measured
-  (folder / score.FILE).write_text(json.dumps(scores | {"protocol": protocol}))
+  kept.write(folder, score.NAME, scores | {"protocol": protocol})
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +108,7 @@ def test_its_tables_are_what_runs_have_on_record(page, folder):
   table = rows_of(page, "Likelihood")
   assert list(table)[:2] == [zoo_claims.VAE, zoo_claims.SCVAE]
   assert table[zoo_claims.VAE]["test ELBO"] == "−182"
-  measured = json.loads((folder / "vae" / score.FILE).read_text())
+  measured = kept.read(folder / "vae", score.NAME)
   bound = float(table[zoo_claims.VAE]["IW bound"].replace("−", "-"))
   assert bound == pytest.approx(measured["test"]["iw_bound"], rel=1e-3)
   few = rows_of(page, "Few labels")
@@ -364,12 +363,12 @@ def test_scores_of_another_protocol_judge_or_state_are_not_reused(
 def test_scores_of_one_protocol_are_measured_once(measured, tmp_path):
   for place in (tmp_path, tmp_path.parent / "." / tmp_path.name):
     found = score.saved(at(place), [at(place / "judge")])
-    assert found == json.loads((tmp_path / score.FILE).read_text())
+    assert found == kept.read(tmp_path, score.NAME)
   assert len(measured) == 1
 
 
 def test_scores_that_say_no_state_are_measured_again(measured, tmp_path):
-  (tmp_path / score.FILE).write_text(json.dumps({"protocol": {"step": 1}}))
+  kept.write(tmp_path, score.NAME, {"protocol": {"step": 1}})
   assert score.known(at(tmp_path)) is None
   score.saved(at(tmp_path))
   assert len(measured) == 1

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,19 +74,3 @@ def read_json(path: Path, kind: type, remedy: str) -> Any:
       f"{names[kind]}; {remedy}"
     )
   return found
-
-
-def measured_once(
-  path: Path, protocol: Mapping[str, Any], measure: Callable[[], Mapping]
-) -> dict[str, Any]:
-  """Return the measurements that a JSON file holds of the same protocol.
-
-  Else measures, and writes them there with their protocol.
-  """
-  known = {}
-  if path.exists():
-    known = read_json(path, dict, "delete it, and it is measured anew")
-  if known.get("protocol") != protocol:
-    known = {"protocol": protocol, **measure()}
-    write_atomically(path, json.dumps(known, indent=2) + "\n")
-  return known

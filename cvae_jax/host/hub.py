@@ -16,10 +16,11 @@ FILES = (
   "conditions.json",
   "config.json",
   "data.json",
+  "measures.json",
   "metrics.jsonl",
   "model.safetensors",
   "picture.png",
-  "scores.json",
+  "scores.json",  # of older exports
 )
 _NEEDED = ("config.json", "model.safetensors")
 # The second slash is lost in a Path.

@@ -57,6 +57,21 @@ def hold(folder: Path, doing: str) -> Iterator[None]:
     os.close(file)
 
 
+@contextlib.contextmanager
+def wait_for(folder: Path) -> Iterator[None]:
+  """Keep out, for a moment, others who wait for the same folder here.
+
+  It is beside `hold`: a run's figures may be written while it trains.
+  """
+  file = os.open(folder, os.O_RDONLY)
+  try:
+    with contextlib.suppress(OSError):  # a file system without locks
+      fcntl.flock(file, fcntl.LOCK_EX)
+    yield
+  finally:
+    os.close(file)
+
+
 def _sign(file: int, doing: str) -> None:
   """Write who holds the lock, for the error of another process."""
   text = f"{os.getpid()} {socket.gethostname()} {doing}"

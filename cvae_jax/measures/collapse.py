@@ -14,10 +14,10 @@ from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
 from cvae_jax import data
-from cvae_jax.host.files import measured_once
 from cvae_jax.host.images import averaged, to_bytes
-from cvae_jax.loop import distances, fitted as fitted_prior
+from cvae_jax.loop import distances
 from cvae_jax.loop.distances import Embed
+from cvae_jax.measures import kept
 from cvae_jax.metrics import (
   aggregate,
   diversity,
@@ -156,7 +156,7 @@ class _Seen(NamedTuple):
 def measure(run: Run, held: Held, seed: int = 0) -> dict[str, Any]:
   """Measure a run that decodes, beside held-out images of its data.
 
-  What was measured by the same protocol is read from the run's collapse.json.
+  What was measured by the same protocol is read from the run's measures.json.
 
   Returns:
     protocol; real: the images' mean `distance`, and the distances of training
@@ -167,11 +167,9 @@ def measure(run: Run, held: Held, seed: int = 0) -> dict[str, Any]:
     samples: of z from the `prior` and, with an encoder, from a Gaussian
       `fitted` to training codes: what Held.judge says.
   """
-  step = int(run.state.step)
-  protocol = {"step": step, "seed": seed, **held.protocol()}
-  protocol |= fitted_prior.named(run)
-  return measured_once(
-    run.folder / "collapse.json", protocol, lambda: _measure(run, held, seed)
+  protocol = {"seed": seed, **held.protocol()}
+  return kept.measured_once(
+    run, "collapse", protocol, lambda: _measure(run, held, seed)
   )
 
 

@@ -13,14 +13,12 @@ import numpy as np
 
 from cvae_jax.data import Dataset
 from cvae_jax.data.files import vgg_files
-from cvae_jax.host.files import measured_once
 from cvae_jax.host.images import to_bytes
-from cvae_jax.loop import fitted
+from cvae_jax.measures import kept
 from cvae_jax.measures.collapse import Held
 from cvae_jax.metrics import perceptual
 from cvae_jax.runs import Run
 
-FILE = "likeness.json"  # in a run's folder
 IMAGES = 1000  # of the held-out ones, or all
 PAIRS = 256  # of them beside their reconstructions
 DIRECTIONS = 256  # of the sliced distance
@@ -51,7 +49,7 @@ class _Yardstick:
 
 
 def measure(runs: Sequence[Run], dataset: Dataset, seed: int = 0) -> list:
-  """Measure runs of the same data; what is known is in their likeness.json.
+  """Measure runs of the same data; what is known is in their measures.json.
 
   Returns:
     For each run protocol; lpips, the mean distance of an image and its
@@ -64,11 +62,10 @@ def measure(runs: Sequence[Run], dataset: Dataset, seed: int = 0) -> list:
   count = min(IMAGES, *(len(s["image"]) for s in (dataset.train, dataset.test)))
   yardstick = functools.cache(lambda: _Yardstick(dataset, count))
   return [
-    measured_once(
-      run.folder / FILE,
+    kept.measured_once(
+      run,
+      "likeness",
       {
-        "step": int(run.state.step),
-        **fitted.named(run),
         "images": count,
         "seed": seed,
         "measures": ["frechet", "kid", "intervals"],

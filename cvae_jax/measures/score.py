@@ -1,6 +1,5 @@
 """Scores a run: likelihood, reconstruction, control, latents, categories."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,18 +9,16 @@ import numpy as np
 
 from cvae_jax.data import Dataset
 from cvae_jax.host import commands
-from cvae_jax.host.files import read_json, write_atomically
 from cvae_jax.loop import evaluate, fitted, keys
 from cvae_jax.loop.feed import Feed, check
-from cvae_jax.loop.integrity import digest
 from cvae_jax.loop.run_data import load_data
-from cvae_jax.measures import control, regions
+from cvae_jax.measures import control, kept, regions
 from cvae_jax.measures.asked import askable, bounded, lent_labels
 from cvae_jax.measures.score_text import unscored, warnings
 from cvae_jax.metrics import bounds, clusters, latents
 from cvae_jax.runs import VALUES, Run, RunError
 
-FILE = "scores.json"  # in a run's folder
+NAME = "scores"  # of the section in a run's measures.json
 SAMPLES = 50  # of the importance-weighted bound
 PER_CLASS = 200  # generated images of each class or level
 # What labels say of q(y | x): nothing, where no label taught it.
@@ -90,8 +87,8 @@ def score(
 
 
 def save(run: Run, scores: dict[str, Any]) -> None:
-  """Write a run's scores.json."""
-  write_atomically(run.folder / FILE, json.dumps(scores, indent=2) + "\n")
+  """Write a run's scores into its measures.json."""
+  kept.write(run.folder, kept.section(run, NAME), scores)
 
 
 def protocol(
@@ -118,31 +115,22 @@ def protocol(
 
 
 def _state(run: Run) -> dict[str, Any]:
-  return {
-    "run": str(run.folder),
-    "step": int(run.state.step),
-    "state": digest(run.state),
-    **fitted.named(run),
-  }
+  return {"run": str(run.folder), **kept.state_of(run)}
 
 
 def known(run: Run) -> dict[str, Any] | None:
-  """Return the scores in a run's scores.json, if they are of this state.
+  """Return the scores that a run's folder holds, if they are of this state.
 
   By whatever protocol they were measured, which they say.
   """
-  path = run.folder / FILE
-  if not path.exists():
-    return None
-  found = read_json(path, dict, "delete it, and it is measured anew")
+  found = kept.read(run.folder, kept.section(run, NAME)) or {}
   of = found.get("protocol", {}).get
-  wanted = {"prior": None} | _state(run)
-  alike = all(of(k) == v for k, v in wanted.items() if k != "run")
+  alike = all(of(k) == v for k, v in kept.state_of(run).items())
   return found if alike else None
 
 
 def saved(run: Run, judges: Sequence[Run] = (), **counts) -> dict[str, Any]:
-  """Return the scores in a run's scores.json, measured where they are not.
+  """Return the scores that a run's folder holds, measured where they are not.
 
   Those of another protocol do not count: of another state of the run, of
   other judges or of other numbers.

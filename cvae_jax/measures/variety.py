@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.host.files import measured_once
-from cvae_jax.loop import fitted
+from cvae_jax.measures import kept
 from cvae_jax.metrics import diversity, latents
 from cvae_jax.runs import Run
 
@@ -20,7 +19,7 @@ def measure(
 ) -> dict[str, Any]:
   """Compare samples and reconstructions with held-out images.
 
-  What was measured by the same protocol is read from the run's variety.json.
+  What was measured by the same protocol is read from the run's measures.json.
 
   Args:
     test: image uint8 [N, H, W, C] and condition [N, A].
@@ -30,17 +29,9 @@ def measure(
     metrics.latents.usage.
   """
   count = min(IMAGES, len(test["image"]))
-  protocol = {
-    "step": int(run.state.step),
-    "images": count,
-    "samples": SAMPLES,
-    "seed": seed,
-    **fitted.named(run),
-  }
-  return measured_once(
-    run.folder / "variety.json",
-    protocol,
-    lambda: _measure(run, test, count, seed),
+  protocol = {"images": count, "samples": SAMPLES, "seed": seed}
+  return kept.measured_once(
+    run, "variety", protocol, lambda: _measure(run, test, count, seed)
   )
 
 

@@ -191,7 +191,7 @@ def _check_alike(measured: Sequence[Mapping[str, Any]]) -> None:
   """Check that runs were measured in the same way on the same data."""
   for record in measured[1:]:
     first, other = ({**r, **r["protocol"]} for r in (measured[0], record))
-    names = ("data", "counts", *record["protocol"].keys() - {"step"})
+    names = ("data", "counts", *record["protocol"].keys() - {"step", "state"})
     unlike = [
       f"{name} {first[name]} and {other[name]}"
       for name in sorted(names)

@@ -49,7 +49,7 @@ def write(
     files: the names of the folder's files.
     licence: of the weights, as hubs name it (cc-by-4.0); "" is not stated.
     note: a paragraph of the user's own: credits, purpose, limits.
-    scores: the run's scores.json, if there is one.
+    scores: the run's scores, if they were measured.
   """
   name = run.config.name or run.config.system
   title = f"{name} ({run.config.system})"

@@ -13,10 +13,11 @@ from cvae_jax import __version__, config as configs
 from cvae_jax.apps.export import card, functions
 from cvae_jax.host import images, tensors
 from cvae_jax.host.arguments import RunError
-from cvae_jax.host.files import read_json, write_atomically
+from cvae_jax.host.files import write_atomically
 from cvae_jax.host.paths import folder as checked_folder
 from cvae_jax.loop import exports, fitted
 from cvae_jax.loop.rows import FILE as METRICS, read_metrics
+from cvae_jax.measures import kept, score
 from cvae_jax.runs import Run
 
 FORMATS = ("safetensors", "onnx", "stablehlo")
@@ -111,12 +112,9 @@ def _fill(run: Run, folder: Path, formats, half, licence, note) -> list[str]:
       ]
   if (drawn := card.picture(run)) is not None:
     images.save_grid(folder / card.PICTURE, drawn)
-  scores = None
-  if (run.folder / "scores.json").exists():
-    scores = read_json(run.folder / "scores.json", dict, "delete it")
-    write_atomically(
-      folder / "scores.json", json.dumps(scores, indent=2) + "\n"
-    )
+  scores = kept.read(run.folder, score.NAME)
+  if scores is not None:
+    kept.write(folder, score.NAME, scores)
   names = [*os.listdir(folder), "README.md", exports.WEIGHTS]
   text = card.write(
     run, found, names, licence=licence, note=note, scores=scores

@@ -1,0 +1,89 @@
+"""The figures of a run: measures.json in its folder, a section for each kind.
+
+    {"scores": {…}, "collapse": {…}, "likeness": {…}, "variety": {…}}
+
+Each section has its `protocol`: what was measured, on which state, with which
+seed. Older runs have a file for each kind, scores.json and so on, which is
+read where measures.json has no such section.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cvae_jax.host import lock
+from cvae_jax.host.files import read_json, write_atomically
+from cvae_jax.loop import fitted
+from cvae_jax.loop.integrity import digest
+from cvae_jax.runs import Run
+
+FILE = "measures.json"
+_REMEDY = "delete it, and what it held is measured anew"
+
+
+def read(folder: Path, name: str) -> dict[str, Any] | None:
+  """Return a section of a run's figures, or None where there is none.
+
+  Raises:
+    DamagedFile: the file is no JSON, or the section no mapping.
+  """
+  found = _sections(folder).get(name)
+  if found is not None:
+    return found
+  older = Path(folder) / f"{name}.json"
+  return read_json(older, dict, _REMEDY) if older.exists() else None
+
+
+def write(folder: Path, name: str, section: Mapping[str, Any]) -> None:
+  """Put a section into a run's figures, beside the others."""
+  folder = Path(folder)
+  with lock.wait_for(folder):  # another command may write another section
+    found = _sections(folder) | {name: dict(section)}
+    write_atomically(folder / FILE, json.dumps(found, indent=2) + "\n")
+
+
+def measured_once(
+  run: Run,
+  name: str,
+  protocol: Mapping[str, Any],
+  measure: Callable[[], Mapping[str, Any]],
+) -> dict[str, Any]:
+  """Return a section that was measured by a protocol, measured where it is not.
+
+  Args:
+    run: the run. Its state's step and digest are part of the protocol.
+    name: the section's.
+    protocol: what else decides the figures.
+    measure: makes the figures.
+  """
+  wanted = state_of(run) | dict(protocol)
+  name = section(run, name)
+  known = read(run.folder, name)
+  if known is None or known.get("protocol") != wanted:
+    known = {"protocol": wanted, **measure()}
+    write(run.folder, name, known)
+  return known
+
+
+def state_of(run: Run) -> dict[str, Any]:
+  """Return the step and the digest by which a run's state is known again."""
+  state = {"step": int(run.state.step), "state": digest(run.state)}
+  return state | fitted.named(run)
+
+
+def section(run: Run, name: str) -> str:
+  """Return a section's name: figures of a fitted prior stand beside the own."""
+  return name + "".join(f"_{prior}" for prior in fitted.named(run).values())
+
+
+def _sections(folder: Path) -> dict[str, dict[str, Any]]:
+  path = Path(folder) / FILE
+  if not path.exists():
+    return {}
+  found = read_json(path, dict, _REMEDY)
+  return {name: value for name, value in found.items() if _is_section(value)}
+
+
+def _is_section(value: Any) -> bool:
+  return isinstance(value, dict)
