@@ -15,6 +15,7 @@ const state = {
 };
 let took = 0;
 let waiting = 0;
+let region = null; // the class whose draws are shown; null: of all
 let turn = 0; // of the last drawing; an older grid stops
 
 // What is wrong with a value that a control is to have, or "".
@@ -128,8 +129,10 @@ function changed(name, value) {
   step(1);
 }
 
+// Go on to another draw; where a class has a place, to one of that class.
 function step(by) {
-  state.draw = (state.draw + by + DRAWS) % DRAWS;
+  do state.draw = (state.draw + by + DRAWS) % DRAWS;
+  while (region !== null && about.regions[state.draw] !== region);
   state.latents = {};
   show();
   soon();
@@ -161,6 +164,17 @@ for (const each of about.controls) {
   const {frame, show: move} = control(each, changed);
   byId("conditions").append(frame);
   shown[each.name] = move;
+}
+if (about.regions) {
+  const classes = [...new Set(about.regions)].sort((a, b) => a - b);
+  const named = {name: "class", kind: "class", bit: null};
+  const words = ["any", ...classes.map(String)];
+  const {frame, show} = control({...named, values: words}, (_, word) => {
+    region = word === "any" ? null : Number(word);
+    step(1);
+  });
+  show("any");
+  byId("conditions").append(frame);
 }
 const gridMenu = element("select", {id: "grid"});
 gridMenu.append(element("option", {value: "", textContent: "one picture"}));
