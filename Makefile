@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 READY := $(VENV)/.ready
 
-.PHONY: help install digits judge test lint format peers bench-digits \
+.PHONY: help install digits explore judge test lint format peers bench-digits \
   bench-colour bench-compare soak faults flat docs
 help:
 	@sed -n 's/^# make/  make/p' $(MAKEFILE_LIST)
@@ -33,6 +33,14 @@ digits: $(READY)
 	$(RUN) launch.train --config=configs/digits.py --workdir=runs/digits
 	@echo "== drawing"
 	$(RUN) launch.sample --workdir=runs/digits
+
+# make explore  look into the digits that come with the package, in the browser
+explore: $(VENV)/.web
+	$(RUN) launch.explore --workdir=pretrained/digits --open
+
+$(VENV)/.web: $(READY) requirements-web.lock
+	$(BIN)/pip install --quiet -r requirements-web.lock
+	@touch $@
 
 # make judge    train the digit classifier (runs/judge)
 judge: $(READY)

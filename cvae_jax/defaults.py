@@ -11,6 +11,7 @@ LOOP = {
   "seed": 0,
   "batch_size": 32,
   "epochs": 1,
+  "mesh": 1,  # devices that share a batch; 0 for all there are
   "steps_per_dispatch": 1,  # more only pays for tiny networks
   "log_every": 100,  # steps
   "checkpoint_every": 500,  # steps; a kill loses at most these

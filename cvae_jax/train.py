@@ -1,7 +1,7 @@
 """The loop: every system trains, resumes and stops here."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -22,6 +22,7 @@ from cvae_jax.loop.record import Record
 from cvae_jax.loop.restore import best_state
 from cvae_jax.loop.run_data import DATA, keep_identity
 from cvae_jax.loop.stop import Stop
+from cvae_jax.loop.trackers import Tracker
 from cvae_jax.loop.watch import Watch
 from cvae_jax.method import additions
 from cvae_jax.types import System, TrainState
@@ -39,6 +40,7 @@ def train_and_evaluate(
   dataset: Dataset | None = None,
   check_data: bool = False,
   trust: bool = True,
+  trackers: Sequence[str | Tracker] = (),
 ) -> TrainState:
   """Train a config in a folder and return the final state.
 
@@ -58,6 +60,9 @@ def train_and_evaluate(
     check_data: read all of a prepared set's images to see that they are those
       that were prepared.
     trust: whether the modules of dotted names in the config are imported.
+    trackers: where rows and pictures are shown too: "wandb", "mlflow",
+      "trackio", or objects of one's own (loop/trackers). They are no part of
+      the run's config, so that a run goes on with or without them.
 
   Raises:
     RunMismatch: workdir holds a run of another config or other data.
@@ -74,7 +79,7 @@ def train_and_evaluate(
     config = _of_arrays(config)
   job = prepare(config, check_data, system=system, dataset=dataset)
   with lock.hold(workdir, "training"):
-    return _train(job, workdir)
+    return _train(job, Record(workdir, trackers))
 
 
 def _of_arrays(config: ConfigDict) -> ConfigDict:
@@ -85,10 +90,9 @@ def _of_arrays(config: ConfigDict) -> ConfigDict:
   return config.lock()
 
 
-def _train(job: Job, workdir: Path) -> TrainState:
+def _train(job: Job, record: Record) -> TrainState:
   """Train in a folder that no other process writes to."""
-  config = job.config
-  record = Record(workdir)
+  config, workdir = job.config, record.folder
   conditions = job.conditions.to_json()
   record.check(config, conditions, job.identity)
   finished = (workdir / "DONE").exists()
@@ -114,6 +118,7 @@ def _train(job: Job, workdir: Path) -> TrainState:
         rows_saved=counters.get("rows", 0),
         identity=job.identity,
       )
+      state = job.mesh.whole(state)
       state = _loop(job, state, counters, watch, record, checkpoints)
     best = best_state(config, checkpoints, job.system)
     state = state if best is None else best

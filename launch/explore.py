@@ -20,6 +20,9 @@ _PORT = flags.DEFINE_integer(
 _HOST = flags.DEFINE_string(
   "host", "127.0.0.1", "Address to listen at; 0.0.0.0 lets other machines in."
 )
+_OPEN = flags.DEFINE_bool(
+  "open", False, "Open the page in this machine's browser, if it has a screen."
+)
 
 
 def main(_: list[str]) -> None:
@@ -34,10 +37,22 @@ def main(_: list[str]) -> None:
     path = paths.local(folder, "--workdir")
     found.append(opened.open_run(path, taken))
   server = serve.serve(found, _PORT.value, _HOST.value, wait=False)
-  print(
-    f"open http://{_HOST.value}:{_PORT.value}/ (Ctrl-C ends it)", flush=True
-  )
+  address = f"http://{_HOST.value}:{_PORT.value}/"
+  print(f"open {address} (Ctrl-C ends it)", flush=True)
+  if _OPEN.value:
+    _open(address)
   server.block_thread()
+
+
+def _open(address: str) -> None:
+  """Open an address in the browser; without a screen there is none."""
+  import os
+  import sys
+  import webbrowser
+
+  screens = ("DISPLAY", "WAYLAND_DISPLAY")
+  if sys.platform in ("darwin", "win32") or any(map(os.environ.get, screens)):
+    webbrowser.open(address)
 
 
 def _check_extra() -> None:

@@ -21,6 +21,9 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.")
 _CHECK = flags.DEFINE_bool(
   "check_data", False, "Read all prepared images and compare their SHA-256."
 )
+_TRACK = flags.DEFINE_list(
+  "track", [], "Show it in wandb, mlflow or trackio too; several by commas."
+)
 _NAMED = re.compile(r"--?(?P<name>[\w.]+)(=(?P<value>.*))?", re.DOTALL)
 
 
@@ -34,8 +37,8 @@ def prepare(argv: list[str]) -> list[str]:
   from cvae_jax.apps import page_help
   from cvae_jax.host import paths, plugins
 
-  page, argv = _taken(argv, "config")
-  workdir, _ = _taken(argv, "workdir")
+  page, argv = taken(argv, "config")
+  workdir, _ = taken(argv, "workdir")
   if page is None and workdir is not None:
     saved = paths.local(workdir, "--workdir") / "config.json"
     page = str(saved) if saved.exists() else None
@@ -61,7 +64,7 @@ def prepare(argv: list[str]) -> list[str]:
   return argv
 
 
-def _taken(argv: list[str], name: str) -> tuple[str | None, list[str]]:
+def taken(argv: list[str], name: str) -> tuple[str | None, list[str]]:
   """Take a flag out of the words: (its last value or None, the others)."""
   value, rest, words = None, [], iter(argv)
   for word in words:
@@ -86,6 +89,7 @@ def main(_: list[str]) -> int:
       _WORKDIR.value,
       check_data=_CHECK.value,
       trust=False,  # prepare has trusted what the user named
+      trackers=_TRACK.value,
     )
   except train.Preempted as stop:
     console.say(f"{stop}; run the same command to go on.", sys.stderr)

@@ -47,3 +47,12 @@ def plain_convolutions(monkeypatch):
   from cvae_jax.nets.fast import ops
 
   monkeypatch.setattr(ops, "fast_on_cpu", lambda: False)
+
+
+@pytest.fixture(scope="module")
+def shared_programs():
+  """Compiles equal programs of a file's runs once."""
+  from tests import sharing
+
+  with sharing.programs():
+    yield

@@ -21,6 +21,8 @@ from cvae_jax.loop.rows import read_metrics
 from cvae_jax.types import TrainState
 from tests import small
 
+pytestmark = pytest.mark.usefixtures("shared_programs")
+
 EPOCHS = 2
 STEPS = EPOCHS * small.EPOCH  # checkpoints at 21 and 24
 

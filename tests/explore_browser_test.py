@@ -134,6 +134,15 @@ def test_another_draw_becomes_the_picture_by_keyboard_alone(page, runs):
   assert page.evaluate("document.activeElement.dataset.pick") == "2"
 
 
+def test_a_number_outside_its_range_becomes_the_nearest_one(page, runs):
+  box = page.locator("input[type=number]").first
+  box.fill("5")
+  box.press("Enter")
+  wait_for_query(page, "set=ink=1.0")
+  wanted = drawn(runs, **{"class": 3, "ink": 1})
+  np.testing.assert_array_equal(pixels(page), wanted)
+
+
 def test_a_link_restores_the_state_and_a_click_on_the_map_is_in_it(
   page, runs, address
 ):

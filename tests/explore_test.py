@@ -1,13 +1,32 @@
 """What the explorer answers, without a browser."""
 
+import socket
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
 
-from cvae_jax.apps.explore import opened as opening, pictures, request
+from cvae_jax import config as configs, runs
+from cvae_jax.apps.explore import (
+  beside,
+  history,
+  opened as opening,
+  photo,
+  pictures,
+  request,
+)
 from cvae_jax.data import DataError
+from cvae_jax.data.conditions import Conditions
+from cvae_jax.loop.run_data import places
 from cvae_jax.runs import RunError
+from cvae_jax.systems import cvae
+from cvae_jax.types import Facts
+from tests import small
+from tests.old_exports_test import FOLDER, NAMES
 
 DIGITS = "pretrained/digits"
 
@@ -113,3 +132,161 @@ def test_a_run_that_draws_nothing_is_refused():
 
   with pytest.raises(RunError, match="draws no images"):
     opening.opened(Run, "judge")
+
+
+KINDS = {
+  "shape": ("class", ["circle", "square", "star"]),
+  "glossy": ("binary", ["no", "yes"]),
+  "size": ("ordinal", ["small", "medium", "large"]),
+  "light": ("number", [0.5, 2.0, 7.5]),
+  "turn": ("angle", [0, 90, 200]),
+  "tags": ("multilabel", ["beach", "night;beach", ""]),
+}
+
+
+def all_kinds(known_bits=True):
+  """Make an untrained run that is conditioned on an attribute of each kind."""
+  entries = [{"name": n, "kind": kind} for n, (kind, _) in KINDS.items()]
+  entries[2]["levels"] = KINDS["size"][1]
+  table = {n: [*values, *values] for n, (_, values) in KINDS.items()}
+  table["glossy"] = ["no", "yes", "no", "no", "yes", "no"]
+  conditions = Conditions.fit(entries, table, known_bits)
+  config = configs.load("configs/images.py:smoke", {"model.latents": 3})
+  shapes = {"image": (16, 16, 3), "condition": (conditions.size,)}
+  system = cvae.make(config, Facts(shapes, 60, places(conditions)))
+  state = small.drawn(system)
+  return runs.Run(Path("runs/kinds"), config, conditions, system, state)
+
+
+@pytest.mark.parametrize("known_bits", [False, True])
+def test_each_kind_of_condition_comes_back_from_its_link(known_bits):
+  opened = opening.opened(all_kinds(known_bits), "kinds")
+  values = {
+    **{"shape": "star", "glossy": "yes", "size": "large"},
+    **{"light": 0.75, "turn": 45.0, "tags": "beach;night"},
+  }
+  asked = request.Request(values, seed=4)
+  link = parse_qsl(asked.to_query("kinds"), keep_blank_values=True)
+  assert request.from_query(opened, link) == asked
+  wanted = opened.run.sample(values, seed=4, count=request.COUNT)
+  np.testing.assert_array_equal(pictures.draw(opened, asked).images, wanted)
+
+
+def test_an_unknown_condition_is_one_only_where_the_model_knows_of_such():
+  opened = opening.opened(all_kinds(), "kinds")
+  first = request.first(opened)
+  asked = request.Request(first.values | {"light": None})
+  link = parse_qsl(asked.to_query("kinds"), keep_blank_values=True)
+  assert request.from_query(opened, link) == asked
+  known = opening.opened(all_kinds(False), "kinds")
+  with pytest.raises(RunError, match="needs a value"):
+    request.from_query(known, link)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_family_opens_or_says_why_not(name, tmp_path):
+  with zipfile.ZipFile(FOLDER / f"{name}.zip") as archive:
+    archive.extractall(tmp_path)
+  if name in ("judge", "attributes"):
+    with pytest.raises(RunError, match="draws no images"):
+      opening.open_run(tmp_path)
+    return
+  opened = opening.open_run(tmp_path)
+  if opened.colours:
+    return
+  asked = request.first(opened)
+  drawn = pictures.draw(opened, asked)
+  assert drawn.images.shape == (request.COUNT, *opened.shape)
+  if opened.attributes:
+    other = pictures.draws(opened, asked, opened.attributes[0].name)
+    assert np.ptp(other.images, axis=1).max() > 0
+
+
+def test_a_folder_that_is_no_run_is_an_error(tmp_path):
+  with pytest.raises(RunError, match="not a run's folder"):
+    opening.open_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+  ("content", "words"),
+  [
+    (b"MZ not a picture", "no picture that can be read"),
+    (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no picture"),
+    (b"\xff" * (photo.BYTES + 1), "at most 10 MB"),
+  ],
+)
+def test_an_upload_is_checked_for_size_and_kind(content, words):
+  with pytest.raises(RunError, match=words):
+    photo.decode(content)
+
+
+def test_a_digit_is_read_by_the_model_and_written_in_its_hand(digits):
+  run = digits.run
+  images_ = run.sample({"class": [0, 3, 5, 6, 7], "ink": 0.0}, seed=3)
+  found = [
+    photo.guess(digits, (image * 255).astype(np.uint8))["class"]
+    for image in images_
+  ]
+  assert found == ["0", "3", "5", "6", "7"]
+
+
+def test_a_walk_goes_from_one_reconstruction_to_the_other(digits):
+  first, second = (
+    (digits.run.sample({"class": k, "ink": 0.0})[0] * 255).astype(np.uint8)
+    for k in (3, 8)
+  )
+  shows = [{"class": "3", "ink": 0.0}, {"class": "8", "ink": 0.0}]
+  way = photo.walk(digits, (first, second), shows)
+  for end, image, own in ((0, first, shows[0]), (-1, second, shows[1])):
+    np.testing.assert_allclose(
+      way[end], photo.edit(digits, image, own, own)[0], atol=1e-5
+    )
+
+
+def test_curves_have_a_line_for_each_split(digits):
+  rows = [
+    {"split": "epoch", "epoch": 1, "step": 5, "model/loss": 3.0},
+    {"split": "test", "epoch": 1, "step": 5, "loss": 2.0, "kl": 1.0},
+    {"split": "train", "epoch": 0.5, "step": 2, "model/loss": 9.0},
+  ]
+  assert history.curves(rows) == {
+    "loss": {"epoch": [(1, 3.0)], "test": [(1, 2.0)]},
+    "kl": {"test": [(1, 1.0)]},
+  }
+  assert "<svg" in history.draw(history.curves(history.rows_of(digits)))
+
+
+def test_runs_side_by_side_share_what_both_can_be_asked(digits):
+  other = opening.open_run("pretrained/scvae")
+  assert [a.name for a in beside.shared([digits, other])] == ["class"]
+  kinds = opening.opened(all_kinds(), "kinds")
+  assert beside.shared([digits, kinds]) == []
+
+
+def test_settings_name_no_folder_of_the_machine(digits):
+  assert '"path"' not in history.settings(digits)
+
+
+def test_without_gradio_the_command_says_what_to_install(monkeypatch):
+  module, _ = small.command("explore")
+  monkeypatch.setitem(sys.modules, "gradio", None)
+  with pytest.raises(RunError, match=r'pip install "cvae_jax\[web\]"'):
+    module.main([])
+
+
+def test_a_port_that_is_taken_is_an_error(digits):
+  pytest.importorskip("gradio", reason="the extra web is not installed")
+  from cvae_jax.apps.explore import serve
+
+  with socket.socket() as taken:
+    taken.bind((serve.HOST, 0))
+    taken.listen()
+    port = taken.getsockname()[1]
+    with pytest.raises(RunError, match=f"cannot listen at .*{port}.*--port"):
+      serve.serve([digits], port)
+
+
+def test_the_package_needs_no_gradio_and_does_not_import_it():
+  code = "import cvae_jax.runs, cvae_jax.apps.explore.photo, sys; "
+  code += "sys.exit('gradio' in sys.modules)"
+  assert subprocess.run([sys.executable, "-c", code]).returncode == 0

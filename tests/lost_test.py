@@ -28,6 +28,8 @@ from tests.damage_test import (
   whole as whole,  # a fixture
 )
 
+pytestmark = pytest.mark.usefixtures("shared_programs")
+
 STEPS = 2 * small.EPOCH  # checkpoints at 21 and 24
 NEWEST = f"checkpoints/{STEPS}"
 

@@ -26,6 +26,8 @@ from cvae_jax.loop.restore import abstract_state
 from cvae_jax.loop.rows import read_metrics
 from tests import small
 
+pytestmark = pytest.mark.usefixtures("shared_programs")
+
 
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory):

@@ -24,6 +24,8 @@ from cvae_jax.types import Player, System
 from tests import small
 from tests.resume_test import equal, stop
 
+pytestmark = pytest.mark.usefixtures("shared_programs")
+
 STOP = {"metric": "accuracy", "mode": "max", "patience": 3, "restore": True}
 CUT = {"metric": "cross_entropy", "patience": 2, "min_delta": 0.01}
 LONG = 14  # epochs, more than the run will want

@@ -9,27 +9,31 @@ import numpy as np
 from cvae_jax.loop import keys
 from cvae_jax.loop.feed import take
 from cvae_jax.loop.job import Job
+from cvae_jax.loop.mesh import ONE, Mesh
 from cvae_jax.types import System, TrainState
 
 
 def make_advance(job: Job) -> Callable:
   """Build (step, state) -> (step after, state, metrics): one dispatch."""
-  dispatch = make_dispatch(job.system)
+  mesh = job.mesh
+  dispatch = make_dispatch(job.system, mesh, job.train.take)
   stride = job.config.steps_per_dispatch
-  key = keys.address(job.config.seed, "train")
+  key = mesh.key(lambda: keys.address(job.config.seed, "train"))
 
   def advance(start: int, state: TrainState):
     step = end_after(start, stride, job.steps)
     rows = np.stack([job.rows(at) for at in range(start, step)])
     with jax.transfer_guard("disallow"):
       table, rows = job.train(rows)
-      at = jax.device_put(np.int32(start))
+      at = mesh.whole(np.int32(start))
       return step, *dispatch(state, table, rows, key, at)
 
   return advance
 
 
-def make_dispatch(system: System) -> Callable:
+def make_dispatch(
+  system: System, mesh: Mesh = ONE, take: Callable = take
+) -> Callable:
   """Compile (state, table, rows [K, B], key, at) -> (state, {name: [K]}).
 
   One call is K updates. The state is donated: the caller's is gone.
@@ -48,7 +52,7 @@ def make_dispatch(system: System) -> Callable:
       lambda state, pair: one(state, pair, table, key), state, (rows, steps)
     )
 
-  return jax.jit(dispatch, donate_argnums=0)
+  return mesh.jit(dispatch, donate_argnums=0)
 
 
 def end_after(step: int, stride: int, steps: int) -> int:

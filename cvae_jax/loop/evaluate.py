@@ -1,5 +1,6 @@
 """What is said of a state: exact means over a split, and sample grids."""
 
+import functools
 from collections.abc import Callable, Mapping
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 
 from cvae_jax.loop import batches, distances, feed, keys
 from cvae_jax.loop.job import Job
+from cvae_jax.loop.mesh import Mesh
 from cvae_jax.types import Batch, Metrics, TrainState
 
 # (state, batch, key) -> {name: [B]}
@@ -21,12 +23,16 @@ def make_mean(per_example: PerExample) -> Callable[..., dict[str, float]]:
   the examples and not over batches.
   """
 
-  @jax.jit
-  def masked_sums(state, table, rows, mask, key):
-    values = per_example(state, feed.take(table, rows), key)
-    return {k: jnp.where(mask, v, 0.0).sum() for k, v in values.items()}
+  @functools.cache
+  def compiled(mesh: Mesh, take: Callable) -> Callable:
+    def masked_sums(state, table, rows, mask, key):
+      values = per_example(state, take(table, rows), key)
+      return {k: jnp.where(mask, v, 0.0).sum() for k, v in values.items()}
+
+    return mesh.jit(masked_sums)
 
   def mean(state, source: feed.Feed, batch_size: int, key):
+    masked_sums = compiled(source.mesh, source.take)
     sums: list[Mapping] = []
     for i, (rows, mask) in enumerate(batches.padded(source.rows, batch_size)):
       table, rows = source(rows)

@@ -1,12 +1,14 @@
 """Brings columns to the device: whole when they fit, by the batch otherwise."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax.data import Repeated
+from cvae_jax.loop.mesh import ONE, Mesh
 from cvae_jax.types import Batch
 
 _PIXELS = ("image", "labelled_image", "photo")  # uint8 until compiled
@@ -20,24 +22,31 @@ class Feed:
   Small data live on the device as uint8 and the compiled step gathers from
   them; large data are gathered on the host and travel batch by batch. The
   compiled step is the same text for both. Of a Repeated column the entries
-  are resident, once each.
+  are resident, once each. The devices of a mesh share a batch: each has all of
+  small data, and of large data its own part of a batch alone.
   """
 
-  def __init__(self, columns: Columns, limit: int = RESIDENT_BYTES):
+  def __init__(
+    self, columns: Columns, limit: int = RESIDENT_BYTES, mesh: Mesh = ONE
+  ):
     _check_lengths(columns)
     self.columns = columns
     self.rows = next(iter(columns.values())).shape[0]
     size = sum(column.nbytes for column in columns.values())
-    self.resident = jax.device_put(dict(columns)) if size <= limit else None
+    self.mesh = mesh
+    self.resident = mesh.whole(dict(columns)) if size <= limit else None
 
   def __call__(self, rows: NDArray) -> tuple[Batch, jax.Array]:
     """Return the table and the rows [..., B] to take from it."""
     if self.resident is not None:
-      return self.resident, jax.device_put(rows)
-    flat = rows.reshape(-1)
-    table = {n: np.asarray(_at(c, flat)) for n, c in self.columns.items()}
-    local = np.arange(flat.size, dtype=np.int32).reshape(rows.shape)
-    return jax.device_put(table), jax.device_put(local)
+      return self.resident, self.mesh.split(rows)
+    read = {n: functools.partial(_at, c) for n, c in self.columns.items()}
+    return self.mesh.gather(read, rows)
+
+  @property
+  def take(self) -> Callable:
+    """Return `take`, as the mesh runs it on this feed's batches."""
+    return take if self.resident is not None else self.mesh.local(take)
 
 
 def take(table: Batch, rows: jax.Array) -> Batch:

@@ -10,8 +10,9 @@ from cvae_jax import settings
 from cvae_jax.config import to_json
 from cvae_jax.defaults import GROUPS
 
-# What may change when a run is resumed: how long, how often, and where the
-# data lie. Not `init_from`: config.json says what the run began with.
+# What may change when a run is resumed: how long, how often, on how many
+# devices, and where the data lie. Not `init_from`: config.json says what the
+# run began with.
 FREE = (
   "name",
   "epochs",
@@ -19,6 +20,7 @@ FREE = (
   "checkpoint_every",
   "evaluate_every_epochs",
   "keep",
+  "mesh",
   "data.path",
 )
 

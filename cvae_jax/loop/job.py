@@ -7,7 +7,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs, data, settings
-from cvae_jax.loop import batches, distances, unknown, watch
+from cvae_jax.loop import batches, distances, mesh as meshes, unknown, watch
 from cvae_jax.loop.feed import Feed, check
 from cvae_jax.loop.run_data import places
 from cvae_jax.types import Facts, System, TrainState
@@ -36,6 +36,7 @@ class Job(NamedTuple):
   epoch_steps: int
   steps: int  # in all
   identity: dict[str, Any]  # which data these are: data.json
+  mesh: meshes.Mesh = meshes.ONE  # the devices that share a batch
 
   @property
   def watched(self) -> Feed | None:
@@ -63,16 +64,20 @@ class Job(NamedTuple):
       [
         f"{self.config.system}: {size:,} parameters, {self.train.rows:,} "
         f"examples, {self.steps:,} steps of {self.config.batch_size} from "
-        f"{state.step}, on {jax.devices()[0]}{_idle()}",
+        f"{state.step}, on {self._devices()}",
         *self.system.notes,
       ]
     )
 
-
-def _idle() -> str:
-  """Say that of several devices one is used."""
-  count = jax.device_count()
-  return f" (1 of {count} devices: a run uses one)" if count > 1 else ""
+  def _devices(self) -> str:
+    """Say which devices are used, and that others are not."""
+    first, size, there = jax.devices()[0], self.mesh.size, jax.device_count()
+    said = str(first)
+    if size > 1:
+      said = f"{size} devices ({first.device_kind}) with a part of each batch"
+    if size < there:
+      said += f" ({size} of {there} devices: --config.mesh=0 uses all)"
+    return said
 
 
 def prepare(
@@ -105,8 +110,9 @@ def prepare(
     system = configs.resolve(config, facts, system=system)
   if rate := config.data.get("condition_dropout", 0.0):
     system = unknown.dropping(system, unknown.places(dataset.conditions), rate)
+  mesh = meshes.of(config)
   train, test, valid = (
-    split and Feed(check(split, system.columns))
+    split and Feed(check(split, system.columns), mesh=mesh)
     for split in (dataset.train, dataset.test, dataset.valid)
   )
   watched = valid or test
@@ -141,6 +147,7 @@ def prepare(
     epoch_steps,
     steps,
     dataset.identity(check_data),
+    mesh,
   )
 
 

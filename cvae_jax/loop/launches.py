@@ -26,11 +26,16 @@ def read(folder: Path) -> list[dict[str, Any]]:
   return found
 
 
-def add(folder: Path, step: int) -> None:
+def add(folder: Path, step: int, devices: int = 1) -> None:
   """Add this launch, of a run that goes on from `step`; 0: it begins.
 
   A line says what has changed since the launch before. A damaged log blocks
   nothing: it is set aside.
+
+  Args:
+    folder: the run's.
+    step: how many updates it has behind it.
+    devices: how many share a batch.
   """
   path = Path(folder) / FILE
   launches = []
@@ -41,7 +46,7 @@ def add(folder: Path, step: int) -> None:
       aside = path.with_name(f"{FILE}.damaged")
       path.replace(aside)
       say(f"warning: {error}. It is kept as {aside}")
-  today = provenance.of_launch()
+  today = provenance.of_launch(devices)
   changed = provenance.changes(launches[-1], today) if launches else []
   if changed and step:
     say(

@@ -63,6 +63,7 @@ def make_save(parts: Parts, counters: dict) -> Callable:
       "rows": record.rows,
       "data": parts.job.identity,
     }
+    state = parts.job.mesh.own(state)
     parts.checkpoints.save(step, state, own, pinned=(watch.best_step, kept))
 
   return save

@@ -27,8 +27,12 @@ _OPTIONS = (  # of jax: with another value a run has other bits
 )
 
 
-def of_launch() -> dict[str, Any]:
-  """Return what environment.json says of this process."""
+def of_launch(devices: int = 1) -> dict[str, Any]:
+  """Return what environment.json says of this process.
+
+  Args:
+    devices: how many share a batch.
+  """
   return {
     "time": datetime.datetime.now(datetime.UTC).isoformat(),
     "argv": sys.argv,
@@ -37,7 +41,7 @@ def of_launch() -> dict[str, Any]:
     "packages": {p: importlib.metadata.version(p) for p in _PACKAGES},
     "xla_flags": os.environ.get("XLA_FLAGS", ""),
     "device": str(jax.devices()[0]),
-    "bits": of_bits(),
+    "bits": of_bits() | {"mesh": devices},
     "host": platform.platform(),
     "cores": os.cpu_count(),
   }

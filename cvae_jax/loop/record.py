@@ -1,14 +1,15 @@
 """A run's folder: what was asked, where it ran, what came out.
 
 config.json · conditions.json · data.json · environment.json · parameters.txt ·
-metrics.jsonl · events.out.tfevents.* · samples/<step>_<grid>.png · DONE
+metrics.jsonl · events.out.tfevents.* · samples/<step>_<grid>.png · DONE;
+trackers.json where the run is shown elsewhere too
 """
 
 import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from cvae_jax.loop import exports, fixed, launches, rows, same_run
 from cvae_jax.loop.rows import parse_metrics
 from cvae_jax.loop.run_data import RunMismatch, check_data, keep_identity
 from cvae_jax.loop.tensorboard import Events
+from cvae_jax.loop.trackers import Tracker, Trackers
 from cvae_jax.types import PyTree
 
 
@@ -34,8 +36,9 @@ class RecordError(OSError):
 class Record:
   """Writes one run's folder; knows nothing of systems."""
 
-  def __init__(self, workdir: Path):
+  def __init__(self, workdir: Path, trackers: Sequence[str | Tracker] = ()):
     self.folder = Path(workdir)
+    self._trackers = Trackers(self.folder, trackers)
     self.rows = 0  # in metrics.jsonl
     self._metrics = None
     self._events = None
@@ -116,7 +119,8 @@ class Record:
     if identity is not None:
       keep_identity(self.folder, identity)
     write_atomically(self.folder / "config.json", configs.to_json(config))
-    launches.add(self.folder, step)
+    devices = config.get("mesh", 1) or jax.device_count()
+    launches.add(self.folder, step, devices)
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
     path = self.folder / rows.FILE
     found, bad = parse_metrics(self.folder)
@@ -133,6 +137,9 @@ class Record:
     write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))
     self._metrics = path.open("a")
     self._events = Events(self.folder, step + 1)
+    dropped = [row for row in found if row["step"] > step]
+    told = json.loads(configs.to_json(config))
+    self._trackers.start(told, step, kept, dropped)
 
   def count(self, step: int, rows_saved: int) -> None:
     """Warn where there are fewer rows up to `step` than its checkpoint saw."""
@@ -152,6 +159,7 @@ class Record:
     for name, value in row.items():
       if name not in ("step", "split"):
         self._events.scalar(f"{row['split']}/{name}", value, row["step"])
+    self._trackers.row(row)
 
   def grids(self, step: int, grids: Mapping[str, ArrayLike]) -> None:
     """Write {name: images [R, P, H, W, C]} as samples/<step>_<name>.png.
@@ -163,7 +171,9 @@ class Record:
       path = f"samples/{step:06d}_{name}.png"
       with self._written(path):
         images.save_grid(self.folder / path, array)
-      self._events.image(f"samples/{name}", images.grid(array), step)
+      sheet = images.grid(array)
+      self._events.image(f"samples/{name}", sheet, step)
+      self._trackers.picture(name, step, sheet)
 
   def sync(self) -> None:
     """Put the metrics on the disk, before a checkpoint vouches for them.
@@ -181,6 +191,7 @@ class Record:
       with contextlib.suppress(OSError):  # the rest of a row that failed
         self._metrics.close()
       self._events.close()
+      self._trackers.close(done)
     if done and not (self.folder / "DONE").exists():
       write_atomically(self.folder / "DONE", "")
 

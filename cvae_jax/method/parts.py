@@ -13,6 +13,19 @@ Networks = Mapping[str, Any]  # {branch: flax module}
 STYLES = 8  # latents, the rows of a sample grid
 
 
+def shared(x: Array) -> Array:
+  """Share the rows of noise [B, ...] out among devices, as a batch's are.
+
+  What comes of a batch is shared out by itself. Networks that see noise alone
+  would run on each device in full. With one device nothing is done.
+  """
+  if axes := jax.sharding.get_abstract_mesh().axis_names:
+    return jax.lax.with_sharding_constraint(
+      x, jax.sharding.PartitionSpec(axes[0])
+    )
+  return x
+
+
 def init_branches(
   nets: Networks, key: Array, **inputs: Array | tuple[Array, ...]
 ) -> tuple[PyTree, PyTree]:

@@ -164,7 +164,7 @@ def _critic_loss(model: Model, params, model_state, batch: Batch, key, step):
   """Score real and generated images apart, as two batches."""
   draw, mix = jax.random.split(key)
   real = batch["image"].astype(jnp.float32) / 255.0
-  z = gaussian.draw(draw, real.shape[0], model.latents)
+  z = parts.shared(gaussian.draw(draw, real.shape[0], model.latents))
   fake, _ = model.generate(params, model_state, z, train=True)
   on_real, stats = model.score(params, model_state, real, train=True)
   on_fake, stats = model.score(params, stats, fake, train=True)
@@ -196,7 +196,7 @@ def _gradient_penalty(score: Callable[[Array], Array], image: Array) -> Array:
 
 def _generator_loss(model: Model, params, model_state, batch: Batch, key, step):
   z = gaussian.draw(key, batch["image"].shape[0], model.latents)
-  fake, stats = model.generate(params, model_state, z, train=True)
+  fake, stats = model.generate(params, model_state, parts.shared(z), train=True)
   score, _ = model.score(params, stats, fake, train=True)
 
   # DECEPTION: −log D(G(z)), or −D(G(z)).

@@ -15,6 +15,7 @@ from PIL import Image, PngImagePlugin
 from cvae_jax.host import images
 
 LARGE = 320  # pixels that a saved picture has at least
+PIXELATED = 100  # pixels a side up to which each is shown as a square
 
 
 def png(image: ArrayLike, note: str = "") -> bytes:
@@ -43,8 +44,10 @@ def address(content: bytes, kind: str = "image/png") -> str:
 
 def tag(image: ArrayLike, alt: str, classes: str = "") -> str:
   """Return an image as a tag, each pixel as it is."""
+  small = max(np.shape(image)[:2]) <= PIXELATED
+  classes = f"{classes} ex-pixels" if small else classes
   return (
-    f'<img class="{classes}" alt="{html.escape(alt, quote=True)}" '
+    f'<img class="{classes.strip()}" alt="{html.escape(alt, quote=True)}" '
     f'src="{address(png(image))}">'
   )
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cvae_jax import runs
 from cvae_jax.runs import Run, RunError
 
+COUNT = 9  # draws of one request: the large picture and eight beside it
 SLIDERS = 8  # latents that are shown, the most active first
 DECODES = 512  # pictures from which the activity is measured, at most
 DRAWS = 400  # draws of the prior that give each latent its span
@@ -143,8 +144,10 @@ def _reads_condition(run: Run, z: NDArray) -> bool:
   """Tell whether another condition gives another picture."""
   if not getattr(run.conditions, "attributes", ()):
     return False
-  panel = run.conditions.panel()
   if "condition" not in run.system.columns:
     return False
-  images = run.decode(np.repeat(z[:1], len(panel), axis=0), panel)
+  # As many as are drawn later, so that the decoder is compiled for them.
+  panel = run.conditions.panel()
+  panel = np.resize(panel, (COUNT, panel.shape[1]))
+  images = run.decode(np.repeat(z[:1], COUNT, axis=0), panel)
   return bool(np.ptp(images, axis=0).max() > 0)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from cvae_jax.apps import editing
 from cvae_jax.apps.explore.opened import Opened
+from cvae_jax.apps.explore.request import first
 from cvae_jax.apps.photo import digit_from_photo
 from cvae_jax.data.files import decoding, image_files
 from cvae_jax.figures import walks
@@ -131,6 +132,16 @@ def walk(
   a, b = run.encode(np.stack(images), ends).mean
   z = walks.line(a, b, STEPS)
   return np.clip(run.decode(z, walks.line(*ends, STEPS)), 0, 1)
+
+
+def warm(opened: Opened) -> None:
+  """Compile what a picture is answered with."""
+  if opened.colours or not opened.reads_photos:
+    return
+  image = np.zeros(opened.shape, np.uint8)
+  own = guess(opened, image) or first(opened).values
+  edit(opened, image, own, own)
+  walk(opened, (image, image), (own, own))
 
 
 def vector(opened: Opened, values: Mapping[str, Any]) -> NDArray:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax.apps.explore.opened import Opened, condition_of
-from cvae_jax.apps.explore.request import COUNT, Request
+from cvae_jax.apps.explore.request import COUNT, Request, first
 from cvae_jax.runs import RunError
 
 GRID = 5  # settings of a number in a grid
@@ -37,6 +37,16 @@ def draw(opened: Opened, request: Request) -> Drawn:
   z = latents(opened, request)
   images = opened.run.guided(z, condition(opened, request), request.guidance)
   return Drawn(images, z)
+
+
+def warm(opened: Opened) -> None:
+  """Compile what the page will ask for, so that its first answer is quick."""
+  if opened.colours:
+    return
+  request = first(opened)
+  draw(opened, request)
+  if len(opened.latents) > 1:
+    plane(opened, request, *opened.latents[:2], plane_steps(opened))
 
 
 def latents(opened: Opened, request: Request) -> NDArray:

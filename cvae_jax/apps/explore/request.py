@@ -10,11 +10,10 @@ from urllib.parse import quote
 
 import numpy as np
 
-from cvae_jax.apps.explore.opened import Opened
+from cvae_jax.apps.explore.opened import COUNT, Opened
 from cvae_jax.runs import RunError
 from cvae_jax.settings import SEEDS
 
-COUNT = 9  # draws of one request: the large picture and eight beside it
 GUIDANCE = (1.0, 5.0)
 UNKNOWN = "unknown"
 

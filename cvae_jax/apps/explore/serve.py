@@ -1,10 +1,13 @@
 """Serve the page on this machine."""
 
+import logging
 import socket
+import threading
 from collections.abc import Sequence
 
 import gradio as gr
 
+from cvae_jax.apps.explore import photo, pictures
 from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.panels import page, style
 from cvae_jax.runs import RunError
@@ -28,6 +31,7 @@ def serve(
     RunError: the port is in use, or is none.
   """
   _check_port(host, port)
+  logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio's own checks
   built = page.build(runs)
   built.launch(
     server_name=host,
@@ -46,9 +50,21 @@ def serve(
     theme=style.theme(),
     css=style.CSS,
   )
+  # The first picture does not wait for all that is compiled. The thread is no
+  # daemon: a process that ends while XLA compiles is aborted.
+  threading.Thread(target=_warm, args=(runs, built)).start()
   if wait:
     built.block_thread()
   return built
+
+
+def _warm(runs: Sequence[Opened], server: gr.Blocks) -> None:
+  """Compile what the page will ask for, while the server is there."""
+  for work in (pictures.warm, photo.warm):
+    for opened in runs:
+      if not server.is_running:
+        return
+      work(opened)
 
 
 def _check_port(host: str, port: int) -> None:

@@ -7,7 +7,7 @@ from cvae_jax.apps import colourise
 from cvae_jax.apps.explore import markup, photo
 from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.panels import uploads
-from cvae_jax.apps.explore.panels.shared import QUICK
+from cvae_jax.apps.explore.panels.shared import SLOW
 from cvae_jax.data.files import decoding
 from cvae_jax.settings import SEEDS
 
@@ -23,9 +23,7 @@ def build(opened: Opened) -> None:
       place = uploads.place("A photo to colour")
       new = gr.Button("New draw", variant="primary")
       if note := colourise.caution(opened.run):
-        gr.HTML(
-          markup.message(note.replace(str(opened.run.folder), "this run"))
-        )
+        gr.HTML(markup.message(_said(note, opened)))
     with gr.Column(scale=6, min_width=300):
       result = gr.HTML(markup.message(HINT), elem_classes="ex-wide")
   kept = gr.State(None)
@@ -55,5 +53,10 @@ def build(opened: Opened) -> None:
     seed = (seed + 1) % SEEDS
     return seed, show(image, seed)
 
-  place.upload(read, seed, [kept, result], **QUICK)
-  new.click(again, [kept, seed], [seed, result], **QUICK)
+  place.upload(read, seed, [kept, result], **SLOW)
+  new.click(again, [kept, seed], [seed, result], **SLOW)
+
+
+def _said(note: str, opened: Opened) -> str:
+  """Return a note without the folder that it names."""
+  return note.removeprefix("note: ").replace(str(opened.run.folder), "this run")

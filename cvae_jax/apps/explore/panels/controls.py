@@ -94,15 +94,14 @@ def _control(attribute: Any, value: Any, unknowns: bool) -> Control:
     kind = gr.Radio if len(attribute.levels) <= BUTTONS else gr.Dropdown
     return Control(attribute, kind(choices, value=str(value), label=label))
   low, high = ends(attribute)
-  slider = gr.Slider(
+  moved = slider(
     low,
     high,
-    value=float(value),
+    float(value),
     step=round((high - low) / STEPS, 6),
     label=label,
-    buttons=[],
   )
-  return Control(attribute, slider, _box(label) if unknowns else None)
+  return Control(attribute, moved, _box(label) if unknowns else None)
 
 
 def ends(attribute: Any) -> tuple[float, float]:
@@ -112,5 +111,21 @@ def ends(attribute: Any) -> tuple[float, float]:
   return tuple(map(float, attribute.range))
 
 
+def slider(low: float, high: float, value: float, **more: Any) -> gr.Slider:
+  """Put a slider onto the page whose box may be typed into.
+
+  What lies outside becomes the nearer end; an empty box is `value`. Gradio
+  would fail there. It is not a class of its own, since Gradio writes a file
+  beside the code of each new component.
+  """
+  made = gr.Slider(low, high, value=value, buttons=[], **more)
+
+  def read(given: float | None) -> float:
+    return float(min(high, max(low, value if given is None else given)))
+
+  made.preprocess = read
+  return made
+
+
 def _box(label: str) -> gr.Checkbox:
-  return gr.Checkbox(False, label=f"{label} unknown", container=False)
+  return gr.Checkbox(False, label=f"{label} unknown")

@@ -6,7 +6,7 @@ from cvae_jax.apps import handwriting
 from cvae_jax.apps.explore import markup, photo
 from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.panels import uploads
-from cvae_jax.apps.explore.panels.shared import QUICK
+from cvae_jax.apps.explore.panels.shared import SLOW
 
 HINT = "Draw a digit on the white sheet; the ten digits in that hand come here."
 
@@ -31,7 +31,7 @@ def build(opened: Opened) -> None:
         info="Found by the model; correct it where it is wrong.",
       )
     with gr.Column(scale=5, min_width=300):
-      result = gr.HTML(markup.message(HINT))
+      result = gr.HTML(markup.message(HINT), elem_classes="ex-hand")
   drawn = gr.State(None)
 
   def show(image, label):
@@ -39,9 +39,9 @@ def build(opened: Opened) -> None:
       return markup.message(HINT)
     ink, made = handwriting.write(opened.run, image, int(label))
     row = markup.row([(m, str(k)) for k, m in enumerate(made)])
-    yours = markup.row([(image, "yours, as the run reads it")])
-    note = f'<p class="ex-note">Read as {label}, ink {ink:+.2f}.</p>'
-    return f"{yours}{note}{row}"
+    yours = markup.row([(image, "yours")])
+    note = f"Read as {label}, ink {ink:+.2f}. The ten digits in this hand:"
+    return f"{yours}<p>{note}</p>{row}"
 
   def read(event: gr.EventData):
     try:
@@ -55,6 +55,6 @@ def build(opened: Opened) -> None:
     return None, None, markup.message(HINT)
 
   outputs = [drawn, digit, result]
-  sheet.upload(read, None, outputs, **QUICK)
-  sheet.clear(clear, None, outputs, **QUICK)
-  digit.input(show, [drawn, digit], result, **QUICK)
+  sheet.upload(read, None, outputs, **SLOW)
+  sheet.clear(clear, None, outputs, **SLOW)
+  digit.input(show, [drawn, digit], result, **SLOW)

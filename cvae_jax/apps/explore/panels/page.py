@@ -103,7 +103,7 @@ def _head(opened: Opened) -> str:
   run = opened.run
   asked = ", ".join(a.name for a in opened.attributes)
   words = [
-    str(run.config.get("name", "")) or run.config.system,
+    str(run.config.get("name", "")),
     f"system {run.config.system}",
     f"conditions: {asked}" if asked else "no condition",
     f"{len(opened.spans)} latents" if len(opened.spans) else "",

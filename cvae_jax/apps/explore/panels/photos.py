@@ -36,7 +36,10 @@ def build(panel: Panel) -> None:
       other_place = uploads.place("The other picture")
       other_take = gr.Button(SAMPLE, size="sm")
     with gr.Column(scale=4, min_width=300):
-      walk = gr.HTML(markup.message("Give two pictures to walk between."))
+      walk = gr.HTML(
+        markup.message("Give two pictures to walk between."),
+        elem_classes="ex-walk",
+      )
   first_state = gr.State(None)
   second_state = gr.State(None)
 

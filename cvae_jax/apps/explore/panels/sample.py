@@ -49,9 +49,9 @@ def build(opened: Opened) -> Panel:
   with gr.Row(equal_height=False):
     with gr.Column(scale=4, min_width=300):
       made = controls.build(opened, asked.values)
-      guidance = gr.Slider(
+      guidance = controls.slider(
         *GUIDANCE,
-        value=1.0,
+        1.0,
         step=0.1,
         label="guidance: above 1 exaggerates the conditions",
         visible=opened.unknowns and bool(made),
@@ -84,13 +84,12 @@ def build(opened: Opened) -> Panel:
 def _latents(opened: Opened) -> list:
   """Put a slider for each of the most active latents onto the page."""
   return [
-    gr.Slider(
+    controls.slider(
       *map(float, opened.spans[latent]),
-      value=0.0,
+      0.0,
       step=0.01,
       precision=2,
       label=f"latent {latent}",
-      buttons=[],
     )
     for latent in opened.latents
   ]

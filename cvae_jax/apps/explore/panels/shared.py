@@ -12,6 +12,7 @@ from cvae_jax.apps.explore.panels.controls import Control
 from cvae_jax.apps.explore.request import COUNT, Request
 
 QUICK = {"queue": False, "show_progress": "hidden"}
+SLOW = {"queue": False, "show_progress": "minimal"}
 MOVE = QUICK | {"trigger_mode": "always_last"}  # while a slider is dragged
 
 

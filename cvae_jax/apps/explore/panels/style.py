@@ -7,6 +7,7 @@ MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 
 CSS = """
 .gradio-container { max-width: 1240px !important; margin: 0 auto !important; }
+.gradio-container, .gradio-container > main { width: 100% !important; }
 footer { display: none !important; }
 .ex-head h1 { font-size: 1.35rem; font-weight: 650; margin: 0; }
 .ex-head p { margin: .15rem 0 0; color: var(--neutral-600); }
@@ -16,13 +17,15 @@ footer { display: none !important; }
   margin-top: .45rem; font-size: .9rem; color: var(--body-text-color); }
 .ex-large { width: 100%; max-width: 380px; aspect-ratio: auto; margin: 0 auto;
   border-radius: 8px; border: 1px solid var(--border-color-primary); }
-.ex-answer img, .ex-row img, .ex-grid img, .ex-plane img {
-  image-rendering: pixelated; display: block; }
+.ex-pixels { image-rendering: pixelated; }
+.ex-answer img, .ex-row img, .ex-grid img, .ex-plane img { display: block; }
+.ex-run h3 small { font-weight: 400; }
 .ex-answer .ex-large { display: block; }
 .ex-strip { display: grid; grid-template-columns: repeat(9, 1fr); gap: 5px;
   max-width: 380px; margin: .7rem auto 0; }
-.ex-draw { padding: 0; border: 2px solid transparent; border-radius: 6px;
-  overflow: hidden; cursor: pointer; background: none; line-height: 0; }
+.ex-draw { padding: 0; margin: 0 !important; border: 2px solid transparent;
+  border-radius: 6px; overflow: hidden; cursor: pointer; background: none;
+  line-height: 0; }
 .ex-draw img { width: 100%; }
 .ex-draw[aria-pressed="true"] { border-color: var(--color-accent); }
 .ex-draw:hover { border-color: var(--color-accent-soft); }
@@ -31,8 +34,9 @@ footer { display: none !important; }
   outline: 3px solid var(--color-accent); outline-offset: 2px; }
 .ex-links { display: flex; flex-wrap: wrap; justify-content: center;
   gap: .5rem; margin-top: .9rem; }
-.ex-links a, .ex-copy { font-size: .875rem; padding: .35rem .8rem;
-  border-radius: 999px; border: 1px solid var(--border-color-primary);
+.ex-links a, .ex-copy { font-size: .875rem; font-weight: 500;
+  padding: .35rem .8rem; border-radius: 999px;
+  border: 1px solid var(--border-color-primary);
   color: var(--body-text-color); text-decoration: none; cursor: pointer;
   background: var(--background-fill-primary); }
 .ex-links a:hover, .ex-copy:hover { border-color: var(--color-accent);
@@ -43,6 +47,9 @@ footer { display: none !important; }
 .ex-cell img { width: 100%; border-radius: 6px;
   border: 1px solid var(--border-color-primary); }
 .ex-few .ex-row { grid-template-columns: repeat(3, minmax(0, 150px)); }
+.ex-hand .ex-row { grid-template-columns: repeat(5, minmax(0, 120px)); }
+.ex-hand p { margin: .8rem 0; }
+.ex-walk .ex-row { grid-template-columns: repeat(4, minmax(0, 130px)); }
 .ex-wide .ex-row { grid-template-columns: repeat(auto-fill,
   minmax(220px, 1fr)); }
 .ex-scroll { overflow-x: auto; contain: inline-size; }

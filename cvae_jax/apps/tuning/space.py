@@ -1,0 +1,212 @@
+"""What a search may set: keys of a config and the values that each may have.
+
+config.optim.lr=log:1e-4..1e-2          a number, its logarithm uniform
+config.model.dropout=float:0..0.5       a number; /0.1 behind it: in steps
+config.model.latents=int:2..50          a whole number; /2: in steps
+config.model.code=logint:8..512         the same, its logarithm uniform
+config.optim.name=one of:adam,lion      one of several values
+config.model.widths=(64,64),(512,)      the same; a tuple is one value
+"""
+
+import ast
+import functools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from cvae_jax import pages, settings
+from cvae_jax.host.paths import local
+from cvae_jax.settings import ConfigError
+
+KINDS = ("log", "float", "int", "logint", "one of")
+_KIND = re.compile(r"\s*([a-z][a-z ]*?)\s*:(.*)", re.DOTALL)
+_BOOLEANS = {"true": True, "false": False}
+
+# (trial) -> {dotted key: value}; a trial has Optuna's suggest_float and so on.
+Space = Callable[[Any], Mapping[str, Any]]
+
+
+class Axis(NamedTuple):
+  """One key and what it may be."""
+
+  key: str  # dotted, without "config."
+  kind: str  # one of KINDS
+  low: float = 0
+  high: float = 0
+  step: float | None = None
+  values: tuple[str, ...] = ()
+
+
+def parse(words: Sequence[str]) -> list[Axis]:
+  """Return the axes that words describe, in the grammar above.
+
+  Raises:
+    ConfigError: a word is none, a range is empty, or a key comes twice.
+  """
+  axes: dict[str, Axis] = {}
+  for word in words:
+    axis = _axis(word)
+    if axis.key in axes:
+      raise ConfigError(f"--space: config.{axis.key} comes twice; give it once")
+    axes[axis.key] = axis
+  return list(axes.values())
+
+
+def _axis(word: str) -> Axis:
+  key, _, told = word.partition("=")
+  key = key.strip().removeprefix("config.")
+  match = _KIND.fullmatch(told)
+  kind = " ".join(match[1].split()) if match else "one of"
+  told = match[2] if match else told
+  if not key or not told.strip():
+    raise ConfigError(
+      f"--space={word!r}: expected a key and what it may be, as in "
+      "config.optim.lr=log:1e-4..1e-2 or config.model.latents=int:2..50"
+    )
+  if kind not in KINDS:
+    raise ConfigError(
+      f"--space={word!r}: {kind!r} is no kind of value"
+      f"{settings.hint(kind, KINDS)}"
+    )
+  if kind == "one of":
+    if not match and ".." in told:
+      raise ConfigError(
+        f"--space={word!r}: say what the range is of: log:, float:, int: or "
+        "logint: before it"
+      )
+    return Axis(key, kind, values=_choices(word, told))
+  return Axis(key, kind, *_range(word, kind, told))
+
+
+def _choices(word: str, told: str) -> tuple[str, ...]:
+  """Return the values between commas; a tuple is one value."""
+  try:
+    found = [point["x"] for point in pages.grid([f"x={told}"])]
+  except ConfigError as error:
+    said = str(error).partition("': ")[2]
+    raise ConfigError(f"--space={word!r}: {said}") from None
+  if len(found) < 2:
+    raise ConfigError(
+      f"--space={word!r}: found one value; give two or more, or set it by "
+      "--config.…="
+    )
+  return tuple(found)
+
+
+def _range(word: str, kind: str, told: str) -> tuple[float, float, float]:
+  """Return low, high and step of "low..high/step"."""
+  low, dots, rest = told.partition("..")
+  high, slash, step = rest.partition("/")
+  number = int if "int" in kind else float
+  try:
+    if not dots or rest[:1] == "." or (slash and kind.startswith("log")):
+      raise ValueError
+    ends = number(low), number(high)
+    step = number(step) if slash else None
+  except ValueError:
+    numbers = "whole numbers" if number is int else "numbers"
+    more = "" if kind.startswith("log") else ", /step behind it if you like"
+    raise ConfigError(
+      f"--space={word!r}: expected {kind}:LOW..HIGH, two {numbers}{more}"
+    ) from None
+  least = 0 if kind.startswith("log") else -float("inf")
+  if not least < ends[0] < ends[1] < float("inf"):
+    expected = "0 < LOW < HIGH" if least == 0 else "LOW < HIGH"
+    raise ConfigError(
+      f"--space={word!r}: expected {expected}; found {low.strip()} and "
+      f"{high.strip()}"
+    )
+  if step is not None and not 0 < step <= ends[1] - ends[0]:
+    raise ConfigError(
+      f"--space={word!r}: a step lies above 0 and within the range"
+    )
+  return *ends, step
+
+
+def check(axes: Sequence[Axis], config: ConfigDict) -> None:
+  """Check that a config has the keys, and takes the ends and all choices.
+
+  Raises:
+    ConfigError: it does not.
+  """
+  for axis in axes:
+    settings.known(config, axis.key)
+    shown = axis.values or (axis.low, axis.high)
+    for value in shown:
+      tried = ConfigDict(config.to_dict()).lock()
+      settings.apply(tried, {axis.key: typed(config, axis.key, value)})
+      settings.check(tried)
+
+
+def suggest(axes: Sequence[Axis], trial: Any) -> dict[str, Any]:
+  """Return {dotted key: value}, each drawn by an Optuna trial."""
+  return {axis.key: _suggest(axis, trial) for axis in axes}
+
+
+def _suggest(axis: Axis, trial: Any) -> Any:
+  if axis.kind == "one of":
+    return trial.suggest_categorical(axis.key, axis.values)
+  ends = axis.low, axis.high
+  log = axis.kind.startswith("log")
+  if "int" in axis.kind:
+    return trial.suggest_int(axis.key, *ends, step=axis.step or 1, log=log)
+  return trial.suggest_float(axis.key, *ends, step=axis.step, log=log)
+
+
+def asked(words: Sequence[str], page: str, config: ConfigDict) -> Space:
+  """Return the space that words describe, else the page's own space(trial).
+
+  Raises:
+    ConfigError: there is neither, or the config does not take the values.
+  """
+  if words:
+    axes = parse(words)
+    check(axes, config)
+    return functools.partial(suggest, axes)
+  path = page.partition(":")[0]
+  own = None
+  if not path.endswith(".json"):
+    own = getattr(pages.module(path), "space", None)
+  if own is None:
+    raise ConfigError(
+      f"nothing to search in {page}: give --space=config.optim.lr=log:1e-4.."
+      "1e-2, or write a function space(trial) into the page"
+    )
+
+  def drawn(trial: Any) -> dict[str, Any]:
+    with pages.placed(local(pages.find(path))):
+      values = dict(own(trial))
+    return {key.removeprefix("config."): v for key, v in values.items()}
+
+  return drawn
+
+
+def typed(config: ConfigDict, key: str, value: Any) -> Any:
+  """Return a choice, which is a word, as a value like the key's own."""
+  if not isinstance(value, str):
+    return value
+  own: Any = config
+  for name in key.split("."):
+    own = own[name]
+  if isinstance(own, str):
+    return value
+  if value.lower() in _BOOLEANS:
+    return _BOOLEANS[value.lower()]
+  try:
+    return ast.literal_eval(value)
+  except (ValueError, SyntaxError):
+    return value
+
+
+def applied(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
+  """Return a config with the values of a trial, locked and checked.
+
+  Raises:
+    ConfigError: a key is unknown, or a value makes no sense.
+  """
+  found = ConfigDict(config.to_dict()).lock()
+  settings.apply(found, {k: typed(config, k, v) for k, v in values.items()})
+  settings.check(found)
+  return found

@@ -1,0 +1,162 @@
+"""Several devices as one: the only place that knows how arrays are shared out.
+
+Each device has the whole state and a part of each batch, and XLA adds up what
+they find: the means of a loss, the statistics of a batch, the gradients. So a
+program says nothing of devices. Its numbers do not depend on how many there
+are, but for the order in which sums are added.
+
+With one device everything here is what jax does by itself.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
+from numpy.typing import NDArray
+
+from cvae_jax.config import ConfigError
+from cvae_jax.types import PyTree
+
+_AXIS = "batch"
+_WHOLE = PartitionSpec()
+_FIRST = PartitionSpec(_AXIS)  # the first axis is shared out
+
+
+class Mesh(NamedTuple):
+  """The devices that share a batch; `grid` is None where it is one alone."""
+
+  grid: jax.sharding.Mesh | None = None
+
+  @property
+  def size(self) -> int:
+    """Return the number of devices."""
+    return self.grid.size if self.grid else 1
+
+  def jit(self, function: Callable, **how: Any) -> Callable:
+    """Compile a function whose results each device has in full."""
+    if self.grid is None:
+      return jax.jit(function, **how)
+
+    def known(*given):  # so that noise may be shared out, parts.shared
+      with jax.sharding.use_abstract_mesh(self.grid.abstract_mesh):
+        return function(*given)
+
+    return jax.jit(known, out_shardings=NamedSharding(self.grid, _WHOLE), **how)
+
+  def key(self, make: Callable[[], jax.Array]) -> jax.Array:
+    """Return the random key that `make` makes; each device has it."""
+    return self.jit(make)() if self.grid else make()
+
+  def whole(self, tree: PyTree) -> PyTree:
+    """Put arrays on each device in full."""
+    if self.grid is None:
+      return jax.device_put(tree)
+    return jax.tree.map(lambda leaf: self._put(leaf, _WHOLE), tree)
+
+  def split(self, rows: NDArray) -> jax.Array:
+    """Put rows [..., B] on the devices, a part of B on each."""
+    if self.grid is None or rows.shape[-1] % self.size:
+      return self.whole(rows)
+    return self._put(rows, PartitionSpec(*(None,) * (rows.ndim - 1), _AXIS))
+
+  def gather(
+    self, read: Mapping[str, Callable], rows: NDArray
+  ) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Read rows [..., B] on the host: (table, where in it the rows are).
+
+    A device has those entries of the table that its part of B asks for, and a
+    process reads only those of its own devices.
+
+    Args:
+      read: by a column's name, row numbers [N] -> entries [N, ...].
+      rows: row numbers.
+    """
+    if self.grid is None or rows.shape[-1] % self.size:
+      places = np.arange(rows.size, dtype=np.int32).reshape(rows.shape)
+      table = {name: np.asarray(of(rows.ravel())) for name, of in read.items()}
+      return self.whole(table), self.whole(places)
+    # A device's rows of several batches lie one behind the other.
+    shape = (-1, self.size, rows.shape[-1] // self.size)
+    order = rows.reshape(shape).transpose(1, 0, 2).ravel()
+    places = np.arange(rows.size, dtype=np.int32)
+    places = places.reshape(self.size, -1, shape[-1]).transpose(1, 0, 2)
+    table = {}
+    for name, of in read.items():
+      entry = of(order[:0]).shape[1:]
+      table[name] = self._build(
+        (rows.size, *entry),
+        _FIRST,
+        lambda index, of=of: np.asarray(of(order[index[0]])),
+      )
+    return table, self.split(places.reshape(rows.shape))
+
+  def local(self, take: Callable) -> Callable:
+    """Return `take(table, rows [B])` of a `gather`: each device its own."""
+    return _local(self.grid, take) if self.grid else take
+
+  def own(self, tree: PyTree) -> PyTree:
+    """Return arrays that each device has in full as those of one device."""
+    if self.grid is None:
+      return tree
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
+
+  def _put(self, leaf: Any, spec: PartitionSpec) -> jax.Array:
+    array = np.asarray(leaf)
+    return self._build(array.shape, spec, lambda index: array[index])
+
+  def _build(self, shape, spec: PartitionSpec, part: Callable) -> jax.Array:
+    """Put an array on the devices; a process makes the parts of its own."""
+    with jax.transfer_guard("allow"):  # it is meant
+      return jax.make_array_from_callback(
+        shape, NamedSharding(self.grid, spec), part
+      )
+
+
+ONE = Mesh()
+
+
+@functools.cache  # so that a program is compiled once for all its uses
+def _local(grid: jax.sharding.Mesh, take: Callable) -> Callable:
+  def own(table, rows):
+    length = jax.tree.leaves(table)[0].shape[0]
+    return take(table, rows - jax.lax.axis_index(_AXIS) * length)
+
+  return jax.shard_map(
+    own, mesh=grid, in_specs=(_FIRST, _FIRST), out_specs=_FIRST
+  )
+
+
+def of(config: ConfigDict) -> Mesh:
+  """Return the mesh that config.mesh asks for: so many devices, 0 for all.
+
+  Raises:
+    ConfigError: there are not so many, or they cannot share a batch evenly.
+  """
+  asked, there = config.mesh, jax.device_count()
+  if not 0 <= asked <= there:
+    raise ConfigError(
+      f"mesh={asked}; expected a number of devices from 1 to the {there} that "
+      f"jax finds ({jax.devices()[0].device_kind}), or 0 for all"
+    )
+  size = asked or there
+  if jax.process_count() > 1 and size != there:
+    raise ConfigError(
+      f"mesh={asked}: {jax.process_count()} processes train with all their "
+      f"{there} devices; give --config.mesh=0"
+    )
+  if config.batch_size % size:
+    raise ConfigError(
+      f"batch_size={config.batch_size} cannot be shared evenly by {size} "
+      f"devices (mesh={asked}); give a multiple of {size}, or another mesh"
+    )
+  if size == 1:
+    return ONE
+  devices = jax.devices()[:size]
+  grid = jax.make_mesh(
+    (size,), (_AXIS,), axis_types=(AxisType.Auto,), devices=devices
+  )
+  return Mesh(grid)

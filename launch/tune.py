@@ -1,0 +1,97 @@
+"""Search a page's keys for the best run: many short trainings, with Optuna.
+
+    python -m launch.tune --config=zoo:vae --workdir=runs/tune --trials=50 \\
+      --space="config.optim.lr=log:1e-4..1e-2" \\
+      --space="config.model.latents=int:2..50" --metric=loss
+
+Each trial is a run in <workdir>/0000 and so on. What may change is said by
+--space, or by the page's own function space(trial). The same command, or
+--workdir alone, goes on with a study after any interruption; the same command
+at once in several terminals shares the work. The best config is written to
+<workdir>/best.json, for launch.train --config=.
+"""
+
+import sys
+
+from absl import flags
+
+from . import command, train as training
+
+_TRIALS = flags.DEFINE_integer(
+  "trials", 20, "Trials of the study in all.", lower_bound=1
+)
+_SPACE = flags.DEFINE_multi_string(
+  "space", [], "A key and what it may be: config.optim.lr=log:1e-4..1e-2."
+)
+_METRIC = flags.DEFINE_string(
+  "metric", "loss", "Of the valid or test rows; score.… for one of scores.json."
+)
+_DIRECTION = flags.DEFINE_enum(
+  "direction", "min", ["min", "max"], "Whether less or more of it is better."
+)
+_PRUNER = flags.DEFINE_enum(
+  "pruner", "median", ["median", "none"], "What ends a trial early."
+)
+_SEED = command.seed("Of the search; the runs' own is config.seed.")
+flags.adopt_module_key_flags(training)
+
+
+_page: list[str] = []  # that --config names
+
+
+def prepare(argv: list[str]) -> list[str]:
+  """Take what a study's folder knows, then define the config's flags.
+
+  Raises:
+    ConfigError: the page fails or has no such key.
+  """
+  from cvae_jax.apps.tuning import study
+  from cvae_jax.host import paths
+
+  page, _ = training.taken(argv, "config")
+  workdir, _ = training.taken(argv, "workdir")
+  if page is None and workdir is not None:
+    known = study.words(paths.local(workdir, "--workdir"))
+    argv = [argv[0], *known, *argv[1:]]
+    page, _ = training.taken(argv, "config")
+  _page[:] = [page]
+  return training.prepare(argv)
+
+
+def main(_: list[str]) -> int:
+  """Search; gives PREEMPTED after a signal."""
+  from cvae_jax import train
+  from cvae_jax.apps.tuning import results, search, space, study
+  from cvae_jax.host import console
+
+  config, (page,) = flags.FLAGS.config, _page
+  found = space.asked(_SPACE.value, page, config)
+  plan = study.plan(
+    config,
+    page,
+    _SPACE.value,
+    _METRIC.value,
+    _DIRECTION.value,
+    _PRUNER.value,
+    _SEED.value,
+  )
+  own = study.Study(command.path(flags.FLAGS["workdir"]), plan)
+  try:
+    search.search(own, config, found, _TRIALS.value, train.train_and_evaluate)
+  except train.Preempted as stop:
+    console.say(f"{stop}; run the same command to go on.", sys.stderr)
+    return command.PREEMPTED
+  written = results.save(own)
+  if plots := results.plots(own):
+    written.append(plots)
+  console.say(results.text(own))
+  if under_way := results.under_way(own):
+    console.say(f"{under_way} trials are under way in other processes")
+  for path in written:
+    console.say(f"wrote {path}")
+  return 0
+
+
+if __name__ == "__main__":
+  command.start(__name__)
+  command.run(main, ["config", "workdir"], prepare)

@@ -1,0 +1,173 @@
+"""Small runs on eight devices that are one processor: mesh_test starts it.
+
+    python -m tests.mesh_runs FOLDER
+
+The number of devices is jax's for a whole process, so these runs have one of
+their own. What came out is written to FOLDER/found.json.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+DEVICES = "--xla_force_host_platform_device_count=8"
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["CVAE_JAX_TUNE"] = "0"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}"
+
+import jax  # noqa: E402 (it reads the variables set above)
+import numpy as np  # noqa: E402
+
+from cvae_jax import config as configs, train  # noqa: E402
+from cvae_jax.loop import evaluate, feed, keys, mesh, restore  # noqa: E402
+from cvae_jax.loop.dispatch import make_dispatch  # noqa: E402
+from cvae_jax.nets.fast import ops  # noqa: E402
+from tests import compare_test, small, small_zoo  # noqa: E402
+
+# What is compared are sums, not speed; the first is quicker to compile.
+jax.config.update("jax_disable_most_optimizations", True)
+ops.fast_on_cpu = lambda: False
+SIZES = (1, 2, 4, 8)
+BATCH, STEPS, ROWS = 16, 50, 64
+
+
+def losses(config, columns, size, limit=feed.RESIDENT_BYTES, together=1):
+  """Train for STEPS steps on `size` devices: ({metric: [STEPS]}, state, feed).
+
+  Args:
+    config: of a system whose columns have ROWS rows.
+    columns: the training data.
+    size: how many devices.
+    limit: of feed.Feed; 0 leaves the data on the host.
+    together: updates of a dispatch.
+  """
+  with config.unlocked():
+    config.mesh, config.batch_size = size, BATCH
+  system, devices = configs.resolve(config), mesh.of(config)
+  source = feed.Feed(columns, limit, devices)
+  state = restore.fast_compiled(system.init)(keys.address(0, "init"))
+  state = devices.whole(state)
+  dispatch = make_dispatch(system, devices, source.take)
+  key = devices.key(lambda: keys.address(0, "train"))
+  rng, found = np.random.default_rng(0), {}
+  for at in range(0, STEPS, together):
+    rows = rng.integers(0, ROWS, (together, BATCH)).astype(np.int32)
+    with jax.transfer_guard("disallow"):
+      table, rows = source(rows)
+      start = devices.whole(np.int32(at))
+      state, metrics = dispatch(state, table, rows, key, start)
+    for name, values in jax.device_get(metrics).items():
+      found.setdefault(name, []).extend(values.tolist())
+  mean = evaluate.make_mean(system.evaluate)
+  held = mean(
+    state, source, BATCH, devices.key(lambda: keys.address(0, "init"))
+  )
+  return {"train": found, "evaluate": held}, dispatch, (state, table, rows, key)
+
+
+def images(shape):
+  """Draw ROWS uint8 images."""
+  rng = np.random.default_rng(0)
+  return rng.integers(0, 256, (ROWS, *shape)).astype(np.uint8)
+
+
+def gan(size):
+  """Train a GAN with batch normalisation."""
+  config = compare_test.small("gan")
+  condition = np.zeros((ROWS, 0), np.float32)
+  columns = {"image": images(compare_test.SHAPE), "condition": condition}
+  return losses(config, columns, size)
+
+
+def m2(size):
+  """Train the semi-supervised M2, its data on the host."""
+  config = configs.load("configs/zoo.py:m2", small_zoo.widths("m2"))
+  label = np.arange(ROWS) % 10
+  columns = {
+    "image": images((28, 28, 1)),
+    "labelled_image": images((28, 28, 1))[::-1],
+    "label": label.astype(np.int32),
+    "condition": np.eye(10, dtype=np.float32)[label],
+  }
+  names = configs.resolve(config).columns
+  columns = {name: columns[name] for name in names}
+  return losses(config, columns, size, limit=0, together=2)
+
+
+def work(dispatch, given):
+  """Count the operations of one device in an update."""
+  costs = dispatch.lower(*given, np.int32(0)).compile().cost_analysis()
+  return costs["flops"]
+
+
+def noise(size, partitionable):
+  """Draw noise for a batch that is shared out: what a step draws."""
+  devices = mesh.of(configs.ConfigDict({"mesh": size, "batch_size": BATCH}))
+  rows = devices.split(np.arange(BATCH, dtype=np.float32))
+  with jax.threefry_partitionable(partitionable):
+    draw = devices.jit(
+      lambda key, rows: jax.random.normal(key, (BATCH, 3)) + 0 * rows[:, None]
+    )
+    return np.asarray(draw(jax.random.key(0), rows)).tolist()
+
+
+def resumed(folder, data):
+  """Train digits on 8 devices, go on with 2, then begin and end with 1."""
+
+  def trained(name, **changes):
+    config = small.config(data, batch_size=BATCH, **changes)
+    return train.train_and_evaluate(config, folder / name)
+
+  trained("changed", mesh=8, epochs=1)
+  changed = trained("changed", mesh=2, epochs=2)
+  whole = trained("whole", mesh=1, epochs=2)
+  apart = jax.tree.map(
+    lambda a, b: float(np.abs(np.asarray(a) - np.asarray(b)).max()),
+    changed.params,
+    whole.params,
+  )
+  return max(jax.tree.leaves(apart))
+
+
+def refused(data, **changes):
+  """Return what is said of a config that cannot train."""
+  try:
+    mesh.of(small.config(data, **changes))
+  except configs.ConfigError as error:
+    return str(error)
+  return ""
+
+
+def main(folder: Path) -> None:
+  """Run all and write what came out."""
+  found = {}
+  for run, sizes in ((gan, SIZES), (m2, (1, 2, 8))):
+    results = {size: run(size) for size in sizes}
+    found[run.__name__] = {size: result[0] for size, result in results.items()}
+    if run is gan:
+      found["work"] = {
+        size: work(*result[1:]) for size, result in results.items()
+      }
+  found["noise"] = {
+    str(way): [noise(size, way) for size in SIZES] for way in (True, False)
+  }
+  data = small.prepare(folder)
+  found["apart"] = resumed(folder, data)
+  path = folder / "changed" / "environment.json"
+  launches = json.loads(path.read_text())
+  config = configs.of_run(folder / "changed")
+  found["recorded"] = {
+    "config": config.mesh,
+    "launches": [launch["bits"]["mesh"] for launch in launches],
+  }
+  found["refused"] = {
+    "uneven": refused(data, mesh=8, batch_size=20),
+    "too_many": refused(data, mesh=9),
+    "negative": refused(data, mesh=-1),
+  }
+  (folder / "found.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+  main(Path(sys.argv[1]))

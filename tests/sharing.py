@@ -1,0 +1,70 @@
+"""Compiled programs that the runs of one test file share.
+
+Each training makes its functions anew, so jax traces and compiles them anew,
+which is most of a small run's time. Within `programs` a config is resolved to
+the same System each time, and `jax.jit` gives functions of the same code that
+close over the same things one compiled program. A file that exchanges parts
+of the library while it runs does without.
+"""
+
+import contextlib
+import functools
+import json
+import types
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any
+
+import jax
+import pytest
+
+from cvae_jax import config as configs
+from cvae_jax.loop import fixed
+
+
+@contextlib.contextmanager
+def programs() -> Iterator[None]:
+  """Let equal configs and equal functions share systems and programs."""
+  jit, resolve = jax.jit, configs.resolve
+  compiled: dict[Hashable, Callable] = {}
+  systems: dict[Hashable, Any] = {}
+  alive: list[Any] = []  # an id is an object's only while it lives
+
+  def shared_jit(function=None, **options):
+    if function is None:
+      return functools.partial(shared_jit, **options)
+    alive.append(function)
+    key = _key(function, alive), repr(sorted(options.items()))
+    if key not in compiled:
+      compiled[key] = jit(function, **options)
+    return compiled[key]
+
+  def shared_resolve(config, facts=None, *, system=None):
+    if system is not None:
+      return resolve(config, facts, system=system)
+    values = json.dumps(fixed.values(config), default=str)
+    key = values, repr(facts)
+    if key not in systems:
+      systems[key] = resolve(config, facts)
+    return systems[key]
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(jax, "jit", shared_jit)
+    patch.setattr(configs, "resolve", shared_resolve)
+    yield
+
+
+def _key(thing: Any, alive: list[Any]) -> Hashable:
+  """Return what is equal for functions that do the same."""
+  if isinstance(thing, functools.partial):
+    parts = (thing.func, *thing.args, *sorted(thing.keywords.items()))
+    return tuple(_key(part, alive) for part in parts)
+  if isinstance(thing, tuple):
+    return type(thing), tuple(_key(part, alive) for part in thing)
+  if isinstance(thing, types.FunctionType):
+    cells = (cell.cell_contents for cell in thing.__closure__ or ())
+    held = (*cells, *(thing.__defaults__ or ()))
+    return thing.__code__, tuple(_key(part, alive) for part in held)
+  if isinstance(thing, str | int | float | bool | None):
+    return type(thing), thing
+  alive.append(thing)
+  return id(thing)
