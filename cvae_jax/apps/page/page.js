@@ -69,7 +69,7 @@ function paint() {
   const begun = performance.now();
   document.querySelector("main").classList.toggle("wide", state.grid !== "");
   canvas.classList.toggle("cells", state.grid !== "");
-  canvas.classList.toggle("large", state.grid !== "" || WIDTH >= 200);
+  canvas.classList.toggle("large", state.grid !== "" || WIDTH > 64);
   canvas.setAttribute("aria-label", sentence());
   canvas.style.maxWidth = "";
   if (state.grid) {
@@ -99,7 +99,8 @@ function paintRow(settings, draw, row, mine) {
   if (mine !== turn) return;
   const name = (s) => (Array.isArray(s) ? s[0] || "none" : labelled(s));
   draw ||= grid(canvas, settings.map(name), ROWS);
-  canvas.style.maxWidth = `${1.5 * canvas.width}px`;
+  const fitting = (0.8 * innerHeight * canvas.width) / canvas.height;
+  canvas.style.maxWidth = `${Math.min(1.5 * canvas.width, fitting)}px`;
   const moved = row ? {} : state.latents;
   const z = latentsOf((state.draw + row) % DRAWS, moved);
   const vectors = settings.map((value) =>
