@@ -5,7 +5,6 @@ only ratios of one run of this driver count.
 """
 
 import argparse
-import dataclasses
 import json
 import os
 import pathlib
@@ -17,10 +16,9 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
+from contenders import CHOICES, select
 from report import (
   OURS,
-  PYTORCH,
-  TENSORFLOW,
   load_warning,
   machine,
   save,
@@ -33,58 +31,8 @@ from report import (
 from cvae_jax.host import cpu
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-CHOICES = {"ours": OURS, "tensorflow": TENSORFLOW, "torch": PYTORCH}
 PASSED = ("steps", "windows", "warmup", "batch", "model")
 MALLOC_KEYS = ("LD_PRELOAD", *cpu.MIMALLOC)
-
-
-@dataclasses.dataclass(frozen=True)
-class Contender:
-  """Name a script, one of its settings and the allocator it runs with."""
-
-  framework: str
-  script: str
-  setting: str = ""  # empty: the script's default
-  default: bool = True  # False: runs only when --settings=all asks for it
-  malloc: str = ""
-
-  @property
-  def label(self):
-    """Describe the setting and, where it was tuned, the allocator."""
-    return " ".join(filter(None, [self.setting or "default", self.malloc]))
-
-
-def contenders(system):
-  """List ours and the peers' scripts of a system, in all their settings."""
-  settings = {
-    (OURS, f"benchmarks/ours_{system}.py"): (
-      ["default"],
-      [
-        "stored_sigmoids",
-        "row_sums",
-        "im2col_forward",
-        "threefry_dropout",
-        "lax_convolutions",
-        "default_flags",
-        "separate_moments",
-        "transposed_depth",
-      ],
-    ),
-    (TENSORFLOW, f"benchmarks/peers/tensorflow_{system}.py"): (
-      ["graph", "graph_bits"],
-      ["xla"],
-    ),
-    (PYTORCH, f"benchmarks/peers/torch_{system}.py"): (
-      ["eager", "channels_last", "channels_last_bits"],
-      ["compile", "compile_channels_last"],
-    ),
-  }
-  return [
-    Contender(framework, script, setting, default)
-    for (framework, script), kinds in settings.items()
-    for default, names in zip((True, False), kinds, strict=True)
-    for setting in names
-  ]
 
 
 def parse_arguments(title, argv=None, models=(), **defaults):
@@ -123,23 +71,6 @@ def find_peers(arguments):
     print(message, file=sys.stderr)
     sys.exit(2)
   return str(path)
-
-
-def select(contenders, arguments, mimalloc):
-  """Filter the contenders and give each its allocator or allocators."""
-  wanted = {CHOICES[name] for name in arguments.only}
-  selected = []
-  for contender in contenders:
-    if contender.framework not in wanted:
-      continue
-    if not contender.default and arguments.settings != "all":
-      continue
-    mallocs = ["mimalloc" if mimalloc else ""]
-    if arguments.both_mallocs and mimalloc and contender.framework != OURS:
-      mallocs.append("")
-    for malloc in mallocs:
-      selected.append(dataclasses.replace(contender, malloc=malloc))
-  return selected
 
 
 def environment(contender, mimalloc):

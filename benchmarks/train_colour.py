@@ -2,8 +2,9 @@
 
 import sys
 
+import contenders
 import driver
 
 if __name__ == "__main__":
   title = "Colouring training step, model 2, fp32"
-  sys.exit(driver.main(title, driver.contenders("colour")))
+  sys.exit(driver.main(title, contenders.of_system("colour")))

@@ -2,21 +2,23 @@
 
 import sys
 
+import contenders
 import driver
+import report
 
-OURS = (driver.OURS, "benchmarks/ours_compare.py")
-TENSORFLOW = (driver.TENSORFLOW, "benchmarks/peers/tensorflow_compare.py")
-TORCH = (driver.PYTORCH, "benchmarks/peers/torch_compare.py")
+OURS = (report.OURS, "benchmarks/ours_compare.py")
+TENSORFLOW = (report.TENSORFLOW, "benchmarks/peers/tensorflow_compare.py")
+TORCH = (report.PYTORCH, "benchmarks/peers/torch_compare.py")
 
 if __name__ == "__main__":
-  contenders = [
-    driver.Contender(*OURS, "default"),
-    driver.Contender(*OURS, "lax_convolutions", default=False),
-    driver.Contender(*TENSORFLOW, "graph"),
-    driver.Contender(*TENSORFLOW, "xla", default=False),
-    driver.Contender(*TORCH, "eager"),
-    driver.Contender(*TORCH, "channels_last"),
-    driver.Contender(*TORCH, "compile", default=False),
+  chosen = [
+    contenders.Contender(*OURS, "default"),
+    contenders.Contender(*OURS, "lax_convolutions", default=False),
+    contenders.Contender(*TENSORFLOW, "graph"),
+    contenders.Contender(*TENSORFLOW, "xla", default=False),
+    contenders.Contender(*TORCH, "eager"),
+    contenders.Contender(*TORCH, "channels_last"),
+    contenders.Contender(*TORCH, "compile", default=False),
   ]
   title = "Training step of the 64×64 VAE, fp32"
-  sys.exit(driver.main(title, contenders, rounds=2))
+  sys.exit(driver.main(title, chosen, rounds=2))

@@ -2,8 +2,9 @@
 
 import sys
 
+import contenders
 import driver
 
 if __name__ == "__main__":
   title = "Digits training step, fp32"
-  sys.exit(driver.main(title, driver.contenders("digits")))
+  sys.exit(driver.main(title, contenders.of_system("digits")))

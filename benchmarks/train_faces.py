@@ -5,9 +5,10 @@ Model 15 unless --model=9.
 
 import sys
 
+import contenders
 import driver
 
 if __name__ == "__main__":
   title = "Faces training step, fp32"
-  contenders = driver.contenders("faces")
-  sys.exit(driver.main(title, contenders, models=(15, 9), rounds=2))
+  chosen = contenders.of_system("faces")
+  sys.exit(driver.main(title, chosen, models=(15, 9), rounds=2))

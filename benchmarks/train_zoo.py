@@ -5,18 +5,20 @@ The VAE unless --model=scvae or --model=aae.
 
 import sys
 
+import contenders
 import driver
+import report
 
-OURS = (driver.OURS, "benchmarks/ours_zoo.py")
-TORCH = (driver.PYTORCH, "benchmarks/peers/torch_zoo.py")
+OURS = (report.OURS, "benchmarks/ours_zoo.py")
+TORCH = (report.PYTORCH, "benchmarks/peers/torch_zoo.py")
 
 if __name__ == "__main__":
-  contenders = [
-    driver.Contender(*OURS, "default"),
-    driver.Contender(*OURS, "threefry_dropout", default=False),
-    driver.Contender(*TORCH, "eager"),
-    driver.Contender(*TORCH, "eager_bits"),
-    driver.Contender(*TORCH, "compile", default=False),
+  chosen = [
+    contenders.Contender(*OURS, "default"),
+    contenders.Contender(*OURS, "threefry_dropout", default=False),
+    contenders.Contender(*TORCH, "eager"),
+    contenders.Contender(*TORCH, "eager_bits"),
+    contenders.Contender(*TORCH, "compile", default=False),
   ]
   title, models = "Zoo training step, fp32", ("vae", "scvae", "aae")
-  sys.exit(driver.main(title, contenders, models=models))
+  sys.exit(driver.main(title, chosen, models=models))

@@ -37,6 +37,20 @@ SIZE = 120
 VALUES = SIZE * SIZE * 3
 EPOCH = 93  # steps of the source's epoch: 2,976 faces by 32
 
+DATA = {
+  "name": "faces",
+  "source": "prepared",  # or synthetic
+  "path": "",  # that prepare_faces.py wrote; "": faces_120
+  "image_shape": (SIZE, SIZE, 3),
+  "conditions": 5,
+  "names": ("male", "female", "hair_color", "mouth", "eyes"),
+  "ranges": ((0.0, 1.0),) * 5,
+  "train_rows": 2976,
+  "split_column": "",  # e.g. person: nobody in both splits
+  "count": 0,  # of synthetic faces
+  "binarise": "",  # values: dynamic, drawn anew each time; static, once
+}
+
 
 def _weight(w: float) -> float:
   """Turn the source's W, on a mean, into a weight on the sum."""
@@ -102,19 +116,7 @@ def _base() -> ConfigDict:
     {
       "system": "cvae",
       **loop(epochs=16, log_every=31, checkpoint_every=EPOCH),
-      "data": {
-        "name": "faces",
-        "source": "prepared",  # or synthetic
-        "path": "",  # that prepare_faces.py wrote; "": faces_120
-        "image_shape": (SIZE, SIZE, 3),
-        "conditions": 5,
-        "names": ("male", "female", "hair_color", "mouth", "eyes"),
-        "ranges": ((0.0, 1.0),) * 5,
-        "train_rows": 2976,
-        "split_column": "",  # e.g. person: nobody in both splits
-        "count": 0,  # of synthetic faces
-        "binarise": "",  # values: dynamic, drawn anew each time; static, once
-      },
+      "data": dict(DATA),
       "model": {
         "encoder": {
           "features": (32, 32, 48, 64),

@@ -179,6 +179,19 @@ def test_a_room_imports_only_rooms_below_it(path):
   assert not [name for name in own if not matches(name, allowed)]
 
 
+# A page holds all its variants, and what it says of them is its help.
+LONG = ("configs/zoo.py",)
+
+
+@each(*EVERYWHERE, "benchmarks")
+def test_files_and_functions_are_short(path):
+  lines = len(path.read_text().splitlines())
+  assert lines <= (320 if relative(path) in LONG else 250)
+  for node in ast.walk(tree(path)):
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+      assert node.end_lineno - node.lineno < 60, node.name
+
+
 def test_the_package_has_few_doors_and_rooms():
   found = [
     path

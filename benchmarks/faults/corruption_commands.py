@@ -13,12 +13,16 @@ _group = Group("corruption")
 faults = _group.faults
 
 
-def _picture_file(room):
+def _out(room):
+  return f"--out={room.folder / 'report'}"
+
+
+def _picture(room):
   path = room.folder / "photo.png"
   picture = Image.new("L", (64, 64), 255)
   ImageDraw.Draw(picture).line((20, 12, 44, 52), 0, 6)  # a stroke to be read
   picture.save(path)
-  return path
+  return f"--image={path}"
 
 
 # What each command is called with, beside the folder of a run or of runs.
@@ -37,20 +41,10 @@ _COMMANDS = {
   ),
   "table": lambda room, run: (run,),
   "verify": lambda room, run: (run,),
-  "edit": lambda room, run: (
-    f"--workdir={run}",
-    f"--image={_picture_file(room)}",
-  ),
+  "edit": lambda room, run: (f"--workdir={run}", _picture(room)),
   "colourise": lambda room, run: (f"--workdir={run}", "--variants=1"),
-  "handwriting": lambda room, run: (
-    f"--workdir={run}",
-    f"--image={_picture_file(room)}",
-  ),
-  "report": lambda room, run: (
-    "zoo",
-    f"--runs={run}",
-    f"--out={room.folder / 'report'}",
-  ),
+  "handwriting": lambda room, run: (f"--workdir={run}", _picture(room)),
+  "report": lambda room, run: ("zoo", f"--runs={run}", _out(room)),
 }
 
 

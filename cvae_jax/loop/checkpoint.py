@@ -136,8 +136,7 @@ class Checkpoints:
     self._wait()
     if step == self.latest():
       return
-    # The writer reads a copy: on CPU its view of an array is the array's own
-    # memory, which the next step is about to reuse.
+    # The writer reads a copy: on CPU an array's memory is soon used again.
     copy = jax.tree.map(jnp.copy, self._without(state))
     if self._held:
       counters = {**counters, "held": self._fingerprints}
@@ -146,10 +145,7 @@ class Checkpoints:
     )
 
   def _write(self, step, state, counters, pinned) -> None:
-    """Hash a state and hand it to orbax, which writes it in a thread too.
-
-    It runs beside the steps that follow: hashing a large state takes seconds.
-    """
+    """Hash a state and give it to orbax, beside the steps that follow."""
     self._pinned.steps = pinned
     counters = sealed({**counters, "sha256": digest(state)})
     self._manager.save(
@@ -207,7 +203,7 @@ class Checkpoints:
   def set_aside(self, step: int) -> Path:
     """Rename a damaged checkpoint to <step>.damaged; return its new place.
 
-    Where there is one already, this one is <step>.damaged.2, and so on.
+    Others of that step become <step>.damaged.2, and so on.
     """
     self._manager.close()
     source = self.folder / str(step)

@@ -119,24 +119,7 @@ def prepare(
   distances.check(config, system, watched)
   if any(config[group].metric for group in watch.RULES):
     watch.check(config, _evaluated(config, system, watched))
-  epoch_steps = batches.steps_per_epoch(train.rows, config.batch_size)
-  for name in ("log_every", "checkpoint_every"):
-    if config[name] % config.steps_per_dispatch:
-      raise ValueError(
-        f"{name}={config[name]} must be a multiple of steps_per_dispatch="
-        f"{config.steps_per_dispatch}"
-      )
-  if epoch_steps % config.steps_per_dispatch:
-    raise ValueError(
-      f"steps_per_dispatch={config.steps_per_dispatch} must divide the "
-      f"{epoch_steps} steps of an epoch"
-    )
-  steps = config.epochs * epoch_steps
-  if steps >= STEPS:
-    raise configs.ConfigError(
-      f"epochs={config.epochs} are {steps} steps; expected fewer than {STEPS}, "
-      "which a state can count"
-    )
+  epoch_steps, steps = _count_steps(config, train.rows)
   return Job(
     config,
     system,
@@ -149,6 +132,34 @@ def prepare(
     dataset.identity(check_data),
     mesh,
   )
+
+
+def _count_steps(config: ConfigDict, rows: int) -> tuple[int, int]:
+  """Return the steps of an epoch and of the run.
+
+  Raises:
+    ValueError: they are too many, or not whole dispatches.
+  """
+  epoch_steps = batches.steps_per_epoch(rows, config.batch_size)
+  stride = config.steps_per_dispatch
+  for name in ("log_every", "checkpoint_every"):
+    if config[name] % stride:
+      raise ValueError(
+        f"{name}={config[name]} must be a multiple of steps_per_dispatch="
+        f"{stride}"
+      )
+  if epoch_steps % stride:
+    raise ValueError(
+      f"steps_per_dispatch={stride} must divide the {epoch_steps} steps of an "
+      "epoch"
+    )
+  steps = config.epochs * epoch_steps
+  if steps >= STEPS:
+    raise configs.ConfigError(
+      f"epochs={config.epochs} are {steps} steps; expected fewer than {STEPS}, "
+      "which a state can count"
+    )
+  return epoch_steps, steps
 
 
 def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:

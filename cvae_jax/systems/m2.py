@@ -79,6 +79,7 @@ def make(config, facts: Facts) -> System:
     return model.pixel_output(found["logits"])
 
   branch, _ = likelihoods.begin(likelihood)
+  prior = functools.partial(gaussian.draw, latents=model.latents)
   return System(
     init=lambda key: update.init_state(players, nets.init(key, sizes) | branch),
     step=update.make_step(players),
@@ -89,9 +90,7 @@ def make(config, facts: Facts) -> System:
       "label": (),
       "condition": (model.classes,),
     },
-    render=parts.make_render(
-      encode, decode, functools.partial(gaussian.draw, latents=model.latents)
-    ),
+    render=parts.make_render(encode, decode, prior),
     encode=encode,
     decode=decode,
     classify=lambda state, image: nets.classify(

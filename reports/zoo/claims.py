@@ -1,15 +1,23 @@
 """What the zoo's sources claim, and this project's targets, as measurements."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from cvae_jax.loop.distances import FRECHET, SLICED
 from cvae_jax.metrics import clusters
 from reports import markdown
 from reports.claims import Verdict, outcome
+from reports.zoo.evidence import (
+  GENERATED,
+  RECONSTRUCTED,
+  Term,
+  compared,
+  count_runs,
+  known_values,
+  pairs_of,
+  so_far,
+)
 from reports.zoo.runs import EPOCHS, Entry, Zoo
 
 FREE = math.log(10)  # nats that a label of ten classes gives at most
@@ -19,59 +27,8 @@ M2_SOURCE, M3 = "M2, faithful", "M3"
 PIXELS, LOW, HIGH = "pixel VAE", "DFC-VAE, 123", "DFC-VAE, 345"
 TARGETS = {M2: 0.12, M1M2: 0.05}  # test error with 100 labels, at most
 DRAWS = 5  # of the labels, at least
-RUNS = 3  # of each system, below which a verdict is one "so far"
 CLEARER = 0.1  # of purity, and of log 10 nats of entropy, to count
 CONTROL = 0.97  # of samples show the class that was asked for
-
-Value = Callable[[Entry], float | None]
-
-
-class Term(NamedTuple):
-  """What two systems are compared by."""
-
-  words: str
-  value: Value
-  # (one, other) -> by how much the first is better, 1 being enough to count
-  gain: Callable[[float, float], float]
-  enough: str
-
-
-GENERATED = tuple(
-  Term(
-    words,
-    lambda entry, name=name: entry.likeness.get(name),
-    lambda one, other: (1 - one / other) / 0.05,
-    "5 % less on",
-  )
-  for name, words in (
-    (FRECHET, "Fréchet distance (VGG16)"),
-    (SLICED, "sliced W₁"),
-  )
-)
-RECONSTRUCTED = (
-  Term(
-    "LPIPS",
-    lambda entry: entry.likeness.get("lpips"),
-    lambda one, other: (1 - one / other) / 0.02,
-    "2 % less on",
-  ),
-  Term(
-    "PSNR",
-    lambda entry: entry.last.get("psnr"),
-    lambda one, other: (one - other) / 0.1,
-    "0.1 dB on",
-  ),
-)
-
-
-def so_far(word: str, *counts: int, least: int = RUNS) -> str:
-  """Return a verdict's outcome, marked where it is of few runs.
-
-  Args:
-    counts: the runs of each system that it is of.
-  """
-  decided = word in ("confirmed", "contradicted", "met", "missed")
-  return word + " so far" * (decided and min(counts) < least)
 
 
 def verdicts(zoo: Zoo) -> Iterator[Verdict]:
@@ -116,7 +73,7 @@ def pure(entry: Entry) -> float | None:
 def convergence(plain: Sequence[Entry], labelled: Sequence[Entry]) -> Verdict:
   """Judge whether the label speeds learning, beyond what it gives for free."""
   claim = "Label conditioning converges faster"
-  curves = [[curve(e) for e in pair] for pair in _pairs(plain, labelled)]
+  curves = [[curve(e) for e in pair] for pair in pairs_of(plain, labelled)]
   curves = [pair for pair in curves if all({*EPOCHS} <= {*c} for c in pair)]
   if not curves:
     wanted = f"{VAE} and {SCVAE} of {EPOCHS[-1]} epochs and of one seed"
@@ -158,7 +115,7 @@ def error(entries: Sequence[Entry], title: str) -> Verdict:
 def stacking(alone: Sequence[Entry], stacked: Sequence[Entry]) -> Verdict:
   """Judge M1+M2 beside M2, draw by draw of the labels."""
   claim = "M1+M2 errs less than M2"
-  pairs = _pairs(alone, stacked)
+  pairs = pairs_of(alone, stacked)
   if not pairs:
     return Verdict(claim, "not measured", ["it takes both with one draw"])
   gains = [a.last["error"] - b.last["error"] for a, b in pairs]
@@ -180,7 +137,9 @@ def categories(zoo: Zoo) -> Verdict:
     ("purity of q(y | x)", pure, CLEARER),
     ("entropy of a category's samples, nats", mixed, -CLEARER * FREE),
   ):
-    ours, theirs = (_known(zoo.of(title), value) for title in (M3, M2_SOURCE))
+    ours, theirs = (
+      known_values(zoo.of(title), value) for title in (M3, M2_SOURCE)
+    )
     if not ours or not theirs:
       return Verdict(claim, "not measured", [f"no {words} of both"])
     gains.append((np.mean(ours) - np.mean(theirs)) / enough)
@@ -189,7 +148,7 @@ def categories(zoo: Zoo) -> Verdict:
       f"{words}: M3 {markdown.spread(ours)}, M2 {markdown.spread(theirs)}, "
       f"counts from {abs(enough):.2g} on"
     )
-  reasons.append(_runs(*counts[:2]))
+  reasons.append(count_runs(*counts[:2]))
   return Verdict(claim, so_far(outcome(gains, 1.0), *counts), reasons)
 
 
@@ -197,7 +156,7 @@ def control(groups: Mapping[str, Sequence[Entry]]) -> Verdict:
   """Judge whether some system draws the class that is asked for."""
   claim = f"Class control of SCVAE or ilAAE is at least {CONTROL:.0%}"
   known = {
-    title: _known(group, hits)
+    title: known_values(group, hits)
     for title, group in groups.items()
     if title.startswith(("SCVAE", "ilAAE"))
   }
@@ -205,7 +164,7 @@ def control(groups: Mapping[str, Sequence[Entry]]) -> Verdict:
   if not known:
     return Verdict(claim, "not measured", ["no judge or no run to be judged"])
   reasons = [
-    f"{title}: {markdown.spread(shares, 100)} % ({_runs(len(shares))})"
+    f"{title}: {markdown.spread(shares, 100)} % ({count_runs(len(shares))})"
     for title, shares in known.items()
   ]
   best = max(known.values(), key=np.mean)
@@ -229,13 +188,13 @@ def _faces(
   zoo: Zoo, claim: str, titles: tuple[str, str], terms: Sequence[Term]
 ) -> Verdict:
   """Judge whether the first title is better than the second by all terms."""
-  kinds = {_compared(entry) for title in titles for entry in zoo.of(title)}
+  kinds = {compared(entry) for title in titles for entry in zoo.of(title)}
   if len(kinds) > 1:
     reason = "the runs differ in more than their layers: KL weight, network"
     return Verdict(claim, "not measured", [reason + " or epochs"])
   gains, reasons, counts = [], [], []
   for term in terms:
-    known = [_known(zoo.of(title), term.value) for title in titles]
+    known = [known_values(zoo.of(title), term.value) for title in titles]
     if not all(known):
       lacking = titles[0] if not known[0] else titles[1]
       return Verdict(claim, "not measured", [f"no {term.words} of {lacking}"])
@@ -245,33 +204,5 @@ def _faces(
     values = [markdown.cell(value) for value in (one, other)]
     reasons.append(f"{term.words}: {values[0]}, of {titles[1]} {values[1]}")
   reasons.append("; ".join(f"{t.words} counts from {t.enough}" for t in terms))
-  reasons.append(_runs(*counts[:2]))
+  reasons.append(count_runs(*counts[:2]))
   return Verdict(claim, so_far(outcome(gains, 1.0), *counts), reasons)
-
-
-def _runs(*counts: int) -> str:
-  return f"runs: {' and '.join(map(str, counts))}"
-
-
-def _compared(entry: Entry) -> tuple:
-  """Return what is alike in runs whose layers are to be compared."""
-  config = entry.config
-  return config.loss.kl, config.model.features.network, entry.epochs
-
-
-def _pairs(
-  one: Sequence[Entry], other: Sequence[Entry]
-) -> list[tuple[Entry, Entry]]:
-  """Pair runs of the same seed."""
-  seeds = {entry.config.seed: entry for entry in other}
-  return [
-    (entry, seeds[entry.config.seed])
-    for entry in one
-    if entry.config.seed in seeds
-  ]
-
-
-def _known(entries: Sequence[Entry], value: Value) -> list[float]:
-  """Return the values of the runs that have one."""
-  values = [value(entry) for entry in entries]
-  return [value for value in values if value is not None]

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions.attribute import Attribute
 from cvae_jax.data.conditions.classes import Class
+from cvae_jax.data.conditions.ink import ink_ratio
 from cvae_jax.data.conditions.number import Number
 from cvae_jax.data.conditions.requests import Requests
-from cvae_jax.data.files.digit_files import CLASSES, SIDE, checked_labels
-from cvae_jax.host import images as pictures
+from cvae_jax.data.files.digit_files import CLASSES, checked_labels
 
 _LIMITS = {"per_class": (-1.0, 1.0), "global": (0.0, 1.0)}
 _SIZES = {"class+ink": CLASSES + 1, "class": CLASSES, "none": 0}
@@ -58,7 +58,7 @@ class Conditions(Requests):
     Raises:
       DataError: if a class has no image, or all its images have equal ink.
     """
-    ratio, labels = _ink_ratio(images), checked_labels(labels, "labels")
+    ratio, labels = ink_ratio(images), checked_labels(labels, "labels")
     of_class = [ratio[labels == k] for k in range(CLASSES)]
     for k, r in enumerate(of_class):
       if not r.size:
@@ -114,7 +114,7 @@ class Conditions(Requests):
     Raises:
       DataError: if shapes, types or labels are wrong.
     """
-    ratio, labels = _ink_ratio(images), checked_labels(labels, "labels")
+    ratio, labels = ink_ratio(images), checked_labels(labels, "labels")
     if labels.shape not in ((), ratio.shape):
       raise DataError(f"{len(ratio)} images but labels of shape {labels.shape}")
     if self.ink == "global":
@@ -241,17 +241,3 @@ class Conditions(Requests):
     """Restore what `to_json` returned."""
     kind = saved.get("kind", "class+ink")
     return cls(saved["ink"], tuple(saved["mean"]), tuple(saved["std"]), kind)
-
-
-def _ink_ratio(images: npt.ArrayLike) -> npt.NDArray[np.float64]:
-  """Return r [N]: the mean of each image's pixels, white being 1."""
-  try:
-    images = pictures.checked(images)
-  except ValueError as error:
-    raise DataError(str(error)) from None
-  if images.shape[1:] not in ((SIDE, SIDE), (SIDE, SIDE, 1)):
-    raise DataError(
-      f"images of shape {images.shape}; expected [N, 28, 28] or [N, 28, 28, 1]"
-    )
-  white = 255 if images.dtype == np.uint8 else 1
-  return images.mean(tuple(range(1, images.ndim)), dtype=np.float64) / white

@@ -171,18 +171,12 @@ def write(
   if options.workers < 1:
     raise DataError(f"--workers={options.workers}: expected 1 or more")
   files = table["file"].tolist()
-  # As they come back from JSON, to be compared with those of an older set.
-  settings = {
-    **json.loads(json.dumps(_told(fit))),
-    "on_corrupt": options.on_corrupt,
-    "order": options.order,
-    **own,
-    "image_bytes": sum(images.bytes[images.where[name]] for name in files),
-  }
+  settings = _settings(options, images, files, fit, own)
   if not options.force and there(options.out, settings):
     print(f"already prepared: {options.out}")
     return
-  distorted, start = [], time.perf_counter()
+  distorted: list[str] = []
+  start = time.perf_counter()
   with lock.hold(options.out, "preparing data"):
     # Another process may have written one before the lock was ours.
     if not options.force and there(options.out, settings):
@@ -200,18 +194,35 @@ def write(
       beside,
     )
   seconds = time.perf_counter() - start
-  if distorted:
-    names = some(distorted)
-    shape = "square" if fit.shape[0] == fit.shape[1] else f"of {fit.shape[:2]}"
-    print(f"note: not {shape}, so distorted (see {remedy}): {names}")
-  if info["equal"]:
-    groups = [" = ".join(some([*names]).split(", ")) for names in info["equal"]]
-    number = sum(map(len, info["equal"]))
-    print(
-      f"note: {number:,} {what} equal another in every pixel, so one may train"
-      f" and its copy be held out: {some(groups)}"
-    )
+  _note(distorted, fit, info["equal"], what, remedy)
   print(
     f"{info['count']:,} {what} in {options.out} ({len(info['skipped'])} left"
     f" out), {seconds:.1f} s: {len(files) / seconds:,.0f} images/s"
   )
+
+
+def _settings(options, images: Images, files, fit, own) -> dict[str, Any]:
+  """Return what a set was made with, by which it is known again."""
+  return {
+    # As it comes back from JSON, to be compared with an older set's.
+    **json.loads(json.dumps(_told(fit))),
+    "on_corrupt": options.on_corrupt,
+    "order": options.order,
+    **own,
+    "image_bytes": sum(images.bytes[images.where[name]] for name in files),
+  }
+
+
+def _note(distorted, fit, equal, what: str, remedy: str) -> None:
+  """Say which images were distorted and which are equal."""
+  if distorted:
+    names = some(distorted)
+    shape = "square" if fit.shape[0] == fit.shape[1] else f"of {fit.shape[:2]}"
+    print(f"note: not {shape}, so distorted (see {remedy}): {names}")
+  if equal:
+    groups = [" = ".join(some([*names]).split(", ")) for names in equal]
+    number = sum(map(len, equal))
+    print(
+      f"note: {number:,} {what} equal another in every pixel, so one may train"
+      f" and its copy be held out: {some(groups)}"
+    )
