@@ -222,7 +222,9 @@ class Study:
     while True:
       with contextlib.ExitStack() as held:
         try:
-          held.enter_context(lock.hold(self.folder / _HIDDEN, "choosing"))
+          held.enter_context(
+            lock.hold(self.folder / _HIDDEN / "study", "choosing")
+          )
         except lock.FolderInUse as error:
           if not told and time.monotonic() > begun + _LONG:
             say(f"waiting: {error}")
