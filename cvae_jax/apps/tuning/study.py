@@ -218,6 +218,7 @@ class Study:
   @contextlib.contextmanager
   def _alone(self) -> Iterator[None]:
     """Wait until no other process looks for a trial, then keep it so."""
+    choice = self.folder / _HIDDEN / "study"
     begun, told = time.monotonic(), False
     while True:
       with contextlib.ExitStack() as held:
