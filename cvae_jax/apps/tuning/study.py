@@ -223,9 +223,7 @@ class Study:
     while True:
       with contextlib.ExitStack() as held:
         try:
-          held.enter_context(
-            lock.hold(self.folder / _HIDDEN / "study", "choosing")
-          )
+          held.enter_context(lock.hold(choice, "choosing"))
         except lock.FolderInUse as error:
           if not told and time.monotonic() > begun + _LONG:
             say(f"waiting: {error}")
