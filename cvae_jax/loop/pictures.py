@@ -77,8 +77,7 @@ def draw(
     RunError: the run cannot be asked so.
     DataError: an attribute or a value is none that there is.
   """
-  named = [*grid, *([sweep] if sweep else [])]
-  words = _words(run, request, named, unknown)
+  words = _words(run, request, [*grid, *filter(None, [sweep])], unknown)
   if sweep and grid:
     raise RunError("give a grid or a sweep; found both")
   if len(grid) > 2:
@@ -93,16 +92,17 @@ def draw(
     return _samples(run, words, count or ACROSS, seed, guidance)
   rows = _settings(run, axes[0], GRID)
   columns = _settings(run, axes[1], GRID if grid else STEPS)
-  first = {name: value for name, value in (rows[0] | columns[0]).items()}
-  asked = run.request(words | first, blocks, seed)
-  shown = [
-    run.conditions.fill(one[None], row | column)
-    for one in asked.vectors
-    for row in rows
-    for column in columns
-  ]
-  z = run.prior(blocks, seed).repeat(len(rows) * len(columns), axis=0)
-  drawn = run.guided(z, np.concatenate(shown), guidance)
+  asked = run.request(words | rows[0] | columns[0], blocks, seed)
+  shown = np.concatenate(
+    [
+      run.conditions.fill(one[None], row | column)
+      for one in asked.vectors
+      for row in rows
+      for column in columns
+    ]
+  )
+  z = run.prior(len(shown), seed, shown, shared=len(shown) // blocks)
+  drawn = run.guided(z, shown, guidance)
   return Picture(
     drawn.reshape(blocks * len(rows), len(columns), *drawn.shape[1:]),
     [_caption(run, row) for row in rows] * blocks if axes[0] else (),
@@ -142,7 +142,7 @@ def _words(
 def _samples(run, words, count: int, seed: int, guidance: float) -> Picture:
   """Draw samples of one request, eight in a row."""
   asked = run.request(words, count, seed)
-  z = run.prior(count, seed)
+  z = run.prior(count, seed, asked.vectors)
   drawn = run.guided(z, asked.vectors, guidance)
   across = min(count, ACROSS)
   rows = -(-count // across)
