@@ -218,11 +218,12 @@ class Study:
   @contextlib.contextmanager
   def _alone(self) -> Iterator[None]:
     """Wait until no other process looks for a trial, then keep it so."""
+    choice = self.folder / _HIDDEN / "study"
     begun, told = time.monotonic(), False
     while True:
       with contextlib.ExitStack() as held:
         try:
-          held.enter_context(lock.hold(self.folder / _HIDDEN, "choosing"))
+          held.enter_context(lock.hold(choice, "choosing"))
         except lock.FolderInUse as error:
           if not told and time.monotonic() > begun + _LONG:
             say(f"waiting: {error}")
