@@ -12,6 +12,7 @@ LOOP = {
   "batch_size": 32,
   "epochs": 1,
   "mesh": 1,  # devices that share a batch; 0 for all there are
+  "precision": "float32",  # or bfloat16: of the products in training
   "steps_per_dispatch": 1,  # more only pays for tiny networks
   "log_every": 100,  # steps
   "checkpoint_every": 500,  # steps; a kill loses at most these

@@ -80,6 +80,7 @@ def train_and_evaluate(
     config = _of_arrays(config)
   job = prepare(config, check_data, system=system, dataset=dataset)
   with hosts.together():
+    hosts.check_same(config, job.identity)
     if not hosts.first():
       return _follow(job)
     with hosts.opening() as tell, lock.hold(workdir, "training"):

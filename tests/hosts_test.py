@@ -159,3 +159,31 @@ def test_what_was_told_before_an_error_is_told_once(monkeypatch):
   with pytest.raises(OSError, match="later"):
     train()
   assert said == [b'{"over": false}']
+
+
+@pytest.mark.parametrize(
+  ("theirs", "said"),
+  [
+    ({"seed": 3}, "seed 3 and 0"),
+    ({"data.path": "/elsewhere"}, ""),
+    ({"epochs": 9}, "epochs 9 and 1"),
+  ],
+)
+def test_processes_of_different_configs_are_refused(monkeypatch, theirs, said):
+  page = "configs/digits.py:smoke"
+  first = configs.load(page, theirs)
+  broadcast = []
+  monkeypatch.setattr(hosts, "count", lambda: 2)
+  monkeypatch.setattr(hosts.multihost_utils, "process_allgather", np.atleast_1d)
+  monkeypatch.setattr(
+    hosts, "_bytes", lambda data: broadcast.append(data) or broadcast[0]
+  )
+  hosts.check_same(first, {"train": "a"})
+  own = configs.load(page)
+  if not said:
+    hosts.check_same(own, {"train": "a"})
+    return
+  with pytest.raises(hosts.HostError, match=f"process 0: {said}; start all"):
+    hosts.check_same(own, {"train": "a"})
+  with pytest.raises(hosts.HostError, match="train 'a' and 'b'"):
+    hosts.check_same(first, {"train": "b"})

@@ -9,13 +9,15 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from ml_collections import ConfigDict
 
+from cvae_jax import settings
 from cvae_jax.config import ConfigError
 from cvae_jax.loop.mesh import Mesh
 from cvae_jax.types import PyTree
@@ -104,6 +106,34 @@ def count() -> int:
 def first() -> bool:
   """Tell whether this process is the one that writes."""
   return count() == 1 or jax.process_index() == 0
+
+
+def check_same(config: ConfigDict, identity: Mapping[str, Any]) -> None:
+  """Check that all processes train the same config on the same data.
+
+  Where the data lie may differ.
+
+  Raises:
+    HostError: in all processes, where one differs from the first.
+  """
+  if count() == 1:
+    return
+  flat = dict(settings.leaves({**config.to_dict(), "identity": identity}))
+  flat = {k: v for k, v in flat.items() if k != "data.path"}
+  own = json.loads(json.dumps(flat))
+  theirs = json.loads(_bytes(json.dumps(own).encode()))
+  differing = [
+    f"{key} {theirs.get(key)!r} and {own.get(key)!r}"
+    for key in sorted(own.keys() | theirs.keys())
+    if own.get(key) != theirs.get(key)
+  ]
+  found = multihost_utils.process_allgather(np.int32(len(differing)))
+  if found.any():
+    said = f": {', '.join(differing)}" if differing else ""
+    raise HostError(
+      "the processes have different configs or data than process 0"
+      f"{said}; start all with the same command"
+    )
 
 
 def tell(**facts: Any) -> dict[str, Any]:

@@ -7,7 +7,14 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs, data, settings
-from cvae_jax.loop import batches, distances, mesh as meshes, unknown, watch
+from cvae_jax.loop import (
+  batches,
+  distances,
+  mesh as meshes,
+  precision,
+  unknown,
+  watch,
+)
 from cvae_jax.loop.feed import Feed, check
 from cvae_jax.loop.run_data import places
 from cvae_jax.types import Facts, System, TrainState
@@ -108,6 +115,7 @@ def prepare(
       dataset = data.load(config.data)
     facts = _facts(config, dataset)
     system = configs.resolve(config, facts, system=system)
+    system = precision.applied(config, system)
   if rate := config.data.get("condition_dropout", 0.0):
     system = unknown.dropping(system, unknown.places(dataset.conditions), rate)
   mesh = meshes.of(config)
