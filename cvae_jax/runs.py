@@ -30,16 +30,16 @@ from cvae_jax.loop.restore import run_state
 from cvae_jax.loop.restored import (
   VALUES as VALUES,
   Request,
-  Restored,
   caution as caution,
 )
 from cvae_jax.loop.run_data import places, saved_conditions
+from cvae_jax.loop.views import Views
 from cvae_jax.method import gaussian
 from cvae_jax.types import PyTree, System
 
 
 @dataclasses.dataclass(frozen=True)
-class Run(Restored):
+class Run(Views):
   """A restored run. Images are [B, H, W, C], float in [0, 1] or uint8."""
 
   def encode(

@@ -12,11 +12,20 @@ from pathlib import Path
 from absl import app, flags
 
 from cvae_jax import settings
-from cvae_jax.host import compile_cache, console, cpu, paths, plugins
+from cvae_jax.host import (
+  compile_cache,
+  console,
+  cpu,
+  memory,
+  paths,
+  plugins,
+)
 
 PREEMPTED = 75  # EX_TEMPFAIL: run the same command again
 INTERRUPTED = 130  # by Ctrl-C, as shells say it
 _EXPECTED = (ValueError, FloatingPointError, OSError)  # they say what to do
+# jax reads its settings from the environment when it is imported.
+_JAX_FLAG = re.compile(r"for (?:JAX flag|environment) '?(jax_\w+)", re.I)
 _TRUST = flags.DEFINE_bool(
   "trust", False, "Import the modules of others that a run names."
 )
@@ -58,6 +67,8 @@ def run(
     if _TRUST.value:
       plugins.trust(plugins.EVERY)
     try:
+      memory.check()
+      cpu.check_flags()
       compile_cache.use(_CACHE.value)
       code = main(argv[1:])
       _flush()
@@ -143,6 +154,9 @@ def explain(error: BaseException) -> list[str]:
   kind = type(error)
   if isinstance(error, OSError):
     text += _remedy(error)
+  if match := _JAX_FLAG.search(text):
+    name = match[1].upper()
+    text += f"; unset {name} in the environment, or set it to one that jax has"
   if isinstance(error, _EXPECTED) and not isinstance(error, UnicodeError):
     return [f"error: {text}", *notes]
   if isinstance(error, MemoryError):

@@ -15,10 +15,13 @@ are listed at the end, and the sweep exits with 1. SIGTERM or Ctrl-C lets the
 run under way save and ends the sweep with 75.
 """
 
+import ctypes
+import os
 import signal
 import subprocess
 import sys
 import urllib.parse
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +31,7 @@ from cvae_jax.host.console import say
 
 from . import command
 
+_PDEATHSIG = 1  # <linux/prctl.h>: PR_SET_PDEATHSIG
 _CONFIG = flags.DEFINE_string("config", None, "Config file[:variants].")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the runs.")
 _ONLY = flags.DEFINE_multi_string(
@@ -141,7 +145,7 @@ class _Trainer:
 
     That of one which a signal ended before it could mind it is PREEMPTED too.
     """
-    self._child = subprocess.Popen(order)
+    self._child = subprocess.Popen(order, preexec_fn=_end_with_parent())
     if self.stopped:  # by a signal too early to be passed on
       self._child.terminate()
     code = self._child.wait()
@@ -151,6 +155,25 @@ class _Trainer:
     self.stopped = True
     if number == signal.SIGTERM and self._child:
       self._child.terminate()
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+  """Return what a child calls so that it stops when this process is gone.
+
+  Linux sends it SIGTERM then, upon which a training saves. Without it a sweep
+  that was killed leaves a training behind, and the sweep's own folder free.
+  """
+  if not sys.platform.startswith("linux"):
+    return None
+  prctl = ctypes.CDLL(None).prctl  # looked up before the fork
+  parent = os.getpid()
+
+  def ask() -> None:
+    prctl(_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it was gone already
+      os.kill(os.getpid(), signal.SIGTERM)
+
+  return ask
 
 
 if __name__ == "__main__":

@@ -45,13 +45,13 @@ def prepare(argv: list[str]) -> list[str]:
   Raises:
     ConfigError: the page fails or has no such key.
   """
-  from cvae_jax.apps.tuning import study
+  from cvae_jax.apps.tuning import plans
   from cvae_jax.host import paths
 
   page, _ = training.taken(argv, "config")
   workdir, _ = training.taken(argv, "workdir")
   if page is None and workdir is not None:
-    known = study.words(paths.local(workdir, "--workdir"))
+    known = plans.words(paths.local(workdir, "--workdir"))
     argv = [argv[0], *known, *argv[1:]]
     page, _ = training.taken(argv, "config")
   _page[:] = [page]
@@ -61,12 +61,12 @@ def prepare(argv: list[str]) -> list[str]:
 def main(_: list[str]) -> int:
   """Search; gives PREEMPTED after a signal."""
   from cvae_jax import train
-  from cvae_jax.apps.tuning import results, search, space, study
+  from cvae_jax.apps.tuning import plans, results, search, space, study
   from cvae_jax.host import console
 
   config, (page,) = flags.FLAGS.config, _page
   found = space.asked(_SPACE.value, page, config)
-  plan = study.plan(
+  plan = plans.plan(
     config,
     page,
     _SPACE.value,

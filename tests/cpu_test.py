@@ -1,6 +1,7 @@
 """The settings that commands train with on CPU."""
 
 import os
+import resource
 import sys
 import types
 
@@ -10,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from cvae_jax.host import cpu
+from cvae_jax.host import cpu, memory
 from cvae_jax.method import update
 from cvae_jax.types import Player
 
@@ -95,3 +96,40 @@ def test_one_loop_writes_parameters_and_moments(monkeypatch):
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), fused, apart
   )
+
+
+@pytest.mark.parametrize("name", ["RLIMIT_AS", "RLIMIT_DATA"])
+def test_a_limit_of_memory_under_which_xla_hangs_is_refused(monkeypatch, name):
+  limits = {getattr(resource, name): 600_000 * 1024}
+  monkeypatch.setattr(
+    resource,
+    "getrlimit",
+    lambda n: (limits.get(n, resource.RLIM_INFINITY),) * 2,
+  )
+  with pytest.raises(memory.TooLittleMemory, match=r"limit of 614 MB .ulimit"):
+    memory.check()
+  limits.clear()
+  memory.check()
+
+
+@pytest.mark.parametrize(
+  "flags", ["--xla_no_such_flag=1", "--xla_cpu_enable_fast_math=1 --xla_nix"]
+)
+def test_a_flag_that_xla_does_not_know_is_named(monkeypatch, flags):
+  monkeypatch.setenv("XLA_FLAGS", flags)
+  with pytest.raises(cpu.UnknownFlag, match=r"--xla_n.*remove it from XLA_FLA"):
+    cpu.check_flags()
+
+
+@pytest.mark.parametrize(
+  "flags",
+  [
+    "",
+    "--xla_force_host_platform_device_count=2",
+    "--xla_cpu_enable_fast_math=true\t-xla_dump_to=/tmp/x",
+    "flags.txt --xla_of_a_file",
+  ],
+)
+def test_flags_that_xla_knows_pass(monkeypatch, flags):
+  monkeypatch.setenv("XLA_FLAGS", flags)
+  cpu.check_flags()

@@ -66,6 +66,8 @@ def test_antialias_is_another_resize_of_the_same_part():
   ("arguments", "message"),
   [
     ({"size": 0}, "size is at least 1"),
+    ({"size": 10**6}, "size of 1000000 pixels; expected 1 to 8192 a side"),
+    ({"size": 8, "width": 10**30}, "give a smaller --size"),
     ({"size": 8, "crop": 1, "square": (0, 8, 0, 8)}, "not two"),
     ({"size": 8, "square": (8, 0, 0, 8)}, "TOP < BOTTOM"),
     ({"size": 8, "resize": "cubic"}, "resize is one of"),

@@ -259,6 +259,19 @@ def test_an_unexpected_error_is_one_line_that_names_debug():
 
 
 @pytest.mark.parametrize(
+  "said_by_jax",  # jax 0.10, when it is imported
+  [
+    'Invalid value "dice" for JAX flag jax_default_prng_impl',
+    "invalid truth value 'dice' for environment 'JAX_DEFAULT_PRNG_IMPL'",
+  ],
+)
+def test_a_value_that_jax_does_not_take_is_said_with_its_variable(said_by_jax):
+  (said,) = command.explain(ValueError(said_by_jax))
+  assert "dice" in said
+  assert "unset JAX_DEFAULT_PRNG_IMPL in the environment" in said
+
+
+@pytest.mark.parametrize(
   ("number", "advice"),
   [
     (errno.ENOSPC, "make room on the disk"),

@@ -145,6 +145,28 @@ def test_a_signal_lets_the_training_save_and_begins_no_other(
   assert (runs / "model=1" / "saved").exists()
 
 
+def test_a_sweep_that_is_killed_leaves_no_training_behind(tmp_path):
+  training = tmp_path / "training"
+  training.write_text(_TRAINING.format(python=sys.executable, code=75))
+  training.chmod(0o755)
+  run = tmp_path / "runs" / "model=1"
+  process = subprocess.Popen(
+    [
+      *(sys.executable, "-c", _SWEEP, training),
+      *("--config=configs/digits.py", f"--workdir={tmp_path / 'runs'}"),
+    ],
+    cwd=small.ROOT,
+  )
+  while not run.exists() and process.poll() is None:
+    time.sleep(0.01)
+  process.kill()
+  process.wait()
+  end = time.monotonic() + 10  # it would train for 20 s
+  while not (run / "saved").exists() and time.monotonic() < end:
+    time.sleep(0.01)
+  assert (run / "saved").exists()
+
+
 sweep, _ = small.command("sweep")
 
 

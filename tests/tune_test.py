@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from cvae_jax import config as configs
-from cvae_jax.apps.tuning import results, search, space, study as studies
+from cvae_jax.apps.tuning import plans, results, search, space, study as studies
 from cvae_jax.loop.record import Record
 from cvae_jax.loop.rows import read_metrics
 from cvae_jax.settings import ConfigError
@@ -132,7 +132,7 @@ def begin(folder, words=SPACE, **changes):
   """Opens a study of a page of three epochs: (study, config, space)."""
   config = configs.load(PAGE, {"epochs": EPOCHS})
   asked = {"metric": "loss", "direction": "min", "pruner": "median", "seed": 0}
-  plan = studies.plan(config, PAGE, words, **asked | changes)
+  plan = plans.plan(config, PAGE, words, **asked | changes)
   study = studies.Study(folder, plan)
   return study, config, space.asked(words, PAGE, config)
 

@@ -17,8 +17,10 @@ import ctypes
 import importlib.util
 import mmap
 import os
+import re
 import sys
 import sysconfig
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _OFF = "CVAE_JAX_TUNE"
@@ -41,6 +43,13 @@ FLAGS = {
     "-individual_convolution,-individual_dot"
   ),
 }
+
+
+_FLAG = re.compile(r"(?:^|\s)--?(xla\w+)")  # as XLA_FLAGS has them
+
+
+class UnknownFlag(ValueError):
+  """Says which flag XLA does not know, and what to do."""
 
 
 def tune(restart: bool = False) -> None:
@@ -109,21 +118,50 @@ def set_flags() -> None:
 
   What XLA_FLAGS has stays, and prevails. It is read when jax first computes.
   """
+  given = os.environ.get("XLA_FLAGS", "")
+  with _xla() as knows:
+    known = [
+      flag
+      for name, flag in FLAGS.items()
+      if knows and name not in given and knows(name)
+    ]
+  os.environ["XLA_FLAGS"] = " ".join(filter(None, [*known, given]))
+
+
+def check_flags() -> None:
+  """Check that XLA knows each flag in XLA_FLAGS; it ends the process else.
+
+  Raises:
+    UnknownFlag: it does not know one.
+  """
+  given = os.environ.get("XLA_FLAGS", "")
+  # Otherwise it names a file, which XLA reads.
+  names = _FLAG.findall(given) if given.lstrip().startswith("-") else []
+  with _xla() as knows:
+    for name in names:
+      if knows and not knows(name):
+        raise UnknownFlag(
+          f"XLA_FLAGS has --{name}, which the installed XLA does not know; "
+          "remove it from XLA_FLAGS, or install the jaxlib that it is of"
+        )
+
+
+@contextlib.contextmanager
+def _xla() -> Iterator[Callable[[str], bool] | None]:
+  """Yield a function that tells whether XLA knows a flag's name.
+
+  Its names stand in its library. None: another build, without that file.
+  """
   package = importlib.util.find_spec("jaxlib").submodule_search_locations[0]
   library = Path(package) / "libjax_common.so"
-  if not library.exists():  # another build of jaxlib: unknown what it knows
+  if not library.exists():
+    yield None
     return
-  given = os.environ.get("XLA_FLAGS", "")
   with (
     library.open("rb") as file,
     mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as code,
   ):
-    known = [
-      flag
-      for name, flag in FLAGS.items()
-      if name not in given and code.find(name.encode()) >= 0
-    ]
-  os.environ["XLA_FLAGS"] = " ".join(filter(None, [*known, given]))
+    yield lambda name: code.find(name.encode()) >= 0
 
 
 def fuses_outputs() -> bool:

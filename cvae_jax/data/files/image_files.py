@@ -12,6 +12,8 @@ from cvae_jax.data import DataError
 from cvae_jax.data.files import decoding
 
 RESIZES = ("bilinear", "antialias")
+# Pixels a side: three bytes each are 201 MB, more than any network here sees.
+MOST = 8192
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +56,11 @@ class Fit:
       raise DataError(
         f"size is at least 1 and crop at least 0; found {self.size} and"
         f" {self.crop}"
+      )
+    if max(self.size, self.width) > MOST:
+      raise DataError(
+        f"found a size of {max(self.size, self.width)} pixels; expected 1 to "
+        f"{MOST} a side: give a smaller --size"
       )
     top, bottom, left, right = self.square or (0, 1, 0, 1)
     if not (0 <= top < bottom and 0 <= left < right):

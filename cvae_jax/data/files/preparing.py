@@ -46,14 +46,10 @@ def decode_all(
         distorted.append(name)
       return fit(image)
     except MemoryError as error:  # says nothing of the image
-      raise DataError(
-        f"out of memory at {name}; nothing was written. Give fewer --workers"
-      ) from error
+      raise DataError(_too_much(name)) from error
     except _UNREADABLE as error:
       if _out_of_memory(error):
-        raise DataError(
-          f"out of memory at {name}; nothing was written. Give fewer --workers"
-        ) from error
+        raise DataError(_too_much(name)) from error
       return str(error)
 
   # Not executor.map, which would hold every image that is not yet written.
@@ -65,6 +61,13 @@ def decode_all(
         yield pending.popleft().result()
     while pending:
       yield pending.popleft().result()
+
+
+def _too_much(name: str) -> str:
+  return (
+    f"out of memory at {name}; nothing was written. Give fewer --workers or a "
+    "smaller --size"
+  )
 
 
 def _out_of_memory(error: BaseException | None) -> bool:
