@@ -99,6 +99,15 @@ PAGES = {  # of each family a small network
 }
 
 
+_ADGM = {
+  f"model.{net}.widths": (5, 4)
+  for net in ("auxiliary", "classifier", "inference", "partner", "generator")
+}
+PAGES |= {
+  name: (f"configs/adgm.py:{name.replace('adgm', '')}", _ADGM)
+  for name in ("adgm", "skip")
+}
+
 # What a judge learns from its data: a class and an angle.
 JUDGED = Facts(
   {"image": (28, 28, 1), "condition": (5,)},
