@@ -11,7 +11,7 @@ from cvae_jax.data import Dataset
 from cvae_jax.host import lock
 from cvae_jax.host.console import Console, say
 from cvae_jax.host.paths import folder
-from cvae_jax.loop import divergence, evaluate
+from cvae_jax.loop import divergence, evaluate, fitting
 from cvae_jax.loop.begin import initial_state
 from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
 from cvae_jax.loop.dispatch import make_advance
@@ -78,7 +78,7 @@ def train_and_evaluate(
   if dataset is not None:
     config = _of_arrays(config)
   job = prepare(config, check_data, system=system, dataset=dataset)
-  with lock.hold(workdir, "training"):
+  with lock.hold(workdir, "training"), fitting.explained(job.config):
     return _train(job, Record(workdir, trackers))
 
 
