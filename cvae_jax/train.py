@@ -11,7 +11,7 @@ from cvae_jax.data import Dataset
 from cvae_jax.host import lock
 from cvae_jax.host.console import Console, say
 from cvae_jax.host.paths import folder
-from cvae_jax.loop import divergence, evaluate, hosts
+from cvae_jax.loop import divergence, evaluate, fitting, hosts
 from cvae_jax.loop.begin import initial_state
 from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
 from cvae_jax.loop.dispatch import make_advance
@@ -79,7 +79,7 @@ def train_and_evaluate(
   if dataset is not None:
     config = _of_arrays(config)
   job = prepare(config, check_data, system=system, dataset=dataset)
-  with hosts.together():
+  with hosts.together(), fitting.explained(job.config):
     hosts.check_same(config, job.identity)
     if not hosts.first():
       return _follow(job)

@@ -69,10 +69,10 @@ def _draw_figures(run, folder) -> None:
 
 def _draw_asked(run, folder) -> None:
   """Draw what is asked for in words into one file."""
-  from cvae_jax.figures import asked
   from cvae_jax.host import images
+  from cvae_jax.loop import pictures
 
-  picture = asked.draw(
+  picture = pictures.draw(
     run,
     _SET.value,
     grid=_GRID.value,

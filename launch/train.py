@@ -64,10 +64,28 @@ def prepare(argv: list[str]) -> list[str]:
       settings.known(loaded, match["name"][7:])
       if match["name"] in ("config.system", "config.data.name"):
         plugins.trust(match["value"])
+  argv = _last_of_each(argv)
   config_flags.DEFINE_config_dict(
     "config", loaded, lock_config=True, sys_argv=argv
   )
   return argv
+
+
+def _last_of_each(argv: list[str]) -> list[str]:
+  """Keep the last word of each key of the config that comes several times.
+
+  Of numbers and texts the last one holds. The values of a tuple would be
+  joined instead: features=(8,) behind features=(4,) would be (4, 8).
+  """
+  kept, seen = [], set()
+  end = argv.index("--") if "--" in argv else len(argv)
+  for word in reversed(argv[:end]):
+    match = _NAMED.fullmatch(word)
+    name = match["name"] if match and "=" in word else ""
+    if not (name.startswith("config.") and name in seen):
+      kept.append(word)
+    seen.add(name)
+  return [*reversed(kept), *argv[end:]]
 
 
 def taken(argv: list[str], name: str) -> tuple[str | None, list[str]]:

@@ -11,8 +11,7 @@ from sklearn.mixture import GaussianMixture
 
 from cvae_jax import runs, train
 from cvae_jax.apps.export import write
-from cvae_jax.figures import asked
-from cvae_jax.loop import fitted
+from cvae_jax.loop import fitted, pictures
 from cvae_jax.measures import score, score_text
 from cvae_jax.metrics import aggregate
 from tests import small
@@ -208,9 +207,9 @@ def test_an_export_carries_the_fitted_prior(run, tmp_path, half, monkeypatch):
 
 def test_grids_and_scores_use_the_fitted_prior(run):
   own = run.with_prior("fitted:1")
-  picture = asked.draw(own, "ink=0", grid=["class"])
+  picture = pictures.draw(own, "ink=0", grid=["class"])
   assert not np.array_equal(
-    picture.images, asked.draw(run, "ink=0", grid=["class"]).images
+    picture.images, pictures.draw(run, "ink=0", grid=["class"]).images
   )
   scores = score.score(own, samples=0, per_class=4)
   assert scores["protocol"]["prior"] == "fitted:1"

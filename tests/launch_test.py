@@ -236,6 +236,17 @@ def test_workdir_alone_goes_on_with_the_run_s_own_config(tmp_path):
     assert found.epochs == 7
 
 
+def test_the_last_value_of_a_key_holds_of_tuples_too():
+  key = "--config.model.encoder.features"
+  words = [f"{key}=(4,)", "--config.epochs=3", f"{key}=(8, 2)"]
+  words += ["--config.epochs=5", "--workdir=x"]
+  found = _prepared(["--config=configs/digits.py", *words])
+  assert found.model.encoder.features == (8, 2)
+  assert found.epochs == 5
+  emptied = _prepared(["--config=configs/digits.py", *words, f"{key}=()"])
+  assert emptied.model.encoder.features == ()
+
+
 def _prepared(words):
   """Return the config that launch.train reads from its words."""
   launcher, _ = small.command("train")

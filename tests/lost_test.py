@@ -1,6 +1,7 @@
 """What of a run is lost is said, and never made good by beginning anew."""
 
 import json
+import logging
 import os
 import resource
 import shutil
@@ -363,6 +364,16 @@ def test_what_follows_a_failed_write_is_dropped_and_nothing_else():
   for text in ("Event loop is closed", "a fault of ours"):
     hook(SimpleNamespace(exc_value=RuntimeError(text)))
   assert seen == ["a fault of ours"]
+
+
+def test_asyncio_reports_no_write_of_orbax_that_nobody_waits_for(caplog):
+  log = logging.getLogger("asyncio")
+  for text in ('OUT_OF_RANGE: Error writing "a" in OCDBT database', "ours"):
+    error = ValueError(text)
+    for said in ("Task exception was never retrieved", "slow callback"):
+      log.error(said, exc_info=(ValueError, error, None))
+  left = [(r.getMessage()[:4], str(r.exc_info[1])[:4]) for r in caplog.records]
+  assert left == [("slow", "OUT_"), ("Task", "ours"), ("slow", "ours")]
 
 
 @pytest.mark.parametrize(

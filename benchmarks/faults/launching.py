@@ -6,6 +6,7 @@ import importlib.util
 import io
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import traceback
@@ -70,6 +71,8 @@ def start(*words: object, env: dict | None = None, **popen) -> subprocess.Popen:
     "stdout": subprocess.PIPE,
     "stderr": subprocess.STDOUT,
     "stdin": subprocess.DEVNULL,
+    # Of a command that was interrupted within this process, it is ignored.
+    "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
   } | popen
   order = [sys.executable, "-m", *map(str, words)]
   return subprocess.Popen(order, **options)

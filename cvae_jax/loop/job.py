@@ -10,6 +10,7 @@ from cvae_jax import config as configs, data, settings
 from cvae_jax.loop import (
   batches,
   distances,
+  fitting,
   mesh as meshes,
   precision,
   unknown,
@@ -114,7 +115,8 @@ def prepare(
     if dataset is None:
       dataset = data.load(config.data)
     facts = _facts(config, dataset)
-    system = configs.resolve(config, facts, system=system)
+    with fitting.explained(config):
+      system = configs.resolve(config, facts, system=system)
     system = precision.applied(config, system)
   if rate := config.data.get("condition_dropout", 0.0):
     system = unknown.dropping(system, unknown.places(dataset.conditions), rate)
@@ -126,7 +128,8 @@ def prepare(
   watched = valid or test
   distances.check(config, system, watched)
   if any(config[group].metric for group in watch.RULES):
-    watch.check(config, _evaluated(config, system, watched))
+    with fitting.explained(config):
+      watch.check(config, _evaluated(config, system, watched))
   epoch_steps, steps = _count_steps(config, train.rows)
   return Job(
     config,

@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,6 +41,23 @@ def _drop_late(report: Callable) -> Callable:
 
 
 sys.unraisablehook = _drop_late(sys.unraisablehook)
+
+
+def _wanted(record: logging.LogRecord) -> bool:
+  """Tell whether a record of asyncio is of anything but orbax.
+
+  A write that fails is raised, too. Of those beside it, which nobody waits
+  for any more, asyncio would print the traceback.
+  """
+  error = record.exc_info and record.exc_info[1]
+  if not error or "never retrieved" not in record.getMessage():
+    return True
+  frames = traceback.extract_tb(error.__traceback__)
+  own = any("orbax" in frame.filename for frame in frames)
+  return not (own or "OCDBT" in str(error) or "tensorstore" in str(error))
+
+
+logging.getLogger("asyncio").addFilter(_wanted)
 
 
 class Alias:

@@ -135,6 +135,11 @@ class Decoder(nn.Module):
   ) -> Array:
     """Map [B, Z] and [B, A] to images [B, H, W, C]."""
     act = pick(ACTIVATIONS, self.activation, "activation")
+    if len(self.map) != 3:
+      raise ValueError(
+        "expected model.decoder.map=(height, width, channels); found "
+        f"{tuple(self.map)}"
+      )
     height, width, channels = self.map
     code = jnp.concatenate([z, condition], axis=-1)
     sources = {"": None, "z": z, "z+condition": code}

@@ -14,7 +14,7 @@ from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.request import first
 from cvae_jax.apps.photo import digit_from_photo
 from cvae_jax.data.files import decoding, image_files
-from cvae_jax.figures import walks
+from cvae_jax.loop import walks
 from cvae_jax.runs import RunError
 
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")

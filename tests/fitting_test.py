@@ -1,0 +1,56 @@
+"""Networks that cannot be built are said in one line, in every system."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from cvae_jax import config as configs, settings
+from cvae_jax.loop import fitting
+from cvae_jax.types import Facts
+from tests.used_test import PAGES, PLACE
+
+
+def traced(system, key, value):
+  """Trace a system's networks with one key of its page changed."""
+  page, shape, conditions = PAGES[system]
+  config = configs.load(page, {key: value})
+  facts = Facts({"image": shape, "condition": (conditions,)}, 90, (PLACE,))
+  with settings.explained(config), fitting.explained(config):
+    made = configs.resolve(config, facts)
+    state = jax.eval_shape(made.init, jax.random.key(0))
+    batch = {
+      name: jax.ShapeDtypeStruct((2, *column), jnp.uint8)
+      for name, column in made.columns.items()
+    }
+    jax.eval_shape(made.evaluate, state, batch, jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+  ("system", "key", "value", "said"),
+  [
+    ("cvae", "model.decoder.map", (14, 14), "map=.height, width, channels"),
+    ("cvae", "model.decoder.map", (7, 7, 1, 1), "found .7, 7, 1, 1."),
+    ("cvae", "model.decoder.map", (3, 3, 3), "map in config.model decide"),
+    ("cvae", "model.encoder.features", (), "one entry a layer"),
+    ("autoencoder", "model.decoder.features", (), "incompatible shapes"),
+    ("autoencoder", "model.decoder.map", (4,), "index out of range"),
+    ("autoencoder", "model.decoder.map", (4,) * 4, "too many values"),
+    ("caae", "model.decoder.features", (), "expected to generate shape"),
+    ("attribute", "model.crop", (5,), "not enough values to unpack"),
+  ],
+)
+def test_networks_that_do_not_fit_are_said_in_one_line(
+  system, key, value, said
+):
+  with pytest.raises(ValueError, match=said) as error:
+    traced(system, key, value)
+  text = str(error.value)
+  assert "model" in text or "features" in text
+  assert "\n" not in text
+  assert len(text) < 500
+
+
+def test_a_fault_of_a_user_s_own_network_keeps_its_traceback():
+  config = configs.load("digits")
+  with pytest.raises(TypeError, match="mul got"), fitting.explained(config):
+    jnp.ones(3) * jnp.ones(2)
