@@ -78,11 +78,13 @@ def _check_used(config: ConfigDict) -> None:
 def _expected(key: str, number: float) -> str | None:
   """Say what was expected in place of a number; None if it will do."""
   group, _, name = key.rpartition(".")
+  if isinstance(number, str):
+    return "numbers" if name in _SIZES + _SHARES else None
   if not math.isfinite(number):
     return "a finite number"
   if key == "seed" or name == "label_seed":
-    fits = 0 <= number < SEEDS
-    return None if fits else f"a whole number from 0 to {SEEDS - 1}"
+    expected = f"a whole number from 0 to {SEEDS - 1}"
+    return None if 0 <= number < SEEDS else expected
   if name == "lr" or name.endswith("_lr"):
     return None if number > 0 else "a number above 0"
   if name in _SHARES:
@@ -95,10 +97,10 @@ def _expected(key: str, number: float) -> str | None:
 
 
 def _numbers(value: Any) -> Iterator[float]:
-  """Yield the numbers of a value, in sequences too; true is none."""
+  """Yield the numbers of a value, and all of sequences; true is none."""
   if isinstance(value, Sequence) and not isinstance(value, str):
     for item in value:
-      yield from _numbers(item)
+      yield from [item] if isinstance(item, str) else _numbers(item)
   elif isinstance(value, (int, float)) and not isinstance(value, bool):
     yield value
 
@@ -211,10 +213,8 @@ def _lookup(error: BaseException) -> tuple[ConfigDict, str] | None:
     group = local.get("self")
     name = local.get("attribute", local.get("key"))
     is_lookup = trace.tb_frame.f_code.co_name in ("__getattr__", "__getitem__")
-    if is_lookup and isinstance(group, ConfigDict) and isinstance(name, str):
-      found = group, name
-    else:
-      found = None
+    fits = is_lookup and isinstance(group, ConfigDict) and isinstance(name, str)
+    found = (group, name) if fits else None
     trace = trace.tb_next
   return found
 

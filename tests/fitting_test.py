@@ -54,3 +54,17 @@ def test_a_fault_of_a_user_s_own_network_keeps_its_traceback():
   config = configs.load("digits")
   with pytest.raises(TypeError, match="mul got"), fitting.explained(config):
     jnp.ones(3) * jnp.ones(2)
+
+
+@pytest.mark.parametrize(
+  ("page", "key", "value"),
+  [
+    ("digits", "model.encoder.dropout", ("nan",)),
+    ("digits", "model.encoder.features", (8, "x")),
+    ("zoo:vae", "model.encoder.widths", ("", 3)),
+    ("compare:vae,size=64", "model.decoder.map", ("4", 4, 8)),
+  ],
+)
+def test_texts_among_a_tuple_s_numbers_are_refused(page, key, value):
+  with pytest.raises(configs.ConfigError, match=rf"{key}: .*expected numbers"):
+    configs.load(page, {key: value})

@@ -86,9 +86,7 @@ def _players(model: Model, config) -> dict[str, Player]:
 
   Each of the generator's moves has Adam moments of its own.
   """
-  updates = config.optim.generator_updates
-  if updates < 1:
-    raise ValueError(f"optim.generator_updates is 1 or more; found {updates}")
+  updates = config.optim.generator_updates  # 1 or more, by settings.check
 
   def player(loss, rate: float, *owns: str) -> Player:
     tx = optim.build(config.optim, rate)

@@ -146,9 +146,6 @@ def _model(config, facts: Facts) -> Model:
 
 def _players(model: Model, config) -> dict[str, Player]:
   """Return the players in order, each with an optimiser of its own."""
-  every = config.critic_steps
-  if every < 1:
-    raise ValueError(f"optim.critic_steps is 1 or more; found {every}")
 
   def player(name: str, loss: Callable, every: int) -> Player:
     tx = optim.build(config)
@@ -156,7 +153,7 @@ def _players(model: Model, config) -> dict[str, Player]:
 
   return {
     "critic": player("critic", _critic_loss, 1),
-    "generator": player("generator", _generator_loss, every),
+    "generator": player("generator", _generator_loss, config.critic_steps),
   }
 
 
