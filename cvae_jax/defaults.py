@@ -96,6 +96,11 @@ GROUPS = {
   },
 }
 
+# The package's own; what another one uses only its author knows.
+OWN = (
+  *("aae", "adgm", "attribute", "autoencoder", "caae", "colouring", "cvae"),
+  *("dfc_vae", "gan", "judge", "m2", "m3", "vae"),
+)
 # Which systems use a choice. One that is set elsewhere would change nothing,
 # so it is refused; optim's are of every system.
 _PIXELS = ("adgm", "autoencoder", "cvae", "dfc_vae", "m2", "vae")

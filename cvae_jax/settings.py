@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cvae_jax.defaults import GROUPS, NEEDS, SYSTEMS
+from cvae_jax.defaults import GROUPS, NEEDS, OWN, SYSTEMS
 
 SEEDS = 2**32  # jax keeps 32 bits: a seed of 2**32 would be that of 0
 
@@ -36,14 +36,15 @@ _SHARES = (
 )
 
 
-def check(config: ConfigDict) -> None:
+def check(config: ConfigDict, used: bool = True) -> None:
   """Check every number of a config, at any depth, and that each is used.
 
   Raises:
     ConfigError: one is not finite, or makes no sense where it stands; or a
       choice is set that the system does not use.
   """
-  _check_used(config)
+  if used:  # not where another system is handed over
+    _check_used(config)
   for key, value in leaves(config.to_dict()):
     for number in _numbers(value):
       if expected := _expected(key, number):
@@ -57,7 +58,7 @@ def _check_used(config: ConfigDict) -> None:
   """Check that no choice is set that changes nothing."""
   found, usual = dict(leaves(config.to_dict())), dict(leaves(GROUPS))
   system = found.get("system", "")
-  for key in SYSTEMS.keys() | NEEDS.keys() if "." not in system else ():
+  for key in SYSTEMS.keys() | NEEDS.keys() if system in OWN else ():
     value, idle = found.get(key), (usual.get(key, ""), None)
     if value in idle or (key, value) == ("data.binarise", "static"):
       continue  # static values are drawn by the source, for any system

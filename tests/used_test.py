@@ -116,7 +116,7 @@ def test_every_choice_and_every_system_is_looked_at():
   leaves = dict(settings.leaves(defaults.GROUPS))
   others = {f"optim.{key}" for key in OPTIM} | {"optim.ema", "loss.mse"}
   assert leaves.keys() | {"data.binarise"} == VALUES.keys() | others
-  assert set(configs.systems()) == PAGES.keys()
+  assert set(configs.systems()) == PAGES.keys() == set(defaults.OWN)
 
 
 @pytest.mark.parametrize("key", VALUES)
@@ -192,3 +192,13 @@ def test_the_page_of_own_images_has_the_choices_of_the_others(system):
     f"images:system={system}", {"prior.name": "vamp", "prior.components": 3}
   )
   assert config.prior.components == 3
+
+
+def test_a_system_of_one_s_own_may_use_any_choice():
+  config = dressed("cvae", {"loss.objective": "iwae"})
+  config.system = "mine"
+  settings.check(config)
+  config.system = "cvae"
+  settings.check(config, used=False)  # another is handed over instead
+  with pytest.raises(configs.ConfigError):
+    settings.check(dressed("aae", {"loss.objective": "iwae"}))

@@ -110,7 +110,7 @@ def prepare(
   """
   _check_jax()
   with settings.explained(config):
-    settings.check(config)
+    settings.check(config, used=system is None)
     _check_counts(config)
     if dataset is None:
       dataset = data.load(config.data)
