@@ -12,7 +12,7 @@ RUN := $(BIN)/python -m
 READY := $(VENV)/.ready
 
 .PHONY: help install digits explore judge test lint format peers bench-digits \
-  bench-colour bench-compare soak faults flat docs
+  bench-colour bench-compare soak faults loads flat docs
 help:
 	@sed -n 's/^# make/  make/p' $(MAKEFILE_LIST)
 
@@ -86,6 +86,10 @@ soak: $(READY)
 # make faults   put several hundred faults to the product; a table of verdicts
 faults: $(READY)
 	$(RUN) benchmarks.faults --jobs=2
+
+# make loads    1,000 loads of a run that trains and saves every step
+loads: $(READY)
+	$(RUN) benchmarks.loads
 
 # make flat     3,000 steps: memory, open files and threads may not grow
 flat: $(READY)

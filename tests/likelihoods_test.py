@@ -50,6 +50,29 @@ def test_sigma_nats_are_the_normal_density_s_with_its_variance(per_channel):
   np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["gaussian", "sigma"])
+@pytest.mark.parametrize("spread", [0.03, 0.4])
+def test_nats_of_a_large_image_keep_the_digits_that_float32_has(name, spread):
+  # Their constant is as large as the rest: added to each value it would be
+  # rounded 196,608 times.
+  rng = np.random.default_rng(1)
+  x = rng.integers(0, 256, (2, 256 * 256 * 3)) / 255
+  x = x.astype(np.float32)
+  output = (x + rng.normal(0, spread, x.shape)).astype(np.float32)
+  error = (x.astype(np.float64) - output) ** 2  # the oracle is in float64
+  if name == "gaussian":
+    variance, scale = 0.5 / 500.0, None
+    found = nats(build("gaussian", mse=500.0), x, output)
+  else:
+    scale = np.full(3, 2 * np.log(spread), np.float32)
+    variance = np.exp(scale[0].astype(np.float64))
+    found = nats(build("sigma", per_channel=True), x, output, scale)
+  constant = 0.5 * x.shape[-1] * np.log(2 * np.pi * variance)
+  rest = 0.5 * error.sum(-1) / variance
+  size = rest + abs(constant)  # digits are those of the larger one
+  assert (abs(found - (constant + rest)) < 3e-7 * size).all()
+
+
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_the_optimal_variance_is_the_mean_squared_error_and_the_best(
   per_channel,

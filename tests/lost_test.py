@@ -401,12 +401,10 @@ def test_a_damaged_record_of_the_data_is_named(tmp_path, content):
 
 def test_rows_of_somebody_else_are_said(tmp_path):
   rows = [{"step": n, "split": "train"} for n in (1, 2, 3, 4)]
-  lines = "".join(json.dumps(row) + "\n" for row in rows)
-  (tmp_path / "metrics.jsonl").write_text(lines)
-  assert "2 are of somebody else" in lost(tmp_path, 3, 1)
-  assert "1 are lost" in lost(tmp_path, 3, 4)
-  assert lost(tmp_path, 3, 3) is None
-  assert lost(tmp_path, 3, 0) is None  # an older checkpoint did not count
+  assert "2 are of somebody else" in lost(tmp_path, rows, 3, 1)
+  assert "1 are lost" in lost(tmp_path, rows, 3, 4)
+  assert lost(tmp_path, rows, 3, 3) is None
+  assert lost(tmp_path, rows, 3, 0) is None  # an older one did not count
 
 
 # Logs

@@ -15,7 +15,9 @@ from tensorboardX.record_writer import RecordWriter
 
 from benchmarks import equal_runs
 from cvae_jax import config as configs, train
+from cvae_jax.defaults import LOOP, filled
 from cvae_jax.host.files import write_atomically
+from cvae_jax.loop import record as record_module, rows
 from cvae_jax.loop.record import (
   Record,
   RecordError,
@@ -219,6 +221,27 @@ def test_a_kill_while_a_finished_run_is_lengthened_leaves_it_unfinished(
   with pytest.raises(KeyboardInterrupt):
     start(tmp_path)
   assert not (tmp_path / "DONE").exists()
+
+
+def test_a_start_reads_the_metrics_once(tmp_path, monkeypatch):
+  config = ConfigDict(filled(LOOP, {"system": "x", "data": {}, "model": {}}))
+  first = Record(tmp_path)
+  first.start(config, {}, 0, {})
+  first.metrics({"step": 1, "split": "train", "loss": 1.0})
+  first.close(False)
+  read = []
+
+  def parse(folder):
+    read.append(folder)
+    return rows.parse_metrics(folder)
+
+  monkeypatch.setattr(record_module, "parse_metrics", parse)
+  again = Record(tmp_path)
+  again.check(config, {})
+  again.start(config, {}, 1, {}, rows_saved=1)
+  again.close(False)
+  assert read == [tmp_path]
+  assert again.rows == 1
 
 
 def test_a_torn_last_line_is_not_read(tmp_path):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cvae_jax.host import tensors
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.host.paths import local
+from cvae_jax.loop import saved as checkpoints
 from cvae_jax.loop.integrity import check_names, shapes
 from cvae_jax.types import PyTree, TrainState
 
@@ -140,5 +141,4 @@ def saved(folder: str | Path) -> bool:
   """Tell whether a folder has what `load` needs: a checkpoint, or an export."""
   if is_export(folder):
     return True
-  checkpoints = local(folder, "a run's folder").glob("checkpoints/*")
-  return any(path.name.isdigit() for path in checkpoints)
+  return bool(checkpoints.steps(local(folder, "a run's folder")))

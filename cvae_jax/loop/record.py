@@ -21,7 +21,7 @@ from cvae_jax import config as configs
 from cvae_jax.host import images
 from cvae_jax.host.console import say
 from cvae_jax.host.files import read_json, write_atomically
-from cvae_jax.loop import exports, fixed, launches, rows, same_run
+from cvae_jax.loop import exports, fixed, launches, rows, same_run, saved
 from cvae_jax.loop.rows import parse_metrics
 from cvae_jax.loop.run_data import RunMismatch, check_data, keep_identity
 from cvae_jax.loop.tensorboard import Events
@@ -42,6 +42,16 @@ class Record:
     self.rows = 0  # in metrics.jsonl
     self._metrics = None
     self._events = None
+    self._found: tuple[list, list[int]] | None = None
+
+  def _parsed(self) -> tuple[list[dict[str, Any]], list[int]]:
+    """Return the rows that were there, and damaged lines; they are read once.
+
+    Nobody else writes them: the folder is locked.
+    """
+    if self._found is None:
+      self._found = parse_metrics(self.folder)
+    return self._found
 
   def check(
     self,
@@ -63,17 +73,18 @@ class Record:
         "another --workdir"
       )
     if not (self.folder / "config.json").exists():
-      if not same_run.untouched(self.folder):
+      if not same_run.untouched(self.folder, self._parsed()[0]):
         raise RunMismatch(
           f"{self.folder} has checkpoints or rows of a run and no config.json, "
           "so nothing says which run they are of; bring the file back or use "
           "another --workdir"
         )
       return
-    if same_run.untouched(self.folder):
+    if same_run.untouched(self.folder, self._parsed()[0]):
       return
     old = configs.of_run(self.folder)
-    same_run.check_checkpoints(self.folder, old.checkpoint_every)
+    every = old.checkpoint_every
+    same_run.check_checkpoints(self.folder, self._parsed()[0], every)
     if differing := fixed.differences(old, config):
       raise RunMismatch(
         f"{self.folder} holds a run of another config; differing keys:\n  "
@@ -81,14 +92,14 @@ class Record:
         + "\nUse another --workdir, or the run's own config."
       )
     path = self.folder / "conditions.json"
-    saved = {}
+    before = {}
     if path.exists():
-      saved = read_json(path, dict, "bring a copy of it back")
+      before = read_json(path, dict, "bring a copy of it back")
     # Older runs lack what conditions learnt to say since: that is not held.
     today = {
-      k: v for k, v in json.loads(_json(conditions)).items() if k in saved
+      k: v for k, v in json.loads(_json(conditions)).items() if k in before
     }
-    if saved != today:
+    if before != today:
       raise RunMismatch(
         f"{path} differs from what today's data give: the training data have "
         "changed since this run began. Bring the old data back or use "
@@ -123,7 +134,7 @@ class Record:
     launches.add(self.folder, step, devices)
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
     path = self.folder / rows.FILE
-    found, bad = parse_metrics(self.folder)
+    found, bad = self._parsed()
     if bad:
       aside = path.with_name(f"{rows.FILE}.damaged")
       shutil.copy2(path, aside)
@@ -133,6 +144,7 @@ class Record:
       )
     kept = [row for row in found if row["step"] <= step]
     self.count(step, rows_saved)
+    self._found = None  # they are of no use from here on
     self.rows = len(kept)
     write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))
     self._metrics = path.open("a")
@@ -143,7 +155,7 @@ class Record:
 
   def count(self, step: int, rows_saved: int) -> None:
     """Warn where there are fewer rows up to `step` than its checkpoint saw."""
-    if said := rows.lost(self.folder, step, rows_saved):
+    if said := rows.lost(self.folder, self._parsed()[0], step, rows_saved):
       say(said)
 
   def metrics(self, row: Mapping[str, Any]) -> None:
@@ -201,10 +213,9 @@ class Record:
     try:
       yield
     except OSError as error:
-      found = (self.folder / "checkpoints").glob("[0-9]*")
-      steps = [int(path.name) for path in found if path.name.isdigit()]
-      saved = (
-        f"checkpoint {max(steps)} is whole: make room or rights there, then "
+      steps = saved.steps(self.folder)
+      remedy = (
+        f"checkpoint {steps[-1]} is whole: make room or rights there, then "
         "the same command goes on from it"
         if steps
         else "no checkpoint is saved yet: make room or rights there, then the "
@@ -212,7 +223,7 @@ class Record:
       )
       raise RecordError(
         f"{self.folder / name} cannot be written ({error.strerror or error}); "
-        f"{saved}"
+        f"{remedy}"
       ) from error
 
 

@@ -1,5 +1,6 @@
 """The rows of metrics.jsonl, also where some are damaged."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +59,18 @@ def lines(numbers: list[int]) -> str:
   return f"line{'s' if len(numbers) > 1 else ''} {shown}{more}"
 
 
-def lost(folder: Path, step: int, counted: int) -> str | None:
+def lost(
+  folder: Path, rows: Sequence[Mapping[str, Any]], step: int, counted: int
+) -> str | None:
   """Say that rows are missing or too many; None: as a checkpoint counted.
 
   Args:
     folder: the run's.
+    rows: those of its metrics.jsonl.
     step: the checkpoint's.
     counted: the number of rows when it was saved.
   """
-  found = sum(row["step"] <= step for row in parse_metrics(folder)[0])
+  found = sum(row["step"] <= step for row in rows)
   if counted and found > counted:  # a checkpoint of old counts none
     return (
       f"warning: {Path(folder) / FILE} has {found} rows up to step {step}, its "

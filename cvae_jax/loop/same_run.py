@@ -1,50 +1,48 @@
 """Whether a folder's run is the one that is asked for."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from cvae_jax.data.files import identity as identities
-from cvae_jax.loop import fixed
+from cvae_jax.loop import fixed, saved
 from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.integrity import CheckpointError, Damaged
-from cvae_jax.loop.rows import parse_metrics
 from cvae_jax.loop.run_data import RunMismatch
 from cvae_jax.loop.watch import Watch
 
+Rows = Sequence[Mapping[str, Any]]
 
-def untouched(folder: Path) -> bool:
+
+def untouched(folder: Path, rows: Rows) -> bool:
   """Tell whether the folder's run never saved a step nor wrote a row.
 
   Such a folder is begun anew, by any config.
   """
-  ended = (folder / "DONE").exists()
-  found = parse_metrics(folder)[0]
-  return not (ended or found or _checkpoints(folder))
+  return not (rows or (folder / "DONE").exists() or saved.any_of(folder))
 
 
-def _checkpoints(folder: Path) -> list[str]:
-  """Name the run's checkpoints, damaged ones too."""
-  names = [p.name for p in (folder / "checkpoints").glob("[0-9]*")]
-  return [n for n in names if n.isdigit() or ".damaged" in n]
-
-
-def check_checkpoints(folder: Path, every: int) -> None:
+def check_checkpoints(folder: Path, rows: Rows, every: int) -> None:
   """Refuse to begin a run anew whose checkpoints have gone.
 
   One that was killed before its first save has rows and none, too. It
   begins again and writes the same rows. A save waits for the one before, so
   a run that has come past two of them had one.
 
+  Args:
+    folder: the run's.
+    rows: those of its metrics.jsonl.
+    every: how many steps apart checkpoints are saved.
+
   Raises:
     RunMismatch: the folder had checkpoints and has none.
   """
-  if _checkpoints(folder):
+  if saved.any_of(folder):
     return
-  last = max((r["step"] for r in parse_metrics(folder)[0]), default=0)
+  last = max((row["step"] for row in rows), default=0)
   if (folder / "DONE").exists() or last > 2 * every:
     raise RunMismatch(
       f"{folder} holds a run that came to step {last} or further, and "
@@ -63,13 +61,13 @@ def check_config(
   Raises:
     CheckpointError: a key that may not change has another value.
   """
-  saved = counters.get("config")
-  if saved is None:
+  before = counters.get("config")
+  if before is None:
     return
   today = fixed.values(config)
   differing = [
     f"{key}: {value!r} → {today.get(key)!r}"
-    for key, value in saved.items()
+    for key, value in before.items()
     if value != today.get(key)
   ]
   if differing:
@@ -128,10 +126,10 @@ def check_identity(
   Raises:
     CheckpointError: they are others; what differs is named.
   """
-  saved = counters.get("data")
-  if saved is None or identity is None:
+  before = counters.get("data")
+  if before is None or identity is None:
     return
-  if differing := identities.differences(saved, identity):
+  if differing := identities.differences(before, identity):
     raise CheckpointError(
       f"checkpoint {where} was trained on other data: {'; '.join(differing)}. "
       "Bring the old data or the run's own checkpoints back, or use another "
