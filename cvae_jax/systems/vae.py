@@ -1,5 +1,21 @@
-"""What a VAE's training and evaluation compute: the terms of its losses."""
+"""VAE on flat images; with a condition it is the supervised CVAE.
 
+Kingma and Welling 2014, and M2 of Kingma et al. 2014 where every label is
+known. Which condition, or none, is a choice of the data. The loss of one
+example, with sums over pixels and latents, is
+
+    −log p(x | z, c) + β · KL(q(z | x, c) ‖ p(z)) + l2 · Σ kernel²
+
+with Bernoulli pixels, β 1 and p(z) = N(0, I), unless config.loss and
+config.prior say otherwise. The last
+term is a prior N(0, 1 / (2 l2)) on the kernels. With `objective` iwae or dreg
+the first two are replaced by −log (1/k) Σ p(x | z) p(z) / q(z | x) over k
+samples (Burda et al. 2016). Other objectives add a term of the batch's
+latents to −ELBO; `factor`'s is of a second player, which tells latents from
+shuffled ones (Kim and Mnih 2018).
+"""
+
+import functools
 from typing import NamedTuple
 
 import jax
@@ -8,16 +24,104 @@ from jax import Array
 
 from cvae_jax.method import (
   gaussian,
+  kl_control,
+  latent_priors,
   likelihoods,
   losses,
-  objectives,
+  optim,
   parts,
   regularisers,
+  update,
 )
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.mlp import binary, flat
-from cvae_jax.systems.vae.model import Model
-from cvae_jax.types import Batch, Metrics, PyTree, TrainState
+from cvae_jax.systems.models.vae import DISCRIMINATOR, Model, begin, build
+from cvae_jax.systems.models.vae_bound import bound_loss
+from cvae_jax.types import (
+  Batch,
+  Facts,
+  Metrics,
+  Player,
+  PyTree,
+  System,
+  TrainState,
+)
+
+BRANCHES = ("encoder", "decoder")
+
+
+def make(config, facts: Facts) -> System:
+  """Build the system that config.model, .loss and .optim describe.
+
+  Raises:
+    ValueError: config.loss asks for what there is not.
+  """
+  model = build(config, facts)
+  likelihood = model.loss.likelihood
+  players = {
+    "model": Player(
+      loss=functools.partial(_loss, model),
+      tx=optim.build(config.optim),
+      owns=BRANCHES + likelihoods.branches(likelihood) + model.prior.branches,
+    )
+  }
+  if model.discriminator is not None:
+    players["discriminator"] = Player(
+      loss=functools.partial(_discriminator_loss, model),
+      tx=optim.build(config.optim),
+      owns=(DISCRIMINATOR,),
+    )
+  conditions = facts.conditions
+
+  def encode(state: TrainState, image: Array, condition: Array) -> Gaussian:
+    return model.encode(state.params, flat(image), condition)
+
+  def decode(state: TrainState, z: Array, condition: Array) -> Array:
+    return model.image(state.params, z, condition)
+
+  def output(state: TrainState, z: Array, condition: Array) -> Array:
+    return model.output(state.params, z, condition)
+
+  draw, log_prior = latent_priors.functions(model.prior, model.pseudo)
+  sampled = model.prior.sampled
+  return System(
+    init=lambda key: update.init_state(players, *begin(model, conditions, key)),
+    step=update.make_step(players),
+    evaluate=functools.partial(_evaluate, model),
+    columns={"image": model.shape, "condition": (conditions,)},
+    render=parts.make_render(encode, decode, draw=draw),
+    encode=encode,
+    decode=decode,
+    nats=functools.partial(likelihoods.nats_of_images, likelihood),
+    outputs=likelihoods.make_outputs(likelihood, output),
+    observe=binary if model.loss.binarise else None,
+    draw=draw if sampled else None,
+    log_prior=log_prior if sampled else None,
+    latents=model.latents,
+    schedules=optim.logged(config.optim) | kl_control.schedule(model.loss.kl),
+    notes=(_note(model),),
+  )
+
+
+def _note(model: Model) -> str:
+  """Say what the loss is made of."""
+  loss = model.loss
+  pixels = type(loss.likelihood).__name__
+  plain = loss.likelihood == likelihoods.Bernoulli() and loss.kl.plain
+  if plain and loss.objective == "elbo":
+    return "loss: −ELBO in nats, Bernoulli pixels, + L2 of the kernels"
+  if loss.bound:
+    return (
+      f"loss: −log of {loss.samples} importance weights' mean in nats "
+      f"({loss.objective}), {pixels} pixels, + L2 of the kernels"
+    )
+  added = ""
+  if loss.objective != "elbo":
+    added = f" + {loss.strength:g} × {loss.objective}"
+  return (
+    f"loss: nats of {pixels} pixels + {loss.kl} of the KL in nats{added}, + L2 "
+    "of the kernels"
+  )
 
 
 class _Terms(NamedTuple):
@@ -68,11 +172,11 @@ def _forward(
   return _Terms(x, output, q, z, each, terms, model_state)
 
 
-def loss(model: Model, params, model_state, batch: Batch, key, step):
+def _loss(model: Model, params, model_state, batch: Batch, key, step):
   """Return the loss [] and (its terms, the model_state after)."""
   noise, *drop = (jax.random.fold_in(key, i) for i in range(3))
   if model.loss.bound:
-    return _bound_loss(model, params, model_state, batch, noise, drop, step)
+    return bound_loss(model, params, model_state, batch, noise, drop, step)
   found = _forward(model, params, model_state, batch, noise, drop, step)
   terms = parts.means(found.terms)
 
@@ -108,7 +212,7 @@ def _regulariser(model: Model, params, z: Array, q: Gaussian, key) -> Metrics:
   return model.loss.regulariser.terms(z, q, draw)
 
 
-def discriminator_loss(
+def _discriminator_loss(
   model: Model, params, model_state, batch: Batch, key, step
 ):
   """Return FactorVAE's discriminator's loss (Kim and Mnih 2018, Alg. 2).
@@ -127,54 +231,7 @@ def discriminator_loss(
   return total, ({"accuracy": accuracy}, model_state)
 
 
-def _bound_loss(
-  model: Model, params, model_state, batch: Batch, key, drop, step
-):
-  """Return −log (1/k) Σ w of k samples; log w = −nats + β (log p − log q)."""
-  noise, pixels = jax.random.split(key)
-  count, likelihood = model.loss.samples, model.loss.likelihood
-  x, condition = flat(batch["image"]), batch["condition"]
-  if model.loss.binarise:
-    x = binary(pixels, x)
-  q = model.encode(params, x, condition, drop[0])
-  doubly = model.loss.objective == "dreg"
-  wide_q = jax.tree.map(lambda a: a[None], q)
-  fixed = jax.lax.stop_gradient(wide_q) if doubly else wide_q
-  noise = jax.random.normal(noise, (count, *q.mean.shape))
-  z = wide_q.mean + jnp.exp(0.5 * wide_q.logvar) * noise
-  wide = jnp.tile(condition, (count, 1))
-
-  def output(z: Array) -> Array:
-    rows = z.reshape(-1, model.latents)
-    found = model.output(params, rows, wide, drop[1])
-    return found.reshape(count, len(x), -1)
-
-  # Sigma's variance is that of the first sample of each image.
-  first = output(z)[0]
-  scale, model_state = likelihoods.fit(
-    likelihood, params, model_state, x, first, step
-  )
-  weight = model.loss.kl.weight(step)
-
-  def log_weights(z: Array) -> Array:
-    kl = gaussian.log_density(z, fixed)
-    kl -= model.prior.log_density(params, z, model.pseudo(params))
-    return -likelihood.nats(x[None], output(z), scale) - weight * kl
-
-  if doubly:
-    bound = objectives.doubly_reparameterised(log_weights, z)
-  else:
-    bound = objectives.importance_bound(log_weights(z))
-  kl = model.prior.kl(params, q, z[0], model.pseudo(params)).sum(axis=-1)
-  nats = likelihood.nats(x, first, scale)
-  terms = {"reconstruction": nats, "kl": kl, "elbo": -nats - kl, "bound": bound}
-  terms |= likelihoods.bits(likelihood, terms["elbo"], model.shape)
-  terms = parts.means(terms)
-  terms["l2"] = model.loss.l2 * losses.dense_l2(params)
-  return terms["l2"] - terms["bound"], (terms, model_state)
-
-
-def evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
+def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   """Return the loss and its terms of each example, [B]."""
   found = _forward(model, state.params, state.model_state, batch, key)
   terms, kl = found.terms, model.loss.kl
