@@ -85,7 +85,9 @@ setup(
     # launch.tune: the search, and its plots.
     "tune": ["optuna>=5.0", "plotly>=6.0"],
     # launch.train --track=: each is imported only where it is asked for.
-    "track": ["mlflow-skinny>=3.0", "trackio>=0.5", "wandb>=0.20"],
+    "track": ["mlflow-skinny>=3.0", "trackio>=0.43", "wandb>=0.20"],
+    # notebooks/ as notebooks; they are scripts as well.
+    "notebooks": ["ipykernel>=6.29", "jupytext>=1.16", "nbclient>=0.10"],
     "test": [
       "flatbuffers>=24.3",
       "onnx>=1.17",

@@ -12,6 +12,7 @@ LOOP = {
   "batch_size": 32,
   "epochs": 1,
   "mesh": 1,  # devices that share a batch; 0 for all there are
+  "precision": "float32",  # or bfloat16: of the products in training
   "steps_per_dispatch": 1,  # more only pays for tiny networks
   "log_every": 100,  # steps
   "checkpoint_every": 500,  # steps; a kill loses at most these
@@ -81,8 +82,13 @@ GROUPS = {
       "free_bits": 0.0,  # nats that each latent may have for nothing
       "capacity": 0.0,  # nats; the loss has β · |KL − capacity|
     },
-    "objective": "elbo",  # or iwae, dreg: bounds of several samples
-    "samples": 1,  # k of them
+    # elbo; iwae or dreg, bounds of several samples; tc, mmd, dip_i, dip_ii or
+    # factor, which add a term of the batch's latents to −ELBO
+    "objective": "elbo",
+    "samples": 1,  # k of a bound
+    "strength": 1.0,  # × the term that an objective adds
+    "diagonal": 1.0,  # of dip: what the diagonal weighs beside the others
+    "discriminator": (256, 256),  # units of factor's
   },
   "prior": {  # of latents, in a cvae and a vae
     "name": "standard",  # or conditional, p(z | c); mixture; vamp
@@ -92,8 +98,8 @@ GROUPS = {
 
 # Which systems use a choice. One that is set elsewhere would change nothing,
 # so it is refused; optim's are of every system.
-_PIXELS = ("autoencoder", "cvae", "dfc_vae", "m2", "vae")
-_BETA = ("autoencoder", "colouring", "cvae", "m2", "vae")
+_PIXELS = ("adgm", "autoencoder", "cvae", "dfc_vae", "m2", "vae")
+_BETA = ("adgm", "autoencoder", "colouring", "cvae", "m2", "vae")
 SYSTEMS = {
   "loss.likelihood": ("colouring", *_PIXELS),
   "loss.sigma": ("colouring", *_PIXELS),
@@ -104,20 +110,30 @@ SYSTEMS = {
   "loss.kl.cycles": _BETA,
   "loss.kl.free_bits": _BETA,
   "loss.kl.capacity": _BETA,
-  "loss.objective": ("vae",),
+  "loss.objective": ("cvae", "vae"),
   "loss.samples": ("vae",),
+  "loss.strength": ("cvae", "vae"),
+  "loss.diagonal": ("cvae", "vae"),
+  "loss.discriminator": ("vae",),
   "prior.name": ("cvae", "vae"),
   "prior.components": ("cvae", "vae"),
-  "data.binarise": ("autoencoder", "cvae", "m2", "vae"),
+  "data.binarise": ("adgm", "autoencoder", "cvae", "m2", "vae"),
 }
 # What a choice has no use without: (another choice, its values). Only these
 # systems, where some are named: others' pages set the key for all values.
+_LOGITS = ("adgm", "autoencoder", "m2", "vae")
 _FALLING = ("cosine", "linear", "exponential", "stages")
 NEEDS = {
   "loss.sigma": ("loss.likelihood", ("sigma",)),
   "loss.per_channel": ("loss.likelihood", ("sigma",)),
   "loss.mixture": ("loss.likelihood", ("logistic",)),
-  "loss.mse": ("loss.likelihood", ("gaussian",), ("autoencoder", "m2", "vae")),
+  "loss.mse": ("loss.likelihood", ("gaussian",), _LOGITS),
+  "loss.strength": (
+    "loss.objective",
+    ("tc", "mmd", "dip_i", "dip_ii", "factor"),
+  ),
+  "loss.diagonal": ("loss.objective", ("dip_i", "dip_ii")),
+  "loss.discriminator": ("loss.objective", ("factor",)),
   "prior.components": ("prior.name", ("mixture", "vamp")),
   "optim.steps": ("optim.schedule", _FALLING),
   "optim.final": ("optim.schedule", _FALLING),

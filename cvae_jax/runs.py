@@ -30,16 +30,16 @@ from cvae_jax.loop.restore import run_state
 from cvae_jax.loop.restored import (
   VALUES as VALUES,
   Request,
-  Restored,
   caution as caution,
 )
 from cvae_jax.loop.run_data import places, saved_conditions
+from cvae_jax.loop.views import Views
 from cvae_jax.method import gaussian
 from cvae_jax.types import PyTree, System
 
 
 @dataclasses.dataclass(frozen=True)
-class Run(Restored):
+class Run(Views):
   """A restored run. Images are [B, H, W, C], float in [0, 1] or uint8."""
 
   def encode(
@@ -107,6 +107,7 @@ class Run(Restored):
     *,
     count: int | None = None,
     guidance: float = 1.0,
+    prior: str = "",
     **named: Any,
   ) -> NDArray:
     """Draw images [B, H, W, C] in [0, 1]: decode z ~ prior under a condition.
@@ -117,6 +118,7 @@ class Run(Restored):
       count: how many samples, of one condition.
       guidance: how far to go from the answer without the condition to that
         with it; above 1 the condition is exaggerated.
+      prior: "fitted" or "fitted:K", see `with_prior`.
       named: attributes and their values, instead: shape="triangle".
 
     Raises:
@@ -125,8 +127,9 @@ class Run(Restored):
       DataError: an attribute or a value is none that there is.
     """
     vectors = self.request(condition, count, seed, **named).vectors
-    z = self.prior(len(vectors), seed)
-    return self.guided(z, vectors, guidance)
+    run = self.with_prior(prior)
+    z = run.prior(len(vectors), seed, vectors)
+    return run.guided(z, vectors, guidance)
 
   def guided(
     self, z: ArrayLike, condition: ArrayLike, guidance: float = 1.0
@@ -151,16 +154,6 @@ class Run(Restored):
       free = self.decode(z, np.zeros_like(np.asarray(condition, np.float32)))
       images = free + np.float32(guidance) * (images - free)
     return np.clip(images, 0.0, 1.0)
-
-  def prior(self, count: int, seed: int = 0) -> NDArray:
-    """Draw latents [count, Z]; a seed gives the same ones."""
-    if self.system.draw:
-      draw = jax.jit(self.system.draw, static_argnums=2)
-      return np.asarray(draw(self.state, jax.random.key(seed), count))
-    if self.system.prior:
-      return np.asarray(self.system.prior(jax.random.key(seed), count))
-    generator = np.random.default_rng(seed)
-    return generator.standard_normal((count, self.system.latents), np.float32)
 
   def regions(self, count: int, seed: int = 0) -> tuple[NDArray, NDArray]:
     """Draw latents [count, Z] and the classes [count] whose places they are.

@@ -11,7 +11,7 @@ from cvae_jax.data import Dataset
 from cvae_jax.host import lock
 from cvae_jax.host.console import Console, say
 from cvae_jax.host.paths import folder
-from cvae_jax.loop import divergence, evaluate, fitting
+from cvae_jax.loop import divergence, evaluate, fitting, hosts
 from cvae_jax.loop.begin import initial_state
 from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
 from cvae_jax.loop.dispatch import make_advance
@@ -19,7 +19,7 @@ from cvae_jax.loop.job import Job, prepare
 from cvae_jax.loop.meter import Meter, NonFinite
 from cvae_jax.loop.parts import Parts, make_save
 from cvae_jax.loop.record import Record
-from cvae_jax.loop.restore import best_state
+from cvae_jax.loop.restore import abstract_state, best_state
 from cvae_jax.loop.run_data import DATA, keep_identity
 from cvae_jax.loop.stop import Stop
 from cvae_jax.loop.trackers import Tracker
@@ -71,6 +71,7 @@ def train_and_evaluate(
       written.
     NonFinite: a loss was not finite; the state before that step is saved.
     Preempted: SIGTERM or SIGINT came; the state is saved.
+    HostError: of several processes the first cannot train, or one is lost.
   """
   workdir = folder(workdir, "workdir")
   if trust:
@@ -78,8 +79,12 @@ def train_and_evaluate(
   if dataset is not None:
     config = _of_arrays(config)
   job = prepare(config, check_data, system=system, dataset=dataset)
-  with lock.hold(workdir, "training"), fitting.explained(job.config):
-    return _train(job, Record(workdir, trackers))
+  with hosts.together(), fitting.explained(job.config):
+    hosts.check_same(config, job.identity)
+    if not hosts.first():
+      return _follow(job)
+    with hosts.opening() as tell, lock.hold(workdir, "training"):
+      return _train(job, Record(workdir, trackers), tell)
 
 
 def _of_arrays(config: ConfigDict) -> ConfigDict:
@@ -90,7 +95,7 @@ def _of_arrays(config: ConfigDict) -> ConfigDict:
   return config.lock()
 
 
-def _train(job: Job, record: Record) -> TrainState:
+def _train(job: Job, record: Record, tell: Callable) -> TrainState:
   """Train in a folder that no other process writes to."""
   config, workdir = job.config, record.folder
   conditions = job.conditions.to_json()
@@ -109,6 +114,8 @@ def _train(job: Job, record: Record) -> TrainState:
       record.count(int(state.step), counters.get("rows", 0))
       if not (read_only or (workdir / DATA).exists()):
         keep_identity(workdir, job.identity)  # of an older run
+      tell(over=True, counters=counters)
+      hosts.share(state)
     else:
       record.start(
         config,
@@ -117,8 +124,10 @@ def _train(job: Job, record: Record) -> TrainState:
         state.params,
         rows_saved=counters.get("rows", 0),
         identity=job.identity,
+        devices=job.mesh.size,
       )
-      state = job.mesh.whole(state)
+      tell(over=False, counters=counters)
+      state = job.mesh.whole(hosts.share(state))
       state = _loop(job, state, counters, watch, record, checkpoints)
     best = best_state(config, checkpoints, job.system)
     state = state if best is None else best
@@ -134,6 +143,18 @@ def _train(job: Job, record: Record) -> TrainState:
   return state
 
 
+def _follow(job: Job) -> TrainState:
+  """Train beside the first process, which alone reads and writes a folder."""
+  told = hosts.tell()
+  state = hosts.share(abstract_state(job.system))
+  if told["over"]:
+    return state
+  watch = Watch(job.config, told["counters"].get("watch"))
+  nobody = hosts.Nobody()
+  state = job.mesh.whole(state)
+  return _loop(job, state, told["counters"], watch, nobody, nobody)
+
+
 def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
   """Run the updates; their order is what makes a resumed run exact.
 
@@ -144,9 +165,12 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
   """
   config = job.config
   first = int(state.step)  # the state itself is donated to the first step
-  console = Console(job.steps, config.batch_size, first)
+  console = hosts.Nobody()
+  if hosts.first():
+    console = Console(job.steps, config.batch_size, first)
   console.line(job.summary(state))
   meter, stop = Meter(counters.get("sums")), Stop()
+  agreed = hosts.Agreement(job.mesh)
   parts = Parts(job, meter, watch, record, console, checkpoints)
   advance, end_epoch = make_advance(job), _end_epoch(parts)
   save = make_save(parts, counters)
@@ -159,7 +183,8 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
       console.step(step, meter.loss)
       last, epoch_end = step == job.steps, step % job.epoch_steps == 0
       logs = step % config.log_every == 0
-      stops = stop.asked and not last  # read once: a signal may come any time
+      # Read once: a signal may come any time.
+      stops = agreed(stop.asked) and not last
       saves = step % config.checkpoint_every == 0 or last or stops
       if not (logs or saves or epoch_end):
         continue

@@ -22,17 +22,32 @@ _CAS = flags.DEFINE_bool(
   False,
   "Train the judge's network on samples too and test it on real images.",
 )
+_LABELS = flags.DEFINE_bool(
+  "representation",
+  False,
+  "Score the latents by the data's labels too: MIG, SAP, DCI, FactorVAE's "
+  "score, a linear probe.",
+)
+_PRIOR = command.prior()
 _SEED = command.seed("Of every random draw.")
 
 
 def main(_: list[str]) -> None:
   """Score the run."""
   from cvae_jax import runs, train
-  from cvae_jax.measures import asked, cas, kept, score, score_text
+  from cvae_jax.measures import (
+    asked,
+    cas,
+    kept,
+    representation,
+    score,
+    score_text,
+  )
 
   run = runs.load(command.path(_WORKDIR))
   if _DATA.value is not None:  # checked against the run's data.json
     run.config.data.path = str(command.path(_DATA))
+  run = run.with_prior(_PRIOR.value)
   judges = [runs.load(folder) for folder in _JUDGES.value]
   if _CAS.value and not judges:
     raise runs.RunError("--cas trains the network of a judge: give --judge=RUN")
@@ -49,6 +64,9 @@ def main(_: list[str]) -> None:
       run, judges[0], train.train_and_evaluate, _SEED.value
     )
     lines = cas.lines(scores["cas"])
+  if _LABELS.value:
+    scores["representation"] = representation.score(run, _SEED.value)
+    lines += representation.lines(scores["representation"])
   score.save(run, scores)
   print("\n".join([score_text.table(scores), *lines]))
   if not _JUDGES.value and asked.askable(run):

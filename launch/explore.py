@@ -2,9 +2,11 @@
 
     python -m launch.explore --workdir=runs/digits
     python -m launch.explore --workdir=pretrained/digits --workdir=runs/other
+    python -m launch.explore --workdir=runs/digits --export=page.html
 
 The page is served on this machine only, and asks nothing of others. It needs
-the extra `web`: pip install "cvae_jax[web]".
+the extra `web`: pip install "cvae_jax[web]". With --export nothing is served:
+one run becomes a file to send, as by launch.page, which needs `export` only.
 """
 
 from absl import flags
@@ -23,11 +25,18 @@ _HOST = flags.DEFINE_string(
 _OPEN = flags.DEFINE_bool(
   "open", False, "Open the page in this machine's browser, if it has a screen."
 )
+_EXPORT = flags.DEFINE_string(
+  "export", None, "Write one run as this HTML file instead of serving it."
+)
 
 
 def main(_: list[str]) -> None:
-  """Open the runs and serve the page."""
+  """Open the runs and serve the page, or write it."""
+  if _EXPORT.value:
+    _write(command.path(_EXPORT))
+    return
   _check_extra()
+  from cvae_jax import runs
   from cvae_jax.apps.explore import opened, serve
   from cvae_jax.host import paths
 
@@ -36,12 +45,34 @@ def main(_: list[str]) -> None:
     taken = tuple(run.name for run in found)
     path = paths.local(folder, "--workdir")
     found.append(opened.open_run(path, taken))
+    if line := runs.caution(found[-1].run):
+      print(line)
   server = serve.serve(found, _PORT.value, _HOST.value, wait=False)
   address = f"http://{_HOST.value}:{_PORT.value}/"
   print(f"open {address} (Ctrl-C ends it)", flush=True)
   if _OPEN.value:
     _open(address)
   server.block_thread()
+
+
+def _write(out) -> None:
+  """Write the run as one HTML file.
+
+  Raises:
+    RunError: several runs were given.
+  """
+  from cvae_jax import runs
+  from cvae_jax.apps.page import write
+  from cvae_jax.host import paths
+
+  if len(_WORKDIR.value) > 1:
+    raise runs.RunError(
+      f"--export writes one run; found {len(_WORKDIR.value)} --workdir"
+    )
+  run = runs.load(paths.local(_WORKDIR.value[0], "--workdir"))
+  if line := runs.caution(run):
+    print(line)
+  print("\n".join(write.write(run, out)))
 
 
 def _open(address: str) -> None:
@@ -64,7 +95,6 @@ def _check_extra() -> None:
   import os
 
   os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-  os.environ["HF_HUB_OFFLINE"] = "1"
   try:
     import gradio  # noqa: F401
   except ModuleNotFoundError:

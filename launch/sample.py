@@ -34,6 +34,7 @@ _COUNT = flags.DEFINE_integer(
 _GUIDANCE = flags.DEFINE_float(
   "guidance", 1.0, "Above 1 exaggerates the condition, where it may be unknown."
 )
+_PRIOR = command.prior()
 _SEED = command.seed("Of the latents.")
 
 
@@ -44,6 +45,7 @@ def main(_: list[str]) -> None:
   run = runs.load(command.path(_WORKDIR))
   if line := runs.caution(run):
     print(line)
+  run = run.with_prior(_PRIOR.value)
   # Not run.folder: a model that comes with the package lies inside it.
   folder = command.path(_OUT, command.path(_WORKDIR) / "figures")
   if any(flag.value for flag in (_SET, _GRID, _SWEEP, _UNKNOWN, _COUNT)):
@@ -67,10 +69,10 @@ def _draw_figures(run, folder) -> None:
 
 def _draw_asked(run, folder) -> None:
   """Draw what is asked for in words into one file."""
-  from cvae_jax.figures import asked
   from cvae_jax.host import images
+  from cvae_jax.loop import pictures
 
-  picture = asked.draw(
+  picture = pictures.draw(
     run,
     _SET.value,
     grid=_GRID.value,

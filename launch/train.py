@@ -9,6 +9,7 @@ PAGE:help prints a page's variants and keys. A run's folder knows its own:
 --config.optim.lr=0.001.
 """
 
+import os
 import re
 import sys
 
@@ -24,6 +25,11 @@ _CHECK = flags.DEFINE_bool(
 _TRACK = flags.DEFINE_list(
   "track", [], "Show it in wandb, mlflow or trackio too; several by commas."
 )
+_COORDINATOR = flags.DEFINE_string(
+  "coordinator", "", "Of several processes: host:port of process 0."
+)
+_PROCESSES = flags.DEFINE_integer("processes", 0, "How many there are.")
+_PROCESS = flags.DEFINE_integer("process", -1, "Which one this is, from 0.")
 _NAMED = re.compile(r"--?(?P<name>[\w.]+)(=(?P<value>.*))?", re.DOTALL)
 
 
@@ -100,7 +106,9 @@ def main(_: list[str]) -> int:
   """Train; gives PREEMPTED after a signal."""
   from cvae_jax import train
   from cvae_jax.host import console
+  from cvae_jax.loop import hosts
 
+  hosts.start(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
   try:
     train.train_and_evaluate(
       flags.FLAGS.config,
@@ -112,6 +120,10 @@ def main(_: list[str]) -> int:
   except train.Preempted as stop:
     console.say(f"{stop}; run the same command to go on.", sys.stderr)
     return command.PREEMPTED
+  except hosts.Lost as lost:
+    console.say(str(lost), sys.stderr)
+    sys.stdout.flush()
+    os._exit(command.PREEMPTED)  # jax would wait for the one that is lost
   return 0
 
 

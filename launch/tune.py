@@ -34,6 +34,7 @@ _PRUNER = flags.DEFINE_enum(
 )
 _SEED = command.seed("Of the search; the runs' own is config.seed.")
 flags.adopt_module_key_flags(training)
+_OF_TRAIN = ("check_data", "coordinator", "processes", "track")
 
 
 _page: list[str] = []  # that --config names
@@ -45,13 +46,13 @@ def prepare(argv: list[str]) -> list[str]:
   Raises:
     ConfigError: the page fails or has no such key.
   """
-  from cvae_jax.apps.tuning import study
+  from cvae_jax.apps.tuning import plans
   from cvae_jax.host import paths
 
   page, _ = training.taken(argv, "config")
   workdir, _ = training.taken(argv, "workdir")
   if page is None and workdir is not None:
-    known = study.words(paths.local(workdir, "--workdir"))
+    known = plans.words(paths.local(workdir, "--workdir"))
     argv = [argv[0], *known, *argv[1:]]
     page, _ = training.taken(argv, "config")
   _page[:] = [page]
@@ -61,12 +62,29 @@ def prepare(argv: list[str]) -> list[str]:
 def main(_: list[str]) -> int:
   """Search; gives PREEMPTED after a signal."""
   from cvae_jax import train
-  from cvae_jax.apps.tuning import results, search, space, study
+  from cvae_jax.apps.tuning import plans, results, search, space, study
   from cvae_jax.host import console
+  from cvae_jax.settings import ConfigError
+
+  given = {name: flags.FLAGS[name].value for name in _OF_TRAIN}
+  if given["coordinator"] or given["processes"]:
+    raise ConfigError(
+      "a search trains each trial in one process; to share its trials start "
+      "the same command several times"
+    )
+
+  def one(config, folder, trackers):
+    return train.train_and_evaluate(
+      config,
+      folder,
+      check_data=given["check_data"],
+      trust=False,  # prepare has trusted what the user named
+      trackers=(*trackers, *given["track"]),
+    )
 
   config, (page,) = flags.FLAGS.config, _page
   found = space.asked(_SPACE.value, page, config)
-  plan = study.plan(
+  plan = plans.plan(
     config,
     page,
     _SPACE.value,
@@ -77,7 +95,7 @@ def main(_: list[str]) -> int:
   )
   own = study.Study(command.path(flags.FLAGS["workdir"]), plan)
   try:
-    search.search(own, config, found, _TRIALS.value, train.train_and_evaluate)
+    search.search(own, config, found, _TRIALS.value, one)
   except train.Preempted as stop:
     console.say(f"{stop}; run the same command to go on.", sys.stderr)
     return command.PREEMPTED

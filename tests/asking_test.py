@@ -5,7 +5,7 @@ import pytest
 
 from cvae_jax import config as configs, data as sources, runs, train
 from cvae_jax.data import DataError
-from cvae_jax.figures import asked
+from cvae_jax.loop import pictures
 from cvae_jax.runs import RunError
 from tests import small
 
@@ -142,16 +142,16 @@ def test_guidance_goes_on_from_the_answer_without_the_condition(run, unsure):
     ),
     (lambda r: r.sample(np.zeros((2, 8)), count=3), "count is 3; found 2"),
     (lambda r: r.sample(np.zeros((2, 5))), r"A = 8 .*found shape \(2, 5\)"),
-    (lambda r: asked.draw(r, grid=["shape", "x"]), "no attribute 'x'"),
-    (lambda r: asked.draw(r, sweep="siez"), "no attribute 'siez'; shape is"),
+    (lambda r: pictures.draw(r, grid=["shape", "x"]), "no attribute 'x'"),
+    (lambda r: pictures.draw(r, sweep="siez"), "no attribute 'siez'; shape is"),
     (
-      lambda r: asked.draw(r, "shape=circle", grid=["shape"]),
+      lambda r: pictures.draw(r, "shape=circle", grid=["shape"]),
       "shape is asked for in two ways",
     ),
-    (lambda r: asked.draw(r, unknown=["shape"]), "with every value known"),
-    (lambda r: asked.draw(r, grid=["a", "b", "c"]), "no attribute 'a'"),
+    (lambda r: pictures.draw(r, unknown=["shape"]), "with every value known"),
+    (lambda r: pictures.draw(r, grid=["a", "b", "c"]), "no attribute 'a'"),
     (
-      lambda r: asked.draw(r, grid=["shape"], sweep="size"),
+      lambda r: pictures.draw(r, grid=["shape"], sweep="size"),
       "a grid or a sweep; found both",
     ),
   ],
@@ -163,7 +163,9 @@ def test_what_cannot_be_asked_for_is_said_in_one_line(run, call, said):
 
 
 def test_a_grid_shows_every_pair_with_one_latent(run):
-  picture = asked.draw(run, "size=0.5,turn=0", grid=["shape", "grade"], seed=2)
+  picture = pictures.draw(
+    run, "size=0.5,turn=0", grid=["shape", "grade"], seed=2
+  )
   assert picture.images.shape == (3, 3, 12, 12, 3)
   assert picture.rows == ["shape circle", "shape square", "shape triangle"]
   assert picture.columns == ["grade low", "grade mid", "grade high"]
@@ -174,20 +176,20 @@ def test_a_grid_shows_every_pair_with_one_latent(run):
   np.testing.assert_allclose(
     picture.images[1, 2], run.guided(z, vectors)[0], atol=1e-6
   )
-  one = asked.draw(run, grid=["size"], count=2)
+  one = pictures.draw(run, grid=["size"], count=2)
   assert one.images.shape[:2] == (2, 5)
   assert "shape, grade, turn left out" in one.note
 
 
 def test_a_sweep_moves_one_attribute_along_a_row(run):
-  picture = asked.draw(run, "shape=circle", sweep="turn", count=3)
+  picture = pictures.draw(run, "shape=circle", sweep="turn", count=3)
   assert picture.images.shape[:2] == (3, 9)
   assert picture.columns[0] == "turn 0"
   assert picture.columns[-1] == "turn 320"
 
 
 def test_samples_fill_rows_and_what_is_unknown_is_told(unsure):
-  picture = asked.draw(unsure, "size=0.5", unknown=["shape"], count=10)
+  picture = pictures.draw(unsure, "size=0.5", unknown=["shape"], count=10)
   assert picture.images.shape[:2] == (2, 8)
   assert (picture.images[1, 2:] == 1).all()
   assert "grade, turn left out: unknown" in picture.note
@@ -215,7 +217,7 @@ def test_digits_are_asked_for_as_any_data(data, tmp_path):
   images = run.sample({"class": 3}, count=2)
   assert len(run.encode(images, "class=3,ink=0").mean) == 2
   assert "ink left out" in run.request("class=3", count=4).note
-  picture = asked.draw(run, grid=["class", "ink"])
+  picture = pictures.draw(run, grid=["class", "ink"])
   assert picture.images.shape[:2] == (10, 5)
   with pytest.raises(DataError, match="class has no level '11'; there is 0, 1"):
     run.sample("class=11")

@@ -130,7 +130,7 @@ def test_what_a_resumed_run_may_change_is_no_difference():
     "checkpoint_every": 8,
     "evaluate_every_epochs": 3,
     "keep": 5,
-    "mesh": 2,
+    "mesh": 4,
     "data.path": "/elsewhere",
     "name": "another",
   }

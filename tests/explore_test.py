@@ -1,5 +1,6 @@
 """What the explorer answers, without a browser."""
 
+import io
 import socket
 import subprocess
 import sys
@@ -9,8 +10,10 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cvae_jax import config as configs, runs
+from cvae_jax.apps import handwriting
 from cvae_jax.apps.explore import (
   beside,
   history,
@@ -21,6 +24,7 @@ from cvae_jax.apps.explore import (
 )
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions import Conditions
+from cvae_jax.data.conditions.classes import Class
 from cvae_jax.loop.run_data import places
 from cvae_jax.runs import RunError
 from cvae_jax.systems import cvae
@@ -218,6 +222,45 @@ def test_a_folder_that_is_no_run_is_an_error(tmp_path):
 def test_an_upload_is_checked_for_size_and_kind(content, words):
   with pytest.raises(RunError, match=words):
     photo.decode(content)
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded():
+  buffer = io.BytesIO()
+  Image.new("1", (7000, 7000)).save(buffer, "PNG")
+  with pytest.raises(RunError, match="49 megapixels; at most 40"):
+    photo.decode(buffer.getvalue())
+
+
+def test_a_model_of_the_class_alone_writes_in_a_hand_too():
+  run = runs.load("pretrained/scvae")
+  image = (run.sample({"class": 4})[0] * 255).astype(np.uint8)
+  _, written = handwriting.write(run, image, 4)
+  own = run.edit(image[None], run.conditions.encode([4]), {"class": 9})
+  np.testing.assert_allclose(np.clip(written[9], 0, 1), own[0], atol=1e-5)
+
+
+def test_runs_of_one_name_have_a_number_on_the_page():
+  assert opening.open_run(DIGITS, ("digits", "digits 2")).name == "digits 3"
+
+
+def test_what_the_controls_are_set_to_is_what_they_say():
+  gradio = pytest.importorskip("gradio", reason="the extra web is missing")
+  from cvae_jax.apps.explore.panels import controls
+
+  opened = opening.opened(all_kinds(), "kinds")
+  values = request.first(opened).values | {"light": 2.5, "tags": "night"}
+  made = controls.build(opened, values)
+  assert controls.read(made, controls.write(made, values)) == values
+  unknown = dict.fromkeys(values)
+  left = controls.write(made, values)  # a slider stays where it was
+  given = [
+    old if isinstance(new, dict) else new
+    for old, new in zip(left, controls.write(made, unknown), strict=True)
+  ]
+  assert controls.read(made, given) == unknown
+  many = Class("letter", tuple(map(str, range(controls.BUTTONS + 1))))
+  (longer,) = controls.of([many], {"letter": "3"}, False)
+  assert isinstance(longer.value, gradio.Dropdown)
 
 
 def test_a_digit_is_read_by_the_model_and_written_in_its_hand(digits):

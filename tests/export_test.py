@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from cvae_jax import config as configs, runs, train
+from cvae_jax.apps import colourise
 from cvae_jax.apps.export import functions, write
 from cvae_jax.data.files import digit_files
-from cvae_jax.host import tensors
+from cvae_jax.host import images, tensors
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.loop import begin, exports
 from cvae_jax.loop.checkpoint import Checkpoints
@@ -64,6 +65,17 @@ PAGES = {  # of each family a small network
       "model.decoder.features": (5, 3),
     },
   ),
+  "colouring": (
+    "configs/colour.py:useful",
+    {
+      "model.branch.features": (3, 4),
+      "model.branch.dense": 6,
+      "model.branch.code": 5,
+      "model.encoder.hidden": 7,
+      "model.encoder.latents": 6,
+      "model.decoder.hidden": 8,
+    },
+  ),
   "caae": (
     "configs/zoo_faces.py:caae,smoke",
     {
@@ -86,6 +98,15 @@ PAGES = {  # of each family a small network
   },
 }
 
+
+_ADGM = {
+  f"model.{net}.widths": (5, 4)
+  for net in ("auxiliary", "classifier", "inference", "partner", "generator")
+}
+PAGES |= {
+  name: (f"configs/adgm.py:{name.replace('adgm', '')}", _ADGM)
+  for name in ("adgm", "skip")
+}
 
 # What a judge learns from its data: a class and an angle.
 JUDGED = Facts(
@@ -171,9 +192,24 @@ def test_an_onnx_runtime_computes_what_the_system_does(
         )
 
 
-def test_every_system_that_decodes_or_encodes_images_has_files_for_it():
+def test_the_colouring_that_is_exported_is_the_runs(plain_convolutions):
+  run = drawn("colouring")
+  rng = np.random.default_rng(2)
+  z = rng.standard_normal((2, 6)).astype(np.float32)
+  grey = images_of((112, 112, 1), 2)[..., 0]
+  colours, image = small_zoo.jit(functions.of_run(run)["colour"].apply)(z, grey)
+  np.testing.assert_allclose(
+    colours, run.decode(z[:, None], grey)[:, 0], atol=1e-6
+  )
+  levels = np.rint(grey * 255).astype(np.uint8)
+  for found, of, expected in zip(image, levels, colours, strict=True):
+    painted = colourise.paint(np.asarray(expected), of)
+    assert np.abs(images.to_bytes(found) - painted.astype(int)).max() <= 1
+
+
+def test_every_system_has_files_of_what_it_computes():
   have = {configs.load(name).system for name, _ in PAGES.values()}
-  assert have == {*configs.systems()} - {"colouring"}
+  assert have == {*configs.systems()}
 
 
 def test_an_export_is_loaded_like_the_run_and_is_the_same(

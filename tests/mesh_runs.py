@@ -20,7 +20,7 @@ import jax  # noqa: E402 (it reads the variables set above)
 import numpy as np  # noqa: E402
 
 from cvae_jax import config as configs, train  # noqa: E402
-from cvae_jax.loop import evaluate, feed, keys, mesh, restore  # noqa: E402
+from cvae_jax.loop import begin, evaluate, feed, keys, mesh  # noqa: E402
 from cvae_jax.loop.dispatch import make_dispatch  # noqa: E402
 from cvae_jax.nets.fast import ops  # noqa: E402
 from tests import compare_test, small, small_zoo  # noqa: E402
@@ -46,7 +46,7 @@ def losses(config, columns, size, limit=feed.RESIDENT_BYTES, together=1):
     config.mesh, config.batch_size = size, BATCH
   system, devices = configs.resolve(config), mesh.of(config)
   source = feed.Feed(columns, limit, devices)
-  state = restore.fast_compiled(system.init)(keys.address(0, "init"))
+  state = begin.fast_compiled(system.init)(keys.address(0, "init"))
   state = devices.whole(state)
   dispatch = make_dispatch(system, devices, source.take)
   key = devices.key(lambda: keys.address(0, "train"))

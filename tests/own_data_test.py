@@ -22,6 +22,9 @@ from tests.prepare_images_test import ROOT, prepare
 PAGE = "configs/images.py:smoke"
 
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
+
+
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
   """Prepare 80 drawn shapes of 16 pixels."""

@@ -85,6 +85,30 @@ def test_the_first_picture_is_of_values_that_a_training_row_has(
       assert abs(found - value) <= max(np.diff(values))
 
 
+@pytest.mark.parametrize("name", ["gan_64", "ilaae"])
+def test_a_model_without_conditions_shows_its_draws(
+  name, browser, tmp_path, monkeypatch
+):
+  run = export_test.drawn(name)
+  write.write(run, tmp_path / "page.html")
+  page = opened(browser, tmp_path / "page.html")
+  if run.system.regions:  # a class has a place in the prior
+    page.get_by_role("radio", name="7").check(force=True)
+    state = page.evaluate("({draw: cvae.state.draw})")
+    assert run.regions(200)[1][state["draw"]] == 7
+  else:
+    page.get_by_role("button", name="New draw").click()
+    assert page.locator("#conditions").inner_text() == ""
+  monkeypatch.setattr(runs, "load", {name: run}.get)
+  names = {}
+  code = page.evaluate("document.getElementById('code').textContent")
+  exec(code, names)
+  image = to_bytes(names["image"]).astype(int)
+  assert_close(pixels(page), np.broadcast_to(image, (*image.shape[:2], 3)))
+  assert page.said == []
+  page.close()
+
+
 def test_words_of_the_data_are_shown_as_they_are_and_never_run(
   browser, tmp_path
 ):

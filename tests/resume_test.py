@@ -135,6 +135,15 @@ def test_a_config_read_back_from_json_resumes_the_same_run(
       },
       9,
     ),
+    ("adgm", {}, 9),
+    ("cvae", {"loss__objective": "tc"}, 9),
+    ("cvae", {"loss__objective": "dip_ii"}, 9),
+    ("vae", {"loss__objective": "mmd"}, 9),
+    (
+      "vae",
+      {"loss__objective": "factor", "loss__discriminator": (4,)},
+      9,
+    ),
     (
       "cvae",
       {"steps_per_dispatch": 4, "log_every": 4, "checkpoint_every": 8},

@@ -46,10 +46,22 @@ _FACES = {
   "model.decoder.map": (3, 3, 4),
   "model.decoder.features": (4, 4, 4, 3),
 }
+_VAE = {
+  "model.latents": 3,
+  "model.encoder.widths": (5,),
+  "model.decoder.widths": (5,),
+  "data.source": "mnist",
+}
+_ADGM = {
+  f"model.{net}.widths": (5,)
+  for net in ("auxiliary", "classifier", "inference", "partner", "generator")
+} | {"data.source": "mnist", "data.labels": 20}
 _FILES = {
   "cvae": ("configs/digits.py:smoke", soak.SMALL | {"loss.grey_start": 10}),
   "classifier": ("configs/classifier.py:smoke", _CLASSIFIER),
   "faces": ("configs/faces.py:smoke", _FACES),
+  "vae": ("configs/zoo.py:vae,smoke", _VAE),
+  "adgm": ("configs/adgm.py:smoke,skip", _ADGM),
 }
 
 

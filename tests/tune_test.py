@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cvae_jax import config as configs
-from cvae_jax.apps.tuning import results, search, space, study as studies
+from cvae_jax import config as configs, runs
+from cvae_jax.apps.tuning import plans, results, search, space, study as studies
 from cvae_jax.loop.record import Record
 from cvae_jax.loop.rows import read_metrics
+from cvae_jax.measures import table as tables
 from cvae_jax.settings import ConfigError
 from tests import small
 
@@ -132,7 +133,7 @@ def begin(folder, words=SPACE, **changes):
   """Opens a study of a page of three epochs: (study, config, space)."""
   config = configs.load(PAGE, {"epochs": EPOCHS})
   asked = {"metric": "loss", "direction": "min", "pruner": "median", "seed": 0}
-  plan = studies.plan(config, PAGE, words, **asked | changes)
+  plan = plans.plan(config, PAGE, words, **asked | changes)
   study = studies.Study(folder, plan)
   return study, config, space.asked(words, PAGE, config)
 
@@ -279,6 +280,12 @@ def test_the_table_has_a_row_a_trial(whole):
   np.testing.assert_allclose(done.loss, expected + 1 / EPOCHS)
   first = results.text(whole).splitlines()[1].split()
   assert int(first[0]) == whole.best.number
+
+
+def test_a_study_s_folder_is_a_sweep_s_to_other_commands(whole):
+  found = [run.path.name for run in runs.below(whole.folder)]
+  assert found == [f"{number:04d}" for number in range(20)]
+  assert ".tune" not in " ".join(tables.unfinished(whole.folder))
 
 
 def test_the_plots_are_one_page_that_asks_no_server(whole):

@@ -14,6 +14,7 @@ FACE = (64, 64, 3)
 PLACE = Place("kind", "class", "kind", (0, 1, 2, 3), None)
 # Of each system a page: (page, shape of its images, length of a condition).
 PAGES = {
+  "adgm": ("adgm", SHAPE, 10),
   "aae": ("zoo:aae", SHAPE, 0),
   "attribute": ("classifier", SHAPE, 11),
   "autoencoder": ("compare:vae,size=64", FACE, 0),
@@ -37,8 +38,11 @@ VALUES = {  # other than the default, of each choice
   "loss.kl.cycles": 1,
   "loss.kl.free_bits": 0.5,
   "loss.kl.capacity": 3.0,
-  "loss.objective": "iwae",
+  "loss.objective": "tc",
   "loss.samples": 2,
+  "loss.strength": 3.0,
+  "loss.diagonal": 2.0,
+  "loss.discriminator": (8, 8),
   "prior.name": "conditional",
   "prior.components": 3,
   "data.binarise": "dynamic",
@@ -46,10 +50,13 @@ VALUES = {  # other than the default, of each choice
 # Other choices that these need.
 BESIDE = {
   "loss.sigma": {"loss.likelihood": "sigma"},
-  # Learned, as M2 has no optimal one.
+  # Learned, as M2 and ADGM have no optimal one.
   "loss.per_channel": {"loss.likelihood": "sigma", "loss.sigma": "learned"},
   "loss.mixture": {"loss.likelihood": "logistic"},
   "loss.samples": {"loss.objective": "iwae"},
+  "loss.strength": {"loss.objective": "mmd"},
+  "loss.diagonal": {"loss.objective": "dip_i"},
+  "loss.discriminator": {"loss.objective": "factor"},
   "prior.components": {"prior.name": "vamp"},
 }
 OPTIM = {
@@ -128,7 +135,7 @@ def test_a_choice_is_used_by_its_system_or_refused(system, key):
     return
   settings.check(config)
   name = "loss.kl" if key.startswith("loss.kl.") else key
-  if (system, key) == ("m2", "loss.likelihood"):
+  if system in ("adgm", "m2") and key == "loss.likelihood":
     flat["loss.sigma"] = "learned"
   assert name in read(system, tuple(flat.items())), f"{system} ignores {key}"
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax.figures import gan
-from cvae_jax.figures.walks import line
 from cvae_jax.loop.run_data import load_data
+from cvae_jax.loop.walks import line
 from cvae_jax.runs import Run, unit
 
 SHOWN = 10  # held-out images

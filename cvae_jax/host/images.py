@@ -1,14 +1,14 @@
 """Images on disk: grids, PNG files, conversions. NumPy and Pillow only."""
 
 import io
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
+from cvae_jax.host import captions
 from cvae_jax.host.files import write_atomically
 
 FORMATS = {  # of pictures that are written: ending → Pillow's name
@@ -179,13 +179,30 @@ def save_grid(
     rows: a caption left of each row, or none.
     columns: a caption above each column, or none.
   """
+  save_png(path, sheet(images, scale, rows, columns))
+
+
+def sheet(
+  images: ArrayLike,
+  scale: int | None = None,
+  rows: Sequence[str] = (),
+  columns: Sequence[str] = (),
+) -> NDArray[np.uint8]:
+  """Return `grid(images)` [H, W, C] with captions, as save_grid writes it."""
   height, width = np.shape(images)[2:4]
   scale = scale or max(1, round(_READABLE / height))
-  sheet = grid(images, scale=scale)
+  laid = grid(images, scale=scale)
   if rows or columns:
     cell = ((height + 2) * scale, (width + 2) * scale)
-    sheet = _captioned(sheet, cell, rows, columns)
-  save_png(path, sheet)
+    laid = captions.add(laid, cell, rows, columns)
+  return laid
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+  """Return [H, W, C] with C = 1 or 3 as the content of a PNG file."""
+  buffer = io.BytesIO()
+  _image(picture).save(buffer, format="PNG")
+  return buffer.getvalue()
 
 
 def save_figure(path: Path, figure, dpi: int = 100) -> None:
@@ -198,52 +215,3 @@ def save_figure(path: Path, figure, dpi: int = 100) -> None:
   metadata = {"CreationDate": None} if kind == "pdf" else None
   figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
   write_atomically(path, buffer.getvalue())
-
-
-def _captioned(
-  sheet: NDArray[np.uint8],
-  cell: tuple[int, int],
-  rows: Sequence[str],
-  columns: Sequence[str],
-) -> NDArray[np.uint8]:
-  """Write captions into a white margin left of and above a sheet.
-
-  Args:
-    sheet: pictures every cell[0] pixels down and cell[1] to the right.
-    rows, columns: a text of one or more lines each, or none at all.
-  """
-  picture, pen = _image(sheet), ImageDraw.Draw(Image.new("L", (1, 1)))
-  down, across = _font(pen, rows, 3 * cell[1]), _font(pen, columns, cell[1])
-  left, top = _extent(pen, rows, down)[0], _extent(pen, columns, across)[1]
-  size = (picture.width + left, picture.height + top)
-  page = Image.new(picture.mode, size, "white")
-  page.paste(picture, (left, top))
-  pen = ImageDraw.Draw(page)
-  words = [
-    (left // 2, top + i * cell[0] + cell[0] // 2, text, down)
-    for i, text in enumerate(rows)
-  ]
-  words += [
-    (left + i * cell[1] + cell[1] // 2, top // 2, text, across)
-    for i, text in enumerate(columns)
-  ]
-  for x, y, text, font in words:
-    pen.multiline_text((x, y), text, "black", font, "mm", align="center")
-  return np.asarray(page).reshape(page.height, page.width, -1)
-
-
-def _font(pen: ImageDraw.ImageDraw, texts: Sequence[str], width: int):
-  """Return the largest of the readable sizes at which all texts fit."""
-  for size in range(14, 8, -1):
-    font = ImageFont.load_default(size)
-    if _extent(pen, texts, font)[0] <= width:
-      break
-  return font
-
-
-def _extent(pen, texts: Sequence[str], font) -> tuple[int, int]:
-  """Return the pixels that the largest text takes, with a margin, or 0."""
-  boxes = [pen.multiline_textbbox((0, 0), text, font) for text in texts]
-  if not boxes:
-    return 0, 0
-  return tuple(math.ceil(max(box[2 + i] for box in boxes)) + 8 for i in (0, 1))

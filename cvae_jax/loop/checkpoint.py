@@ -5,8 +5,7 @@ own counters beside it as JSON. A kill inside a save leaves a folder that
 orbax does not take for a checkpoint. The counters hold the SHA-256 of the
 state and their own, so damage that came later is noticed when it is read.
 
-Branches of params that come from a file and never move (VGG's features: up to
-80 MB) are not saved each time: a checkpoint holds their SHA-256 instead.
+Of branches that come from a file (VGG's features) it holds the SHA-256 alone.
 """
 
 import concurrent.futures
@@ -77,8 +76,10 @@ class Checkpoints:
       [_policies.LatestN(self._keep), self._pinned]
     )
     registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
-    state = ocp.StandardCheckpointHandler()
-    counters = ocp.JsonCheckpointHandler()
+    only = None if jax.process_count() == 1 else {0}  # waits for no other
+    alone = ocp.options.MultiprocessingOptions(active_processes=only)
+    state = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
+    counters = ocp.JsonCheckpointHandler(multiprocessing_options=alone)
     registry.add("state", ocp.args.StandardSave, state)
     registry.add("state", ocp.args.StandardRestore, state)
     registry.add("counters", ocp.args.JsonSave, counters)
@@ -88,19 +89,16 @@ class Checkpoints:
         self._alias.folder / "checkpoints",
         options=ocp.CheckpointManagerOptions(
           preservation_policy=None if self._read_only else policy,
-          create=not self._read_only,
+          create=False,
           read_only=self._read_only,
+          multiprocessing_options=alone,
         ),
         handler_registry=registry,
       )
     )
 
   def hold(self, branches: Mapping[str, PyTree]) -> None:
-    """Keep branches of params out of checkpoints; `restore` puts them back.
-
-    Args:
-      branches: {branch: NumPy arrays}, the same at every restore.
-    """
+    """Keep branches {name: NumPy arrays} of params out; `restore` adds them."""
     self._held = dict(branches)
     self._fingerprints = {k: fingerprint(v) for k, v in branches.items()}
 
@@ -138,6 +136,8 @@ class Checkpoints:
       return
     # The writer reads a copy: on CPU an array's memory is soon used again.
     copy = jax.tree.map(jnp.copy, self._without(state))
+    if jax.process_count() > 1:  # orbax would ask others for their parts
+      copy = jax.device_get(copy)
     if self._held:
       counters = {**counters, "held": self._fingerprints}
     self._pending = self._writer.submit(

@@ -98,9 +98,9 @@ def make(
   )
   key = keys.address(config.seed, "sample")
   fixed = None if system.draw else latents(system, key, count)
-  learned = system.draw and jax.jit(system.draw, static_argnums=2)
+  learned = system.draw and test.mesh.jit(system.draw, static_argnums=2)
   condition = conditions(test.columns, rows)
-  decode = jax.jit(system.decode)
+  decode = test.mesh.jit(system.decode)
 
   def drawn(state: TrainState) -> Iterator[NDArray]:
     z = np.asarray(learned(state, key, count)) if learned else fixed

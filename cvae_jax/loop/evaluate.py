@@ -58,7 +58,7 @@ def make_assessment(job: Job) -> Callable[[TrainState], tuple[dict, dict]]:
   measure = None
   if distances.names(job.config):
     measure = distances.make(job.config, job.system, job.watched)
-  render = job.system.render and jax.jit(job.system.render)
+  render = job.system.render and job.mesh.jit(job.system.render)
   seed, shown = job.config.seed, job.watched or job.train
   noise, style = (keys.address(seed, phase) for phase in ("evaluate", "render"))
 

@@ -12,6 +12,7 @@ from cvae_jax.loop import (
   distances,
   fitting,
   mesh as meshes,
+  precision,
   unknown,
   watch,
 )
@@ -116,6 +117,7 @@ def prepare(
     facts = _facts(config, dataset)
     with fitting.explained(config):
       system = configs.resolve(config, facts, system=system)
+    system = precision.applied(config, system)
   if rate := config.data.get("condition_dropout", 0.0):
     system = unknown.dropping(system, unknown.places(dataset.conditions), rate)
   mesh = meshes.of(config)

@@ -98,6 +98,12 @@ class Mesh(NamedTuple):
     """Return `take(table, rows [B])` of a `gather`: each device its own."""
     return _local(self.grid, take) if self.grid else take
 
+  def any(self, flag: bool) -> jax.Array:
+    """Return whether the flag of any process is set."""
+    mine = np.full(1, flag)
+    flags = self._build((self.size,), _FIRST, lambda _: mine)
+    return _any(self)(flags)
+
   def own(self, tree: PyTree) -> PyTree:
     """Return arrays that each device has in full as those of one device."""
     if self.grid is None:
@@ -117,6 +123,11 @@ class Mesh(NamedTuple):
 
 
 ONE = Mesh()
+
+
+@functools.cache
+def _any(mesh: Mesh) -> Callable:
+  return mesh.jit(lambda flags: flags.any())
 
 
 @functools.cache  # so that a program is compiled once for all its uses

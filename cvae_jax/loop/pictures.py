@@ -1,12 +1,14 @@
 """Pictures of what a run is asked for in words."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax.data.conditions.attribute import STEPS
+from cvae_jax.host import images
 from cvae_jax.host.arguments import RunError
 from cvae_jax.loop.restored import Restored
 
@@ -16,12 +18,35 @@ LATENTS = 4  # rows of a sweep
 
 
 class Picture(NamedTuple):
-  """Images [R, P, H, W, C], their captions, and what was left out."""
+  """Images [R, P, H, W, C], their captions, and what was left out.
+
+  NumPy takes it for its images, and a notebook shows it.
+  """
 
   images: NDArray
   rows: Sequence[str] = ()
   columns: Sequence[str] = ()
   note: str = ""
+
+  def __array__(self, dtype=None, copy=None) -> NDArray:
+    return np.array(self.images, dtype=dtype, copy=copy)
+
+  def png(self) -> bytes:
+    """Return the captioned images as the content of a PNG file."""
+    rows, columns = self.rows, self.columns
+    return images.png(images.sheet(self.images, rows=rows, columns=columns))
+
+  def save(self, path: str | Path) -> None:
+    """Write the captioned images as PNG."""
+    rows, columns = self.rows, self.columns
+    images.save_grid(Path(path), self.images, rows=rows, columns=columns)
+
+  def _repr_png_(self) -> bytes:
+    return self.png()
+
+  def __repr__(self) -> str:
+    note = f"; {self.note}" if self.note else ""
+    return f"Picture of {self.images.shape}, rows × columns first{note}"
 
 
 def draw(
@@ -52,8 +77,7 @@ def draw(
     RunError: the run cannot be asked so.
     DataError: an attribute or a value is none that there is.
   """
-  named = [*grid, *([sweep] if sweep else [])]
-  words = _words(run, request, named, unknown)
+  words = _words(run, request, [*grid, *filter(None, [sweep])], unknown)
   if sweep and grid:
     raise RunError("give a grid or a sweep; found both")
   if len(grid) > 2:
@@ -68,18 +92,19 @@ def draw(
     return _samples(run, words, count or ACROSS, seed, guidance)
   rows = _settings(run, axes[0], GRID)
   columns = _settings(run, axes[1], GRID if grid else STEPS)
-  first = {name: value for name, value in (rows[0] | columns[0]).items()}
-  asked = run.request(words | first, blocks, seed)
-  shown = [
-    run.conditions.fill(one[None], row | column)
-    for one in asked.vectors
-    for row in rows
-    for column in columns
-  ]
-  z = run.prior(blocks, seed).repeat(len(rows) * len(columns), axis=0)
-  images = run.guided(z, np.concatenate(shown), guidance)
+  asked = run.request(words | rows[0] | columns[0], blocks, seed)
+  shown = np.concatenate(
+    [
+      run.conditions.fill(one[None], row | column)
+      for one in asked.vectors
+      for row in rows
+      for column in columns
+    ]
+  )
+  z = run.prior(len(shown), seed, shown, shared=len(shown) // blocks)
+  drawn = run.guided(z, shown, guidance)
   return Picture(
-    images.reshape(blocks * len(rows), len(columns), *images.shape[1:]),
+    drawn.reshape(blocks * len(rows), len(columns), *drawn.shape[1:]),
     [_caption(run, row) for row in rows] * blocks if axes[0] else (),
     [_caption(run, column) for column in columns],
     asked.note,
@@ -117,15 +142,13 @@ def _words(
 def _samples(run, words, count: int, seed: int, guidance: float) -> Picture:
   """Draw samples of one request, eight in a row."""
   asked = run.request(words, count, seed)
-  z = run.prior(count, seed)
-  images = run.guided(z, asked.vectors, guidance)
+  z = run.prior(count, seed, asked.vectors)
+  drawn = run.guided(z, asked.vectors, guidance)
   across = min(count, ACROSS)
   rows = -(-count // across)
-  empty = np.ones((rows * across - count, *images.shape[1:]), images.dtype)
-  images = np.concatenate([images, empty])
-  return Picture(
-    images.reshape(rows, across, *images.shape[1:]), note=asked.note
-  )
+  empty = np.ones((rows * across - count, *drawn.shape[1:]), drawn.dtype)
+  drawn = np.concatenate([drawn, empty])
+  return Picture(drawn.reshape(rows, across, *drawn.shape[1:]), note=asked.note)
 
 
 def _settings(

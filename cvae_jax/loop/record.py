@@ -116,6 +116,7 @@ class Record:
     params: PyTree,
     rows_saved: int = 0,
     identity: Mapping[str, Any] | None = None,
+    devices: int = 1,
   ) -> None:
     """Begin or continue the record after `step` completed updates.
 
@@ -130,7 +131,6 @@ class Record:
     if identity is not None:
       keep_identity(self.folder, identity)
     write_atomically(self.folder / "config.json", configs.to_json(config))
-    devices = config.get("mesh", 1) or jax.device_count()
     launches.add(self.folder, step, devices)
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
     path = self.folder / rows.FILE

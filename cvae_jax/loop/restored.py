@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax.host import arguments
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.images import unit
-from cvae_jax.loop import asking
+from cvae_jax.loop import asking, fitted
+from cvae_jax.metrics.aggregate import Aggregate
 from cvae_jax.types import PyTree, System, TrainState
 
 ROWS = 500  # that a run computes at once, of small images
@@ -34,6 +35,7 @@ class Restored:
     conditions: what it can be asked for: encode, measure, panel.
     system: the functions of its method.
     state: its parameters and statistics.
+    fitted: a prior that is used instead of the system's, see `with_prior`.
   """
 
   folder: Path
@@ -41,6 +43,53 @@ class Restored:
   conditions: Any  # the data source's
   system: System
   state: TrainState
+  fitted: Aggregate | None = None
+
+  def with_prior(self, name: str, dataset: Any = None) -> Self:
+    """Return the run with a prior fitted to its posteriors after training.
+
+    The fit is stored in the run's folder, as prior.npz or prior_K.npz.
+
+    Args:
+      name: "fitted", a Gaussian with full covariance for each condition;
+        "fitted:K", a mixture of K; "" for the run as it is.
+      dataset: the data, of a run whose data were handed in as arrays.
+
+    Raises:
+      RunError: there is no such prior, or the system encodes no images.
+      DataError: a fit has to be made, and the data are not there.
+    """
+    if not name:
+      return self
+    return dataclasses.replace(self, fitted=fitted.of_run(self, name, dataset))
+
+  def prior(
+    self,
+    count: int,
+    seed: int = 0,
+    condition: NDArray | None = None,
+    shared: int = 1,
+  ) -> NDArray:
+    """Draw latents [count, Z]; a seed gives the same ones.
+
+    Args:
+      count: how many.
+      seed: of the noise.
+      condition: [count, A], which a fitted prior heeds.
+      shared: so many in a row are of the same noise.
+    """
+    if self.fitted is not None:
+      return fitted.draw(self, count, seed, condition, shared)
+    return self._own_prior(count // shared, seed).repeat(shared, axis=0)
+
+  def _own_prior(self, count: int, seed: int) -> NDArray:
+    if self.system.draw:
+      draw = jax.jit(self.system.draw, static_argnums=2)
+      return np.asarray(draw(self.state, jax.random.key(seed), count))
+    if self.system.prior:
+      return np.asarray(self.system.prior(jax.random.key(seed), count))
+    generator = np.random.default_rng(seed)
+    return generator.standard_normal((count, self.system.latents), np.float32)
 
   def parse(self, request: Mapping[str, Any] | str) -> dict[str, Any]:
     """Return a request as {attribute: value}.

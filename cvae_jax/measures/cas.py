@@ -116,7 +116,7 @@ def _sampled(
   Its test split is the real one.
   """
   rows = np.asarray(dataset.train["condition"])
-  z = run.prior(len(rows), seed)
+  z = run.prior(len(rows), seed, rows)
   parts = [
     to_bytes(run.decode(z[i : i + ROWS], rows[i : i + ROWS]))
     for i in range(0, len(rows), ROWS)

@@ -19,6 +19,7 @@ from cvae_jax.loop import distances
 from cvae_jax.loop.distances import Embed
 from cvae_jax.measures import kept
 from cvae_jax.metrics import (
+  aggregate,
   diversity,
   frechet,
   kid,
@@ -198,11 +199,8 @@ def fitted(
   rows = np.arange(min(FITTED, len(dataset.train["image"])))
   codes = run.encode(
     dataset.train["image"][rows], distances.conditions(dataset.train, rows)
-  ).mean.astype(np.float64)
-  mean, (values, vectors) = codes.mean(0), np.linalg.eigh(np.cov(codes.T))
-  noise = np.random.default_rng(seed).standard_normal((count, len(mean)))
-  spread = noise * np.sqrt(values.clip(min=0.0))
-  return (mean + spread @ vectors.T).astype(np.float32)
+  ).mean
+  return aggregate.fit(codes).draw(count, seed)
 
 
 def _divisor(size: int, side: int) -> int:

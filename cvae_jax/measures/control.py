@@ -141,7 +141,7 @@ def _leakage(run, read: Reader, rows: NDArray, test, seed: int):
     one such attribute, or without a judge.
   """
   conditions = run.conditions
-  z = run.prior(len(rows), seed)
+  z = run.prior(len(rows), seed, rows)
   std = {name: _spread(conditions, name, test) for name in conditions.moved}
   moving = [name for name in std if std[name]]  # the others cannot be moved
   if len(moving) < 2 or not read.judges:

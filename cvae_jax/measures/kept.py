@@ -14,6 +14,7 @@ from typing import Any
 
 from cvae_jax.host import lock
 from cvae_jax.host.files import read_json, write_atomically
+from cvae_jax.loop import fitted
 from cvae_jax.loop.integrity import digest
 from cvae_jax.runs import Run
 
@@ -57,6 +58,7 @@ def measured_once(
     measure: makes the figures.
   """
   wanted = state_of(run) | dict(protocol)
+  name = section(run, name)
   known = read(run.folder, name)
   if known is None or known.get("protocol") != wanted:
     known = {"protocol": wanted, **measure()}
@@ -66,7 +68,13 @@ def measured_once(
 
 def state_of(run: Run) -> dict[str, Any]:
   """Return the step and the digest by which a run's state is known again."""
-  return {"step": int(run.state.step), "state": digest(run.state)}
+  state = {"step": int(run.state.step), "state": digest(run.state)}
+  return state | fitted.named(run)
+
+
+def section(run: Run, name: str) -> str:
+  """Return a section's name: figures of a fitted prior stand beside the own."""
+  return name + "".join(f"_{prior}" for prior in fitted.named(run).values())
 
 
 def _sections(folder: Path) -> dict[str, dict[str, Any]]:

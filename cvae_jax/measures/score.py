@@ -9,7 +9,7 @@ import numpy as np
 
 from cvae_jax.data import Dataset
 from cvae_jax.host import commands
-from cvae_jax.loop import evaluate, keys
+from cvae_jax.loop import evaluate, fitted, keys
 from cvae_jax.loop.feed import Feed, check
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.measures import control, kept, regions
@@ -76,7 +76,7 @@ def score(
     "iw_samples": samples if "iw_bound" in terms else 0,
     "iw_of": bounded(run) if "iw_bound" in terms else None,
     "condition_gap_nats": gap,
-    "latents": latents.usage(*run.encode(test["image"], test["condition"])),
+    **_latents(run, test),
     "categories": _categories(run, test),
     "unlabelled": run.system.unlabelled,
     **_control(run, judges, test, per_class, seed, given and given.train),
@@ -88,7 +88,7 @@ def score(
 
 def save(run: Run, scores: dict[str, Any]) -> None:
   """Write a run's scores into its measures.json."""
-  kept.write(run.folder, NAME, scores)
+  kept.write(run.folder, kept.section(run, NAME), scores)
 
 
 def protocol(
@@ -123,7 +123,7 @@ def known(run: Run) -> dict[str, Any] | None:
 
   By whatever protocol they were measured, which they say.
   """
-  found = kept.read(run.folder, NAME) or {}
+  found = kept.read(run.folder, kept.section(run, NAME)) or {}
   of = found.get("protocol", {}).get
   alike = all(of(k) == v for k, v in kept.state_of(run).items())
   return found if alike else None
@@ -163,6 +163,15 @@ def _control(
   if not askable(run):
     return {"control": {}, "leakage": None}
   return control.score(run, judges, test, count, seed, train)
+
+
+def _latents(run: Run, test) -> dict[str, Any]:
+  """Return how much of the latents is used, and what a fitted prior gains."""
+  q = run.encode(test["image"], test["condition"])
+  found = {"latents": latents.usage(*q)}
+  if run.fitted is not None:
+    found["fitted"] = fitted.gain(run, q, np.asarray(test["condition"]))
+  return found
 
 
 def _categories(run: Run, test) -> dict[str, Any] | None:

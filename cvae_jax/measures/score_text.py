@@ -62,5 +62,9 @@ def table(scores: dict[str, Any]) -> str:
     lines.append(f"{'categories used':32} {found['used']:10d}")
   usage = scores["latents"]
   lines.append(f"{'active latents':32} {usage['active']:7d}/{usage['of']}")
+  gained = scores.get("fitted") or {}
+  for prior in ("fitted", "own"):
+    if gained.get(prior) is not None:
+      lines.append(f"{f'log {prior} prior of codes':32} {gained[prior]:10.4f}")
   lines += [f"not scored: {text}" for text in scores["unscored"]]
   return "\n".join(lines + [f"WARNING {text}" for text in scores["warnings"]])

@@ -55,4 +55,5 @@ def _measure(run: Run, test, count: int, seed: int) -> dict[str, Any]:
 
 def _drawn(run: Run, condition: NDArray, seed: int) -> NDArray:
   """Decode latents of the prior; values are as the decoder gives them."""
-  return run.decode(run.prior(len(condition), seed), condition)
+  z = run.prior(len(condition), seed, condition)
+  return run.decode(z, condition)

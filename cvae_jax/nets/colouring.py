@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method.gaussian import Gaussian
-from cvae_jax.nets.fast import conv, im2col, ops
+from cvae_jax.nets.fast import conv, half, im2col, ops
 from cvae_jax.nets.layers import Dense, dropout
 
 
@@ -34,7 +34,7 @@ class _Conv(nn.Module):
     shape = (3, 3, x.shape[-1], self.features)
     kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
-    if ops.fast_on_cpu():
+    if ops.fast_on_cpu() and not half.is_on():
       windows = im2col.patches(x, 3, 1, ((0, 0), (0, 0)))
       taps = kernel.reshape(-1, self.features)
       rows = windows.reshape(-1, len(taps)) @ taps

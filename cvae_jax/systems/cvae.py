@@ -29,6 +29,7 @@ from cvae_jax.method import (
   schedules,
   update,
 )
+from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.mlp import binary
 from cvae_jax.systems.models.cvae import Model, begin, build
 from cvae_jax.types import (
@@ -96,6 +97,8 @@ class _Found(NamedTuple):
   kl: Array  # [B, Z]
   terms: Metrics  # each [B]
   model_state: PyTree
+  q: Gaussian  # that z is of
+  z: Array  # [B, Z]
 
 
 def _forward(
@@ -119,7 +122,7 @@ def _forward(
   if model.binarise:
     image = binary(jax.random.fold_in(noise, 1), image)
   q = model.encode(params, image, condition, drop[0])
-  z = gaussian.reparameterise(noise, q)
+  first, z = q, gaussian.reparameterise(noise, q)
   output = model.output(params, z, condition, drop[1])
   if step is None:
     scale = likelihoods.scale(model.likelihood, params, model_state)
@@ -155,7 +158,7 @@ def _forward(
   elbo = -nats - kl
   terms |= {"kl": kl, "grey": grey, "elbo": elbo}
   terms |= likelihoods.bits(model.likelihood, elbo, model.shape)
-  return _Found(image, mean, each, terms, model_state)
+  return _Found(image, mean, each, terms, model_state, first, z)
 
 
 def _reconstruction(terms: Metrics) -> Array:
@@ -176,8 +179,15 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   kl = terms["kl"]
   if not model.kl.plain:
     kl = model.kl.penalty(found.kl, step, model.encoder.latents)
-  total = _reconstruction(terms) + kl + terms["grey"]
-  return total + terms["l2"], (terms, found.model_state)
+  total = _reconstruction(terms) + kl + terms["grey"] + terms["l2"]
+
+  # 5. REGULARISER: of the batch's latents, by the objective's name.
+  if (regulariser := model.regulariser) is not None:
+    draw = functools.partial(model.draw, params, noise, len(found.z))
+    added = regulariser.terms(found.z, found.q, draw)
+    terms |= added
+    total += regulariser.strength * sum(added.values())
+  return total, (terms, found.model_state)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.loop.rows import read_metrics
-from cvae_jax.measures import score
+from cvae_jax.measures import score, score_text
 
 PANELS = 6  # curves that are drawn, at most
 FIRST = ("loss", "elbo", "mse", "psnr", "kl")  # before all others
@@ -80,7 +80,7 @@ def scores(opened: Opened) -> str:
       "No scores of this state yet. They are measured by\n"
       f"cvae-jax evaluate --workdir=…/{opened.name}"
     )
-  return score.table(found)
+  return score_text.table(found)
 
 
 def settings(opened: Opened) -> str:

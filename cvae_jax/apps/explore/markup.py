@@ -76,6 +76,14 @@ def downloads(
   )
 
 
+def saved_row(
+  shown: Sequence[NDArray], request: Mapping[str, Any], name: str
+) -> str:
+  """Return links that save pictures of one size as one, and their request."""
+  whole = images.grid(np.stack(shown)[None])
+  return downloads(whole, request, name, link=False)
+
+
 def strip(
   shown: Sequence[ArrayLike], pick: int, alt: Sequence[str], label: str
 ) -> str:

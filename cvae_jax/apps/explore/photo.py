@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +14,25 @@ from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.request import first
 from cvae_jax.apps.photo import digit_from_photo
 from cvae_jax.data.files import decoding, image_files
-from cvae_jax.figures import walks
+from cvae_jax.loop import walks
 from cvae_jax.runs import RunError
 
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 BYTES = 10 << 20  # of an upload, at most
 PIXELS = 40_000_000
-SETTINGS = 500  # that are tried to find what a photo shows
-NUMBERS = 5  # settings of a number among them
+SMALL = 32  # pixels a side up to which decoding takes next to no time
+
+
+class Search(NamedTuple):
+  """How what a photo shows is looked for."""
+
+  settings: int  # that are tried, at most
+  numbers: int  # settings of a number among them
+  draws: int  # of the latents, in each
+
+
+OF_SMALL = Search(500, 5, 4)
+OF_LARGE = Search(100, 3, 1)
 STEPS = 8  # of a walk
 
 
@@ -78,19 +89,34 @@ def guess(opened: Opened, image: NDArray) -> dict[str, Any] | None:
   None where it cannot be found so: the run has no likelihood, is asked for
   nothing, or for too much.
   """
-  if opened.run.system.nats is None or not opened.attributes:
+  if not guesses(opened):
     return None
-  shown = {a.name: a.settings(NUMBERS) for a in opened.attributes}
-  if math.prod(map(len, shown.values())) > SETTINGS:
-    return None
+  shown = _settings(opened)
   settings = [
     dict(zip(shown, values, strict=True))
     for values in itertools.product(*shown.values())
   ]
   conditions = opened.run.conditions
   vectors = np.concatenate([conditions.encode(one) for one in settings])
-  elbo = editing.elbo_of(opened.run, image, vectors)
+  elbo = editing.elbo_of(opened.run, image, vectors, _search(opened).draws)
   return settings[int(elbo.argmax())]
+
+
+def guesses(opened: Opened) -> bool:
+  """Tell whether `guess` can find what an image shows."""
+  if opened.run.system.nats is None or not opened.attributes:
+    return False
+  count = math.prod(map(len, _settings(opened).values()))
+  return count <= _search(opened).settings
+
+
+def _settings(opened: Opened) -> dict[str, list]:
+  numbers = _search(opened).numbers
+  return {a.name: a.settings(numbers) for a in opened.attributes}
+
+
+def _search(opened: Opened) -> Search:
+  return OF_SMALL if max(opened.shape[:2]) <= SMALL else OF_LARGE
 
 
 def edit(

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from cvae_jax.method import recompose
 from cvae_jax.runs import Run
 
 
@@ -25,13 +26,13 @@ class Function(NamedTuple):
 def of_run(run: Run) -> dict[str, Function]:
   """Return what a run's system can do: {decode, encode, sample, …: function}.
 
-  `sample` is there where the prior is N(0, I): its noise is the latent. A
-  system that has columns of its own, the colouring, has none of these.
+  `sample` is there where the prior is N(0, I): its noise is the latent. The
+  colouring has `colour` alone, and another system without images nothing.
   """
   system, found = run.system, {}
   image = system.columns.get("image")
   if image is None:
-    return {}
+    return {"colour": _colour(run)} if "photo" in system.columns else {}
   if system.decode:
 
     def draw(*arrays):
@@ -61,6 +62,24 @@ def of_run(run: Run) -> dict[str, Function]:
       ("output",),
     )
   return found
+
+
+def _colour(run: Run) -> Function:
+  """Return the colouring of greys [B, S, S] in [0, 1], a latent each.
+
+  Its outputs are the map of colours [B, 14, 14, 2], and the photo [B, S, S, 3]
+  in [0, 1].
+  """
+
+  def one(z: Array, grey: Array):
+    colours = run.system.decode(run.state, z[None, None], grey[None])[0, 0]
+    return colours, recompose.paint(colours, grey)
+
+  inputs = {
+    "z": (run.system.latents,),
+    "grey": run.system.columns["photo"][:2],
+  }
+  return Function(jax.vmap(one), inputs, ("colours", "image"))
 
 
 def _conditional(run: Run, function, names, outputs) -> Function:

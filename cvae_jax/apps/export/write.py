@@ -15,7 +15,7 @@ from cvae_jax.host import images, tensors
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import write_atomically
 from cvae_jax.host.paths import folder as checked_folder
-from cvae_jax.loop import exports
+from cvae_jax.loop import exports, fitted
 from cvae_jax.loop.rows import FILE as METRICS, read_metrics
 from cvae_jax.measures import kept, score
 from cvae_jax.runs import Run
@@ -161,6 +161,16 @@ def _write_weights(run: Run, folder: Path, half: bool) -> None:
   }
   content = tensors.content(arrays, notes)
   write_atomically(folder / exports.WEIGHTS, content)
+  _write_priors(run, folder, arrays)
+
+
+def _write_priors(run: Run, folder: Path, arrays: Mapping) -> None:
+  """Write the run's fitted priors as those of the arrays as they are read."""
+  own = exports.arrays(run.state, run.config.get("pretrained", {}))
+  read = {name: arrays[name].astype(own[name].dtype) for name in own}
+  for path in fitted.kept(run.folder):
+    if found := fitted.read(path, fitted.identity(own)):
+      fitted.write(folder / path.name, found, fitted.identity(read))
 
 
 def _halved(name: str, array):

@@ -113,35 +113,69 @@ function isSuffix(part, shape) {
 }
 
 // out [M, N] += a [M, K] · b [K, N], whose parts begin at the offsets. Columns
-// are taken in blocks that stay in the cache, and four rows of b at a time.
+// are taken in blocks that stay in the cache, and four rows of b at a time, by
+// two rows of a where there are two.
 function multiply(out, a, b, [m, k, n], [toOut, toA, toB] = [0, 0, 0]) {
-  const block = 512;
+  const block = 256;
   for (let first = 0; first < n; first += block) {
     const width = Math.min(block, n - first);
-    for (let row = 0; row < m; row++) {
-      const o = toOut + row * n + first;
-      const r = toA + row * k;
-      let i = 0;
-      for (; i + 3 < k; i += 4) {
-        const a0 = a[r + i];
-        const a1 = a[r + i + 1];
-        const a2 = a[r + i + 2];
-        const a3 = a[r + i + 3];
-        if (a0 === 0 && a1 === 0 && a2 === 0 && a3 === 0) continue;
-        const b0 = toB + i * n + first;
-        const b1 = b0 + n;
-        const b2 = b1 + n;
-        const b3 = b2 + n;
-        for (let j = 0; j < width; j++) {
-          out[o + j] +=
-            a0 * b[b0 + j] + a1 * b[b1 + j] + a2 * b[b2 + j] + a3 * b[b3 + j];
-        }
-      }
-      for (; i < k; i++) {
-        const a0 = a[r + i];
-        const b0 = toB + i * n + first;
-        for (let j = 0; j < width; j++) out[o + j] += a0 * b[b0 + j];
-      }
+    let row = 0;
+    for (; row + 1 < m; row += 2) {
+      const places = [toOut + row * n + first, toA + row * k, toB + first];
+      twoRows(out, a, b, k, n, width, places);
     }
+    if (row < m) {
+      const places = [toOut + row * n + first, toA + row * k, toB + first];
+      oneRow(out, a, b, k, n, width, places);
+    }
+  }
+}
+
+function twoRows(out, a, b, k, n, width, [o, r, toB]) {
+  const p = o + n;
+  const s = r + k;
+  let i = 0;
+  for (; i + 3 < k; i += 4) {
+    const [a0, a1, a2, a3] = [a[r + i], a[r + i + 1], a[r + i + 2], a[r + i + 3]];
+    const [c0, c1, c2, c3] = [a[s + i], a[s + i + 1], a[s + i + 2], a[s + i + 3]];
+    const b0 = toB + i * n;
+    const b1 = b0 + n;
+    const b2 = b1 + n;
+    const b3 = b2 + n;
+    for (let j = 0; j < width; j++) {
+      const x0 = b[b0 + j];
+      const x1 = b[b1 + j];
+      const x2 = b[b2 + j];
+      const x3 = b[b3 + j];
+      out[o + j] += a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3;
+      out[p + j] += c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3;
+    }
+  }
+  for (; i < k; i++) {
+    const b0 = toB + i * n;
+    for (let j = 0; j < width; j++) {
+      out[o + j] += a[r + i] * b[b0 + j];
+      out[p + j] += a[s + i] * b[b0 + j];
+    }
+  }
+}
+
+function oneRow(out, a, b, k, n, width, [o, r, toB]) {
+  let i = 0;
+  for (; i + 3 < k; i += 4) {
+    const [a0, a1, a2, a3] = [a[r + i], a[r + i + 1], a[r + i + 2], a[r + i + 3]];
+    if (a0 === 0 && a1 === 0 && a2 === 0 && a3 === 0) continue; // of a ReLU
+    const b0 = toB + i * n;
+    const b1 = b0 + n;
+    const b2 = b1 + n;
+    const b3 = b2 + n;
+    for (let j = 0; j < width; j++) {
+      out[o + j] +=
+        a0 * b[b0 + j] + a1 * b[b1 + j] + a2 * b[b2 + j] + a3 * b[b3 + j];
+    }
+  }
+  for (; i < k; i++) {
+    const b0 = toB + i * n;
+    for (let j = 0; j < width; j++) out[o + j] += a[r + i] * b[b0 + j];
   }
 }

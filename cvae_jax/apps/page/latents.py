@@ -12,9 +12,16 @@ SHOWN = 8  # latents that have a slider
 _PROBES = 4  # draws at which a latent's effect is measured
 
 
-def draws(run: Run) -> NDArray[np.float32]:
-  """Return the latents [DRAWS, Z] of a page, those of `run.prior(DRAWS)`."""
-  return np.asarray(run.prior(DRAWS), np.float32)
+def draws(run: Run) -> tuple[NDArray[np.float32], list[int] | None]:
+  """Return the latents [DRAWS, Z] of a page, and their classes, or None.
+
+  They are those of `run.prior(DRAWS)`; where the prior gives each class a
+  place, those of `run.regions(DRAWS)`.
+  """
+  if run.system.regions is None:
+    return np.asarray(run.prior(DRAWS), np.float32), None
+  z, label = run.regions(DRAWS)
+  return np.asarray(z, np.float32), label.tolist()
 
 
 def strongest(run: Run, z: NDArray, condition: NDArray) -> list[dict[str, Any]]:

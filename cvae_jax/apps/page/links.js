@@ -30,7 +30,9 @@ function code() {
     "from cvae_jax import runs",
     "",
     `run = runs.load(${JSON.stringify(about.folder)})`,
-    `z = run.prior(${DRAWS})[[${state.draw}]]`,
+    about.regions
+      ? `z = run.regions(${DRAWS})[0][[${state.draw}]]`
+      : `z = run.prior(${DRAWS})[[${state.draw}]]`,
     ...moved,
     `image = run.guided(z, ${vectors}${more})[0]`,
   ].join("\n");

@@ -15,6 +15,7 @@ const state = {
 };
 let took = 0;
 let waiting = 0;
+let region = null; // the class whose draws are shown; null: of all
 let turn = 0; // of the last drawing; an older grid stops
 
 // What is wrong with a value that a control is to have, or "".
@@ -68,7 +69,7 @@ function paint() {
   const begun = performance.now();
   document.querySelector("main").classList.toggle("wide", state.grid !== "");
   canvas.classList.toggle("cells", state.grid !== "");
-  canvas.classList.toggle("large", state.grid !== "" || WIDTH >= 200);
+  canvas.classList.toggle("large", state.grid !== "" || WIDTH > 64);
   canvas.setAttribute("aria-label", sentence());
   canvas.style.maxWidth = "";
   if (state.grid) {
@@ -98,7 +99,8 @@ function paintRow(settings, draw, row, mine) {
   if (mine !== turn) return;
   const name = (s) => (Array.isArray(s) ? s[0] || "none" : labelled(s));
   draw ||= grid(canvas, settings.map(name), ROWS);
-  canvas.style.maxWidth = `${1.5 * canvas.width}px`;
+  const fitting = (0.8 * innerHeight * canvas.width) / canvas.height;
+  canvas.style.maxWidth = `${Math.min(1.5 * canvas.width, fitting)}px`;
   const moved = row ? {} : state.latents;
   const z = latentsOf((state.draw + row) % DRAWS, moved);
   const vectors = settings.map((value) =>
@@ -128,8 +130,10 @@ function changed(name, value) {
   step(1);
 }
 
+// Go on to another draw; where a class has a place, to one of that class.
 function step(by) {
-  state.draw = (state.draw + by + DRAWS) % DRAWS;
+  do state.draw = (state.draw + by + DRAWS) % DRAWS;
+  while (region !== null && about.regions[state.draw] !== region);
   state.latents = {};
   show();
   soon();
@@ -161,6 +165,17 @@ for (const each of about.controls) {
   const {frame, show: move} = control(each, changed);
   byId("conditions").append(frame);
   shown[each.name] = move;
+}
+if (about.regions) {
+  const classes = [...new Set(about.regions)].sort((a, b) => a - b);
+  const named = {name: "class", kind: "class", bit: null};
+  const words = ["any", ...classes.map(String)];
+  const {frame, show} = control({...named, values: words}, (_, word) => {
+    region = word === "any" ? null : Number(word);
+    step(1);
+  });
+  show("any");
+  byId("conditions").append(frame);
 }
 const gridMenu = element("select", {id: "grid"});
 gridMenu.append(element("option", {value: "", textContent: "one picture"}));

@@ -94,7 +94,7 @@ def _about(run: Run) -> dict[str, Any]:
   """Return what the page has to know besides the network, as JSON types."""
   found = controls.of_run(run)
   width = run.system.columns.get("condition", (0,))[0]
-  z = latents.draws(run)
+  z, regions = latents.draws(run)
   first = np.zeros(width, np.float32)
   for control in found:
     _enter(first, control, control["first"])
@@ -109,6 +109,7 @@ def _about(run: Run) -> dict[str, Any]:
     "controls": found,
     "guidance": bool(getattr(run.conditions, "known_bits", False) and found),
     "draws": {"count": len(z), "latents": z.shape[1]},
+    "regions": regions,
     "latents": latents.strongest(run, z, first),
     "z": base64.b64encode(z.astype("<f4").tobytes()).decode(),
   }

@@ -11,14 +11,13 @@ import contextlib
 import json
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from ml_collections import ConfigDict
 
-from cvae_jax import config as configs, settings
+from cvae_jax.apps.tuning import plans
 from cvae_jax.apps.tuning.space import Space
 from cvae_jax.host import lock
 from cvae_jax.host.console import say
@@ -26,11 +25,7 @@ from cvae_jax.host.files import read_json, write_atomically
 from cvae_jax.settings import ConfigError
 
 FILE = "study.db"
-PLAN = "study.json"  # what the study was begun with
 PRUNED = "PRUNED"  # in a trial's folder: why it ended early
-# What a study may go on with: another path to the same data, other rhythms of
-# logs and checkpoints.
-FREE = ("name", "log_every", "checkpoint_every", "keep", "data.path")
 _HIDDEN = ".tune"  # holds the locks
 _LONG = 5  # seconds after which a wait is told of
 _STARTUP = 5  # trials, and evaluations of each, that are never pruned by
@@ -52,57 +47,6 @@ def optuna() -> Any:
   return optuna
 
 
-def plan(
-  config: ConfigDict,
-  page: str,
-  space: Sequence[str],
-  metric: str,
-  direction: str,
-  pruner: str,
-  seed: int,
-) -> dict[str, Any]:
-  """Return what a study is begun with, and the words that ask for it again.
-
-  Args:
-    config: before a trial's values.
-    page: where it is from.
-    space: words of the space; none for the page's own.
-    metric: of the evaluations, or score.….
-    direction: min or max.
-    pruner: median or none.
-    seed: of the search.
-  """
-  base = dict(settings.leaves(json.loads(configs.to_json(config))))
-  of_page = dict(settings.leaves(configs.load_page(page).to_dict()))
-  changed = [
-    f"--config.{key}={value}"
-    for key, value in settings.leaves(config.to_dict())
-    if of_page.get(key) != value
-  ]
-  found = {
-    "metric": metric,
-    "direction": direction,
-    "pruner": pruner,
-    "seed": seed,
-  }
-  words = [f"--space={word}" for word in space]
-  words += [f"--{name}={value}" for name, value in found.items()]
-  return {
-    "config": {k: v for k, v in base.items() if k not in FREE},
-    "space": list(space) or f"space(trial) of {page}",
-    **found,
-    "command": [f"--config={page}", *changed, *words],
-  }
-
-
-def words(folder: Path) -> list[str]:
-  """Return the words that a folder's study was asked for with, or none."""
-  path = Path(folder) / PLAN
-  if not path.exists():
-    return []
-  return read_json(path, dict, "give --config and --space again")["command"]
-
-
 class Claim(NamedTuple):
   """A trial that this process works on."""
 
@@ -120,7 +64,7 @@ class Study:
 
     Args:
       folder: of the study's file and its trials.
-      plan: as `plan` returns it; but for the command it may not change.
+      plan: as plans.plan returns it; but for the command it may not change.
 
     Raises:
       ConfigError: the folder holds a study of another plan with finished
@@ -213,7 +157,7 @@ class Study:
 
   def _opened(self) -> Any:
     """Open the study's file; one without a finished trial is begun anew."""
-    path = self.folder / PLAN
+    path = self.folder / plans.FILE
     storage = self._optuna.storages.RDBStorage(
       f"sqlite:///{(self.folder / FILE).absolute()}",
       engine_kwargs={"connect_args": {"timeout": 60}},
@@ -226,7 +170,7 @@ class Study:
       if differing := sorted(k for k in held if plan[k] != old.get(k)):
         done = self._optuna.load_study(study_name=names[0], storage=storage)
         if any(trial.state.is_finished() for trial in done.get_trials()):
-          raise ConfigError(_other(self.folder, differing, old, plan))
+          raise ConfigError(plans.refusal(self.folder, differing, old, plan))
         self._optuna.delete_study(study_name=names[0], storage=storage)
     write_atomically(path, json.dumps(plan, indent=2) + "\n")
     directions = {"min": "minimize", "max": "maximize"}
@@ -274,11 +218,12 @@ class Study:
   @contextlib.contextmanager
   def _alone(self) -> Iterator[None]:
     """Wait until no other process looks for a trial, then keep it so."""
+    choice = self.folder / _HIDDEN / "study"
     begun, told = time.monotonic(), False
     while True:
       with contextlib.ExitStack() as held:
         try:
-          held.enter_context(lock.hold(self.folder / _HIDDEN, "choosing"))
+          held.enter_context(lock.hold(choice, "choosing"))
         except lock.FolderInUse as error:
           if not told and time.monotonic() > begun + _LONG:
             say(f"waiting: {error}")
@@ -289,23 +234,3 @@ class Study:
           warnings.simplefilter("ignore")  # Optuna's, of experimental parts
           yield
         return
-
-
-def _other(folder: Path, keys: list[str], old: Mapping, new: Mapping) -> str:
-  """Say how a study differs from what its folder holds."""
-  lines = []
-  for key in keys:
-    before, after = old.get(key), new[key]
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-      lines += [
-        f"{key}.{name}: {before.get(name)!r} → {after.get(name)!r}"
-        for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name)
-      ]
-    else:
-      lines.append(f"{key}: {before!r} → {after!r}")
-  return (
-    f"{folder} holds another study; what differs:\n  "
-    + "\n  ".join(lines)
-    + "\nUse another --workdir, or go on with the study as it was begun."
-  )

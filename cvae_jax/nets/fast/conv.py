@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from cvae_jax.nets.fast import ops, winograd
+from cvae_jax.nets.fast import half, ops, winograd
 from cvae_jax.nets.fast.im2col import fold, pads_of, patches, place
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -43,6 +43,8 @@ def conv(
 
   SAME gives ceil(H / stride) rows, VALID ⌊(H − k) / stride⌋ + 1.
   """
+  if half.is_on():
+    return _plus(half.conv(x, kernel, stride, padding), bias)
   if ops.fast_on_cpu() if fast is None else fast:
     if padding == "SAME" and winograd.suits(x.shape, kernel.shape, stride):
       return _plus(winograd.down(x, kernel), bias)
@@ -114,6 +116,8 @@ def conv_transpose(
   The kernel [k, k, C, D] is in Flax's orientation: it is not flipped. The
   bias [D] is added.
   """
+  if half.is_on():
+    return _plus(half.conv_transpose(x, kernel, stride), bias)
   if not (ops.fast_on_cpu() if fast is None else fast):
     y = lax.conv_transpose(
       x, kernel, (stride, stride), "SAME", dimension_numbers=_DIMENSIONS

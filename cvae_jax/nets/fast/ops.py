@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from cvae_jax.nets.fast import half
+
 _PLAIN = contextvars.ContextVar("plain", default=False)
 
 
@@ -40,6 +42,8 @@ def add_bias(x: Array, bias: Array) -> Array:
 
 def product(x: Array, kernel: Array) -> Array:
   """Multiply x [..., C] by a kernel [C, D]."""
+  if half.is_on():
+    return half.product(x, kernel)
   return (_product if fast_on_cpu() else jnp.matmul)(x, kernel)
 
 

@@ -14,9 +14,11 @@ from cvae_jax.method import (
   latent_priors,
   likelihoods,
   parts,
+  regularisers,
   schedules,
 )
 from cvae_jax.method.gaussian import Gaussian
+from cvae_jax.method.names import checked
 from cvae_jax.nets import images
 from cvae_jax.nets.conditional import Decoder, Encoder
 from cvae_jax.types import (
@@ -38,12 +40,18 @@ class Model(NamedTuple):
   grey: optax.Schedule
   second_pass: bool  # the KL is of another encoder pass than z
   prior: latent_priors.Prior
+  regulariser: regularisers.Regulariser | None  # of the batch's latents
 
   def encode(self, params: PyTree, image, condition, key=None) -> Gaussian:
     """Return q(z | image, condition); without a key dropout is off."""
     variables = {"params": params["encoder"]}
     q = self.encoder.apply(variables, image, condition, key)
     return self.prior.standardise(params, q, condition)
+
+  def draw(self, params: PyTree, key: Array, count: int) -> Array:
+    """Draw z [count, Z] of the prior, by other noise than `key`'s own."""
+    key = jax.random.fold_in(key, 2)
+    return self.prior.draw(params, key, count, self.pseudo(params))
 
   def pseudo(self, params: PyTree) -> Callable:
     """Return (image, condition) → Gaussian, for the prior."""
@@ -96,7 +104,20 @@ def build(config, facts: Facts) -> Model:
     ),
     second_pass=config.loss.get("kl_of_second_pass", False),
     prior=latent_priors.build(config, encoder.latents, shape, facts.conditions),
+    regulariser=_regulariser(config.loss, facts.rows),
   )
+
+
+def _regulariser(loss, rows: int | None) -> regularisers.Regulariser | None:
+  """Return what the objective adds to −ELBO, if anything.
+
+  Raises:
+    ValueError: the objective is one that only a vae has.
+  """
+  names = ("elbo", *regularisers.NAMES)
+  what = "loss.objective of a cvae (a vae has more)"
+  name = checked(names, loss.get("objective", "elbo"), what)
+  return regularisers.read(loss, name, rows)
 
 
 def _networks(model, facts: Facts, likelihood) -> tuple:

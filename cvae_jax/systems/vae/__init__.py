@@ -10,7 +10,9 @@ with Bernoulli pixels, β 1 and p(z) = N(0, I), unless config.loss and
 config.prior say otherwise. The last
 term is a prior N(0, 1 / (2 l2)) on the kernels. With `objective` iwae or dreg
 the first two are replaced by −log (1/k) Σ p(x | z) p(z) / q(z | x) over k
-samples (Burda et al. 2016).
+samples (Burda et al. 2016). Other objectives add a term of the batch's
+latents to −ELBO; `factor`'s is of a second player, which tells latents from
+shuffled ones (Kim and Mnih 2018).
 """
 
 import functools
@@ -28,7 +30,7 @@ from cvae_jax.method import (
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.mlp import binary, flat
 from cvae_jax.systems.vae import model as models, terms
-from cvae_jax.systems.vae.model import Loss, Model
+from cvae_jax.systems.vae.model import Model
 from cvae_jax.types import Facts, Player, System, TrainState
 
 BRANCHES = ("encoder", "decoder")
@@ -49,6 +51,12 @@ def make(config, facts: Facts) -> System:
       owns=BRANCHES + likelihoods.branches(likelihood) + model.prior.branches,
     )
   }
+  if model.discriminator is not None:
+    players["discriminator"] = Player(
+      loss=functools.partial(terms.discriminator_loss, model),
+      tx=optim.build(config.optim),
+      owns=(models.DISCRIMINATOR,),
+    )
   conditions = facts.conditions
 
   def encode(state: TrainState, image: Array, condition: Array) -> Gaussian:
@@ -87,16 +95,18 @@ def _note(model: Model) -> str:
   """Say what the loss is made of."""
   loss = model.loss
   pixels = type(loss.likelihood).__name__
-  if loss == Loss(
-    likelihoods.Bernoulli(), kl_control.Control(), *loss[2:4], "elbo", 1
-  ):
+  plain = loss.likelihood == likelihoods.Bernoulli() and loss.kl.plain
+  if plain and loss.objective == "elbo":
     return "loss: −ELBO in nats, Bernoulli pixels, + L2 of the kernels"
-  if loss.objective != "elbo":
+  if loss.bound:
     return (
       f"loss: −log of {loss.samples} importance weights' mean in nats "
       f"({loss.objective}), {pixels} pixels, + L2 of the kernels"
     )
+  added = ""
+  if loss.objective != "elbo":
+    added = f" + {loss.strength:g} × {loss.objective}"
   return (
-    f"loss: nats of {pixels} pixels + {loss.kl} of the KL in nats, + L2 of the "
-    "kernels"
+    f"loss: nats of {pixels} pixels + {loss.kl} of the KL in nats{added}, + L2 "
+    "of the kernels"
   )

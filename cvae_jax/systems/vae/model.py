@@ -8,14 +8,22 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.method import kl_control, latent_priors, likelihoods, parts
+from cvae_jax.method import (
+  kl_control,
+  latent_priors,
+  likelihoods,
+  parts,
+  regularisers,
+)
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.method.names import checked
 from cvae_jax.nets import images
 from cvae_jax.nets.mlp import MLP, flat
 from cvae_jax.types import Facts, PyTree
 
-OBJECTIVES = ("elbo", "iwae", "dreg")
+BOUNDS = ("iwae", "dreg")  # of several samples
+OBJECTIVES = ("elbo", *BOUNDS, *regularisers.NAMES, "factor")
+DISCRIMINATOR = "discriminator"  # FactorVAE's branch of params
 
 
 class Loss(NamedTuple):
@@ -27,6 +35,13 @@ class Loss(NamedTuple):
   l2: float
   objective: str
   samples: int  # of its bound
+  strength: float  # × what the objective adds
+  regulariser: regularisers.Regulariser | None
+
+  @property
+  def bound(self) -> bool:
+    """Tell whether the objective is a bound of several samples."""
+    return self.objective in BOUNDS
 
 
 class Model(NamedTuple):
@@ -38,6 +53,7 @@ class Model(NamedTuple):
   latents: int
   loss: Loss
   prior: latent_priors.Prior
+  discriminator: MLP | None  # of objective factor
 
   def encode(self, params: PyTree, x, condition, key=None) -> Gaussian:
     """Return q(z | x [B, D], condition); without a key dropout is off."""
@@ -56,6 +72,11 @@ class Model(NamedTuple):
     found = self.decoder.apply(variables, z, condition, key)["logits"]
     return jax.nn.sigmoid(found) if self.loss.likelihood.means else found
 
+  def discriminate(self, params: PyTree, z: Array) -> Array:
+    """Return log d / (1 − d) [B] of z being a draw of q(z)."""
+    variables = {"params": params[DISCRIMINATOR]}
+    return self.discriminator.apply(variables, z)["logit"][:, 0]
+
   def image(self, params: PyTree, z: Array, condition: Array) -> Array:
     """Return the means of the pixels as images [B, H, W, C]."""
     output = self.output(params, z, condition)
@@ -71,7 +92,7 @@ def build(config, facts: Facts) -> Model:
   shape = facts.image_shape
   latents = config.model.latents
   heads = {"mean": latents, "logvar": latents}
-  loss = _read(config, shape[-1])
+  loss = _read(config, shape[-1], facts.rows)
   encoder, decoder = _networks(
     config.model, shape, heads, loss.likelihood.width
   )
@@ -82,7 +103,16 @@ def build(config, facts: Facts) -> Model:
     latents=latents,
     loss=loss,
     prior=latent_priors.build(config, latents, shape, facts.conditions),
+    discriminator=_discriminator(loss, config.loss),
   )
+
+
+def _discriminator(loss: Loss, group) -> MLP | None:
+  """Return FactorVAE's: leaky ReLU units, as the authors have."""
+  if loss.objective != "factor":
+    return None
+  widths = tuple(group.get("discriminator", (256, 256)))
+  return MLP(widths=widths, heads={"logit": 1}, activation="leaky_0.15")
 
 
 def _networks(model, shape: tuple, heads: dict, width: int) -> tuple:
@@ -100,27 +130,30 @@ def _networks(model, shape: tuple, heads: dict, width: int) -> tuple:
   )
 
 
-def _read(config, channels: int) -> Loss:
+def _read(config, channels: int, rows: int | None) -> Loss:
   group = config.loss
+  objective = checked(
+    OBJECTIVES, group.get("objective", "elbo"), "loss.objective"
+  )
   drawn = config.data.get("binarise", "") == "dynamic"
   loss = Loss(
     likelihood=likelihoods.build(group, channels, "bernoulli"),
     kl=kl_control.control(group),
     binarise=group.get("binarise", False) or drawn,
     l2=group.get("l2", 0.0),
-    objective=checked(
-      OBJECTIVES, group.get("objective", "elbo"), "loss.objective"
-    ),
+    objective=objective,
     samples=group.get("samples", 1),
+    strength=group.get("strength", 1.0),
+    regulariser=regularisers.read(group, objective, rows),
   )
   if loss.samples < 1:
     raise ValueError(f"loss.samples is 1 or more; found {loss.samples}")
-  if loss.objective == "elbo" and loss.samples > 1:
+  if not loss.bound and loss.samples > 1:
     raise ValueError(
       f"loss.samples={loss.samples} are of loss.objective=iwae or dreg; found "
-      "elbo"
+      f"{objective}"
     )
-  if loss.objective != "elbo" and (loss.kl.free_bits or loss.kl.capacity):
+  if loss.bound and (loss.kl.free_bits or loss.kl.capacity):
     raise ValueError(
       "loss.kl.free_bits and capacity are of the ELBO's KL; found "
       f"loss.objective={loss.objective}, which has none"
@@ -139,4 +172,7 @@ def begin(model: Model, conditions: int, key: Array) -> tuple[PyTree, PyTree]:
   )
   branch, model_state = likelihoods.begin(model.loss.likelihood)
   branch |= model.prior.begin(jax.random.fold_in(key, len(nets)))
+  if model.discriminator is not None:
+    inner = jax.random.fold_in(key, len(nets) + 1)
+    branch[DISCRIMINATOR] = model.discriminator.init(inner, z)["params"]
   return params | branch, model_state

@@ -6,7 +6,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.method import gaussian, likelihoods, losses, objectives, parts
+from cvae_jax.method import (
+  gaussian,
+  likelihoods,
+  losses,
+  objectives,
+  parts,
+  regularisers,
+)
+from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.mlp import binary, flat
 from cvae_jax.systems.vae.model import Model
 from cvae_jax.types import Batch, Metrics, PyTree, TrainState
@@ -17,6 +25,8 @@ class _Terms(NamedTuple):
 
   x: Array  # [B, D], the target
   output: Array  # [B, D · width]
+  q: Gaussian  # over [B, Z]
+  z: Array  # [B, Z]
   kl: Array  # [B, Z]
   terms: Metrics  # each [B]
   model_state: PyTree
@@ -55,13 +65,13 @@ def _forward(
   elbo = -reconstruction - kl
   terms = {"reconstruction": reconstruction, "kl": kl, "elbo": elbo}
   terms |= likelihoods.bits(likelihood, elbo, model.shape)
-  return _Terms(x, output, each, terms, model_state)
+  return _Terms(x, output, q, z, each, terms, model_state)
 
 
 def loss(model: Model, params, model_state, batch: Batch, key, step):
   """Return the loss [] and (its terms, the model_state after)."""
   noise, *drop = (jax.random.fold_in(key, i) for i in range(3))
-  if model.loss.objective != "elbo":
+  if model.loss.bound:
     return _bound_loss(model, params, model_state, batch, noise, drop, step)
   found = _forward(model, params, model_state, batch, noise, drop, step)
   terms = parts.means(found.terms)
@@ -71,10 +81,50 @@ def loss(model: Model, params, model_state, batch: Batch, key, step):
 
   kl = model.loss.kl
   if kl.plain:
-    return terms["l2"] - terms["elbo"], (terms, found.model_state)
-  penalty = kl.penalty(found.kl, step, model.latents)
-  total = terms["reconstruction"] + penalty + terms["l2"]
+    total = terms["l2"] - terms["elbo"]
+  else:
+    penalty = kl.penalty(found.kl, step, model.latents)
+    total = terms["reconstruction"] + penalty + terms["l2"]
+
+  # 4. REGULARISER: of the batch's latents, by the objective's name.
+  regulariser = _regulariser(model, params, found.z, found.q, noise)
+  if regulariser:
+    terms |= regulariser
+    total += model.loss.strength * sum(regulariser.values())
   return total, (terms, found.model_state)
+
+
+def _regulariser(model: Model, params, z: Array, q: Gaussian, key) -> Metrics:
+  """Return {name: the term []} of an objective that has one."""
+  if model.discriminator is not None:  # log d / (1 − d) estimates log q / Π q
+    return {"tc": model.discriminate(params, z).mean()}
+  if model.loss.regulariser is None:
+    return {}
+
+  def draw() -> Array:
+    encode = model.pseudo(params)
+    return model.prior.draw(params, jax.random.fold_in(key, 2), len(z), encode)
+
+  return model.loss.regulariser.terms(z, q, draw)
+
+
+def discriminator_loss(
+  model: Model, params, model_state, batch: Batch, key, step
+):
+  """Return FactorVAE's discriminator's loss (Kim and Mnih 2018, Alg. 2).
+
+  It tells latents of the first half of a batch from those of the second half,
+  each of which is shuffled over the images.
+  """
+  noise, shuffle, *drop = (jax.random.fold_in(key, i) for i in range(4))
+  found = _forward(model, params, model_state, batch, noise, drop)
+  first, second = jnp.array_split(found.z, 2)
+  joint = model.discriminate(params, first)
+  apart = model.discriminate(params, regularisers.permuted(shuffle, second))
+  total = 0.5 * losses.discriminator_loss(joint, real=True).mean()
+  total += 0.5 * losses.discriminator_loss(apart, real=False).mean()
+  accuracy = jnp.concatenate([joint > 0, apart < 0]).mean()
+  return total, ({"accuracy": accuracy}, model_state)
 
 
 def _bound_loss(

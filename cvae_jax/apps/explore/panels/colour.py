@@ -38,7 +38,10 @@ def build(opened: Opened) -> None:
     shown += [(v, f"draw {i + 1}") for i, v in enumerate(found.variants)]
     if found.photo is not None:
       shown.append((found.photo, "the photo itself"))
-    return markup.row(shown)
+    record = {"run": opened.name, "seed": seed, "count": WAYS}
+    return markup.row(shown) + markup.saved_row(
+      [picture for picture, _ in shown], record, f"{opened.name}_{seed}"
+    )
 
   def read(event: gr.EventData, seed):
     try:

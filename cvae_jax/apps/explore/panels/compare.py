@@ -27,6 +27,7 @@ def build(page: gr.Blocks, runs: Sequence[Opened]) -> None:
       new = gr.Button("New draw", variant="primary")
     with gr.Column(scale=6, min_width=300):
       result = gr.HTML()
+  controls.connect(made, **QUICK)
   seed = gr.State(0)
   inputs = controls.components(made)
 
@@ -54,9 +55,11 @@ def _one(opened: Opened, values, seed: int) -> str:
     f"<td>{markup.tag(image, f'{opened.name}, draw {i + 1}')}</td>"
     for i, image in enumerate(images)
   )
+  record = {"run": opened.name, "values": {**values, **own}, "seed": seed}
+  links = markup.saved_row(list(images), record, f"{opened.name}_{seed}")
   return (
     f'<section class="ex-run"><h3>{html.escape(opened.name)}{note}</h3>'
     '<div class="ex-scroll" tabindex="0">'
     '<table class="ex-grid" style="--n:12">'
-    f"<tr>{cells}</tr></table></div></section>"
+    f"<tr>{cells}</tr></table></div>{links}</section>"
   )

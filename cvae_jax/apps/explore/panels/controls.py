@@ -41,6 +41,17 @@ def of(
   return [_control(a, values[a.name], unknowns) for a in attributes]
 
 
+def connect(controls: Sequence[Control], **how: Any) -> None:
+  """Let no control be moved while its condition is said to be unknown."""
+
+  def follow(unknown: bool):
+    return gr.update(interactive=not unknown)
+
+  for control in controls:
+    if control.unknown is not None:
+      control.unknown.change(follow, control.unknown, control.value, **how)
+
+
 def components(controls: Sequence[Control]) -> list:
   """Return all components of controls, in the order of `read`."""
   return [part for control in controls for part in control.components]

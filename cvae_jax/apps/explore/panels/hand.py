@@ -41,7 +41,9 @@ def build(opened: Opened) -> None:
     row = markup.row([(m, str(k)) for k, m in enumerate(made)])
     yours = markup.row([(image, "yours")])
     note = f"Read as {label}, ink {ink:+.2f}. The ten digits in this hand:"
-    return f"{yours}<p>{note}</p>{row}"
+    record = {"run": opened.name, "digit": int(label), "ink": ink}
+    links = markup.saved_row(list(made), record, f"{opened.name}_hand")
+    return f"{yours}<p>{note}</p>{row}{links}"
 
   def read(event: gr.EventData):
     try:

@@ -25,23 +25,24 @@ from cvae_jax.apps.explore.request import first, from_query
 def build(runs: Sequence[Opened]) -> gr.Blocks:
   """Build the page of one or more runs."""
   with gr.Blocks(analytics_enabled=False, title="Explore") as page:
+    names = [opened.name for opened in runs]
     if len(runs) == 1:
-      _run(page, runs[0])
+      _run(page, runs[0], names)
       return page
     with gr.Tabs() as tabs:
       for number, opened in enumerate(runs):
         with gr.Tab(opened.name, id=number):
-          _run(page, opened)
+          _run(page, opened, names)
       drawing = [opened for opened in runs if not opened.colours]
       if len(drawing) > 1:
         with gr.Tab("Side by side", id=len(runs)):
           compare.build(page, drawing)
-    _choose(page, tabs, [opened.name for opened in runs])
+    _choose(page, tabs, names)
   return page
 
 
-def _run(page: gr.Blocks, opened: Opened) -> None:
-  """Put the panels of one run onto the page."""
+def _run(page: gr.Blocks, opened: Opened, names: Sequence[str]) -> None:
+  """Put the panels of one of the runs of these names onto the page."""
   gr.HTML(_head(opened))
   with gr.Tabs():
     if opened.colours:
@@ -50,7 +51,7 @@ def _run(page: gr.Blocks, opened: Opened) -> None:
     else:
       with gr.Tab("Samples"):
         panel = sample.build(opened)
-      _restore(page, panel)
+      _restore(page, panel, names)
       if opened.attributes:
         with gr.Tab("Grid") as tab:
           grid.build(panel, tab)
@@ -64,14 +65,22 @@ def _run(page: gr.Blocks, opened: Opened) -> None:
       about.build(opened, tab)
 
 
-def _restore(page: gr.Blocks, panel: shared.Panel) -> None:
+def _restore(
+  page: gr.Blocks, panel: shared.Panel, names: Sequence[str]
+) -> None:
   """Show the state of the link by which the page was opened."""
 
   def load(request: gr.Request):
     query = _query(request)
     asked = first(panel.opened)
     wrong = ""
-    if dict(query).get("run") == panel.opened.name:
+    name = dict(query).get("run", names[0])
+    if name not in names:
+      wrong = markup.message(
+        f"This link is of the run {name!r}, which is not open here; open are "
+        + ", ".join(names)
+      )
+    elif query and name == panel.opened.name:
       try:
         asked = from_query(panel.opened, query)
       except ValueError as error:

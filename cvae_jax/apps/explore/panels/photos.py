@@ -1,14 +1,36 @@
 """The panel of one's own picture: reconstruct, change, walk to another."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
 import gradio as gr
+from numpy.typing import NDArray
 
 from cvae_jax.apps.explore import markup, photo, pictures
+from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.panels import controls, uploads
+from cvae_jax.apps.explore.panels.controls import Control
 from cvae_jax.apps.explore.panels.shared import QUICK, Panel, request_of
 from cvae_jax.apps.explore.request import first
 from cvae_jax.host import images
 
 SAMPLE = "Take the picture of the tab Samples"
+FIRST = "Choose a picture to see what the run makes of it."
+BOTH = "Give two pictures to walk between."
+SHOWN = ("as the run reads it", "reconstruction", "changed")
+
+
+class _Parts(NamedTuple):
+  """What the panel consists of."""
+
+  own: list[Control]  # what the picture shows
+  wanted: list[Control]  # what it is to show
+  place: gr.HTML
+  take: gr.Button
+  result: gr.HTML
+  other_place: gr.HTML
+  other_take: gr.Button
+  walk: gr.HTML
 
 
 def build(panel: Panel) -> None:
@@ -20,13 +42,10 @@ def build(panel: Panel) -> None:
       place = uploads.place("Your picture")
       take = gr.Button(SAMPLE, size="sm")
       if opened.attributes:
-        gr.HTML("<h3>What it shows</h3>")
+        gr.HTML(f"<h3>What it shows</h3><p class='ex-note'>{_how(opened)}</p>")
       own = controls.build(opened, start)
     with gr.Column(scale=4, min_width=300):
-      result = gr.HTML(
-        markup.message("Choose a picture to see what the run makes of it."),
-        elem_classes="ex-few",
-      )
+      result = gr.HTML(markup.message(FIRST), elem_classes="ex-few")
       if opened.attributes:
         gr.HTML("<h3>What it is to show</h3>")
       wanted = controls.build(opened, start)
@@ -36,99 +55,143 @@ def build(panel: Panel) -> None:
       other_place = uploads.place("The other picture")
       other_take = gr.Button(SAMPLE, size="sm")
     with gr.Column(scale=4, min_width=300):
-      walk = gr.HTML(
-        markup.message("Give two pictures to walk between."),
-        elem_classes="ex-walk",
-      )
-  first_state = gr.State(None)
-  second_state = gr.State(None)
+      walk = gr.HTML(markup.message(BOTH), elem_classes="ex-walk")
+  controls.connect([*own, *wanted], **QUICK)
+  parts = (own, wanted, place, take, result, other_place, other_take, walk)
+  _connect(panel, _Parts(*parts))
 
-  inputs = controls.components(own)
-  changed = controls.components(wanted)
+
+def edited(
+  opened: Opened,
+  image: NDArray,
+  shows: Mapping[str, Any],
+  shall: Mapping[str, Any],
+) -> str:
+  """Return a picture, its reconstruction and how it might be as HTML."""
+  made = photo.edit(opened, image, shows, shall)
+  names = SHOWN if opened.attributes else SHOWN[:2]
+  row = markup.row(list(zip([image, *made], names, strict=False)))
+  record = {"run": opened.name, "shows": shows, "changed": shall}
+  last = images.to_bytes(made[len(names) - 2])
+  stem = f"{opened.name}_changed"
+  return row + markup.downloads(last, record, stem, link=False)
+
+
+def walked(
+  opened: Opened,
+  pair: tuple[NDArray, NDArray],
+  shows: Mapping[str, Any],
+  shall: Mapping[str, Any],
+) -> str:
+  """Return the way between two pictures as HTML.
+
+  What the second one shows is found by the model; where it cannot be, it is
+  unknown, or else what the first is to show.
+  """
+  there = _found(opened, pair[1]) or shall
+  made = photo.walk(opened, pair, (shows, there))
+  numbers = ["yours", *map(str, range(2, len(made))), "the other"]
+  record = {"run": opened.name, "from": shows, "to": there}
+  row = markup.row(list(zip(made, numbers, strict=True)))
+  return row + markup.saved_row(list(made), record, f"{opened.name}_walk")
+
+
+def _connect(panel: Panel, parts: _Parts) -> None:
+  """Connect what a person does with what the page shows."""
+  opened = panel.opened
+  own = controls.components(parts.own)
+  wanted = controls.components(parts.wanted)
+  image = gr.State(None)
+  other = gr.State(None)
 
   def values(given):
-    count = len(inputs)
-    return (
-      controls.read(own, given[:count]),
-      controls.read(wanted, given[count : 2 * count]),
-    )
+    shows = controls.read(parts.own, given[: len(own)])
+    return shows, controls.read(parts.wanted, given[len(own) :])
 
   def show(image, *given):
     if image is None:
       return gr.skip()
-    shows, shall = values(given)
-    try:
-      made = photo.edit(opened, image, shows, shall)
-    except ValueError as error:
-      return markup.message(str(error))
-    names = ("as the run reads it", "reconstruction", "changed")
-    some = names if opened.attributes else names[:2]
-    row = markup.row(list(zip([image, *made], some, strict=False)))
-    record = {"run": opened.name, "shows": shows, "changed": shall}
-    last = made[len(some) - 2]
-    return row + markup.downloads(
-      images.to_bytes(last), record, f"{opened.name}_changed", link=False
-    )
+    return _said(edited, opened, image, *values(given))
 
   def steps(image, other, *given):
     if image is None or other is None:
       return gr.skip()
-    shows, shall = values(given)
-    there = photo.guess(opened, other) or shall
-    try:
-      made = photo.walk(opened, (image, other), (shows, there))
-    except ValueError as error:
-      return markup.message(str(error))
-    numbers = ["yours", *map(str, range(2, len(made))), "the other"]
-    return markup.row(list(zip(made, numbers, strict=True)))
+    return _said(walked, opened, (image, other), *values(given))
 
-  def read(image):
-    """Take a picture in: its state, and controls at what it shows."""
-    found = photo.guess(opened, image)
-    moved = [gr.skip()] * len(inputs)
-    if found is not None:
-      moved = controls.write(own, found)
-    return [image, *moved, *moved]
+  def read(event: gr.EventData):
+    found, wrong = _read(opened, event)
+    shown = _settings(opened, parts.own, found)
+    said = gr.skip() if found is not None else markup.message(wrong)
+    return [found, *shown, *shown, said]
 
-  def upload(event: gr.EventData):
-    image, wrong = _read(opened, event)
-    if image is None:
-      return [None, *[gr.skip()] * (2 * len(inputs)), markup.message(wrong)]
-    return [*read(image), gr.skip()]
+  def read_other(event: gr.EventData):
+    found, wrong = _read(opened, event)
+    return found, gr.skip() if found is not None else markup.message(wrong)
 
   def sampled(held, *given):
     request = request_of(panel, given, held)
-    drawn = pictures.draw(opened, request).images[request.pick]
-    return images.to_bytes(drawn)
+    return images.to_bytes(pictures.draw(opened, request).images[request.pick])
 
-  def from_sample(held, *given):
-    return read(sampled(held, *given))
+  def take(held, *given):
+    found = sampled(held, *given)
+    shown = _settings(opened, parts.own, found)
+    return [found, *shown, *shown]
 
-  def second(event: gr.EventData):
-    image, wrong = _read(opened, event)
-    return image, gr.skip() if image is not None else markup.message(wrong)
-
-  state = [first_state, *inputs, *changed]
-  ends = [first_state, second_state, *inputs, *changed]
+  state = [image, *own, *wanted]
+  ends = [image, other, *own, *wanted]
   asked = [panel.held, *panel.inputs]
-
-  def follow(event):
-    event.then(show, state, result, **QUICK).then(steps, ends, walk, **QUICK)
-
-  follow(place.upload(upload, None, [*state, result], **QUICK))
-  follow(take.click(from_sample, asked, state, **QUICK))
   for event in (
-    other_place.upload(second, None, [second_state, walk], **QUICK),
-    other_take.click(sampled, asked, second_state, **QUICK),
+    parts.place.upload(read, None, [*state, parts.result], **QUICK),
+    parts.take.click(take, asked, state, **QUICK),
   ):
-    event.then(steps, ends, walk, **QUICK)
-  for part in (*inputs, *changed):
-    part.input(show, state, result, **QUICK)
-  for part in inputs:
-    getattr(part, "release", part.input)(steps, ends, walk, **QUICK)
+    shown = event.then(show, state, parts.result, **QUICK)
+    shown.then(steps, ends, parts.walk, **QUICK)
+  for event in (
+    parts.other_place.upload(read_other, None, [other, parts.walk], **QUICK),
+    parts.other_take.click(sampled, asked, other, **QUICK),
+  ):
+    event.then(steps, ends, parts.walk, **QUICK)
+  for part in (*own, *wanted):
+    part.input(show, state, parts.result, **QUICK)
+    getattr(part, "release", part.input)(steps, ends, parts.walk, **QUICK)
 
 
-def _read(opened, event: gr.EventData):
+def _settings(
+  opened: Opened, own: Sequence[Control], image: NDArray | None
+) -> list:
+  """Return what controls are to say of an image, or to stay as they are."""
+  found = None if image is None else _found(opened, image)
+  if found is None:
+    return [gr.skip() for _ in controls.components(own)]
+  return controls.write(own, found)
+
+
+def _found(opened: Opened, image: NDArray) -> dict[str, Any] | None:
+  """Return what an image shows, unknown values where the model has such."""
+  found = photo.guess(opened, image)
+  if found is None and opened.unknowns:
+    return dict.fromkeys(attribute.name for attribute in opened.attributes)
+  return found
+
+
+def _said(function, *arguments) -> str:
+  """Return a function's answer, or what is wrong."""
+  try:
+    return function(*arguments)
+  except ValueError as error:
+    return markup.message(str(error))
+
+
+def _how(opened: Opened) -> str:
+  """Say where the controls of what a picture shows come from."""
+  if photo.guesses(opened):
+    return "Found by the model; correct it where it is wrong."
+  if opened.unknowns:
+    return "Unknown at first; say what you know."
+  return "Say it here: this run cannot find it."
+
+
+def _read(opened: Opened, event: gr.EventData) -> tuple[NDArray | None, str]:
   """Return an upload as the run reads it, or None and what is wrong."""
   try:
     return photo.fit(opened, photo.decode(uploads.content(event))), ""

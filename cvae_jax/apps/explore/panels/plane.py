@@ -8,6 +8,7 @@ import numpy as np
 from cvae_jax.apps.explore import markup, pictures
 from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.panels.shared import (
+  MOVE,
   QUICK,
   Panel,
   everything,
@@ -43,6 +44,8 @@ element.addEventListener('keydown', (event) => {
      parseFloat(mark.style.top) / 100 + step * way[1]);
 });
 """
+
+SMALL = 32  # pixels a side of which a map is drawn in a few milliseconds
 
 
 def build(opened: Opened):
@@ -93,10 +96,15 @@ def connect(panel: Panel, tab, across, up, chart) -> None:
   tab.select(opens, state, [seen, chart], **QUICK)
   for choice in (across, up):
     choice.input(show, state, chart, **QUICK)
-  moves = [getattr(part, "release", part.input) for part in panel.inputs]
+  # Of small pictures the map follows while a slider is dragged.
+  late = max(opened.shape[:2]) > SMALL
+  moves = [
+    getattr(part, "release", part.input) if late else part.input
+    for part in panel.inputs
+  ]
   moves += [panel.new.click, panel.reset.click, panel.picture.select]
   for move in moves:
-    move(refresh, [seen, *state], chart, **QUICK)
+    move(refresh, [seen, *state], chart, **MOVE)
   chart.select(go, state, outputs, **QUICK)
 
 

@@ -98,12 +98,13 @@ def _latents(opened: Opened) -> list:
 def _connect(panel: Panel, hold) -> None:
   """Connect what a person does with what the page shows."""
   outputs = [panel.picture, panel.held, *panel.sliders]
+  controls.connect(panel.controls, **QUICK)
 
   def move(hold, held, *given):
     if hold:
-      return answer(panel.opened, request_of(panel, given, held)), held
-    held = held | {"seed": (held["seed"] + 1) % SEEDS, "moved": {}}
-    return answer(panel.opened, request_of(panel, given, held)), held
+      shown = answer(panel.opened, request_of(panel, given, held))
+      return [shown, held, *[gr.skip() for _ in panel.sliders]]
+    return again(held, *given)
 
   def slide(index, value, held, *given):
     latent = panel.opened.latents[index]
@@ -124,7 +125,7 @@ def _connect(panel: Panel, hold) -> None:
 
   few = [panel.picture, panel.held]
   for component in panel.inputs:
-    component.input(move, [hold, panel.held, *panel.inputs], few, **MOVE)
+    component.input(move, [hold, panel.held, *panel.inputs], outputs, **MOVE)
   for index, slider in enumerate(panel.sliders):
     slider.input(
       functools.partial(slide, index),

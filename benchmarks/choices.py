@@ -1,0 +1,158 @@
+"""What choices cost and give: a step of each beside the plain one; priors.
+
+    python -m benchmarks.choices [--page=zoo:scvae] [--steps=20] [--rounds=5]
+    python -m benchmarks.choices --run=DIR
+
+The first prints each choice's time of a step divided by the plain one's, on
+drawn data. Steps are taken in turns of all choices, and the least time of a
+step counts, so that other processes matter little. The second prints Fréchet
+distances of a run's samples from held-out images, by 64 random projections of
+the pixels, with z of the run's own prior, of a fitted Gaussian and of a fitted
+mixture, and of reconstructions: what no prior can better.
+"""
+
+import argparse
+import sys
+import time
+
+import jax
+import numpy as np
+
+from cvae_jax import config, runs
+from cvae_jax.host import cpu
+from cvae_jax.loop import restore
+from cvae_jax.loop.run_data import load_data
+from cvae_jax.metrics import frechet
+from cvae_jax.types import Facts
+
+CHOICES = {
+  "plain": {},
+  "likelihood=sigma": {"loss.likelihood": "sigma"},
+  "likelihood=continuous_bernoulli": {
+    "loss.likelihood": "continuous_bernoulli"
+  },
+  "likelihood=logistic": {"loss.likelihood": "logistic"},
+  "beta=4": {"loss.beta": 4.0},
+  "kl.warmup": {"loss.kl.warmup": 100},
+  "kl.free_bits": {"loss.kl.free_bits": 0.1},
+  "kl.capacity": {"loss.kl.capacity": 20.0},
+  "objective=iwae, samples=5": {
+    "loss.objective": "iwae",
+    "loss.samples": 5,
+  },
+  "objective=dreg, samples=5": {
+    "loss.objective": "dreg",
+    "loss.samples": 5,
+  },
+  "objective=tc": {"loss.objective": "tc"},
+  "objective=mmd": {"loss.objective": "mmd"},
+  "objective=dip_i": {"loss.objective": "dip_i"},
+  "objective=dip_ii": {"loss.objective": "dip_ii"},
+  "objective=factor": {"loss.objective": "factor"},
+  "prior=conditional": {"prior.name": "conditional"},
+  "prior=mixture": {"prior.name": "mixture"},
+  "prior=vamp": {"prior.name": "vamp"},
+  "optim=adamw": {"optim.name": "adamw", "optim.weight_decay": 0.01},
+  "optim=lion": {"optim.name": "lion"},
+  "optim.schedule=cosine": {"optim.schedule": "cosine", "optim.steps": 1000},
+  "optim.clip": {"optim.clip": 1.0},
+  "optim.ema": {"optim.ema": 0.999},
+  "optim.accumulate=2": {"optim.accumulate": 2},
+}
+
+
+class Steps:
+  """A choice's training steps on one drawn batch."""
+
+  def __init__(self, page: str, changes: dict):
+    wanted = config.load(page, changes)
+    shape = tuple(wanted.data.image_shape)
+    width = wanted.data.conditions
+    columns = {"image": shape, "condition": (width,)}
+    self.system = config.resolve(wanted, Facts(columns, rows=60_000))
+    generator = np.random.default_rng(0)
+    size = wanted.batch_size
+    self.batch = {
+      "image": generator.integers(0, 256, (size, *shape)).astype(np.uint8),
+      "condition": np.eye(max(width, 1), dtype=np.float32)[
+        generator.integers(0, max(width, 1), size)
+      ][:, :width],
+    }
+    self.key = jax.random.key(0)
+    self.state = restore.fast_compiled(self.system.init)(self.key)
+    self.step = jax.jit(self.system.step, donate_argnums=0)
+    self.at = 0
+
+  def take(self, steps: int) -> float:
+    """Return the least seconds that a step took."""
+    taken = []
+    for _ in range(steps):
+      begun = time.perf_counter()
+      self.state, metrics = self.step(
+        self.state, self.batch, self.key, np.int32(self.at)
+      )
+      jax.block_until_ready(metrics)
+      self.at += 1
+      taken.append(time.perf_counter() - begun)
+    return min(taken)
+
+
+def costs(page: str, steps: int, rounds: int) -> None:
+  """Print each choice's cost beside the plain one's."""
+  timed = {}
+  for name, changes in CHOICES.items():
+    try:
+      timed[name] = Steps(page, changes)
+    except ValueError as error:
+      print(f"{name}: left out: {error}")
+      continue
+    timed[name].take(3)  # compile
+  least = dict.fromkeys(timed, float("inf"))
+  for _ in range(rounds):
+    for name, one in timed.items():
+      least[name] = min(least[name], one.take(steps))
+  plain = least["plain"]
+  print(f"\n{page}: plain {1000 * plain:.2f} ms a step\n")
+  print("| choice | × plain |\n| --- | --- |")
+  for name, seconds in least.items():
+    print(f"| {name} | {seconds / plain:.2f} |")
+
+
+def priors(folder: str) -> None:
+  """Print Fréchet distances of samples by each prior."""
+  run = runs.load(folder)
+  test = load_data(run.folder, run.config.data).test
+  condition = np.asarray(test["condition"])
+  size = test["image"][0].size
+  across = np.random.default_rng(0).normal(0, size**-0.5, (size, 64))
+
+  def moments(images):
+    return frechet.moments([images.reshape(len(images), size) @ across])
+
+  real = moments(test["image"] / 255.0)
+  again = run.decode(run.encode(test["image"], condition).mean, condition)
+  print("| z of | Fréchet distance |\n| --- | --- |")
+  for name in ("", "fitted", "fitted:10"):
+    drawn = [run.sample(condition, seed, prior=name) for seed in range(4)]
+    found = frechet.distance(moments(np.concatenate(drawn)), real)
+    print(f"| {name or 'own prior'} | {found:.3f} |")
+  print(f"| reconstructions | {frechet.distance(moments(again), real):.3f} |")
+
+
+def main() -> None:
+  """Print the table that is asked for."""
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("--page", default="zoo:scvae")
+  parser.add_argument("--steps", type=int, default=20)
+  parser.add_argument("--rounds", type=int, default=5)
+  parser.add_argument("--run", default="")
+  arguments = parser.parse_args()
+  if arguments.run:
+    priors(arguments.run)
+  else:
+    costs(arguments.page, arguments.steps, arguments.rounds)
+
+
+if __name__ == "__main__":
+  cpu.tune(restart=cpu.is_command(sys.orig_argv))
+  main()

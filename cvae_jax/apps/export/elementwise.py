@@ -1,0 +1,143 @@
+"""How operations that go entry by entry are written in ONNX."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jax.extend.core import JaxprEqn
+
+from cvae_jax.apps.export.graph import Graph, Unsupported, Value
+
+_SAME = {  # elementwise: JAX's name → ONNX's
+  "abs": "Abs",
+  "add": "Add",
+  "add_any": "Add",
+  "and": "And",
+  "div": "Div",
+  "eq": "Equal",
+  "erf": "Erf",
+  "exp": "Exp",
+  "ge": "GreaterOrEqual",
+  "gt": "Greater",
+  "le": "LessOrEqual",
+  "log": "Log",
+  "logistic": "Sigmoid",
+  "lt": "Less",
+  "max": "Max",
+  "min": "Min",
+  "mul": "Mul",
+  "neg": "Neg",
+  "not": "Not",
+  "or": "Or",
+  "pow": "Pow",
+  "round": "Round",
+  "sign": "Sign",
+  "sqrt": "Sqrt",
+  "sub": "Sub",
+  "tanh": "Tanh",
+}
+
+
+def shape_of(equation: JaxprEqn) -> tuple:
+  """Return the shape of an operation's result."""
+  return tuple(equation.outvars[0].aval.shape)
+
+
+def elementwise(
+  graph: Graph, shape: tuple, values: Sequence[Value], *names: str
+) -> list[str]:
+  """Return the inputs' names of an operation that broadcasts.
+
+  One of them has to have the whole shape, or the result would be narrow.
+  """
+  found = [graph.name(value) for value in values]
+  whole = [not v.narrow and tuple(v.shape) == shape for v in values]
+  if shape and not any(whole):
+    index = next(i for i, v in enumerate(values) if tuple(v.shape) == shape)
+    found[index] = graph.whole(values[index])
+  return found
+
+
+def _same(graph, equation, values):
+  shape = shape_of(equation)
+  names = elementwise(graph, shape, values)
+  return Value(graph.node(_SAME[equation.primitive.name], names), shape)
+
+
+def _sequence(*steps: tuple) -> Callable:
+  """Return x put through (operator, constant or None) one after another."""
+
+  def write(graph, equation, values):
+    name = graph.whole(values[0])
+    for operator, constant in steps:
+      more = [] if constant is None else [graph.array(constant, np.float32)]
+      name = graph.node(operator, [name, *more])
+    return Value(name, shape_of(equation))
+
+  return write
+
+
+def _log1p(graph, equation, values):
+  one = graph.array(1, np.float32)
+  name = graph.node("Add", [graph.whole(values[0]), one])
+  return Value(graph.node("Log", [name]), shape_of(equation))
+
+
+def _integer_pow(graph, equation, values):
+  power = graph.array(equation.params["y"], np.float32)
+  name = graph.node("Pow", [graph.whole(values[0]), power])
+  return Value(name, shape_of(equation))
+
+
+def _select(graph, equation, values):
+  if len(values) != 3:
+    raise Unsupported("select_n of more than two cases")
+  which, no, yes = values
+  names = elementwise(graph, shape_of(equation), (which, yes, no))
+  return Value(graph.node("Where", names), shape_of(equation))
+
+
+def _clamp(graph, equation, values):
+  low, x, high = (graph.whole(value) for value in values)
+  name = graph.node("Max", [x, low])
+  return Value(graph.node("Min", [name, high]), shape_of(equation))
+
+
+def _remainder(graph, equation, values):
+  shape = shape_of(equation)
+  names = elementwise(graph, shape, values)
+  return Value(graph.node("Mod", names, fmod=1), shape)  # the dividend's sign
+
+
+def _not_equal(graph, equation, values):
+  shape = shape_of(equation)
+  names = elementwise(graph, shape, values)
+  return Value(graph.node("Not", [graph.node("Equal", names)]), shape)
+
+
+def _atan2(graph, equation, values):
+  """Write the angle of (x, y), which ONNX has only of y / x; 0 of (0, 0)."""
+  y, x = (graph.whole(value) for value in values)
+  zero, pi = (graph.array(n, np.float32) for n in (0.0, np.pi))
+  half = graph.node("Atan", [graph.node("Div", [y, x])])
+  turn = graph.node("Neg", [pi])
+  turn = graph.node("Where", [graph.node("Less", [y, zero]), turn, pi])
+  turn = graph.node("Add", [half, turn])
+  found = graph.node("Where", [graph.node("Less", [x, zero]), turn, half])
+  none = [graph.node("Equal", [each, zero]) for each in (x, y)]
+  none = graph.node("And", none)
+  return Value(graph.node("Where", [none, zero, found]), shape_of(equation))
+
+
+ELEMENTWISE: dict[str, Callable] = {
+  **dict.fromkeys(_SAME, _same),
+  "atan2": _atan2,
+  "clamp": _clamp,
+  "expm1": _sequence(("Exp", None), ("Sub", 1)),
+  "integer_pow": _integer_pow,
+  "log1p": _log1p,
+  "ne": _not_equal,
+  "rem": _remainder,
+  "rsqrt": _sequence(("Sqrt", None), ("Reciprocal", None)),
+  "select_n": _select,
+  "square": _sequence(("Pow", 2)),
+}

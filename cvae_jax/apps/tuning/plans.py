@@ -1,0 +1,87 @@
+"""What a study was begun with, and whether another is asked for."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cvae_jax import config as configs, settings
+from cvae_jax.host.files import read_json
+
+FILE = "study.json"  # in a study's folder
+# What a study may go on with: another path to the same data, other rhythms of
+# logs and checkpoints.
+FREE = ("name", "log_every", "checkpoint_every", "keep", "data.path")
+
+
+def plan(
+  config: ConfigDict,
+  page: str,
+  space: Sequence[str],
+  metric: str,
+  direction: str,
+  pruner: str,
+  seed: int,
+) -> dict[str, Any]:
+  """Return what a study is begun with, and the words that ask for it again.
+
+  Args:
+    config: before a trial's values.
+    page: where it is from.
+    space: words of the space; none for the page's own.
+    metric: of the evaluations, or score.….
+    direction: min or max.
+    pruner: median or none.
+    seed: of the search.
+  """
+  base = dict(settings.leaves(json.loads(configs.to_json(config))))
+  of_page = dict(settings.leaves(configs.load_page(page).to_dict()))
+  changed = [
+    f"--config.{key}={value}"
+    for key, value in settings.leaves(config.to_dict())
+    if of_page.get(key) != value
+  ]
+  found = {
+    "metric": metric,
+    "direction": direction,
+    "pruner": pruner,
+    "seed": seed,
+  }
+  words = [f"--space={word}" for word in space]
+  words += [f"--{name}={value}" for name, value in found.items()]
+  return {
+    "config": {k: v for k, v in base.items() if k not in FREE},
+    "space": list(space) or f"space(trial) of {page}",
+    **found,
+    "command": [f"--config={page}", *changed, *words],
+  }
+
+
+def words(folder: Path) -> list[str]:
+  """Return the words that a folder's study was asked for with, or none."""
+  path = Path(folder) / FILE
+  if not path.exists():
+    return []
+  return read_json(path, dict, "give --config and --space again")["command"]
+
+
+def refusal(folder: Path, keys: list[str], old: Mapping, new: Mapping) -> str:
+  """Say how a study differs from what its folder holds."""
+  lines = []
+  for key in keys:
+    before, after = old.get(key), new[key]
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+      lines += [
+        f"{key}.{name}: {before.get(name)!r} → {after.get(name)!r}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+      ]
+    else:
+      lines.append(f"{key}: {before!r} → {after!r}")
+  return (
+    f"{folder} holds another study; what differs:\n  "
+    + "\n  ".join(lines)
+    + "\nUse another --workdir, or go on with the study as it was begun."
+  )

@@ -1,0 +1,182 @@
+"""Priors fitted to a run's posteriors after training: prior.npz in its folder.
+
+A fit belongs to one state, whose digest it holds. One of another state is made
+anew where the run's data are there.
+"""
+
+import io
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from cvae_jax.host.arguments import RunError
+from cvae_jax.host.files import write_atomically
+from cvae_jax.loop import exports
+from cvae_jax.loop.distances import conditions
+from cvae_jax.loop.integrity import digest
+from cvae_jax.loop.run_data import load_data, places
+from cvae_jax.method import gaussian
+from cvae_jax.method.gaussian import Gaussian
+from cvae_jax.metrics import aggregate
+from cvae_jax.metrics.aggregate import Aggregate
+
+FILE = "prior.npz"  # of a Gaussian; of a mixture of K prior_K.npz
+ROWS = 10_000  # training images, at most, whose posteriors are fitted
+_FIELDS = tuple(Aggregate.__dataclass_fields__)
+_NAME = re.compile(r"fitted(:(?P<components>[1-9]\d{0,2}))?")
+
+
+def file(count: int) -> str:
+  """Return the name of the file that keeps mixtures of `count` Gaussians."""
+  return FILE if count == 1 else f"prior_{count}.npz"
+
+
+def kept(folder: Path) -> list[Path]:
+  """List the files of fitted priors in a run's folder."""
+  return sorted(Path(folder).glob("prior*.npz"))
+
+
+def components(name: str) -> int:
+  """Return how many Gaussians a prior's name asks for.
+
+  Raises:
+    RunError: it is neither fitted nor fitted:K.
+  """
+  if (match := _NAME.fullmatch(name)) is None:
+    raise RunError(
+      f"the prior is {name!r}; expected fitted (a Gaussian for each "
+      "condition) or fitted:K (a mixture of K, 1 to 999), or leave it out for "
+      "the run's own"
+    )
+  return int(match["components"] or 1)
+
+
+def of_run(run: Any, name: str = "fitted", dataset: Any = None) -> Aggregate:
+  """Return a run's fitted prior: the one that is stored, or a new one.
+
+  A new one is stored beside a run's checkpoints, and not in an export.
+
+  Args:
+    run: a runs.Run whose system encodes images.
+    name: fitted, or fitted:K for a mixture of K Gaussians.
+    dataset: its data, where they were handed in as arrays.
+
+  Raises:
+    RunError: the system encodes no images, or the name is another one.
+    DataError: a fit has to be made, and the data are not there.
+  """
+  wanted = components(name)
+  if run.system.encode is None or "image" not in run.system.columns:
+    raise RunError(
+      f"{run.folder}: a {run.config.system} encodes no images, so it has no "
+      "posteriors to fit a prior to; leave the prior out"
+    )
+  path = Path(run.folder) / file(wanted)
+  state = identity(exports.arrays(run.state, run.config.get("pretrained", {})))
+  found = read(path, state) if path.exists() else None
+  if found is not None and found.components == wanted:
+    return found
+  made = fit(run, dataset, wanted)
+  if not exports.is_export(run.folder):
+    write(path, made, state)
+  return made
+
+
+def fit(run: Any, dataset: Any = None, count: int = 1) -> Aggregate:
+  """Fit mixtures of `count` Gaussians to posteriors of the training images."""
+  if dataset is None:
+    dataset = load_data(run.folder, run.config.data)
+  train = dataset.train
+  total = len(train["image"])
+  if total < 2:
+    raise RunError(f"{run.folder}: a prior is fitted to 2 images or more")
+  # Evenly spread: rows may be sorted by class.
+  rows = np.unique(np.linspace(0, total - 1, min(ROWS, total)).astype(int))
+  image = train["image"][rows]
+  given = conditions(train, rows)
+  if "labelled_image" in train and run.system.classify and given.shape[1]:
+    # Conditions are of other images, the labelled ones.
+    label = run.classify(image).argmax(axis=-1)
+    given = np.eye(given.shape[1], dtype=np.float32)[label]
+  q = run.encode(image, given)
+  return aggregate.fit(q.mean, np.exp(q.logvar), given, count)
+
+
+def named(run: Any) -> dict[str, str]:
+  """Return {"prior": "fitted:K"} of a run with a fitted prior, else {}."""
+  if run.fitted is None:
+    return {}
+  return {"prior": f"fitted:{run.fitted.components}"}
+
+
+def draw(
+  run: Any, count: int, seed: int, condition: NDArray | None, shared: int
+) -> NDArray:
+  """Draw z [count, Z] of a run's fitted prior, see Aggregate.draw."""
+  known = _known(run, condition)
+  return run.fitted.draw(count, seed, condition, known, shared)
+
+
+def _known(run: Any, condition: NDArray | None) -> NDArray | bool:
+  """Tell of which conditions [B, A] all values are known, [B] or True."""
+  if condition is None or not getattr(run.conditions, "known_bits", False):
+    return True
+  bits = [place.bit for place in places(run.conditions)]
+  return np.asarray(condition)[:, bits].all(axis=1)
+
+
+def gain(run: Any, q: Gaussian, condition: NDArray) -> dict[str, Any]:
+  """Compare the fitted prior with the run's own, in nats of a code.
+
+  Args:
+    run: with a fitted prior.
+    q: posteriors of held-out images.
+    condition: theirs, [N, A].
+
+  Returns:
+    components; fitted: the mean of log p(z) of the fitted prior over a draw z
+    of each posterior; own: of the run's own, None where it has no density.
+  """
+  spread = np.exp(0.5 * np.asarray(q.logvar))
+  noise = np.random.default_rng(0).standard_normal(spread.shape)
+  z = np.asarray(q.mean + spread * noise, np.float32)
+  own = None
+  if run.system.log_prior is not None:
+    own = float(np.mean(jax.jit(run.system.log_prior)(run.state, z)))
+  elif run.system.prior is None:
+    own = float(np.mean(gaussian.log_density(z, gaussian.standard(z))))
+  logs = run.fitted.log_density(z, condition, _known(run, condition))
+  return {
+    "components": run.fitted.components,
+    "fitted": float(logs.mean()),
+    "own": own,
+  }
+
+
+def identity(arrays: dict[str, NDArray]) -> str:
+  """Return what a fit knows a state by: the digest of exports.arrays."""
+  return digest(dict(sorted(arrays.items())))
+
+
+def write(path: Path, found: Aggregate, state: str) -> None:
+  """Write a fit beside the digest of its state."""
+  content = io.BytesIO()
+  arrays = {name: getattr(found, name) for name in _FIELDS}
+  np.savez_compressed(content, state=np.array(state), **arrays)
+  write_atomically(path, content.getvalue())
+
+
+def read(path: Path, state: str) -> Aggregate | None:
+  """Read a fit; None of another state or where the file is damaged."""
+  try:
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+      if str(file["state"]) != state:
+        return None
+      return Aggregate(**{name: file[name] for name in _FIELDS})
+  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    return None

@@ -1,0 +1,241 @@
+"""What a run shows of itself, in a notebook and as arrays."""
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cvae_jax.host.arguments import RunError
+from cvae_jax.host.files import DamagedFile
+from cvae_jax.loop import asking, pictures, walks
+from cvae_jax.loop.pictures import LATENTS, STEPS, Picture
+from cvae_jax.loop.restored import Request, Restored, caution
+from cvae_jax.loop.rows import read_metrics
+
+ROWS = 3  # latents in the picture of a run
+COLUMNS = 10
+SPAN = 2.5  # standard deviations to either side that a latent is moved
+
+
+class Views(Restored):
+  """Pictures of a run. Each is a Picture: `images` is [R, P, H, W, C]."""
+
+  def grid(
+    self,
+    *names: str,
+    count: int | None = None,
+    seed: int = 0,
+    guidance: float = 1.0,
+    **named: Any,
+  ) -> Picture:
+    """Draw each level of one attribute, or each pair of levels of two.
+
+    Args:
+      names: one or two attributes; without one, samples of what is asked for.
+      count: how often the grid is drawn, each time with another latent; of
+        samples their number.
+      seed: of the latents, and of attributes that are left out.
+      guidance: see `sample`.
+      named: the other attributes and their values.
+
+    Raises:
+      RunError: the run cannot be asked so.
+      DataError: an attribute or a value is none that there is.
+    """
+    asked = {"count": count, "seed": seed, "guidance": guidance}
+    return pictures.draw(self, named, grid=names, **asked)
+
+  def traverse(
+    self,
+    what: str | int | Sequence[int] | None = None,
+    *,
+    steps: int = STEPS,
+    span: float = SPAN,
+    count: int = LATENTS,
+    seed: int = 0,
+    **named: Any,
+  ) -> Picture:
+    """Move an attribute, or latents one after another, and hold the rest.
+
+    Args:
+      what: an attribute, from its low to its high end, a latent a row; or
+        numbers of latents, from -span to span, one a row. Without it the
+        `count` latents are moved that change images most.
+      steps: columns, of latents.
+      span: standard deviations.
+      count: rows.
+      seed: of the latents that are held, and of attributes left out.
+      named: attributes and their values.
+
+    Raises:
+      RunError: the run has no such latent.
+      DataError: an attribute or a value is none that there is.
+    """
+    if isinstance(what, str):
+      return pictures.draw(self, named, sweep=what, count=count, seed=seed)
+    self._function("decode")
+    asked = self.request(None, 1, seed, **named)
+    moved = np.linspace(-span, span, steps, dtype=np.float32)
+    if what is None:
+      chosen = self._active(asked.vectors, span)[:count]
+    else:
+      chosen = [int(number) for number in np.atleast_1d(what)]
+    size = self.system.latents
+    if wrong := [n for n in chosen if not 0 <= n < size]:
+      raise RunError(
+        f"{self.folder} has latents 0 to {size - 1}; found {wrong[0]}"
+      )
+    z = np.zeros((len(chosen), steps, size), np.float32)
+    for row, number in enumerate(chosen):
+      z[row, :, number] = moved
+    drawn = self.guided(z.reshape(-1, size), asked.vectors)
+    return Picture(
+      drawn.reshape(len(chosen), steps, *drawn.shape[1:]),
+      [f"latent {number}" for number in chosen],
+      [f"{value:+.1f}" for value in moved],
+      asked.note,
+    )
+
+  def interpolate(
+    self,
+    a: ArrayLike | None = None,
+    b: ArrayLike | None = None,
+    *,
+    steps: int = STEPS,
+    condition: Request = None,
+    to: Request = None,
+    seed: int = 0,
+    **named: Any,
+  ) -> Picture:
+    """Walk from one image or latent to another: [1, steps, H, W, C].
+
+    Args:
+      a: an image [H, W, C], or a latent [Z]; without it one is drawn.
+      b: where to, of the same kind.
+      steps: images, the two ends with them.
+      condition: of `a`: a vector [A] or words; see `request`.
+      to: of `b`, where it is another one; words say only what changes.
+      seed: of what is drawn.
+      named: attributes and their values, instead of `condition`.
+
+    Raises:
+      RunError: a and b are no two images or latents of this run.
+      DataError: an attribute or a value is none that there is.
+    """
+    self._function("decode")
+    if any(np.ndim(given) == 3 for given in (a, b) if given is not None):
+      # What an image shows is not drawn at random.
+      begin = asking.Asked(self._known(condition, named))
+    else:
+      begin = self.request(condition, 1, seed, **named)
+    end = begin.vectors
+    if to is not None:
+      words = isinstance(to, str | Mapping)
+      end = (
+        self.conditions.fill(end, self.parse(to))
+        if words
+        else self.request(to, 1).vectors
+      )
+    drawn = self.prior(2, seed)
+    ends = [
+      self._latent(given, vector, spare)
+      for given, vector, spare in zip(
+        (a, b), (begin.vectors, end), drawn, strict=True
+      )
+    ]
+    # Posterior means lie inside the sphere on which draws of the prior lie.
+    way = walks.arc if a is None and b is None else walks.line
+    shares = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
+    vectors = (1 - shares) * begin.vectors + shares * end
+    images = self.guided(way(*ends, steps), vectors)
+    return Picture(images[None], note=begin.note)
+
+  def _latent(
+    self, given: ArrayLike | None, condition: NDArray, spare: NDArray
+  ) -> NDArray:
+    """Return the latent [Z] of an image or a latent, `spare` for none."""
+    if given is None:
+      return spare
+    given = np.asarray(given)
+    if given.ndim == 1:
+      return self._shaped(given, "a latent", "Z", self.system.latents)[0]
+    if given.ndim != 3:
+      raise RunError(
+        "a walk goes between images [H, W, C] or latents [Z]; found shape "
+        f"{given.shape}"
+      )
+    return self.encode(given[None], condition).mean[0]
+
+  def _active(self, condition: NDArray, span: float) -> list[int]:
+    """Return the numbers of the latents, those that change images most first.
+
+    That is the mean square of what moving one from -span to span changes.
+    """
+    size = self.system.latents
+    ends = np.concatenate([-np.eye(size), np.eye(size)]).astype(np.float32)
+    low, high = np.split(self.guided(span * ends, condition), 2)
+    changed = np.square(high - low).reshape(size, -1).mean(axis=1)
+    return np.argsort(-changed, kind="stable").tolist()
+
+  def _repr_html_(self) -> str:
+    """Show samples, what can be asked for, and the last evaluation."""
+    config = self.config
+    step = int(self.state.step)
+    parts = [
+      f"<b>{html.escape(str(self.folder))}</b>: {html.escape(config.name)}, "
+      f"system {html.escape(config.system)}, {step:,} steps"
+    ]
+    if line := caution(self):
+      parts.append(html.escape(line))
+    if picture := self._shown():
+      content = base64.b64encode(picture.png()).decode()
+      parts.append(f'<img alt="samples" src="data:image/png;base64,{content}">')
+    attributes = getattr(self.conditions, "attributes", ())
+    if attributes:
+      lines = [[a.name, a.kind, a.choices()] for a in attributes]
+      parts.append(_table(["attribute", "kind", "values"], lines))
+    if scores := self._scores():
+      parts.append(_table(list(scores), [list(scores.values())]))
+    return "".join(f"<div>{part}</div>" for part in parts)
+
+  def _shown(self) -> Picture | None:
+    """Draw a few latents under the panel's settings, if there are images."""
+    drawable = self.system.decode and "image" in self.system.columns
+    if not drawable or not hasattr(self.conditions, "panel"):
+      return None
+    panel = np.asarray(self.conditions.panel())[:COLUMNS]
+    if len(panel) == 1:
+      panel = np.repeat(panel, COLUMNS, axis=0)
+      z = self.prior(ROWS * COLUMNS)
+    else:
+      z = self.prior(ROWS).repeat(len(panel), axis=0)
+    drawn = self.guided(z, np.tile(panel, (ROWS, 1)))
+    return Picture(drawn.reshape(ROWS, len(panel), *drawn.shape[1:]))
+
+  def _scores(self) -> dict[str, str]:
+    """Return the last evaluation's metrics as text."""
+    try:
+      rows = read_metrics(self.folder)
+    except (DamagedFile, OSError):
+      return {}
+    found = [row for row in rows if row["split"] in ("valid", "test")]
+    if not found:
+      return {}
+    return {
+      k: f"{v:.5g}" if isinstance(v, float) else str(v)
+      for k, v in found[-1].items()
+    }
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+  """Return an HTML table."""
+
+  def line(cells: Sequence[str], tag: str) -> str:
+    inner = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
+    return f"<tr>{inner}</tr>"
+
+  body = "".join(line(row, "td") for row in rows)
+  return f"<table>{line(head, 'th')}{body}</table>"

@@ -1,0 +1,197 @@
+"""Scores a run's latents by the labels of its data: what does a latent mean?
+
+The labels are the conditions' attributes or, where there are none, the column
+`label`; of prepared images that were trained without a condition they are all
+that the set has. A latent of a conditional model need not say what its
+condition says, so there a low score is the good one.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvae_jax import data
+from cvae_jax.data import Dataset
+from cvae_jax.loop.distances import conditions as conditions_of
+from cvae_jax.loop.run_data import load_data
+from cvae_jax.metrics import representation
+from cvae_jax.runs import Run, RunError
+
+ROWS = 5_000  # of each split, at most
+TREES = 1_000  # training rows, at most, that DCI's trees are grown by
+
+
+class Factors(NamedTuple):
+  """Known factors of the rows of a split."""
+
+  names: tuple[str, ...]
+  real: NDArray  # bool [F]
+  train: NDArray  # [N, F]
+  test: NDArray  # [M, F]
+
+
+def score(
+  run: Run, seed: int = 0, dataset: Dataset | None = None
+) -> dict[str, Any]:
+  """Score posterior means of a run on its data's labels.
+
+  Args:
+    run: a run that encodes images.
+    seed: of the votes and the trees.
+    dataset: the data, of a run whose data were handed in as arrays.
+
+  Returns:
+    factors; rows of each split; mig, sap, dci, factor_vae (None where there
+    are too few latents or factors), each's mean over the factors; of_factor:
+    {name: mig, sap and a linear probe's accuracy and chance, or r2}.
+
+  Raises:
+    RunError: the run encodes no images, or its data have no labels or no test
+      split.
+  """
+  if run.system.encode is None or "image" not in run.system.columns:
+    raise RunError(f"{run.folder}: it encodes no images to score latents of")
+  if dataset is None:
+    dataset = load_data(run.folder, run.config.data)
+  if dataset.test is None:
+    raise RunError(f"{run.folder}: its data have no test split to score on")
+  splits = dataset.train, dataset.test
+  rows = [_spread(len(split["image"])) for split in splits]
+  factors, kept = _factors(run, dataset, rows)
+  codes = [
+    run.encode(_images(split)[r[k]], conditions_of(split, r[k])).mean
+    for split, r, k in zip(splits, rows, kept, strict=True)
+  ]
+  return _scores(*codes, factors, seed)
+
+
+def _images(split: Mapping) -> Any:
+  """Return the images that a split's labels are of."""
+  return split.get("labelled_image", split["image"])
+
+
+def _scores(codes, test_codes, factors: Factors, seed: int) -> dict[str, Any]:
+  names, real, train, test = factors
+  both = np.concatenate([train, test])
+  cut = representation.levels(both, real)
+  levels, test_levels = cut[: len(train)], cut[len(train) :]
+  few = _spread(len(codes), TREES)
+  told = np.where(real, train, levels)
+  test_told = np.where(real, test, test_levels)
+  each = {
+    "mig": representation.mig(codes, levels),
+    "sap": representation.sap(codes, told, test_codes, test_told, real),
+  }
+  probes = representation.probe(codes, told, test_codes, test_told, real)
+  of_factor = {
+    name: {
+      key: None if gap is None else float(gap[f]) for key, gap in each.items()
+    }
+    | probes[f]
+    for f, name in enumerate(names)
+  }
+  means = {k: None if v is None else float(v.mean()) for k, v in each.items()}
+  return {
+    "factors": list(names),
+    "rows": [len(train), len(test)],
+    **means,
+    "dci": representation.dci(
+      codes[few], levels[few], test_codes, test_levels, seed
+    ),
+    "factor_vae": representation.factor_score(codes, levels, seed),
+    "of_factor": of_factor,
+  }
+
+
+def _spread(total: int, most: int = ROWS) -> NDArray:
+  """Return up to `most` row numbers, evenly spread."""
+  return np.unique(np.linspace(0, total - 1, min(total, most)).astype(int))
+
+
+def _factors(
+  run: Run, dataset: Dataset, rows: Sequence[NDArray]
+) -> tuple[Factors, list[NDArray]]:
+  """Return the labels of rows of both splits, and which rows have them all.
+
+  Raises:
+    RunError: there are none.
+  """
+  group, labelled = run.config.data, dataset
+  asked = getattr(dataset.conditions, "attributes", ())
+  if not asked and group.get("conditions") == "":  # none of those there are
+    group = group.copy_and_resolve_references()
+    group.conditions = "all"
+    labelled = data.load(group)
+  found, known = {}, np.ones(sum(map(len, rows)), bool)
+  if group.get("labels", -1) != 0:
+    found, known = _columns(labelled, rows)
+  # One level says nothing.
+  names = [n for n, (_, v) in found.items() if len(np.unique(v[known])) > 1]
+  if not names or known.sum() < 2:
+    raise RunError(
+      f"{run.folder}: its data have no labels by which latents could be scored"
+    )
+  values = np.stack([found[name][1] for name in names], axis=1)
+  kept = np.split(known, [len(rows[0])])
+  parts = np.split(values, [len(rows[0])])
+  real = np.array([found[name][0] for name in names])
+  both = (part[k] for part, k in zip(parts, kept, strict=True))
+  return Factors(tuple(names), real, *both), kept
+
+
+def _columns(dataset: Dataset, rows: Sequence[NDArray]) -> tuple[dict, NDArray]:
+  """Return {factor: (whether it is real, values [N])} and what is known, [N].
+
+  N are the rows of both splits, one behind the other.
+  """
+  splits = dataset.train, dataset.test
+  pairs = list(zip(splits, rows, strict=True))
+  vectors = np.concatenate([conditions_of(*pair) for pair in pairs])
+  found, known = {}, np.ones(len(vectors), bool)
+  for attribute in getattr(dataset.conditions, "attributes", ()):
+    known &= dataset.conditions.known(vectors, attribute.name)
+    entries = vectors[:, dataset.conditions.columns(attribute.name)]
+    found |= _of_attribute(attribute, entries)
+  if not found and "label" in dataset.train:
+    label = np.concatenate([split["label"][r] for split, r in pairs])
+    found["label"] = False, label.astype(np.float64)
+  return found, known
+
+
+def _of_attribute(attribute: Any, entries: NDArray) -> dict:
+  """Return the factors of one attribute's entries [N, K]."""
+  name, kind = attribute.name, attribute.kind
+  if kind == "multilabel":
+    columns = zip(attribute.levels, entries.T, strict=True)
+    return {f"{name}:{level}": (False, column) for level, column in columns}
+  if kind == "angle":
+    return {name: (True, np.arctan2(entries[:, 1], entries[:, 0]))}
+  if attribute.levels:
+    level = np.unique(entries, axis=0, return_inverse=True)[1]
+    return {name: (False, level.reshape(-1).astype(np.float64))}
+  values = entries[:, 0].astype(np.float64)
+  return {name: (len(np.unique(values)) > 2, values)}
+
+
+def lines(scores: Mapping[str, Any]) -> list[str]:
+  """Lay the scores out as text, a figure a line."""
+  found = [
+    ("MIG", scores["mig"]),
+    ("SAP", scores["sap"]),
+    ("DCI disentanglement", scores["dci"]["disentanglement"]),
+    ("DCI completeness", scores["dci"]["completeness"]),
+    ("DCI informativeness", scores["dci"]["informativeness"]),
+    ("FactorVAE score", scores["factor_vae"]),
+  ]
+  for name, each in scores["of_factor"].items():
+    found += [
+      (f"linear probe, {name} ({key})", each[key])
+      for key in ("accuracy", "chance", "r2")
+      if key in each
+    ]
+  return [
+    f"{name:32} {'none' if value is None else f'{value:10.4f}':>10}"
+    for name, value in found
+  ]

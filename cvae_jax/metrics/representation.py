@@ -1,0 +1,221 @@
+"""What latents say of known factors: MIG, SAP, DCI, FactorVAE's score, a probe.
+
+Codes are [N, Z], usually posterior means, and factors [N, F]: whole numbers
+that name a level, or real numbers where `real` [F] says so. A real factor is
+cut into ten levels with as many rows each, where a score is of levels. A score
+that is a gap between the best and the second-best latent needs two latents,
+and one that sets factors against each other two factors; else it is None.
+"""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import mutual_info_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+BINS = 20  # of a code's histogram, as in Locatello et al. 2019
+LEVELS = 10  # that a real factor is cut into
+PRUNED = 0.05  # a code of a smaller standard deviation casts no vote
+BATCH = 64  # rows that share a factor, of a vote
+VOTES = 800  # of each of training and evaluation
+
+
+def levels(factors: ArrayLike, real: ArrayLike) -> NDArray[np.int64]:
+  """Return factors [N, F] as levels, real ones cut at their quantiles."""
+  factors = np.asarray(factors, np.float64)
+  found = np.empty(factors.shape, np.int64)
+  for f, is_real in enumerate(np.broadcast_to(real, factors.shape[1])):
+    column = factors[:, f]
+    if is_real:
+      edges = np.quantile(column, np.arange(1, LEVELS) / LEVELS)
+      column = np.searchsorted(np.unique(edges), column, side="right")
+    found[:, f] = np.unique(column, return_inverse=True)[1]
+  return found
+
+
+def information(codes: ArrayLike, factors: ArrayLike) -> NDArray:
+  """Return the mutual information [Z, F] of binned codes and levels, nats."""
+  codes = np.asarray(codes)
+  found = np.zeros((codes.shape[1], factors.shape[1]))
+  for z, code in enumerate(codes.T):
+    edges = np.histogram(code, BINS)[1][:-1]
+    bins = np.digitize(code, edges)
+    found[z] = [mutual_info_score(factor, bins) for factor in factors.T]
+  return found
+
+
+def mig(codes: ArrayLike, factors: ArrayLike) -> NDArray | None:
+  """Return each factor's mutual information gap [F] (Chen et al. 2018).
+
+  It is the information of the best code less that of the second, divided by
+  the factor's entropy.
+
+  Args:
+    codes: [N, Z].
+    factors: levels [N, F].
+  """
+  if np.shape(codes)[1] < 2:
+    return None
+  factors = np.asarray(factors)
+  entropy = [mutual_info_score(factor, factor) for factor in factors.T]
+  return _gap(information(codes, factors)) / np.array(entropy)
+
+
+def sap(codes, factors, test_codes, test_factors, real) -> NDArray | None:
+  """Return each factor's separated attribute predictability [F].
+
+  The gap between the best and the second code, alone, in how well they tell
+  the factor (Kumar et al. 2018): the accuracy on the test rows of a linear
+  support vector machine, of real factors the squared correlation.
+  """
+  if codes.shape[1] < 2:
+    return None
+  told = np.zeros((codes.shape[1], factors.shape[1]))
+  for f, is_real in enumerate(np.broadcast_to(real, factors.shape[1])):
+    for z in range(codes.shape[1]):
+      x, y = codes[:, [z]], factors[:, f]
+      if is_real:
+        told[z, f] = _squared_correlation(x[:, 0], y)
+        continue
+      machine = LinearSVC(C=0.01, class_weight="balanced", random_state=0)
+      _quietly(machine.fit, x, y)
+      guess = machine.predict(test_codes[:, [z]])
+      told[z, f] = np.mean(guess == test_factors[:, f])
+  return _gap(told)
+
+
+def _squared_correlation(x: NDArray, y: NDArray) -> float:
+  spread = np.cov(x, y)
+  if spread[0, 0] <= 1e-12 or spread[1, 1] == 0:
+    return 0.0
+  return spread[0, 1] ** 2 / (spread[0, 0] * spread[1, 1])
+
+
+def _gap(table: NDArray) -> NDArray:
+  """Return the best less the second of each column."""
+  order = np.sort(table, axis=0)
+  return order[-1] - order[-2]
+
+
+def dci(codes, factors, test_codes, test_factors, seed: int = 0) -> dict:
+  """Return disentanglement, completeness, informativeness.
+
+  Eastwood and Williams 2018, with the importances of gradient-boosted trees
+  (scikit-learn's), as Locatello et al. 2019. Informativeness is the accuracy
+  on the test rows.
+
+  Args:
+    codes: [N, Z].
+    factors: levels [N, F].
+    test_codes: [M, Z].
+    test_factors: [M, F].
+    seed: of ties between trees.
+  """
+  weight = np.zeros((codes.shape[1], factors.shape[1]))
+  right = []
+  for f, factor in enumerate(factors.T):
+    trees = GradientBoostingClassifier(random_state=seed).fit(codes, factor)
+    weight[:, f] = trees.feature_importances_
+    right.append(np.mean(trees.predict(test_codes) == test_factors[:, f]))
+  return importance(weight) | {"informativeness": float(np.mean(right))}
+
+
+def importance(weight: NDArray) -> dict[str, float | None]:
+  """Return DCI's disentanglement and completeness of importances [Z, F]."""
+  codes, factors = weight.shape
+  total = weight.sum() or 1.0
+  small = weight + 1e-11
+  of_code = 1 - stats.entropy(small.T, base=factors) if factors > 1 else None
+  of_factor = 1 - stats.entropy(small, base=codes) if codes > 1 else None
+  return {
+    "disentanglement": None
+    if of_code is None
+    else float(of_code @ weight.sum(axis=1) / total),
+    "completeness": None
+    if of_factor is None
+    else float(of_factor @ weight.sum(axis=0) / total),
+  }
+
+
+def factor_score(
+  codes: ArrayLike,
+  factors: ArrayLike,
+  seed: int = 0,
+  *,
+  pruned: float = PRUNED,
+  votes: int = VOTES,
+) -> float | None:
+  """Return FactorVAE's score (Kim and Mnih 2018), from 1 / F to 1.
+
+  A vote is of rows that agree in one factor: the code that varies least among
+  them, set against all rows. Each code stands for the factor that its votes
+  are mostly of. The score is how often that is right in other votes.
+
+  Args:
+    codes: [N, Z].
+    factors: levels [N, F].
+    seed: of the rows.
+    pruned: codes of a smaller standard deviation cast no vote.
+    votes: of each of training and evaluation.
+  """
+  codes, factors = np.asarray(codes), np.asarray(factors)
+  if factors.shape[1] < 2:
+    return None
+  variance = codes.var(axis=0, ddof=1)
+  active = np.flatnonzero(np.sqrt(variance) >= max(pruned, 1e-12))
+  if not len(active):
+    return 0.0
+  codes, variance = codes[:, active], variance[active]
+  generator = np.random.default_rng(seed)
+  found = np.zeros((2, factors.shape[1], len(active)), np.int64)
+  for half in found:
+    for _ in range(votes):
+      f = generator.integers(factors.shape[1])
+      value = factors[generator.integers(len(factors)), f]
+      alike = np.flatnonzero(factors[:, f] == value)
+      rows = alike[generator.integers(len(alike), size=BATCH)]
+      half[f, np.argmin(codes[rows].var(axis=0, ddof=1) / variance)] += 1
+  training, evaluation = found
+  right = evaluation[training.argmax(axis=0), np.arange(len(active))]
+  return float(right.sum() / evaluation.sum())
+
+
+def probe(codes, factors, test_codes, test_factors, real) -> list[dict]:
+  """Tell each factor linearly from all codes together.
+
+  Returns:
+    Of each factor {"accuracy", "chance"} on the test rows, chance being that
+    of the commonest level of the training rows; of a real one {"r2"}.
+  """
+  found = []
+  for f, is_real in enumerate(np.broadcast_to(real, factors.shape[1])):
+    y, wanted = factors[:, f], test_factors[:, f]
+    if is_real:
+      line = make_pipeline(StandardScaler(), Ridge(1.0)).fit(codes, y)
+      found.append({"r2": float(line.score(test_codes, wanted))})
+      continue
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    _quietly(model.fit, codes, y)
+    commonest = stats.mode(y).mode
+    found.append(
+      {
+        "accuracy": float(model.score(test_codes, wanted)),
+        "chance": float(np.mean(wanted == commonest)),
+      }
+    )
+  return found
+
+
+def _quietly(fit: Any, *arrays: NDArray) -> None:
+  """Fit; a solver that is short of its last digit is no matter here."""
+  with warnings.catch_warnings():
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    fit(*arrays)

@@ -1,0 +1,97 @@
+"""Products and convolutions of bfloat16 numbers, added up in float32.
+
+Operands are rounded to bfloat16, which has float32's range and 8 bits of
+precision. Parameters, maps, losses and the optimiser's state stay float32.
+`on` says for which traces it holds; by default for none.
+"""
+
+import contextlib
+import contextvars
+import functools
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+_ON = contextvars.ContextVar("half", default=False)
+_F32 = jnp.float32
+
+
+def is_on() -> bool:
+  """Tell whether to trace products of bfloat16 numbers."""
+  return _ON.get()
+
+
+@contextlib.contextmanager
+def on() -> Iterator[None]:
+  """Trace products of bfloat16 numbers."""
+  token = _ON.set(True)
+  try:
+    yield
+  finally:
+    _ON.reset(token)
+
+
+def product(x: Array, kernel: Array) -> Array:
+  """Multiply x [..., C] by a kernel [C, D]: float32 [..., D]."""
+  return _bilinear(_matmul, x, kernel)
+
+
+def conv(x: Array, kernel: Array, stride: int, padding: str) -> Array:
+  """Convolve x [B, H, W, C] with kernel [k, k, C, D]: float32."""
+  return _bilinear(_Convolution(stride, padding, False), x, kernel)
+
+
+def conv_transpose(x: Array, kernel: Array, stride: int) -> Array:
+  """Convolve x [B, H, W, C] transposed with kernel [k, k, C, D]: float32."""
+  return _bilinear(_Convolution(stride, "SAME", True), x, kernel)
+
+
+def _matmul(x: Array, kernel: Array, result=None) -> Array:
+  return jnp.matmul(x, kernel, preferred_element_type=result)
+
+
+class _Convolution(NamedTuple):
+  """A convolution by its stride, its padding and its direction."""
+
+  stride: int
+  padding: str
+  transposed: bool
+
+  def __call__(self, x: Array, kernel: Array, result=None) -> Array:
+    run = lax.conv_transpose if self.transposed else lax.conv_general_dilated
+    return run(
+      x,
+      kernel,
+      (self.stride, self.stride),
+      self.padding,
+      dimension_numbers=("NHWC", "HWIO", "NHWC"),
+      preferred_element_type=result,
+    )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _bilinear(run: Callable, x: Array, kernel: Array) -> Array:
+  return run(_half(x), _half(kernel), _F32)
+
+
+def _back(run: Callable, saved, g: Array):
+  x, kernel = saved
+  g = _half(g)
+  (dx,) = jax.linear_transpose(lambda x: run(x, kernel), x)(g)
+  (dkernel,) = jax.linear_transpose(lambda w: run(x, w), kernel)(g)
+  return dx.astype(_F32), dkernel.astype(_F32)
+
+
+def _forth(run: Callable, x: Array, kernel: Array):
+  # What is kept for the way back takes half the memory, too.
+  return _bilinear(run, x, kernel), (_half(x), _half(kernel))
+
+
+_bilinear.defvjp(_forth, _back)
+
+
+def _half(x: Array) -> Array:
+  return x.astype(jnp.bfloat16)

@@ -1,0 +1,181 @@
+"""Semi-supervised VAEs with an auxiliary latent: ADGM, SDGM (Maaløe 2016).
+
+Beside z there is a, by which q(z | x) is richer than a Gaussian, and which the
+classifier reads. For a labelled example, with a from q(a | x), z from
+q(z | a, x, y) and uniform p(y),
+
+  L(x, y) = −log p(x | y, z) − log p(a | x, y, z) + log q(a | x)
+            + KL(q(z | a, x, y) ‖ N(0, I)) + log K,
+
+and for an unlabelled one U(x) = Σ_y q(y | a, x) L(x, y) − H(q(y | a, x)). The
+loss adds them by their share of the data, and α · (−log q(y | a, x)) of the
+labelled ones. With model.skip it is SDGM: p(x | a, y, z) and p(a | y, z).
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from cvae_jax.method import (
+  gaussian,
+  kl_control,
+  likelihoods,
+  losses,
+  optim,
+  parts,
+  schedules,
+  update,
+)
+from cvae_jax.method.gaussian import Gaussian
+from cvae_jax.nets.mlp import binary, flat
+from cvae_jax.systems.models.adgm import BRANCHES, Model, build
+from cvae_jax.types import (
+  Batch,
+  Facts,
+  Metrics,
+  Player,
+  PyTree,
+  System,
+  TrainState,
+)
+
+
+def make(config, facts: Facts) -> System:
+  """Build the system that config.model, .loss and .optim describe.
+
+  Raises:
+    ValueError: config.loss asks for what there is not.
+  """
+  model = build(config, facts)
+  nets, lr = model.nets, schedules.learning_rate(config.optim)
+  branch, _ = likelihoods.begin(model.likelihood)
+  players = {
+    "model": Player(
+      loss=functools.partial(_loss, model),
+      tx=optim.build(config.optim, lr),
+      owns=BRANCHES + tuple(branch),
+    )
+  }
+
+  encode, output, decode = _functions(model)
+
+  # SDGM's p(x | y, z) is an integral over a, of which a mean is no value.
+  likelihood = None if nets.skip else model.likelihood
+  return System(
+    init=lambda key: update.init_state(
+      players, nets.init(key, model.sizes) | branch
+    ),
+    step=update.make_step(players),
+    evaluate=functools.partial(_evaluate, model),
+    columns={
+      "image": model.shape,
+      "labelled_image": model.shape,
+      "label": (),
+      "condition": (model.sizes[1],),
+    },
+    render=parts.make_render(
+      encode, decode, functools.partial(gaussian.draw, latents=model.sizes[-1])
+    ),
+    encode=encode,
+    decode=decode,
+    classify=lambda state, image: _guess(model, state.params, flat(image)),
+    unlabelled=not config.data.get("labels", -1),
+    nats=likelihood
+    and functools.partial(likelihoods.nats_of_images, likelihood),
+    outputs=likelihood and likelihoods.make_outputs(likelihood, output),
+    observe=binary if model.binarise else None,
+    latents=model.sizes[-1],
+    schedules={"learning_rate": lr} | kl_control.schedule(model.kl),
+    notes=(
+      f"loss: {model.unlabelled:g} × U + {model.labelled:g} × L + "
+      f"{model.alpha:g} × cross-entropy + L2, in nats; U sums over "
+      f"{model.sizes[1]} labels",
+    ),
+  )
+
+
+def _functions(model: Model) -> tuple[Callable, Callable, Callable]:
+  """Return the system's encode, output and decode; a is its mean in them."""
+  nets = model.nets
+
+  def encode(state: TrainState, image: Array, condition: Array) -> Gaussian:
+    x = flat(image)
+    a = nets.describe(state.params, x).mean
+    return nets.infer(state.params, x, a, condition)
+
+  def output(state: TrainState, z: Array, condition: Array) -> Array:
+    a = None
+    if nets.skip:
+      a = nets.explain(state.params, None, condition, z).mean
+    return model.output(nets.generate(state.params, condition, z, a))
+
+  def decode(state: TrainState, z: Array, condition: Array) -> Array:
+    mean = model.likelihood.mean(output(state, z, condition))
+    return mean.reshape(-1, *model.shape)
+
+  return encode, output, decode
+
+
+def _guess(model: Model, params: PyTree, x: Array) -> Array:
+  """Return the logits [B, K] of q(y | a, x) at the mean of q(a | x)."""
+  return model.nets.classify(params, x, model.nets.describe(params, x).mean)
+
+
+def _terms(
+  model: Model, params, batch: Batch, key, drop=(None,) * 2, step=None
+):
+  """Return U of the images and L and −log q(y | a, x) of the labelled, [B]."""
+  keys, nets = jax.random.split(key, 6), model.nets
+  x, labelled = flat(batch["image"]), flat(batch["labelled_image"])
+  if model.binarise:
+    x, labelled = binary(keys[0], x), binary(keys[1], labelled)
+  y = batch["condition"]
+
+  # 1. UNLABELLED: Σ_y q(y | a, x) L(x, y) − H(q(y | a, x)).
+  q_a = nets.describe(params, x[:, None])
+  a = gaussian.reparameterise(keys[2], q_a)
+  logq = jax.nn.log_softmax(nets.classify(params, x, a[:, 0], drop[0]))
+  every = jnp.eye(model.sizes[1])[None]
+  bounds = model.bound(params, x[:, None], every, a, q_a, keys[3], step)
+  q = jnp.exp(logq)
+
+  # 2. LABELLED: L(x, y), and the cross-entropy of the classifier.
+  q_a = nets.describe(params, labelled[:, None])
+  a = gaussian.reparameterise(keys[4], q_a)
+  guess = nets.classify(params, labelled, a[:, 0], drop[1])
+  of_label = model.bound(
+    params, labelled[:, None], y[:, None], a, q_a, keys[5], step
+  )
+  return {
+    "unlabelled": jnp.sum(q * (bounds + logq), axis=-1),
+    "labelled": of_label[:, 0],
+    "cross_entropy": -jnp.sum(y * jax.nn.log_softmax(guess), axis=-1),
+    "entropy": -jnp.sum(q * logq, axis=-1),
+  }
+
+
+def _loss(model: Model, params, model_state, batch: Batch, key, step):
+  noise, *drop = (jax.random.fold_in(key, i) for i in range(3))
+  terms = parts.means(_terms(model, params, batch, noise, drop, step))
+
+  # 3. KERNELS: l2 · Σ kernel², once a step.
+  kernels = losses.dense_l2([params[name] for name in BRANCHES])
+  terms["l2"] = model.l2 * kernels
+  total = (
+    model.unlabelled * terms["unlabelled"]
+    + model.labelled * terms["labelled"]
+    + model.alpha * terms["cross_entropy"]
+    + terms["l2"]
+  )
+  return total, (terms, model_state)
+
+
+def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
+  """Add the error of q(y | a, x) and the ELBO to the terms, each [B]."""
+  terms = _terms(model, state.params, batch, key)
+  guess = _guess(model, state.params, flat(batch["labelled_image"]))
+  error = (guess.argmax(axis=-1) != batch["label"]).astype(jnp.float32)
+  return {"error": error, "elbo": -terms["unlabelled"], **terms}

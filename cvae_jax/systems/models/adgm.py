@@ -1,0 +1,99 @@
+"""The networks of ADGM and SDGM, and the bound L(x, y) that they give."""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from cvae_jax.method import gaussian, kl_control, likelihoods
+from cvae_jax.nets.adgm import ADGM
+from cvae_jax.nets.mlp import MLP
+from cvae_jax.types import Facts, PyTree
+
+BRANCHES = ("auxiliary", "classifier", "inference", "partner", "generator")
+
+
+class Model(NamedTuple):
+  """The networks and what weighs the terms of their loss."""
+
+  nets: ADGM
+  sizes: tuple[int, int, int, int]  # of pixels, y, a and z
+  shape: tuple[int, ...]  # (H, W, C)
+  labelled: float  # × mean L(x, y): the share of labelled data
+  unlabelled: float  # × mean U(x): the share of the others
+  alpha: float  # × mean −log q(y | a, x) of labelled data
+  l2: float  # × squared kernels
+  binarise: bool  # pixels are drawn anew from their grey values each time
+  likelihood: likelihoods.Likelihood
+  kl: kl_control.Control  # of z's
+
+  def output(self, logits: Array) -> Array:
+    """Return what the likelihood is of."""
+    return jax.nn.sigmoid(logits) if self.likelihood.means else logits
+
+  def bound(self, params: PyTree, x: Array, y: Array, a, q_a, key, step=None):
+    """Return L(x, y) of x [B, 1, D] and one-hot y [B or 1, k, K], [B, k].
+
+    Args:
+      params: of the system.
+      x: pixels.
+      y: labels.
+      a: a sample [B, 1, A] of q(a | x).
+      q_a: q(a | x).
+      key: of the noise of z, which an image's labels share.
+      step: of the update, in training: the KL of z is weighed as then.
+    """
+    q = self.nets.infer(params, x, a, y)
+    z = gaussian.reparameterise(key, q, shared=(-2,))
+    kl = gaussian.kl_to_prior(q)
+    if step is None or self.kl.plain:
+      kl = kl.sum(axis=-1)
+    else:
+      kl = self.kl.of_each(kl, step, self.sizes[-1])
+    scale = likelihoods.scale(self.likelihood, params, {})
+    output = self.output(self.nets.generate(params, y, z, a))
+    nats = self.likelihood.nats(x, output, scale)
+    # E log q(a | x) is −½ Σ (log 2πe + log σ²).
+    spread = -0.5 * jnp.sum(math.log(2 * math.pi) + 1.0 + q_a.logvar, axis=-1)
+    known = gaussian.log_density(a, self.nets.explain(params, x, y, z))
+    return nats + kl + spread - known + math.log(self.sizes[1])
+
+
+def build(config, facts: Facts) -> Model:
+  """Build the networks that config.model and .loss describe.
+
+  Raises:
+    ValueError: config.loss asks for what there is not.
+  """
+  nets, loss, shape = config.model, config.loss, facts.image_shape
+  likelihood = likelihoods.build(loss, shape[-1], "bernoulli")
+  if isinstance(likelihood, likelihoods.Sigma) and not likelihood.learned:
+    raise ValueError(
+      "loss.sigma=optimal is of one output, and there is one for each label "
+      "here; set loss.sigma=learned"
+    )
+  pixels, classes = math.prod(shape), facts.conditions
+  sizes = pixels, classes, nets.auxiliaries, nets.latents
+
+  def gauss(size: int) -> dict[str, int]:
+    return {"mean": size, "logvar": size}
+
+  heads = {
+    "auxiliary": gauss(nets.auxiliaries),
+    "classifier": {"logits": classes},
+    "inference": gauss(nets.latents),
+    "partner": gauss(nets.auxiliaries),
+    "generator": {"logits": pixels * likelihood.width},
+  }
+  networks = {name: MLP(**nets[name], heads=heads[name]) for name in BRANCHES}
+  return Model(
+    nets=ADGM(**networks, skip=nets.skip),
+    sizes=sizes,
+    shape=shape,
+    **{name: loss[name] for name in ("labelled", "unlabelled", "alpha", "l2")},
+    binarise=config.data.get("binarise", "") == "dynamic",
+    likelihood=likelihood,
+    kl=kl_control.control(loss),
+  )

@@ -1,0 +1,178 @@
+"""Scores of representations: published definitions, recorded values, runs."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cvae_jax import runs
+from cvae_jax.data import Dataset, load
+from cvae_jax.data.conditions import Conditions
+from cvae_jax.measures import representation as measure
+from cvae_jax.metrics import representation as scores
+from tests import small_zoo
+from tests.representation_data import CASES, made
+
+# What disentanglement_lib gave for the same arrays.
+RECORDED = json.loads(
+  (Path(__file__).parent / "representations.json").read_text()
+)["scores"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_mig_is_the_recorded_one(name):
+  codes, factors, _, _ = made(name)
+  found = scores.mig(codes, factors).mean()
+  np.testing.assert_allclose(found, RECORDED[name]["mig"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("real", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_sap_is_the_recorded_one(name, real):
+  found = scores.sap(*made(name), real).mean()
+  expected = RECORDED[name]["sap_real" if real else "sap"]
+  np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_dci_is_the_recorded_one():
+  name = "redundant"
+  found = scores.dci(*made(name))
+  for key in ("disentanglement", "completeness", "informativeness"):
+    np.testing.assert_allclose(found[key], RECORDED[name][key], atol=2e-3)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_factor_vae_s_score_is_the_recorded_one_up_to_chance(name):
+  codes, factors, _, _ = made(name)
+  found = scores.factor_score(codes, factors, votes=3000)
+  share = RECORDED[name]["factor"]
+  error = 4 * np.sqrt(share * (1 - share) / 3000) + 0.02
+  assert abs(found - share) <= error
+
+
+def test_information_is_the_sum_over_a_table_of_counts():
+  codes, factors, _, _ = made("rotated")
+  edges = np.linspace(codes[:, 1].min(), codes[:, 1].max(), 21)
+  bins = np.clip(np.searchsorted(edges, codes[:, 1], "right") - 1, 0, 19)
+  joint = np.zeros((20, 4))
+  np.add.at(joint, (bins, factors[:, 1]), 1 / len(bins))
+  apart = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+  there = joint > 0
+  expected = (joint[there] * np.log(joint[there] / apart[there])).sum()
+  found = scores.information(codes, factors)[1, 1]
+  np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_importances_of_one_code_a_factor_are_perfectly_disentangled():
+  found = scores.importance(np.diag([0.2, 1.0, 0.7]))
+  assert found["disentanglement"] == pytest.approx(1.0, abs=1e-8)
+  assert found["completeness"] == pytest.approx(1.0, abs=1e-8)
+  found = scores.importance(np.ones((4, 3)))
+  assert found["disentanglement"] == pytest.approx(0.0, abs=1e-8)
+  assert found["completeness"] == pytest.approx(0.0, abs=1e-8)
+
+
+def test_scores_that_need_two_latents_or_factors_are_none():
+  codes, factors, test, told = made("aligned")
+  assert scores.mig(codes[:, :1], factors) is None
+  assert scores.sap(codes[:, :1], factors, test, told, False) is None
+  assert scores.factor_score(codes, factors[:, :1]) is None
+  found = scores.importance(np.ones((3, 1)))
+  assert found["disentanglement"] is None
+  assert found["completeness"] is not None
+
+
+def test_a_collapsed_code_casts_no_vote():
+  codes, factors, _, _ = made("aligned")
+  codes = np.concatenate([codes, 1e-6 * codes[:, :1]], axis=1)
+  assert scores.factor_score(codes, factors) == 1.0
+  assert scores.factor_score(0 * codes, factors) == 0.0
+
+
+def test_real_factors_are_cut_into_levels_of_as_many_rows():
+  values = np.random.default_rng(0).normal(0, 1, (1000, 1))
+  found = scores.levels(values, True)
+  np.testing.assert_array_equal(np.bincount(found[:, 0]), np.full(10, 100))
+  assert (np.diff(found[np.argsort(values[:, 0]), 0]) >= 0).all()
+
+
+def test_a_probe_tells_linear_factors_and_says_what_chance_is():
+  codes, factors, test, told = made("aligned")
+  first, *_ = scores.probe(codes, factors, test, told, False)
+  share = np.bincount(told[:, 0]).max() / len(told)
+  assert first["accuracy"] > 0.95
+  assert first["chance"] <= share
+  line, *_ = scores.probe(codes, factors, test, told, True)
+  assert line["r2"] > 0.95
+  noise, *_ = scores.probe(*made("noise"), False)
+  assert abs(noise["accuracy"] - noise["chance"]) < 0.15
+
+
+def dataset(known_bits=False):
+  generator = np.random.default_rng(2)
+  shape = generator.choice(["circle", "square"], 120)
+  size = generator.uniform(0, 1, 120)
+  table = {"shape": list(shape), "size": list(size)}
+  if known_bits:
+    table["size"][5] = None
+  entries = [
+    {"name": "shape", "kind": "class"},
+    {"name": "size", "kind": "number"},
+  ]
+  conditions = Conditions.fit(entries, table)
+  vectors = conditions.encode_table(table)
+  image = np.zeros((120, 2, 2, 1), np.uint8)
+  image[:, 0, 0, 0] = 200 * (shape == "square")
+  image[:, 1, 1, 0] = 255 * size
+  columns = {"image": image, "condition": vectors}
+  halves = [{k: v[i::2] for k, v in columns.items()} for i in range(2)]
+  return Dataset(*halves, conditions, "shapes")
+
+
+def reader():
+  """A run whose code is the two pixels that vary."""
+
+  def encode(images, condition):
+    pixels = images.reshape(len(images), -1) / 255.0
+    return SimpleNamespace(mean=pixels[:, [0, 3]])
+
+  system = SimpleNamespace(encode=True, columns={"image": (2, 2, 1)})
+  config = SimpleNamespace(data={"labels": -1})
+  return SimpleNamespace(
+    folder="r", system=system, encode=encode, config=config
+  )
+
+
+def test_latents_are_scored_by_the_attributes_of_the_data():
+  found = measure.score(reader(), dataset=dataset())
+  assert found["factors"] == ["shape", "size"]
+  assert found["of_factor"]["shape"]["accuracy"] == 1.0
+  assert found["of_factor"]["size"]["r2"] > 0.99
+  assert found["mig"] > 0.6
+  assert found["factor_vae"] > 0.95
+  assert any("linear probe, size (r2)" in x for x in measure.lines(found))
+
+
+def test_rows_with_an_unknown_value_are_left_out():
+  found = measure.score(reader(), dataset=dataset(known_bits=True))
+  assert sum(found["rows"]) == 119
+
+
+def test_data_without_labels_say_so():
+  whole = dataset()
+  empty = Conditions(())
+  halves = [{"image": s["image"]} for s in (whole.train, whole.test)]
+  with pytest.raises(runs.RunError, match="no labels"):
+    measure.score(reader(), dataset=Dataset(*halves, empty, "x"))
+
+
+def test_a_run_s_latents_are_scored_by_digits_labels(data, tmp_path):
+  run = small_zoo.untrained("vae", data, tmp_path)
+  found = measure.score(run, dataset=load(run.config.data))
+  assert found["factors"] == ["label"]
+  probe = found["of_factor"]["label"]
+  assert probe["accuracy"] > probe["chance"]
+  assert found["dci"]["disentanglement"] is None  # of one factor
+  assert found["dci"]["informativeness"] > probe["chance"]
