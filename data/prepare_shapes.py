@@ -20,6 +20,12 @@ def main(argv: Sequence[str] | None = None) -> int:
   parser.add_argument("--size", type=int, default=64, help="pixels a side")
   parser.add_argument("--seed", type=int, default=0)
   options = parser.parse_args(argv)
+  bounds = {"count": (1, 10**7), "size": (8, 1024), "seed": (0, 2**32 - 1)}
+  for name, (least, most) in bounds.items():
+    if not least <= (found := getattr(options, name)) <= most:
+      said = f"--{name}={found}: expected {least} to {most}"
+      print(f"error: {said}", file=sys.stderr)
+      return 1
   try:
     out = folder(options.out, "--out")
     shapes.write(out, options.count, options.seed, options.size)

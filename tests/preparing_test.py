@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pathlib
+import runpy
 import subprocess
 import sys
 import zipfile
@@ -225,3 +226,14 @@ def test_a_set_with_people_says_so(tmp_path):
     assert prepare(tmp_path, tmp_path / f"{people}") == 0
     info = prepared.read(tmp_path / f"{people}").info
     assert info.get("split_column") == ("person" if people else None)
+
+
+@pytest.mark.parametrize(
+  "word", ["--size=1000000", "--size=0", "--count=0", "--count=-1", "--seed=-1"]
+)
+def test_shapes_of_no_size_or_number_are_refused(tmp_path, capsys, word):
+  path = pathlib.Path(__file__).parents[1] / "data" / "prepare_shapes.py"
+  main = runpy.run_path(str(path))["main"]
+  assert main([f"--out={tmp_path / 'set'}", word]) == 1
+  assert f"error: {word}: expected" in capsys.readouterr().err
+  assert not (tmp_path / "set").exists()
