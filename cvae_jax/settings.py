@@ -59,7 +59,9 @@ def _check_used(config: ConfigDict) -> None:
   found, usual = dict(leaves(config.to_dict())), dict(leaves(GROUPS))
   system = found.get("system", "")
   for key in SYSTEMS.keys() | NEEDS.keys() if system in OWN else ():
-    value, idle = found.get(key), (usual.get(key, ""), None)
+    value = found.get(key)
+    value = tuple(value) if isinstance(value, list) else value  # from JSON
+    idle = (usual.get(key, ""), None)
     if value in idle or (key, value) == ("data.binarise", "static"):
       continue  # static values are drawn by the source, for any system
     where, users = f"config.{key}={value}", SYSTEMS.get(key, (system,))
