@@ -21,7 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-START, SHARE = 1.0, 0.01  # seconds for 2 GiB; of the training time
+START = 1.0
+SHARE = 0.01  # seconds for 2 GiB; of the training time
 
 
 def seconds(function: Callable, times: int = 3) -> float:

@@ -110,7 +110,8 @@ def run_measured(contender, arguments, mimalloc):
   Frameworks whose threads spin at barriers lose most of their speed to a
   neighbour, others little, so a table from a busy machine compares nothing.
   """
-  before, start = cpu_seconds(), time.perf_counter()
+  before = cpu_seconds()
+  start = time.perf_counter()
   line = run_once(contender, arguments, mimalloc)
   seconds = time.perf_counter() - start
   everyone, children = (

@@ -35,7 +35,8 @@ def train(folder: Path, steps: int) -> np.ndarray:
   from cvae_jax.host import console
   from tests import small
 
-  data, rows = small.prepare(folder), []
+  data = small.prepare(folder)
+  rows = []
   values = {"log_every": 10, "checkpoint_every": 10, "batch_size": 40}
   # Ten steps of 40 are an epoch of the 400 digits: each ends in an evaluation.
   page = small.values("cvae", data, values | {"epochs": steps // 10})
@@ -67,7 +68,8 @@ def growth(rows: np.ndarray) -> list[str]:
     # Savers come and go, orbax's and the digest's pool: 32 threads between
     # two saves, up to 41 within one, over 3,000 steps no more. So the most
     # of each half is what counts.
-    before, after = rows[:half, column].max(), rows[half:, column].max()
+    before = rows[:half, column].max()
+    after = rows[half:, column].max()
     if after > before:
       found.append(f"{name} rise from {before:.0f} to {after:.0f}")
   return found

@@ -160,7 +160,8 @@ def run_torch(arguments, deadline) -> list[dict]:
 
 def main(argv=None) -> int:
   """Time everything, print the tables and write the JSON."""
-  arguments, begun = parse(argv), time.monotonic()
+  arguments = parse(argv)
+  begun = time.monotonic()
   if arguments.case:
     stand_ready(arguments)
     return 0

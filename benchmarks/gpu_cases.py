@@ -147,13 +147,15 @@ def _state(case: Case, system, key):
 
 def time_program(program: Program, arguments) -> dict:
   """Time a compiled step: windows of calls, each read at its end."""
-  case, state = program.case, jax.device_put(program.state)
+  case = program.case
+  state = jax.device_put(program.state)
   rng = np.random.default_rng(0)
   size = case.dispatch, program.batch
   draws = [
     rng.integers(0, program.feed.rows, size).astype(np.int32) for _ in range(8)
   ]
-  at, metrics = 0, {}
+  at = 0
+  metrics = {}
 
   def call():
     nonlocal state, at, metrics
@@ -168,7 +170,8 @@ def time_program(program: Program, arguments) -> dict:
 
   call()
   first = read()
-  calls, rates = 1, []
+  calls = 1
+  rates = []
   for warm in range(3):  # ends with how many calls fill a window
     start = time.perf_counter()
     for _ in range(calls):

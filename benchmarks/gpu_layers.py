@@ -94,11 +94,13 @@ def run(arguments, deadline: float) -> list[dict]:
   rows = []
   for name in names:
     for precision in ("tf32", "float32"):
-      row, gradients = {"layer": name, "precision": precision}, {}
+      row = {"layer": name, "precision": precision}
+      gradients = {}
       for form in cases.FORMS:
         key = name, precision, form
         try:
-          program, given = compiled[key].result(timeout=0.1), lowered[key][1]
+          program = compiled[key].result(timeout=0.1)
+          given = lowered[key][1]
           row[form] = _time(program, given, arguments)
           gradients[form] = program(*given)[1]
         except Exception as error:

@@ -32,10 +32,8 @@ def _loop(stride: int, log: int, save: int, evaluate: int = 1) -> list[str]:
 
 
 def _compare() -> list[Job]:
-  page, data = (
-    "compare.py:{},size=64,latent={},distance=500",
-    "faces_64/prepared.json",
-  )
+  page = "compare.py:{},size=64,latent={},distance=500"
+  data = "faces_64/prepared.json"
   epoch = 140  # steps
   long = {
     "wgan_gp": (900, _loop(20, epoch, 20 * epoch, 20)),
@@ -56,7 +54,9 @@ def _compare() -> list[Job]:
 
 
 def _faces() -> list[Job]:
-  found, judges, data = [], [], "faces_120/prepared.json"
+  found = []
+  judges = []
+  data = "faces_120/prepared.json"
   for name in JUDGES:
     judges.append(f"judges/{name}")
     flags = [*_loop(31, 93, 93), "--config.data.train_rows=2976"]
@@ -75,7 +75,8 @@ def _faces() -> list[Job]:
 
 
 def _digits() -> list[Job]:
-  found, data = [], "mnist"
+  found = []
+  data = "mnist"
   for page in ("aae,prior=normal", "ilaae,prior=normal", "ilaae,prior=mixture"):
     flags = _loop(36, 468, 4680, 2)
     found.append(_train(f"zoo.py:{page},full", f"aae/{page}", data, *flags))
@@ -150,7 +151,9 @@ def main(argv=None) -> int:
   arguments = parser.parse_args(argv)
   only = tuple(arguments.only.split(","))
   jobs = [job for job in plan() if job.name.startswith(only)]
-  crew, begun, late = Crew(arguments), time.time(), False
+  crew = Crew(arguments)
+  begun = time.time()
+  late = False
   while True:
     left = seconds_left(arguments, begun)
     if left <= 0 and not late:

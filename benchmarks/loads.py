@@ -34,9 +34,12 @@ def count_loads(
   """Load beside trainings; return loads, errors and checkpoints seen."""
   from cvae_jax import runs
 
-  base, numbers = Base(folder), itertools.count()
+  base = Base(folder)
+  numbers = itertools.count()
   end = time.monotonic() + 60 * minutes
-  errors, steps, loads = collections.Counter(), set(), 0
+  errors = collections.Counter()
+  steps = set()
+  loads = 0
   while loads < times and time.monotonic() < end:
     run = folder / f"run_{next(numbers)}"
     words = (*base.flags(**_STEPS), f"--workdir={run}")

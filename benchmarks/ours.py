@@ -71,11 +71,13 @@ def run(arguments, settings, columns, parameters) -> None:
   """Train the settings' system on columns, windows of steps on the clock."""
   UNDO.get(arguments.setting, lambda: None)()
   settings.batch_size = arguments.batch
-  system, feed = config.resolve(settings), Feed(columns)
+  system = config.resolve(settings)
+  feed = Feed(columns)
   state = begin.fast_compiled(system.init)(keys.address(0, "init"))
   size = sum(leaf.size for leaf in jax.tree.leaves(state.params))
   assert size == parameters, size
-  dispatch, key = make_dispatch(system), keys.address(0, "train")
+  dispatch = make_dispatch(system)
+  key = keys.address(0, "train")
   at = 0
 
   def step():

@@ -6,7 +6,9 @@ import os
 import pathlib
 import platform
 
-OURS, TENSORFLOW, PYTORCH = "ours", "TensorFlow", "PyTorch"
+OURS = "ours"
+TENSORFLOW = "TensorFlow"
+PYTORCH = "PyTorch"
 QUIET = 0.1  # cores that others may use before the table says so
 
 

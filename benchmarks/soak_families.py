@@ -63,7 +63,8 @@ def run(name: str, folder: Path, kills: int, seed: int) -> bool:
   """Soak one family and print its line; return whether all is equal."""
   page, changes = FAMILIES[name]
   flags = [f"--config={page}", *soak.overrides(_TINY | changes)]
-  reference, killed = folder / name / "reference", folder / name / "killed"
+  reference = folder / name / "reference"
+  killed = folder / name / "killed"
   reference.parent.mkdir(parents=True)
   begun = time.monotonic()
   soak.finish(flags, reference)

@@ -97,7 +97,8 @@ def kill_in_save(process, workdir: Path, skip: int, pause: float) -> bool:
     if new := _unfinished(workdir) - old:
       if not skip:
         break
-      skip, old = skip - 1, old | new
+      skip = skip - 1
+      old = old | new
   time.sleep(pause)
   process.kill()
   process.wait()
@@ -161,13 +162,15 @@ def soak(
   flags: Sequence[str], workdir: Path, kills: int, every: int, seed: int
 ) -> int:
   """Train in workdir through `kills` kills; counts those inside a save."""
-  draw, inside = random.Random(seed), 0
+  draw = random.Random(seed)
+  inside = 0
   for kill in range(1, kills + 1):
     process = launch(flags, workdir)
     try:
       if kill % 2:
         # Most of a small save is over in 0.05 s.
-        skip, pause = draw.randint(0, 2), draw.uniform(0, 0.05)
+        skip = draw.randint(0, 2)
+        pause = draw.uniform(0, 0.05)
         hit = kill_in_save(process, workdir, skip, pause)
         inside += hit
         how = "inside a save" if hit else "aimed at a save, just after it"
@@ -201,7 +204,8 @@ def main() -> int:
   flags = [f"--config={name}", *small, *args.flags]
   folder = args.workdir or Path(tempfile.mkdtemp(prefix="soak_resume_"))
   folder.mkdir(parents=True, exist_ok=True)
-  reference, killed = folder / "reference", folder / "killed"
+  reference = folder / "reference"
+  killed = folder / "killed"
   if killed.exists():
     parser.error(f"{killed} exists; give a new --workdir")
 

@@ -20,5 +20,6 @@ if __name__ == "__main__":
     contenders.Contender(*TORCH, "eager_bits"),
     contenders.Contender(*TORCH, "compile", default=False),
   ]
-  title, models = "Zoo training step, fp32", ("vae", "scvae", "aae")
+  title = "Zoo training step, fp32"
+  models = ("vae", "scvae", "aae")
   sys.exit(driver.main(title, chosen, models=models))

@@ -59,7 +59,8 @@ def get_config(arg: str = "") -> ConfigDict:
   config.loss.unlabelled = 1.0 - config.loss.labelled
   config.loss.l2 = 0.5 / rows  # N(0, 1) on the kernels, as M2's
   if variant["smoke"]:
-    config.epochs, config.log_every = 1, 5
+    config.epochs = 1
+    config.log_every = 5
   return config
 
 

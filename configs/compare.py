@@ -164,7 +164,8 @@ def get_config(arg: str = "") -> ConfigDict:
   named = [name for name in PAGES if variant[name]] or ["vae"]
   if len(named) > 1:
     raise ConfigError(f"one system at a time, found {' and '.join(named)}")
-  name, config = named[0], ConfigDict(PAGES[named[0]])
+  name = named[0]
+  config = ConfigDict(PAGES[named[0]])
   for key, systems in ONLY.items():
     if variant[key] != KNOWN[key] and name not in systems:
       raise ConfigError(f"{key} is for {', '.join(systems)}; found {name}")

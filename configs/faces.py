@@ -100,8 +100,11 @@ def get_config(arg: str = "") -> ConfigDict:
   if variant["useful"]:
     config.update_from_flattened_dict(USEFUL)
   if variant["smoke"]:
-    config.data.source, config.data.count = "synthetic", 256
-    config.epochs, config.log_every, config.reference = 1, 2, ""
+    config.data.source = "synthetic"
+    config.data.count = 256
+    config.epochs = 1
+    config.log_every = 2
+    config.reference = ""
   return config
 
 

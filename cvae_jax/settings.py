@@ -1,6 +1,5 @@
 """What a config's values may be, and what is said of those that are not."""
 
-import contextlib
 import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,7 +55,8 @@ def check(config: ConfigDict, used: bool = True) -> None:
 
 def _check_used(config: ConfigDict) -> None:
   """Check that no choice is set that changes nothing."""
-  found, usual = dict(leaves(config.to_dict())), dict(leaves(GROUPS))
+  found = dict(leaves(config.to_dict()))
+  usual = dict(leaves(GROUPS))
   system = found.get("system", "")
   for key in SYSTEMS.keys() | NEEDS.keys() if system in OWN else ():
     value = found.get(key)
@@ -64,7 +64,8 @@ def _check_used(config: ConfigDict) -> None:
     idle = (usual.get(key, ""), None)
     if value in idle or (key, value) == ("data.binarise", "static"):
       continue  # static values are drawn by the source, for any system
-    where, users = f"config.{key}={value}", SYSTEMS.get(key, (system,))
+    where = f"config.{key}={value}"
+    users = SYSTEMS.get(key, (system,))
     if system not in users:
       raise ConfigError(
         f"{where}: the system {system} does not use it; systems that do: "
@@ -150,13 +151,14 @@ def _fill(config: ConfigDict, defaults: Mapping[str, Any]) -> None:
       config[key] = value
 
 
-def known(config: ConfigDict, key: str) -> None:
+def check_key(config: ConfigDict, key: str) -> None:
   """Check that a config has a dotted key.
 
   Raises:
     ConfigError: it has not; the nearest key and the known ones are named.
   """
-  group, where = config, "config"
+  group = config
+  where = "config"
   for name in key.split("."):
     if not isinstance(group, ConfigDict):
       raise ConfigError(f"{where} is a value and has no {name!r}")
@@ -177,7 +179,7 @@ def apply(config: ConfigDict, overrides: Mapping[str, Any]) -> None:
     ConfigError: a key is not there, or a value is of another type.
   """
   for key, value in overrides.items():
-    known(config, key)
+    check_key(config, key)
     try:
       config.update_from_flattened_dict({key: value})
     except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -189,48 +191,6 @@ def apply(config: ConfigDict, overrides: Mapping[str, Any]) -> None:
         f"config.{key}: found {value!r}; expected a value like {expected} "
         f"({' '.join(str(error).split())[:200]})"
       ) from None
-
-
-@contextlib.contextmanager
-def explained(config: ConfigDict) -> Iterator[None]:
-  """Turn the lookup of a key that a config lacks into a ConfigError."""
-  try:
-    yield
-  except (AttributeError, KeyError) as error:
-    if (lookup := _lookup(error)) is None:
-      raise
-    group, name = lookup
-    where = _path(config, group) or "a group of the config"
-    raise ConfigError(
-      f"{where} has no key {name!r}, which system {config.get('system')!r} or "
-      f"data source {config.get('data', {}).get('name')!r} reads"
-      f"{hint(name, group)}"
-    ) from error
-
-
-def _lookup(error: BaseException) -> tuple[ConfigDict, str] | None:
-  """Find the ConfigDict and the key whose lookup raised an error."""
-  trace, found = error.__traceback__, None
-  while trace is not None:
-    local = trace.tb_frame.f_locals
-    group = local.get("self")
-    name = local.get("attribute", local.get("key"))
-    is_lookup = trace.tb_frame.f_code.co_name in ("__getattr__", "__getitem__")
-    fits = is_lookup and isinstance(group, ConfigDict) and isinstance(name, str)
-    found = (group, name) if fits else None
-    trace = trace.tb_next
-  return found
-
-
-def _path(group: ConfigDict, wanted: ConfigDict, path="config") -> str | None:
-  if group is wanted:
-    return path
-  for name, value in group.items():
-    if isinstance(value, ConfigDict) and (
-      found := _path(value, wanted, f"{path}.{name}")
-    ):
-      return found
-  return None
 
 
 def leaves(tree: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -97,7 +97,8 @@ def _of_arrays(config: ConfigDict) -> ConfigDict:
 
 def _train(job: Job, record: Record, tell: Callable) -> TrainState:
   """Train in a folder that no other process writes to."""
-  config, workdir = job.config, record.folder
+  config = job.config
+  workdir = record.folder
   conditions = job.conditions.to_json()
   record.check(config, conditions, job.identity)
   finished = (workdir / "DONE").exists()
@@ -169,10 +170,12 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
   if hosts.first():
     console = Console(job.steps, config.batch_size, first)
   console.line(job.summary(state))
-  meter, stop = Meter(counters.get("sums")), Stop()
+  meter = Meter(counters.get("sums"))
+  stop = Stop()
   agreed = hosts.Agreement(job.mesh)
   parts = Parts(job, meter, watch, record, console, checkpoints)
-  advance, end_epoch = make_advance(job), _end_epoch(parts)
+  advance = make_advance(job)
+  end_epoch = _end_epoch(parts)
   save = make_save(parts, counters)
   try:
     step = first
@@ -181,7 +184,8 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
       step, state, metrics = advance(start, state)
       meter.push(start, metrics)
       console.step(step, meter.loss)
-      last, epoch_end = step == job.steps, step % job.epoch_steps == 0
+      last = step == job.steps
+      epoch_end = step % job.epoch_steps == 0
       logs = step % config.log_every == 0
       # Read once: a signal may come any time.
       stops = agreed(stop.asked) and not last
@@ -212,8 +216,10 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
 
 def _end_epoch(parts: Parts) -> Callable:
   """Build (step, state) -> state: rows, evaluation, learning rates."""
-  job, watch = parts.job, parts.watch
-  assess, final = evaluate.make_assessment(job), evaluate.make_final(job)
+  job = parts.job
+  watch = parts.watch
+  assess = evaluate.make_assessment(job)
+  final = evaluate.make_final(job)
   watched = "valid" if job.valid else "test"
 
   def end_epoch(step: int, state: TrainState) -> TrainState:

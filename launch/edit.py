@@ -43,7 +43,8 @@ def main(_: list[str]) -> None:
   from cvae_jax.data.files import image_files
   from cvae_jax.host import images
 
-  workdir, image = command.path(_WORKDIR), command.path(_IMAGE)
+  workdir = command.path(_WORKDIR)
+  image = command.path(_IMAGE)
   out = command.path(_OUT, workdir / "edits" / f"{image.stem}.png")
   towards = None if _TOWARDS.value is None else command.path(_TOWARDS)
   inputs = [path for path in (image, towards) if path]

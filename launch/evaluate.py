@@ -84,10 +84,10 @@ def _judge(run) -> str:
   if run.config.data.name == "digits":
     return "`make judge`"
   if run.config.data.name == "faces":
-    return f"{commands.named('sweep')} --config=attributes"
+    return f"{commands.name_of('sweep')} --config=attributes"
   path = run.config.data.get("path", "")
   return (
-    f"{commands.named('train')} --config=judge --config.data.path={path} "
+    f"{commands.name_of('train')} --config=judge --config.data.path={path} "
     "--workdir=runs/judge"
   )
 

@@ -25,11 +25,13 @@ def main(_: list[str]) -> None:
   from cvae_jax.apps import handwriting, photo
   from cvae_jax.host import images
 
-  workdir, source = command.path(_WORKDIR), command.path(_IMAGE)
+  workdir = command.path(_WORKDIR)
+  source = command.path(_IMAGE)
   path = command.path(_OUT, workdir / "handwriting" / f"{source.stem}.png")
   images.check_output(path, source)
   image = photo.digit_from_photo(source)
-  run, judge = runs.load(workdir), runs.load(command.path(_JUDGE))
+  run = runs.load(workdir)
+  judge = runs.load(command.path(_JUDGE))
   hand = handwriting.rewrite(run, judge, image)
   print(
     f"read as {hand.digit} ({hand.probability:.1%} sure), ink {hand.ink:+.2f}"

@@ -21,7 +21,9 @@ def main(words: list[str]) -> None:
   print("Pages, as in --config=NAME:VARIANT; NAME:help explains the keys")
   for name in pages.packaged():
     known = page_help.variants(name)
-    print(f"  {name:11} {', '.join(map(page_help.shown, known.items()))}")
+    print(
+      f"  {name:11} {', '.join(map(page_help.format_variant, known.items()))}"
+    )
   print(f"Systems\n  {', '.join(config.systems())}")
   print(f"Data sources\n  {', '.join(data.sources())}")
 

@@ -85,7 +85,7 @@ def plan(config: str, only: list[str], grid: list[str]) -> list[Training]:
     page = configs.load_page(asked) if grid else None
     for point in points:
       for key in point:
-        settings.known(page, key)
+        settings.check_key(page, key)
       pairs = [f"{key}={value}" for key, value in point.items()]
       overrides = [f"--config.{pair}" for pair in pairs]
       name = ",".join(filter(None, [variant, *map(_file_name, pairs)]))
@@ -135,7 +135,8 @@ class _Trainer:
   """
 
   def __init__(self):
-    self.stopped, self._child = False, None
+    self.stopped = False
+    self._child = None
     # Functions, since a training would inherit that a signal is ignored.
     for number in (signal.SIGTERM, signal.SIGINT):
       signal.signal(number, self._note)

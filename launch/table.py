@@ -27,7 +27,9 @@ def main(words: list[str]) -> None:
   from cvae_jax.measures import groups, table
 
   if not words:
-    raise ValueError(f"folders of runs expected: {commands.named('table')} DIR")
+    raise ValueError(
+      f"folders of runs expected: {commands.name_of('table')} DIR"
+    )
   places = [local(word, "a folder of runs") for word in words]
   out = None
   if _OUT.value is not None:

@@ -61,7 +61,7 @@ def prepare(argv: list[str]) -> list[str]:
     if word == "--":
       break
     if (match := _NAMED.fullmatch(word)) and match["name"][:7] == "config.":
-      settings.known(loaded, match["name"][7:])
+      settings.check_key(loaded, match["name"][7:])
       if match["name"] in ("config.system", "config.data.name"):
         plugins.trust(match["value"])
   argv = _last_of_each(argv)
@@ -77,7 +77,8 @@ def _last_of_each(argv: list[str]) -> list[str]:
   Of numbers and texts the last one holds. The values of a tuple would be
   joined instead: features=(8,) behind features=(4,) would be (4, 8).
   """
-  kept, seen = [], set()
+  kept = []
+  seen = set()
   end = argv.index("--") if "--" in argv else len(argv)
   for word in reversed(argv[:end]):
     match = _NAMED.fullmatch(word)
@@ -90,7 +91,9 @@ def _last_of_each(argv: list[str]) -> list[str]:
 
 def taken(argv: list[str], name: str) -> tuple[str | None, list[str]]:
   """Take a flag out of the words: (its last value or None, the others)."""
-  value, rest, words = None, [], iter(argv)
+  value = None
+  rest = []
+  words = iter(argv)
   for word in words:
     match = _NAMED.fullmatch(word)
     if word == "--":

@@ -40,7 +40,8 @@ def test_adversaries_are_judged_in_their_slots(name):
     x = zoo.flat(zoo.batch()[column])
     return a.mlp(x, params["encoder"], LEAKY, "code")[0]
 
-  codes, draws = encode("image"), drawn.z
+  codes = encode("image")
+  draws = drawn.z
   fake = real = np.zeros((zoo.BATCH, 0))
   if name != "aae":
     size = system.config.model.slots
@@ -50,7 +51,8 @@ def test_adversaries_are_judged_in_their_slots(name):
   if "labels" in name:
     codes = np.vstack([encode("image"), codes])
     last = np.tile(np.eye(11)[10], (zoo.BATCH, 1))
-    fake, real = np.vstack([last, fake]), np.vstack([last, real])
+    fake = np.vstack([last, fake])
+    real = np.vstack([last, real])
   expected = judged(codes, fake, params, False).mean()
   generator = judged(codes, fake, params, True).mean()
   expected += judged(draws, real, params, True).mean()

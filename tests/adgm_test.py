@@ -11,7 +11,8 @@ from tests import arithmetic as a
 from tests.small_zoo import KEY, batch, flat, float64, jit, noiseless
 
 BRANCHES = ("auxiliary", "classifier", "inference", "partner", "generator")
-LATENTS, AUXILIARIES = 3, 2
+LATENTS = 3
+AUXILIARIES = 2
 
 
 @functools.cache
@@ -120,7 +121,8 @@ def test_the_loss_weighs_labelled_unlabelled_and_classifier(skip):
 @pytest.mark.parametrize("skip", [False, True])
 def test_it_encodes_decodes_and_classifies_by_means_of_the_auxiliary(skip):
   _, system, state, params = case(skip)
-  image, y = batch()["labelled_image"], batch()["condition"]
+  image = batch()["labelled_image"]
+  y = batch()["condition"]
   x = flat(image)
   aux, _ = gauss([x], params["auxiliary"])
   z, _ = gauss([x, aux, y], params["inference"])

@@ -34,7 +34,8 @@ def correlate(x, kernel, stride=1):
 
 def conv(x, kernel, stride=1):
   """Convolves with SAME padding as TensorFlow defines it; square maps."""
-  n, k = x.shape[1], len(kernel)
+  n = x.shape[1]
+  k = len(kernel)
   total = max((-(-n // stride) - 1) * stride + k - n, 0)
   return correlate(pad(x, total // 2, total - total // 2), kernel, stride)
 

@@ -168,7 +168,10 @@ def test_pixels_outside_the_crop_are_not_seen():
   data = batch()
   image = data["image"] / np.float32(255)
   given = data["condition"][:, :2]
-  top, bottom, left, right = 4, 20, 2, 16
+  top = 4
+  bottom = 20
+  left = 2
+  right = 16
   outside = np.random.default_rng(1).random(image.shape).astype(np.float32)
   outside[:, top:bottom, left:right] = image[:, top:bottom, left:right]
   read = system.predict(state, image, given)

@@ -14,7 +14,9 @@ from tests import arithmetic as a, small as small_runs
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
 KEY = jax.random.key(0)
-B, Z, N = 5, 4, 2  # faces, latents, attributes
+B = 5
+Z = 4
+N = 2  # faces, latents, attributes
 SMALL = {
   "data.image_shape": (16, 16, 3),
   "data.names": ("male", "mouth"),
@@ -77,9 +79,11 @@ class Numpy:
     )
 
   def norm(self, x, net, *path):
-    p, s = self.params[net], self.stats[net]
+    p = self.params[net]
+    s = self.stats[net]
     for name in path:
-      p, s = p[name], s[name]
+      p = p[name]
+      s = s[name]
     x, mean, var = a.norm(x, p, None if self.normalises else s)
     seen = self.seen.setdefault((net, *path), {"mean": [], "var": []})
     seen["mean"].append(mean)
@@ -110,7 +114,8 @@ class Numpy:
 
 def terms(numpy, batch):
   """Gives x, y, the code, the output and E's and G's terms, each [B]."""
-  x, y = 2 * (batch["image"] / 255.0) - 1, 2 * batch["condition"] - 1
+  x = 2 * (batch["image"] / 255.0) - 1
+  y = 2 * batch["condition"] - 1
   z = numpy.encode(x)
   out = numpy.decode(z, y)
   tv = (np.diff(out, axis=1) ** 2).sum((1, 2, 3)) / 2 / 16
@@ -193,9 +198,11 @@ def test_a_step_s_losses_and_statistics_are_numpy_s(variant):
   for name, value in expected.items():
     np.testing.assert_allclose(metrics[name], value, rtol=2e-5, err_msg=name)
   for (net, *path), seen in numpy.seen.items():
-    old, new = state.model_state[net], after.model_state[net]
+    old = state.model_state[net]
+    new = after.model_state[net]
     for name in path:
-      old, new = old[name], new[name]
+      old = old[name]
+      new = new[name]
     for name, values in seen.items():
       moved = a.moved(np.float64(old[name]), [] if variant else values)
       np.testing.assert_allclose(new[name], moved, rtol=1e-5)
@@ -212,7 +219,8 @@ def test_evaluation_uses_the_running_statistics_and_unit_images():
   _, _, z, out, expected = terms(Numpy(state, False, train=False), batch)
   for name, value in expected.items():
     np.testing.assert_allclose(found[name], value, rtol=2e-5, err_msg=name)
-  image, condition = np.float32(batch["image"] / 255), batch["condition"]
+  image = np.float32(batch["image"] / 255)
+  condition = batch["condition"]
   code = jax.jit(system.encode)(state, image, condition)
   np.testing.assert_allclose(code.mean, z, atol=1e-5)
   assert np.exp(np.asarray(code.logvar)).max() == 0  # a point
@@ -229,13 +237,16 @@ def test_adam_shared_by_players_counts_their_turns_too(turns):
   optim = configs.load("configs/zoo_faces.py:caae").optim
   gradients = np.array([[1.0, -2.0], [0.5, 0.1], [-3.0, 0.0]])
   for turn in range(turns):
-    adam, m, v = caae._adam(optim, turn, turns), 0.0, 0.0
+    adam = caae._adam(optim, turn, turns)
+    m = 0.0
+    v = 0.0
     state = adam.init(np.zeros(2))
     for i, g in enumerate(gradients):
       found, state = adam.update(g.astype(np.float32), state)
       # Keras keeps moments for each variable but one counter for all.
       t = turns * i + turn + 1
-      m, v = 0.5 * m + 0.5 * g, 0.999 * v + 0.001 * g**2
+      m = 0.5 * m + 0.5 * g
+      v = 0.999 * v + 0.001 * g**2
       hat = m / (1 - 0.5**t), v / (1 - 0.999**t)
       expected = hat[0] / (np.sqrt(hat[1]) + 1e-8)
       np.testing.assert_allclose(found, expected, rtol=1e-4)

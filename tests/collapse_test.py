@@ -12,7 +12,8 @@ from cvae_jax.metrics import diversity, manifold
 from cvae_jax.runs import Run
 from cvae_jax.types import System, TrainState
 
-SHAPE, Z = (8, 8, 3), 3
+SHAPE = (8, 8, 3)
+Z = 3
 rng = np.random.default_rng(0)
 BASIS = rng.normal(0, 0.3, (Z, *SHAPE)).astype(np.float32)
 CONFIG = configs.ConfigDict(configs.loop() | {"system": "fake"})
@@ -140,7 +141,8 @@ def test_near_duplicates_of_one_space_are_told_from_those_of_both(dataset):
 
 
 def test_a_record_of_another_protocol_is_measured_again(dataset, tmp_path):
-  run, beside = made(tmp_path), held(dataset)
+  run = made(tmp_path)
+  beside = held(dataset)
   found = collapse.measure(run, beside)
   old = {k: v for k, v in found["protocol"].items() if k != "near_duplicates"}
   kept.write(tmp_path, "collapse", found | {"protocol": old})
@@ -160,7 +162,8 @@ def test_too_few_images_to_measure_by_are_refused(rows):
 
 
 def test_a_checkpoint_is_measured_once(dataset, tmp_path):
-  run, beside = made(tmp_path), held(dataset)
+  run = made(tmp_path)
+  beside = held(dataset)
   found = collapse.measure(run, beside)
   kept.write(tmp_path, "collapse", found | {"marked": True})
   assert collapse.measure(run, beside)["marked"]

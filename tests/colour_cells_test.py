@@ -14,8 +14,10 @@ from PIL import Image
 from cvae_jax.method import cells
 
 RECORDED = json.loads((Path(__file__).parent / "opencv.json").read_text())
-PHOTO, CELL = np.repeat([0, 1], 196), np.tile(np.arange(196), 2)
-grey_of, polar_of = jax.jit(cells.grey), jax.jit(cells.hue_and_chroma)
+PHOTO = np.repeat([0, 1], 196)
+CELL = np.tile(np.arange(196), 2)
+grey_of = jax.jit(cells.grey)
+polar_of = jax.jit(cells.hue_and_chroma)
 positions_of = jax.jit(cells.positions, static_argnums=1)
 
 
@@ -48,7 +50,8 @@ def grey_by_hand(rgb):
 
 def hue_by_hand(r, g, b):
   """OpenCV's 8-bit hue of one colour, 0..179."""
-  top, chroma = max(r, g, b), max(r, g, b) - min(r, g, b)
+  top = max(r, g, b)
+  chroma = max(r, g, b) - min(r, g, b)
   if chroma == 0:
     return 0
   if top == r:
@@ -141,14 +144,16 @@ def test_hue_is_the_hue_of_a_colour_circle():
 
 @pytest.mark.parametrize("name", RECORDED["photos"])
 def test_opencv_finds_the_same(name):
-  rgb, recorded = thinned(name), RECORDED["photos"][name]
+  rgb = thinned(name)
+  recorded = RECORDED["photos"][name]
   digest = lambda a: hashlib.sha256(a.tobytes()).hexdigest()  # noqa: E731
   assert digest(rgb) == recorded["photo"]
   grey, (hue, _) = np.asarray(grey_of(rgb)), polar_of(rgb)
   assert digest(grey.astype(np.uint8)) == recorded["grey"]
   assert digest(np.asarray(hue).astype(np.uint8)) == recorded["hue"]
   levels, found, unrounded = cut(np.stack([rgb, rgb]), PHOTO, CELL)
-  levels, found = np.asarray(levels)[:196], np.asarray(found)[:196]
+  levels = np.asarray(levels)[:196]
+  found = np.asarray(found)[:196]
   assert digest(levels[0, 0]) == recorded["level_0"]
   assert digest(levels[:, 1:]) == recorded["levels_1_to_3"]
   assert digest(np.asarray(unrounded)) == recorded["level_0_unrounded"]

@@ -59,7 +59,8 @@ def batch():
 @quick
 def cut(photos, cell):
   """Grey, the pyramid as trained on and as used, and colours of a batch."""
-  grey, row = cells.grey(photos), jnp.arange(len(cell))
+  grey = cells.grey(photos)
+  row = jnp.arange(len(cell))
   levels = [
     cells.pyramid(grey, row, cell, whole_bytes=trained)
     for trained in (True, False)
@@ -121,15 +122,18 @@ def test_every_branch_starts_apart_by_glorot_s_rule():
 def branch_by_hand(p, x, skip):
   """One branch of [B, 14, 14] in NumPy, without dropout."""
   silu = lambda a: a / (1 + np.exp(-a))  # noqa: E731
-  maps, i = x[..., None], 0
+  maps = x[..., None]
+  i = 0
   while f"conv_{i}" in p:
-    kernel, bias = p[f"conv_{i}"]["kernel"], p[f"conv_{i}"]["bias"]
+    kernel = p[f"conv_{i}"]["kernel"]
+    bias = p[f"conv_{i}"]["bias"]
     n = maps.shape[1] - 2
     out = np.zeros((*maps.shape[:1], n, n, kernel.shape[-1]))
     for a in range(3):
       for b in range(3):
         out += maps[:, a : a + n, b : b + n] @ kernel[a, b]
-    maps, i = silu(out + bias), i + 1
+    maps = silu(out + bias)
+    i = i + 1
   flat = maps.reshape(len(x), -1)
   if skip:
     flat = np.concatenate([flat, x.reshape(len(x), -1)], axis=1)
@@ -162,7 +166,8 @@ def test_the_terms_of_the_loss_are_the_spec_s(model, batch):
   silu = lambda a: a / (1 + np.exp(-a))  # noqa: E731
   p = params["encoder"]
   hidden = silu(dense(p["hidden"], np.hstack([look("encoder"), place])))
-  mean, logvar = dense(p["mean"], hidden), dense(p["logvar"], hidden)
+  mean = dense(p["mean"], hidden)
+  logvar = dense(p["logvar"], hidden)
   normal = quick(lambda key: jax.random.normal(key, mean.shape))
   noise = normal(jax.random.key(1))
   z = mean + np.exp(logvar / 2) * np.asarray(noise)

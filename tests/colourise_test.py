@@ -193,7 +193,8 @@ def test_scores_order_what_must_be_ordered(run):
   assert truth["error"] == 0
   for kind, row in kinds.items():
     assert row["delta_e"] >= truth["delta_e"] - 1e-9, kind
-  one, best = kinds["model, one latent"], kinds["model, best of its variants"]
+  one = kinds["model, one latent"]
+  best = kinds["model, best of its variants"]
   assert best["delta_e"] <= one["delta_e"]
   assert kinds["grey"]["chroma_ratio"] == pytest.approx(0, abs=0.02)
   assert scores["variety_delta_e"] > 0
@@ -232,7 +233,8 @@ def test_model_3_is_held_against_model_1_seed_by_seed(tmp_path, finals, words):
   for seed, losses in enumerate(finals):
     for model, loss in zip((1, 3), losses, strict=True):
       settings = config.load(f"configs/colour.py:model={model},prepared")
-      settings.seed, folder = seed, tmp_path / f"{model}_{seed}"
+      settings.seed = seed
+      folder = tmp_path / f"{model}_{seed}"
       folder.mkdir()
       (folder / "config.json").write_text(config.to_json(settings))
       found[folder] = [{"epoch": 5, "model/loss": loss}]

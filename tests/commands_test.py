@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 def test_in_a_checkout_commands_are_its_modules_and_scripts(monkeypatch):
   monkeypatch.chdir(ROOT)
-  assert commands.named("train") == "python -m launch.train"
+  assert commands.name_of("train") == "python -m launch.train"
   assert commands.preparing("faces") == "python data/prepare_faces.py"
 
 
@@ -18,7 +18,7 @@ def test_elsewhere_commands_are_those_of_the_installed_package(
   monkeypatch, tmp_path
 ):
   monkeypatch.chdir(tmp_path)
-  assert commands.named("train") == "cvae-jax train"
+  assert commands.name_of("train") == "cvae-jax train"
   assert commands.preparing("digits") == "cvae-jax prepare digits"
 
 

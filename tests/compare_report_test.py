@@ -114,7 +114,8 @@ def test_its_ablation_is_the_runs_records(page, folder):
   assert rows["GAN"]["BCE"] == rows["GAN"]["active"] == "–"
   for name in NETS:
     known = kept.read(folder / name, "collapse")
-    prior, row = known["samples"]["prior"], rows[name.upper()]
+    prior = known["samples"]["prior"]
+    row = rows[name.upper()]
     for column, key in (
       ("sliced", "sliced"),
       ("Fréchet-VGG16", "frechet_vgg16"),

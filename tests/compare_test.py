@@ -14,7 +14,9 @@ from tests import arithmetic as a, small as small_runs
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
 KEY = jax.random.key(0)
-SHAPE, BATCH, LATENTS = (8, 8, 3), 6, 3
+SHAPE = (8, 8, 3)
+BATCH = 6
+LATENTS = 3
 COUNTS = {  # the spec's table; batch normalisation counts 4 a channel
   ("ae", 128): {"encoder": 12_200_640, "decoder": 12_208_899},
   ("ae", 512): {"encoder": 15_346_752, "decoder": 15_354_627},
@@ -94,9 +96,11 @@ def decode(z, params, stats=None):
   """Gives the logits of z."""
 
   def norm(x, *path):
-    layer, known = params, stats
+    layer = params
+    known = stats
     for name in path:
-      layer, known = layer[name], known and known[name]
+      layer = layer[name]
+      known = known and known[name]
     return a.relu(a.norm(x, layer, known, epsilon=1e-5)[0])
 
   x = norm(a.dense(z, params["dense"]).reshape(-1, 2, 2, 5), "norm")
@@ -109,9 +113,11 @@ def decode(z, params, stats=None):
 def autoencoded(state, image, noise, config, train):
   """Computes the terms [B] of the loss and the encoder's batch statistics."""
   params, stats = float64(state)
-  of, seen = {} if train else stats, []
+  of = {} if train else stats
+  seen = []
   x = trunk(image, params["encoder"], of.get("encoder"), seen)
-  z, kl = a.dense(x, params["encoder"]["mean"]), 0
+  z = a.dense(x, params["encoder"]["mean"])
+  kl = 0
   if config.model.variational:
     logvar = a.dense(x, params["encoder"]["logvar"])
     kl = a.kl(z, logvar)
@@ -164,7 +170,8 @@ def test_smaller_images_take_fewer_layers_between_them_and_4_by_4(size):
 def test_a_vae_s_terms_and_statistics_are_numpy_s():
   config = small("vae,mean,beta=4")
   system = configs.resolve(config)
-  state, batch = small_runs.drawn(system), make_batch()
+  state = small_runs.drawn(system)
+  batch = make_batch()
   step = jax.jit(system.step)
   after, metrics = jax.device_get(step(state, batch, KEY, np.int32(0)))
   image = batch["image"] / 255.0
@@ -189,7 +196,8 @@ def test_a_vae_s_terms_and_statistics_are_numpy_s():
 def test_evaluation_uses_the_running_statistics(variant):
   config = small(variant)
   system = configs.resolve(config)
-  state, batch = small_runs.drawn(system), make_batch()
+  state = small_runs.drawn(system)
+  batch = make_batch()
   found = jax.jit(system.evaluate)(state, batch, KEY)
   noise = np.float64(jax.random.normal(KEY, (BATCH, LATENTS)))
   image = batch["image"] / 255.0
@@ -227,12 +235,14 @@ def penalty(critic, real, fake, key, slope=0.2):
 
 def test_a_wgan_gp_s_terms_are_numpy_s_and_its_generator_moves_in_turn():
   system = configs.resolve(small("wgan_gp", optim__critic_steps=2))
-  start, step = small_runs.drawn(system), jax.jit(system.step)
+  start = small_runs.drawn(system)
+  step = jax.jit(system.step)
   batch = make_batch()
   first, metrics = jax.device_get(step(start, batch, KEY, np.int32(0)))
   params, _ = float64(start)
   draw, mix = jax.random.split(key_of(0))
-  real, fake = batch["image"] / 255.0, made(params, draw)
+  real = batch["image"] / 255.0
+  fake = made(params, draw)
   on_real, on_fake = (score(x, params["critic"], True) for x in (real, fake))
   steep = penalty(params["critic"], real, fake, mix)
   expected = {
@@ -269,12 +279,14 @@ def test_a_wgan_gp_s_terms_are_numpy_s_and_its_generator_moves_in_turn():
 
 def test_a_gan_s_losses_are_numpy_s_and_its_players_keep_their_statistics():
   system = configs.resolve(small("gan"))
-  state, batch = small_runs.drawn(system), make_batch()
+  state = small_runs.drawn(system)
+  batch = make_batch()
   after, metrics = jax.device_get(
     jax.jit(system.step)(state, batch, KEY, np.int32(0))
   )
   params, _ = float64(state)
-  seen, draw = [], jax.random.split(key_of(0))[0]
+  seen = []
+  draw = jax.random.split(key_of(0))[0]
   on_real, on_fake = (
     score(x, params["critic"], False, seen)
     for x in (batch["image"] / 255.0, made(params, draw))
@@ -303,14 +315,16 @@ def test_a_gan_s_losses_are_numpy_s_and_its_players_keep_their_statistics():
 def test_a_penalty_s_gradient_goes_right_through_the_fast_convolutions(
   monkeypatch,
 ):
-  players, make_step = {}, update.make_step
+  players = {}
+  make_step = update.make_step
   monkeypatch.setattr("cvae_jax.nets.fast.ops.fast_on_cpu", lambda: True)
   monkeypatch.setattr(
     update, "make_step", lambda p: players.update(p) or make_step(p)
   )
   # Without its kinks, across which no difference tells a slope.
   system = configs.resolve(small("wgan_gp", model__critic__slope=1.0))
-  state, batch = small_runs.drawn(system), make_batch()
+  state = small_runs.drawn(system)
+  batch = make_batch()
 
   def loss(critic):
     params = {**state.params, "critic": critic}
@@ -319,13 +333,15 @@ def test_a_penalty_s_gradient_goes_right_through_the_fast_convolutions(
   slope = jax.jit(jax.grad(loss))(state.params["critic"])
   params, _ = float64(state)
   draw, mix = jax.random.split(KEY)
-  real, fake = batch["image"] / 255.0, made(params, draw)
+  real = batch["image"] / 255.0
+  fake = made(params, draw)
 
   def in_numpy(critic):
     on_real, on_fake = (score(x, critic, True, slope=1) for x in (real, fake))
     return (on_fake - on_real + penalty(critic, real, fake, mix, 1)).mean()
 
-  rng, width = np.random.default_rng(3), 1e-4
+  rng = np.random.default_rng(3)
+  width = 1e-4
   for _ in range(3):
     way = jax.tree.map(lambda p: rng.normal(0, 1, p.shape), params["critic"])
     there, back = (
@@ -367,7 +383,8 @@ def test_an_autoencoder_stops_by_its_validation_loss_and_hands_out_the_best(
   state = train.train_and_evaluate(config, tmp_path)
   rows = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
   seen = {row["step"]: row["loss"] for row in rows if row["split"] == "test"}
-  best, waited = min(seen, key=seen.get), list(seen)
+  best = min(seen, key=seen.get)
+  waited = list(seen)
   assert len(seen) < 40
   assert waited.index(best) == len(seen) - 3  # patience 2
   assert state.step == best

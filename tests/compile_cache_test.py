@@ -75,7 +75,8 @@ def test_other_processors_have_other_folders(monkeypatch):
 
 def test_entries_that_a_kill_cut_short_go(tmp_path):
   folder = compile_cache.use(str(tmp_path))
-  whole, torn = zlib.compress(b"program"), zlib.compress(b"program" * 99)[:-5]
+  whole = zlib.compress(b"program")
+  torn = zlib.compress(b"program" * 99)[:-5]
   for name, data in {"a": whole, "b": torn, "c": b"", "d": b"(zstd"}.items():
     (folder / f"{name}-cache").write_bytes(data)
   compile_cache.use(str(tmp_path))

@@ -42,7 +42,8 @@ def assert_close(got, expected, dtype):
   for a, b in zip(got, expected, strict=True):
     assert a.dtype == b.dtype == dtype
     # Relative to the largest entry: small entries are sums that cancel.
-    a, b = np.asarray(a), np.asarray(b)
+    a = np.asarray(a)
+    b = np.asarray(b)
     np.testing.assert_allclose(
       a, b, rtol=0, atol=TOLERANCE[dtype] * abs(b).max()
     )
@@ -64,7 +65,8 @@ def conv_by_loops(x, kernel, stride, padding):
   left, columns = windows(width, k, stride, padding)
   y = np.zeros((len(x), rows, columns, kernel.shape[-1]), x.dtype)
   for r, c, i, j in np.ndindex(rows, columns, k, k):
-    h, w = r * stride - top + i, c * stride - left + j
+    h = r * stride - top + i
+    w = c * stride - left + j
     if 0 <= h < height and 0 <= w < width:  # outside is zero padding
       y[:, r, c] += x[:, h, w] @ kernel[i, j]
   return y
@@ -80,7 +82,8 @@ def transpose_by_loops(x, kernel, stride):
     (len(x), height * stride, width * stride, kernel.shape[-1]), x.dtype
   )
   for r, c, i, j in np.ndindex(height, width, k, k):
-    h, w = r * stride - top + i, c * stride - left + j
+    h = r * stride - top + i
+    w = c * stride - left + j
     if 0 <= h < y.shape[1] and 0 <= w < y.shape[2]:
       y[:, h, w] += x[:, r, c] @ kernel[k - 1 - i, k - 1 - j]
   return y

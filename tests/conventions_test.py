@@ -9,7 +9,8 @@ from cvae_jax.method.conventions import Convention, translate
 from tests import small
 
 RNG = np.random.default_rng(0)
-VALUES, LATENTS = 48, 5
+VALUES = 48
+LATENTS = 5
 ERROR = RNG.uniform(0, 1, (2, VALUES)) ** 2
 KL = RNG.gamma(1, 1, (2, LATENTS))
 

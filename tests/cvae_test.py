@@ -59,10 +59,8 @@ def make_batch(size=32, seed=0):
   """Draws smooth white blots on black, as uint8, and legal conditions."""
   rng = np.random.default_rng(seed)
   rows, columns = np.mgrid[:28, :28]
-  centre, width = (
-    rng.uniform(8, 20, (2, size, 1, 1)),
-    rng.uniform(2, 6, (size, 1, 1)),
-  )
+  centre = rng.uniform(8, 20, (2, size, 1, 1))
+  width = rng.uniform(2, 6, (size, 1, 1))
   distance = (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2
   image = 255 * np.exp(-distance / width**2)
   ink = rng.uniform(-1, 1, (size, 1))
@@ -218,7 +216,8 @@ def conv(x, layer, stride):
 
 def transposed_conv(x, layer, stride):
   """Each pixel adds its flipped kernel; what hangs over is cut off."""
-  n, kernel = x.shape[1], layer["kernel"][::-1, ::-1]
+  n = x.shape[1]
+  kernel = layer["kernel"][::-1, ::-1]
   y = np.zeros((len(x), n * stride + 2, n * stride + 2, kernel.shape[-1]))
   for r, c in np.ndindex(n, n):
     stamp = np.einsum("bc,ijcd->bijd", x[:, r, c], kernel)
@@ -266,7 +265,8 @@ def unit(batch):
 
 
 def test_encoder_and_decoder_equal_a_forward_pass_by_hand(state):
-  batch, params = make_batch(2), float64(state.params)
+  batch = make_batch(2)
+  params = float64(state.params)
   q = compiled().encode(state, unit(batch), batch["condition"])
   mean, logvar = encode(params["encoder"], unit(batch), batch["condition"])
   np.testing.assert_allclose(q.mean, mean, rtol=1e-4, atol=1e-5)
@@ -281,7 +281,8 @@ def test_encoder_and_decoder_equal_a_forward_pass_by_hand(state):
 @pytest.mark.parametrize("step", [0, START - 1, START, START + 1])
 def test_training_loss_is_the_published_one_by_hand(state, step):
   # Dropout off. digits.md §3: 0.01 × the grey sum over the batch of 32.
-  state, batch = without_noise(state), make_batch(seed=3)
+  state = without_noise(state)
+  batch = make_batch(seed=3)
   params = float64(state.params)
   terms = terms_by_hand(params, batch, noise=0.0)
   kernels = [
@@ -362,10 +363,8 @@ def test_the_condition_changes_the_latent_and_the_image(state, entry):
 def test_dropout_differs_between_steps_and_nothing_else_does(state, dropout):
   # One batch, one set of parameters, z is the mean: what is left to differ
   # between two steps is the mask.
-  state, system = (
-    without_noise(state),
-    compiled(overrides=None if dropout else NO_DROPOUT),
-  )
+  state = without_noise(state)
+  system = compiled(overrides=None if dropout else NO_DROPOUT)
   a, b = (
     system.step(at_step(state, i), make_batch(), KEY, np.int32(i))[1]
     for i in (3, 4)
@@ -378,7 +377,8 @@ def test_dropout_differs_between_steps_and_nothing_else_does(state, dropout):
 
 
 def test_decoding_is_deterministic_and_evaluation_follows_its_key(state):
-  batch, z = make_batch(2), np.ones((2, 40), np.float32)
+  batch = make_batch(2)
+  z = np.ones((2, 40), np.float32)
   a, b = (compiled().decode(state, z, batch["condition"]) for _ in range(2))
   np.testing.assert_array_equal(a, b)
   a, b, c = (

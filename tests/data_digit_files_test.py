@@ -40,7 +40,8 @@ def write_csv(path, images, labels, header=HEADER):
 
 
 def test_idx_gzip_dotted_and_csv_agree(tmp_path):
-  train, test = make(0), make(1)
+  train = make(0)
+  test = make(1)
   dotted = [name.replace("-idx", ".idx") for name in IDX]
   folders = [tmp_path / name for name in ("plain", "gz", "dotted", "csv")]
   for folder in folders:
@@ -137,7 +138,8 @@ def test_csv_columns_are_checked(tmp_path):
 
 @pytest.mark.parametrize("cell", ["256", "-1", "1.5", "ink", "", "9" * 30])
 def test_csv_cells_are_named(tmp_path, cell):
-  path, rows = tmp_path / "mnist_train.csv", IMAGES.astype(object)
+  path = tmp_path / "mnist_train.csv"
+  rows = IMAGES.astype(object)
   rows[7, 2, 4] = cell
   write_csv(path, rows, LABELS)
   expected = f"{path}: row 8, column '3x5': found '{cell}', expected"

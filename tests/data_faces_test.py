@@ -149,7 +149,8 @@ def test_groups_never_part(tmp_path, rows):
   path, _ = write(tmp_path, 40, person=person)
   wanted = {"path": path, "train_rows": rows, "split_column": "person"}
   loaded = data.load(config(**wanted))
-  train, test = shown(loaded.train), shown(loaded.test)
+  train = shown(loaded.train)
+  test = shown(loaded.test)
   assert not {*person[train]} & {*person[test]}
   assert sorted(train + test) == list(range(40))
   assert train == sorted(train)

@@ -32,9 +32,12 @@ def resize_by_loops(image, size):
     for x in range(size):
       v = min(max((y + 0.5) * height / size - 0.5, 0), height - 1)
       u = min(max((x + 0.5) * width / size - 0.5, 0), width - 1)
-      i, j = int(v), int(u)
-      b, a = v - i, u - j
-      k, m = min(i + 1, height - 1), min(j + 1, width - 1)
+      i = int(v)
+      j = int(u)
+      b = v - i
+      a = u - j
+      k = min(i + 1, height - 1)
+      m = min(j + 1, width - 1)
       top = (1 - a) * image[i, j] + a * image[i, m]
       bottom = (1 - a) * image[k, j] + a * image[k, m]
       out[y, x] = (1 - b) * top + b * bottom

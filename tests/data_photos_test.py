@@ -128,7 +128,8 @@ def test_a_zip_gives_the_same_set_and_again_changes_nothing(
 def test_a_row_is_a_cell_and_a_photo_is_stored_once(made):
   dataset = data.load(settings(path=str(made), train_images=6, test_images=3))
   images, _, _ = prepared_sets.read(made, 112)
-  photo, cell = dataset.train["photo"], dataset.train["cell"]
+  photo = dataset.train["photo"]
+  cell = dataset.train["cell"]
   assert photo.shape == (6 * 196, 112, 112, 3)
   assert photo.nbytes == 6 * 112 * 112 * 3
   assert np.shares_memory(photo.entries, images) or isinstance(

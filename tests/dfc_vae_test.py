@@ -80,7 +80,8 @@ def make_batch(size=6):
 def forward(state, image, noise, config, train):
   """Computes (loss terms, statistics of conv_0's layers), in float64."""
   params, stats = jax.tree.map(np.float64, (state.params, state.model_state))
-  slope, seen = config.model.encoder.slope, {}
+  slope = config.model.encoder.slope
+  seen = {}
 
   def norm(x, net, layer):
     known = None if train else stats[net][layer]["norm"]
@@ -159,7 +160,8 @@ def test_a_step_s_terms_and_statistics_are_numpy_s(variant):
   taps = () if "pixel" in variant else TAPS
   config = small(variant, model__features__taps=taps)
   system, state = started(config)
-  batch, faithful = make_batch(), "faithful" in variant
+  batch = make_batch()
+  faithful = "faithful" in variant
   step = jax.jit(system.step)
   after, metrics = jax.device_get(step(state, batch, KEY, np.int32(0)))
   key = jax.random.fold_in(jax.random.fold_in(KEY, 0), 0)
@@ -201,12 +203,15 @@ def test_evaluation_uses_the_running_statistics():
   np.testing.assert_allclose(found["psnr"], psnr, rtol=1e-5)
   # What an image is encoded to does not depend on those beside it.
   encode = jax.jit(lambda image: system.encode(state, image, None).mean)
-  together, alone = encode(np.float32(image)), encode(np.float32(image[:1]))
+  together = encode(np.float32(image))
+  alone = encode(np.float32(image[:1]))
   np.testing.assert_allclose(alone, together[:1], atol=1e-6)
 
 
 def write_weights(path, seed):
-  rng, before, named = np.random.default_rng(seed), 3, {}
+  rng = np.random.default_rng(seed)
+  before = 3
+  named = {}
   for i, name in enumerate(features.layers("vgg16")):
     after = features.WIDTHS[int(name[4]) - 1]
     named[f"conv{i:02d}/kernel"] = rng.normal(0, 0.3, (3, 3, before, after))

@@ -82,7 +82,8 @@ def test_both_distances_are_scipys_of_the_same_images_and_latents(
   expected = np.mean([scipy.stats.wasserstein_distance(*p) for p in pairs])
   assert found["sliced"] == pytest.approx(expected, rel=1e-4)
 
-  a, b = embed(real), embed(drawn)
+  a = embed(real)
+  b = embed(drawn)
   covariances = np.cov(a.T), np.cov(b.T)
   root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
   expected = ((a.mean(0) - b.mean(0)) ** 2).sum()

@@ -73,7 +73,8 @@ def brute_precision(real, samples, k):
 
 def test_precision_and_recall_are_the_definition_s(monkeypatch):
   monkeypatch.setattr(manifold, "BLOCK", 7)  # so that there are several
-  real, samples = gaussian(40, 3, 0), gaussian(30, 3, 1)
+  real = gaussian(40, 3, 0)
+  samples = gaussian(30, 3, 1)
   found = manifold.precision_recall(real, samples, neighbours=2)
   expected = {
     "precision": brute_precision(real, samples, 2),
@@ -85,7 +86,8 @@ def test_precision_and_recall_are_the_definition_s(monkeypatch):
 
 def test_a_mode_left_out_costs_recall_and_nonsense_costs_precision():
   rng = np.random.default_rng(0)
-  near, far = rng.normal(size=(200, 2)), rng.normal(50, 1, (200, 2))
+  near = rng.normal(size=(200, 2))
+  far = rng.normal(50, 1, (200, 2))
   both = np.concatenate([near, far])
   collapsed = manifold.precision_recall(both, rng.normal(size=(200, 2)))
   assert collapsed["precision"] > 0.9
@@ -98,7 +100,8 @@ def test_a_mode_left_out_costs_recall_and_nonsense_costs_precision():
 
 def test_near_duplicates_are_the_definition_s(monkeypatch):
   monkeypatch.setattr(manifold, "BLOCK", 7)  # so that there are several
-  real, samples = gaussian(40, 3, 0), gaussian(40, 3, 1)
+  real = gaussian(40, 3, 0)
+  samples = gaussian(40, 3, 1)
   samples[5] = samples[9] + 1e-3
 
   def nearest(points):
@@ -130,7 +133,8 @@ def test_sliced_distance_is_scipys_w1_averaged_over_directions(monkeypatch):
   rng = np.random.default_rng(0)
   a, b = rng.random((2, 30, 3, 3, 1)).astype(np.float32)
   b = b**2
-  generator, each = np.random.default_rng(5), []
+  generator = np.random.default_rng(5)
+  each = []
   for count in (4, 4, 2):
     along = generator.standard_normal((9, count), np.float32)
     along /= np.linalg.norm(along, axis=0)

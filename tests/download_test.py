@@ -24,7 +24,8 @@ class Server(http.server.ThreadingHTTPServer):
 
   def __init__(self):
     super().__init__(("127.0.0.1", 0), Handler)
-    self.files, self.requests = {}, []
+    self.files = {}
+    self.requests = []
     self.url = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -87,7 +88,8 @@ def test_mirrors_may_compress_differently(server, tmp_path):
 
 def test_next_mirror_serves_when_the_first_cannot(server, tmp_path):
   wrong = put(server, "wrong", gzip.compress(BODY[:-1]))
-  missing, good = f"{server.url}/missing/", put(server, "good", GOOD)
+  missing = f"{server.url}/missing/"
+  good = put(server, "good", GOOD)
   path = download.fetch(NAME, tmp_path, [down(), wrong, missing, good], SHA)
   assert download.content(path) == BODY
   assert server.requests == [

@@ -146,7 +146,8 @@ def test_no_mask_is_a_linear_function_of_the_bits_of_the_position(mask):
 
 @MASKS
 def test_one_position_over_many_steps_is_a_sequence_of_coins(mask):
-  shape, steps = (4, 7, 7, 4), 512
+  shape = (4, 7, 7, 4)
+  steps = 512
   keys = jax.vmap(stream)(jnp.arange(steps))
   kept = jax.jit(jax.vmap(lambda key: mask(key, shape)))(keys)
   x = (np.asarray(kept, np.float64).reshape(steps, -1) - (1 - RATE)) / np.sqrt(
@@ -164,7 +165,8 @@ def test_number_and_lengths_of_runs_are_those_of_coins(mask, lag):
   # Read in steps of a channel, column, row and example as well as in order.
   x = draw(mask, step=2).ravel()
   x = x[: x.size // lag * lag].reshape(-1, lag).T.ravel() > 0
-  n, p = x.size, 1 - RATE
+  n = x.size
+  p = 1 - RATE
   changes = np.flatnonzero(x[1:] != x[:-1])
   q = 2 * p * (1 - p)  # of a change; changes are 1-dependent
   covariance = p * (1 - p) - q**2

@@ -181,7 +181,8 @@ def test_the_command_draws_a_turned_photo_its_edits_sweeps_and_walk(
 
 
 def test_figures_have_captions_for_what_they_show(run):
-  drawn, captions = figures.draw(run), figures.captions(run)
+  drawn = figures.draw(run)
+  captions = figures.captions(run)
   assert drawn["settings"].shape[:2] == (6, 9)
   assert drawn["info_change"].shape[:2] == (7, 15)
   assert drawn["sweeps"].shape[:2] == (4, 9)
@@ -217,8 +218,10 @@ def test_a_walk_between_two_photos_ends_at_their_means(run, photo):
 
 
 def test_an_arc_keeps_the_distance_from_the_origin_and_a_line_is_straight():
-  a, b = np.array([3.0, 0, 0]), np.array([0, 3.0, 0])
-  arc, line = walks.arc(a, b, 5), walks.line(a, b, 5)
+  a = np.array([3.0, 0, 0])
+  b = np.array([0, 3.0, 0])
+  arc = walks.arc(a, b, 5)
+  line = walks.line(a, b, 5)
   np.testing.assert_allclose(np.linalg.norm(arc, axis=1), 3.0)
   np.testing.assert_allclose(arc[[0, -1]], [a, b], atol=1e-12)
   np.testing.assert_allclose(line[1:] - line[:-1], [(b - a) / 4] * 4)

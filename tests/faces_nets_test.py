@@ -50,14 +50,18 @@ class ByHand:
   """A rung of the spec's ladder (§2): what each adds is asked of its number."""
 
   def __init__(self, rung, params, train):
-    self.rung, self.train = rung, train
-    self.encoder, self.decoder = params["encoder"], params["decoder"]
+    self.rung = rung
+    self.train = train
+    self.encoder = params["encoder"]
+    self.decoder = params["decoder"]
 
   def drop(self, x, layer):
     return x * 0.55 if self.train and layer < 3 else x
 
   def encode(self, x, c):
-    net, maps, h = self.encoder, [], x
+    net = self.encoder
+    maps = []
+    h = x
     for i, stride in enumerate(STRIDES):
       layer = net[f"conv_{i}"]
       h = silu(a.conv(h, layer["kernel"], stride) + layer["bias"])
@@ -71,7 +75,8 @@ class ByHand:
     return [np.tanh(h) for h in heads] if self.rung >= 7 else heads
 
   def decode(self, z, c):
-    net, code = self.decoder, joined(z, c)
+    net = self.decoder
+    code = joined(z, c)
     source = code if self.rung >= 9 else z
     h = silu(a.dense(silu(a.dense(code, net["dense_0"])), net["dense_1"]))
     h = h.reshape(-1, 3, 3, 4)
@@ -109,7 +114,8 @@ def batch():
 def test_means_variances_and_images_are_those_by_hand(rung, batch):
   number, _, system, state = rung
   hand = ByHand(number, state.params, train=False)
-  x, c = batch["image"] / np.float32(255), batch["condition"]
+  x = batch["image"] / np.float32(255)
+  c = batch["condition"]
   q = system.encode(state, x, c)
   expected = hand.encode(x, c)
   np.testing.assert_allclose(q, expected, rtol=1e-4, atol=1e-5)
@@ -123,7 +129,8 @@ def test_dropout_follows_the_source_s_six_layers(rung, batch, monkeypatch):
   number, config, _, state = rung
   monkeypatch.setattr(conditional, "dropout", dropped)
   hand = ByHand(number, state.params, train=True)
-  x, c = batch["image"] / np.float32(255), batch["condition"]
+  x = batch["image"] / np.float32(255)
+  c = batch["condition"]
   params = state.params
   encoder = Encoder(**config.model.encoder)
   decoder = Decoder(**config.model.decoder)

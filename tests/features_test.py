@@ -26,7 +26,9 @@ def narrow(monkeypatch, tmp_path):
 
 def draw(network, seed=0):
   """Draws {conv1_1: {kernel, bias}, …} of the narrow network."""
-  rng, before, tree = np.random.default_rng(seed), 3, {}
+  rng = np.random.default_rng(seed)
+  before = 3
+  tree = {}
   for name in features.layers(network):
     after = features.WIDTHS[int(name[4]) - 1]
     tree[name] = {
@@ -39,7 +41,9 @@ def draw(network, seed=0):
 
 def torchvision(tree):
   """Names a tree as torchvision's state_dict does, with its classifier."""
-  named, index, block = {"classifier.0.weight": np.zeros((2, 2))}, 0, "1"
+  named = {"classifier.0.weight": np.zeros((2, 2))}
+  index = 0
+  block = "1"
   for name, layer in tree.items():
     index += name[4] != block
     block = name[4]

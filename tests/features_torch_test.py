@@ -29,7 +29,9 @@ def narrow(monkeypatch):
 
 def draw(network, seed=0):
   """Draws He-normal kernels and biases that show in the wrong place."""
-  rng, before, tree = np.random.default_rng(seed), 3, {}
+  rng = np.random.default_rng(seed)
+  before = 3
+  tree = {}
   for name in features.layers(network):
     after = features.WIDTHS[int(name[4]) - 1]
     shape = (3, 3, before, after)
@@ -42,10 +44,12 @@ def draw(network, seed=0):
 
 def torch_layers(tree, x):
   """Computes every ReLU output in NCHW, as torchvision's Sequential does."""
-  found, block = {}, "1"
+  found = {}
+  block = "1"
   for name, layer in tree.items():
     if name[4] != block:
-      block, x = name[4], F.max_pool2d(x, 2, 2)
+      block = name[4]
+      x = F.max_pool2d(x, 2, 2)
     weight = torch.tensor(layer["kernel"]).permute(3, 2, 0, 1)
     x = F.relu(F.conv2d(x, weight, torch.tensor(layer["bias"]), padding=1))
     found[name.replace("conv", "relu")] = x
@@ -103,7 +107,8 @@ def weights(request):
     return vgg_files.lpips()
   except DataError:
     request.getfixturevalue("narrow")
-    rng, widths = np.random.default_rng(2), features.WIDTHS
+    rng = np.random.default_rng(2)
+    widths = features.WIDTHS
     heads = zip(features.LPIPS_TAPS, widths, strict=True)
     return draw("vgg16"), {
       tap: rng.random(width).astype(np.float32) for tap, width in heads

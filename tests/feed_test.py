@@ -62,7 +62,8 @@ def test_feeding_makes_no_implicit_transfer(columns, limit):
 @pytest.mark.parametrize("limit", [0, feed.RESIDENT_BYTES])
 def test_a_repeated_column_serves_several_rows_with_each_entry(limit):
   entries = np.random.default_rng(0).integers(0, 256, (5, 3, 2), dtype="u1")
-  repeated, cell = Repeated(entries, 10), np.tile(np.arange(10), 5)
+  repeated = Repeated(entries, 10)
+  cell = np.tile(np.arange(10), 5)
   columns = {"photo": repeated, "cell": cell}
   assert feed.check(columns, {"photo": (3, 2), "cell": ()}) == columns
   source = feed.Feed(columns, limit)

@@ -17,7 +17,8 @@ from cvae_jax.metrics import aggregate
 from tests import small
 
 RNG = np.random.default_rng(0)
-ROWS, Z = 600, 2
+ROWS = 600
+Z = 2
 LABEL = RNG.integers(0, 3, ROWS)
 INK = RNG.uniform(0, 1, ROWS)
 CLASS = np.eye(3)[LABEL]

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from cvae_jax import config as configs, settings
+from cvae_jax import config as configs
+from cvae_jax.host import lookups
 from cvae_jax.loop import fitting
 from cvae_jax.types import Facts
 from tests.used_test import PAGES, PLACE
@@ -15,7 +16,7 @@ def traced(system, key, value):
   page, shape, conditions = PAGES[system]
   config = configs.load(page, {key: value})
   facts = Facts({"image": shape, "condition": (conditions,)}, 90, (PLACE,))
-  with settings.explained(config), fitting.explained(config):
+  with lookups.explained(config), fitting.explained(config):
     made = configs.resolve(config, facts)
     state = jax.eval_shape(made.init, jax.random.key(0))
     batch = {

@@ -50,7 +50,8 @@ def test_kl_is_smooth_at_the_prior():
 
 def test_kl_equals_the_textbook_formula_between_two_normals():
   q = draw(1)
-  s1, s2 = np.exp(np.float64(q.logvar) / 2), 1.0
+  s1 = np.exp(np.float64(q.logvar) / 2)
+  s2 = 1.0
   mean = np.float64(q.mean)
   # log(σ₂/σ₁) + (σ₁² + (μ₁ − μ₂)²) / 2σ₂² − ½, for general σ₂ and μ₂.
   expected = np.log(s2 / s1) + (s1**2 + mean**2) / (2 * s2**2) - 0.5
@@ -102,7 +103,8 @@ def test_samples_have_the_mean_and_deviation_asked_for():
 
 def test_gradients_of_a_sample_are_one_and_half_its_distance():
   # dz/dμ = 1 and dz/dlogvar = ½ (z − μ): the pathwise derivative.
-  q, key = draw(5, spread=1.0), jax.random.key(1)
+  q = draw(5, spread=1.0)
+  key = jax.random.key(1)
   slope = jax.jit(jax.grad(lambda q: gaussian.reparameterise(key, q).sum()))(q)
   z = reparameterise(key, q)
   np.testing.assert_allclose(slope.mean, 1.0)

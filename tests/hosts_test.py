@@ -15,7 +15,8 @@ from cvae_jax.loop.rows import parse_metrics
 from tests import hosts_runs
 
 MANY = {"epochs": 400}  # more than a test waits for
-KILL, STOP = 30, 75
+KILL = 30
+STOP = 75
 
 
 def rows(folder):

@@ -118,7 +118,8 @@ def test_captions_stand_beside_the_pictures_and_leave_them_as_they_are(
 
 
 def test_long_captions_of_columns_are_written_smaller(tmp_path):
-  pictures, heights = np.zeros((1, 2, 80, 80, 1)), []
+  pictures = np.zeros((1, 2, 80, 80, 1))
+  heights = []
   for text in ("ab", "hair_color 0.25"):
     images.save_grid(tmp_path / "a.png", pictures, 1, (), (text, "b"))
     with Image.open(tmp_path / "a.png") as image:

@@ -15,7 +15,8 @@ from cvae_jax.host.arguments import RunError
 from tests import export_test
 
 torch = pytest.importorskip("torch")
-nn, F = torch.nn, torch.nn.functional
+nn = torch.nn
+F = torch.nn.functional
 
 pytestmark = [
   pytest.mark.torch,

@@ -279,7 +279,8 @@ def test_modules_do_not_import_each_other_in_circles():
           yield target
           break
 
-  done, path = set(), []
+  done = set()
+  path = []
 
   def visit(module):
     assert module not in path, " → ".join([*path, module])

@@ -29,7 +29,8 @@ def build(name, channels=3, **keys):
 
 
 def nats(likelihood, x, output, scale=None):
-  x, output = jnp.asarray(x, jnp.float32), jnp.asarray(output, jnp.float32)
+  x = jnp.asarray(x, jnp.float32)
+  output = jnp.asarray(output, jnp.float32)
   return np.asarray(jit(likelihood.nats)(x, output, scale))
 
 
@@ -61,7 +62,8 @@ def test_nats_of_a_large_image_keep_the_digits_that_float32_has(name, spread):
   output = (x + rng.normal(0, spread, x.shape)).astype(np.float32)
   error = (x.astype(np.float64) - output) ** 2  # the oracle is in float64
   if name == "gaussian":
-    variance, scale = 0.5 / 500.0, None
+    variance = 0.5 / 500.0
+    scale = None
     found = nats(build("gaussian", mse=500.0), x, output)
   else:
     scale = np.full(3, 2 * np.log(spread), np.float32)
@@ -161,7 +163,8 @@ def test_the_probabilities_of_the_256_levels_sum_to_1(mixture):
 
 def test_logistic_nats_are_differences_of_the_distribution_function():
   likelihood = build("logistic")
-  mean, log_scale = 0.2, -1.5
+  mean = 0.2
+  log_scale = -1.5
   levels = np.array([0, 1, 100, 200, 254, 255]) / 255
   logistic = stats.logistic(mean, math.exp(log_scale))
   x = 2 * levels - 1

@@ -19,7 +19,9 @@ SIDE = 16
 def narrow(monkeypatch):
   """Has a narrow VGG16 of random weights in the place of the real one."""
   monkeypatch.setattr(features, "WIDTHS", (2, 3, 4, 5, 6))
-  rng, before, tree = np.random.default_rng(0), 3, {}
+  rng = np.random.default_rng(0)
+  before = 3
+  tree = {}
   for name in features.layers("vgg16"):
     after = features.WIDTHS[int(name[4]) - 1]
     kernel = rng.normal(0, 0.4, (3, 3, before, after)).astype(np.float32)

@@ -21,7 +21,8 @@ def images(seed, low=0.0, high=1.0, shape=(5, 6, 7, 3)):
 
 
 def test_squared_error_sums_over_the_image_and_not_the_batch():
-  target, output = images(0), images(1)
+  target = images(0)
+  output = images(1)
   expected = [
     sum((float(a) - float(b)) ** 2 for a, b in zip(t.flat, o.flat, strict=True))
     for t, o in zip(target, output, strict=True)
@@ -54,7 +55,8 @@ def test_grey_level_sums_the_grey_pixels_alone():
 
 @pytest.mark.parametrize("weight", [0.05, 0.5, 1.0, 30.0])
 def test_gaussian_nats_is_a_normal_density_of_variance_one_over_2w(weight):
-  target, output = images(3), images(4)
+  target = images(3)
+  output = images(4)
   sse = squared_error(target, output)
   got = losses.gaussian_nats(sse, target[0].size, weight)
   density = scipy.stats.norm(np.float64(output), np.sqrt(1 / (2 * weight)))
@@ -96,7 +98,8 @@ def test_l2_of_a_net_without_such_kernels_is_a_scalar_zero(term):
 
 
 def test_psnr_equals_numpy_with_the_output_clipped():
-  target, output = images(5), images(6, -0.5, 1.5)
+  target = images(5)
+  output = images(6, -0.5, 1.5)
   mse = ((np.float64(target) - np.clip(output, 0, 1)) ** 2).mean((1, 2, 3))
   np.testing.assert_allclose(
     psnr(target, output), 10 * np.log10(1 / mse), rtol=1e-5
@@ -118,7 +121,8 @@ def test_psnr_of_a_perfect_image_is_100_and_not_infinite():
   ids=["squared_error", "grey_level", "psnr"],
 )
 def test_an_example_is_judged_without_its_neighbours(term):
-  target, output = images(8), images(9)
+  target = images(8)
+  output = images(9)
   together = term(target, output)
   assert together.shape == (5,)
   others = np.roll(target, 1, axis=0), np.roll(output, 2, axis=0)

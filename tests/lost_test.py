@@ -238,7 +238,8 @@ def test_checkpoints_trained_on_other_data_are_refused(
     content = (other / name).read_bytes()
     head = 16 if "images" in name else 8
     size = 784 if "images" in name else 1
-    first, second = content[head : head + size], content[head + size :]
+    first = content[head : head + size]
+    second = content[head + size :]
     second, rest = second[:size], second[size:]
     (other / name).write_bytes(content[:head] + second + first + rest)
   second = tmp_path / "second"
@@ -297,7 +298,8 @@ def test_beside_a_damaged_latest_checkpoint_the_best_is_still_found(
 
 def test_hashing_a_state_does_not_hold_up_the_steps(one, monkeypatch):
   state, checkpoints = one
-  begun, go_on = threading.Event(), threading.Event()
+  begun = threading.Event()
+  go_on = threading.Event()
   real = checkpoint.digest
 
   def slow(tree):

@@ -21,7 +21,8 @@ def m2_bounds(params, x, y, m1=False):
   mean, logvar = a.mlp(
     np.hstack([x, y]), params["inference"], UNIT[m1], "mean", "logvar"
   )
-  inputs, heads = np.hstack([mean, y]), ("mean", "logvar")
+  inputs = np.hstack([mean, y])
+  heads = ("mean", "logvar")
   if not m1:
     (logits,) = a.mlp(inputs, params["generator"], UNIT[m1], "logits")
     nats = a.bernoulli(x, logits)
@@ -54,7 +55,8 @@ def m2_case(name):
   state = zoo.noiseless(system.state, "inference")
   if name == "m1m2":
     state = zoo.noiseless(state, "encoder")
-  params, xs = zoo.float64(state.params), {}
+  params = zoo.float64(state.params)
+  xs = {}
   for column in ("image", "labelled_image"):
     xs[column] = zoo.flat(zoo.batch()[column])
     if name.startswith("m1m2"):
@@ -73,7 +75,8 @@ def test_m2_sums_over_every_label_of_an_unlabelled_digit(name):
 def test_m2_s_labels_share_their_noise():
   system = zoo.made("m2")
   model = m2.build(system.config, FACTS)
-  image, y = zoo.flat(zoo.batch()["image"]), np.eye(10, dtype=np.float32)
+  image = zoo.flat(zoo.batch()["image"])
+  y = np.eye(10, dtype=np.float32)
   params = dict(system.state.params)
   # An inference that sees no label: then L(x, y) differ by the decoder alone.
   params["inference"] = jax.tree.map(np.copy, params["inference"])
@@ -88,7 +91,8 @@ def test_m2_s_labels_share_their_noise():
 @pytest.mark.parametrize("name", ["m2", "m1m2"])
 def test_m2_s_loss_weighs_labelled_unlabelled_and_classifier(name):
   system, state, params, xs = m2_case(name)
-  m1, y = name == "m1m2", zoo.batch()["condition"].astype(np.float64)
+  m1 = name == "m1m2"
+  y = zoo.batch()["condition"].astype(np.float64)
   x = xs["labelled_image"]
   labelled = m2_bounds(params, x, y, m1)
   q = a.softmax(a.mlp(x, params["classifier"], UNIT[m1], "logits")[0])
@@ -153,7 +157,8 @@ def test_input_dropout_zeroes_x_and_not_the_condition():
   net = MLP(widths=(), heads={"y": 3}, input_dropout=0.5)
   kernel = jnp.eye(3)[1::-1]  # y[1] is read from x, y[0] from the condition
   params = {"params": {"y": {"kernel": kernel, "bias": jnp.zeros(3)}}}
-  x, condition = jnp.ones((500, 1)), jnp.ones((500, 1))
+  x = jnp.ones((500, 1))
+  condition = jnp.ones((500, 1))
   y = net.apply(params, x, condition, zoo.KEY)["y"]
   np.testing.assert_array_equal(y[:, 0], 1.0)
   assert set(np.unique(y[:, 1])) == {0.0, 2.0}
@@ -199,7 +204,8 @@ def test_the_source_s_m2_sees_a_fixed_soft_code():
   assert system.system.unlabelled
   assert not zoo.made("m2").system.unlabelled
   state = zoo.noiseless(system.state, "inference")
-  params, x = zoo.float64(state.params), zoo.flat(zoo.batch()["image"])
+  params = zoo.float64(state.params)
+  x = zoo.flat(zoo.batch()["image"])
   y = a.softmax(a.mlp(x, params["classifier"], a.relu, "logits")[0])
   mean, logvar = a.mlp(
     np.hstack([x, y]), params["inference"], a.relu, "mean", "logvar"

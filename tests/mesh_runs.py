@@ -29,7 +29,9 @@ from tests import compare_test, small, small_zoo  # noqa: E402
 jax.config.update("jax_disable_most_optimizations", True)
 ops.fast_on_cpu = lambda: False
 SIZES = (1, 2, 4, 8)
-BATCH, STEPS, ROWS = 16, 50, 64
+BATCH = 16
+STEPS = 50
+ROWS = 64
 
 
 def losses(config, columns, size, limit=feed.RESIDENT_BYTES, together=1):
@@ -43,14 +45,17 @@ def losses(config, columns, size, limit=feed.RESIDENT_BYTES, together=1):
     together: updates of a dispatch.
   """
   with config.unlocked():
-    config.mesh, config.batch_size = size, BATCH
-  system, devices = configs.resolve(config), mesh.of(config)
+    config.mesh = size
+    config.batch_size = BATCH
+  system = configs.resolve(config)
+  devices = mesh.of(config)
   source = feed.Feed(columns, limit, devices)
   state = begin.fast_compiled(system.init)(keys.address(0, "init"))
   state = devices.whole(state)
   dispatch = make_dispatch(system, devices, source.take)
   key = devices.key(lambda: keys.address(0, "train"))
-  rng, found = np.random.default_rng(0), {}
+  rng = np.random.default_rng(0)
+  found = {}
   for at in range(0, STEPS, together):
     rows = rng.integers(0, ROWS, (together, BATCH)).astype(np.int32)
     with jax.transfer_guard("disallow"):

@@ -25,7 +25,8 @@ def feed(meter, losses, first=0):
 
 
 def test_means_are_exact_float64_means_of_the_float32_values():
-  meter, losses = Meter(), draw(1000)
+  meter = Meter()
+  losses = draw(1000)
   feed(meter, losses)
   meter.drain()
   expected = math.fsum(losses.tolist()) / 1000
@@ -57,7 +58,8 @@ def test_window_and_epoch_start_anew_each_by_itself():
 
 def test_means_of_a_player_that_rests_are_over_the_steps_in_which_it_moved():
   meter = Meter()
-  moves, loss = [0.0, 1.0, 0.0, 1.0], [0.0, 3.0, 0.0, 5.0]
+  moves = [0.0, 1.0, 0.0, 1.0]
+  loss = [0.0, 3.0, 0.0, 5.0]
   resting = {"generator/moves": moves, "generator/loss": loss}
   meter.push(0, metrics(1.0, 2.0, 3.0, 6.0, **resting))
   meter.drain()
@@ -76,7 +78,8 @@ def test_means_of_a_player_that_rests_are_over_the_steps_in_which_it_moved():
 @pytest.mark.parametrize("stop", [1, 37, 50, 99])
 def test_means_after_a_json_round_trip_are_equal_to_the_last_bit(stop):
   losses = draw(100)
-  whole, first = Meter(), Meter()
+  whole = Meter()
+  first = Meter()
   feed(whole, losses)
   whole.drain()
   feed(first, losses[:stop])
@@ -104,7 +107,8 @@ class Fetched:
   """Metrics that note when they are fetched."""
 
   def __init__(self, log, step):
-    self.log, self.step = log, step
+    self.log = log
+    self.step = step
 
   def __array__(self, dtype=None, copy=None):
     self.log.append(self.step)
@@ -112,7 +116,8 @@ class Fetched:
 
 
 def test_a_push_fetches_the_step_before_and_never_its_own(monkeypatch):
-  log, meter = [], Meter()
+  log = []
+  meter = Meter()
 
   def fetch(tree):
     return {name: np.asarray(value) for name, value in tree.items()}

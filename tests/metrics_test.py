@@ -47,7 +47,8 @@ def test_chance_is_what_permuted_requests_seldom_reach():
 
 
 def test_confusion_counts_what_each_request_was_read_as():
-  requested, read = np.array([0, 0, 1, 2]), np.array([0, 2, 1, 1])
+  requested = np.array([0, 0, 1, 2])
+  read = np.array([0, 2, 1, 1])
   found = control.hits(requested, np.eye(3)[read])["confusion"]
   assert found == [[1, 0, 1], [0, 1, 0], [0, 1, 0]]
 
@@ -169,7 +170,8 @@ def kernel_distance(a, b):
 
 def test_the_kernel_distance_is_the_unbiased_one_of_pairs():
   rng = np.random.default_rng(0)
-  a, b = rng.normal(0, 1, (9, 4)), rng.normal(0.5, 2, (7, 4))
+  a = rng.normal(0, 1, (9, 4))
+  b = rng.normal(0.5, 2, (7, 4))
   expected = kernel_distance(a, b)
   assert kid.distance(a, b) == pytest.approx(expected, rel=1e-12)
   narrow = [x.astype(np.float32) for x in (a, b)]

@@ -88,7 +88,8 @@ def test_the_defaults_of_a_page_are_adam_as_it_was():
   config = ConfigDict(configs.optimiser(lr=LR, decay=1e-6, eps=1e-7))
   before = optax.adam(lambda step: LR * (1 / (1 + 1e-6 * step)), eps=1e-7)
   tx = optim.build(config)
-  old, new = before.init(PARAMS), tx.init(PARAMS)
+  old = before.init(PARAMS)
+  new = tx.init(PARAMS)
   for _ in range(3):
     a, old = before.update(GRADIENTS, old, PARAMS)
     b, new = tx.update(GRADIENTS, new, PARAMS)
@@ -187,7 +188,8 @@ def test_accumulation_is_the_step_of_the_mean_gradient():
   np.testing.assert_array_equal(found[0], PARAMS["kernel"])
   np.testing.assert_array_equal(found[2], found[1])
   # The nth update has the rate of the step that it is made in: 1, then 3.
-  state, params = optax.scale_by_adam(eps=1e-3).init(PARAMS), PARAMS
+  state = optax.scale_by_adam(eps=1e-3).init(PARAMS)
+  params = PARAMS
   for mean, step, after in (
     ((2.0, -2.0), 1, found[1]),
     ((1.0, 0.0), 3, found[3]),

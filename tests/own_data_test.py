@@ -73,7 +73,8 @@ def test_a_condition_holds_what_the_table_says_of_the_image(drawn):
     np.testing.assert_allclose(found[:, 8], np.cos(angle), atol=1e-6)
     np.testing.assert_allclose(found[:, 9], np.sin(angle), atol=1e-6)
   train_sizes = table[table["split"] == "train"]["size"].astype(float)
-  low, high = train_sizes.min(), train_sizes.max()
+  low = train_sizes.min()
+  high = train_sizes.max()
   expected = 2 * (train_sizes - low) / (high - low) - 1
   np.testing.assert_allclose(
     dataset.train["condition"][:, 7], expected, atol=1e-6
@@ -362,7 +363,8 @@ def test_a_likelihood_by_name_has_the_output_that_it_takes(drawn, likelihood):
   changes = {"data.path": str(drawn), "loss.likelihood": likelihood}
   job = make_job(configs.load(PAGE, changes))
   state = jax.eval_shape(job.system.init, jax.random.key(0))
-  z, condition = jnp.zeros((2, 32)), jnp.zeros((2, 10))
+  z = jnp.zeros((2, 32))
+  condition = jnp.zeros((2, 10))
   image = jax.eval_shape(job.system.decode, state, z, condition)
   assert image.shape == (2, 16, 16, 3)
 

@@ -58,7 +58,8 @@ def test_every_setting_of_every_kind_is_the_vector_of_the_conditions(
     "class", "binary", "tags", "ordinal", "number", "angle"
   ]  # fmt: skip
   for control in about["controls"]:
-    name, tags = control["name"], control["kind"] == "tags"
+    name = control["name"]
+    tags = control["kind"] == "tags"
     values = [*control["values"], None] + ([""] if tags else [])
     asked = [v.split() if tags and v is not None else v for v in values]
     found = every_page.evaluate(

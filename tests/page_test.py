@@ -59,7 +59,9 @@ def test_a_grid_has_a_setting_a_column_and_a_draw_a_row(page, digits):
   page.get_by_label("Show").select_option("class")
   page.wait_for_selector("#picture[data-rows='5']")
   found = pixels(page)
-  scale, gap, head = 3, 4, 30
+  scale = 3
+  gap = 4
+  head = 30
   for row, column in ((0, 0), (2, 3), (4, 9)):
     y = head + row * (28 * scale + gap)
     x = column * (28 * scale + gap)

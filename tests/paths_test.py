@@ -88,7 +88,8 @@ def test_a_folder_with_an_at_or_a_colon_in_its_name_lends_its_parameters(
 
 
 class _Options:
-  images, out = "gs://bucket", "somewhere"
+  images = "gs://bucket"
+  out = "somewhere"
 
 
 def test_preparing_refuses_a_remote_folder_in_one_line(capsys):

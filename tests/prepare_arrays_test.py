@@ -35,7 +35,8 @@ def write_idx(path, array, kind=8):
 
 
 def test_keras_npz_keeps_its_test_split(tmp_path):
-  x, y = pixels(60, 9, 9), np.arange(60) % 3
+  x = pixels(60, 9, 9)
+  y = np.arange(60) % 3
   test = pixels(12, 9, 9)
   path = tmp_path / "mnist.npz"
   np.savez(path, x_train=x, y_train=y, x_test=test, y_test=np.arange(12) % 3)
@@ -57,7 +58,8 @@ def test_kmnist_s_four_files_are_one_set(tmp_path):
   folder = tmp_path / "kmnist"
   folder.mkdir()
   for split, count in (("train", 40), ("test", 10)):
-    images, labels = pixels(count, 8, 8), np.arange(count) % 2
+    images = pixels(count, 8, 8)
+    labels = np.arange(count) % 2
     np.savez(folder / f"kmnist-{split}-imgs.npz", images)
     np.savez(folder / f"kmnist-{split}-labels.npz", labels)
   assert prepare(folder, tmp_path / "out") == 0
@@ -147,7 +149,8 @@ def test_arrays_take_a_table_whose_rows_are_in_their_order(tmp_path, capsys):
 
 @pytest.mark.parametrize("ending", ["", ".gz"])
 def test_idx_of_47_classes_and_other_sizes_transposed(tmp_path, ending):
-  train, test = pixels(141, 9, 11), pixels(94, 9, 11)
+  train = pixels(141, 9, 11)
+  test = pixels(94, 9, 11)
   for split, images in (("train", train), ("test", test)):
     stem = f"emnist-balanced-{split}"
     labels = np.arange(len(images)) % 47 + 1  # from 1, as letters have it

@@ -153,7 +153,8 @@ def test_the_order_is_the_names_and_no_column_s():
   again = finding.shuffled(table[::-1], "hash")
   assert shuffled["file"].tolist() == again["file"].tolist()
   assert sorted(shuffled["age"]) == table["age"].tolist()
-  train, held_out = shuffled["age"][:90], shuffled["age"][90:]
+  train = shuffled["age"][:90]
+  held_out = shuffled["age"][90:]
   assert abs(train.mean() - held_out.mean()) < 25  # sorted: 45.5 and 95.5
   assert finding.shuffled(table, "file") is table
 

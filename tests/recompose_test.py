@@ -53,7 +53,8 @@ def hsl_by_hand(x, y, grey):
   """The source's sextants, spec §5.4 and §5.5, for one pixel."""
   hue = np.degrees(np.arctan2(y, x)) % 360
   s = np.hypot(x, y)
-  top, low = grey + s / 2, grey - s / 2
+  top = grey + s / 2
+  low = grey - s / 2
   mid = low + (top - low) * (1 - abs(hue % 120 - 60) / 60)
   return (
     (top, mid, low),

@@ -12,7 +12,9 @@ from cvae_jax.method.gaussian import Gaussian
 from tests.choices_test import KEY, SMALL, batch, jit, made, stepped
 
 RNG = np.random.default_rng(1)
-B, Z, ROWS = 7, 3, 900
+B = 7
+Z = 3
+ROWS = 900
 MEAN = RNG.normal(0, 1.5, (B, Z))
 LOGVAR = RNG.normal(-1, 0.5, (B, Z))
 DRAWN = RNG.normal(0, 1, (B, Z))

@@ -53,7 +53,8 @@ def restored(folder):
 
 
 def equal(tree, other):
-  leaves, others = jax.tree.leaves(tree), jax.tree.leaves(other)
+  leaves = jax.tree.leaves(tree)
+  others = jax.tree.leaves(other)
   return len(leaves) == len(others) and all(
     np.array_equal(a, b) for a, b in zip(leaves, others, strict=True)
   )
@@ -181,7 +182,8 @@ def test_a_signal_that_comes_late_in_a_step_is_not_taken_for_saved(
 def test_sigterm_exits_with_75_and_the_same_command_ends_the_run(
   data, whole, tmp_path
 ):
-  flags, run = small.flags(data, epochs=EPOCHS), tmp_path / "run"
+  flags = small.flags(data, epochs=EPOCHS)
+  run = tmp_path / "run"
   process = soak.launch(flags, run)
   for _ in soak._polls(process, run):
     if addresses(run):
@@ -197,7 +199,8 @@ def test_sigterm_exits_with_75_and_the_same_command_ends_the_run(
 def test_kill_9_at_a_random_step_and_inside_a_save_leaves_no_trace(
   data, whole, tmp_path
 ):
-  flags, run = small.flags(data, epochs=EPOCHS), tmp_path / "run"
+  flags = small.flags(data, epochs=EPOCHS)
+  run = tmp_path / "run"
   ahead = np.random.default_rng().integers(1, 20)
   soak.kill_at_step(soak.launch(flags, run), run, ahead, 0)
   soak.kill_in_save(soak.launch(flags, run), run, skip=1, pause=0)
@@ -314,7 +317,8 @@ def test_changed_data_are_refused(data, tmp_path):
 def begin(data, folder, source, **changes):
   """Gives (first state, the same from scratch, counters)."""
   config = small.config(data, init_from=source, **changes)
-  system, checkpoints = configs.resolve(config), Checkpoints(folder)
+  system = configs.resolve(config)
+  checkpoints = Checkpoints(folder)
   try:
     state, counters = initial_state(system, config, checkpoints)
   finally:

@@ -24,7 +24,8 @@ from cvae_jax.loop import fixed
 @contextlib.contextmanager
 def programs() -> Iterator[None]:
   """Let equal configs and equal functions share systems and programs."""
-  jit, resolve = jax.jit, configs.resolve
+  jit = jax.jit
+  resolve = configs.resolve
   compiled: dict[Hashable, Callable] = {}
   systems: dict[Hashable, Any] = {}
   alive: list[Any] = []  # an id is an object's only while it lives

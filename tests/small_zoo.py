@@ -50,7 +50,8 @@ class Small:
   """
 
   def __init__(self, name, **changes):
-    self.players, make_step = {}, update.make_step
+    self.players = {}
+    make_step = update.make_step
     self.config = configs.load(
       f"{ZOO}:{name}", widths(name) | small._dotted(changes)
     )

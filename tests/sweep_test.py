@@ -174,8 +174,11 @@ class _Stub:
   """Stands for the trainings of a sweep: exit statuses by variant."""
 
   def __init__(self, codes, stops_at=None):
-    self.codes, self.stops_at = codes, stops_at
-    self.stopped, self.begun, self.orders = False, [], []
+    self.codes = codes
+    self.stops_at = stops_at
+    self.stopped = False
+    self.begun = []
+    self.orders = []
 
   def run(self, order):
     variant = order[3].partition(":")[2]

@@ -35,7 +35,8 @@ def digits():
   The player is what the system hands to update.make_step, so the loss is the
   one that trains.
   """
-  players, make_step = {}, update.make_step
+  players = {}
+  make_step = update.make_step
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(
       update, "make_step", lambda p: players.update(p) or make_step(p)
@@ -108,10 +109,12 @@ def torch_loss(params, batch, epsilon, grey):
     # PyTorch's is the gradient of a convolution: it flips the kernel.
     weight = layer["kernel"].flip(0, 1).permute(2, 3, 0, 1)
     y = F.conv_transpose2d(x, weight, layer["bias"], stride)
-    low, size = (0 if stride == 2 else 1), stride * x.shape[-1]
+    low = 0 if stride == 2 else 1
+    size = stride * x.shape[-1]
     return F.relu(y[..., low : low + size, low : low + size])
 
-  encoder, decoder = params["encoder"], params["decoder"]
+  encoder = params["encoder"]
+  decoder = params["decoder"]
   image = torch.tensor(batch["image"].astype(np.float64) / 255)
   target = image.permute(0, 3, 1, 2)
   condition = torch.tensor(batch["condition"], dtype=torch.float64)
@@ -122,7 +125,8 @@ def torch_loss(params, batch, epsilon, grey):
   x = F.relu(dense(torch.cat([x, condition], 1), encoder["dense"]))
   side = F.relu(dense(image.flatten(1), encoder["side"]))
   x = torch.cat([x, side], 1)
-  mean, logvar = dense(x, encoder["mean"]), dense(x, encoder["logvar"])
+  mean = dense(x, encoder["mean"])
+  logvar = dense(x, encoder["logvar"])
   z = mean + torch.exp(logvar / 2) * torch.tensor(epsilon).double()
   x = F.relu(dense(torch.cat([z, condition], 1), decoder["dense_0"]))
   x = F.relu(dense(x, decoder["dense_1"]))
@@ -178,7 +182,8 @@ def test_five_adam_steps_equal_torchs_on_the_same_gradients(
   tensors = jax.tree.leaves(mirror)
   adam = torch.optim.Adam(tensors, lr=1e-3, betas=(0.9, 0.999), eps=1e-7)
   decay = torch.optim.lr_scheduler.LambdaLR(adam, lambda t: 1 / (1 + 1e-6 * t))
-  params, moments = state.params, player.tx.init(state.params)
+  params = state.params
+  moments = player.tx.init(state.params)
   start = jax.tree.leaves(params)
 
   @jit

@@ -20,8 +20,12 @@ class Fake:
   """Notes what it is shown, and fails where it is told to."""
 
   def __init__(self, fails="", error=None):
-    self.fails, self.error = fails, error or RuntimeError("no connection")
-    self.begun, self.rows, self.pictures, self.closed = [], [], [], []
+    self.fails = fails
+    self.error = error or RuntimeError("no connection")
+    self.begun = []
+    self.rows = []
+    self.pictures = []
+    self.closed = []
 
   def _do(self, name):
     if name == self.fails:
@@ -74,7 +78,8 @@ def test_a_tracker_sees_the_config_each_row_the_pictures_and_the_end(tmp_path):
 
 
 def test_a_resumed_run_goes_on_in_the_same_place_and_repeats_no_row(tmp_path):
-  one, other = Fake(), Fake()
+  one = Fake()
+  other = Fake()
   launch(tmp_path, [one], last=4)
   launch(tmp_path, [other], first=2, last=6)  # 3 and 4 were taken back
   assert other.begun[0][2:] == (2, "run-1")
@@ -103,7 +108,8 @@ def test_a_run_is_the_same_with_and_without_a_tracker(tmp_path):
 def test_a_tracker_that_fails_is_dropped_with_one_warning(
   tmp_path, capsys, fails
 ):
-  broken, sound = Fake(fails), Fake()
+  broken = Fake(fails)
+  sound = Fake()
   launch(tmp_path, [broken, sound], last=6)
   said = capsys.readouterr().out
   assert said.count("warning") == 1
@@ -135,7 +141,8 @@ def test_a_damaged_file_of_names_costs_a_warning_and_a_new_place(
 def test_a_training_shows_what_it_records_and_outlives_its_tracker(
   data, tmp_path
 ):
-  sound, broken = Fake(), Fake("row", OSError("gone"))
+  sound = Fake()
+  broken = Fake("row", OSError("gone"))
   config = small.config(data)
   train.train_and_evaluate(config, tmp_path, trackers=[broken, sound])
   assert sound.rows == [(r["step"], r["split"]) for r in read_metrics(tmp_path)]

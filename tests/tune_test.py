@@ -150,7 +150,9 @@ class Training:
   """
 
   def __init__(self, nth=None, fail=KeyboardInterrupt):
-    self.nth, self.fail, self.count = nth, fail, 0
+    self.nth = nth
+    self.fail = fail
+    self.count = 0
     self.trained = []
 
   def __call__(self, config, folder, trackers):

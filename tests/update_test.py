@@ -52,7 +52,8 @@ BATCH = {"x": jnp.array([0.0, 1.0, 2.0])}
 def assert_same(left, right):
   assert jax.tree.structure(left) == jax.tree.structure(right)
   for a, b in zip(*map(jax.tree.leaves, (left, right)), strict=True):
-    a, b = np.asarray(a), np.asarray(b)
+    a = np.asarray(a)
+    b = np.asarray(b)
     assert a.dtype == b.dtype
     assert a.tobytes() == b.tobytes()  # bits: NaN equals NaN, 0 is not −0
 
@@ -128,8 +129,10 @@ def test_metrics_are_those_before_the_move_named_by_player():
 def numpy_adam(w, gradient, moments, step, rate):
   """Kingma and Ba 2015, algorithm 1."""
   m, v = moments
-  m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
-  m_hat, v_hat = m / (1 - 0.9**step), v / (1 - 0.999**step)
+  m = 0.9 * m + 0.1 * gradient
+  v = 0.999 * v + 0.001 * gradient**2
+  m_hat = m / (1 - 0.9**step)
+  v_hat = v / (1 - 0.999**step)
   return w - rate * m_hat / (np.sqrt(v_hat) + 1e-8), (m, v)
 
 
@@ -147,7 +150,8 @@ def test_two_players_may_own_one_branch_each_with_its_own_moments():
   }
   state = update.init_state(players, make_params())
   step = jax.jit(update.make_step(players))
-  w, x = np.array([1.0, -2.0, 3.0]), np.array([0.0, 1.0, 2.0])
+  w = np.array([1.0, -2.0, 3.0])
+  x = np.array([0.0, 1.0, 2.0])
   moments = {name: (0.0, 0.0) for name in players}
   for t in range(1, 6):
     state, _ = step(state, BATCH, KEY, at(t - 1))
@@ -280,7 +284,8 @@ def test_keys_differ_between_players_and_steps_and_not_between_runs():
   step = jax.jit(update.make_step(players))
 
   def run():
-    state, drawn = update.init_state(players, make_params()), []
+    state = update.init_state(players, make_params())
+    drawn = []
     for i in range(4):
       state, metrics = step(state, BATCH, KEY, at(i))
       drawn += [float(metrics["p/noise"]), float(metrics["q/noise"])]
@@ -319,7 +324,8 @@ def test_simultaneous_players_all_see_the_parameters_before_the_step():
   step = jax.jit(update.make_step(players, simultaneous=True))
   after, _ = step(state, BATCH, KEY, at(0))
   old = jax.tree.map(np.asarray, make_params())
-  a, b = old["a"]["w"], old["b"]["w"]
+  a = old["a"]["w"]
+  b = old["b"]["w"]
   moved = a - 0.1 * (a - np.asarray(BATCH["x"]))
   np.testing.assert_allclose(after.params["a"]["w"], moved, rtol=1e-6)
   moved = b - 0.5 * (b - a)  # the old a
@@ -394,7 +400,8 @@ def test_a_player_of_every_third_step_rests_in_the_others():
     assert "first/moves" not in metrics
     gone = np.asarray(state.params["b"]["w"]) - before.params["b"]["w"]
     if i in (2, 5):
-      a, b = np.asarray(state.params["a"]["w"]), before.params["b"]
+      a = np.asarray(state.params["a"]["w"])
+      b = before.params["b"]
       loss = 0.5 * ((b["w"] - a) ** 2).sum() + b["bias"].sum()
       np.testing.assert_allclose(metrics["second/loss"], loss, rtol=1e-6)
       assert (gone != 0).all()
@@ -431,7 +438,8 @@ def test_an_input_s_gradient_is_each_example_s_own_and_has_one_itself():
   def penalty(w, x):
     return update.input_gradient(lambda x: (w * x**3).sum(axis=-1), x)
 
-  w, x = np.float32([1.0, 2.0, -1.0]), np.float32([[1, 2, 3], [-1, 0.5, 2]])
+  w = np.float32([1.0, 2.0, -1.0])
+  x = np.float32([[1, 2, 3], [-1, 0.5, 2]])
   gradient = jax.jit(lambda w: penalty(w[None], x))
   np.testing.assert_allclose(gradient(w), 3 * w * x**2, rtol=1e-6)
   slope = jax.jit(jax.grad(lambda w: (penalty(w[None], x) ** 2).sum()))
@@ -493,13 +501,14 @@ def test_a_bad_step_leaves_the_mean_as_it_was():
 def test_the_mean_begins_anew_with_borrowed_parameters():
   system = averaged_system(0.9)
   params = jax.tree.map(lambda p: p + 1.0, make_params())
-  state = additions.begun(system.init(KEY), params)
+  state = additions.begin(system.init(KEY), params)
   assert_same(state.opt_state[additions.AVERAGE], params)
 
 
 @pytest.mark.parametrize(("backend", "times"), [("cpu", 2), ("gpu", 1)])
 def test_only_on_cpu_is_an_update_computed_twice(monkeypatch, backend, times):
-  sgd, calls = optax.sgd(0.1), []
+  sgd = optax.sgd(0.1)
+  calls = []
 
   def counted(*given):
     calls.append(1)

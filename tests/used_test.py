@@ -97,7 +97,8 @@ def read(system, beside):
   for key in ("loss", "prior", "optim", "data"):
     groups[id(config.get(key))] = f"{key}."
   groups[id(config.get("loss", {}).get("kl"))] = "loss.kl."
-  found, get = set(), ConfigDict.__getitem__
+  found = set()
+  get = ConfigDict.__getitem__
 
   def recorded(self, key):
     if id(self) in groups:

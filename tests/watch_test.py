@@ -53,11 +53,15 @@ def keras_stops(values, mode, patience, min_delta):
   """Gives (evaluation that stops or None, the best one), counted from 0."""
   better = np.less if mode == "min" else np.greater
   min_delta *= -1 if mode == "min" else 1
-  best, wait, best_at = (np.inf if mode == "min" else -np.inf), 0, None
+  best = np.inf if mode == "min" else -np.inf
+  wait = 0
+  best_at = None
   for at, value in enumerate(values):
     wait += 1
     if better(value - min_delta, best):
-      best, wait, best_at = value, 0, at
+      best = value
+      wait = 0
+      best_at = at
     if wait >= patience and at > 0:
       return at, best_at
   return None, best_at
@@ -65,7 +69,9 @@ def keras_stops(values, mode, patience, min_delta):
 
 def keras_rates(values, mode, patience, min_delta, factor, floor):
   """Gives the learning rate, 1 at first, after each evaluation."""
-  rate, wait, rates = 1.0, 0, []
+  rate = 1.0
+  wait = 0
+  rates = []
   best = np.inf if mode == "min" else -np.inf
   for value in values:
     better = (
@@ -74,11 +80,13 @@ def keras_rates(values, mode, patience, min_delta, factor, floor):
       else np.greater(value, best + min_delta)
     )
     if better:
-      best, wait = value, 0
+      best = value
+      wait = 0
     else:
       wait += 1
       if wait >= patience and rate > floor:
-        rate, wait = max(rate * factor, floor), 0
+        rate = max(rate * factor, floor)
+        wait = 0
     rates.append(rate)
   return rates
 
@@ -94,7 +102,9 @@ def test_decisions_are_kerass_also_across_a_save(seed):
   stops = rule | {"patience": int(draw.integers(2, 9))}
   cuts = rule | {"patience": 2, "factor": 0.5, "floor": 0.1}
   config = rules({"metric": "m", **stops}, {"metric": "m", **cuts})
-  watch, factors, stopped = Watch(config), [], None
+  watch = Watch(config)
+  factors = []
+  stopped = None
   for at, value in enumerate(values):
     watch.see(at, {"m": value})
     factors.append(watch.factor)
@@ -108,7 +118,8 @@ def test_decisions_are_kerass_also_across_a_save(seed):
 
 def curves():
   """Gives metrics as they come: falling, turning, swinging, standing still."""
-  draw, t = np.random.default_rng(0), np.arange(80)
+  draw = np.random.default_rng(0)
+  t = np.arange(80)
   noise = draw.normal(0, 0.1, (6, len(t)))
   yield from (np.exp(-t / 15) + noise[0], (t / 40 - 1) ** 2 + 1 + noise[1])
   yield 2 + np.sin(t / 6) + noise[2]
@@ -148,7 +159,8 @@ def test_a_smoothed_metric_stops_where_a_replay_says_across_saves(
   for values in curves():
     values = values if mode == "min" else -values
     config = rules({"metric": "m", "patience": 5, **rule})
-    watch, at = Watch(config), 0
+    watch = Watch(config)
+    at = 0
     while at < len(values) and not watch.stopped:
       watch.see(at, {"m": float(values[at])})
       watch = Watch(config, json.loads(json.dumps(watch.to_json())))
@@ -178,7 +190,8 @@ def test_a_factor_scales_the_next_update_and_recompiles_nothing():
     evaluate=None,
     columns={},
   )
-  step, key = jax.jit(system.step), jax.random.key(0)
+  step = jax.jit(system.step)
+  key = jax.random.key(0)
   plain = step(system.init(key), {}, key, 0)[0]
   full = additions.adjustable(system).init(key)
   full = jax.device_put(full, jax.devices()[0])  # as a checkpoint brings it

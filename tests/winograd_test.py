@@ -17,7 +17,8 @@ EACH = pytest.mark.parametrize("k", KERNELS)
 def maps(k, transposed, dtype):
   """Gives x, kernel, bias and a cotangent; 3 channels large and 4 small."""
   stride = winograd.STRIDE[k]
-  large, small = (2, *(stride * n for n in SMALL), 3), (2, *SMALL, 4)
+  large = (2, *(stride * n for n in SMALL), 3)
+  small = (2, *SMALL, 4)
   x, y = (small, large) if transposed else (large, small)
   shapes = (x, (k, k, x[-1], y[-1]), (y[-1],), y)
   return conv_test.draw(0, *shapes, dtype=dtype)

@@ -81,7 +81,8 @@ def scored(purity, confusion):
 
 
 def test_categories_are_judged_by_purity_and_by_what_they_draw():
-  sharp, mixed = np.eye(2).tolist(), [[1, 1], [1, 1]]
+  sharp = np.eye(2).tolist()
+  mixed = [[1, 1], [1, 1]]
   m3 = [scored(0.9, sharp)]
   better = claims.categories(zoo(m3=m3, source=[scored(0.5, mixed)]))
   assert better.outcome == "confirmed so far"

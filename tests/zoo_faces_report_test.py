@@ -65,7 +65,8 @@ def test_faces_are_tabled_with_their_floor_and_drawn(
       assert len(np.unique(np.asarray(picture))) > 20
   rows = rows_of(page.read_text(), "Faces")
   assert list(rows) == ["pixel VAE", "CAAE", "training faces"]
-  caae, floor = rows["CAAE"], rows["training faces"]
+  caae = rows["CAAE"]
+  floor = rows["training faces"]
   assert (caae["PSNR, dB"], caae["variety"]) == ("14", "0.25")
   assert (caae["Fréchet (VGG16)"], floor["Fréchet (VGG16)"]) == ("50", "2.5")
   assert (caae["LPIPS"], floor["LPIPS"]) == ("0.3", "–")

@@ -278,8 +278,11 @@ def test_draws_of_a_region_are_judged_by_its_class():
 
 
 def test_a_judge_of_regions_sees_what_a_picture_can_show():
-  run, judge, seen = painter(), reader(), []
-  decode, predict = run.decode, judge.predict
+  run = painter()
+  judge = reader()
+  seen = []
+  decode = run.decode
+  predict = judge.predict
   run.decode = lambda z, condition: 3.0 * decode(z, condition) - 1.0
   judge.predict = lambda images: seen.append(images) or predict(images)
   found = regions.score(run, [judge], 20, 0)

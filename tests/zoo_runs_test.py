@@ -62,9 +62,11 @@ def test_codes_lie_where_they_are_and_have_their_classes_colours():
   prior = np.array([[2.0, 0.0], [0.0, -2.0]])
   z = np.array([[1.0, 1.0], [-1.0, 0.5], [9.0, 0.0]])
   picture = codes.scatter(z, np.array([3, 7, 1]), prior)
-  middle, reach = codes.SIDE / 2, codes.SIDE / 2 / (2 * codes.MARGIN)
+  middle = codes.SIDE / 2
+  reach = codes.SIDE / 2 / (2 * codes.MARGIN)
   for (x, y), label in zip(z[:2], (3, 7), strict=True):
-    row, column = round(middle - y * reach), round(middle + x * reach)
+    row = round(middle - y * reach)
+    column = round(middle + x * reach)
     assert picture[row, column].tolist() == codes.PALETTE[label].tolist()
   edge = picture[:, -1]  # beyond the prior: on the edge
   assert codes.PALETTE[1].tolist() in edge.tolist()

@@ -78,7 +78,8 @@ def test_hidden_kernels_start_he_normal_and_heads_glorot():
 def test_the_loss_of_a_vae_is_bernoulli_nats_and_kl(name):
   system = zoo.made(name)
   state = zoo.noiseless(system.state)
-  x, y = zoo.flat(zoo.batch()["image"]), zoo.batch(CLASSES[name])["condition"]
+  x = zoo.flat(zoo.batch()["image"])
+  y = zoo.batch(CLASSES[name])["condition"]
   params = zoo.float64(state.params)
   mean, logvar = a.mlp(
     np.hstack([x, y]), params["encoder"], a.relu, "mean", "logvar"
@@ -98,7 +99,8 @@ def test_the_loss_of_a_vae_is_bernoulli_nats_and_kl(name):
 def test_m3_decodes_the_merged_projection_and_category():
   system = zoo.made("m3")
   state = zoo.noiseless(system.state)
-  params, x = zoo.float64(state.params), zoo.flat(zoo.batch()["image"])
+  params = zoo.float64(state.params)
+  x = zoo.flat(zoo.batch()["image"])
   (z,) = a.mlp(x, params["encoder"], a.relu, "mean")
   y = a.softmax(a.dense(z, params["classifier"]["logits"]))
   code = a.dense(z, params["project"]["code"])

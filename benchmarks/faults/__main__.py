@@ -25,7 +25,8 @@ class Worker:
   """A process that runs faults; it is started anew where one hangs."""
 
   def __init__(self, folder: Path):
-    self._folder, self._process = folder, None
+    self._folder = folder
+    self._process = None
 
   def run(self, fault: Fault) -> list:
     """Return [name, verdict, why, seconds]."""
@@ -61,7 +62,8 @@ class Worker:
 
 def run_all(faults: list[Fault], folder: Path, jobs: int) -> list[list]:
   """Run faults on several workers; failures are printed as they come."""
-  waiting, answers = queue.SimpleQueue(), []
+  waiting = queue.SimpleQueue()
+  answers = []
   for fault in faults:
     waiting.put(fault)
 

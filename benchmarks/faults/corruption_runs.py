@@ -27,7 +27,8 @@ def _(room):
 
 @_group.fault("checkpoints of a run of another seed", refused("checkpoint"))
 def _(room):
-  run, other = room.copy(), room.folder / "other"
+  run = room.copy()
+  other = room.folder / "other"
   room.train(other, epochs=1, seed=5)
   shutil.rmtree(run / "checkpoints")
   shutil.copytree(other / "checkpoints", run / "checkpoints")

@@ -180,7 +180,8 @@ def _(room):
     f"--out={path}",
     "--set=ink=0.5",
   )
-  done.value, done.code = path.read_bytes() == old, 0
+  done.value = path.read_bytes() == old
+  done.code = 0
   assert images
   return done
 

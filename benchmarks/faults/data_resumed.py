@@ -78,7 +78,8 @@ def _evaluating(split, change):
   def act(room):
     import json
 
-    run, folder = room.copy(), _changed(room, split, change)
+    run = room.copy()
+    folder = _changed(room, split, change)
     path = run / "config.json"
     config = json.loads(path.read_text())
     config["data"]["path"] = str(folder)

@@ -138,7 +138,9 @@ def _failing(name, number, after):
   """Let a system call fail from its `after`th call on; then go on without."""
 
   def act(room):
-    run, calls, real = room.copy(), [], getattr(os, name)
+    run = room.copy()
+    calls = []
+    real = getattr(os, name)
 
     def fail(*args, **options):
       calls.append(args)

@@ -103,7 +103,8 @@ _group.add(
 
 @_group.fault("the preload does not survive", works(nothing), limit=150)
 def _(room):
-  run, site = room.copy(), room.folder / "site"
+  run = room.copy()
+  site = room.folder / "site"
   site.mkdir()
   text = "import os\nos.environ.pop('LD_PRELOAD', None)\n"
   (site / "sitecustomize.py").write_text(text)

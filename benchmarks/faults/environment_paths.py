@@ -19,7 +19,8 @@ def _into(name):
     run = room.folder / name
     done = room.train(run, epochs=1)
     if done.code == 0:
-      loaded, right = room.load(run), room.load(room.base.half())
+      loaded = room.load(run)
+      right = room.load(room.base.half())
       done.value = (
         [] if _state(loaded) == _state(right) else [loaded.text[-200:]]
       )

@@ -99,7 +99,8 @@ def _saved_at(number):
     process.send_signal(number)
     done = launching.finish(process)
     if done.code == 75 and soak.steps_saved(run):
-      done.code, done.value = 0, []
+      done.code = 0
+      done.value = []
     else:
       done.value = [f"rc {done.code}, saved {soak.steps_saved(run)}"]
       done.code = 0

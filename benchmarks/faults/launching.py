@@ -25,7 +25,8 @@ PATIENCE = int(os.environ.get("FAULTS_PATIENCE", "1"))
 def within(module: str, *words: object) -> Outcome:
   """Run `python -m module words` in this process, which has jax already."""
   _forget_flags()
-  old, sys.argv = sys.argv, [module, *map(str, words)]
+  old = sys.argv
+  sys.argv = [module, *map(str, words)]
   try:
     return call(lambda: runpy.run_module(module, run_name="__main__"))
   finally:
@@ -47,7 +48,9 @@ def call(function: Callable) -> Outcome:
   An error of another kind than those that commands turn into a line, and than
   the package's own, counts as a traceback, which a command would print.
   """
-  code, value, shown = 0, None, io.StringIO()
+  code = 0
+  value = None
+  shown = io.StringIO()
   with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
     try:
       value = function()

@@ -92,11 +92,13 @@ def _(room):
 )
 def _(room):
   # Either the seed is refused, or it is another run.
-  one, two = room.folder / "one", room.folder / "two"
+  one = room.folder / "one"
+  two = room.folder / "two"
   room.train(one, epochs=1, seed=1)
   done = room.train(two, epochs=1, seed=1 + 2**32)
   if done.code:
-    done.code, done.value = 0, done.text if "seed" not in done.text else ""
+    done.code = 0
+    done.value = done.text if "seed" not in done.text else ""
   else:
     from benchmarks.equal_runs import final_state, unequal_leaves
 

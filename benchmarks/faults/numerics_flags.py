@@ -12,7 +12,8 @@ faults = _group.faults
 
 def _asked(module, *words):
   def act(room):
-    run, picture = room.copy(), room.folder / "photo.png"
+    run = room.copy()
+    picture = room.folder / "photo.png"
     _picture().save(picture)
     place = (f"--workdir={run}",) if module != "verify" else (run,)
     image = [f"--image={picture}"] * (module in ("edit", "colourise"))

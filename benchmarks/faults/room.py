@@ -15,7 +15,8 @@ from benchmarks import equal_runs
 from benchmarks.faults import launching
 from benchmarks.faults.case import Outcome
 
-HALF, WHOLE = 12, 24  # steps of the two runs: one epoch and two
+HALF = 12
+WHOLE = 24  # steps of the two runs: one epoch and two
 
 
 class Base:
@@ -91,7 +92,8 @@ class Room:
   """One fault's own folder, and what a user can do in it."""
 
   def __init__(self, base: Base, folder: Path):
-    self.base, self.folder = base, Path(folder)
+    self.base = base
+    self.folder = Path(folder)
     self.folder.mkdir(parents=True, exist_ok=True)
     self.unmount: list[Path] = []
 

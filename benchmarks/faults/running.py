@@ -49,14 +49,17 @@ def verdict(fault: Fault, base: Base) -> Verdict:
 
 def work() -> None:
   """Run the faults whose names come in, a line of JSON out for each."""
-  folder, answers = Path(sys.argv[1]), sys.stdout
+  folder = Path(sys.argv[1])
+  answers = sys.stdout
   sys.stdout = sys.stderr  # what is printed outside an action
   prepare_process()
   from benchmarks.faults import catalogue
 
-  faults, base = catalogue(), Base(folder)
+  faults = catalogue()
+  base = Base(folder)
   for line in sys.stdin:
-    fault, begun = faults[line.rstrip("\n")], time.monotonic()
+    fault = faults[line.rstrip("\n")]
+    begun = time.monotonic()
     found = verdict(fault, base)
     answer = [fault.name, found.word, found.why, time.monotonic() - begun]
     print(json.dumps(answer), file=answers, flush=True)

@@ -9,7 +9,8 @@ import tensorflow_common as common
 import timing
 from tensorflow_common import tf
 
-LATENT, WEIGHT = 120, 2.5
+LATENT = 120
+WEIGHT = 2.5
 FEATURES = (1, 16, 32, 32, 48, 48)
 SHAPES = {
   "encoder_hidden": (4 * 32 + 2, 64),
@@ -62,7 +63,8 @@ def decode(layers, levels, latent, place, drop):
 def loss_of(layers, levels, columns, drop):
   """Return the scalar loss of uint8 pyramids [batch, 4, 14, 14]."""
   levels = tf.cast(levels, tf.float32) * (1 / 255)
-  place, colour = columns[:, :2], columns[:, 2:]
+  place = columns[:, :2]
+  colour = columns[:, 2:]
   mean, logvar = encode(layers, levels, place, drop)
   output = decode(layers, levels, common.sample(mean, logvar), place, drop)
   error = WEIGHT * tf.reduce_mean(tf.square(output - colour))

@@ -12,8 +12,11 @@ import tensorflow as tf
 import timing
 
 SETTINGS = ["graph", "graph_bits", "xla"]
-DROPOUT, L2, DECAY = 0.45, 1e-3, 1e-6
-BETA1, BETA2 = 0.9, 0.999
+DROPOUT = 0.45
+L2 = 1e-3
+DECAY = 1e-6
+BETA1 = 0.9
+BETA2 = 0.999
 
 
 def make_layers(shapes):
@@ -67,7 +70,8 @@ def drop_by_bits(x):
   count = x.shape.num_elements() // 2
   words = tf.random.uniform((count,), -(2**31), 2**31 - 1, tf.int32)
   bits = tf.reshape(tf.bitcast(words, tf.int16), x.shape)
-  keep, scale = bits >= round((DROPOUT - 0.5) * 2**16), 1 / (1 - DROPOUT)
+  keep = bits >= round((DROPOUT - 0.5) * 2**16)
+  scale = 1 / (1 - DROPOUT)
   return tf.where(keep, x * scale, 0.0), lambda g: tf.where(
     keep, g * scale, 0.0
   )
@@ -99,7 +103,8 @@ class Adam:
   """Update variables by TensorFlow's fused Adam kernel."""
 
   def __init__(self, variables, rate):
-    self.variables, self.rate = variables, rate
+    self.variables = variables
+    self.rate = rate
     self.moments = [
       (tf.Variable(tf.zeros_like(v)), tf.Variable(tf.zeros_like(v)))
       for v in variables
@@ -138,7 +143,8 @@ def make_step(loss_of, layers, columns, arguments, rate):
   @tf.function(jit_compile=arguments.setting == "xla")
   def step():
     rows = tf.random.uniform((arguments.batch,), 0, len(columns[0]), tf.int32)
-    image, condition = tf.gather(images, rows), tf.gather(conditions, rows)
+    image = tf.gather(images, rows)
+    condition = tf.gather(conditions, rows)
     with tf.GradientTape() as tape:
       loss = loss_of(layers, image, condition, drops)
     adam.apply(tape.gradient(loss, variables))

@@ -8,7 +8,9 @@ import timing
 from tensorflow_common import tf
 
 SETTINGS = ["graph", "xla"]
-WIDTHS, LATENTS, SLOPE = (64, 128, 256, 512), 128, 0.2
+WIDTHS = (64, 128, 256, 512)
+LATENTS = 128
+SLOPE = 0.2
 FLAT = 4 * 4 * 512
 
 

@@ -4,7 +4,10 @@ import tensorflow_common as common
 import timing
 from tensorflow_common import tf
 
-LATENT, CONDITION, SIDE, GREY = 40, 11, 64, 0.01
+LATENT = 40
+CONDITION = 11
+SIDE = 64
+GREY = 0.01
 SHAPES = {
   "encoder_conv1": (3, 3, 1, 32),
   "encoder_conv2": (3, 3, 32, 64),

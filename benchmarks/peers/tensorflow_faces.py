@@ -13,7 +13,8 @@ MAPS = (15, 15, 120), (30, 30, 80), (60, 60, 60), (120, 120, 40)
 
 def shapes_of(latents):
   """Return {name: shape of its kernel}."""
-  code, joined = latents + CONDITION, 192 + 3 * 64 + CONDITION
+  code = latents + CONDITION
+  joined = 192 + 3 * 64 + CONDITION
   shapes = {
     "encoder_conv0": (4, 4, 3, 32),
     "encoder_conv1": (4, 4, 32, 48),

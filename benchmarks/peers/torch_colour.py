@@ -11,7 +11,8 @@ import torch_common as common
 from torch import nn
 from torch.nn import functional as F
 
-LATENT, WEIGHT = 120, 2.5
+LATENT = 120
+WEIGHT = 2.5
 FEATURES = (1, 16, 32, 32, 48, 48)
 
 
@@ -80,12 +81,14 @@ class Colouring(nn.Module):
 
   def __init__(self, setting):
     super().__init__()
-    self.encoder, self.decoder = Encoder(setting), Decoder(setting)
+    self.encoder = Encoder(setting)
+    self.decoder = Decoder(setting)
 
   def forward(self, levels, columns):
     """Return the scalar loss of uint8 pyramids [batch, 4, 14, 14]."""
     levels = levels.float() * (1 / 255)
-    place, colour = columns[:, :2], columns[:, 2:]
+    place = columns[:, :2]
+    colour = columns[:, 2:]
     mean, logvar = self.encoder(levels, place)
     output = self.decoder(levels, common.sample(mean, logvar), place)
     error = WEIGHT * F.mse_loss(output, colour)

@@ -12,7 +12,9 @@ SETTINGS = [
   "compile",
   "compile_channels_last",
 ]
-DROPOUT, L2, DECAY = 0.45, 1e-3, 1e-6
+DROPOUT = 0.45
+L2 = 1e-3
+DECAY = 1e-6
 
 
 class Setting:

@@ -8,7 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 
 SETTINGS = ["channels_last", "eager", "compile", "compile_channels_last"]
-WIDTHS, LATENTS, SLOPE = (64, 128, 256, 512), 128, 0.2
+WIDTHS = (64, 128, 256, 512)
+LATENTS = 128
+SLOPE = 0.2
 HALF = {"kernel_size": 4, "stride": 2, "padding": 1}
 MAP = (4, 4, 512)
 
@@ -43,7 +45,8 @@ class VAE(nn.Module):
   def __init__(self, setting):
     super().__init__()
     self.setting = setting
-    self.encoder, self.decoder = encoder(), decoder()
+    self.encoder = encoder()
+    self.decoder = decoder()
     self.mean = nn.Linear(4 * 4 * 512, LATENTS)
     self.logvar = nn.Linear(4 * 4 * 512, LATENTS)
     self.dense = nn.Linear(LATENTS, 4 * 4 * 512)
@@ -54,7 +57,8 @@ class VAE(nn.Module):
     if not self.setting.channels_last:
       target = target.contiguous()
     x = self.setting.flatten(self.encoder(target))
-    mean, logvar = self.mean(x), self.logvar(x)
+    mean = self.mean(x)
+    logvar = self.logvar(x)
     x = self.dense(common.sample(mean, logvar))
     logits = self.decoder(self.setting.unflatten(x, *MAP))
     nats = F.binary_cross_entropy_with_logits(logits, target, reduction="sum")

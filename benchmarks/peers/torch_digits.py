@@ -11,7 +11,10 @@ import torch_common as common
 from torch import nn
 from torch.nn import functional as F
 
-LATENT, CONDITION, SIDE, GREY = 40, 11, 64, 0.01
+LATENT = 40
+CONDITION = 11
+SIDE = 64
+GREY = 0.01
 
 
 class Encoder(nn.Module):
@@ -67,7 +70,8 @@ class Digits(nn.Module):
 
   def __init__(self, setting):
     super().__init__()
-    self.encoder, self.decoder = Encoder(setting), Decoder(setting)
+    self.encoder = Encoder(setting)
+    self.decoder = Decoder(setting)
 
   def forward(self, image, condition):
     """Return the scalar loss of uint8 images [batch, 28, 28]."""

@@ -7,7 +7,10 @@ from torch import nn
 from torch.nn import functional as F
 
 SETTINGS = ["eager", "eager_bits", "compile"]
-PIXELS, LATENTS, DROPOUT, SLOPE = 784, 2, 0.15, 0.15
+PIXELS = 784
+LATENTS = 2
+DROPOUT = 0.15
+SLOPE = 0.15
 
 
 class VAE(nn.Module):
@@ -29,7 +32,8 @@ class VAE(nn.Module):
     target = image.flatten(1).float() * (1 / 255)
     x = self.hidden(self.dense1, torch.cat([target, condition], dim=1))
     x = self.hidden(self.dense2, x)
-    mean, logvar = self.mean(x), self.logvar(x)
+    mean = self.mean(x)
+    logvar = self.logvar(x)
     z = common.sample(mean, logvar)
     x = self.hidden(self.dense3, torch.cat([z, condition], dim=1))
     logits = self.logits(self.hidden(self.dense4, x))
@@ -96,7 +100,8 @@ def make_adversarial_step(model, loss_of, columns, batch, rate):
     adam(model.encoder.parameters(), rate / 10, 0.5),
   ]
   says = F.binary_cross_entropy_with_logits
-  real, fake = torch.ones(batch, 1), torch.zeros(batch, 1)
+  real = torch.ones(batch, 1)
+  fake = torch.zeros(batch, 1)
 
   def move(player, loss):
     player.zero_grad(set_to_none=True)

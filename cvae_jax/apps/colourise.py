@@ -66,7 +66,8 @@ def colourise(
     fitted = image_files.resize_bilinear(photo, cells.SIDE)
     true = np.asarray(baselines.true_map(fitted))
   if smoothing:
-    grey, photo = small, image_files.resize_bilinear(photo, cells.SIDE)
+    grey = small
+    photo = image_files.resize_bilinear(photo, cells.SIDE)
   return Coloured(
     grey,
     maps,

@@ -59,7 +59,8 @@ def share(
           f"{run.folder} is an export and goes as it is; share the run with "
           "these flags, or leave them out"
         )
-      folder, lines = run.folder, []
+      folder = run.folder
+      lines = []
     else:
       folder = Path(made) / "export"
       lines = write.export(

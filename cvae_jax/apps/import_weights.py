@@ -69,7 +69,8 @@ def write(
   Raises:
     RunError: the table does not fit, or outputs differ; nothing is written.
   """
-  arrays, entries = read(weights), table(names)
+  arrays = read(weights)
+  entries = table(names)
   own = choices.pop("note", "")
   choices["note"] = f"The weights come from another program. {own}".strip()
   with tempfile.TemporaryDirectory() as made:

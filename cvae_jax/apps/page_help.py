@@ -51,7 +51,7 @@ def lines(name: str) -> Iterator[str]:
   yield f"{ast.get_docstring(ast.parse(text)) or page}\n"
   if known := variants(page):
     yield f"Variants and their defaults, as in --config={page}:NAME,NAME=VALUE"
-    yield from (f"  {shown(item)}" for item in known.items())
+    yield from (f"  {format_variant(item)}" for item in known.items())
     yield ""
   yield f"Keys, as in --config.KEY=VALUE{f'; with {chosen}' if chosen else ''}"
   loop = comments(Path(defaults.__file__).read_text(encoding="utf-8"))
@@ -118,7 +118,7 @@ def _nearest(key: str, comments: dict[str, str]) -> str:
   return next((comments[end] for end in ends if comments.get(end)), "")
 
 
-def shown(variant: tuple[str, Any]) -> str:
+def format_variant(variant: tuple[str, Any]) -> str:
   """Return a variant, (name, default), as it is typed.
 
   One that is off has its name alone.

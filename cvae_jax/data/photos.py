@@ -18,7 +18,8 @@ from cvae_jax.data.files import order, packaged_photos, prepared
 from cvae_jax.host import commands
 from cvae_jax.host.paths import local
 
-SIDE, CELLS = 112, 196
+SIDE = 112
+CELLS = 196
 WORDS = "--images=FOLDER_OR_ZIP"
 
 

@@ -29,6 +29,7 @@ def captions(run: Run) -> Mapping[str, Captions]:
 
 def _module(run: Run) -> ModuleType:
   rooms = {found.name for found in pkgutil.iter_modules(__path__)}
-  system, source = run.config.system, run.config.data.name
+  system = run.config.system
+  source = run.config.data.name
   name = next((n for n in (system, source) if n in rooms), "plain")
   return importlib.import_module(f"{__name__}.{name}")

@@ -3,7 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-SIDE, DOT, MARGIN = 480, 3, 1.05  # pixels; how far beyond the outermost point
+SIDE = 480
+DOT = 3
+MARGIN = 1.05  # pixels; how far beyond the outermost point
 PALETTE = np.array(
   [
     (31, 119, 180),

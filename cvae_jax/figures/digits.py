@@ -16,7 +16,8 @@ DRAWS = 2000  # of the prior: each region of ten gets more than are shown
 
 def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
   """Return each figure's images [R, P, H, W, C]."""
-  kind, flat = run.conditions.kind, run.system.latents == 2
+  kind = run.conditions.kind
+  flat = run.system.latents == 2
   if kind == "class+ink":
     return {
       "classes": classes(run, seed),
@@ -84,7 +85,8 @@ def scatter(run: Run, seed: int = 0) -> NDArray:
   dataset = load_data(run.folder, run.config.data)
   split = dataset.test or dataset.train
   rows = np.random.default_rng(seed).permutation(len(split["label"]))[:SHOWN]
-  images, condition = split["labelled_image"][rows], split["condition"][rows]
+  images = split["labelled_image"][rows]
+  condition = split["condition"][rows]
   z = np.asarray(run.encode(images, condition).mean)
   picture = codes.scatter(z, split["label"][rows], run.prior(SHOWN, seed))
   return picture[None, None]
@@ -119,7 +121,8 @@ def inks_of(run: Run) -> tuple[float, ...]:
 
 def prior(run: Run, seed: int = 0, rows: int = 10) -> NDArray:
   """Draw class, ink and z at random: [rows, 10, …]."""
-  conditions, generator = run.conditions, np.random.default_rng(seed)
+  conditions = run.conditions
+  generator = np.random.default_rng(seed)
   count = rows * conditions.classes
   if conditions.kind == "none":
     condition = conditions.blank(count)

@@ -11,7 +11,9 @@ from cvae_jax.loop.walks import arc, line
 from cvae_jax.runs import Run
 
 # The source's test settings; its training range of hair and eyes begins at ½.
-HAIR, MOUTH, EYES = (0.5, 0.8, 1.0), (0.0, 0.5, 1.0), (0.5, 0.8, 1.0)
+HAIR = (0.5, 0.8, 1.0)
+MOUTH = (0.0, 0.5, 1.0)
+EYES = (0.5, 0.8, 1.0)
 # Its "info change" test: one latent, these settings (male, hair, mouth, eyes).
 CHANGES = (
   (0.0, 0.05, 1.0, 1.0),
@@ -44,7 +46,9 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
 def captions(run: Run) -> dict[str, Captions]:
   """Return what stands left of the rows and above the columns."""
   conditions = run.conditions
-  asked = [_asked(condition, conditions) for condition in conditions.panel()]
+  asked = [
+    _describe_request(condition, conditions) for condition in conditions.panel()
+  ]
   ranges = zip(conditions.names, conditions.ranges, strict=True)
   rows = [f"{n}\n{r[0]:g} to {r[1]:g}" for n, r in ranges if n != "female"]
   return {
@@ -78,7 +82,8 @@ def info_change(run: Run, seed: int = 0, latents: int = 15) -> NDArray:
 
   The source's test: a column is one latent. No image is encoded.
   """
-  condition, z = _encode(run, CHANGES), run.prior(latents, seed)
+  condition = _encode(run, CHANGES)
+  z = run.prior(latents, seed)
   images = run.decode(
     np.tile(z, (len(condition), 1)), condition.repeat(latents, axis=0)
   )
@@ -91,7 +96,8 @@ def sweeps(run: Run, seed: int = 0, steps: int = 9) -> NDArray:
   middle = dict(
     zip(conditions.names, (q[1] for q in conditions.quantiles), strict=True)
   )
-  z, rows = np.tile(run.prior(1, seed), (steps, 1)), []
+  z = np.tile(run.prior(1, seed), (steps, 1))
+  rows = []
   for name, (low, high) in zip(
     conditions.names, conditions.ranges, strict=True
   ):
@@ -148,7 +154,7 @@ def _encode(run: Run, rows) -> NDArray:
   return run.conditions.encode(dict(zip(_ASKED, values, strict=True)))
 
 
-def _asked(condition: NDArray, conditions) -> str:
+def _describe_request(condition: NDArray, conditions) -> str:
   """Say in two words a line what a setting of the panel asks for."""
   named = dict(zip(conditions.names, condition.tolist(), strict=True))
   words = [_who(named.pop("male"))] if "male" in named else []

@@ -20,12 +20,12 @@ def add(
     sheet: pictures every cell[0] pixels down and cell[1] to the right.
     rows, columns: a text of one or more lines each, or none at all.
   """
-  picture, pen = (
-    Image.fromarray(sheet[..., 0] if sheet.shape[-1] == 1 else sheet),
-    ImageDraw.Draw(Image.new("L", (1, 1))),
-  )
-  down, across = _font(pen, rows, 3 * cell[1]), _font(pen, columns, cell[1])
-  left, top = _extent(pen, rows, down)[0], _extent(pen, columns, across)[1]
+  picture = Image.fromarray(sheet[..., 0] if sheet.shape[-1] == 1 else sheet)
+  pen = ImageDraw.Draw(Image.new("L", (1, 1)))
+  down = _font(pen, rows, 3 * cell[1])
+  across = _font(pen, columns, cell[1])
+  left = _extent(pen, rows, down)[0]
+  top = _extent(pen, columns, across)[1]
   size = (picture.width + left, picture.height + top)
   page = Image.new(picture.mode, size, "white")
   page.paste(picture, (left, top))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 
-def named(name: str) -> str:
+def name_of(name: str) -> str:
   """Return a command to type: python -m launch.train, or cvae-jax train.
 
   The first serves in a checkout alone, the second wherever it is installed.

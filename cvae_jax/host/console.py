@@ -59,8 +59,10 @@ class Console:
   """Shows steps, loss, examples/s and the time left."""
 
   def __init__(self, steps: int, batch_size: int, start: int):
-    self.steps, self.batch_size = steps, batch_size
-    self._begun, self._start = time.monotonic(), start
+    self.steps = steps
+    self.batch_size = batch_size
+    self._begun = time.monotonic()
+    self._start = start
     self._timed = False
     self._bar = None
     if _is_terminal():
@@ -73,7 +75,7 @@ class Console:
         console=RichConsole(),
       )
       self._task = self._bar.add_task("", total=steps, completed=start, note="")
-      self._drawn(self._bar.start)
+      self._draw_safely(self._bar.start)
 
   def rate(self, step: int) -> float:
     """Return examples per second since the first step, compilation apart."""
@@ -83,16 +85,18 @@ class Console:
   def step(self, step: int, loss: float) -> None:
     """Move the bar; the first call starts the clock of `rate`."""
     if not self._timed:
-      self._timed, self._begun, self._start = True, time.monotonic(), step
+      self._timed = True
+      self._begun = time.monotonic()
+      self._start = step
     if self._bar:
       note = f"loss {loss:.4f}  {self.rate(step):.0f} examples/s"
-      self._drawn(self._bar.update, self._task, completed=step, note=note)
+      self._draw_safely(self._bar.update, self._task, completed=step, note=note)
 
   def line(self, text: str) -> None:
     """Print a line, above the bar if there is one."""
     if self._bar:
       show = self._bar.console.print
-      self._drawn(show, text, highlight=False, markup=False)
+      self._draw_safely(show, text, highlight=False, markup=False)
     else:
       say(text)
 
@@ -110,9 +114,9 @@ class Console:
   def close(self) -> None:
     """Stop the bar."""
     if self._bar:
-      self._drawn(self._bar.stop)
+      self._draw_safely(self._bar.stop)
 
-  def _drawn(self, draw, *args, **words) -> None:
+  def _draw_safely(self, draw, *args, **words) -> None:
     """Draw on the terminal; one that is gone does not end a training."""
     try:
       draw(*args, **words)

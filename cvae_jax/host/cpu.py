@@ -178,7 +178,9 @@ def mimalloc() -> Path | None:
 
 def keep_freed_memory() -> None:
   """Tell glibc to take no mmap, never to trim, and to use one arena."""
-  mmap_max, trim_threshold, arena_max = -4, -1, -8  # <malloc.h>
+  mmap_max = -4
+  trim_threshold = -1
+  arena_max = -8  # <malloc.h>
   try:
     mallopt = ctypes.CDLL(None).mallopt
   except (AttributeError, OSError):  # not glibc

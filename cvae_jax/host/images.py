@@ -40,7 +40,8 @@ def checked(images: ArrayLike) -> NDArray:
   wanted = "images must be uint8 or floats in [0, 1]; found"
   if images.dtype.kind not in "iuf":
     raise ValueError(f"{wanted} {images.dtype}")
-  low, high = float(images.min()), float(images.max())
+  low = float(images.min())
+  high = float(images.max())
   if not np.isfinite((low, high)).all():
     raise ValueError(f"{wanted} {images.dtype} with NaN or infinity")
   found = f"{wanted} {images.dtype} from {low:g} to {high:g}"
@@ -87,7 +88,8 @@ def grid(images: ArrayLike, gap: int = 2, scale: int = 1) -> NDArray[np.uint8]:
   )
   for r in range(rows):
     for c in range(columns):
-      y, x = r * (height + gap), c * (width + gap)
+      y = r * (height + gap)
+      x = c * (width + gap)
       sheet[y : y + height, x : x + width] = images[r, c]
   return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
 

@@ -26,7 +26,9 @@ def content(arrays: Mapping[str, NDArray], notes: Mapping[str, str]) -> bytes:
 
   The notes get the SHA-256 of the arrays' bytes, which `read` compares.
   """
-  header, parts, end = {}, [], 0
+  header = {}
+  parts = []
+  end = 0
   for name in sorted(arrays):
     array = np.asarray(arrays[name])
     array = array.astype(array.dtype.newbyteorder("<"), order="C")
@@ -82,7 +84,8 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def _array(entry: Mapping[str, Any], body: bytes) -> NDArray:
-  kind, shape = np.dtype(_TYPES[entry["dtype"]]), tuple(entry["shape"])
+  kind = np.dtype(_TYPES[entry["dtype"]])
+  shape = tuple(entry["shape"])
   begin, end = entry["data_offsets"]
   if not 0 <= begin <= end <= len(body):
     raise ValueError(f"{len(body)} bytes of arrays are fewer than it says")

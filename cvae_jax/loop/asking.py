@@ -61,7 +61,7 @@ def vectors(
       conditions.encode(table),
       f"{names} left out: unknown to the model, which was trained so",
     )
-  drawn, where = _drawn(folder, config, conditions, rows, seed)
+  drawn, where = _draw_values(folder, config, conditions, rows, seed)
   note = f"{names} left out: drawn for each sample from {where}"
   return Asked(conditions.fill(drawn, table), note)
 
@@ -106,7 +106,7 @@ def _rows(lengths: Mapping[str, int], count: int | None) -> int:
   return wanted.pop() if wanted else 1
 
 
-def _drawn(
+def _draw_values(
   folder: Path, config: ConfigDict, conditions: Any, count: int, seed: int
 ) -> tuple[NDArray[np.float32], str]:
   """Draw conditions [count, A] of training rows, and say from where."""

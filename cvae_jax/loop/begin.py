@@ -70,7 +70,7 @@ def initial_state(
   if config.init_from:
     params = borrow(params, config.init_from)
   held = jax.tree.map(jnp.asarray, held)
-  return additions.begun(state, {**params, **held}), {}
+  return additions.begin(state, {**params, **held}), {}
 
 
 def fast_compiled(init: Callable) -> Callable:
@@ -99,7 +99,8 @@ def borrow(params: dict, source: str) -> dict:
     )
   config = configs.of_run(run)
   _, state = run_state(run, config, step=step)
-  taken, wanted = state.params, params
+  taken = state.params
+  wanted = params
   if branches:
     if unknown := [name for name in branches if name not in params]:
       raise CheckpointError(

@@ -230,7 +230,8 @@ class Checkpoints:
 
   def _settle(self) -> None:
     """Wait until orbax has the state that was saved last."""
-    pending, self._pending = self._pending, None
+    pending = self._pending
+    self._pending = None
     if pending:
       with written(self.folder):
         pending.result()

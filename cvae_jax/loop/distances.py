@@ -21,7 +21,8 @@ from cvae_jax.loop.feed import Feed
 from cvae_jax.metrics import frechet, perceptual, sliced
 from cvae_jax.types import System, TrainState
 
-SLICED, FRECHET = "sliced", "frechet_vgg16"  # not Inception's, so no FID
+SLICED = "sliced"
+FRECHET = "frechet_vgg16"  # not Inception's, so no FID
 SMALLEST = 16  # pixels a side that leave VGG16's relu5_3 one
 ROWS = 64  # images decoded at once
 
@@ -49,7 +50,8 @@ def check(config: ConfigDict, system: System, test: Feed | None) -> None:
     ConfigError: the system draws no images, there are too few held-out ones
       or a side does not fit theirs.
   """
-  wanted, rule = names(config), config.distance
+  wanted = names(config)
+  rule = config.distance
   if not rule.images:
     return
   where = f"distance.images is {rule.images}"
@@ -89,7 +91,8 @@ def make(
   Raises:
     DataError: the features' weights are missing or damaged.
   """
-  rule, count = config.distance, config.distance.images
+  rule = config.distance
+  count = config.distance.images
   embed = embedding(rule.weights) if FRECHET in names(config) else None
   rows = chosen(test.rows, count)
   image = test.columns["image"]
@@ -121,7 +124,8 @@ def summarise(
   Args:
     rule: as config.distance; without `embed` no features are asked for.
   """
-  pixels, features = [], []
+  pixels = []
+  features = []
   for images in parts:
     if rule.sliced:
       pixels.append(averaged(images, rule.sliced))

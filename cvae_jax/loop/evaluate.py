@@ -59,11 +59,13 @@ def make_assessment(job: Job) -> Callable[[TrainState], tuple[dict, dict]]:
   if distances.names(job.config):
     measure = distances.make(job.config, job.system, job.watched)
   render = job.system.render and job.mesh.jit(job.system.render)
-  seed, shown = job.config.seed, job.watched or job.train
+  seed = job.config.seed
+  shown = job.watched or job.train
   noise, style = (keys.address(seed, phase) for phase in ("evaluate", "render"))
 
   def assess(state):
-    means, grids = {}, {}
+    means = {}
+    grids = {}
     if job.watched:
       means = mean(state, job.watched, job.config.batch_size, noise)
     if measure:

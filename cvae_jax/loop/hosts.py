@@ -208,13 +208,15 @@ class Agreement:
   """
 
   def __init__(self, mesh: Mesh):
-    self._mesh, self._pending = mesh, None
+    self._mesh = mesh
+    self._pending = None
 
   def __call__(self, asked: bool) -> bool:
     """Return whether any process was asked to stop, the step before."""
     if count() == 1:
       return asked
-    pending, self._pending = self._pending, self._mesh.any(asked)
+    pending = self._pending
+    self._pending = self._mesh.any(asked)
     return pending is not None and bool(pending)
 
 

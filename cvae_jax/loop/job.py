@@ -7,6 +7,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs, data, settings
+from cvae_jax.host import lookups
 from cvae_jax.loop import (
   batches,
   distances,
@@ -53,7 +54,8 @@ class Job(NamedTuple):
 
   def rows(self, step: int) -> np.ndarray:
     """Return the row numbers [B] that update `step` trains on."""
-    seed, size = self.config.seed, self.config.batch_size
+    seed = self.config.seed
+    size = self.config.batch_size
     return batches.rows_at(seed, step, self.train.rows, size)
 
   def schedules(self, step: int) -> dict[str, float]:
@@ -79,7 +81,9 @@ class Job(NamedTuple):
 
   def _devices(self) -> str:
     """Say which devices are used, and that others are not."""
-    first, size, there = jax.devices()[0], self.mesh.size, jax.device_count()
+    first = jax.devices()[0]
+    size = self.mesh.size
+    there = jax.device_count()
     said = str(first)
     if size > 1:
       said = f"{size} devices ({first.device_kind}) with a part of each batch"
@@ -109,7 +113,7 @@ def prepare(
       a number of the loop is below 1.
   """
   _check_jax()
-  with settings.explained(config):
+  with lookups.explained(config):
     settings.check(config, used=system is None)
     _check_counts(config)
     if dataset is None:

@@ -147,7 +147,8 @@ def of(config: ConfigDict) -> Mesh:
   Raises:
     ConfigError: there are not so many, or they cannot share a batch evenly.
   """
-  asked, there = config.mesh, jax.device_count()
+  asked = config.mesh
+  there = jax.device_count()
   if not 0 <= asked <= there:
     raise ConfigError(
       f"mesh={asked}; expected a number of devices from 1 to the {there} that "

@@ -49,12 +49,14 @@ class Meter:
     Raises:
       NonFinite: an earlier step's metrics were not finite.
     """
-    pending, self._pending = self._pending, (step, metrics)
+    pending = self._pending
+    self._pending = (step, metrics)
     self._add(pending)
 
   def drain(self) -> None:
     """Wait for the last push and adds it."""
-    pending, self._pending = self._pending, None
+    pending = self._pending
+    self._pending = None
     self._add(pending)
 
   def take(self, name: str) -> dict[str, float]:
@@ -64,7 +66,9 @@ class Meter:
     of its other metrics are over these, and absent if there are none.
     """
     total, self.sums[name] = self.sums[name], _empty()
-    count, sums, means = total["count"], total["sums"], {}
+    count = total["count"]
+    sums = total["sums"]
+    means = {}
     for key, value in sums.items():
       moves = f"{key.partition('/')[0]}/moves"
       over = count if key == moves else sums.get(moves, count)

@@ -52,7 +52,9 @@ def make_save(parts: Parts, counters: dict) -> Callable:
   elapsed = counters.get("elapsed", 0.0)
   begun = time.monotonic()
   config = fixed.values(parts.job.config)
-  meter, watch, record = parts.meter, parts.watch, parts.record
+  meter = parts.meter
+  watch = parts.watch
+  record = parts.record
 
   def save(step, state, kept=None):
     record.sync()

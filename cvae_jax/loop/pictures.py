@@ -33,12 +33,14 @@ class Picture(NamedTuple):
 
   def png(self) -> bytes:
     """Return the captioned images as the content of a PNG file."""
-    rows, columns = self.rows, self.columns
+    rows = self.rows
+    columns = self.columns
     return images.png(images.sheet(self.images, rows=rows, columns=columns))
 
   def save(self, path: str | Path) -> None:
     """Write the captioned images as PNG."""
-    rows, columns = self.rows, self.columns
+    rows = self.rows
+    columns = self.columns
     images.save_grid(Path(path), self.images, rows=rows, columns=columns)
 
   def _repr_png_(self) -> bytes:

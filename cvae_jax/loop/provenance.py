@@ -64,7 +64,8 @@ def changes(before: Mapping[str, Any], today: Mapping[str, Any]) -> list[str]:
 
   An older launch lacks what was not recorded yet; that is not compared.
   """
-  was, now = before.get("bits", {}), today["bits"]
+  was = before.get("bits", {})
+  now = today["bits"]
   return [
     f"{name}: {was[name]!r} → {now[name]!r}"
     for name in now

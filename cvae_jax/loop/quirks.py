@@ -43,7 +43,7 @@ def _drop_late(report: Callable) -> Callable:
 sys.unraisablehook = _drop_late(sys.unraisablehook)
 
 
-def _wanted(record: logging.LogRecord) -> bool:
+def _is_wanted(record: logging.LogRecord) -> bool:
   """Tell whether a record of asyncio is of anything but orbax.
 
   A write that fails is raised, too. Of those beside it, which nobody waits
@@ -57,7 +57,7 @@ def _wanted(record: logging.LogRecord) -> bool:
   return not (own or "OCDBT" in str(error) or "tensorstore" in str(error))
 
 
-logging.getLogger("asyncio").addFilter(_wanted)
+logging.getLogger("asyncio").addFilter(_is_wanted)
 
 
 class Alias:

@@ -229,7 +229,8 @@ class Record:
 
 def parameter_table(params: PyTree) -> str:
   """List name, shape and size of each array, a total per branch and all."""
-  lines, total = [], 0
+  lines = []
+  total = 0
   for branch, tree in params.items():
     size = 0
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:

@@ -168,7 +168,8 @@ def pretrained(system: System, config: ConfigDict) -> dict[str, PyTree]:
   sources = config.get("pretrained", {})
   if not sources:  # tracing the state would cost every start for nothing
     return {}
-  found, wanted = {}, abstract_state(system).params
+  found = {}
+  wanted = abstract_state(system).params
   for branch, source in sources.items():
     if branch not in wanted:
       raise CheckpointError(

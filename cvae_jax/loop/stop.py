@@ -14,7 +14,8 @@ class Stop:
   SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP")
 
   def __init__(self):
-    self.asked, self._old = False, {}
+    self.asked = False
+    self._old = {}
     try:
       for name in self.SIGNALS:
         number = getattr(signal, name, None)  # Windows has two of them

@@ -33,7 +33,8 @@ class Events:
       from tensorboardX import record_writer, summary
       from tensorboardX.proto import event_pb2
 
-      self._event, self._summary = event_pb2.Event, summary
+      self._event = event_pb2.Event
+      self._summary = summary
       name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
       # An absolute path: "s3:x" would be taken for a bucket.
       self._writer = record_writer.RecordWriter(str(folder.absolute() / name))
@@ -82,7 +83,8 @@ class Events:
     try:
       yield
     except OSError as error:
-      writer, self._writer = self._writer, None
+      writer = self._writer
+      self._writer = None
       with contextlib.suppress(OSError):  # it tries to write what is left
         if writer:
           writer.close()

@@ -190,7 +190,7 @@ class Views(Restored):
     ]
     if line := caution(self):
       parts.append(html.escape(line))
-    if picture := self._shown():
+    if picture := self._picture():
       content = base64.b64encode(picture.png()).decode()
       parts.append(f'<img alt="samples" src="data:image/png;base64,{content}">')
     attributes = getattr(self.conditions, "attributes", ())
@@ -201,7 +201,7 @@ class Views(Restored):
       parts.append(_table(list(scores), [list(scores.values())]))
     return "".join(f"<div>{part}</div>" for part in parts)
 
-  def _shown(self) -> Picture | None:
+  def _picture(self) -> Picture | None:
     """Draw a few latents under the panel's settings, if there are images."""
     drawable = self.system.decode and "image" in self.system.columns
     if not drawable or not hasattr(self.conditions, "panel"):

@@ -46,7 +46,9 @@ class Patience:
     if math.isfinite(value):  # one that is not would stay in the mean
       self.mean = value = self._smoothed(value)
     if self._improves(value):
-      self.best, self.step, self.wait = value, step, 0
+      self.best = value
+      self.step = step
+      self.wait = 0
     else:
       self.wait += 1
 

@@ -34,7 +34,8 @@ IMAGES = 2000  # of each set, fewer where fewer are held out
 PAIRED = 512  # of them whose distances are taken of all pairs, at full size
 FEWEST = 4  # of each set: an image and manifold's 3 neighbours
 FITTED = 10_000  # training images, at most, whose codes are fitted
-PIXELS, FEATURES = 32, 64  # averaged sides where config.distance has none
+PIXELS = 32
+FEATURES = 64  # averaged sides where config.distance has none
 
 
 class Held:
@@ -56,7 +57,8 @@ class Held:
     self, dataset: data.Dataset, rule: ConfigDict, embed: Embed | None = None
   ):
     image = dataset.test["image"] if dataset.test else ()
-    self.dataset, self.embed = dataset, embed
+    self.dataset = dataset
+    self.embed = embed
     self.count = min(
       rule.images or IMAGES, len(image), len(dataset.train["image"])
     )
@@ -70,10 +72,8 @@ class Held:
     self.frechet = rule.frechet or _divisor(image.shape[1], FEATURES)
     self.directions = rule.directions
     rows = distances.chosen(len(image), self.count)
-    self.image, self.condition = (
-      image[rows],
-      distances.conditions(dataset.test, rows),
-    )
+    self.image = image[rows]
+    self.condition = distances.conditions(dataset.test, rows)
 
   def protocol(self) -> dict[str, Any]:
     """Say how sets of images are measured."""
@@ -109,7 +109,8 @@ class Held:
 
   def judge(self, images: NDArray) -> dict[str, Any]:
     """Set as many samples [N, ...] beside the images."""
-    seen, known = self._see(images), self._seen
+    seen = self._see(images)
+    known = self._seen
     return {
       "ratio": diversity.mean_distance(images[:PAIRED]) / self.variety,
       "near_duplicates": manifold.near_duplicates(known.points, seen.points),
@@ -174,7 +175,8 @@ def measure(run: Run, held: Held, seed: int = 0) -> dict[str, Any]:
 
 
 def _measure(run: Run, held: Held, seed: int) -> dict[str, Any]:
-  latent, posterior = {"prior": run.prior(held.count, seed)}, None
+  latent = {"prior": run.prior(held.count, seed)}
+  posterior = None
   if run.system.encode:
     latent["fitted"] = fitted(run, held.dataset, held.count, seed)
     posterior = _posterior(run, held)
@@ -210,7 +212,8 @@ def _divisor(size: int, side: int) -> int:
 
 def _posterior(run: Run, held: Held) -> dict[str, Any]:
   q = run.encode(held.image, held.condition)
-  usage, shown = latents.usage(q.mean, q.logvar), slice(PAIRED)
+  usage = latents.usage(q.mean, q.logvar)
+  shown = slice(PAIRED)
   again = _decoded(run, q.mean[shown], held.condition[shown])
   return {
     "active": usage["active"],

@@ -73,7 +73,8 @@ def _one(run: Run, base, photo: NDArray, z: NDArray, variants: int):
   """Score one photo: {contender: figures}, variety, a row of pictures."""
   grey = np.asarray(cells.grey(photo)).astype(np.uint8)
   maps = variants_of(run, grey[None], z[None])[0]
-  drawn, true = maps[MEAN_OF:-1], np.asarray(baselines.true_map(photo))
+  drawn = maps[MEAN_OF:-1]
+  true = np.asarray(baselines.true_map(photo))
   guesses = {
     "truth recomposed": true,
     "model, mean of latents": maps[:MEAN_OF].mean(axis=0),
@@ -84,7 +85,8 @@ def _one(run: Run, base, photo: NDArray, z: NDArray, variants: int):
   }
   pictures = {kind: paint(colours, grey) for kind, colours in guesses.items()}
   painted = [paint(colours, grey) for colours in drawn]
-  target, unit = metrics.lab(photo / 255.0), photo / 255.0
+  target = metrics.lab(photo / 255.0)
+  unit = photo / 255.0
 
   def figures(picture, colours):
     seen = metrics.lab(picture / 255.0)

@@ -49,7 +49,8 @@ def score(
   Raises:
     RunError: judges do not fit; see Reader.
   """
-  read, conditions = Reader(run.conditions, judges), run.conditions
+  read = Reader(run.conditions, judges)
+  conditions = run.conditions
   for judge in judges:
     shape = judge_shape(judge)
     if shape != test["image"].shape[1:]:
@@ -57,7 +58,7 @@ def score(
         f"judge {judge.folder} reads images of shape {shape}; the run's are "
         f"{test['image'].shape[1:]}"
       )
-  rows = _drawn(test["condition"], 10 * count, seed)
+  rows = _draw_rows(test["condition"], 10 * count, seed)
   real = read(run.sample(rows, seed), rows)
   fresh = _unseen(test, judges, train)
   ceiling = read(*fresh) if len(fresh[0]) else {}
@@ -87,7 +88,7 @@ def judge_shape(judge: Run) -> tuple[int, ...]:
   return tuple(stated or judge.system.columns["image"])
 
 
-def _drawn(rows: NDArray, count: int, seed: int) -> NDArray:
+def _draw_rows(rows: NDArray, count: int, seed: int) -> NDArray:
   return rows[np.random.default_rng(seed).integers(len(rows), size=count)]
 
 

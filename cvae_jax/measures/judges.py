@@ -65,8 +65,8 @@ class Reader:
       if own[attribute.name] != attribute:
         raise RunError(
           f"judge {judge.folder} reads {attribute.name} as "
-          f"{_said(own[attribute.name])}; the run is conditioned on it as "
-          f"{_said(attribute)}. Train the judge on the run's own data"
+          f"{_describe(own[attribute.name])}; the run is conditioned on it as "
+          f"{_describe(attribute)}. Train the judge on the run's own data"
         )
       self.judges[attribute.name] = judge, None
 
@@ -86,7 +86,7 @@ class Reader:
     if kind not in _BY_COLUMN:
       raise RunError(
         f"judge {judge.folder} reads a class or a number, and {of[target]} is "
-        f"{kind}: train {commands.named('train')} --config=judge"
+        f"{kind}: train {commands.name_of('train')} --config=judge"
       )
     if given and of.get(given) not in self.judges:
       raise RunError(
@@ -120,6 +120,6 @@ def _names(conditions: Any, columns: Sequence[int]) -> tuple[str, ...]:
   return tuple(conditions.names[i] for i in columns)
 
 
-def _said(attribute: Any) -> str:
+def _describe(attribute: Any) -> str:
   """Say what kind an attribute is of, and its values."""
   return f"{attribute.kind} ({attribute.choices()})"

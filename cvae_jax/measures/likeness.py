@@ -37,8 +37,10 @@ class _Yardstick:
 
   def measure(self, run: Run, seed: int) -> dict[str, Any]:
     """Return what `measure` returns, less the protocol."""
-    image, condition = self.held.image, self.held.condition
-    shown, given = image[:PAIRS], condition[:PAIRS]
+    image = self.held.image
+    condition = self.held.condition
+    shown = image[:PAIRS]
+    given = condition[:PAIRS]
     again = run.edit(shown, given, given)
     distances = self.lpips(shown / np.float32(255), again)
     return {

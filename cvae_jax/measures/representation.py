@@ -76,7 +76,8 @@ def _scores(codes, test_codes, factors: Factors, seed: int) -> dict[str, Any]:
   names, real, train, test = factors
   both = np.concatenate([train, test])
   cut = representation.levels(both, real)
-  levels, test_levels = cut[: len(train)], cut[len(train) :]
+  levels = cut[: len(train)]
+  test_levels = cut[len(train) :]
   few = _spread(len(codes), TREES)
   told = np.where(real, train, levels)
   test_told = np.where(real, test, test_levels)
@@ -118,13 +119,15 @@ def _factors(
   Raises:
     RunError: there are none.
   """
-  group, labelled = run.config.data, dataset
+  group = run.config.data
+  labelled = dataset
   asked = getattr(dataset.conditions, "attributes", ())
   if not asked and group.get("conditions") == "":  # none of those there are
     group = group.copy_and_resolve_references()
     group.conditions = "all"
     labelled = data.load(group)
-  found, known = {}, np.ones(sum(map(len, rows)), bool)
+  found = {}
+  known = np.ones(sum(map(len, rows)), bool)
   if group.get("labels", -1) != 0:
     found, known = _columns(labelled, rows)
   # One level says nothing.
@@ -149,7 +152,8 @@ def _columns(dataset: Dataset, rows: Sequence[NDArray]) -> tuple[dict, NDArray]:
   splits = dataset.train, dataset.test
   pairs = list(zip(splits, rows, strict=True))
   vectors = np.concatenate([conditions_of(*pair) for pair in pairs])
-  found, known = {}, np.ones(len(vectors), bool)
+  found = {}
+  known = np.ones(len(vectors), bool)
   for attribute in getattr(dataset.conditions, "attributes", ()):
     known &= dataset.conditions.known(vectors, attribute.name)
     entries = vectors[:, dataset.conditions.columns(attribute.name)]
@@ -162,7 +166,8 @@ def _columns(dataset: Dataset, rows: Sequence[NDArray]) -> tuple[dict, NDArray]:
 
 def _of_attribute(attribute: Any, entries: NDArray) -> dict:
   """Return the factors of one attribute's entries [N, K]."""
-  name, kind = attribute.name, attribute.kind
+  name = attribute.name
+  kind = attribute.kind
   if kind == "multilabel":
     columns = zip(attribute.levels, entries.T, strict=True)
     return {f"{name}:{level}": (False, column) for level, column in columns}

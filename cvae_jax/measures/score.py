@@ -56,7 +56,7 @@ def score(
     raise RunError(
       f"{run.folder}: a {run.config.system} encodes no images, which is what "
       "is scored here; a colouring is scored by "
-      f"{commands.named('colourise')}, a GAN by {commands.named('report')} "
+      f"{commands.name_of('colourise')}, a GAN by {commands.name_of('report')} "
       "compare"
     )
   given = dataset

@@ -11,7 +11,8 @@ IGNORED = 1.0  # nats: a smaller gap means that the condition is not used
 
 def unscored(run: Run, scores: dict[str, Any], samples: int) -> list[str]:
   """Say what was asked of a run whose system has no answer to it."""
-  name, found = run.config.system, []
+  name = run.config.system
+  found = []
   if "elbo" not in scores["test"]:
     found.append(f"ELBO: {name} has none")
   if samples and run.system.nats is None:

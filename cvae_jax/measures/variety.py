@@ -38,22 +38,23 @@ def measure(
 def _measure(run: Run, test, count: int, seed: int) -> dict[str, Any]:
   generator = np.random.default_rng(seed)
   rows = np.sort(generator.choice(len(test["image"]), count, replace=False))
-  image, condition = test["image"][rows], test["condition"][rows]
+  image = test["image"][rows]
+  condition = test["condition"][rows]
   q = run.encode(image, condition)
   settings = run.conditions.panel()
   return {
     "distances": diversity.compare(
       real=image,
       reconstructed=run.decode(q.mean, condition),
-      sampled=_drawn(run, condition, seed),
+      sampled=_draw(run, condition, seed),
       # The same latents under each setting.
-      sets=[_drawn(run, np.tile(one, (SAMPLES, 1)), seed) for one in settings],
+      sets=[_draw(run, np.tile(one, (SAMPLES, 1)), seed) for one in settings],
     ),
     "latents": latents.usage(q.mean, q.logvar),
   }
 
 
-def _drawn(run: Run, condition: NDArray, seed: int) -> NDArray:
+def _draw(run: Run, condition: NDArray, seed: int) -> NDArray:
   """Decode latents of the prior; values are as the decoder gives them."""
   z = run.prior(len(condition), seed, condition)
   return run.decode(z, condition)

@@ -90,7 +90,7 @@ def mean_state(state: TrainState) -> TrainState:
   return state.replace(params={**state.params, **mean})
 
 
-def begun(state: TrainState, params: PyTree) -> TrainState:
+def begin(state: TrainState, params: PyTree) -> TrainState:
   """Return a state that begins with other parameters, their mean, too."""
   opt_state = state.opt_state
   if (mean := opt_state.get(AVERAGE)) is not None:

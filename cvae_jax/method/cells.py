@@ -10,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-GRID, SIDE = 14, 112  # cells, and pixels, a side
-CELLS, CELL = GRID * GRID, SIDE // GRID
+GRID = 14
+SIDE = 112  # cells, and pixels, a side
+CELLS = GRID * GRID
+CELL = SIDE // GRID
 FACTORS = (8, 4, 2, 1)  # shrinking a window to 14 × 14; windows 112 to 14
 POSITIONS = (2, 7)  # how many features may say where a cell is
 
@@ -54,7 +56,8 @@ def targets(rgb: Array, cell: Array) -> Array:
     cell: [B], 0..195.
   """
   blocks = rgb.reshape(-1, GRID, CELL, GRID, CELL, 3)
-  i, j = cell // GRID, cell % GRID
+  i = cell // GRID
+  j = cell % GRID
   block = blocks[jnp.arange(len(cell)), i, :, j].reshape(-1, CELL * CELL, 3)
   hue, chroma = hue_and_chroma(block)
   total = jnp.asarray(_VECTOR)[chroma, hue]  # [B, 64, 2]

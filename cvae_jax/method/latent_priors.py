@@ -43,7 +43,8 @@ class Prior(NamedTuple):
 
   def begin(self, key: Array) -> PyTree:
     """Return its branch of params, {} for the standard prior."""
-    size, count = self.latents, self.components
+    size = self.latents
+    count = self.components
     if self.name == "conditional":  # begins as N(0, I)
       kernel = jnp.zeros((self.conditions, 2 * size))
       branch = {"kernel": kernel, "bias": jnp.zeros(2 * size)}

@@ -98,7 +98,8 @@ def grey_level(output: Array) -> Array:
 
 def total_variation(image: Array) -> Array:
   """Sum ½ (difference)² of vertical and horizontal neighbours, [B]."""
-  down, right = image[:, 1:] - image[:, :-1], image[:, :, 1:] - image[:, :, :-1]
+  down = image[:, 1:] - image[:, :-1]
+  right = image[:, :, 1:] - image[:, :, :-1]
   return 0.5 * (_per_example(down**2) + _per_example(right**2))
 
 

@@ -45,7 +45,7 @@ def build(
   for key, least in (("clip", 0.0), ("weight_decay", 0.0), ("accumulate", 1)):
     if (value := optim.get(key, least)) < least:
       raise ValueError(f"optim.{key} is {least:g} or more; found {value}")
-  tx = _named(optim, _rate(optim, rate))
+  tx = _by_name(optim, _rate(optim, rate))
   if clip := optim.get("clip", 0.0):
     tx = optax.chain(optax.clip_by_global_norm(clip), tx)
   batches = optim.get("accumulate", 1)
@@ -70,9 +70,10 @@ def _rate(optim, rate) -> optax.ScalarOrSchedule:
   return lambda count: rate(batches * (count + 1) - 1)
 
 
-def _named(optim, rate) -> optax.GradientTransformation:
+def _by_name(optim, rate) -> optax.GradientTransformation:
   """Return optax's optimiser with the keys of the group that it knows."""
-  name, decay = optim.get("name", "adam"), optim.get("weight_decay", 0.0)
+  name = optim.get("name", "adam")
+  decay = optim.get("weight_decay", 0.0)
   if name == "adam" and decay:
     name = "adamw"
   make = pick({n: getattr(optax, n) for n in NAMES}, name, "optim.name")

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jax import Array
 
 REGIONS = 10
-ROLL_START, ROLL_END = 4.7, 14.3  # between these t is cut into regions
+ROLL_START = 4.7
+ROLL_END = 14.3  # between these t is cut into regions
 ROLL_SCALE = 7.5  # brings the roll's radius of 14 near the others'
 PETAL = (1.4, 0.5, 0.1)  # a mixture component's distance, length and width
 
@@ -55,7 +56,8 @@ def mixture(key: Array, count: int, latents: int = 2) -> Draw:
   region = jax.random.randint(which, (count,), 0, REGIONS)
   distance, length, width = PETAL
   x, y = jax.random.normal(noise, (2, count))
-  x, y = distance + length * x, width * y
+  x = distance + length * x
+  y = width * y
   angle = 2 * math.pi * region / REGIONS
   z = jnp.stack(
     [

@@ -60,8 +60,10 @@ def paint_as_source(
   fine = colours.repeat(cell, axis=0).repeat(cell, axis=1)
   hue, chroma = map(np.asarray, _polar(fine))
   if smoothing == "hue":
-    hue, chroma = _blur(hue), _blur(chroma)
-  top, low = grey + chroma / 2, grey - chroma / 2
+    hue = _blur(hue)
+    chroma = _blur(chroma)
+  top = grey + chroma / 2
+  low = grey - chroma / 2
   middle = low + (top - low) * (1.0 - np.abs(hue % 120.0 - 60.0) / 60.0)
   names = np.array(["hml", "mhl", "lhm", "lmh", "mlh", "hlm"])
   orders = [["hml".index(name) for name in order] for order in names]
@@ -78,7 +80,8 @@ def paint_as_source(
 
 def _polar(colours: Array) -> tuple[Array, Array]:
   """Return hue in degrees [0, 360) and chroma of colours [..., 2]."""
-  x, y = colours[..., 0], colours[..., 1]
+  x = colours[..., 0]
+  y = colours[..., 1]
   hue = jnp.degrees(jnp.arctan2(y, x)) % 360.0
   return hue, jnp.hypot(x, y)
 

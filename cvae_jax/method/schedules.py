@@ -117,8 +117,10 @@ SHAPES = {
 
 def _share(optim) -> optax.Schedule | None:
   """Return what `schedule` and `warmup` multiply the rate by, if anything."""
-  name, warmup = optim.get("schedule", ""), optim.get("warmup", 0)
-  steps, final = optim.get("steps", 0), optim.get("final", 0.0)
+  name = optim.get("schedule", "")
+  warmup = optim.get("warmup", 0)
+  steps = optim.get("steps", 0)
+  final = optim.get("final", 0.0)
   if not name and not warmup:
     return None
   shape = pick(SHAPES, name or "constant", "optim.schedule")

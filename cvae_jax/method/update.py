@@ -67,7 +67,9 @@ def make_step(
 
   def step(state: TrainState, batch: Batch, key: Array, at: Array):
     key = jax.random.fold_in(key, at)
-    new, metrics, moves = state, {}, {}
+    new = state
+    metrics = {}
+    moves = {}
     finite = state.step == at
     for index, (name, player) in enumerate(players.items()):
       own = batch, jax.random.fold_in(key, index)
@@ -167,7 +169,8 @@ def _apply(players, moves, state: TrainState, finite: Array) -> TrainState:
   *_, last = moves.values()  # it saw the model_state that the others left
 
   def apply(owned, opt_state, _):
-    moved, factor = {}, state.opt_state.get(FACTOR)
+    moved = {}
+    factor = state.opt_state.get(FACTOR)
     for name, player in players.items():
       updates, after = _updates(
         player.tx, moves[name].gradients, opt_state[name], owned[name]

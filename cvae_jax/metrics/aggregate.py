@@ -22,7 +22,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 CELLS = 200  # at most: more combinations are too many to keep a fit each
-MARGINAL, ALL = 0, 1  # groups before the cells
+MARGINAL = 0
+ALL = 1  # groups before the cells
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +117,8 @@ class Aggregate:
   def _placed(self, count: int, condition, known) -> tuple[NDArray, NDArray]:
     """Return the group [B] and the linear part of the mean [B, Z]."""
     if condition is None:
-      condition, known = np.zeros((count, len(self.binary))), False
+      condition = np.zeros((count, len(self.binary)))
+      known = False
     condition = np.asarray(condition, np.float64)
     group = self.groups(condition, np.broadcast_to(known, count))
     design = np.concatenate([np.ones((count, 1)), condition], axis=1)
@@ -190,7 +192,8 @@ def _part(mean, variance, given, heeded, components: int, seed: int):
   Args:
     heeded: the entries [A] in which its mean is linear.
   """
-  latents, size = mean.shape[1], given.shape[1]
+  latents = mean.shape[1]
+  size = given.shape[1]
   heeded = np.broadcast_to(heeded, size)
   kernel = np.zeros((1 + size, latents))
   kernel[0] = mean.mean(axis=0)

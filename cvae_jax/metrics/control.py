@@ -33,7 +33,8 @@ def hits(requested: NDArray, probabilities: NDArray) -> dict[str, Any]:
 
 def wilson(successes: int, trials: int, z: float = 1.96) -> list[float]:
   """Return the 95 % Wilson interval of a share."""
-  share, w = successes / trials, z**2 / trials
+  share = successes / trials
+  w = z**2 / trials
   centre = (share + w / 2) / (1 + w)
   half = z * np.sqrt(share * (1 - share) / trials + w / (4 * trials))
   half /= 1 + w
@@ -46,7 +47,8 @@ def agreement(requested: NDArray, measured: NDArray) -> dict[str, float]:
   The correlation is 0 where either is the same throughout.
   """
   requested, measured = (np.float64(x) for x in (requested, measured))
-  centre, level = requested.mean(), measured.mean()
+  centre = requested.mean()
+  level = measured.mean()
   together = ((requested - centre) * (measured - level)).mean()
   spread = requested.std(), measured.std()
   slope = together / spread[0] ** 2 if spread[0] else 0.0

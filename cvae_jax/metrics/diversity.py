@@ -25,7 +25,8 @@ def mean_distance(images: NDArray) -> float:
   count = len(images)
   if count < 2:
     raise ValueError(f"a distance needs two images or more; found {count}")
-  starts, total = range(0, count, BLOCK), 0.0
+  starts = range(0, count, BLOCK)
+  total = 0.0
   for i, j in itertools.combinations_with_replacement(starts, 2):
     distance = _distances(_block(images, i), _block(images, j))
     total += np.triu(distance, k=1).sum() if i == j else distance.sum()

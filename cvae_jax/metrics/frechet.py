@@ -25,7 +25,9 @@ def moments(batches: Iterable[NDArray]) -> Moments:
   Raises:
     ValueError: there are fewer than two vectors.
   """
-  count, mean, scatter = 0, 0.0, 0.0
+  count = 0
+  mean = 0.0
+  scatter = 0.0
   for batch in batches:
     batch = np.asarray(batch, np.float64)
     shift = batch.mean(axis=0) - mean

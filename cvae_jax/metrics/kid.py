@@ -20,7 +20,8 @@ def distance(a: NDArray, b: NDArray) -> float:
       "expected two sets [N, D] of two vectors or more and of one width; found "
       f"{a.shape} and {b.shape}"
     )
-  a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+  a = np.asarray(a, np.float64)
+  b = np.asarray(b, np.float64)
   within = (_mean_of_pairs(x) for x in (a, b))
   return float(sum(within) - 2.0 * _kernel(a, b).mean())
 

@@ -72,7 +72,8 @@ def near_duplicates_interval(
   """
   near_duplicates(real, samples, quantile)  # checks
   known, found = (np.sqrt(_reach(points, 1)) for points in (real, samples))
-  rng, count = np.random.default_rng(0), len(known)
+  rng = np.random.default_rng(0)
+  count = len(known)
   shares = []
   for _ in range(draws):
     near = np.quantile(known[rng.integers(count, size=count)], quantile)
@@ -108,6 +109,7 @@ def _blocks(rows: NDArray) -> list[NDArray]:
 
 def _squared(a: NDArray, b: NDArray) -> NDArray:
   """Return squared distances [len(a), len(b)], in float64: they cancel."""
-  a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+  a = np.asarray(a, np.float64)
+  b = np.asarray(b, np.float64)
   squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None]
   return (squares - 2.0 * a @ b.T).clip(min=0.0)

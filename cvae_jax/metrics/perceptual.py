@@ -76,7 +76,8 @@ def _by_rows(function: Callable, *images: NDArray) -> NDArray:
     raise ValueError(
       f"expected sets of RGB images of one shape [N, H, W, 3]; found {shapes}"
     )
-  parts, count = [], shapes[0][0]
+  parts = []
+  count = shapes[0][0]
   for start in range(0, count, ROWS):
     rows = np.arange(start, start + ROWS).clip(max=count - 1)
     parts.append(np.asarray(function(*(_unit_range(x[rows]) for x in images))))

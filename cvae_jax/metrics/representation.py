@@ -81,7 +81,8 @@ def sap(codes, factors, test_codes, test_factors, real) -> NDArray | None:
   told = np.zeros((codes.shape[1], factors.shape[1]))
   for f, is_real in enumerate(np.broadcast_to(real, factors.shape[1])):
     for z in range(codes.shape[1]):
-      x, y = codes[:, [z]], factors[:, f]
+      x = codes[:, [z]]
+      y = factors[:, f]
       if is_real:
         told[z, f] = _squared_correlation(x[:, 0], y)
         continue
@@ -166,14 +167,16 @@ def factor_score(
     pruned: codes of a smaller standard deviation cast no vote.
     votes: of each of training and evaluation.
   """
-  codes, factors = np.asarray(codes), np.asarray(factors)
+  codes = np.asarray(codes)
+  factors = np.asarray(factors)
   if factors.shape[1] < 2:
     return None
   variance = codes.var(axis=0, ddof=1)
   active = np.flatnonzero(np.sqrt(variance) >= max(pruned, 1e-12))
   if not len(active):
     return 0.0
-  codes, variance = codes[:, active], variance[active]
+  codes = codes[:, active]
+  variance = variance[active]
   generator = np.random.default_rng(seed)
   found = np.zeros((2, factors.shape[1], len(active)), np.int64)
   for half in found:
@@ -197,7 +200,8 @@ def probe(codes, factors, test_codes, test_factors, real) -> list[dict]:
   """
   found = []
   for f, is_real in enumerate(np.broadcast_to(real, factors.shape[1])):
-    y, wanted = factors[:, f], test_factors[:, f]
+    y = factors[:, f]
+    wanted = test_factors[:, f]
     if is_real:
       line = make_pipeline(StandardScaler(), Ridge(1.0)).fit(codes, y)
       found.append({"r2": float(line.score(test_codes, wanted))})

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-ROWS, DIRECTIONS = 500, 64  # images and directions at once
+ROWS = 500
+DIRECTIONS = 64  # images and directions at once
 
 
 def distance(
@@ -39,7 +40,8 @@ def quantiles(
   compared with are computed once.
   """
   generator = np.random.default_rng(seed)
-  size, parts = int(np.prod(images.shape[1:])), []
+  size = int(np.prod(images.shape[1:]))
+  parts = []
   for start in range(0, directions, DIRECTIONS):
     count = min(DIRECTIONS, directions - start)
     along = generator.standard_normal((size, count), np.float32)

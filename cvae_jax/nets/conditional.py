@@ -80,7 +80,8 @@ class Encoder(nn.Module):
     """
     act = pick(ACTIVATIONS, self.activation, "activation")
     head = pick(ACTIVATIONS, self.head_activation, "head_activation")
-    x, maps = image, []
+    x = image
+    maps = []
     layers = _layers(self.features, self.strides, self.dropout)
     keys = _keys(key, len(self.features))
     for i, (features, stride, rate) in enumerate(layers):

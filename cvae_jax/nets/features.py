@@ -81,10 +81,13 @@ class Features(nn.Module):
       ValueError: a tap is no layer of the network; they are listed.
     """
     prepare = pick(PREPROCESSING, self.preprocessing, "preprocessing")
-    x, found, block = prepare(image), {}, "1"
+    x = prepare(image)
+    found = {}
+    block = "1"
     for name in layers(self.network)[: self.depth]:
       if name[4] != block:
-        block, x = name[4], nn.max_pool(x, (2, 2), (2, 2))
+        block = name[4]
+        x = nn.max_pool(x, (2, 2), (2, 2))
       shape = (3, 3, x.shape[-1], WIDTHS[int(block) - 1])
       x = jax.nn.relu(_Convolution(shape, name=name)(x))
       found[name.replace("conv", "relu")] = x

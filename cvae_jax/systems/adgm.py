@@ -50,7 +50,8 @@ def make(config, facts: Facts) -> System:
     ValueError: config.loss asks for what there is not.
   """
   model = build(config, facts)
-  nets, lr = model.nets, schedules.learning_rate(config.optim)
+  nets = model.nets
+  lr = schedules.learning_rate(config.optim)
   branch, _ = likelihoods.begin(model.likelihood)
   players = {
     "model": Player(
@@ -128,10 +129,13 @@ def _terms(
   model: Model, params, batch: Batch, key, drop=(None,) * 2, step=None
 ):
   """Return U of the images and L and −log q(y | a, x) of the labelled, [B]."""
-  keys, nets = jax.random.split(key, 6), model.nets
-  x, labelled = flat(batch["image"]), flat(batch["labelled_image"])
+  keys = jax.random.split(key, 6)
+  nets = model.nets
+  x = flat(batch["image"])
+  labelled = flat(batch["labelled_image"])
   if model.binarise:
-    x, labelled = binary(keys[0], x), binary(keys[1], labelled)
+    x = binary(keys[0], x)
+    labelled = binary(keys[1], labelled)
   y = batch["condition"]
 
   # 1. UNLABELLED: Σ_y q(y | a, x) L(x, y) − H(q(y | a, x)).

@@ -119,7 +119,8 @@ def _forward(model: Model, state, batch: Batch, key, step=None):
     terms = {"reconstruction": nats}
 
   # 2. LATENTS: KL(q(z | x) ‖ N(0, I)), summed over latents.
-  each, kl = None, 0.0
+  each = None
+  kl = 0.0
   if model.variational:
     each = gaussian.kl_to_prior(q)
     kl = each.sum(axis=-1)
@@ -136,7 +137,8 @@ def _nats(model: Model, params, stats, image: Array, logits: Array, step):
   """Return −log p(x | z) [B] of a likelihood that may have a variance."""
   output = model.output(logits)
   likelihoods.check(model.likelihood, image, output)
-  x, output = likelihoods.flat(image), likelihoods.flat(output)
+  x = likelihoods.flat(image)
+  output = likelihoods.flat(output)
   if step is None:
     scale = likelihoods.scale(model.likelihood, params, stats)
   else:

@@ -122,7 +122,8 @@ def _forward(
   if model.binarise:
     image = binary(jax.random.fold_in(noise, 1), image)
   q = model.encode(params, image, condition, drop[0])
-  first, z = q, gaussian.reparameterise(noise, q)
+  first = q
+  z = gaussian.reparameterise(noise, q)
   output = model.output(params, z, condition, drop[1])
   if step is None:
     scale = likelihoods.scale(model.likelihood, params, model_state)

@@ -143,7 +143,8 @@ def _pixels(model: Model, params, stats, image: Array, output: Array, step):
   """Return the pixels' term of the loss, −log p(x | z) [B], the statistics."""
   likelihood = model.likelihood
   likelihoods.check(likelihood, image, output)
-  x, flat = likelihoods.flat(image), likelihoods.flat(output)
+  x = likelihoods.flat(image)
+  flat = likelihoods.flat(output)
   if step is None:
     scale = likelihoods.scale(likelihood, params, stats)
   else:

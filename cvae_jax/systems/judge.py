@@ -173,7 +173,7 @@ def _total(model: Model, terms: Metrics) -> Array:
   )
 
 
-def _named(terms: Metrics) -> Metrics:
+def _name_terms(terms: Metrics) -> Metrics:
   return {f"error_{name}": value for name, value in terms.items()}
 
 
@@ -183,9 +183,9 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   # KERNELS: l2 · Σ kernel² of the dense layers, once a step.
   l2 = model.l2 * losses.dense_l2(params)
   total = _total(model, terms) + l2
-  return total, (_named(terms) | {"l2": l2}, model_state)
+  return total, (_name_terms(terms) | {"l2": l2}, model_state)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   terms = _terms(model, state.params, batch)
-  return {"loss": _total(model, terms), **_named(terms)}
+  return {"loss": _total(model, terms), **_name_terms(terms)}

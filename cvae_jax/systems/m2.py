@@ -121,7 +121,8 @@ def _terms(
 
   The classifier learns from U by `trust`, the other networks in full.
   """
-  keys, nets = jax.random.split(key, 4), model.nets
+  keys = jax.random.split(key, 4)
+  nets = model.nets
   x = model.data(params, batch["image"], keys[0])
   logq = jax.nn.log_softmax(nets.classify(params, x, drop[0]))
   logq = _scale_gradient(logq, trust)
@@ -197,14 +198,17 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   Under an M1, U bounds log p(z₁); with M1's likelihood and posterior it is a
   bound on the pixels' again.
   """
-  params, nets, image = state.params, model.nets, batch["image"]
+  params = state.params
+  nets = model.nets
+  image = batch["image"]
   terms = _terms(model, params, batch, key)
   guess = nets.classify(params, model.data(params, batch["labelled_image"]))
   error = (guess.argmax(axis=-1) != batch["label"]).astype(jnp.float32)
   elbo = -terms["unlabelled"]
   if nets.m1:
     first = jax.random.split(key, 4)[0]  # as _terms draws them
-    pixels, z = model.pixels(image, first), model.data(params, image, first)
+    pixels = model.pixels(image, first)
+    z = model.data(params, image, first)
     elbo -= losses.bernoulli_nats(pixels, nets.m1.logits(params, z))
     elbo -= nets.m1.surplus(params, flat(image), z)
   return {"error": error, "elbo": elbo, **terms}

@@ -234,7 +234,8 @@ def _discriminator_loss(
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   """Return the loss and its terms of each example, [B]."""
   found = _forward(model, state.params, state.model_state, batch, key)
-  terms, kl = found.terms, model.loss.kl
+  terms = found.terms
+  kl = model.loss.kl
   loss = -terms["elbo"]
   if not kl.plain:
     penalty = kl.of_each(found.kl, state.step, model.latents)

@@ -32,7 +32,7 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
   if not found:
     raise ReportError(
       f"no colouring run with a finished epoch in {runs_folder}; train one: "
-      f"{commands.named('train')} --config=colour --workdir=…"
+      f"{commands.name_of('train')} --config=colour --workdir=…"
     )
   out = Path(out_folder)
   pictures = [out / "colour_curves.png"]

@@ -8,8 +8,10 @@ from ml_collections import ConfigDict
 from reports import variants
 
 KINDS = {"ae": "AE", "vae": "VAE", "gan": "GAN", "wgan_gp": "WGAN-GP"}
-LATENTS, BETAS = (128, 512), (0.1, 1.0, 4.0)
-SUMS, MEANS = "sum, sum", "mean, mean"
+LATENTS = (128, 512)
+BETAS = (0.1, 1.0, 4.0)
+SUMS = "sum, sum"
+MEANS = "mean, mean"
 
 
 class Cell(NamedTuple):

@@ -208,7 +208,8 @@ def _remedy(runs: Runs, claim: str) -> Verdict:
       sign(b["recall"] - a["recall"]),
       (most < low) - (least > high),
     ]
-    more, less = min(signs) >= 0 < max(signs), max(signs) <= 0 > min(signs)
+    more = min(signs) >= 0 < max(signs)
+    less = max(signs) <= 0 > min(signs)
     return more - less, words
 
   pairs = [(Cell("GAN", z), Cell("WGAN-GP", z)) for z in LATENTS]
@@ -222,7 +223,9 @@ def _judge(runs: Runs, claim: str, groups, judge: Callable) -> Verdict:
     judge: (run of each cell) -> (1 confirmed, −1 contradicted, 0 neither or
       None not measured; words).
   """
-  found, reasons, lacking = [], [], {}
+  found = []
+  reasons = []
+  lacking = {}
   for cells in groups:
     missing = {cell: why for cell in cells if (why := _lacking(runs, cell))}
     lacking |= missing

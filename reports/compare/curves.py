@@ -17,7 +17,8 @@ from cvae_jax.loop.distances import FRECHET, SLICED
 from cvae_jax.loop.watch import Patience
 
 FEWEST = 20  # evaluations that a rank correlation is taken of
-ORDERS, CHANCE = 500, 0.95  # of blocks, and the quantile that is the floor
+ORDERS = 500
+CHANCE = 0.95  # of blocks, and the quantile that is the floor
 LOSSES = ("loss", "critic", "generator")  # a GAN's held-out ones are so named
 # Homework §C5, applied to what a run without such a rule recorded.
 RULE = {
@@ -47,7 +48,8 @@ def tracking(epochs: Rows, tests: Rows) -> dict[str, dict[str, float | None]]:
     trend that slows down still shows a little. Signals are the players' losses
     and gaps, and the held-out ones'.
   """
-  goal, by_step = quality(tests), {row["step"]: row for row in epochs}
+  goal = quality(tests)
+  by_step = {row["step"]: row for row in epochs}
   tests = [row for row in tests if row["step"] in by_step]
   if goal is None or len(tests) < FEWEST:
     return {}
@@ -101,12 +103,14 @@ def _floor(
   together, which are alike in a curve; the largest of all signals corrects
   for choosing the best.
   """
-  left, goal = [*map(_detrended, signals)], _detrended(distances)
+  left = [*map(_detrended, signals)]
+  goal = _detrended(distances)
   left = [residual for residual in left if residual is not None]
   if goal is None or not left:
     return None
   count = len(goal)
-  generator, best = np.random.default_rng(0), []
+  generator = np.random.default_rng(0)
+  best = []
   for _ in range(ORDERS):
     turned = np.roll(np.arange(count), generator.integers(count))
     blocks = np.array_split(turned, round(math.sqrt(count)))
@@ -145,14 +149,16 @@ def stop(config: ConfigDict, tests: Rows) -> dict[str, Any]:
     stops: epoch or None; keeps, ends: epochs; kept, lowest, last: that
     distance in the state kept, at its lowest and where the record ends.
   """
-  goal, own = quality(tests), config.early_stop
+  goal = quality(tests)
+  own = config.early_stop
   if goal is None:
     return {}
   watched = own.metric in (SLICED, FRECHET)
   by = own.metric if watched else SLICED if SLICED in tests[0] else goal
   goal = next((n for n in (FRECHET, SLICED) if n in tests[0] and n != by), goal)
   rule = own if watched else ConfigDict(RULE | {"metric": by})
-  patience, stops = Patience(rule), None
+  patience = Patience(rule)
+  stops = None
   for row in tests:
     patience.see(row["step"], row)
     if patience.spent:

@@ -42,9 +42,12 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
     ReportError: no run of the comparison has a finished epoch, two are of the
       same cell, or they are of several sizes, data or ways to be measured.
   """
-  found, out = _found(Path(runs_folder)), Path(out_folder)
-  held, shown = _holder(), compare_cells.shown(found).values()
-  grids, ways = {}, {}
+  found = _found(Path(runs_folder))
+  out = Path(out_folder)
+  held = _holder()
+  shown = compare_cells.shown(found).values()
+  grids = {}
+  ways = {}
   for cell, record in found.items():
     run = runs.load(record["folder"])
     beside = held(run)
@@ -94,7 +97,7 @@ def _found(folder: Path) -> Found:
   if not found:
     raise ReportError(
       f"no run of the comparison in {folder}; train them: "
-      f"{commands.named('sweep')} --config=compare --workdir=…"
+      f"{commands.name_of('sweep')} --config=compare --workdir=…"
     )
   if len(sizes := {record["size"] for record in found.values()}) > 1:
     raise ReportError(
@@ -130,11 +133,13 @@ def _record(run: runs.Folder, cell: Cell) -> dict[str, Any]:
 
 def _holder() -> Callable[[runs.Run], collapse.Held | None]:
   """Return each run's held-out images, those of equal data loaded once."""
-  known, embed = {}, _embedding()
+  known = {}
+  embed = _embedding()
   load = Datasets()
 
   def held(run: runs.Run) -> collapse.Held | None:
-    wanted, rule = run.config.data, run.config.distance
+    wanted = run.config.data
+    rule = run.config.distance
     key = configs.to_json(wanted) + configs.to_json(rule)
     try:
       dataset = load(run.folder, wanted)
@@ -164,7 +169,8 @@ def _state(run: runs.Run, last: Mapping[str, Any]) -> dict[str, Any]:
   """
   step = int(run.state.step)
   tests = [r for r in read_metrics(run.folder) if r["split"] == "test"]
-  ended, age = round(last["epoch"]), round(last["epoch"] * step / last["step"])
+  ended = round(last["epoch"])
+  age = round(last["epoch"] * step / last["step"])
   word = "best" if run.config.early_stop.restore else "saved"
   return {
     "trained": f"{ended}" if age == ended else f"{ended} ({word} {age})",
@@ -207,7 +213,8 @@ def _check_alike(measured: Sequence[Mapping[str, Any]]) -> None:
 
 def _reconstruct(run: runs.Run, held: collapse.Held) -> None:
   """Draw images over their reconstructions, in the run's folder alone."""
-  image, condition = held.image[:REAL], held.condition[:REAL]
+  image = held.image[:REAL]
+  condition = held.condition[:REAL]
   again = run.decode(run.encode(image, condition).mean, condition)
   pair = np.stack([runs.unit(image), again])
   images.save_grid(run.folder / "reconstructions.png", pair)
@@ -215,7 +222,8 @@ def _reconstruct(run: runs.Run, held: collapse.Held) -> None:
 
 def _samples(run: runs.Run, kind: str, held) -> dict[str, NDArray]:
   """Draw samples {name: [R, P, H, W, C]}, the AE's from fitted codes too."""
-  name, grid = kind.lower().replace("-", "_"), gan.prior(run)
+  name = kind.lower().replace("-", "_")
+  grid = gan.prior(run)
   found = {name: grid}
   if kind == "AE" and held:
     z = collapse.fitted(run, held.dataset, grid.shape[0] * grid.shape[1])

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 COLLAPSED = 0.1  # of images' mean distance, that of their reconstructions
-USELESS, ALIKE = 2.0, 1.1  # times another's distance from held-out images
+USELESS = 2.0
+ALIKE = 1.1  # times another's distance from held-out images
 BETTER = 0.05  # relative, of a distance
 REPEATED = 0.05  # share of near duplicates; of images 0.01
 SIMILAR = 0.8  # of images' mean distance, that of samples
 WIDER = 0.05  # of that ratio or of recall, the least difference that counts
 QUALITY = 0.05  # precision, from which a GAN's samples are judged
-TRACKS, DEAF = 0.8, 0.5  # rank correlations
+TRACKS = 0.8
+DEAF = 0.5  # rank correlations
 ALSO = 0.8  # the same, the epoch given
 KEPT = 1.05  # times the lowest distance of a run
 UNLIKE = 2.0  # times as often another network moved

@@ -124,7 +124,8 @@ def _named(cell: Cell) -> dict[str, Any]:
 def _ablation(runs: Runs) -> str:
   rows = []
   for cell, run in runs.items():
-    test, posterior = run["test"], run["posterior"] or {}
+    test = run["test"]
+    posterior = run["posterior"] or {}
     prior = run["samples"].get("prior", {})
     active = (
       f"{posterior['active']} of {posterior['of']}" if posterior else None
@@ -154,7 +155,8 @@ def _ablation(runs: Runs) -> str:
 
 def _protocol(run: Mapping[str, Any]) -> str:
   """Say how sets of images were measured, and what real ones come to."""
-  how, real = run["protocol"], run["real"]
+  how = run["protocol"]
+  real = run["real"]
   sides = f"sliced Wasserstein of pixels at {how['sliced_side']}²"
   floor = f"sliced {markdown.cell(real['sliced'])}"
   if how["frechet_side"]:

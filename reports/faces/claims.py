@@ -37,9 +37,11 @@ def shortcuts(models: Mapping[int, Mapping[str, Any]]) -> Verdict:
   claim = "Decoder shortcuts help (model 7 → 8)"
   if lacking := _lacking(models, (7, 8), ("loss", "test loss")):
     return Verdict(claim, "not measured", [lacking])
-  falls, reasons = [], []
+  falls = []
+  reasons = []
   for name, words in (("loss", "final training"), ("test loss", "held-out")):
-    before, after = models[7][name], models[8][name]
+    before = models[7][name]
+    after = models[8][name]
     falls.append(1 - after / before)
     reasons.append(
       f"{words} loss {before:.4f} → {after:.4f} ({-falls[-1]:+.2%})"
@@ -51,7 +53,8 @@ def shortcuts(models: Mapping[int, Mapping[str, Any]]) -> Verdict:
 def weight(models: Mapping[int, Mapping[str, Any]]) -> Verdict:
   """Judge samples' distances in pairs of models that differ in W alone."""
   claim = "A smaller MSE weight lowers diversity"
-  falls, reasons = [], []
+  falls = []
+  reasons = []
   for pair in PAIRS:
     if lacking := _lacking(models, pair, ("one_condition",)):
       reasons.append(f"models {pair[0]} and {pair[1]} not compared: {lacking}")

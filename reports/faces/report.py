@@ -32,10 +32,14 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
   if not models:
     raise ReportError(
       f"no run of the face ladder in {runs_folder}; train it: "
-      f"{commands.named('sweep')} --config=faces --workdir=…"
+      f"{commands.name_of('sweep')} --config=faces --workdir=…"
     )
-  shown, out = SHOWN if SHOWN in models else max(models), Path(out_folder)
-  rows, captions, drawn, load = [], (), [], Datasets()
+  shown = SHOWN if SHOWN in models else max(models)
+  out = Path(out_folder)
+  rows = []
+  captions = ()
+  drawn = []
+  load = Datasets()
   for rung, model in models.items():
     run = runs.load(model["folder"])
     model |= _measured(run, load) | {"scores": score.known(run) or {}}
@@ -129,7 +133,8 @@ def _panel(run: runs.Run) -> NDArray:
 
 def _draw(run: runs.Run, folder: Path) -> list[str]:
   """Draw the figures of the model that is shown; gives their names."""
-  names, captions = [], figures.captions(run)
+  names = []
+  captions = figures.captions(run)
   for name, pictures in figures.draw(run).items():
     if name in face_text.FIGURES:
       rows, columns = captions[name]

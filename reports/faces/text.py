@@ -148,7 +148,8 @@ def _held_out(models: Models) -> str:
   measured = [m for m in models.values() if "protocol" in m]
   how = "Diversity is not measured: that needs the held-out faces."
   if measured:
-    protocol, real = measured[0]["protocol"], measured[0]["real"]
+    protocol = measured[0]["protocol"]
+    real = measured[0]["real"]
     how = f"""\
 The last four columns are distances: root mean squared difference per value,
 over {protocol["images"]} held-out faces. The mean distance of two of them is

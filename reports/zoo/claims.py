@@ -21,10 +21,15 @@ from reports.zoo.evidence import (
 from reports.zoo.runs import EPOCHS, Entry, Zoo
 
 FREE = math.log(10)  # nats that a label of ten classes gives at most
-VAE, SCVAE = "VAE, 2 latents", "SCVAE, 2 latents"
-M2, M1M2 = "M2, 100 labels", "M1+M2, 100 labels"
-M2_SOURCE, M3 = "M2, faithful", "M3"
-PIXELS, LOW, HIGH = "pixel VAE", "DFC-VAE, 123", "DFC-VAE, 345"
+VAE = "VAE, 2 latents"
+SCVAE = "SCVAE, 2 latents"
+M2 = "M2, 100 labels"
+M1M2 = "M1+M2, 100 labels"
+M2_SOURCE = "M2, faithful"
+M3 = "M3"
+PIXELS = "pixel VAE"
+LOW = "DFC-VAE, 123"
+HIGH = "DFC-VAE, 345"
 TARGETS = {M2: 0.12, M1M2: 0.05}  # test error with 100 labels, at most
 DRAWS = 5  # of the labels, at least
 CLEARER = 0.1  # of purity, and of log 10 nats of entropy, to count
@@ -79,7 +84,8 @@ def convergence(plain: Sequence[Entry], labelled: Sequence[Entry]) -> Verdict:
     wanted = f"{VAE} and {SCVAE} of {EPOCHS[-1]} epochs and of one seed"
     return Verdict(claim, "not measured", [f"it takes {wanted}"])
   elbo = np.array([[[c[e] for e in EPOCHS] for c in pair] for pair in curves])
-  without, within = elbo[:, 0], elbo[:, 1] - FREE
+  without = elbo[:, 0]
+  within = elbo[:, 1] - FREE
   gains = [markdown.spread(gain) for gain in (within - without).T]
   reasons = [
     f"seeds: {len(curves)}",
@@ -132,7 +138,9 @@ def categories(zoo: Zoo) -> Verdict:
   That M2's classifier is never trained (zoo §3).
   """
   claim = f"M3 separates and controls better than the source's M2 ({M2_SOURCE})"
-  gains, reasons, counts = [], [], []
+  gains = []
+  reasons = []
+  counts = []
   for words, value, enough in (
     ("purity of q(y | x)", pure, CLEARER),
     ("entropy of a category's samples, nats", mixed, -CLEARER * FREE),
@@ -192,7 +200,9 @@ def _faces(
   if len(kinds) > 1:
     reason = "the runs differ in more than their layers: KL weight, network"
     return Verdict(claim, "not measured", [reason + " or epochs"])
-  gains, reasons, counts = [], [], []
+  gains = []
+  reasons = []
+  counts = []
   for term in terms:
     known = [known_values(zoo.of(title), term.value) for title in titles]
     if not all(known):

@@ -51,7 +51,8 @@ def draw(zoo: Zoo, folder: Path) -> dict[str, Path]:
 
 def epochs(zoo: Zoo, path: Path) -> bool:
   """Draw VAE over SCVAE at the source's epochs, where states were kept."""
-  sheets, kinds = {}, {"VAE": digits.latents, "SCVAE": digits.paths}
+  sheets = {}
+  kinds = {"VAE": digits.latents, "SCVAE": digits.paths}
   for row, (name, figure) in enumerate(kinds.items()):
     for entry in zoo.of(f"{name}, 2 latents")[:1]:
       for column, epoch in enumerate(EPOCHS):

@@ -28,7 +28,8 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
       f"no finished run of the zoo in {runs_folder}; train it: "
       f"{zoo_text.DIGITS}"
     )
-  zoo, out = zoo_runs.measured(zoo), Path(out_folder)
+  zoo = zoo_runs.measured(zoo)
+  out = Path(out_folder)
   drawn = zoo_figures.draw(zoo, out)
   command = markdown.command("zoo", runs_folder, out)
   write_atomically(out / "zoo.md", zoo_text.page(zoo, drawn, command))

@@ -14,7 +14,8 @@ from cvae_jax.loop.run_data import facts
 from cvae_jax.runs import Run
 
 PICTURE = "picture.png"
-_ROWS, _COLUMNS = 3, 10  # of the picture
+_ROWS = 3
+_COLUMNS = 10  # of the picture
 
 
 def picture(run: Run) -> NDArray | None:
@@ -94,7 +95,7 @@ def _use(run: Run, functions: Mapping[str, Function]) -> str:
   if not functions:
     return text
   rows = [
-    f"| `{name}` | {_named(f.inputs)} | {', '.join(f.outputs)} |"
+    f"| `{name}` | {_name_inputs(f.inputs)} | {', '.join(f.outputs)} |"
     for name, f in sorted(functions.items())
   ]
   head = "| function | inputs, float32 | outputs |\n|---|---|---|"
@@ -104,7 +105,7 @@ def _use(run: Run, functions: Mapping[str, Function]) -> str:
   )
 
 
-def _named(inputs: Mapping[str, tuple[int, ...]]) -> str:
+def _name_inputs(inputs: Mapping[str, tuple[int, ...]]) -> str:
   return ", ".join(
     f"{name} [B, {', '.join(map(str, shape))}]"
     for name, shape in inputs.items()

@@ -105,7 +105,9 @@ def _computed(equation, values: list[Value]) -> list[Value]:
 
 
 def _split(graph: Graph, equation, value: Value) -> list[Value]:
-  axis, end, results = equation.params["axis"], 0, []
+  axis = equation.params["axis"]
+  end = 0
+  results = []
   for variable, size in zip(
     equation.outvars, equation.params["sizes"], strict=True
   ):

@@ -63,7 +63,8 @@ def _transposed(graph, params, x: str, kernel: Value, spec) -> str:
   cut = [
     k - 1 - p for k, p in zip((*sides, *sides), (*low, *high), strict=True)
   ]
-  before, after = cut[: len(sides)], cut[len(sides) :]
+  before = cut[: len(sides)]
+  after = cut[len(sides) :]
   extra = [max(-p, 0) for p in after]
   if min(before) < 0 or any(
     e >= s for e, s in zip(extra, params["lhs_dilation"], strict=True)
@@ -83,7 +84,8 @@ def _transposed(graph, params, x: str, kernel: Value, spec) -> str:
 def max_pool(graph: Graph, equation: JaxprEqn, values) -> Value:
   """Write reduce_window_max over the two middle axes of [B, H, W, C]."""
   params = equation.params
-  window, strides = params["window_dimensions"], params["window_strides"]
+  window = params["window_dimensions"]
+  strides = params["window_strides"]
   (before, after) = zip(*params["padding"], strict=True)
   dilated = {*params["base_dilation"], *params["window_dilation"]} != {1}
   if len(window) != 4 or window[0] != 1 or window[3] != 1 or dilated:

@@ -29,7 +29,8 @@ def of_run(run: Run) -> dict[str, Function]:
   `sample` is there where the prior is N(0, I): its noise is the latent. The
   colouring has `colour` alone, and another system without images nothing.
   """
-  system, found = run.system, {}
+  system = run.system
+  found = {}
   image = system.columns.get("image")
   if image is None:
     return {"colour": _colour(run)} if "photo" in system.columns else {}

@@ -135,7 +135,8 @@ class Graph:
 
   def _prune(self, outputs: Sequence[str]) -> None:
     """Leave out the nodes that no output comes from."""
-    needed, kept = {*outputs}, []
+    needed = {*outputs}
+    kept = []
     for node in reversed(self._nodes):
       if needed & {*node.output}:
         needed |= {*node.input}

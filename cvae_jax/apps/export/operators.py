@@ -48,7 +48,8 @@ def _reshape(graph, equation, values):
 
 
 def _broadcast(graph, equation, values):
-  shape, kept = shape_of(equation), equation.params["broadcast_dimensions"]
+  shape = shape_of(equation)
+  kept = equation.params["broadcast_dimensions"]
   (value, *_) = values
   narrow = [1] * len(shape)
   for axis, size in zip(kept, value.shape, strict=True):
@@ -70,7 +71,8 @@ def _concatenate(graph, equation, values):
 
 
 def _slice(graph, equation, values):
-  params, last = equation.params, np.iinfo(np.int64).max
+  params = equation.params
+  last = np.iinfo(np.int64).max
   shape = values[0].shape
   # ONNX counts from the end by negative numbers.
   starts = [
@@ -130,7 +132,8 @@ def _argmax(graph, equation, values):
 
 
 def _iota(graph, equation, values):
-  shape, axis = shape_of(equation), equation.params["dimension"]
+  shape = shape_of(equation)
+  axis = equation.params["dimension"]
   if not isinstance(shape[axis], int):
     raise Unsupported("counting along the batch")
   narrow = [n if i == axis else 1 for i, n in enumerate(shape)]

@@ -102,7 +102,8 @@ def _replace(beside: Path, out: Path) -> None:
 def _fill(run: Run, folder: Path, formats, half, licence, note) -> list[str]:
   """Write all files into a new folder."""
   _write_facts(run, folder)
-  found, lines = functions.of_run(run), []
+  found = functions.of_run(run)
+  lines = []
   writers = {"onnx": _onnx, "stablehlo": _stablehlo}
   for name in [n for n in FORMATS if n in formats and n in writers]:
     lines += _write_functions(folder, found, name, writers[name])

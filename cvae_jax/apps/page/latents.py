@@ -38,7 +38,8 @@ def strongest(run: Run, z: NDArray, condition: NDArray) -> list[dict[str, Any]]:
   Returns:
     [{index, low, high}], at most SHOWN; low and high are the slider's ends.
   """
-  mean, spread = z.mean(axis=0), z.std(axis=0)
+  mean = z.mean(axis=0)
+  spread = z.std(axis=0)
   base = z[:_PROBES]
   count, latents = base.shape
   ends = []

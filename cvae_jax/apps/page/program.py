@@ -56,7 +56,8 @@ def of_onnx(content: bytes, half: bool = False) -> Program:
       f"the page cannot compute {', '.join(sorted(missing))}; use launch.export"
     )
   places: dict[str, int] = {}
-  constants, data = [], bytearray()
+  constants = []
+  data = bytearray()
   for tensor in graph.initializer:
     places[tensor.name] = len(places)
     constants.append(_constant(numpy_helper.to_array(tensor), data, half))

@@ -141,7 +141,8 @@ def _fits_half(run: Run, about: dict[str, Any]) -> bool:
   if about["controls"]:
     condition = np.asarray(run.conditions.panel(), np.float32)
   count = 2 * len(condition)
-  z, condition = run.prior(count), np.tile(condition, (2, 1))
+  z = run.prior(count)
+  condition = np.tile(condition, (2, 1))
 
   def halved(leaf):
     return np.asarray(leaf).astype(np.float16).astype(np.float32)

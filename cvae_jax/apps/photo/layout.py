@@ -53,7 +53,8 @@ def render(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def _thicken(mask: np.ndarray, soft: np.ndarray) -> np.ndarray:
   """Widen thin strokes of soft [H, W] 0..1 to `MIN_STROKE` at MNIST scale."""
   crop = mask[bounds(mask)]
-  length, width = max(crop.shape), stroke_width(crop)
+  length = max(crop.shape)
+  width = stroke_width(crop)
   # Widening by 2r also makes the digit 2r longer, which shrinks it again:
   # solve width + 2r = MIN_STROKE · (length + 2r) / BOX.
   lack = (MIN_STROKE * length / BOX - width) / (1 - MIN_STROKE / BOX)

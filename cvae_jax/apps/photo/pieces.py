@@ -73,7 +73,8 @@ def _drop_rules(mask: np.ndarray) -> np.ndarray:
   thin = mask & ~_open_columns(mask, thickness)
   left, right = (_line_ends(thin, column) for column in (0, width - 1))
   y, x = np.mgrid[:height, :width]
-  erase, rules = np.zeros_like(mask), 0
+  erase = np.zeros_like(mask)
+  rules = 0
   for start in left:
     # Up to three degrees of tilt; a steeper line is left to be told apart as
     # a separate mark.
@@ -141,7 +142,8 @@ def _select_digit(mask: np.ndarray) -> np.ndarray:
     distance = ndimage.distance_transform_edt(~digit)
     gaps = [distance[p.box][labels[p.box] == p.label].min() for p in rest]
     nearest = int(np.argmin(gaps))
-    piece, gap = rest.pop(nearest), gaps[nearest] / main.size
+    piece = rest.pop(nearest)
+    gap = gaps[nearest] / main.size
     if _belongs(piece, main, gap):
       digit |= labels == piece.label
     elif piece.area >= 0.2 * main.area:
@@ -180,7 +182,8 @@ def _belongs(piece: _Piece, main: _Piece, gap: float) -> bool:
 def _check_strokes(digit: np.ndarray) -> None:
   """Raise where the strokes of bool [H, W] are no digit's."""
   crop = digit[bounds(digit)]
-  length, width = max(crop.shape), stroke_width(crop)
+  length = max(crop.shape)
+  width = stroke_width(crop)
   if width > MAX_STROKE * length:
     raise _TangleError(
       f"found a solid shape with strokes {width / length:.0%} of its size, "

@@ -71,7 +71,8 @@ def refusal(folder: Path, keys: list[str], old: Mapping, new: Mapping) -> str:
   """Say how a study differs from what its folder holds."""
   lines = []
   for key in keys:
-    before, after = old.get(key), new[key]
+    before = old.get(key)
+    after = new[key]
     if isinstance(before, Mapping) and isinstance(after, Mapping):
       lines += [
         f"{key}.{name}: {before.get(name)!r} → {after.get(name)!r}"

@@ -50,7 +50,8 @@ def text(study: Study) -> str:
   found = table(study)
   if found.empty:
     return "no trial yet"
-  metric, up = study.plan["metric"], study.plan["direction"] == "min"
+  metric = study.plan["metric"]
+  up = study.plan["direction"] == "min"
   done = found[found.state == "done"].sort_values(metric, ascending=up)
   shown = pd.concat([done, found[found.state != "done"].astype(object)])
   lines = shown.drop(columns="why", errors="ignore").to_string(

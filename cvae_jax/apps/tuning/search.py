@@ -172,7 +172,8 @@ class _Watch:
     self.epochs = epochs
     self.epoch = 0
     self.error: NoMetricError | None = None
-    self._study, self._claim = study, claim
+    self._study = study
+    self._claim = claim
     self._split: str | None = None  # valid where there are such rows
 
   def start(self, begun: Begun) -> None:

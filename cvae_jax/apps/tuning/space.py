@@ -132,7 +132,7 @@ def check(axes: Sequence[Axis], config: ConfigDict) -> None:
     ConfigError: it does not.
   """
   for axis in axes:
-    settings.known(config, axis.key)
+    settings.check_key(config, axis.key)
     shown = axis.values or (axis.low, axis.high)
     for value in shown:
       tried = ConfigDict(config.to_dict()).lock()

@@ -74,7 +74,7 @@ class Study:
     self.folder = Path(folder)
     self.plan = plan
     with self._alone():
-      self._study = self._opened()
+      self._study = self._open()
 
   @property
   def trials(self) -> list[Any]:
@@ -105,9 +105,11 @@ class Study:
     """
     with contextlib.ExitStack() as held:
       with self._alone():
-        trial, resumed = self._left(held), True
+        trial = self._left(held)
+        resumed = True
         if trial is None and len(self.trials) < count:
-          trial, resumed = self._asked(held), False
+          trial = self._ask(held)
+          resumed = False
         if trial is not None:
           self._seed(trial.number)
           values = dict(space(trial))
@@ -155,7 +157,7 @@ class Study:
       claim.trial.report(value, epoch)
     return claim.trial.should_prune()
 
-  def _opened(self) -> Any:
+  def _open(self) -> Any:
     """Open the study's file; one without a finished trial is begun anew."""
     path = self.folder / plans.FILE
     storage = self._optuna.storages.RDBStorage(
@@ -194,7 +196,7 @@ class Study:
       seed=int(seed.generate_state(1)[0])
     )
 
-  def _asked(self, held: contextlib.ExitStack) -> Any:
+  def _ask(self, held: contextlib.ExitStack) -> Any:
     """Begin a trial and hold it."""
     self._seed(len(self.trials))
     trial = self._study.ask()
@@ -219,7 +221,8 @@ class Study:
   def _alone(self) -> Iterator[None]:
     """Wait until no other process looks for a trial, then keep it so."""
     choice = self.folder / _HIDDEN / "study"
-    begun, told = time.monotonic(), False
+    begun = time.monotonic()
+    told = False
     while True:
       with contextlib.ExitStack() as held:
         try:

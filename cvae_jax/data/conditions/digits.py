@@ -58,7 +58,8 @@ class Conditions(Requests):
     Raises:
       DataError: if a class has no image, or all its images have equal ink.
     """
-    ratio, labels = ink_ratio(images), checked_labels(labels, "labels")
+    ratio = ink_ratio(images)
+    labels = checked_labels(labels, "labels")
     of_class = [ratio[labels == k] for k in range(CLASSES)]
     for k, r in enumerate(of_class):
       if not r.size:
@@ -114,7 +115,8 @@ class Conditions(Requests):
     Raises:
       DataError: if shapes, types or labels are wrong.
     """
-    ratio, labels = ink_ratio(images), checked_labels(labels, "labels")
+    ratio = ink_ratio(images)
+    labels = checked_labels(labels, "labels")
     if labels.shape not in ((), ratio.shape):
       raise DataError(f"{len(ratio)} images but labels of shape {labels.shape}")
     if self.ink == "global":

@@ -108,7 +108,8 @@ def parse(text: str) -> dict[str, dict[str, Any]]:
 
 def _detail(entry: Mapping[str, Any], detail: str) -> dict[str, Any]:
   """Read what stands behind a kind's colon."""
-  name, chosen = entry["name"], entry["kind"]
+  name = entry["name"]
+  chosen = entry["kind"]
   joint = "<" if chosen == "ordinal" else "|"
   words = [part.strip() for part in detail.split(joint)]
   if chosen not in ("number", "angle"):

@@ -52,7 +52,8 @@ def white_level(array: np.ndarray, path: pathlib.Path) -> float:
   peak = 0.0
   for start in range(0, len(array), _CHUNK):
     chunk = np.asarray(array[start : start + _CHUNK])
-    low, high = float(chunk.min()), float(chunk.max())
+    low = float(chunk.min())
+    high = float(chunk.max())
     if not (np.isfinite(high) and low >= 0):
       raise DataError(
         f"{path}: pixels are from {low:g} to {high:g}; expected finite values "

@@ -91,7 +91,7 @@ def _words(name: str) -> list[str]:
 
 
 def _split_of(name: str) -> str:
-  return next(filter(None, map(splits.named, _words(name))), "")
+  return next(filter(None, map(splits.canonical, _words(name))), "")
 
 
 def _parts(found: Mapping[str, np.ndarray], path: pathlib.Path) -> list[Part]:
@@ -126,7 +126,9 @@ def _parts(found: Mapping[str, np.ndarray], path: pathlib.Path) -> list[Part]:
 
 def _attribute(name: str) -> str:
   """Return what an array's name says beside the split."""
-  words = [w for w in _words(name) if not splits.named(w) and w not in _NOISE]
+  words = [
+    w for w in _words(name) if not splits.canonical(w) and w not in _NOISE
+  ]
   if not words or words[-1] in _LABELS:
     return "class"
   return "_".join(words)
@@ -165,7 +167,8 @@ def join(
   if len(shapes) > 1:
     raise DataError(f"{path}: images of different shapes: {sorted(shapes)}")
   white = max(white_level(array, path) for array in arrays)
-  tables, places = [], {}
+  tables = []
+  places = {}
   found = dict(stated or {})
   for part, array in zip(parts, arrays, strict=True):
     names = [f"{part.split or 'row'}/{i:07d}" for i in range(len(array))]

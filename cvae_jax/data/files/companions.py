@@ -25,11 +25,13 @@ def draw(
   Raises:
     DataError: if `count` cannot be drawn evenly.
   """
-  label, rows = columns["label"], len(columns["label"])
+  label = columns["label"]
+  rows = len(columns["label"])
   if not count:
     hidden = np.zeros_like(columns["condition"])
     return {"label": np.full(rows, -1, np.int32), "condition": hidden}
-  each, fewest = count // CLASSES, np.bincount(label, minlength=CLASSES).min()
+  each = count // CLASSES
+  fewest = np.bincount(label, minlength=CLASSES).min()
   if count % CLASSES or each > fewest:
     raise DataError(
       f"labels={count}: expected a multiple of {CLASSES}, at most"

@@ -9,7 +9,8 @@ import numpy as np
 
 from cvae_jax.data import DataError
 
-_DIM, _BRIGHT = 64, 127  # levels: no image reaches one, corners pass the other
+_DIM = 64
+_BRIGHT = 127  # levels: no image reaches one, corners pass the other
 _BY_PLACE = re.compile(r"(\d+)x(\d+)")
 _BY_NUMBER = re.compile(r"(?:pixel)?_?(\d+)")
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp")

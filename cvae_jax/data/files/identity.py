@@ -44,13 +44,15 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
   """List the columns that differ, each with what differs, in a few words."""
   found = []
   for split in sorted(old.keys() | new.keys()):
-    ours, theirs = old.get(split), new.get(split)
+    ours = old.get(split)
+    theirs = new.get(split)
     if ours is None or theirs is None:
       if ours != theirs:
         found.append(f"{split}: {'gone' if theirs is None else 'new'}")
       continue
     for name in sorted(ours.keys() | theirs.keys()):
-      a, b = ours.get(name), theirs.get(name)
+      a = ours.get(name)
+      b = theirs.get(name)
       if a is None or b is None:
         found.append(f"{split} {name}: {'gone' if b is None else 'new'}")
         continue

@@ -49,7 +49,9 @@ def find(path: pathlib.Path, transpose: bool) -> Pictures | None:
 
 def _set_of(stem: str) -> str:
   """Return what a stem says beside the split: emnist-balanced."""
-  words = [w for w in re.split(r"[-_.]+", stem) if w and not splits.named(w)]
+  words = [
+    w for w in re.split(r"[-_.]+", stem) if w and not splits.canonical(w)
+  ]
   return "-".join(words)
 
 
@@ -58,7 +60,7 @@ def _part(stem: str, files: dict[str, pathlib.Path]) -> arrays.Part:
     raise DataError(f"{files['labels']}: found without its images file")
   images = read(files["images"])
   words = re.split(r"[-_.]+", stem)
-  split = next(filter(None, map(splits.named, words)), "")
+  split = next(filter(None, map(splits.canonical, words)), "")
   if "labels" not in files:
     return arrays.Part(split, images, {})
   labels = read(files["labels"])

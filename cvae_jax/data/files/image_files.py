@@ -172,7 +172,8 @@ def middle(
   """
   rows = min(height, max(1, round(width * aspect[0] / aspect[1])))
   columns = min(width, max(1, round(height * aspect[1] / aspect[0])))
-  top, left = (height - rows) // 2, (width - columns) // 2
+  top = (height - rows) // 2
+  left = (width - columns) // 2
   return top, top + rows, left, left + columns
 
 

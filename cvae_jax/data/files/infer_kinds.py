@@ -53,7 +53,8 @@ def infer(
     raise DataError(
       f"--kind: no column {unknown[0]!r}; there is {listed(table)}"
     )
-  entries, left_out = [], {}
+  entries = []
+  left_out = {}
   for name in table:
     entry = asked.get(name) or stated.get(name)
     column = table[name]
@@ -120,7 +121,8 @@ def _complete(entry: Entry, column: pd.Series, train: np.ndarray) -> Entry:
   Raises:
     DataError: if the column's values are of another kind.
   """
-  name, kind = entry["name"], entry["kind"]
+  name = entry["name"]
+  kind = entry["kind"]
   given = column[column != ""]
   if kind in ("number", "angle"):
     numbers = tables.to_numbers(column)
@@ -172,7 +174,8 @@ def _limits(entry: Entry, numbers: pd.Series, train: np.ndarray) -> Entry:
       )
     return {}
   known = numbers[train] if train.any() else numbers
-  low, high = float(known.min()), float(known.max())
+  low = float(known.min())
+  high = float(known.max())
   if low == high:
     raise DataError(
       f"{entry['name']}: all training rows have {low:g}; leave it out with "

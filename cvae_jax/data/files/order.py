@@ -24,14 +24,16 @@ def warn(
   """
   if len(train) < _FEW or not len(held_out):
     return
-  first, last = table.iloc[train], table.iloc[held_out]
+  first = table.iloc[train]
+  last = table.iloc[held_out]
   if found := [name for name in _numbers(table) if _parts(first, last, name)]:
     print(
       f"warning: {where}: training and held-out rows differ in"
       f" {', '.join(found[:5])}: rows are sorted by it. Prepare the set again"
       " with --order=hash"
     )
-  folders, known = _folders(last), set(_folders(first))
+  folders = _folders(last)
+  known = set(_folders(first))
   if new := sorted(set(folders) - known):
     print(
       f"warning: {where}: all of folder {new[0]} is held out, none of it"

@@ -14,7 +14,8 @@ import numpy as np
 from cvae_jax.data import DataError
 from cvae_jax.data.files import decoding, image_files
 
-_SKIMAGE, _SKLEARN = ("skimage", "data"), ("sklearn", "datasets/images")
+_SKIMAGE = ("skimage", "data")
+_SKLEARN = ("sklearn", "datasets/images")
 _TRAIN = (
   (_SKIMAGE, "astronaut.png"),
   (_SKIMAGE, "chelsea.png"),
@@ -46,8 +47,10 @@ def read(size: int) -> tuple[np.ndarray, np.ndarray]:
 def _views(photo: np.ndarray) -> list[np.ndarray]:
   """Cut the corners and the middle, after the whole."""
   height, width = photo.shape[:2]
-  h, w = 2 * height // 3, 2 * width // 3
-  top, left = (height - h) // 2, (width - w) // 2
+  h = 2 * height // 3
+  w = 2 * width // 3
+  top = (height - h) // 2
+  left = (width - w) // 2
   corners = [(y, x) for y in (0, height - h) for x in (0, width - w)]
   cuts = [photo[y : y + h, x : x + w] for y, x in (*corners, (top, left))]
   return [photo, *cuts]

@@ -55,9 +55,9 @@ def by_folder(images: Images, names: Sequence[str] = ()) -> Pictures:
   folders = [folder[shared:] for folder in folders]
   columns = {"file": paths}
   if len({tuple(f[:1]) for f in folders}) and all(
-    f and splits.named(f[0]) for f in folders
+    f and splits.canonical(f[0]) for f in folders
   ):
-    columns[splits.SPLIT] = [splits.named(f[0]) for f in folders]
+    columns[splits.SPLIT] = [splits.canonical(f[0]) for f in folders]
     folders = [folder[1:] for folder in folders]
   if names:
     deep = [len(folder) == len(names) for folder in folders]
@@ -82,7 +82,7 @@ def _shared(folders: Sequence[Sequence[str]]) -> int:
   """Count the outer folders that all images lie in; a split's is none."""
   depth = 0
   for level in zip(*folders, strict=False):
-    if len(set(level)) > 1 or splits.named(level[0]):
+    if len(set(level)) > 1 or splits.canonical(level[0]):
       break
     depth += 1
   # The innermost folder of a set of one class is that class.

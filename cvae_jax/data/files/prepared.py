@@ -95,7 +95,8 @@ def _stream(
 ) -> tuple[dict[int, str], str, list[list[str]]]:
   """Write the images; return those left out, the digest and equal ones."""
   skipped = {}
-  whole, seen = hashlib.sha256(), {}
+  whole = hashlib.sha256()
+  seen = {}
   _write_header(file, (len(table), *shape))
   for row, (name, image) in enumerate(zip(table["file"], images, strict=True)):
     if isinstance(image, str):
@@ -181,7 +182,8 @@ def read(
       f"{folder / ATTRIBUTES} is not what was prepared (its SHA-256 differs);"
       f" prepare your own table: {how} --force"
     )
-  found, expected = images.shape[1:], shape_of({"size": size} if size else info)
+  found = images.shape[1:]
+  expected = shape_of({"size": size} if size else info)
   if found != expected:
     raise DataError(
       f"{folder}: images have shape {found}, expected {expected}; change"

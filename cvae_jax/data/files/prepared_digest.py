@@ -31,13 +31,14 @@ def digest(path: str | pathlib.Path, whole: bool = False) -> str:
   """
   path = pathlib.Path(path)
   info = parse_json((path.parent / MARK).read_text())
-  made, now = info.get("images"), stamp(path)
+  made = info.get("images")
+  now = stamp(path)
   if made is not None and not (isinstance(made, dict) and "sha256" in made):
     raise DataError(
       f"{path.parent / MARK}: damaged (images is {made!r:.60}); prepare the set"
       " again with --force"
     )
-  for known in (made, _known(path.parent / STAMP)):
+  for known in (made, _read_stamp(path.parent / STAMP)):
     if not whole and known and {**now, "sha256": known["sha256"]} == known:
       return known["sha256"]
   found = _sha256(np.load(path, mmap_mode="r"))
@@ -54,7 +55,7 @@ def digest(path: str | pathlib.Path, whole: bool = False) -> str:
   return found
 
 
-def _known(path: pathlib.Path) -> dict[str, Any] | None:
+def _read_stamp(path: pathlib.Path) -> dict[str, Any] | None:
   try:
     found = parse_json(path.read_text())
   except (OSError, ValueError):
@@ -64,7 +65,8 @@ def _known(path: pathlib.Path) -> dict[str, Any] | None:
 
 def stamp(path: pathlib.Path) -> dict[str, Any]:
   """Return a file's size and time, and the digest of blocks all over it."""
-  about, blocks = path.stat(), hashlib.sha256()
+  about = path.stat()
+  blocks = hashlib.sha256()
   with path.open("rb") as file:
     for at in np.linspace(0, max(0, about.st_size - _BLOCK), _BLOCKS):
       file.seek(int(at))

@@ -78,7 +78,7 @@ def _out_of_memory(error: BaseException | None) -> bool:
   return False
 
 
-def guarded(
+def guard(
   images: Iterable[np.ndarray | str], files: Sequence[str], fail: bool
 ) -> Iterator[np.ndarray | str]:
   """Pass images on and name those that failed, or raise at the first."""
@@ -90,7 +90,7 @@ def guarded(
     yield image
 
 
-def shown(images: Iterable, total: int, what: str) -> Iterator:
+def show_progress(images: Iterable, total: int, what: str) -> Iterator:
   """Pass images on and show progress: a bar, or a line each tenth."""
   if sys.stdout.isatty():
     yield from progress.track(images, what, total)
@@ -123,7 +123,7 @@ def there(folder: pathlib.Path, settings: dict) -> bool:
   return True
 
 
-def _told(fit: image_files.Fit) -> dict[str, Any]:
+def _describe_fit(fit: image_files.Fit) -> dict[str, Any]:
   """Return a fit's settings; those younger than most sets only if used."""
   found = dataclasses.asdict(fit)
   young = ("width", "pad", "grey")
@@ -186,10 +186,10 @@ def write(
       print(f"already prepared: {options.out}")
       return
     decoded = decode_all(images, files, fit, options.workers, distorted)
-    decoded = choose(guarded(decoded, files, options.on_corrupt == "fail"))
+    decoded = choose(guard(decoded, files, options.on_corrupt == "fail"))
     info = prepared.write(
       options.out,
-      shown(decoded, len(files), what),
+      show_progress(decoded, len(files), what),
       table,
       {"source": options.images.name}
       | settings
@@ -208,7 +208,7 @@ def _settings(options, images: Images, files, fit, own) -> dict[str, Any]:
   """Return what a set was made with, by which it is known again."""
   return {
     # As it comes back from JSON, to be compared with an older set's.
-    **json.loads(json.dumps(_told(fit))),
+    **json.loads(json.dumps(_describe_fit(fit))),
     "on_corrupt": options.on_corrupt,
     "order": options.order,
     **own,

@@ -85,7 +85,7 @@ def _entries(
   """Yield each image's name and bytes; its attributes go to `rows`."""
   for path, file in opened.items():
     words = re.split(r"[^a-z0-9]+", path.stem.lower())
-    split = next(filter(None, map(splits.named, words)), "")
+    split = next(filter(None, map(splits.canonical, words)), "")
     for batch in file.iter_batches(_ROWS):
       for record in batch.to_pylist():
         content = record.pop(image)

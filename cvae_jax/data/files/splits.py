@@ -19,7 +19,7 @@ _WORDS = {
 }
 
 
-def named(word: str) -> str:
+def canonical(word: str) -> str:
   """Return train, valid or test for a word that means it, else ""."""
   return _WORDS.get(word.strip().lower(), "") if not word.isdigit() else ""
 

@@ -89,7 +89,9 @@ class _Canvas:
 
   def __init__(self, pixels: int, rng: np.random.Generator):
     self.pixels = pixels
-    shift, scale, angle = rng.normal(size=2), rng.random(), rng.normal()
+    shift = rng.normal(size=2)
+    scale = rng.random()
+    angle = rng.normal()
     self.pose = _Pose(
       *(pixels * (np.array([0.5, 0.5]) + 0.02 * shift.clip(-2, 2))),
       pixels * (0.32 + 0.05 * scale),
@@ -129,7 +131,8 @@ class _Canvas:
 
 def _behind(canvas, male, skin, colour, rng) -> None:
   """Draw what the head hides: shoulders, long hair, neck, ears."""
-  cloth, length = rng.uniform(20, 240, 3), 1.0 + 0.35 * rng.random()
+  cloth = rng.uniform(20, 240, 3)
+  length = 1.0 + 0.35 * rng.random()
   if not male:
     canvas.fill(_oval(0, 0.05, 0.98, length + 0.2, 3.0), 0.85 * colour)
   canvas.fill(_oval(0, 2.0, 1.5 if male else 1.15, 0.85, 3.0), cloth)
@@ -153,7 +156,10 @@ def _features(canvas, male, mouth, eyes, skin, colour, rng) -> None:
   iris = rng.uniform((30, 60, 30), (110, 130, 170))
   dark = np.array((35, 25, 25))
   for side in (-1, 1):
-    x, y, a, b = 0.33 * side, -0.12, 0.19, 0.02 + 0.13 * eyes
+    x = 0.33 * side
+    y = -0.12
+    a = 0.19
+    b = 0.02 + 0.13 * eyes
     canvas.fill(_oval(x, y, a, b), (250, 250, 250))
     for radius, paint in ((0.1, iris), (0.05, dark)):
       ball = _oval(x, y, radius, radius)
@@ -170,7 +176,10 @@ def _features(canvas, male, mouth, eyes, skin, colour, rng) -> None:
 
 def _mouth(canvas, male: float, opened: float, skin: Points) -> None:
   lips = 0.78 * skin * (1, 0.85, 0.85) if male else np.array((196, 52, 70))
-  y, a, b, lip = 0.56, 0.27 + 0.03 * (1 - male), 0.24 * opened, 0.055
+  y = 0.56
+  a = 0.27 + 0.03 * (1 - male)
+  b = 0.24 * opened
+  lip = 0.055
   canvas.fill(_oval(0, y + 0.5 * b, a + 0.03, b + lip), lips)
   if b < 0.03:  # closed: a line between the lips
     canvas.line(np.array([(-a, y), (0, y + b), (a, y)]), 0.45 * lips, 0.03)
@@ -184,8 +193,10 @@ def _mouth(canvas, male: float, opened: float, skin: Points) -> None:
 
 def _fringe(canvas, male, colour, shape, rng) -> None:
   """Draw the hair over the brow: short for men, parted for women."""
-  wide, high = 0.84 + shape[0], 1.12 + shape[1]
-  part, line = 0.3 * rng.normal(), -0.52 + 0.08 * rng.random()
+  wide = 0.84 + shape[0]
+  high = 1.12 + shape[1]
+  part = 0.3 * rng.normal()
+  line = -0.52 + 0.08 * rng.random()
   cap = _oval(0, 0, wide, high, 2.2)
   cap = cap[cap[:, 1] < (-0.3 if male else 0.15)]
   outer = cap[np.argsort(np.arctan2(cap[:, 1] - 0.3, cap[:, 0]))]

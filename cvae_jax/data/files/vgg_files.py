@@ -131,7 +131,9 @@ def _packaged() -> pathlib.Path | None:
 
 def _tree(source: _Source, network: str) -> tuple[str, Tree]:
   """Find the convolutions by any of the layouts: (framework, tree)."""
-  tree, frameworks, before = {}, set(), 3
+  tree = {}
+  frameworks = set()
+  before = 3
   for names in _names(network):
     framework, kernel, bias = _layer(source, names)
     shape = (3, 3, before, names.width)
@@ -166,7 +168,8 @@ class _Names(NamedTuple):
 
 
 def _names(network: str) -> list[_Names]:
-  names, index = [], 0
+  names = []
+  index = 0
   for block, (depth, width) in enumerate(
     zip(DEPTHS[network], WIDTHS, strict=True), 1
   ):

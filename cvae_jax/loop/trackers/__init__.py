@@ -116,11 +116,11 @@ class Trackers:
     """
     if not self._open:
       return
-    known = self._known()
+    known = self._read_runs()
     named = dict(known)
     for name in list(self._open):
       old = known.get(name)
-      with self._guarded(name):
+      with self._guard(name):
         begun = Begun(self.folder, config, step, old)
         if given := self._open[name].start(begun):
           named[name] = given
@@ -137,23 +137,23 @@ class Trackers:
     """Show a row."""
     for name in list(self._open):
       if (row["step"], row["split"]) not in self._seen.get(name, ()):
-        with self._guarded(name):
+        with self._guard(name):
           self._open[name].row(row)
 
   def picture(self, name: str, step: int, picture: NDArray[np.uint8]) -> None:
     """Show a sample grid [H, W, C]."""
     for tracker in list(self._open):
-      with self._guarded(tracker):
+      with self._guard(tracker):
         self._open[tracker].picture(name, step, picture)
 
   def close(self, done: bool) -> None:
     """End all that are left."""
     for name in list(self._open):
-      with self._guarded(name):
+      with self._guard(name):
         self._open[name].close(done)
     self._open = {}
 
-  def _known(self) -> dict[str, str]:
+  def _read_runs(self) -> dict[str, str]:
     path = self.folder / FILE
     if not path.exists():
       return {}
@@ -164,7 +164,7 @@ class Trackers:
       return {}
 
   @contextlib.contextmanager
-  def _guarded(self, name: str) -> Iterator[None]:
+  def _guard(self, name: str) -> Iterator[None]:
     """Drop a tracker that fails, with one warning."""
     try:
       yield

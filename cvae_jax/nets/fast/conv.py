@@ -72,7 +72,8 @@ def _conv(x: Array, kernel: Array, bias, stride: int, pads) -> Array:
 
 def _conv_back(stride: int, pads, saved, g: Array):
   x, kernel, bias = saved
-  k, d = kernel.shape[0], kernel.shape[-1]
+  k = kernel.shape[0]
+  d = kernel.shape[-1]
   windows = patches(x, k, stride, pads)
   dx = fold(_matmul(g, kernel.reshape(-1, d).T), k, stride, pads)
   dkernel = _kernel_gradient(windows, g).reshape(kernel.shape)
@@ -88,7 +89,8 @@ def _kernel_gradient(x: Array, g: Array) -> Array:
   """
   if x.shape[-1] > g.shape[-1]:
     return lax.optimization_barrier(_kernel_gradient(g, x)).T
-  rows, size = x.size // x.shape[-1], x.shape[-1] * g.shape[-1]
+  rows = x.size // x.shape[-1]
+  size = x.shape[-1] * g.shape[-1]
   halves = 1 if rows % 2 or size >= 2**18 else 2
   x, g = (a.reshape(halves, -1, a.shape[-1]) for a in (x, g))
   return jnp.einsum("hnc,hnd->hcd", x, g).sum(axis=0)
@@ -145,7 +147,8 @@ def _subpixel(x: Array, kernel: Array, bias, s: int) -> Array:
   the small map, where products with all taps would move k² · D.
   """
   k, _, c, d = kernel.shape
-  m, low = k // s, (k - s) // 2
+  m = k // s
+  low = (k - s) // 2
   # Output row s · Y + a − low takes tap s · p + a of input row Y − p.
   taps = kernel[::-1, ::-1].reshape(m, s, m, s, c, d)[::-1, :, ::-1]
   taps = taps.transpose(0, 2, 4, 1, 3, 5).reshape(m, m, c, s * s * d)
@@ -176,7 +179,8 @@ def _space_to_depth(s: int, crop, _, g: Array):
   size = [(n + sum(crop)) // s for n in g.shape[1:3]]
   parts = []
   for a, e in np.ndindex(s, s):
-    i, j = (a - low) % s, (e - low) % s  # the first of parity (a, e)
+    i = (a - low) % s
+    j = (e - low) % s  # the first of parity (a, e)
     part = g[:, i::s, j::s]
     parts.append(place(part, (i + low) // s, (j + low) // s, *size))
   return (jnp.concatenate(parts, axis=-1),)

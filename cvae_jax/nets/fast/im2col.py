@@ -76,7 +76,8 @@ def _parity(p: Array, a: int, e: int, s: int, pads, height: int, width: int):
     for j in range((e + left) % s, k, s):
       # Window (y, x), tap (i, j) lands on row s·y + i − top.
       tap = p[:, :, :, i, j]
-      dy, dx = (i - top - a) // s, (j - left - e) // s
+      dy = (i - top - a) // s
+      dx = (j - left - e) // s
       tap = place(tap, dy, dx, height, width)
       total = tap if total is None else total + tap
   if total is None:  # a kernel smaller than the stride skips some rows

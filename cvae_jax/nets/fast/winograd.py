@@ -44,7 +44,8 @@ KERNEL = {
 
 def suits(large: Sequence[int], kernel: Sequence[int], stride: int) -> bool:
   """Say whether convolutions of these shapes, SAME, are faster so."""
-  k, step = kernel[0], 2 * stride
+  k = kernel[0]
+  step = 2 * stride
   tiles = large[1] % step == large[2] % step == 0
   return STRIDE.get(k) == stride and tiles and min(kernel[2:]) >= CHANNELS[k]
 
@@ -60,7 +61,8 @@ def _down(x: Array, kernel: Array):
   maps = _Maps(k)
   b, height, width, _ = x.shape
   small = (b, height // maps.s, width // maps.s, d)
-  v, u = maps.large(x), maps.kernel(kernel)
+  v = maps.large(x)
+  u = maps.kernel(kernel)
   y = _back(maps.small, small, [v @ u for v, u in zip(v, u, strict=True)])
   return y, (v, kernel, x.shape)
 
@@ -95,7 +97,9 @@ def up(x: Array, kernel: Array) -> Array:
 def _up_back(saved, g: Array):
   x, kernel = saved
   maps = _Maps(len(kernel))
-  v, m, u = maps.large(g), maps.small(x), maps.flipped(kernel)
+  v = maps.large(g)
+  m = maps.small(x)
+  u = maps.flipped(kernel)
   dx = [v @ u.T for v, u in zip(v, u, strict=True)]
   du = [m.T @ v for m, v in zip(m, v, strict=True)]
   return (
@@ -124,7 +128,8 @@ class _Maps:
   def large(self, x: Array) -> list[Array]:
     """Return a large map's, by tiles 2s apart: n × [B · H/2 · W/2, s² · C]."""
     (b, height, width, c), s, step = x.shape, self.s, 2 * self.s
-    rows, columns = height // step, width // step
+    rows = height // step
+    columns = width // step
     # One row of padding above and, to have whole tiles, the others below.
     edges = ((0, 0, 0), (1, step - 1, 0), (1, step - 1, 0), (0, 0, 0))
     x = lax.pad(x, jnp.zeros((), x.dtype), edges)
@@ -154,7 +159,8 @@ class _Maps:
 
   def _taps(self, kernel: Array) -> list[Array]:
     """Return n × [s, s, …]."""
-    r, s = self.r, self.s
+    r = self.r
+    s = self.s
     taps = kernel.reshape(r, s, r, s, *kernel.shape[2:])
     mix = KERNEL[r]
     return [q for p in _mixed(taps, 0, mix) for q in _mixed(p, 1, mix)]

@@ -67,14 +67,17 @@ def build(config, facts: Facts) -> Model:
   Raises:
     ValueError: config.loss asks for what there is not.
   """
-  nets, loss, shape = config.model, config.loss, facts.image_shape
+  nets = config.model
+  loss = config.loss
+  shape = facts.image_shape
   likelihood = likelihoods.build(loss, shape[-1], "bernoulli")
   if isinstance(likelihood, likelihoods.Sigma) and not likelihood.learned:
     raise ValueError(
       "loss.sigma=optimal is of one output, and there is one for each label "
       "here; set loss.sigma=learned"
     )
-  pixels, classes = math.prod(shape), facts.conditions
+  pixels = math.prod(shape)
+  classes = facts.conditions
   sizes = pixels, classes, nets.auxiliaries, nets.latents
 
   def gauss(size: int) -> dict[str, int]:

@@ -34,7 +34,8 @@ class Model(NamedTuple):
 
   def inputs(self, batch: Batch) -> tuple[Array, Array, Array]:
     """Cut levels [B, 4, 14, 14], position and true colour [B, 2]."""
-    photo, cell = batch["photo"], batch["cell"]
+    photo = batch["photo"]
+    cell = batch["cell"]
     levels = cells.pyramid(
       cells.grey(photo), jnp.arange(len(cell)), cell, whole_bytes=True
     )

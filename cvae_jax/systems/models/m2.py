@@ -103,11 +103,14 @@ def build(config, facts: Facts) -> Model:
   Raises:
     ValueError: they ask for what there is not, or do not fit together.
   """
-  nets, shape = config.model, facts.image_shape
+  nets = config.model
+  shape = facts.image_shape
   gauss = {"mean": nets.latents, "logvar": nets.latents}
   loss = _read(config, shape[-1])
-  m1, pixels = None, {"logits": math.prod(shape) * loss.likelihood.width}
-  output, classes = pixels, facts.conditions
+  m1 = None
+  pixels = {"logits": math.prod(shape) * loss.likelihood.width}
+  output = pixels
+  classes = facts.conditions
   if features := nets.features:
     output = {"mean": features.latents, "logvar": features.latents}
     encoder = MLP(**features.encoder, heads=output)

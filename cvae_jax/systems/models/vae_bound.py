@@ -21,8 +21,10 @@ def bound_loss(
 ):
   """Return −log (1/k) Σ w of k samples; log w = −nats + β (log p − log q)."""
   noise, pixels = jax.random.split(key)
-  count, likelihood = model.loss.samples, model.loss.likelihood
-  x, condition = flat(batch["image"]), batch["condition"]
+  count = model.loss.samples
+  likelihood = model.loss.likelihood
+  x = flat(batch["image"])
+  condition = batch["condition"]
   if model.loss.binarise:
     x = binary(pixels, x)
   q = model.encode(params, x, condition, drop[0])

@@ -23,7 +23,7 @@ def build(opened: Opened) -> None:
       place = uploads.place("A photo to colour")
       new = gr.Button("New draw", variant="primary")
       if note := colourise.caution(opened.run):
-        gr.HTML(markup.message(_said(note, opened)))
+        gr.HTML(markup.message(_describe(note, opened)))
     with gr.Column(scale=6, min_width=300):
       result = gr.HTML(markup.message(HINT), elem_classes="ex-wide")
   kept = gr.State(None)
@@ -60,6 +60,6 @@ def build(opened: Opened) -> None:
   new.click(again, [kept, seed], [seed, result], **SLOW)
 
 
-def _said(note: str, opened: Opened) -> str:
+def _describe(note: str, opened: Opened) -> str:
   """Return a note without the folder that it names."""
   return note.removeprefix("note: ").replace(str(opened.run.folder), "this run")

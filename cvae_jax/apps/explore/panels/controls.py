@@ -78,14 +78,14 @@ def write(controls: Sequence[Control], values: Mapping[str, Any]) -> list:
     attribute = control.attribute
     value = values[attribute.name]
     if control.unknown is None:
-      found.append(UNKNOWN if value is None else _shown(attribute, value))
+      found.append(UNKNOWN if value is None else _display(attribute, value))
     else:
-      found.append(gr.skip() if value is None else _shown(attribute, value))
+      found.append(gr.skip() if value is None else _display(attribute, value))
       found.append(value is None)
   return found
 
 
-def _shown(attribute: Any, value: Any) -> Any:
+def _display(attribute: Any, value: Any) -> Any:
   if attribute.kind == "multilabel":
     return labels(value)
   return str(value) if attribute.levels else float(value)

@@ -88,7 +88,7 @@ def walked(
   What the second one shows is found by the model; where it cannot be, it is
   unknown, or else what the first is to show.
   """
-  there = _found(opened, pair[1]) or shall
+  there = _guess(opened, pair[1]) or shall
   made = photo.walk(opened, pair, (shows, there))
   numbers = ["yours", *map(str, range(2, len(made))), "the other"]
   record = {"run": opened.name, "from": shows, "to": there}
@@ -111,12 +111,12 @@ def _connect(panel: Panel, parts: _Parts) -> None:
   def show(image, *given):
     if image is None:
       return gr.skip()
-    return _said(edited, opened, image, *values(given))
+    return _message(edited, opened, image, *values(given))
 
   def steps(image, other, *given):
     if image is None or other is None:
       return gr.skip()
-    return _said(walked, opened, (image, other), *values(given))
+    return _message(walked, opened, (image, other), *values(given))
 
   def read(event: gr.EventData):
     found, wrong = _read(opened, event)
@@ -160,13 +160,13 @@ def _settings(
   opened: Opened, own: Sequence[Control], image: NDArray | None
 ) -> list:
   """Return what controls are to say of an image, or to stay as they are."""
-  found = None if image is None else _found(opened, image)
+  found = None if image is None else _guess(opened, image)
   if found is None:
     return [gr.skip() for _ in controls.components(own)]
   return controls.write(own, found)
 
 
-def _found(opened: Opened, image: NDArray) -> dict[str, Any] | None:
+def _guess(opened: Opened, image: NDArray) -> dict[str, Any] | None:
   """Return what an image shows, unknown values where the model has such."""
   found = photo.guess(opened, image)
   if found is None and opened.unknowns:
@@ -174,7 +174,7 @@ def _found(opened: Opened, image: NDArray) -> dict[str, Any] | None:
   return found
 
 
-def _said(function, *arguments) -> str:
+def _message(function, *arguments) -> str:
   """Return a function's answer, or what is wrong."""
   try:
     return function(*arguments)
