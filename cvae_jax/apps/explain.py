@@ -5,6 +5,7 @@ from ml_collections import ConfigDict
 from cvae_jax import settings
 from cvae_jax.config import resolve
 from cvae_jax.defaults import GROUPS
+from cvae_jax.host import lookups
 
 
 def lines(config: ConfigDict) -> list[str]:
@@ -13,7 +14,7 @@ def lines(config: ConfigDict) -> list[str]:
   Raises:
     ConfigError: the config does not state what its data know.
   """
-  with settings.explained(config):
+  with lookups.explained(config):
     system = resolve(config)
   said = [f"{config.name or config.system}: system {config.system}"]
   said += system.notes
