@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -312,8 +313,24 @@ def test_settings_name_no_folder_of_the_machine(digits):
 
 def test_without_gradio_the_command_says_what_to_install(monkeypatch):
   module, _ = small.command("explore")
+  monkeypatch.setattr(module, "_EXPORT", SimpleNamespace(value=None))
   monkeypatch.setitem(sys.modules, "gradio", None)
   with pytest.raises(RunError, match=r'pip install "cvae_jax\[web\]"'):
+    module.main([])
+
+
+def test_export_writes_a_file_and_needs_no_gradio(monkeypatch, tmp_path):
+  pytest.importorskip("onnx", reason="the extra export is not installed")
+  module, _ = small.command("explore")
+  out = tmp_path / "page.html"
+  monkeypatch.setattr(module, "_EXPORT", SimpleNamespace(value=str(out)))
+  monkeypatch.setattr(module, "_WORKDIR", SimpleNamespace(value=[DIGITS]))
+  monkeypatch.setattr(module.command, "path", lambda flag: Path(flag.value))
+  monkeypatch.setitem(sys.modules, "gradio", None)
+  module.main([])
+  assert "<canvas" in out.read_text()
+  monkeypatch.setattr(module, "_WORKDIR", SimpleNamespace(value=[DIGITS] * 2))
+  with pytest.raises(RunError, match="one run; found 2"):
     module.main([])
 
 
