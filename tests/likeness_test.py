@@ -45,6 +45,7 @@ def run(folder, samples, again, step=3):
   return SimpleNamespace(
     folder=folder,
     state=TrainState(np.int32(step), {}, {}, {}),
+    fitted=None,
     sample=lambda condition, seed: samples[: len(condition)],
     edit=lambda image, own, changed: again(image / np.float32(255)),
   )
