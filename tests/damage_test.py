@@ -217,7 +217,9 @@ def test_loading_beside_a_run_that_saves_every_step_never_fails(whole, copy):
   thread = threading.Thread(target=save)
   thread.start()
   try:
-    found = [int(runs.load(copy).state.step) for _ in range(12)]
+    found = [
+      int(runs.load(copy).state.step) for _ in range(4)
+    ]  # benchmarks/loads.py has 1,000
   finally:
     stop.set()
     thread.join()

@@ -18,8 +18,8 @@ from cvae_jax.data.files import synthetic_faces
 from cvae_jax.figures import (
   digits as digit_figures,
   faces as face_figures,
-  walks,
 )
+from cvae_jax.loop import walks
 from cvae_jax.method import gaussian
 from tests import small
 

@@ -33,21 +33,6 @@ def whole(data, tmp_path_factory):
   return folder
 
 
-def stop(config, folder, step, how=signal.SIGTERM):
-  """Trains and sends a signal once `step` updates are done."""
-  inner = train.Console.step
-
-  def tell(console, at, loss):
-    inner(console, at, loss)
-    if at == step:
-      os.kill(os.getpid(), how)
-
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(train.Console, "step", tell)
-    with pytest.raises(train.Preempted, match=f"saved step {step}"):
-      train.train_and_evaluate(config, folder)
-
-
 def restored(folder):
   return equal_runs.final_state(folder)[0]
 
@@ -92,7 +77,7 @@ def test_a_signal_in_mid_epoch_and_a_resume_is_the_whole_run(
   data, whole, tmp_path, step, how
 ):
   config = small.config(data, epochs=EPOCHS)
-  stop(config, tmp_path, step, how)
+  small.stop(config, tmp_path, step, how)
   assert restored(tmp_path).step == step
   assert not (tmp_path / "DONE").exists()
   train.train_and_evaluate(config, tmp_path)
@@ -103,63 +88,10 @@ def test_a_signal_in_mid_epoch_and_a_resume_is_the_whole_run(
 def test_a_config_read_back_from_json_resumes_the_same_run(
   data, whole, tmp_path
 ):
-  stop(small.config(data, epochs=EPOCHS), tmp_path, 5)
+  small.stop(small.config(data, epochs=EPOCHS), tmp_path, 5)
   text = (tmp_path / "config.json").read_text()
   train.train_and_evaluate(configs.from_json(text), tmp_path)
   assert equal_runs.differences(whole, tmp_path) == []
-
-
-@pytest.mark.parametrize(
-  ("system", "changes", "step"),
-  [
-    ("classifier", {}, 16),
-    (
-      "cvae",
-      {
-        "optim__name": "lion",
-        "optim__schedule": "cosine",
-        "optim__steps": 20,
-        "optim__ema": 0.9,
-        "optim__accumulate": 2,
-      },
-      9,
-    ),
-    (
-      "cvae",
-      {
-        "data__binarise": "dynamic",
-        "loss__likelihood": "sigma",
-        "loss__kl__warmup": 10,
-        "loss__kl__free_bits": 0.1,
-        "prior__name": "vamp",
-        "prior__components": 3,
-      },
-      9,
-    ),
-    ("adgm", {}, 9),
-    ("cvae", {"loss__objective": "tc"}, 9),
-    ("cvae", {"loss__objective": "dip_ii"}, 9),
-    ("vae", {"loss__objective": "mmd"}, 9),
-    (
-      "vae",
-      {"loss__objective": "factor", "loss__discriminator": (4,)},
-      9,
-    ),
-    (
-      "cvae",
-      {"steps_per_dispatch": 4, "log_every": 4, "checkpoint_every": 8},
-      16,
-    ),
-  ],
-)
-def test_other_systems_and_scanned_steps_resume_exactly_too(
-  data, tmp_path, system, changes, step
-):
-  config = small.config(data, system, **changes)
-  train.train_and_evaluate(config, tmp_path / "whole")
-  stop(config, tmp_path / "stopped", step)
-  train.train_and_evaluate(config, tmp_path / "stopped")
-  assert equal_runs.differences(tmp_path / "whole", tmp_path / "stopped") == []
 
 
 def test_a_signal_that_comes_late_in_a_step_is_not_taken_for_saved(
@@ -214,7 +146,7 @@ def test_rows_past_the_checkpoint_and_a_torn_line_are_dropped(
   data, whole, tmp_path
 ):
   config = small.config(data, epochs=EPOCHS)
-  stop(config, tmp_path, 10)
+  small.stop(config, tmp_path, 10)
   with (tmp_path / "metrics.jsonl").open("a") as file:
     # What a killed process may leave: more rows, the last one cut short.
     file.write(json.dumps({"step": 12, "split": "train", "model/loss": 0}))
@@ -228,7 +160,7 @@ def test_an_unfinished_save_is_not_taken_for_a_checkpoint(
   data, whole, tmp_path
 ):
   config = small.config(data, epochs=EPOCHS)
-  stop(config, tmp_path, 10)
+  small.stop(config, tmp_path, 10)
   # As orbax names it; the resumed run comes to step 14 and must replace it.
   torn = tmp_path / "checkpoints" / "14.orbax-checkpoint-tmp" / "state"
   torn.mkdir(parents=True)
@@ -281,7 +213,7 @@ def test_another_config_is_refused_and_the_differing_keys_listed(data, whole):
 
 
 def test_length_and_intervals_may_change(data, tmp_path):
-  stop(small.config(data), tmp_path, 8)
+  small.stop(small.config(data), tmp_path, 8)
   config = small.config(data, epochs=1, log_every=2, checkpoint_every=3)
   state = train.train_and_evaluate(config, tmp_path)
   assert state.step == small.EPOCH
@@ -290,7 +222,7 @@ def test_length_and_intervals_may_change(data, tmp_path):
 
 
 def test_what_an_older_run_did_not_know_of_its_data_is_not_held(data, tmp_path):
-  stop(small.config(data, "faces"), tmp_path, 2)
+  small.stop(small.config(data, "faces"), tmp_path, 2)
   path = tmp_path / "conditions.json"
   fitted = json.loads(path.read_text())
   older = {k: v for k, v in fitted.items() if k not in ("rows", "sha256")}
@@ -305,7 +237,7 @@ def test_what_an_older_run_did_not_know_of_its_data_is_not_held(data, tmp_path):
 
 
 def test_changed_data_are_refused(data, tmp_path):
-  stop(small.config(data), tmp_path, 2)
+  small.stop(small.config(data), tmp_path, 2)
   path = tmp_path / "conditions.json"
   fitted = json.loads(path.read_text())
   fitted["mean"][0] += 0.01
@@ -341,7 +273,7 @@ def test_init_from_takes_all_parameters_and_nothing_else(data, whole, tmp_path):
 def test_init_from_takes_the_step_that_it_names(data, whole, tmp_path):
   state, _, _ = begin(data, tmp_path, f"{whole}@70")
   assert not equal(state.params, restored(whole).params)
-  stop(small.config(data, epochs=EPOCHS), tmp_path / "to70", 70)
+  small.stop(small.config(data, epochs=EPOCHS), tmp_path / "to70", 70)
   assert equal(state.params, restored(tmp_path / "to70").params)
 
 
@@ -402,7 +334,7 @@ def test_init_from_takes_nothing_in_part(
 def test_a_resumed_run_does_not_borrow_a_second_time(data, whole, tmp_path):
   config = small.config(data, init_from=str(whole), epochs=1)
   train.train_and_evaluate(config, tmp_path / "one")
-  stop(config, tmp_path / "two", 4)
+  small.stop(config, tmp_path / "two", 4)
   train.train_and_evaluate(config, tmp_path / "two")
   assert equal_runs.differences(tmp_path / "one", tmp_path / "two") == []
 
@@ -423,7 +355,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_state_before(
   state, counters = equal_runs.final_state(tmp_path / "bad")
   assert state.step == 10
   assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
-  stop(config, tmp_path / "stopped", 10)
+  small.stop(config, tmp_path / "stopped", 10)
   assert equal(state, restored(tmp_path / "stopped"))
   assert counters["sums"]["epoch"]["count"] == 10
   assert equal_runs.differences(tmp_path / "bad", tmp_path / "stopped") == []

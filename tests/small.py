@@ -8,6 +8,7 @@ late grey term.
 import functools
 import importlib
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -15,10 +16,11 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 from absl import flags as flags_
 
 from benchmarks import soak_resume as soak
-from cvae_jax import config as configs
+from cvae_jax import config as configs, train
 from cvae_jax.data.files import digit_files
 
 EPOCH = 12  # steps
@@ -157,3 +159,18 @@ def drawn(system):
 
 def _dotted(changes: dict) -> dict:
   return {name.replace("__", "."): v for name, v in changes.items()}
+
+
+def stop(config, folder, step, how=signal.SIGTERM):
+  """Trains and sends a signal once `step` updates are done."""
+  inner = train.Console.step
+
+  def tell(console, at, loss):
+    inner(console, at, loss)
+    if at == step:
+      os.kill(os.getpid(), how)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(train.Console, "step", tell)
+    with pytest.raises(train.Preempted, match=f"saved step {step}"):
+      train.train_and_evaluate(config, folder)

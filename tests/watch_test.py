@@ -22,7 +22,7 @@ from cvae_jax.loop.watch import Watch
 from cvae_jax.method import additions, update
 from cvae_jax.types import Player, System
 from tests import small
-from tests.resume_test import equal, stop
+from tests.resume_test import equal
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
 
@@ -294,7 +294,7 @@ def test_a_kill_between_evaluation_and_save_leaves_no_trace(
 
 
 def test_a_signal_in_mid_patience_and_a_resume_end_alike(data, whole, tmp_path):
-  stop(watched(data), tmp_path, soak.steps_saved(whole[0])[-1] - 1)
+  small.stop(watched(data), tmp_path, soak.steps_saved(whole[0])[-1] - 1)
   assert equal(train.train_and_evaluate(watched(data), tmp_path), whole[1])
   assert equal_runs.differences(whole[0], tmp_path) == []
 

@@ -1,0 +1,65 @@
+"""Each system and each choice resumes as if nothing had happened."""
+
+import pytest
+
+from benchmarks import equal_runs
+from cvae_jax import train
+from tests import small
+
+# Both runs of a test are compiled alike, so nothing is lost by this.
+pytestmark = pytest.mark.usefixtures(
+  "shared_programs", "quickly_compiled", "plain_convolutions"
+)
+
+
+@pytest.mark.parametrize(
+  ("system", "changes", "step"),
+  [
+    ("classifier", {}, 16),
+    (
+      "cvae",
+      {
+        "optim__name": "lion",
+        "optim__schedule": "cosine",
+        "optim__steps": 20,
+        "optim__ema": 0.9,
+        "optim__accumulate": 2,
+      },
+      9,
+    ),
+    (
+      "cvae",
+      {
+        "data__binarise": "dynamic",
+        "loss__likelihood": "sigma",
+        "loss__kl__warmup": 10,
+        "loss__kl__free_bits": 0.1,
+        "prior__name": "vamp",
+        "prior__components": 3,
+      },
+      9,
+    ),
+    ("adgm", {}, 9),
+    ("cvae", {"loss__objective": "tc"}, 9),
+    ("cvae", {"loss__objective": "dip_ii"}, 9),
+    ("vae", {"loss__objective": "mmd"}, 9),
+    (
+      "vae",
+      {"loss__objective": "factor", "loss__discriminator": (4,)},
+      9,
+    ),
+    (
+      "cvae",
+      {"steps_per_dispatch": 4, "log_every": 4, "checkpoint_every": 8},
+      16,
+    ),
+  ],
+)
+def test_other_systems_and_scanned_steps_resume_exactly_too(
+  data, tmp_path, system, changes, step
+):
+  config = small.config(data, system, **changes)
+  train.train_and_evaluate(config, tmp_path / "whole")
+  small.stop(config, tmp_path / "stopped", step)
+  train.train_and_evaluate(config, tmp_path / "stopped")
+  assert equal_runs.differences(tmp_path / "whole", tmp_path / "stopped") == []
