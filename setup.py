@@ -31,6 +31,7 @@ setup(
     "cvae_jax.launch",
     "cvae_jax.prepare",
     "cvae_jax.pretrained.digits",
+    "cvae_jax.pretrained.m1m2",
     "cvae_jax.pretrained.scvae",
   ],
   package_dir={
@@ -39,6 +40,7 @@ setup(
     "cvae_jax.launch": "launch",
     "cvae_jax.prepare": "data",
     "cvae_jax.pretrained.digits": "pretrained/digits",
+    "cvae_jax.pretrained.m1m2": "pretrained/m1m2",
     "cvae_jax.pretrained.scvae": "pretrained/scvae",
   },
   entry_points={"console_scripts": ["cvae-jax = cvae_jax.launch.main:main"]},
@@ -46,6 +48,7 @@ setup(
     "cvae_jax.apps.page": ["*.css", "*.html", "*.js"],
     "cvae_jax.measures": ["reference/*"],
     "cvae_jax.pretrained.digits": ["*"],
+    "cvae_jax.pretrained.m1m2": ["*"],
     "cvae_jax.pretrained.scvae": ["*"],
   },
   install_requires=[

