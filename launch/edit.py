@@ -1,24 +1,30 @@
-r"""Change attributes of a photographed face.
+r"""Change attributes of a photographed face, or of a picture of any data.
 
     python -m launch.edit --image=photo.jpg --workdir=runs/faces/model=9 \
       --condition="male=1,hair_color=0.9,mouth=0,eyes=1" --set="mouth=1" \
       --set="male=0,hair_color=0.2" --sweep=mouth,eyes
+
+    python -m launch.edit --image=shape.png --workdir=runs/shapes \
+      --set="shape=triangle,colour=red" --sweep=size
 
 The photo is encoded with its own condition and decoded with the changed one.
 Without --condition its own is the one under which the model explains it best.
 """
 
 import contextlib
+import re
 from pathlib import Path
 
 from absl import flags
 
 from . import command
 
-_IMAGE = flags.DEFINE_string("image", None, "A photo of one face, any size.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "A run on faces.")
+_IMAGE = flags.DEFINE_string(
+  "image", None, "A photo of one face, or of what a run is on."
+)
+_WORKDIR = flags.DEFINE_string("workdir", None, "The run.")
 _CONDITION = flags.DEFINE_string(
-  "condition", None, "The photo's own, name=number by commas; default: found."
+  "condition", None, "The photo's own, name=value by commas; default: found."
 )
 _SET = flags.DEFINE_multi_string("set", [], "A change; may be given often.")
 _SWEEP = flags.DEFINE_list("sweep", [], "Conditions to move over their range.")
@@ -53,6 +59,9 @@ def main(_: list[str]) -> None:
   run = runs.load(workdir)
   if line := runs.caution(run):
     print(line)
+  if run.config.data.name != "faces":
+    _edit_in_words(run, image, towards, out)
+    return
   fit = _fit(run)
   photo = image_files.read_photo(image, fit)
   own = _own(run, photo, _CONDITION.value)
@@ -71,17 +80,52 @@ def main(_: list[str]) -> None:
     _save(_beside(out, "towards"), _walk(run, photo, own, other)[None])
 
 
+def _edit_in_words(run, image: Path, towards: Path | None, out: Path) -> None:
+  """Edit a picture with a run on other data than faces.
+
+  Raises:
+    RunError: a flag is for faces alone.
+  """
+  import numpy as np
+
+  from cvae_jax import runs
+  from cvae_jax.apps import word_editing as editing
+  from cvae_jax.host import images
+
+  swept = {
+    name: _beside(out, re.sub(r"\W", "_", name)) for name in _SWEEP.value
+  }
+  for path in swept.values():
+    images.check_output(path, image, *([towards] if towards else []))
+  if _SQUARE.value or _CROP.value:
+    raise runs.RunError(
+      "--square and --crop are for runs on faces; others take the largest "
+      "middle part: cut the picture first"
+    )
+  picture = editing.read(run, image)
+  own = editing.find_own(run, picture, _CONDITION.value)
+  said = ", ".join(f"{name}={value}" for name, value in own.items())
+  print(f"the picture shows {said or 'nothing that can be asked for'}")
+  changes = [run.parse(text) for text in _SET.value]
+  made = editing.edit(run, picture, own, changes)
+  labels = [text.replace(",", "\n").replace("=", " ") for text in _SET.value]
+  row = np.concatenate([picture[None] / np.float32(255), made])
+  _save(out, row[None], columns=["picture", "reconstruction", *labels])
+  for name, path in swept.items():
+    _save(path, editing.sweep(run, picture, own, name)[None], rows=[name])
+  if towards:
+    other = editing.read(run, towards)
+    there = editing.find_own(run, other, None)
+    walked = editing.walk(run, (picture, other), (own, there))
+    _save(_beside(out, "towards"), walked[None])
+
+
 def _fit(run):
   """Say how a photo becomes what the run was trained on."""
-  from cvae_jax import runs
   from cvae_jax.data import DataError, faces
   from cvae_jax.data.files import image_files, prepared
 
   data = run.config.data
-  if data.name != "faces":
-    raise runs.RunError(
-      f"{run.folder} is a run on {data.name}, not on faces; give --workdir"
-    )
   resize = "bilinear"
   if data.source == "prepared":
     with contextlib.suppress(DataError, KeyError):  # a run from elsewhere
