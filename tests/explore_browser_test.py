@@ -107,6 +107,14 @@ def outside(url):
   return not url.startswith(("http://127.0.0.1:", "data:", "blob:"))
 
 
+def wait_for_picture(page, wanted):
+  """Waits until the page shows a picture: a late answer moves the focus."""
+  ends = time.monotonic() + 20
+  while not np.array_equal(pixels(page), wanted):
+    assert time.monotonic() < ends, "the picture did not come"
+    page.wait_for_timeout(50)
+
+
 def pixels(page, selector=LARGE):
   """Return the pixels [H, W] of a picture that the page shows."""
   source = page.locator(selector).first.get_attribute("src")
@@ -165,6 +173,7 @@ def test_another_draw_becomes_the_picture_by_keyboard_alone(page, runs):
   for _ in range(3):
     page.keyboard.press("ArrowRight")
   wait_for_query(page, "set=ink=0.06")
+  wait_for_picture(page, drawn(runs, **{"class": 4, "ink": 0.06}))
   for _ in range(12):
     page.keyboard.press("Tab")
     if page.evaluate("document.activeElement.dataset.pick") == "2":
