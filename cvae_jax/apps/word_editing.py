@@ -68,11 +68,8 @@ def edit(
     own: what it shows, {attribute: value}.
     changes: what else it is to show, N times.
   """
-  opened = _open(run)
-  made = [photo.edit(opened, image, own, {**own, **one}) for one in changes]
-  if not made:
-    return photo.edit(opened, image, own, own)[:1]
-  return np.concatenate([made[0][:1], *(pair[1:] for pair in made)])
+  wanted = [{**own, **one} for one in changes]
+  return photo.edit(_open(run), image, own, *wanted)
 
 
 def sweep(

@@ -123,20 +123,20 @@ def edit(
   opened: Opened,
   image: NDArray,
   own: Mapping[str, Any],
-  wanted: Mapping[str, Any],
+  *wanted: Mapping[str, Any],
 ) -> NDArray:
-  """Return an image's reconstruction and how it might be: [2, H, W, C].
+  """Return an image's reconstruction and how it might be: [1 + N, H, W, C].
 
   Args:
     opened: the run.
     image: uint8 [H, W, C].
     own: what the image shows, {condition: value}.
-    wanted: what it is to show.
+    wanted: what it is to show, N times.
   """
-  run = opened.run
-  changed = np.concatenate([vector(opened, own), vector(opened, wanted)])
-  z = run.encode(image[None], vector(opened, own)).mean
-  return np.clip(run.decode(np.repeat(z, 2, axis=0), changed), 0, 1)
+  vectors = np.concatenate([vector(opened, one) for one in (own, *wanted)])
+  z = opened.run.encode(image[None], vectors[:1]).mean
+  decoded = opened.run.decode(np.repeat(z, len(vectors), axis=0), vectors)
+  return np.clip(decoded, 0, 1)
 
 
 def walk(
