@@ -25,8 +25,10 @@ _REMEDY = "delete it, and what it held is measured anew"
 def read(folder: Path, name: str) -> dict[str, Any] | None:
   """Return a section of a run's figures, or None where there is none.
 
+  In measures.json what is no mapping counts as no section: it is measured anew.
+
   Raises:
-    DamagedFile: the file is no JSON, or the section no mapping.
+    DamagedFile: the file is no JSON.
   """
   found = _sections(folder).get(name)
   if found is not None:
@@ -82,8 +84,4 @@ def _sections(folder: Path) -> dict[str, dict[str, Any]]:
   if not path.exists():
     return {}
   found = read_json(path, dict, _REMEDY)
-  return {name: value for name, value in found.items() if _is_section(value)}
-
-
-def _is_section(value: Any) -> bool:
-  return isinstance(value, dict)
+  return {k: v for k, v in found.items() if isinstance(v, dict)}
