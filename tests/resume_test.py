@@ -19,7 +19,7 @@ from cvae_jax.loop.rows import read_metrics
 from cvae_jax.method import likelihoods
 from tests import small
 
-pytestmark = pytest.mark.usefixtures("shared_programs", "optimised")
+pytestmark = pytest.mark.usefixtures("shared_programs")
 
 EPOCHS = 6
 STEPS = EPOCHS * small.EPOCH
