@@ -152,6 +152,11 @@ def test_a_known_error_is_one_line_and_no_traceback(data, tmp_path):
       "epochs=1073741824 are 12884901888 steps; expected few",
     ),
     ({"init_from": "nowhere"}, "nowhere is not a run's folder"),
+    ({"optim__accumulate": 25}, "accumulate=25 is more than the 24 steps"),
+    (
+      {"model__encoder__latents": 10**9},
+      r"GB of memory\. The largest array is .*1000000000\)\. Choose smaller",
+    ),
   ],
 )
 def test_what_does_not_fit_is_a_value_error_that_says_so(
