@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
-from cvae_jax.host import memory
+from cvae_jax.host import files, memory
 from cvae_jax.host.console import say
 from cvae_jax.host.paths import local
 from cvae_jax.loop import exports, keys
@@ -30,6 +30,8 @@ from cvae_jax.loop.same_run import (
 )
 from cvae_jax.method import additions
 from cvae_jax.types import System, TrainState
+
+_PACKED = 0.8  # at most so much of random float32 stays when compressed
 
 
 def initial_state(
@@ -100,6 +102,16 @@ def _check_size(state: TrainState) -> None:
       f"The largest array is {name} {most.shape}. Choose smaller sizes in "
       "config.model"
     )
+
+
+def check_disk(folder: Path, state: TrainState) -> None:
+  """Check that a disk has room for a checkpoint, before any step is made.
+
+  Raises:
+    NoRoom: it has not.
+  """
+  size = _PACKED * sum(_bytes(leaf) for leaf in jax.tree.leaves(state))
+  files.check_room(folder, size, "use another --workdir")
 
 
 def _bytes(leaf: Any) -> int:

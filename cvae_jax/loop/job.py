@@ -23,13 +23,8 @@ from cvae_jax.types import Facts, System, TrainState
 
 STEPS = 2**31  # TrainState.step is an int32
 _COUNTS = (  # of at least 1
-  "batch_size",
-  "epochs",
-  "steps_per_dispatch",
-  "log_every",
-  "checkpoint_every",
-  "evaluate_every_epochs",
-  "keep",
+  *("batch_size", "epochs", "steps_per_dispatch", "log_every"),
+  *("checkpoint_every", "evaluate_every_epochs", "keep"),
 )
 
 
