@@ -91,6 +91,13 @@ def filled(
     kind: jax.tree_util.tree_map_with_path(fill, getattr(abstract, kind))
     for kind in ("params", "model_state")
   }
+  _check_read(entries, layers, arrays, read)
+  step = jax.numpy.asarray(steps, jax.numpy.int32)
+  return TrainState(step=step, opt_state={}, **trees)
+
+
+def _check_read(entries, layers: set, arrays: Mapping, read: set) -> None:
+  """Check that no entry and no array of theirs is of no use."""
   if idle := sorted(entries.keys() - layers):
     raise RunError(
       f"the table names {', '.join(idle)}, and no layer here is called so; "
@@ -102,8 +109,6 @@ def filled(
       f"no layer here reads {', '.join(sorted(unread)[:8])}; give them in the "
       'table, or list them under "ignore"'
     )
-  step = jax.numpy.asarray(steps, jax.numpy.int32)
-  return TrainState(step=step, opt_state={}, **trees)
 
 
 def _entries(names: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -219,10 +224,8 @@ def _check_use(name: str, entry: Mapping, kernel: NDArray) -> None:
     )
   idle = [key for key in ("in", "in_map", "out_map") if key in entry]
   if idle and not dense:
-    raise RunError(
-      f"{name}: {idle[0]} is for dense layers, and theirs is {kernel.shape}; "
-      "leave it out"
-    )
+    why = f"is for dense layers, and theirs is {kernel.shape}; leave it out"
+    raise RunError(f"{name}: {idle[0]} {why}")
 
 
 def _map(name: str, array: NDArray, shape, axis: int) -> NDArray:

@@ -7,6 +7,7 @@ anew where the run's data are there.
 import io
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from cvae_jax.metrics.aggregate import Aggregate
 
 FILE = "prior.npz"  # of a Gaussian; of a mixture of K prior_K.npz
 ROWS = 10_000  # training images, at most, whose posteriors are fitted
+# Of a zip: cut, with other bytes, or with another kind of compression.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError)
 _FIELDS = tuple(Aggregate.__dataclass_fields__)
 _NAME = re.compile(r"fitted(:(?P<components>[1-9]\d{0,2}))?")
 
@@ -93,8 +96,11 @@ def fit(run: Any, dataset: Any = None, count: int = 1) -> Aggregate:
     dataset = load_data(run.folder, run.config.data)
   train = dataset.train
   total = len(train["image"])
-  if total < 2:
-    raise RunError(f"{run.folder}: a prior is fitted to 2 images or more")
+  if total < max(2, count):
+    raise RunError(
+      f"{run.folder}: a prior is fitted to 2 images or more, and to one for "
+      f"each Gaussian; found {total} for {count}: give a smaller fitted:K"
+    )
   # Evenly spread: rows may be sorted by class.
   rows = np.unique(np.linspace(0, total - 1, min(ROWS, total)).astype(int))
   image = train["image"][rows]
@@ -178,5 +184,5 @@ def read(path: Path, state: str) -> Aggregate | None:
       if str(file["state"]) != state:
         return None
       return Aggregate(**{name: file[name] for name in _FIELDS})
-  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+  except (OSError, ValueError, KeyError, EOFError, *_DAMAGE):
     return None
