@@ -4,6 +4,9 @@ import contextlib
 import json
 import os
 import shutil
+import tokenize
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,15 @@ def write_atomically(path: Path, content: str | bytes) -> None:
       raise
     # A full disk's error has no name, and a temporary one helps nobody.
     raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+# What np.load raises of a file that is cut, changed or none of its own. A zip
+# has kinds of its own; a header is read as Python's source.
+UNREADABLE = (
+  *(OSError, ValueError, EOFError, KeyError, TypeError, OverflowError),
+  *(zipfile.BadZipFile, zlib.error, RuntimeError),
+  *(SyntaxError, tokenize.TokenError, MemoryError),
+)
 
 
 class NoRoom(OSError):

@@ -6,8 +6,6 @@ anew where the run's data are there.
 
 import io
 import re
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax.host.arguments import RunError
-from cvae_jax.host.files import write_atomically
+from cvae_jax.host.files import UNREADABLE, write_atomically
 from cvae_jax.loop import exports
 from cvae_jax.loop.distances import conditions
 from cvae_jax.loop.integrity import digest
@@ -28,8 +26,6 @@ from cvae_jax.metrics.aggregate import Aggregate
 
 FILE = "prior.npz"  # of a Gaussian; of a mixture of K prior_K.npz
 ROWS = 10_000  # training images, at most, whose posteriors are fitted
-# Of a zip: cut, with other bytes, or with another kind of compression.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError)
 _FIELDS = tuple(Aggregate.__dataclass_fields__)
 _NAME = re.compile(r"fitted(:(?P<components>[1-9]\d{0,2}))?")
 
@@ -184,5 +180,5 @@ def read(path: Path, state: str) -> Aggregate | None:
       if str(file["state"]) != state:
         return None
       return Aggregate(**{name: file[name] for name in _FIELDS})
-  except (OSError, ValueError, KeyError, EOFError, *_DAMAGE):
+  except UNREADABLE:
     return None

@@ -21,7 +21,12 @@ import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files.prepared_digest import MARK, STAMP, digest, stamp
-from cvae_jax.host.files import check_room, parse_json, write_atomically
+from cvae_jax.host.files import (
+  UNREADABLE,
+  check_room,
+  parse_json,
+  write_atomically,
+)
 
 IMAGES = "images.npy"
 ATTRIBUTES = "attributes.csv"
@@ -161,7 +166,7 @@ def read(
     info = parse_json((folder / MARK).read_text())
     content = (folder / ATTRIBUTES).read_bytes()
     images = np.load(folder / IMAGES, mmap_mode="r")
-  except (OSError, ValueError) as error:
+  except UNREADABLE as error:
     raise DataError(
       f"{folder}: damaged ({error}); prepare it again: {how} --force"
     ) from error
