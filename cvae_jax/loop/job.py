@@ -23,13 +23,8 @@ from cvae_jax.types import Facts, System, TrainState
 
 STEPS = 2**31  # TrainState.step is an int32
 _COUNTS = (  # of at least 1
-  "batch_size",
-  "epochs",
-  "steps_per_dispatch",
-  "log_every",
-  "checkpoint_every",
-  "evaluate_every_epochs",
-  "keep",
+  *("batch_size", "epochs", "steps_per_dispatch", "log_every"),
+  *("checkpoint_every", "evaluate_every_epochs", "keep"),
 )
 
 
@@ -174,6 +169,7 @@ def _count_steps(config: ConfigDict, rows: int) -> tuple[int, int]:
       f"epochs={config.epochs} are {steps} steps; expected fewer than {STEPS}, "
       "which a state can count"
     )
+  settings.check_periods(config, steps)
   return epoch_steps, steps
 
 
