@@ -429,3 +429,21 @@ def test_drawn_shapes_agree_with_their_table(tmp_path):
     # Of a circle, a square and a triangle of the same radius.
     expected = {"circle": np.pi, "square": 2.0, "triangle": 1.3}[row.shape]
     assert area == pytest.approx(expected, rel=0.35)
+
+
+def test_drawn_shapes_leave_values_empty_at_the_share_that_is_asked(tmp_path):
+  from cvae_jax.data.files import shapes
+
+  full = tmp_path / "full"
+  part = tmp_path / "part"
+  shapes.write(full, 120, side=8)
+  shapes.write(part, 120, side=8, unknown=0.5)
+  known = pd.read_csv(full / "labels.csv", dtype=str)
+  found = pd.read_csv(part / "labels.csv", dtype=str)
+  gone = found.drop(columns="file").isna()
+  assert not known.isna().any(axis=None)
+  assert gone.mean().between(0.35, 0.65).all()  # of 120: 3 deviations
+  assert gone.drop_duplicates().shape[0] > 8  # each value by its own chance
+  pd.testing.assert_frame_equal(found, known.mask(found.isna()))
+  for file in known["file"]:
+    assert (part / file).read_bytes() == (full / file).read_bytes()
