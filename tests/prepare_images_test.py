@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax.data.files import prepared
+from cvae_jax.data.files import prepared, schema as schemas
 
 ROOT = Path(__file__).parents[1]
 _SPEC = importlib.util.spec_from_file_location(
@@ -154,7 +154,19 @@ def test_a_table_gives_kinds_by_what_its_columns_hold(tmp_path, capsys):
   assert "note: left out (60 different words in 60 rows)" in said
   assert "one: left out (all rows have same)" in said
   assert "id: left out (counts the rows)" in said
-  assert "missing in 15 rows (25.0%)" in said
+  assert "no label in 15 rows (25.0%)" in said
+  assert "missing" not in said
+
+
+def test_an_empty_cell_is_missing_but_of_a_multilabel_it_is_no_label():
+  table = pd.DataFrame({"size": ["", "1"], "tags": ["", "sea"]})
+  entries = [
+    {"name": "size", "kind": "number", "range": [0, 1]},
+    {"name": "tags", "kind": "multilabel", "levels": ["sea"]},
+  ]
+  size, tags = schemas.summary(entries, table)
+  assert size.endswith("missing in 1 rows (50.0%)")
+  assert tags.endswith("no label in 1 rows (50.0%)")
 
 
 def test_the_written_schema_holds_what_kind_asks_for(tmp_path):
