@@ -94,7 +94,7 @@ def build(config, facts: Facts) -> Model:
   heads = {"mean": latents, "logvar": latents}
   loss = _read(config, shape[-1], facts.rows)
   encoder, decoder = _networks(
-    config.model, shape, heads, loss.likelihood.width
+    config.model, facts, heads, loss.likelihood.width
   )
   return Model(
     encoder=encoder,
@@ -115,13 +115,19 @@ def _discriminator(loss: Loss, group) -> MLP | None:
   return MLP(widths=widths, heads={"logit": 1}, activation="leaky_0.15")
 
 
-def _networks(model, shape: tuple, heads: dict, width: int) -> tuple:
+def _networks(model, facts: Facts, heads: dict, width: int) -> tuple:
   """Return the encoder and the decoder that config.model describes."""
+  shape = facts.image_shape
   if images.builds_itself(model):
     how = {"width": model.width, "blocks": model.blocks}
     return (
       images.Encoder(shape, heads, **how),
-      images.PixelDecoder(shape, shape[-1] * width, **how),
+      images.PixelDecoder(
+        shape,
+        shape[-1] * width,
+        **how,
+        mean=facts.mean if width == 1 else (),
+      ),
     )
   output = {"logits": math.prod(shape) * width}
   return (
