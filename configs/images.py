@@ -11,6 +11,8 @@ docs/own_data.md has examples. Variants, joined by commas:
     width=small      or medium, large: features of the layers
     blocks=plain     or residual
     system=cvae      the method; vae, aae or gan take the same data
+    latents=vector   or hierarchy: several levels of them, of a cvae or vae
+                     (docs/choices.md); model.levels says how many
     smoke            a few steps
 """
 
@@ -28,6 +30,7 @@ from cvae_jax.config import (
 )
 
 LATENTS = {"small": 32, "medium": 64, "large": 128}
+LEVELS = (8, 4, 2)  # latents of a pixel of each level's map, smallest map first
 SYSTEMS = ("cvae", "vae", "aae", "gan")
 
 
@@ -38,6 +41,7 @@ def get_config(arg: str = "") -> ConfigDict:
     "width": "small",
     "blocks": "plain",
     "system": "cvae",
+    "latents": "vector",
     "smoke": False,
   }
   variant = parse_variants(arg, known)
@@ -45,6 +49,7 @@ def get_config(arg: str = "") -> ConfigDict:
     "width": tuple(LATENTS),
     "blocks": ("plain", "residual"),
     "system": SYSTEMS,
+    "latents": ("vector", "hierarchy"),
   }
   for name, words in choices.items():
     if variant[name] not in words:
@@ -55,6 +60,8 @@ def get_config(arg: str = "") -> ConfigDict:
   change = {"aae": _aae, "gan": _gan}.get(variant["system"])
   if change:
     change(config)
+  if variant["latents"] == "hierarchy":
+    _hierarchy(config)
   if variant["smoke"]:
     config.epochs = 1
     config.log_every = 1
@@ -79,6 +86,16 @@ def _base(width: str, blocks: str) -> dict[str, Any]:
     "prior": prior(),
     "optim": optimiser(lr=1e-3),
   }
+
+
+def _hierarchy(config: ConfigDict) -> None:
+  """Latents of several levels, in place of one vector."""
+  if config.system not in ("cvae", "vae"):
+    raise ConfigError(
+      f"latents=hierarchy is of system=cvae or vae; found {config.system}"
+    )
+  del config.model.latents
+  config.model.levels = LEVELS
 
 
 def _aae(config: ConfigDict) -> None:

@@ -73,7 +73,7 @@ class Embedding(nn.Module):
     return ops.silu(Dense(self.features, name="dense_1")(x))
 
 
-def _embedded(condition: Array | None, size: int) -> Array | None:
+def embedded(condition: Array | None, size: int) -> Array | None:
   """Return a condition's embedding, None where there is nothing to embed."""
   if condition is None or not condition.shape[-1]:
     return None
@@ -106,7 +106,7 @@ class Encoder(nn.Module):
         x = Residual(width, name=f"residual_{i}")(x)
       x = ops.silu(x)
     x = x.reshape(len(x), -1)
-    told = _embedded(condition, 8 * first)
+    told = embedded(condition, 8 * first)
     if told is not None:
       x = jnp.concatenate([x, told], axis=-1)
     x = ops.silu(Dense(16 * first, name="dense")(x))
@@ -132,7 +132,7 @@ class Decoder(nn.Module):
     residual = checked(BLOCKS, self.blocks, "model.blocks") == "residual"
     *maps, smallest = sides(*self.shape[:2])
     widths = features(first, len(maps))
-    told = _embedded(condition, 8 * first)
+    told = embedded(condition, 8 * first)
     x = z if told is None else jnp.concatenate([z, told], axis=-1)
     x = ops.silu(Dense(16 * first, name="dense_0")(x))
     x = ops.silu(Dense(math.prod(smallest) * widths[-1], name="dense_1")(x))
@@ -146,14 +146,14 @@ class Decoder(nn.Module):
       if i == 0:
         return x
       if told is not None:
-        x = _moved(x, told, i)
+        x = moved(x, told, i)
       if residual:
         x = Residual(outputs[i], name=f"residual_{i}")(x)
       x = ops.silu(x)
     return x
 
 
-def _moved(x: Array, told: Array, level: int) -> Array:
+def moved(x: Array, told: Array, level: int) -> Array:
   """Scale and shift a map's features by an embedded condition."""
   width = x.shape[-1]
   moves = Dense(2 * width, nn.initializers.zeros, name=f"told_{level}")(told)
