@@ -58,7 +58,8 @@ class Control(NamedTuple):
         are held against the level's KL.
     """
     kl = _summed(kl, latents)
-    kl = jnp.maximum(kl.mean(axis=0), self._free(kl, latents)).sum(axis=-1)
+    kl = kl.mean(axis=0)
+    kl = jnp.maximum(kl, self._free(kl, latents)).sum(axis=-1)
     return self._weighed(kl, step)
 
   def of_each(self, kl: Array, step: Array, latents: Counts) -> Array:
@@ -73,7 +74,8 @@ class Control(NamedTuple):
       return -1e9
     if isinstance(latents, int):
       return self.free_bits * latents / kl.shape[-1]
-    return self.free_bits * jnp.asarray(latents, kl.dtype)
+    each = self.free_bits * jnp.asarray(latents, kl.dtype)
+    return jnp.broadcast_to(each, kl.shape)
 
   def _weighed(self, kl: Array, step: Array) -> Array:
     if not self.capacity:
