@@ -13,6 +13,7 @@ from cvae_jax import config as configs
 from cvae_jax.method import gaussian, kl_control
 from cvae_jax.metrics import bounds
 from cvae_jax.types import Facts
+from tests import small
 
 KEY = jax.random.key(0)
 SHAPE = (16, 16, 1)  # maps of 4×4 and 8×8
@@ -40,17 +41,6 @@ def batch(shape=SHAPE, conditions=3, size=4):
   }
 
 
-def stirred(state, size=0.1):
-  """Move all parameters: the heads of the Gaussians begin at 0."""
-  leaves, tree = jax.tree.flatten(state.params)
-  rng = np.random.default_rng(1)
-  moved = [
-    jnp.asarray(a + size * rng.standard_normal(a.shape), a.dtype)
-    for a in leaves
-  ]
-  return state.replace(params=jax.tree.unflatten(tree, moved))
-
-
 @pytest.fixture(scope="module")
 def cvae():
   return made()
@@ -58,7 +48,7 @@ def cvae():
 
 @pytest.fixture(scope="module")
 def state(cvae):
-  return stirred(jit(cvae.init)(KEY))
+  return small.drawn(cvae)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +117,7 @@ def test_draws_of_an_image_are_those_of_its_copies(state, posterior):
 
 def test_one_level_has_the_bound_of_a_plain_vae():
   system = made(shape=(8, 8, 1), model__levels=(1,))
-  state = stirred(jit(system.init)(KEY))
+  state = small.drawn(system)
   one = batch((8, 8, 1))
   found = jit(bounds.importance_weighted(system, 3))(state, one, KEY)
   plain = system._replace(posterior=None)  # of encode, a diagonal Gaussian

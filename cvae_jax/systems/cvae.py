@@ -89,7 +89,7 @@ def make(config, facts: Facts) -> System:
     latents=model.latents,
     schedules={"learning_rate": lr, "grey_weight": model.grey}
     | kl_control.schedule(model.kl),
-    notes=_notes(model),
+    notes=_notes(model) + hierarchy.note(model.levels),
   )
 
 
