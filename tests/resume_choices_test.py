@@ -40,7 +40,7 @@ pytestmark = pytest.mark.usefixtures(
       9,
     ),
     ("adgm", {}, 9),
-    ("hierarchy", {"loss__kl__free_bits": 0.01}, 9),
+    ("hierarchy", {"epochs": 1, "loss__kl__free_bits": 0.01}, 5),
     ("cvae", {"loss__objective": "tc"}, 9),
     ("cvae", {"loss__objective": "dip_ii"}, 9),
     ("vae", {"loss__objective": "mmd"}, 9),

@@ -66,7 +66,12 @@ _FILES = {
   "adgm": ("configs/adgm.py:smoke,skip", _ADGM),
   "hierarchy": (
     "configs/likelihood.py:smoke,latents=hierarchy",
-    {"data.source": "mnist", "model.levels": (1, 1), "loss.kl.warmup": 9},
+    {
+      "data.source": "mnist",
+      "model.levels": (1, 1),
+      "model.blocks": "plain",
+      "loss.kl.warmup": 9,
+    },
   ),
 }
 

@@ -109,7 +109,7 @@ class Decoder(nn.Module):
     parts = split(e, levels)
     told = images.embedded(condition, 8 * first)
     start = self.param("start", nn.initializers.zeros, (*sizes[0], widths[0]))
-    x = jnp.broadcast_to(start, (len(e), *start.shape))
+    x = jnp.broadcast_to(start, (e.shape[0], *start.shape))
     found = []
     for i, width in enumerate(widths):
       if i:
@@ -187,7 +187,7 @@ class Hierarchy(NamedTuple):
         turn. Without noise, 0, each level is the mean given those above.
     """
     maps = self.encoder.apply({"params": params["encoder"]}, image)
-    times = len(noise) // len(image)
+    times = noise.shape[0] // image.shape[0]
     if times > 1:
       maps = [jnp.tile(a, (times, 1, 1, 1)) for a in maps]
       condition = jnp.tile(condition, (times, 1))
@@ -208,5 +208,5 @@ def split(e: Array, levels: Sequence[Shape]) -> list[Array]:
 
 def join(parts: Sequence[Array]) -> Array:
   """Lay the maps [B, h, w, count] of all levels out as one row, [B, Z]."""
-  rows = [part.reshape(len(part), -1) for part in parts]
+  rows = [part.reshape(part.shape[0], -1) for part in parts]
   return jnp.concatenate(rows, axis=-1)

@@ -105,7 +105,7 @@ class Encoder(nn.Module):
       if residual:
         x = Residual(width, name=f"residual_{i}")(x)
       x = ops.silu(x)
-    x = x.reshape(len(x), -1)
+    x = x.reshape(x.shape[0], -1)
     told = embedded(condition, 8 * first)
     if told is not None:
       x = jnp.concatenate([x, told], axis=-1)
@@ -210,7 +210,7 @@ class PixelDecoder(nn.Module):
     """Map [B, Z] and [B, A] to {"logits": [B, H · W · channels]}."""
     how = (self.shape, self.channels, self.width, self.blocks)
     output = Decoder(*how, name="net")(z, condition)
-    return {"logits": output.reshape(len(z), -1)}
+    return {"logits": output.reshape(z.shape[0], -1)}
 
 
 class Generator(nn.Module):

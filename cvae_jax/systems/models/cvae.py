@@ -81,7 +81,7 @@ class Model(NamedTuple):
   def encode(self, params: PyTree, image, condition, key=None) -> Gaussian:
     """Return q(z | image, condition); without a key dropout is off."""
     if self.levels:  # each level is of the means of those above
-      noise = jnp.zeros((len(image), self.latents))
+      noise = jnp.zeros((image.shape[0], self.latents))
       return self.posterior(params, noise, image, condition)[0]
     variables = {"params": params["encoder"]}
     q = self.encoder.apply(variables, image, condition, key)

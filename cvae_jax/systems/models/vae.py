@@ -94,7 +94,7 @@ class Model(NamedTuple):
   def encode(self, params: PyTree, x, condition, key=None) -> Gaussian:
     """Return q(z | x [B, D], condition); without a key dropout is off."""
     if self.levels:  # each level is of the means of those above
-      noise = jnp.zeros((len(x), self.latents))
+      noise = jnp.zeros((x.shape[0], self.latents))
       return self.posterior(params, noise, x, condition)[0]
     variables = {"params": params["encoder"]}
     q = Gaussian(**self.encoder.apply(variables, x, condition, key))
