@@ -30,7 +30,6 @@ from cvae_jax.config import (
 )
 
 LATENTS = {"small": 32, "medium": 64, "large": 128}
-LEVELS = (8, 4, 2)  # latents of a pixel of each level's map, smallest map first
 SYSTEMS = ("cvae", "vae", "aae", "gan")
 
 
@@ -95,7 +94,9 @@ def _hierarchy(config: ConfigDict) -> None:
       f"latents=hierarchy is of system=cvae or vae; found {config.system}"
     )
   del config.model.latents
-  config.model.levels = LEVELS
+  # Latents of a pixel of each level's map, the smallest map first; () for 8, 4
+  # and 2, on as many maps as the images have.
+  config.model.levels = ()
 
 
 def _aae(config: ConfigDict) -> None:

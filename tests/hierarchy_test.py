@@ -12,6 +12,7 @@ from scipy import stats
 from cvae_jax import config as configs
 from cvae_jax.method import gaussian, kl_control
 from cvae_jax.metrics import bounds
+from cvae_jax.nets import hierarchy
 from cvae_jax.types import Facts
 from tests import small
 
@@ -214,11 +215,16 @@ def test_each_likelihood_trains_and_the_levels_make_up_the_kl(page, changes):
   assert np.isfinite(image).all()
 
 
+@pytest.mark.parametrize(("side", "count"), [(8, 1), (16, 2), (64, 3)])
+def test_there_are_as_many_levels_as_small_images_have_maps(side, count):
+  found = hierarchy.maps_of((side, side, 3), ())
+  assert [latents for *_, latents in found] == [8, 4, 2][:count]
+
+
 @pytest.mark.parametrize(
   ("page", "changes", "said"),
   [
-    (PAGE, {"model__levels": (1, 1, 1)}, "have maps for 1 to 2"),
-    (PAGE, {"model__levels": ()}, "have maps for 1 to 2"),
+    (PAGE, {"model__levels": (1, 1, 1)}, "maps for up to 2: say fewer"),
     (PAGE, {"prior__name": "conditional"}, "learns the prior of each level"),
     (PAGE, {"loss__objective": "tc"}, "a hierarchy has elbo"),
     (f"{PAGE},system=vae", {"loss__objective": "dreg"}, "has elbo"),

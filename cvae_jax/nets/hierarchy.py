@@ -31,6 +31,8 @@ from cvae_jax.nets.images import BLOCKS, WIDTHS, Residual, Shape
 from cvae_jax.nets.layers import Conv, Dense
 from cvae_jax.types import PyTree
 
+USUAL = (8, 4, 2)  # latents of a pixel of each level's map, where none are said
+
 
 class Pass(NamedTuple):
   """What the way down finds."""
@@ -43,14 +45,21 @@ class Pass(NamedTuple):
 def maps_of(shape: Shape, levels: Sequence[int]) -> list[Shape]:
   """Return (height, width, latents of a pixel) of each level, top first.
 
+  Args:
+    shape: of an image.
+    levels: latents of a pixel of each level; none for USUAL's, on as many maps
+      as there are.
+
   Raises:
-    ValueError: there are more levels than maps, or none.
+    ValueError: there are more levels than maps.
   """
   sizes = images.sides(*shape[:2])[:0:-1]
-  if not 1 <= len(levels) <= len(sizes):
+  levels = levels or USUAL[: len(sizes)]
+  if len(levels) > len(sizes):
     raise ValueError(
       f"model.levels={tuple(levels)} are {len(levels)} levels; images of "
-      f"{shape[0]}×{shape[1]} pixels have maps for 1 to {len(sizes)}"
+      f"{shape[0]}×{shape[1]} pixels have maps for up to {len(sizes)}: say "
+      f"fewer, as --config.model.levels='{tuple(levels[: len(sizes)])}'"
     )
   pairs = zip(sizes, levels, strict=False)
   return [(*size, int(count)) for size, count in pairs]
