@@ -18,7 +18,16 @@ class ConfigError(ValueError):
 
 # By a key's last word, whatever its group. (least, limit, what was expected)
 _SIZES = (
-  *("latents", "features", "widths", "strides", "dense", "side", "map"),
+  *(
+    "latents",
+    "levels",
+    "features",
+    "widths",
+    "strides",
+    "dense",
+    "side",
+    "map",
+  ),
   *("kernel", "hidden", "code", "streams", "image_shape", "directions"),
   *("critic_steps", "generator_updates", "every", "accumulate"),
 )

@@ -127,6 +127,7 @@ def _train(job: Job, record: Record, tell: Callable) -> TrainState:
         rows_saved=counters.get("rows", 0),
         identity=job.identity,
         devices=job.mesh.size,
+        stride=job.stride,
       )
       tell(over=False, counters=counters)
       state = job.mesh.whole(hosts.share(state))

@@ -19,10 +19,7 @@ torch = pytest.importorskip("torch")
 nn = torch.nn
 F = torch.nn.functional
 
-pytestmark = [
-  pytest.mark.torch,
-  pytest.mark.usefixtures("quickly_compiled"),
-]
+pytestmark = pytest.mark.torch
 CVAE = "zoo:scvae"
 WIDTHS = {
   "model.encoder.widths": (6,),

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax.data.files import prepared
+from cvae_jax.data.files import prepared, schema as schemas
 
 ROOT = Path(__file__).parents[1]
 _SPEC = importlib.util.spec_from_file_location(
@@ -155,7 +155,19 @@ def test_a_table_gives_kinds_by_what_its_columns_hold(tmp_path, capsys):
   assert "note: left out (60 different words in 60 rows)" in said
   assert "one: left out (all rows have same)" in said
   assert "id: left out (counts the rows)" in said
-  assert "missing in 15 rows (25.0%)" in said
+  assert "no label in 15 rows (25.0%)" in said
+  assert "missing" not in said
+
+
+def test_an_empty_cell_is_missing_but_of_a_multilabel_it_is_no_label():
+  table = pd.DataFrame({"size": ["", "1"], "tags": ["", "sea"]})
+  entries = [
+    {"name": "size", "kind": "number", "range": [0, 1]},
+    {"name": "tags", "kind": "multilabel", "levels": ["sea"]},
+  ]
+  size, tags = schemas.summary(entries, table)
+  assert size.endswith("missing in 1 rows (50.0%)")
+  assert tags.endswith("no label in 1 rows (50.0%)")
 
 
 def test_the_written_schema_holds_what_kind_asks_for(tmp_path):
@@ -465,3 +477,21 @@ def test_drawn_shapes_agree_with_their_table(tmp_path):
     # Of a circle, a square and a triangle of the same radius.
     expected = {"circle": np.pi, "square": 2.0, "triangle": 1.3}[row.shape]
     assert area == pytest.approx(expected, rel=0.35)
+
+
+def test_drawn_shapes_leave_values_empty_at_the_share_that_is_asked(tmp_path):
+  from cvae_jax.data.files import shapes
+
+  full = tmp_path / "full"
+  part = tmp_path / "part"
+  shapes.write(full, 120, side=8)
+  shapes.write(part, 120, side=8, unknown=0.5)
+  known = pd.read_csv(full / "labels.csv", dtype=str)
+  found = pd.read_csv(part / "labels.csv", dtype=str)
+  gone = found.drop(columns="file").isna()
+  assert not known.isna().any(axis=None)
+  assert gone.mean().between(0.35, 0.65).all()  # of 120: 3 deviations
+  assert gone.drop_duplicates().shape[0] > 8  # each value by its own chance
+  pd.testing.assert_frame_equal(found, known.mask(found.isna()))
+  for file in known["file"]:
+    assert (part / file).read_bytes() == (full / file).read_bytes()

@@ -257,7 +257,11 @@ def test_a_set_with_people_says_so(tmp_path):
 
 
 @pytest.mark.parametrize(
-  "word", ["--size=1000000", "--size=0", "--count=0", "--count=-1", "--seed=-1"]
+  "word",
+  [
+    *("--size=1000000", "--size=0", "--count=0", "--count=-1", "--seed=-1"),
+    *("--unknown=1.5", "--unknown=-0.1", "--unknown=nan"),
+  ],
 )
 def test_shapes_of_no_size_or_number_are_refused(tmp_path, capsys, word):
   path = pathlib.Path(__file__).parents[1] / "data" / "prepare_shapes.py"

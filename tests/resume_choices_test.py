@@ -9,10 +9,7 @@ from cvae_jax import train
 from cvae_jax.loop import dispatch
 from tests import small
 
-# Both runs of a test are compiled alike, so nothing is lost by this.
-pytestmark = pytest.mark.usefixtures(
-  "shared_programs", "quickly_compiled", "plain_convolutions"
-)
+pytestmark = pytest.mark.usefixtures("shared_programs", "plain_convolutions")
 
 
 @pytest.mark.parametrize(
@@ -43,6 +40,7 @@ pytestmark = pytest.mark.usefixtures(
       9,
     ),
     ("adgm", {}, 9),
+    ("hierarchy", {"epochs": 1, "loss__kl__free_bits": 0.01}, 5),
     ("cvae", {"loss__objective": "tc"}, 9),
     ("cvae", {"loss__objective": "dip_ii"}, 9),
     ("vae", {"loss__objective": "mmd"}, 9),

@@ -75,6 +75,11 @@ def of_run(run: Any, name: str = "fitted", dataset: Any = None) -> Aggregate:
       f"{run.folder}: a {run.config.system} encodes no images, so it has no "
       "posteriors to fit a prior to; leave the prior out"
     )
+  if run.system.posterior is not None:
+    raise RunError(
+      f"{run.folder}: its latents have levels, and a fitted prior is of one; "
+      "a hierarchy has learned the prior of each level: leave the prior out"
+    )
   path = Path(run.folder) / file(wanted)
   state = identity(exports.arrays(run.state, run.config.get("pretrained", {})))
   found = read(path, state) if path.exists() else None
