@@ -89,6 +89,10 @@ class System(NamedTuple):
   render: Callable | None = None
   # (state, image [B, H, W, C], condition [B, A]) -> Gaussian over [B, Z]
   encode: Callable | None = None
+  # (state, noise [K · B, Z], image, condition) -> (q, z), K draws of an image,
+  # where latents have levels, each known given those above it. There `encode`
+  # is the same without noise: each level by the means of those above
+  posterior: Callable | None = None
   # (state, z [B, Z], condition [B, A]) -> image [B, H, W, C]
   decode: Callable | None = None
   # (state, image [B, H, W, C]) -> logits [B, K]

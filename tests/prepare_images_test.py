@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -314,6 +315,41 @@ def test_an_archive_with_its_table_is_as_its_folder(tmp_path, name, pack):
   assert table.equals(other)
   assert schema == same
   assert [*schema] == ["mood"]
+
+
+@pytest.mark.parametrize(
+  "damage",
+  [
+    lambda content, place: content[:place] + b"x" + content[place + 1 :],
+    lambda content, place: content[:place],  # between two files
+    lambda content, place: content[:place] + bytes(100),
+  ],
+)
+def test_a_tar_that_ends_early_is_refused(tmp_path, capsys, damage):
+  # tarfile itself takes a damaged header for the end, in silence.
+  _tar(classes(tmp_path / "in", count=5), tmp_path / "a.tar")
+  with tarfile.open(tmp_path / "a.tar") as archive:
+    files = [member for member in archive if member.isfile()]
+  content = (tmp_path / "a.tar").read_bytes()
+  (tmp_path / "a.tar").write_bytes(damage(content, files[9].offset))
+  assert prepare(tmp_path / "a.tar", tmp_path / "out") == 1
+  said = capsys.readouterr().err
+  assert "a.tar: cut or damaged tar file: its end is not there after" in said
+  assert said.count("\n") == 1
+
+
+def test_links_of_a_tar_are_followed_or_named(tmp_path, capsys):
+  source = classes(tmp_path / "in", count=5)
+  os.link(source / "ant" / "000.png", source / "ant" / "hard.png")
+  (source / "bee" / "soft.png").symlink_to("../ant/001.png")
+  (source / "cow" / "lost.png").symlink_to("nowhere.png")
+  _tar(source, tmp_path / "a.tar")
+  assert prepare(tmp_path / "a.tar", tmp_path / "out", "--size=8") == 0
+  said = capsys.readouterr().out
+  assert "left out: cow/lost.png: a link to cow/nowhere.png, which is" in said
+  files = set(read(tmp_path / "out")[1]["file"])
+  assert {"ant/hard.png", "bee/soft.png"} <= files
+  assert len(files) == 17
 
 
 def test_tables_of_any_form_say_the_same(tmp_path):

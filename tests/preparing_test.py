@@ -4,6 +4,7 @@ import hashlib
 import os
 import pathlib
 import runpy
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -143,6 +144,21 @@ def test_want_of_memory_is_no_corrupt_image(tmp_path, capsys, monkeypatch):
   monkeypatch.setattr(image_files, "decode", decode)
   assert prepare(source, tmp_path / "out") == 1
   assert "out of memory at a.png; nothing" in capsys.readouterr().err
+  assert not (tmp_path / "out" / prepared.MARK).exists()
+
+
+def test_a_disk_without_room_is_said_before_anything_is_decoded(
+  tmp_path, capsys, monkeypatch
+):
+  source = tmp_path / "source"
+  draw(source / "a.png", 1)
+  table_of(source, file=["a.png"], male=[0])
+  free = shutil.disk_usage(tmp_path)._replace(free=100)
+  monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+  monkeypatch.setattr(image_files, "decode", None)
+  assert prepare(source, tmp_path / "out") == 1
+  said = capsys.readouterr().err
+  assert "out: needs 768 bytes of disk, and 100 bytes are free; make" in said
   assert not (tmp_path / "out" / prepared.MARK).exists()
 
 

@@ -73,7 +73,7 @@ class Embedding(nn.Module):
     return ops.silu(Dense(self.features, name="dense_1")(x))
 
 
-def _embedded(condition: Array | None, size: int) -> Array | None:
+def embedded(condition: Array | None, size: int) -> Array | None:
   """Return a condition's embedding, None where there is nothing to embed."""
   if condition is None or not condition.shape[-1]:
     return None
@@ -105,8 +105,8 @@ class Encoder(nn.Module):
       if residual:
         x = Residual(width, name=f"residual_{i}")(x)
       x = ops.silu(x)
-    x = x.reshape(len(x), -1)
-    told = _embedded(condition, 8 * first)
+    x = x.reshape(x.shape[0], -1)
+    told = embedded(condition, 8 * first)
     if told is not None:
       x = jnp.concatenate([x, told], axis=-1)
     x = ops.silu(Dense(16 * first, name="dense")(x))
@@ -134,7 +134,7 @@ class Decoder(nn.Module):
     residual = checked(BLOCKS, self.blocks, "model.blocks") == "residual"
     *maps, smallest = sides(*self.shape[:2])
     widths = features(first, len(maps))
-    told = _embedded(condition, 8 * first)
+    told = embedded(condition, 8 * first)
     x = z if told is None else jnp.concatenate([z, told], axis=-1)
     x = ops.silu(Dense(16 * first, name="dense_0")(x))
     x = ops.silu(Dense(math.prod(smallest) * widths[-1], name="dense_1")(x))
@@ -148,14 +148,14 @@ class Decoder(nn.Module):
       if i == 0:
         return x
       if told is not None:
-        x = _moved(x, told, i)
+        x = moved(x, told, i)
       if residual:
         x = Residual(outputs[i], name=f"residual_{i}")(x)
       x = ops.silu(x)
     return x
 
 
-def _moved(x: Array, told: Array, level: int) -> Array:
+def moved(x: Array, told: Array, level: int) -> Array:
   """Scale and shift a map's features by an embedded condition."""
   width = x.shape[-1]
   moves = Dense(2 * width, nn.initializers.zeros, name=f"told_{level}")(told)
@@ -214,7 +214,7 @@ class PixelDecoder(nn.Module):
     """Map [B, Z] and [B, A] to {"logits": [B, H · W · channels]}."""
     how = (self.shape, self.channels, self.width, self.blocks, self.mean)
     output = Decoder(*how, name="net")(z, condition)
-    return {"logits": output.reshape(len(z), -1)}
+    return {"logits": output.reshape(z.shape[0], -1)}
 
 
 class Generator(nn.Module):
