@@ -127,25 +127,29 @@ def costs(page: str, steps: int, rounds: int, beside: str = "") -> None:
     print(f"| {name} | {seconds / plain:.2f} |")
 
 
+def distance_of(images: np.ndarray, real: np.ndarray) -> float:
+  """Return the Fréchet distance of images in [0, 1] from real ones of bytes."""
+  size = real[0].size
+  across = np.random.default_rng(0).normal(0, size**-0.5, (size, 64))
+  both = [
+    frechet.moments([x.reshape(len(x), size) @ across])
+    for x in (images, real / 255.0)
+  ]
+  return frechet.distance(*both)
+
+
 def priors(folder: str) -> None:
   """Print Fréchet distances of samples by each prior."""
   run = runs.load(folder)
   test = load_data(run.folder, run.config.data).test
   condition = np.asarray(test["condition"])
-  size = test["image"][0].size
-  across = np.random.default_rng(0).normal(0, size**-0.5, (size, 64))
-
-  def moments(images):
-    return frechet.moments([images.reshape(len(images), size) @ across])
-
-  real = moments(test["image"] / 255.0)
   again = run.decode(run.encode(test["image"], condition).mean, condition)
   print("| z of | Fréchet distance |\n| --- | --- |")
   for name in ("", "fitted", "fitted:10"):
     drawn = [run.sample(condition, seed, prior=name) for seed in range(4)]
-    found = frechet.distance(moments(np.concatenate(drawn)), real)
+    found = distance_of(np.concatenate(drawn), test["image"])
     print(f"| {name or 'own prior'} | {found:.3f} |")
-  print(f"| reconstructions | {frechet.distance(moments(again), real):.3f} |")
+  print(f"| reconstructions | {distance_of(again, test['image']):.3f} |")
 
 
 def main() -> None:
