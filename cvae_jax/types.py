@@ -57,6 +57,7 @@ class Facts(NamedTuple):
   columns: Mapping[str, tuple[int, ...]]  # the shape of one example of each
   rows: int | None = None  # training examples
   attributes: tuple[Place, ...] = ()  # what conditions hold, where they say
+  mean: tuple[float, ...] = ()  # of each channel, in [0, 1], where known
 
   @property
   def image_shape(self) -> tuple[int, ...]:

@@ -6,10 +6,7 @@ from benchmarks import equal_runs
 from cvae_jax import train
 from tests import small
 
-# Both runs of a test are compiled alike, so nothing is lost by this.
-pytestmark = pytest.mark.usefixtures(
-  "shared_programs", "quickly_compiled", "plain_convolutions"
-)
+pytestmark = pytest.mark.usefixtures("shared_programs", "plain_convolutions")
 
 
 @pytest.mark.parametrize(

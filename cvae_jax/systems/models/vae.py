@@ -136,7 +136,7 @@ def build(config, facts: Facts) -> Model:
   levels = hierarchy.build(config, facts, loss.likelihood.width)
   latents = sum(levels.sizes) if levels else config.model.latents
   nets = levels or _networks(
-    config.model, shape, latents, loss.likelihood.width
+    config.model, facts, latents, loss.likelihood.width
   )
   encoder, decoder = nets
   return Model(
@@ -159,14 +159,20 @@ def _discriminator(loss: Loss, group) -> MLP | None:
   return MLP(widths=widths, heads={"logit": 1}, activation="leaky_0.15")
 
 
-def _networks(model, shape: tuple, latents: int, width: int) -> tuple:
+def _networks(model, facts: Facts, latents: int, width: int) -> tuple:
   """Return the encoder and the decoder that config.model describes."""
+  shape = facts.image_shape
   heads = {"mean": latents, "logvar": latents}
   if images.builds_itself(model):
     how = {"width": model.width, "blocks": model.blocks}
     return (
       images.Encoder(shape, heads, **how),
-      images.PixelDecoder(shape, shape[-1] * width, **how),
+      images.PixelDecoder(
+        shape,
+        shape[-1] * width,
+        **how,
+        mean=facts.mean if width == 1 else (),
+      ),
     )
   output = {"logits": math.prod(shape) * width}
   return (
