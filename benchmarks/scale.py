@@ -140,29 +140,39 @@ def window(process: subprocess.Popen, seconds: float) -> dict:
 
 
 def table(name: str, rows: list[dict]) -> str:
-  """Return a question's cells as Markdown."""
-  own = "data" if name == "rows" else ""
-  lines = [
-    f"| {name} | examples/s | min–max | MiB | MiB more at the end |"
-    + (f" {own} |" if own else ""),
-    "| --- | --- | --- | --- | --- |" + (" --- |" if own else ""),
+  """Return a question's cells as Markdown; ratios are medians of the turns."""
+  base = next(row["rates"] for row in rows if row[name] == BASE[name])
+  heads = [
+    name,
+    "examples/s",
+    "min–max",
+    f"÷ {BASE[name]:,}'s",
+    "MiB",
+    "MiB more at the end",
+    "data",
   ]
+  lines = [heads, ["---"] * len(heads)]
   for row in rows:
     rates = row["rates"]
-    line = (
-      f"| {row[name]:,} | {statistics.median(rates):,.0f} | "
-      f"{min(rates):,.0f}–{max(rates):,.0f} | {row['mib']:,.0f} | "
-      f"{row['grown']:+,.0f} |"
+    ratio = statistics.median(a / b for a, b in zip(rates, base, strict=True))
+    lines.append(
+      [
+        f"{row[name]:,}",
+        f"{statistics.median(rates):,.0f}",
+        f"{min(rates):,.0f}–{max(rates):,.0f}",
+        f"{ratio:.2f}",
+        f"{row['mib']:,.0f}",
+        f"{row['grown']:+,.0f}",
+        "memory-mapped" if row["mapped"] else "resident",
+      ]
     )
-    where = "memory-mapped" if row["mapped"] else "in memory"
-    lines.append(line + (f" {where} |" if own else ""))
-  return "\n".join(lines)
+  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main() -> None:
   """Print a table for each question, and write all as JSON."""
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--only", choices=QUESTIONS, help="one question")
+  parser.add_argument("--only", choices=QUESTIONS, action="append")
   parser.add_argument("--rounds", type=int, default=5)
   parser.add_argument("--seconds", type=float, default=3.0, help="of a window")
   parser.add_argument("--out", default="", help="a JSON file")
@@ -174,7 +184,7 @@ def main() -> None:
     return
   found = {}
   with tempfile.TemporaryDirectory() as scratch:
-    for name in [given.only] if given.only else QUESTIONS:
+    for name in given.only or QUESTIONS:
       found[name] = ask(name, given.rounds, given.seconds, Path(scratch))
       print(f"\n{table(name, found[name])}", flush=True)
       if given.out:

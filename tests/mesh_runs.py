@@ -6,6 +6,7 @@ The number of devices is jax's for a whole process, so these runs have one of
 their own. What came out is written to FOLDER/found.json.
 """
 
+import dataclasses
 import json
 import os
 import sys
@@ -19,9 +20,10 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}"
 import jax  # noqa: E402 (it reads the variables set above)
 import numpy as np  # noqa: E402
 
-from cvae_jax import config as configs, train  # noqa: E402
+from cvae_jax import config as configs, runs, settings, train  # noqa: E402
 from cvae_jax.loop import begin, evaluate, feed, keys, mesh  # noqa: E402
 from cvae_jax.loop.dispatch import make_dispatch  # noqa: E402
+from cvae_jax.measures import score  # noqa: E402
 from cvae_jax.nets.fast import ops  # noqa: E402
 from tests import compare_test, small, small_zoo  # noqa: E402
 
@@ -135,6 +137,20 @@ def resumed(folder, data):
   return max(jax.tree.leaves(apart))
 
 
+def scored(folder):
+  """Score a run by its devices and by one: {devices: its numbers}."""
+  run = runs.load(folder)
+  found = {}
+  for devices in (run.mesh, mesh.ONE):
+    one = dataclasses.replace(run, mesh=devices)
+    scores = score.score(one, samples=2, per_class=3)
+    named = settings.leaves({k: v for k, v in scores.items() if v})
+    found[devices.size] = {
+      key: value for key, value in named if isinstance(value, float)
+    }
+  return found
+
+
 def refused(data, **changes):
   """Return what is said of a config that cannot train."""
   try:
@@ -166,6 +182,7 @@ def main(folder: Path) -> None:
     "config": config.mesh,
     "launches": [launch["bits"]["mesh"] for launch in launches],
   }
+  found["scored"] = scored(folder / "changed")
   found["refused"] = {
     "uneven": refused(data, mesh=8, batch_size=20),
     "too_many": refused(data, mesh=9),

@@ -79,6 +79,17 @@ def test_a_run_s_record_says_how_many_devices_shared_its_batches(found):
   assert found["recorded"] == {"config": 2, "launches": [8, 2]}
 
 
+def test_a_run_s_scores_by_its_devices_are_those_by_one(found):
+  one, both = found["scored"]["1"], found["scored"]["2"]
+  assert {"test.elbo", "test.iw_bound", "condition_gap_nats"} <= set(one)
+  assert one.keys() == both.keys()
+  for name, value in one.items():
+    # That one is the difference of two bounds.
+    size = one["test.elbo"] if name == "condition_gap_nats" else value
+    error = 1e-5 * max(1.0, abs(size))
+    np.testing.assert_allclose(both[name], value, rtol=0, atol=error)
+
+
 @pytest.mark.parametrize(
   ("case", "said"),
   [
