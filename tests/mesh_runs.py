@@ -119,6 +119,19 @@ def noise(size, partitionable):
     return np.asarray(draw(jax.random.key(0), rows)).tolist()
 
 
+def read():
+  """Return the rows that are read for each of four devices' parts."""
+  asked = []
+
+  def of(rows):
+    asked.append(rows.tolist())
+    return rows
+
+  config = configs.ConfigDict({"mesh": 4, "batch_size": BATCH})
+  mesh.of(config).gather({"number": of}, np.arange(BATCH)[::-1])
+  return [rows for rows in asked if rows]
+
+
 def resumed(folder, data):
   """Train digits on 8 devices, go on with 2, then begin and end with 1."""
 
@@ -173,6 +186,7 @@ def main(folder: Path) -> None:
   found["noise"] = {
     str(way): [noise(size, way) for size in SIZES] for way in (True, False)
   }
+  found["read"] = read()
   data = small.prepare(folder)
   found["apart"] = resumed(folder, data)
   path = folder / "changed" / "environment.json"

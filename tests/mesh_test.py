@@ -70,6 +70,12 @@ def test_noise_does_not_depend_on_how_a_batch_is_shared_out(
     assert drawn == one
 
 
+def test_rows_on_the_host_are_read_once_for_the_device_that_has_them(found):
+  # A process makes the parts of its own devices alone.
+  order = np.arange(16)[::-1].reshape(4, 4).tolist()
+  assert sorted(found["read"]) == sorted(order)
+
+
 def test_a_run_goes_on_with_another_number_of_devices(found):
   # Digits: 25 steps on 8 devices and 25 on 2, beside 50 on one.
   assert found["apart"] < 1e-5
