@@ -102,11 +102,11 @@ def _edit_in_words(run, image: Path, towards: Path | None, out: Path) -> None:
       "--square and --crop are for runs on faces; others take the largest "
       "middle part: cut the picture first"
     )
+  changes = [_parse(run, text) for text in _SET.value]
   picture = editing.read(run, image)
   own = editing.find_own(run, picture, _CONDITION.value)
   said = ", ".join(f"{name}={value}" for name, value in own.items())
   print(f"the picture shows {said or 'nothing that can be asked for'}")
-  changes = [run.parse(text) for text in _SET.value]
   made = editing.edit(run, picture, own, changes)
   labels = [text.replace(",", "\n").replace("=", " ") for text in _SET.value]
   row = np.concatenate([picture[None] / np.float32(255), made])
@@ -118,6 +118,20 @@ def _edit_in_words(run, image: Path, towards: Path | None, out: Path) -> None:
     there = editing.find_own(run, other, None)
     walked = editing.walk(run, (picture, other), (own, there))
     _save(_beside(out, "towards"), walked[None])
+
+
+def _parse(run, text: str) -> dict:
+  """Return what one --set asks for, {attribute: value}.
+
+  Raises:
+    DataError: it asks for what the run cannot be asked for.
+  """
+  from cvae_jax.data import DataError
+
+  try:
+    return run.parse(text)
+  except DataError as error:
+    raise DataError(f"--set={text}: {error}") from None
 
 
 def _fit(run):

@@ -24,7 +24,11 @@ _FORMATS = flags.DEFINE_list(
   "By commas, of safetensors (always written), onnx and stablehlo.",
 )
 _STEPS = flags.DEFINE_integer(
-  "steps", 0, "How long it was trained, for the model card.", lower_bound=0
+  "steps",
+  0,
+  "How long it was trained, for the model card.",
+  lower_bound=0,
+  upper_bound=2**31 - 1,
 )
 _LICENCE = flags.DEFINE_string(
   "licence", "", "Of the weights, for the model card, as in cc-by-4.0."

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cvae_jax.loop import posteriors
 from cvae_jax.runs import Run, RunError, unit
 
 SETTINGS = 1000  # that a search for a photo's condition may try
@@ -162,12 +163,12 @@ def elbo_of(
       "find a condition by; say the photo's own condition"
     )
   images = np.tile(unit(image), (len(condition), 1, 1, 1))
-  q = run.encode(images, condition)
   shape = (draws, 1, run.system.latents)
-  noise = np.random.default_rng(seed).standard_normal(shape, np.float32)
+  draw = posteriors.drawing(run, images, condition)
   elbo = []
-  for each in noise:
-    z = q.mean + np.exp(0.5 * q.logvar) * each
+  for each in np.random.default_rng(seed).standard_normal(shape, np.float32):
+    noise = np.repeat(each, len(images), axis=0)
+    q, z = draw(noise)
     nats = run.system.nats(images, run.outputs(z, condition))
     elbo.append(-np.asarray(nats) - run.kl(q, z))
   return np.mean(elbo, axis=0)

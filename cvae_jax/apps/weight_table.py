@@ -58,13 +58,15 @@ def filled(
   """
   entries = _entries(names)
   abstract = abstract_state(system)
-  read: set[str] = set(names.get("ignore", ()))
+  read: set[str] = _ignored(names)
+  layers: set[str] = set()
   if lost := sorted(read - arrays.keys()):
     raise RunError(f"ignore names {', '.join(lost)}, which the file has not")
 
   def fill(path, leaf):
     name = path_name(path).replace("/", ".")
     layer, _, part = name.rpartition(".")
+    layers.add(layer)
     entry = entries.get(layer)
     if entry is None:
       raise RunError(
@@ -77,20 +79,36 @@ def filled(
         f"{layer}: its {part} is {leaf.shape} here, and {found.shape} of "
         f"{', '.join(entry['from'])}"
       )
-    return jax.numpy.asarray(found, leaf.dtype)
+    found = found.astype(leaf.dtype)
+    if not np.isfinite(found).all():
+      raise RunError(
+        f"{layer}: its {part}, of {', '.join(entry['from'])}, has values that "
+        "are no finite numbers; save the model again before it diverged"
+      )
+    return jax.numpy.asarray(found)
 
   trees = {
     kind: jax.tree_util.tree_map_with_path(fill, getattr(abstract, kind))
     for kind in ("params", "model_state")
   }
+  _check_read(entries, layers, arrays, read)
+  step = jax.numpy.asarray(steps, jax.numpy.int32)
+  return TrainState(step=step, opt_state={}, **trees)
+
+
+def _check_read(entries, layers: set, arrays: Mapping, read: set) -> None:
+  """Check that no entry and no array of theirs is of no use."""
+  if idle := sorted(entries.keys() - layers):
+    raise RunError(
+      f"the table names {', '.join(idle)}, and no layer here is called so; "
+      f"there is {', '.join(sorted(layers))}"
+    )
   unread = [n for n in arrays if n not in read and not n.endswith(_COUNTER)]
   if unread:
     raise RunError(
       f"no layer here reads {', '.join(sorted(unread)[:8])}; give them in the "
       'table, or list them under "ignore"'
     )
-  step = jax.numpy.asarray(steps, jax.numpy.int32)
-  return TrainState(step=step, opt_state={}, **trees)
 
 
 def _entries(names: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -107,12 +125,48 @@ def _entries(names: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         f"the table's entry of {layer} is {said!r}; expected a name, or a "
         f"mapping of {', '.join(sorted(_KEYS))}"
       )
-    if entry.get("as", "linear") not in _KINDS:
-      raise RunError(
-        f"{layer} is as {entry['as']!r}; expected {', '.join(_KINDS)}"
-      )
-    found[layer] = {**entry, "from": origin}
+    entry = {**entry, "from": origin}
+    for key, (fits, expected) in _FORMS.items():
+      if key in entry and not fits(entry[key]):
+        raise RunError(
+          f"{layer}: its {key!r} is {entry[key]!r}; expected {expected}"
+        )
+    found[layer] = entry
   return found
+
+
+def _ignored(names: Mapping[str, Any]) -> set[str]:
+  """Return the names that the table leaves out."""
+  found = names.get("ignore", [])
+  if not _are_names(found):
+    raise RunError(f"the table's ignore is {found!r}; expected a list of names")
+  return set(found)
+
+
+def _are_names(found: Any) -> bool:
+  return isinstance(found, list) and all(isinstance(n, str) for n in found)
+
+
+def _are_sizes(found: Any, count: int, least: int) -> bool:
+  whole = isinstance(found, list) and all(type(n) is int for n in found)
+  return whole and len(found) == count and min(found) >= least
+
+
+def _are_blocks(found: Any) -> bool:
+  return isinstance(found, list) and all(_are_sizes(b, 2, 0) for b in found)
+
+
+def _is_map(found: Any) -> bool:
+  return _are_sizes(found, 3, 1)
+
+
+_FORMS = {  # what an entry may be
+  "from": (_are_names, "a name, or a list of names"),
+  "as": (_KINDS.__contains__, ", ".join(_KINDS)),
+  "in": (_are_blocks, "blocks [[first, end], …]"),
+  "in_map": (_is_map, "[height, width, channels]"),
+  "out_map": (_is_map, "[height, width, channels]"),
+}
 
 
 def _converted(name, part, entry, arrays, read) -> NDArray:
@@ -129,13 +183,26 @@ def _converted(name, part, entry, arrays, read) -> NDArray:
     parts.append(_turned(name, part, entry, arrays[theirs]))
   found = np.concatenate(parts, axis=-1)
   if part == "kernel" and "in" in entry:
-    rows = [found[start:end] for start, end in entry["in"]]
-    found = np.concatenate(rows)
+    rows = [np.arange(len(found))[first:end] for first, end in entry["in"]]
+    order = np.concatenate(rows)
+    if sorted(order) != [*range(len(found))]:
+      raise RunError(
+        f"{name}: the blocks {entry['in']} are not each of its {len(found)} "
+        "inputs once"
+      )
+    found = found[order]
   return found
 
 
 def _turned(name: str, part: str, entry: Mapping, array: NDArray) -> NDArray:
   """Return an array of theirs in the layout here."""
+  if not np.issubdtype(array.dtype, np.floating):
+    raise RunError(
+      f"{name}: theirs is of {array.dtype}; expected floating-point numbers: "
+      "save the weights before they are quantised"
+    )
+  if part == "kernel":
+    _check_use(name, entry, array)
   if part == "kernel" and array.ndim == 4:
     if entry.get("as") == "conv_transpose":  # [in, out, k, k], and turned round
       return array[:, :, ::-1, ::-1].transpose(2, 3, 0, 1)
@@ -144,6 +211,21 @@ def _turned(name: str, part: str, entry: Mapping, array: NDArray) -> NDArray:
     array = _map(name, array.T, entry.get("in_map"), 0)
     return _map(name, array, entry.get("out_map"), 1)
   return _map(name, array, entry.get("out_map"), 0)
+
+
+def _check_use(name: str, entry: Mapping, kernel: NDArray) -> None:
+  """Check that an entry says nothing that this kernel would not follow."""
+  dense = kernel.ndim == 2
+  kinds = ("linear",) if dense else ("conv", "conv_transpose")
+  if entry.get("as", kinds[0]) not in kinds:
+    raise RunError(
+      f"{name}: the table says {entry['as']}, and theirs is {kernel.shape}: "
+      f"expected {' or '.join(kinds)}, or nothing"
+    )
+  idle = [key for key in ("in", "in_map", "out_map") if key in entry]
+  if idle and not dense:
+    why = f"is for dense layers, and theirs is {kernel.shape}; leave it out"
+    raise RunError(f"{name}: {idle[0]} {why}")
 
 
 def _map(name: str, array: NDArray, shape, axis: int) -> NDArray:

@@ -19,17 +19,13 @@ from cvae_jax.loop import (
   watch,
 )
 from cvae_jax.loop.feed import Feed, check
-from cvae_jax.loop.run_data import places
+from cvae_jax.loop.run_data import mean, places
 from cvae_jax.types import Facts, System, TrainState
 
 STEPS = 2**31  # TrainState.step is an int32
 _COUNTS = (  # of at least 1
-  "batch_size",
-  "epochs",
-  "log_every",
-  "checkpoint_every",
-  "evaluate_every_epochs",
-  "keep",
+  *("batch_size", "epochs", "log_every"),
+  *("checkpoint_every", "evaluate_every_epochs", "keep"),
 )
 
 
@@ -166,6 +162,7 @@ def _count_steps(config: ConfigDict, rows: int) -> tuple[int, int]:
       f"epochs={config.epochs} are {steps} steps; expected fewer than {STEPS}, "
       "which a state can count"
     )
+  settings.check_periods(config, steps)
   return epoch_steps, steps
 
 
@@ -176,8 +173,8 @@ def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:
     ConfigError: the config states another shape or number of conditions.
   """
   shapes = {n: tuple(c.shape[1:]) for n, c in dataset.train.items()}
-  rows = len(next(iter(dataset.train.values())))
-  facts = Facts(shapes, rows, places(dataset.conditions))
+  known = places(dataset.conditions), mean(dataset.train.get("image"))
+  facts = Facts(shapes, len(next(iter(dataset.train.values()))), *known)
   stated = {
     "image_shape": shapes.get("image"),
     "conditions": facts.conditions if "condition" in shapes else None,
