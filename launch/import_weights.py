@@ -10,7 +10,7 @@ give too. Every key of the config is a flag, as for launch.train.
 
 from absl import flags
 
-from . import command
+from . import command, run_flags
 
 _WEIGHTS = flags.DEFINE_string("weights", None, "Theirs, .safetensors.")
 _NAMES = flags.DEFINE_string("names", None, "The table of layers, JSON.")
@@ -18,20 +18,10 @@ _CHECK = flags.DEFINE_string(
   "check", None, "Arrays such as decode.z and decode.image, .safetensors."
 )
 _OUT = flags.DEFINE_string("out", None, "Folder of the export.")
-_FORMATS = flags.DEFINE_list(
-  "formats",
-  ["safetensors"],
-  "By commas, of safetensors (always written), onnx and stablehlo.",
-)
 _STEPS = flags.DEFINE_integer(
   "steps", 0, "How long it was trained, for the model card.", lower_bound=0
 )
-_LICENCE = flags.DEFINE_string(
-  "licence", "", "Of the weights, for the model card, as in cc-by-4.0."
-)
-_NOTE = flags.DEFINE_string(
-  "note", "", "A paragraph for the model card: purpose, credits, limits."
-)
+_CHOICES = run_flags.export(("safetensors",))
 
 
 def prepare(argv: list[str]) -> list[str]:
@@ -54,9 +44,7 @@ def main(_: list[str]) -> None:
     command.path(_OUT),
     compare=_CHECK.value and command.path(_CHECK),
     steps=_STEPS.value,
-    formats=_FORMATS.value,
-    licence=_LICENCE.value,
-    note=_NOTE.value,
+    **_CHOICES(),
   )
   print("\n".join(lines))
 

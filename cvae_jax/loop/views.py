@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cvae_jax.host import hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.loop import asking, effects, pictures, walks
@@ -176,8 +177,9 @@ class Views(Restored):
     """Show samples, what can be asked for, and the last evaluation."""
     config = self.config
     step = int(self.state.step)
+    name = hub.shown(self.folder)
     parts = [
-      f"<b>{html.escape(str(self.folder))}</b>: {html.escape(config.name)}, "
+      f"<b>{html.escape(name)}</b>: {html.escape(config.name)}, "
       f"system {html.escape(config.system)}, {step:,} steps"
     ]
     if line := caution(self):

@@ -99,7 +99,7 @@ def condition_of(run: Run) -> NDArray[np.float32]:
 
 
 def _name(folder: Path, taken: tuple[str, ...]) -> str:
-  """Return a folder's last part; with a number where that is taken."""
+  """Return the last part of a folder or a name; numbered where it is taken."""
   base = folder.resolve().name or "run"
   name = base
   number = 2

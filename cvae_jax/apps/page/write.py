@@ -13,6 +13,7 @@ import numpy as np
 from cvae_jax import __version__
 from cvae_jax.apps.export import functions
 from cvae_jax.apps.page import controls, latents
+from cvae_jax.host import hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import write_atomically
 from cvae_jax.runs import Run
@@ -117,6 +118,8 @@ def _about(run: Run) -> dict[str, Any]:
 
 def _folder(run: Run) -> str:
   """Return what to give `runs.load`, without a path of this machine."""
+  if name := hub.origin(run.folder):
+    return name
   own = run.folder.parent.name == "pretrained"
   return f"pretrained/{run.folder.name}" if own else run.folder.name
 
