@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from cvae_jax.data import DataError
+from cvae_jax.host import tensors
+from cvae_jax.host.files import DamagedFile
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -38,6 +40,8 @@ def read(path: pathlib.Path) -> Arrays:
     ) from error
   except DataError:
     raise
+  except DamagedFile as error:  # says the same in its own words
+    raise DataError(str(error)) from error
   except Exception as error:  # each format has its own kinds
     raise DataError(f"{path}: damaged or no weights: {error}") from error
 
@@ -77,9 +81,7 @@ def _npz(path: pathlib.Path) -> Arrays:
 
 
 def _safetensors(path: pathlib.Path) -> Arrays:
-  from safetensors import numpy  # an extra: few bring such a file
-
-  return numpy.load_file(path)
+  return tensors.read(path)[0]
 
 
 def _hdf5(path: pathlib.Path) -> Arrays:
