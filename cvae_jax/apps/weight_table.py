@@ -1,4 +1,4 @@
-"""A table of names: which layer of a PyTorch model is which one here.
+"""A table of names: which layer of another program is which one here.
 
 A table says of each layer here which one of theirs it is:
 
@@ -10,8 +10,8 @@ An entry is a name, or {"from": a name or several, whose outputs follow one
 another; "as": linear, conv, conv_transpose or norm, which the shapes tell but
 for conv_transpose; "in": [[first, end], …], the blocks of their inputs in the
 order here; "in_map" and "out_map": [H, W, C] where a dense layer reads or
-writes a map, which PyTorch lays out as [C, H, W]}. The key "ignore" lists what
-of theirs is left out.
+writes a map that lies there as [C, H, W], as PyTorch's do}. The key "ignore"
+lists what of theirs is left out.
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from cvae_jax.apps.weight_layouts import PYTORCH, Layout
 from cvae_jax.host.arguments import RunError
 from cvae_jax.loop.integrity import path_name
 from cvae_jax.loop.restore import abstract_state
@@ -28,13 +29,6 @@ from cvae_jax.types import System, TrainState
 
 _KEYS = {"from", "as", "in", "in_map", "out_map"}
 _KINDS = ("linear", "conv", "conv_transpose", "norm")
-_PARTS = {  # ours → theirs
-  "kernel": "weight",
-  "bias": "bias",
-  "scale": "weight",
-  "mean": "running_mean",
-  "var": "running_var",
-}
 _COUNTER = "num_batches_tracked"  # of a norm there; nothing reads it
 
 
@@ -43,6 +37,7 @@ def filled(
   arrays: Mapping[str, NDArray],
   names: Mapping[str, Any],
   steps: int = 0,
+  layout: Layout = PYTORCH,
 ) -> TrainState:
   """Return a system's state with the parameters and statistics of a file.
 
@@ -51,6 +46,7 @@ def filled(
     arrays: theirs, {name: array}.
     names: the table; see above.
     steps: how long it was trained, for the model card.
+    layout: of the other program.
 
   Raises:
     RunError: an array here has none of theirs, one of theirs is read by none,
@@ -71,7 +67,7 @@ def filled(
         f"the table says nothing of {layer} (its {part} is {leaf.shape}); "
         f"there is {_near(arrays, read)}"
       )
-    found = _converted(name, part, entry, arrays, read)
+    found = _converted(name, entry, arrays, read, layout)
     if found.shape != leaf.shape:
       raise RunError(
         f"{layer}: its {part} is {leaf.shape} here, and {found.shape} of "
@@ -115,18 +111,20 @@ def _entries(names: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
   return found
 
 
-def _converted(name, part, entry, arrays, read) -> NDArray:
+def _converted(name, entry, arrays, read, layout: Layout) -> NDArray:
   """Return one array as it is here."""
+  part = name.rpartition(".")[2]
   parts = []
   for origin in entry["from"]:
-    theirs = f"{origin}.{_PARTS.get(part, part)}"
-    if theirs not in arrays:
+    names = [f"{origin}.{one}" for one in layout.parts.get(part, (part,))]
+    theirs = next((one for one in names if one in arrays), None)
+    if theirs is None:
       raise RunError(
-        f"{name} is to be {theirs}, which is not in the file; there is "
-        f"{_near(arrays, read)}"
+        f"{name} is to be {' or '.join(names)}, which is not in the file; "
+        f"there is {_near(arrays, read)}"
       )
     read.add(theirs)
-    parts.append(_turned(name, part, entry, arrays[theirs]))
+    parts.append(_turned(name, entry, arrays[theirs], layout))
   found = np.concatenate(parts, axis=-1)
   if part == "kernel" and "in" in entry:
     rows = [found[start:end] for start, end in entry["in"]]
@@ -134,16 +132,17 @@ def _converted(name, part, entry, arrays, read) -> NDArray:
   return found
 
 
-def _turned(name: str, part: str, entry: Mapping, array: NDArray) -> NDArray:
+def _turned(
+  name: str, entry: Mapping, array: NDArray, layout: Layout
+) -> NDArray:
   """Return an array of theirs in the layout here."""
-  if part == "kernel" and array.ndim == 4:
-    if entry.get("as") == "conv_transpose":  # [in, out, k, k], and turned round
-      return array[:, :, ::-1, ::-1].transpose(2, 3, 0, 1)
-    return array.transpose(2, 3, 1, 0)
-  if part == "kernel" and array.ndim == 2:
-    array = _map(name, array.T, entry.get("in_map"), 0)
-    return _map(name, array, entry.get("out_map"), 1)
-  return _map(name, array, entry.get("out_map"), 0)
+  if not name.endswith(".kernel") or array.ndim not in (2, 4):
+    return _map(name, array, entry.get("out_map"), 0)
+  array = layout.turn(array, entry.get("as") == "conv_transpose")
+  if array.ndim == 4:
+    return array
+  array = _map(name, array, entry.get("in_map"), 0)
+  return _map(name, array, entry.get("out_map"), 1)
 
 
 def _map(name: str, array: NDArray, shape, axis: int) -> NDArray:
