@@ -61,9 +61,10 @@ def main(_: list[str]) -> None:
   square = _box()
   run = run_flags.load(_WORKDIR)
   _check(run)
+  asked = [_parse(run, text) for text in _SET.value]
   picture = own_picture.read(run, image, square, _CROP.value)
   own = _own(run, image, picture, _CONDITION.value)
-  changes = [run.conditions.fill(own, run.parse(text)) for text in _SET.value]
+  changes = [run.conditions.fill(own, values) for values in asked]
   swept = {name: editing.levels(run, own, name) for name in _SWEEP.value}
   made = editing.edit(run, picture, own, changes)
   labels = [text.replace(",", "\n").replace("=", " ") for text in _SET.value]
@@ -94,6 +95,20 @@ def _check(run) -> None:
       f"{run.folder}: a {run.config.system} does not encode and decode "
       "images, so no picture can be edited with it"
     )
+
+
+def _parse(run, text: str) -> dict:
+  """Return what one --set asks for, {attribute: value}.
+
+  Raises:
+    DataError: it asks for what the run cannot be asked for.
+  """
+  from cvae_jax.data import DataError
+
+  try:
+    return run.parse(text)
+  except DataError as error:
+    raise DataError(f"--set={text}: {error}") from None
 
 
 def _box() -> tuple[int, ...] | None:

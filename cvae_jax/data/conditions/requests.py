@@ -106,7 +106,7 @@ class Requests(Layout):
     found = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
       name, equals, value = (word.strip() for word in part.partition("="))
-      if not equals:
+      if not (equals and name):
         raise DataError(f"{part!r} is not name=value; {self.describe()}")
       self._check_names([name])
       if name in found:
