@@ -15,7 +15,7 @@ from cvae_jax.apps.explore.panels.shared import QUICK, Panel, request_of
 from cvae_jax.apps.explore.request import first
 from cvae_jax.host import images
 
-SAMPLE = "Take the picture of the tab Samples"
+SAMPLE = "Use the picture from the tab Samples"
 FIRST = "Choose a picture to see what the run makes of it."
 BOTH = "Give two pictures to walk between."
 SHOWN = ("as the run reads it", "reconstruction", "changed")
