@@ -85,6 +85,8 @@ setup(
     "export": ["flatbuffers>=24.3", "onnx>=1.17"],
     # launch.share and runs.load("hf://user/name").
     "hub": ["huggingface-hub>=1.0"],
+    # launch.sweep --slurm.…: trainings as jobs of a cluster.
+    "slurm": ["submitit>=1.5"],
     # launch.tune: the search, and its plots.
     "tune": ["optuna>=5.0", "plotly>=6.0"],
     # launch.train --track=: each is imported only where it is asked for.

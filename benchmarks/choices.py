@@ -20,7 +20,7 @@ import numpy as np
 
 from cvae_jax import config, runs
 from cvae_jax.host import cpu
-from cvae_jax.loop import restore
+from cvae_jax.loop import begin
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.metrics import frechet
 from cvae_jax.types import Facts
@@ -79,7 +79,7 @@ class Steps:
       ][:, :width],
     }
     self.key = jax.random.key(0)
-    self.state = restore.fast_compiled(self.system.init)(self.key)
+    self.state = begin.fast_compiled(self.system.init)(self.key)
     self.step = jax.jit(self.system.step, donate_argnums=0)
     self.at = 0
 

@@ -11,6 +11,8 @@ docs/own_data.md has examples. Variants, joined by commas:
     width=small      or medium, large: features of the layers
     blocks=plain     or residual
     system=cvae      the method; vae, aae or gan take the same data
+    latents=vector   or hierarchy: several levels of them, of a cvae or vae
+                     (docs/choices.md); model.levels says how many
     smoke            a few steps
 """
 
@@ -38,6 +40,7 @@ def get_config(arg: str = "") -> ConfigDict:
     "width": "small",
     "blocks": "plain",
     "system": "cvae",
+    "latents": "vector",
     "smoke": False,
   }
   variant = parse_variants(arg, known)
@@ -45,6 +48,7 @@ def get_config(arg: str = "") -> ConfigDict:
     "width": tuple(LATENTS),
     "blocks": ("plain", "residual"),
     "system": SYSTEMS,
+    "latents": ("vector", "hierarchy"),
   }
   for name, words in choices.items():
     if variant[name] not in words:
@@ -55,6 +59,8 @@ def get_config(arg: str = "") -> ConfigDict:
   change = {"aae": _aae, "gan": _gan}.get(variant["system"])
   if change:
     change(config)
+  if variant["latents"] == "hierarchy":
+    _hierarchy(config)
   if variant["smoke"]:
     config.epochs = 1
     config.log_every = 1
@@ -79,6 +85,18 @@ def _base(width: str, blocks: str) -> dict[str, Any]:
     "prior": prior(),
     "optim": optimiser(lr=1e-3),
   }
+
+
+def _hierarchy(config: ConfigDict) -> None:
+  """Latents of several levels, in place of one vector."""
+  if config.system not in ("cvae", "vae"):
+    raise ConfigError(
+      f"latents=hierarchy is of system=cvae or vae; found {config.system}"
+    )
+  del config.model.latents
+  # Latents of a pixel of each level's map, the smallest map first; () for 8, 4
+  # and 2, on as many maps as the images have.
+  config.model.levels = ()
 
 
 def _aae(config: ConfigDict) -> None:

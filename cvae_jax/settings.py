@@ -18,10 +18,22 @@ class ConfigError(ValueError):
 
 # By a key's last word, whatever its group. (least, limit, what was expected)
 _SIZES = (
-  *("latents", "features", "widths", "strides", "dense", "side", "map"),
+  *(
+    "latents",
+    "levels",
+    "features",
+    "widths",
+    "strides",
+    "dense",
+    "side",
+    "map",
+  ),
   *("kernel", "hidden", "code", "streams", "image_shape", "directions"),
   *("critic_steps", "generator_updates", "every", "accumulate"),
 )
+# A step's program has a term for each tap, so it would be built for ever.
+_MOST = {"strides": 64, "kernel": 64}
+_PERIODS = ("accumulate", "critic_steps")  # steps until parameters move
 _NOT_NEGATIVE = (
   *("decay", "eps", "min_delta", "floor", "slope", "noise_level", "count"),
   *("images", "frechet", "conditions", "holdout", "grey_start", "warm_up"),
@@ -51,6 +63,20 @@ def check(config: ConfigDict, used: bool = True) -> None:
         raise ConfigError(
           f"config.{key}: found {number!r}{shown}; expected {expected}"
         )
+
+
+def check_periods(config: ConfigDict, steps: int) -> None:
+  """Check that parameters move within a run's steps.
+
+  Raises:
+    ConfigError: they would after more steps than there are.
+  """
+  for key, value in leaves(config.to_dict()):
+    if key.rpartition(".")[2] in _PERIODS and value > steps:
+      raise ConfigError(
+        f"config.{key}={value} is more than the {steps} steps of the run, so "
+        "its parameters would never move; give a smaller one, or more epochs"
+      )
 
 
 def _check_used(config: ConfigDict) -> None:
@@ -94,7 +120,10 @@ def _expected(key: str, number: float) -> str | None:
   if name in _SHARES:
     return None if 0 <= number < 1 else "a number from 0 to below 1"
   if name in _SIZES and group != "loss":
-    return None if number >= 1 else "1 or more"
+    most = _MOST.get(name, math.inf)
+    fits = isinstance(number, int) and 1 <= number <= most
+    limits = f"1 to {most}" if name in _MOST else "1 or more"
+    return None if fits else f"{limits}, a whole number"
   if name in _NOT_NEGATIVE or group.split(".")[0] == "loss":
     return None if number >= 0 else "0 or more"
   return None
@@ -181,6 +210,8 @@ def apply(config: ConfigDict, overrides: Mapping[str, Any]) -> None:
   for key, value in overrides.items():
     check_key(config, key)
     try:
+      if value is None:  # ml_collections takes it for a value of any type
+        raise TypeError("None is no value of a key")
       config.update_from_flattened_dict({key: value})
     except (TypeError, ValueError, KeyError, AttributeError) as error:
       old = config

@@ -12,7 +12,7 @@ from cvae_jax.host import lock
 from cvae_jax.host.console import Console, say
 from cvae_jax.host.paths import folder
 from cvae_jax.loop import divergence, evaluate, fitting, hosts
-from cvae_jax.loop.begin import initial_state
+from cvae_jax.loop.begin import check_disk, initial_state
 from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
 from cvae_jax.loop.dispatch import make_advance
 from cvae_jax.loop.job import Job, prepare
@@ -118,6 +118,7 @@ def _train(job: Job, record: Record, tell: Callable) -> TrainState:
       tell(over=True, counters=counters)
       hosts.share(state)
     else:
+      check_disk(workdir, state)
       record.start(
         config,
         conditions,
@@ -126,6 +127,7 @@ def _train(job: Job, record: Record, tell: Callable) -> TrainState:
         rows_saved=counters.get("rows", 0),
         identity=job.identity,
         devices=job.mesh.size,
+        stride=job.stride,
       )
       tell(over=False, counters=counters)
       state = job.mesh.whole(hosts.share(state))

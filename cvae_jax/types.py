@@ -57,6 +57,7 @@ class Facts(NamedTuple):
   columns: Mapping[str, tuple[int, ...]]  # the shape of one example of each
   rows: int | None = None  # training examples
   attributes: tuple[Place, ...] = ()  # what conditions hold, where they say
+  mean: tuple[float, ...] = ()  # of each channel, in [0, 1], where known
 
   @property
   def image_shape(self) -> tuple[int, ...]:
@@ -88,6 +89,10 @@ class System(NamedTuple):
   render: Callable | None = None
   # (state, image [B, H, W, C], condition [B, A]) -> Gaussian over [B, Z]
   encode: Callable | None = None
+  # (state, noise [K · B, Z], image, condition) -> (q, z), K draws of an image,
+  # where latents have levels, each known given those above it. There `encode`
+  # is the same without noise: each level by the means of those above
+  posterior: Callable | None = None
   # (state, z [B, Z], condition [B, A]) -> image [B, H, W, C]
   decode: Callable | None = None
   # (state, image [B, H, W, C]) -> logits [B, K]

@@ -19,8 +19,15 @@ def main(argv: Sequence[str] | None = None) -> int:
   parser.add_argument("--count", type=int, default=3000)
   parser.add_argument("--size", type=int, default=64, help="pixels a side")
   parser.add_argument("--seed", type=int, default=0)
+  parser.add_argument(
+    "--unknown",
+    type=float,
+    default=0.0,
+    help="share of the table's values to leave empty, 0 to 1",
+  )
   options = parser.parse_args(argv)
   bounds = {"count": (1, 10**7), "size": (8, 1024), "seed": (0, 2**32 - 1)}
+  bounds["unknown"] = (0.0, 1.0)
   for name, (least, most) in bounds.items():
     if not least <= (found := getattr(options, name)) <= most:
       said = f"--{name}={found}: expected {least} to {most}"
@@ -28,7 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
       return 1
   try:
     out = folder(options.out, "--out")
-    shapes.write(out, options.count, options.seed, options.size)
+    shapes.write(
+      out, options.count, options.seed, options.size, options.unknown
+    )
   except (PathError, OSError) as error:
     print(f"error: {error}", file=sys.stderr)
     return 1

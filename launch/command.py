@@ -170,6 +170,10 @@ def _remedy(error: OSError) -> str:
     return "; raise the limit of open files (ulimit -n)"
   if error.errno == errno.EISDIR:
     return "; it must be a file: move the folder away"
+  if error.errno in (errno.EEXIST, errno.ENOTDIR):
+    return "; it is a file where a folder is to be: give another name"
+  if error.errno == errno.ENOTEMPTY:
+    return "; another process writes there: wait for it, then run this again"
   if error.errno == errno.ENAMETOOLONG:
     return "; give a shorter name"
   if error.errno == errno.EIO:

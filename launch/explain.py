@@ -5,6 +5,8 @@
       --kl_weight=0.00025 --values=12288 --latents=128
 """
 
+from pathlib import Path
+
 from absl import flags
 
 from . import command
@@ -23,10 +25,13 @@ def main(_: list[str]) -> int:
   """Print what the loss is."""
   from cvae_jax import config
   from cvae_jax.apps import explain
+  from cvae_jax.loop import run_data
   from cvae_jax.method import conventions
 
   if _CONFIG.value is not None:
-    for line in explain.lines(config.load(_CONFIG.value)):
+    folder = Path(_CONFIG.value).parent  # of a run's config.json
+    facts = run_data.facts(folder) if _CONFIG.value.endswith(".json") else None
+    for line in explain.lines(config.load(_CONFIG.value), facts):
       print(line)
     return 0
   if _VALUES.value is None or _LATENTS.value is None:

@@ -32,7 +32,7 @@ _EXPORT = flags.DEFINE_string(
 
 def main(_: list[str]) -> None:
   """Open the runs and serve the page, or write it."""
-  if _EXPORT.value:
+  if _EXPORT.value is not None:
     _write(command.path(_EXPORT))
     return
   _check_extra()

@@ -23,7 +23,11 @@ _CHECK = flags.DEFINE_string(
 )
 _OUT = flags.DEFINE_string("out", None, "Folder of the export.")
 _STEPS = flags.DEFINE_integer(
-  "steps", 0, "How long it was trained, for the model card.", lower_bound=0
+  "steps",
+  0,
+  "How long it was trained, for the model card.",
+  lower_bound=0,
+  upper_bound=2**31 - 1,
 )
 _CHOICES = run_flags.export(("safetensors",))
 

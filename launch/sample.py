@@ -51,8 +51,9 @@ def main(_: list[str]) -> None:
 def _draw_figures(run, folder) -> None:
   """Draw all figures that a run has, a file each."""
   from cvae_jax import figures
-  from cvae_jax.host import images
+  from cvae_jax.host import images, paths
 
+  folder = paths.folder(folder, "--out")
   captions = figures.captions(run)
   for name, pictures in figures.draw(run, _SEED.value).items():
     path = folder / f"{name}.png"

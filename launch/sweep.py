@@ -13,25 +13,32 @@ is, whatever they say: launch.train on its folder gives one run more epochs.
 A variant that fails does not keep the others from training; the failed ones
 are listed at the end, and the sweep exits with 1. SIGTERM or Ctrl-C lets the
 run under way save and ends the sweep with 75.
+
+On a Slurm cluster the variants train side by side, each as a job:
+
+    python -m launch.sweep --config=configs/faces.py --workdir=runs/faces \\
+      --slurm.partition=gpu --slurm.gpus_per_node=1 --slurm.time=4:00:00
+
+A job that is pre-empted or out of time saves, is requeued and goes on. The
+options are those of submitit (docs/devices.md).
 """
 
-import ctypes
-import os
+import re
 import signal
 import subprocess
 import sys
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
 from absl import flags
 
+from cvae_jax.host import children, slurm, slurm_job, slurm_options
 from cvae_jax.host.console import say
 
 from . import command
 
-_PDEATHSIG = 1  # <linux/prctl.h>: PR_SET_PDEATHSIG
 _CONFIG = flags.DEFINE_string("config", None, "Config file[:variants].")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the runs.")
 _ONLY = flags.DEFINE_multi_string(
@@ -40,6 +47,8 @@ _ONLY = flags.DEFINE_multi_string(
 _GRID = flags.DEFINE_multi_string(
   "grid", [], "Values of a key: config.seed=0..4, config.optim.lr=1e-3,3e-4."
 )
+_SLURM = re.compile(r"--?slurm\.(\w+)(?:=(.*))?", re.DOTALL)
+_slurm: dict[str, list[str]] = {}  # --slurm.NAME=VALUE: values by name
 
 
 class Training(NamedTuple):
@@ -49,13 +58,36 @@ class Training(NamedTuple):
   flags: tuple[str, ...]  # of launch.train
 
 
+def prepare(argv: list[str]) -> list[str]:
+  """Take --slurm.NAME=VALUE out of the words.
+
+  Raises:
+    SlurmError: one has no value.
+  """
+  end = argv.index("--") if "--" in argv else len(argv)
+  rest = []
+  _slurm.clear()
+  for word in argv[:end]:
+    match = _SLURM.fullmatch(word)
+    if match and match[2] is None:
+      raise slurm_options.SlurmError(f"{word}: expected {word}=VALUE")
+    if match:
+      _slurm.setdefault(match[1], []).append(match[2])
+    else:
+      rest.append(word)
+  return [*rest, *argv[end:]]
+
+
 def main(words: list[str]) -> int:
   """Train the variants; gives 1 if one failed, PREEMPTED after a signal."""
   from cvae_jax.host import lock
 
   trainings = plan(_CONFIG.value, _ONLY.value, _GRID.value)
   folder = command.path(_WORKDIR)
+  asked = slurm_options.options(_slurm) if _slurm else None
   with lock.hold(folder, "sweeping"):
+    if asked:
+      return _submit(trainings, folder, words, asked)
     return _sweep(trainings, folder, words)
 
 
@@ -101,17 +133,10 @@ def _file_name(text: str) -> str:
 def _sweep(trainings: list[Training], folder: Path, words: list[str]) -> int:
   trainer = _Trainer()
   failed = []
-  for name, own in trainings:
-    run = folder / name
-    if (run / "DONE").exists():
-      say(f"== {name}: done, left as it is")
-      continue
+  for name, order in _orders(trainings, folder, words).items():
     if trainer.stopped:
       return command.PREEMPTED
     say(f"== {name}")
-    # A process of its own: its memory is free again when it ends.
-    module = f"{__package__}.train"  # launch, or cvae_jax.launch
-    order = [sys.executable, "-m", module, *own, f"--workdir={run}", *words]
     code = trainer.run(order)
     # One may be preempted without us: by its own batch system's warning.
     if code == command.PREEMPTED or (code and trainer.stopped):
@@ -119,12 +144,50 @@ def _sweep(trainings: list[Training], folder: Path, words: list[str]) -> int:
     if code:
       failed.append(name)
       say(f"== {name}: failed with exit status {code}")
-  if failed:
-    say(
-      f"== {len(failed)} of {len(trainings)} failed: {', '.join(failed)}; the "
-      "same command tries them again"
-    )
-  return 1 if failed else 0
+  return _end(failed, trainings)
+
+
+def _submit(
+  trainings: list[Training],
+  folder: Path,
+  words: list[str],
+  asked: slurm_options.Options,
+) -> int:
+  """Train as jobs of a cluster."""
+  orders = {
+    name: slurm_job.Order(order, command.PREEMPTED)
+    for name, order in _orders(trainings, folder, words).items()
+  }
+  failed, stopped = slurm.run(orders, asked, folder)
+  return command.PREEMPTED if stopped else _end(failed, trainings)
+
+
+def _orders(
+  trainings: list[Training], folder: Path, words: list[str]
+) -> dict[str, list[str]]:
+  """Return the command of each training that is not done, by its name."""
+  orders = {}
+  for name, own in trainings:
+    run = folder / name
+    if (run / "DONE").exists():
+      say(f"== {name}: done, left as it is")
+      continue
+    # A process of its own: its memory is free again when it ends.
+    module = f"{__package__}.train"  # launch, or cvae_jax.launch
+    order = [sys.executable, "-m", module, *own, f"--workdir={run}", *words]
+    orders[name] = order
+  return orders
+
+
+def _end(failed: Collection[str], trainings: list[Training]) -> int:
+  """Say which trainings failed; returns the exit status."""
+  if not failed:
+    return 0
+  say(
+    f"== {len(failed)} of {len(trainings)} failed: {', '.join(failed)}; the "
+    "same command tries them again"
+  )
+  return 1
 
 
 class _Trainer:
@@ -146,7 +209,7 @@ class _Trainer:
 
     That of one which a signal ended before it could mind it is PREEMPTED too.
     """
-    self._child = subprocess.Popen(order, preexec_fn=_end_with_parent())
+    self._child = subprocess.Popen(order, preexec_fn=children.end_with_parent())
     if self.stopped:  # by a signal too early to be passed on
       self._child.terminate()
     code = self._child.wait()
@@ -158,24 +221,5 @@ class _Trainer:
       self._child.terminate()
 
 
-def _end_with_parent() -> Callable[[], None] | None:
-  """Return what a child calls so that it stops when this process is gone.
-
-  Linux sends it SIGTERM then, upon which a training saves. Without it a sweep
-  that was killed leaves a training behind, and the sweep's own folder free.
-  """
-  if not sys.platform.startswith("linux"):
-    return None
-  prctl = ctypes.CDLL(None).prctl  # looked up before the fork
-  parent = os.getpid()
-
-  def ask() -> None:
-    prctl(_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it was gone already
-      os.kill(os.getpid(), signal.SIGTERM)
-
-  return ask
-
-
 if __name__ == "__main__":
-  command.run(main, ["config", "workdir"])
+  command.run(main, ["config", "workdir"], prepare)

@@ -9,7 +9,6 @@ from cvae_jax.loop import pictures
 from cvae_jax.runs import RunError
 from tests import small
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
 COUNT = 200
 KINDS = {"grade": "ordinal:low<mid<high", "turn": "angle"}
 

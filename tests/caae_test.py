@@ -12,7 +12,7 @@ from cvae_jax.nets.caae import tiled
 from cvae_jax.systems import caae
 from tests import arithmetic as a, small as small_runs
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 KEY = jax.random.key(0)
 B = 5
 Z = 4

@@ -40,7 +40,7 @@ def embed(images):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def plain(quickly_compiled):
+def plain():
   """Leaves convolutions to XLA, whose programs are short to compile."""
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(ops, "fast_on_cpu", lambda: False)
@@ -278,7 +278,7 @@ def test_a_run_with_too_few_held_out_images_is_named_not_measured(
   reports.write("compare", tmp_path, tmp_path / "docs")
   said = capsys.readouterr().out
   assert f"{path}: not measured: sets of 4 images or more" in said
-  page = (tmp_path / "docs" / "compare.md").read_text()
+  page = (tmp_path / "docs" / "compare_report.md").read_text()
   assert "Without enough held-out images" in page
 
 

@@ -12,7 +12,7 @@ from cvae_jax.loop import job
 from cvae_jax.method import update
 from tests import arithmetic as a, small as small_runs
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 KEY = jax.random.key(0)
 SHAPE = (8, 8, 3)
 BATCH = 6

@@ -131,6 +131,7 @@ def test_what_a_resumed_run_may_change_is_no_difference():
     "evaluate_every_epochs": 3,
     "keep": 5,
     "mesh": 4,
+    "steps_per_dispatch": 2,
     "data.path": "/elsewhere",
     "name": "another",
   }

@@ -9,7 +9,11 @@ os.environ["CVAE_JAX_TUNE"] = "0"  # a test process is never started anew
 from cvae_jax.host import compile_cache, cpu
 
 cpu.set_flags()  # so that tests run the programs that commands run
-# Compilation is nine tenths of a small run. Each program is compiled once for
+# Compilation is nine tenths of a small run, and most of it is optimising what
+# runs on a few numbers. What could differ by it asks for `optimised`.
+UNOPTIMISED = "JAX_DISABLE_MOST_OPTIMIZATIONS"
+os.environ[UNOPTIMISED] = "1"
+# Each program is compiled once for
 # all workers, the processes that they start and later runs of the suite;
 # benchmarks/soak_resume.py does the comparisons of bits without.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
@@ -31,11 +35,13 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def quickly_compiled():
-  """Compiles without optimising what runs once on a few numbers."""
-  jax.config.update("jax_disable_most_optimizations", True)
-  yield
-  jax.config.update("jax_disable_most_optimizations", False)
+def optimised():
+  """Compiles as commands do: for what XLA's optimisations could break."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.delenv(UNOPTIMISED, raising=False)
+    jax.config.update(UNOPTIMISED.lower(), False)
+    yield
+  jax.config.update(UNOPTIMISED.lower(), True)
 
 
 @pytest.fixture

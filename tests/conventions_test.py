@@ -6,6 +6,7 @@ import pytest
 from cvae_jax import config as configs
 from cvae_jax.apps import explain
 from cvae_jax.method.conventions import Convention, translate
+from cvae_jax.types import Facts
 from tests import small
 
 RNG = np.random.default_rng(0)
@@ -51,3 +52,12 @@ def test_a_page_s_loss_is_explained_with_what_it_sets():
   assert "nats of Sigma" in text
   assert "loss.likelihood=sigma" in text
   assert "loss.beta=2.0" in text
+
+
+def test_a_page_that_knows_no_size_of_images_says_what_to_explain_instead():
+  config = configs.load("configs/images.py:latents=hierarchy")
+  with pytest.raises(configs.ConfigError, match="give a run on them"):
+    explain.lines(config)
+  shape = {"image": (16, 16, 3), "condition": (2,)}
+  text = "\n".join(explain.lines(config, Facts(shape)))
+  assert "levels, 4×4 × 8, 8×8 × 4, top first" in text

@@ -15,7 +15,7 @@ from cvae_jax.measures import score
 from cvae_jax.nets import features
 from tests import arithmetic as a, small as small_runs
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 KEY = jax.random.key(0)
 SMALL = {
   "data.image_shape": (16, 16, 3),

@@ -42,8 +42,6 @@ DRAWN = {
   "distance__directions": 7,
 }
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 
 def embed(images):
   """Stands for VGG16: 4 products of averages."""

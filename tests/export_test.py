@@ -108,7 +108,20 @@ PAGES |= {
   for name in ("adgm", "skip")
 }
 
-# What a judge learns from its data: a class and an angle.
+# Pages whose networks the data shape, and a judge: a class and an angle.
+SHAPED = {
+  "judge": PAGES["judge"],
+  "images": ("configs/images.py", {"model.latents": 3}),
+  "images_vae": (
+    "configs/images.py:system=vae,blocks=residual",
+    {"model.latents": 3},
+  ),
+  "hierarchy": (
+    "configs/images.py:latents=hierarchy",
+    {"model.levels": (2, 1)},
+  ),
+}
+PAGES |= SHAPED
 JUDGED = Facts(
   {"image": (28, 28, 1), "condition": (5,)},
   attributes=(
@@ -149,7 +162,7 @@ def drawn(page):
   """Return a run of a page, its parameters drawn."""
   name, changes = PAGES[page]
   config = configs.load(name, changes)
-  system = configs.resolve(config, JUDGED if page == "judge" else None)
+  system = configs.resolve(config, JUDGED if page in SHAPED else None)
   return runs.Run(Path(page), config, None, system, small.drawn(system))
 
 

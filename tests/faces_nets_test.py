@@ -10,7 +10,7 @@ from cvae_jax.nets import conditional
 from cvae_jax.nets.conditional import Decoder, Encoder
 from tests import arithmetic as a
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 KEY = jax.random.key(0)
 STRIDES = (2, 2, 2, 1)
 SMALL = {

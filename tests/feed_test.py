@@ -1,5 +1,7 @@
 """Feeds: resident or gathered, the batch is the same rows."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -48,6 +50,26 @@ def test_columns_are_resident_up_to_the_limit_and_not_a_byte_beyond(columns):
   size = 50 * (4 * 3 * 1 + 2 * 4 + 4)
   assert feed.Feed(columns, limit=size).resident is not None
   assert feed.Feed(columns, limit=size - 1).resident is None
+
+
+@pytest.mark.parametrize(
+  ("backend", "share", "resident"),
+  [
+    ("cpu", 1.0, True),
+    ("cpu", 1.5, False),  # its device memory is the host's
+    ("gpu", 1.5, True),
+    ("gpu", 2.5, False),
+  ],
+)
+def test_less_is_resident_where_the_memory_is_the_hosts(
+  backend, share, resident, monkeypatch
+):
+  monkeypatch.setattr(feed.jax, "default_backend", lambda: backend)
+  rows = int(share * 2**20)
+  column = np.broadcast_to(np.uint8(0), (rows, 1024))  # takes no memory
+  mesh = SimpleNamespace(whole=lambda tree: tree)
+  source = feed.Feed({"image": column}, mesh=mesh)
+  assert (source.resident is not None) == resident
 
 
 @pytest.mark.parametrize("limit", [0, feed.RESIDENT_BYTES])

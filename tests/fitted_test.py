@@ -161,10 +161,19 @@ def test_a_fit_of_another_state_is_made_anew(run):
   assert not np.allclose(other.fitted.kernel, own.kernel)
 
 
-def test_a_damaged_fit_is_made_anew(run):
+@pytest.mark.parametrize(
+  "damage",
+  [
+    lambda content: content[:100],
+    lambda content: content[:700] + bytes(9) + content[709:],
+    lambda content: content.replace(b"\x08\x00", b"\x63\x00"),  # its method
+    lambda content: b"",
+  ],
+)
+def test_a_damaged_fit_is_made_anew(run, damage):
   whole = run.with_prior("fitted").fitted
   path = run.folder / fitted.FILE
-  path.write_bytes(path.read_bytes()[:100])
+  path.write_bytes(damage(path.read_bytes()))
   np.testing.assert_array_equal(
     run.with_prior("fitted").fitted.covariance, whole.covariance
   )
@@ -186,6 +195,13 @@ def test_a_mixture_is_asked_for_by_its_size_and_kept_beside(run, monkeypatch):
 def test_another_name_is_refused(run, name):
   with pytest.raises(runs.RunError, match="expected fitted"):
     run.sample("class=3", prior=name)
+
+
+def test_more_gaussians_than_images_are_refused_in_our_words(run):
+  with pytest.raises(
+    runs.RunError, match=r"400 for 999: give a smaller fitted:K"
+  ):
+    fitted.of_run(run, "fitted:999")
 
 
 def test_a_run_without_an_encoder_says_so(run):

@@ -38,6 +38,9 @@ def traced(system, key, value):
     ("autoencoder", "model.decoder.map", (4,) * 4, "too many values"),
     ("caae", "model.decoder.features", (), "expected to generate shape"),
     ("attribute", "model.crop", (5,), "not enough values to unpack"),
+    ("attribute", "model.pool_after", (9,), "found 9; expected indices of th"),
+    ("attribute", "model.pool_after", (1.5,), "6 layers of model.features"),
+    ("attribute", "model.given_after", (2,), "2 layers of model.dense"),
   ],
 )
 def test_networks_that_do_not_fit_are_said_in_one_line(
@@ -69,3 +72,27 @@ def test_a_fault_of_a_user_s_own_network_keeps_its_traceback():
 def test_texts_among_a_tuple_s_numbers_are_refused(page, key, value):
   with pytest.raises(configs.ConfigError, match=rf"{key}: .*expected numbers"):
     configs.load(page, {key: value})
+
+
+@pytest.mark.parametrize(
+  ("page", "key", "value", "expected"),
+  [
+    ("digits", "model.decoder.strides", (2, 10**9, 1), "1 to 64, a whole num"),
+    ("faces", "model.encoder.kernel", 10**9, "1 to 64, a whole number"),
+    ("zoo:m2", "model.classifier.widths", (1.5,), "1 or more, a whole number"),
+  ],
+)
+def test_sizes_without_a_program_of_any_length_are_refused_by_name(
+  page, key, value, expected
+):
+  with pytest.raises(configs.ConfigError, match=f"config.{key}: .*{expected}"):
+    configs.load(page, {key: value})
+
+
+@pytest.mark.parametrize(
+  "key", ["optim.lr", "loss.likelihood", "model.latents"]
+)
+def test_none_is_no_value_of_a_key(key):
+  said = rf"config.{key}: found None; expected a value like"
+  with pytest.raises(configs.ConfigError, match=said):
+    configs.load("zoo:vae", {key: None})

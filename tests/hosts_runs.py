@@ -32,25 +32,50 @@ def port() -> int:
     return server.getsockname()[1]
 
 
-def start(data: Path, workdir: Path, processes: int = 2, **changes):
-  """Start launch.train in `processes` processes: [Popen]."""
+def start(
+  data: Path, workdir: Path, processes: int = 2, slurm: bool = False, **changes
+):
+  """Start launch.train in `processes` processes: [Popen].
+
+  Args:
+    slurm: find each other by Slurm's variables and not by flags.
+  """
   values = SMALL | {"mesh": 0, "data.path": str(data)} | changes
   words = [f"--config={PAGE}", *soak.overrides(values)]
-  together = [f"--coordinator=localhost:{port()}", f"--processes={processes}"]
-  return [
-    subprocess.Popen(
-      [
-        *(sys.executable, "-m", "launch.train", *words, *together),
-        *(f"--process={index}", f"--workdir={workdir}"),
-      ],
-      cwd=small.ROOT,
-      env=os.environ | ALONE,
-      stdout=subprocess.PIPE,
-      stderr=subprocess.STDOUT,
-      text=True,
+  free = port()
+  begun = []
+  for index in range(processes):
+    together = [f"--coordinator=localhost:{free}", f"--process={index}"]
+    together = [] if slurm else [*together, f"--processes={processes}"]
+    task = step_of_slurm(index, processes, free) if slurm else {}
+    begun.append(
+      subprocess.Popen(
+        [
+          *(sys.executable, "-m", "launch.train", *words, *together),
+          f"--workdir={workdir}",
+        ],
+        cwd=small.ROOT,
+        env=os.environ | ALONE | task,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+      )
     )
-    for index in range(processes)
-  ]
+  return begun
+
+
+def step_of_slurm(index: int, tasks: int, free: int) -> dict[str, str]:
+  """Return what srun sets for a task of a step on one node."""
+  return {
+    "JAX_COORDINATOR_PORT": str(free),
+    "SLURM_JOB_ID": "7",
+    "SLURM_LOCALID": str(index),
+    "SLURM_NTASKS": str(tasks),
+    "SLURM_PROCID": str(index),
+    "SLURM_STEP_NODELIST": "localhost",
+    "SLURM_STEP_NUM_TASKS": str(tasks),
+    "SLURM_STEP_TASKS_PER_NODE": str(tasks),
+  }
 
 
 def end(processes) -> list[tuple[int, str]]:

@@ -46,7 +46,7 @@ def story(data, tmp_path_factory):
   begun[1].send_signal(signal.SIGKILL)
   killed = hosts_runs.end(begun)
   kept = saved(folder)
-  again = hosts_runs.start(data, folder, **MANY)
+  again = hosts_runs.start(data, folder, slurm=True, **MANY)  # as of srun
   wait(folder, kept + KILL, again)
   again[1].send_signal(signal.SIGTERM)
   return folder, killed, kept, hosts_runs.end(again)
@@ -133,6 +133,33 @@ def test_one_process_of_slurm_is_no_group(monkeypatch):
   hosts.start()
   assert hosts.count() == 1
   assert hosts.first()
+
+
+@pytest.mark.parametrize(
+  ("tasks", "seen", "own"),
+  [
+    ("1(x2)", "0,1,2,3", [0, 1, 2, 3]),  # one task a node has all its GPUs
+    ("4(x2)", "0,1,2,3", None),  # jax gives each task one of four
+    ("4(x2)", "2", [0]),  # Slurm has given it one
+    ("2", "", None),
+  ],
+)
+def test_a_task_of_slurm_uses_all_gpus_that_are_its_own(
+  monkeypatch, tasks, seen, own
+):
+  given = {}
+  monkeypatch.setattr(
+    jax.distributed, "initialize", lambda **n: given.update(n)
+  )
+  variables = hosts_runs.step_of_slurm(0, 2, 1)
+  variables |= {
+    "SLURM_STEP_TASKS_PER_NODE": tasks,
+    "CUDA_VISIBLE_DEVICES": seen,
+  }
+  for name, value in variables.items():
+    monkeypatch.setenv(name, value)
+  hosts.start()
+  assert given.get("local_device_ids") == own
 
 
 def test_what_the_first_process_cannot_do_is_an_error_of_all(monkeypatch):

@@ -16,7 +16,7 @@ from tests import export_test
 
 h5py = pytest.importorskip("h5py")
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 CVAE = "zoo:scvae"
 WIDTHS = {
   "model.encoder.widths": (6,),

@@ -10,18 +10,17 @@ import pytest
 
 from cvae_jax import config as configs, runs
 from cvae_jax.apps import import_weights, weight_table
+from cvae_jax.apps.weight_layouts import PYTORCH
 from cvae_jax.host import tensors
 from cvae_jax.host.arguments import RunError
+from cvae_jax.host.files import DamagedFile
 from tests import export_test
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
 F = torch.nn.functional
 
-pytestmark = [
-  pytest.mark.torch,
-  pytest.mark.usefixtures("quickly_compiled"),
-]
+pytestmark = pytest.mark.torch
 CVAE = "zoo:scvae"
 WIDTHS = {
   "model.encoder.widths": (6,),
@@ -203,17 +202,73 @@ def without(table, name):
     (TABLE | {"encoder.mean": "fc4"}, r"mean: its bias is \(3,\) here, and"),
     (TABLE | {"encoder.mean": "fc22"}, r"no layer here reads fc21\.bias, fc21"),
     (TABLE | {"encoder.mean": {"form": "fc21"}}, "expected a name, or a map"),
-    (TABLE | {"encoder.mean": {"from": "fc21", "as": "lstm"}}, "as 'lstm'"),
+    (
+      TABLE | {"encoder.mean": {"from": "fc21", "as": "lstm"}},
+      "is 'lstm'; expec",
+    ),
     (
       TABLE | {"decoder.logits": {"from": "fc4", "out_map": [28, 28, 3]}},
       r"a map of \[28, 28, 3\] has 2352 entries, and the layer 784",
     ),
     (TABLE | {"ignore": ["fc9.bias"]}, r"ignore names fc9\.bias, which"),
+    (TABLE | {"ignore": "fc9"}, "ignore is 'fc9'; expected a list of names"),
+    (TABLE | {"ignore": [["fc9"]]}, "expected a list of names"),
+    (TABLE | {"encoder.typo": "fc21"}, "no layer here is called so; there is"),
+    (TABLE | {"encoder.mean": {"from": [1]}}, "expected a name, or a list of"),
+    (
+      TABLE | {"encoder.dense_0": {"from": "fc1", "in": [[0, 784], [0, 10]]}},
+      "are not each of its 794 inputs once",
+    ),
+    (TABLE | {"encoder.mean": {"from": "fc21", "in": 5}}, r"blocks \[\[first"),
+    (
+      TABLE | {"decoder.logits": {"from": "fc4", "out_map": [28, -1, 1]}},
+      r"its 'out_map' is \[28, -1, 1\]; expected \[height, width, channels\]",
+    ),
+    (
+      TABLE | {"encoder.mean": {"from": "fc21", "as": "conv"}},
+      r"the table says conv, and theirs is \(3, 6\): expected linear",
+    ),
   ],
 )
 def test_a_table_that_does_not_fit_says_where(table, said, cvae, system):
   with pytest.raises(RunError, match=said):
     weight_table.filled(system, weights(cvae), table)
+
+
+@pytest.mark.parametrize(
+  ("value", "kind", "said"),
+  [
+    (np.nan, np.float32, "its bias, of fc3, has values that are no finite"),
+    (1e300, np.float64, "values that are no finite numbers"),
+    (3, np.int8, "theirs is of int8; expected floating-point numbers"),
+  ],
+)
+def test_weights_that_are_no_numbers_of_a_network_are_refused(
+  value, kind, said, cvae, system
+):
+  theirs = weights(cvae) | {"fc3.bias": np.full(5, value, kind)}
+  with (
+    np.errstate(over="ignore"),
+    pytest.raises(RunError, match=said),
+  ):
+    weight_table.filled(system, theirs, TABLE)
+
+
+def test_a_map_of_a_convolution_is_refused():
+  theirs = {"a.weight": np.zeros((4, 3, 4, 4), np.float32)}
+  entry = {"from": ["a"], "in_map": [4, 4, 4]}
+  with pytest.raises(RunError, match="in_map is for dense layers, and theirs"):
+    weight_table._converted("x.kernel", entry, theirs, set(), PYTORCH)
+
+
+def test_a_type_of_arrays_that_is_not_read_is_named(tmp_path):
+  header = json.dumps(
+    {"a": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 4]}}
+  ).encode()
+  path = tmp_path / "m.safetensors"
+  path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+  with pytest.raises(DamagedFile, match=r"type F8_E4M3; .*save it as float32"):
+    import_weights.read(path)
 
 
 def test_what_is_ignored_is_not_missed(cvae, system):

@@ -16,7 +16,7 @@ from cvae_jax.loop.run_data import places
 from cvae_jax.measures import cas, control
 from cvae_jax.types import Facts, System
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 SIDE = 16
 COUNT = 320
 KINDS = {

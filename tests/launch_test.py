@@ -7,6 +7,7 @@ import io
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -152,6 +153,11 @@ def test_a_known_error_is_one_line_and_no_traceback(data, tmp_path):
       "epochs=1073741824 are 12884901888 steps; expected few",
     ),
     ({"init_from": "nowhere"}, "nowhere is not a run's folder"),
+    ({"optim__accumulate": 25}, "accumulate=25 is more than the 24 steps"),
+    (
+      {"model__encoder__latents": 10**9},
+      r"GB of memory\. The largest array is .*1000000000\)\. Choose smaller",
+    ),
   ],
 )
 def test_what_does_not_fit_is_a_value_error_that_says_so(
@@ -160,6 +166,17 @@ def test_what_does_not_fit_is_a_value_error_that_says_so(
   """The launcher prints exactly these and exits with 1."""
   with pytest.raises(ValueError, match=message):
     train.train_and_evaluate(small.config(data, **changes), tmp_path)
+
+
+def test_a_disk_without_room_for_a_checkpoint_is_said_before_a_step(
+  data, tmp_path, monkeypatch
+):
+  free = shutil.disk_usage(tmp_path)._replace(free=1000)
+  monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+  with pytest.raises(OSError, match=r"needs .* kB of disk, and 1\.0 kB"):
+    train.train_and_evaluate(small.config(data), tmp_path / "run")
+  monkeypatch.undo()
+  assert not (tmp_path / "run" / "config.json").exists()
 
 
 @pytest.mark.parametrize("name", job._COUNTS)

@@ -11,7 +11,7 @@ from cvae_jax.measures import likeness
 from cvae_jax.nets import features
 from cvae_jax.types import TrainState
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 SIDE = 16
 
 

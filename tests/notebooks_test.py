@@ -26,7 +26,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-@pytest.mark.usefixtures("elsewhere", "quickly_compiled")
+@pytest.mark.usefixtures("elsewhere")
 def test_a_page_runs_as_a_script(page):
   left = runpy.run_path(str(page))
   runs = [v for v in left.values() if type(v).__name__ == "Run"]

@@ -16,7 +16,7 @@ from tests import old_runs_test
 FOLDER = Path(__file__).parent / "old_exports"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.zip"))
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 
 
 def test_each_family_has_an_export_and_none_is_large():

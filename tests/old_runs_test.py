@@ -17,7 +17,7 @@ from cvae_jax import config as configs, runs, train
 FOLDER = Path(__file__).parent / "old_runs"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.zip"))
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 
 
 def unpack(name, folder):

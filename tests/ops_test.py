@@ -6,6 +6,8 @@ import pytest
 
 from cvae_jax.nets.fast import ops
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 PLAIN = {
   "add_bias": lambda x, bias: x + bias,
   "silu": lambda x: jax.nn.silu(x),

@@ -22,7 +22,7 @@ from tests.prepare_images_test import ROOT, prepare
 PAGE = "configs/images.py:smoke"
 
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 
 
 @pytest.fixture(scope="module")

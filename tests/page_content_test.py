@@ -29,8 +29,6 @@ from tests.page_browser import (  # fixtures, too
   pixels as pixels,
 )
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 HOSTILE = "</script><script>document.title='stolen'</script>"
 
 

@@ -16,8 +16,6 @@ from tests.page_browser import (
 program = pytest.importorskip("cvae_jax.apps.page.program")
 convert = pytest.importorskip("cvae_jax.apps.export.convert")
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 
 @pytest.mark.parametrize("name", export_test.PAGES)
 def test_the_pages_operators_compute_what_the_system_does(

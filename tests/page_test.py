@@ -16,8 +16,6 @@ from tests.page_browser import (  # fixtures, too
   pixels as pixels,
 )
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 
 @pytest.mark.parametrize("label", [0, 3, 8])
 def test_a_moved_control_shows_what_the_run_says(page, digits, label):

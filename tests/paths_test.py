@@ -67,6 +67,17 @@ def test_a_workdir_that_is_a_file_or_below_one_is_one_line(
   assert "\n" not in str(e.value)
 
 
+def test_a_folder_among_the_checkpoints_of_a_run_is_refused(data, tmp_path):
+  (tmp_path / "run/checkpoints/7").mkdir(parents=True)
+  (tmp_path / "run/config.json").touch()
+  for name in ("9", "7/new", ""):
+    place = tmp_path / "run/checkpoints" / name
+    with pytest.raises(PathError, match="among the checkpoints of the run"):
+      train.train_and_evaluate(small.config(data), place)
+  assert paths.folder(tmp_path / "run/export") == tmp_path / "run/export"
+  assert paths.folder(tmp_path / "checkpoints/a") == tmp_path / "checkpoints/a"
+
+
 def test_a_folder_with_an_at_or_a_colon_in_its_name_lends_its_parameters(
   tmp_path,
 ):

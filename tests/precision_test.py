@@ -13,7 +13,7 @@ from cvae_jax.loop.run_data import RunMismatch
 from cvae_jax.nets.fast import conv, half, ops
 from tests import small, small_zoo
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 HALF = {"precision": "bfloat16"}
 CASES = {  # a bilinear operation of x and a kernel
   "product": (ops.product, (6, 8), (8, 5)),

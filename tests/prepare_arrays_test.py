@@ -295,3 +295,23 @@ def test_arrays_that_are_no_images_are_one_line(
   said = capsys.readouterr().err
   assert message in said
   assert said.count("\n") == 1
+
+
+def test_damaged_arrays_are_one_line_wherever_the_damage_is(tmp_path, capsys):
+  images = np.random.default_rng(0).integers(0, 256, (20, 8, 8), np.uint8)
+  np.savez_compressed(tmp_path / "a.npz", x_train=images)
+  np.save(tmp_path / "a.npy", images)
+  changes = (
+    ("a.npz", 0, b"PK\x03\x05"),
+    ("a.npz", 300, bytes(40)),  # a deflate stream
+    ("a.npy", 10, b"{'descr': ("),  # a header without an end
+    ("a.npy", 70, b"(9999999999999,"),  # its shape
+  )
+  for name, place, new in changes:
+    content = bytearray((tmp_path / name).read_bytes())
+    content[place : place + len(new)] = new
+    (tmp_path / f"bad_{name}").write_bytes(content)
+    assert prepare(tmp_path / f"bad_{name}", tmp_path / "out") == 1
+    said = capsys.readouterr().err
+    assert f"bad_{name}: not arrays that can be read" in said
+    assert said.count("\n") == 1

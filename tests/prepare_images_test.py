@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax.data.files import prepared
+from cvae_jax.data.files import prepared, schema as schemas
 
 ROOT = Path(__file__).parents[1]
 _SPEC = importlib.util.spec_from_file_location(
@@ -154,7 +155,19 @@ def test_a_table_gives_kinds_by_what_its_columns_hold(tmp_path, capsys):
   assert "note: left out (60 different words in 60 rows)" in said
   assert "one: left out (all rows have same)" in said
   assert "id: left out (counts the rows)" in said
-  assert "missing in 15 rows (25.0%)" in said
+  assert "no label in 15 rows (25.0%)" in said
+  assert "missing" not in said
+
+
+def test_an_empty_cell_is_missing_but_of_a_multilabel_it_is_no_label():
+  table = pd.DataFrame({"size": ["", "1"], "tags": ["", "sea"]})
+  entries = [
+    {"name": "size", "kind": "number", "range": [0, 1]},
+    {"name": "tags", "kind": "multilabel", "levels": ["sea"]},
+  ]
+  size, tags = schemas.summary(entries, table)
+  assert size.endswith("missing in 1 rows (50.0%)")
+  assert tags.endswith("no label in 1 rows (50.0%)")
 
 
 def test_the_written_schema_holds_what_kind_asks_for(tmp_path):
@@ -304,6 +317,41 @@ def test_an_archive_with_its_table_is_as_its_folder(tmp_path, name, pack):
   assert [*schema] == ["mood"]
 
 
+@pytest.mark.parametrize(
+  "damage",
+  [
+    lambda content, place: content[:place] + b"x" + content[place + 1 :],
+    lambda content, place: content[:place],  # between two files
+    lambda content, place: content[:place] + bytes(100),
+  ],
+)
+def test_a_tar_that_ends_early_is_refused(tmp_path, capsys, damage):
+  # tarfile itself takes a damaged header for the end, in silence.
+  _tar(classes(tmp_path / "in", count=5), tmp_path / "a.tar")
+  with tarfile.open(tmp_path / "a.tar") as archive:
+    files = [member for member in archive if member.isfile()]
+  content = (tmp_path / "a.tar").read_bytes()
+  (tmp_path / "a.tar").write_bytes(damage(content, files[9].offset))
+  assert prepare(tmp_path / "a.tar", tmp_path / "out") == 1
+  said = capsys.readouterr().err
+  assert "a.tar: cut or damaged tar file: its end is not there after" in said
+  assert said.count("\n") == 1
+
+
+def test_links_of_a_tar_are_followed_or_named(tmp_path, capsys):
+  source = classes(tmp_path / "in", count=5)
+  os.link(source / "ant" / "000.png", source / "ant" / "hard.png")
+  (source / "bee" / "soft.png").symlink_to("../ant/001.png")
+  (source / "cow" / "lost.png").symlink_to("nowhere.png")
+  _tar(source, tmp_path / "a.tar")
+  assert prepare(tmp_path / "a.tar", tmp_path / "out", "--size=8") == 0
+  said = capsys.readouterr().out
+  assert "left out: cow/lost.png: a link to cow/nowhere.png, which is" in said
+  files = set(read(tmp_path / "out")[1]["file"])
+  assert {"ant/hard.png", "bee/soft.png"} <= files
+  assert len(files) == 17
+
+
 def test_tables_of_any_form_say_the_same(tmp_path):
   for i in range(12):
     draw(tmp_path / "in" / f"{i}.png", i)
@@ -429,3 +477,21 @@ def test_drawn_shapes_agree_with_their_table(tmp_path):
     # Of a circle, a square and a triangle of the same radius.
     expected = {"circle": np.pi, "square": 2.0, "triangle": 1.3}[row.shape]
     assert area == pytest.approx(expected, rel=0.35)
+
+
+def test_drawn_shapes_leave_values_empty_at_the_share_that_is_asked(tmp_path):
+  from cvae_jax.data.files import shapes
+
+  full = tmp_path / "full"
+  part = tmp_path / "part"
+  shapes.write(full, 120, side=8)
+  shapes.write(part, 120, side=8, unknown=0.5)
+  known = pd.read_csv(full / "labels.csv", dtype=str)
+  found = pd.read_csv(part / "labels.csv", dtype=str)
+  gone = found.drop(columns="file").isna()
+  assert not known.isna().any(axis=None)
+  assert gone.mean().between(0.35, 0.65).all()  # of 120: 3 deviations
+  assert gone.drop_duplicates().shape[0] > 8  # each value by its own chance
+  pd.testing.assert_frame_equal(found, known.mask(found.isna()))
+  for file in known["file"]:
+    assert (part / file).read_bytes() == (full / file).read_bytes()

@@ -4,6 +4,7 @@ import hashlib
 import os
 import pathlib
 import runpy
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -146,6 +147,21 @@ def test_want_of_memory_is_no_corrupt_image(tmp_path, capsys, monkeypatch):
   assert not (tmp_path / "out" / prepared.MARK).exists()
 
 
+def test_a_disk_without_room_is_said_before_anything_is_decoded(
+  tmp_path, capsys, monkeypatch
+):
+  source = tmp_path / "source"
+  draw(source / "a.png", 1)
+  table_of(source, file=["a.png"], male=[0])
+  free = shutil.disk_usage(tmp_path)._replace(free=100)
+  monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+  monkeypatch.setattr(image_files, "decode", None)
+  assert prepare(source, tmp_path / "out") == 1
+  said = capsys.readouterr().err
+  assert "out: needs 768 bytes of disk, and 100 bytes are free; make" in said
+  assert not (tmp_path / "out" / prepared.MARK).exists()
+
+
 def test_the_order_is_the_names_and_no_column_s():
   names = [f"{age:03d}_0_0_2017.jpg" for age in range(1, 101)]
   table = pd.DataFrame({"file": names, "age": np.arange(1, 101)})
@@ -230,7 +246,11 @@ def test_a_set_with_people_says_so(tmp_path):
 
 
 @pytest.mark.parametrize(
-  "word", ["--size=1000000", "--size=0", "--count=0", "--count=-1", "--seed=-1"]
+  "word",
+  [
+    *("--size=1000000", "--size=0", "--count=0", "--count=-1", "--seed=-1"),
+    *("--unknown=1.5", "--unknown=-0.1", "--unknown=nan"),
+  ],
 )
 def test_shapes_of_no_size_or_number_are_refused(tmp_path, capsys, word):
   path = pathlib.Path(__file__).parents[1] / "data" / "prepare_shapes.py"

@@ -6,10 +6,7 @@ from benchmarks import equal_runs
 from cvae_jax import train
 from tests import small
 
-# Both runs of a test are compiled alike, so nothing is lost by this.
-pytestmark = pytest.mark.usefixtures(
-  "shared_programs", "quickly_compiled", "plain_convolutions"
-)
+pytestmark = pytest.mark.usefixtures("shared_programs", "plain_convolutions")
 
 
 @pytest.mark.parametrize(
@@ -40,6 +37,7 @@ pytestmark = pytest.mark.usefixtures(
       9,
     ),
     ("adgm", {}, 9),
+    ("hierarchy", {"epochs": 1, "loss__kl__free_bits": 0.01}, 5),
     ("cvae", {"loss__objective": "tc"}, 9),
     ("cvae", {"loss__objective": "dip_ii"}, 9),
     ("vae", {"loss__objective": "mmd"}, 9),

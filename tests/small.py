@@ -64,6 +64,15 @@ _FILES = {
   "faces": ("configs/faces.py:smoke", _FACES),
   "vae": ("configs/zoo.py:vae,smoke", _VAE),
   "adgm": ("configs/adgm.py:smoke,skip", _ADGM),
+  "hierarchy": (
+    "configs/likelihood.py:smoke,latents=hierarchy",
+    {
+      "data.source": "mnist",
+      "model.levels": (1, 1),
+      "model.blocks": "plain",
+      "loss.kl.warmup": 9,
+    },
+  ),
 }
 
 

@@ -51,7 +51,9 @@ def test_bfloat16_becomes_float32(tmp_path):
 
 def test_an_unknown_type_and_a_cut_file_are_named(tmp_path):
   path = write(tmp_path / "a.safetensors", a=("F8_E4M3", [2], b"ab"))
-  with pytest.raises(DamagedFile, match="its arrays are F8_E4M3; F64, F32"):
+  with pytest.raises(
+    DamagedFile, match="is of type F8_E4M3; expected F64, F32"
+  ):
     tensors.read(path)
   path.write_bytes(path.read_bytes()[:20])
   with pytest.raises(DataError, match=r"a\.safetensors is damaged"):

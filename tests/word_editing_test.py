@@ -14,7 +14,7 @@ from cvae_jax.runs import RunError
 from tests import small
 from tests.prepare_images_test import prepare
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 OWN = {"shape": "circle", "colour": "red", "size": 0.5, "angle": 20.0}
 
 

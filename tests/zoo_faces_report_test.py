@@ -14,7 +14,7 @@ from tests.caae_test import SMALL as CAAE
 from tests.dfc_vae_test import SMALL as DFC
 from tests.zoo_report_test import record, rows_of, scores
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 PROTOCOL = {"images": 4, "samples": 64, "seed": 0}
 
 

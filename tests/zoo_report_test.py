@@ -20,7 +20,6 @@ from reports.zoo import (
 )
 from tests import reports_test, small_zoo as zoo
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
 ELBOS = {"vae": -200.0, "scvae": -190.0}
 CONFUSION = np.eye(10, dtype=int) * 20
 

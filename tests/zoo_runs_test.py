@@ -14,8 +14,6 @@ from cvae_jax.loop.checkpoint import CheckpointError
 from cvae_jax.measures import score, score_text
 from tests import small_zoo as zoo
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 
 def test_m2_stands_on_a_trained_m1(data, tmp_path):
   nets = {f"model__{net}__widths": (5,) for net in ("encoder", "decoder")}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cvae_jax.data.conditions.attribute import STEPS, Attribute
-from cvae_jax.loop import walks
+from cvae_jax.loop import posteriors, walks
 from cvae_jax.runs import Run, RunError, unit
 
 SMALL = 32  # pixels a side up to which decoding takes next to no time
@@ -179,12 +179,12 @@ def elbo_of(
 ) -> NDArray:
   """Return the ELBO [G] of image [H, W, C] under conditions [G, A], in nats."""
   images = np.tile(unit(image), (len(condition), 1, 1, 1))
-  q = run.encode(images, condition)
   shape = (draws, 1, run.system.latents)
-  noise = np.random.default_rng(seed).standard_normal(shape, np.float32)
+  draw = posteriors.drawing(run, images, condition)
   elbo = []
-  for each in noise:
-    z = q.mean + np.exp(0.5 * q.logvar) * each
+  for each in np.random.default_rng(seed).standard_normal(shape, np.float32):
+    noise = np.repeat(each, len(images), axis=0)
+    q, z = draw(noise)
     nats = run.system.nats(images, run.outputs(z, condition))
     elbo.append(-np.asarray(nats) - run.kl(q, z))
   return np.mean(elbo, axis=0)

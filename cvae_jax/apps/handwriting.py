@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cvae_jax.loop import posteriors
 from cvae_jax.runs import Run, RunError
 
 
@@ -74,8 +75,8 @@ def rewrite_faithful(
   for i in range(samples):
     for j, ink in enumerate((0.0, 0.5, 1.0)):
       condition = run.conditions.encode(others, ink)
-      q = run.encode(np.repeat(image[None], len(others), axis=0), condition)
-      z = q.mean + np.exp(0.5 * q.logvar) * noise[i, j]
+      images = np.repeat(image[None], len(others), axis=0)
+      _, z = posteriors.drawing(run, images, condition)(noise[i, j])
       sheet.append(run.decode(z, condition))
   return np.stack(sheet)
 

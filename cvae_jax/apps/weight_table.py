@@ -21,14 +21,13 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from cvae_jax.apps import weight_entries
 from cvae_jax.apps.weight_layouts import PYTORCH, Layout
 from cvae_jax.host.arguments import RunError
 from cvae_jax.loop.integrity import path_name
 from cvae_jax.loop.restore import abstract_state
 from cvae_jax.types import System, TrainState
 
-_KEYS = {"from", "as", "in", "in_map", "out_map"}
-_KINDS = ("linear", "conv", "conv_transpose", "norm")
 _COUNTER = "num_batches_tracked"  # of a norm there; nothing reads it
 
 
@@ -52,15 +51,17 @@ def filled(
     RunError: an array here has none of theirs, one of theirs is read by none,
       or shapes differ.
   """
-  entries = _entries(names)
+  entries = weight_entries.entries(names)
   abstract = abstract_state(system)
-  read: set[str] = set(names.get("ignore", ()))
+  read: set[str] = weight_entries.ignored(names)
+  layers: set[str] = set()
   if lost := sorted(read - arrays.keys()):
     raise RunError(f"ignore names {', '.join(lost)}, which the file has not")
 
   def fill(path, leaf):
     name = path_name(path).replace("/", ".")
     layer, _, part = name.rpartition(".")
+    layers.add(layer)
     entry = entries.get(layer)
     if entry is None:
       raise RunError(
@@ -73,42 +74,36 @@ def filled(
         f"{layer}: its {part} is {leaf.shape} here, and {found.shape} of "
         f"{', '.join(entry['from'])}"
       )
-    return jax.numpy.asarray(found, leaf.dtype)
+    found = found.astype(leaf.dtype)
+    if not np.isfinite(found).all():
+      raise RunError(
+        f"{layer}: its {part}, of {', '.join(entry['from'])}, has values that "
+        "are no finite numbers; save the model again before it diverged"
+      )
+    return jax.numpy.asarray(found)
 
   trees = {
     kind: jax.tree_util.tree_map_with_path(fill, getattr(abstract, kind))
     for kind in ("params", "model_state")
   }
+  _check_read(entries, layers, arrays, read)
+  step = jax.numpy.asarray(steps, jax.numpy.int32)
+  return TrainState(step=step, opt_state={}, **trees)
+
+
+def _check_read(entries, layers: set, arrays: Mapping, read: set) -> None:
+  """Check that no entry and no array of theirs is of no use."""
+  if idle := sorted(entries.keys() - layers):
+    raise RunError(
+      f"the table names {', '.join(idle)}, and no layer here is called so; "
+      f"there is {', '.join(sorted(layers))}"
+    )
   unread = [n for n in arrays if n not in read and not n.endswith(_COUNTER)]
   if unread:
     raise RunError(
       f"no layer here reads {', '.join(sorted(unread)[:8])}; give them in the "
       'table, or list them under "ignore"'
     )
-  step = jax.numpy.asarray(steps, jax.numpy.int32)
-  return TrainState(step=step, opt_state={}, **trees)
-
-
-def _entries(names: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-  """Return the table with each entry whole."""
-  found = {}
-  for layer, said in names.items():
-    if layer == "ignore":
-      continue
-    entry = said if isinstance(said, dict) else {"from": said}
-    origin = entry.get("from")
-    origin = [origin] if isinstance(origin, str) else origin
-    if not origin or entry.keys() - _KEYS:
-      raise RunError(
-        f"the table's entry of {layer} is {said!r}; expected a name, or a "
-        f"mapping of {', '.join(sorted(_KEYS))}"
-      )
-    if entry.get("as", "linear") not in _KINDS:
-      raise RunError(
-        f"{layer} is as {entry['as']!r}; expected {', '.join(_KINDS)}"
-      )
-    found[layer] = {**entry, "from": origin}
-  return found
 
 
 def _converted(name, entry, arrays, read, layout: Layout) -> NDArray:
@@ -127,8 +122,14 @@ def _converted(name, entry, arrays, read, layout: Layout) -> NDArray:
     parts.append(_turned(name, entry, arrays[theirs], layout))
   found = np.concatenate(parts, axis=-1)
   if part == "kernel" and "in" in entry:
-    rows = [found[start:end] for start, end in entry["in"]]
-    found = np.concatenate(rows)
+    rows = [np.arange(len(found))[first:end] for first, end in entry["in"]]
+    order = np.concatenate(rows)
+    if sorted(order) != [*range(len(found))]:
+      raise RunError(
+        f"{name}: the blocks {entry['in']} are not each of its {len(found)} "
+        "inputs once"
+      )
+    found = found[order]
   return found
 
 
@@ -136,13 +137,36 @@ def _turned(
   name: str, entry: Mapping, array: NDArray, layout: Layout
 ) -> NDArray:
   """Return an array of theirs in the layout here."""
-  if not name.endswith(".kernel") or array.ndim not in (2, 4):
+  if not np.issubdtype(array.dtype, np.floating):
+    raise RunError(
+      f"{name}: theirs is of {array.dtype}; expected floating-point numbers: "
+      "save the weights before they are quantised"
+    )
+  if not name.endswith(".kernel"):
     return _map(name, array, entry.get("out_map"), 0)
+  _check_use(name, entry, array)
+  if array.ndim not in (2, 4):  # no layer here has such; its shape is said
+    return array
   array = layout.turn(array, entry.get("as") == "conv_transpose")
   if array.ndim == 4:
     return array
   array = _map(name, array, entry.get("in_map"), 0)
   return _map(name, array, entry.get("out_map"), 1)
+
+
+def _check_use(name: str, entry: Mapping, kernel: NDArray) -> None:
+  """Check that an entry says nothing that this kernel would not follow."""
+  dense = kernel.ndim == 2
+  kinds = ("linear",) if dense else ("conv", "conv_transpose")
+  if entry.get("as", kinds[0]) not in kinds:
+    raise RunError(
+      f"{name}: the table says {entry['as']}, and theirs is {kernel.shape}: "
+      f"expected {' or '.join(kinds)}, or nothing"
+    )
+  idle = [key for key in ("in", "in_map", "out_map") if key in entry]
+  if idle and not dense:
+    why = f"is for dense layers, and theirs is {kernel.shape}; leave it out"
+    raise RunError(f"{name}: {idle[0]} {why}")
 
 
 def _map(name: str, array: NDArray, shape, axis: int) -> NDArray:

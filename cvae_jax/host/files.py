@@ -3,6 +3,10 @@
 import contextlib
 import json
 import os
+import shutil
+import tokenize
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +35,48 @@ def write_atomically(path: Path, content: str | bytes) -> None:
       raise
     # A full disk's error has no name, and a temporary one helps nobody.
     raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+# What np.load raises of a file that is cut, changed or none of its own. A zip
+# has kinds of its own; a header is read as Python's source.
+UNREADABLE = (
+  *(OSError, ValueError, EOFError, KeyError, TypeError, OverflowError),
+  *(zipfile.BadZipFile, zlib.error, RuntimeError),
+  *(SyntaxError, tokenize.TokenError, MemoryError),
+)
+
+
+class NoRoom(OSError):
+  """Says how much room a disk lacks, and what to do."""
+
+
+def check_room(folder: Path, size: float, remedy: str) -> None:
+  """Check that a disk has room before long work fills it.
+
+  Args:
+    folder: where the files go; it need not be there yet.
+    size: bytes that will be written.
+    remedy: what helps beside making room.
+
+  Raises:
+    NoRoom: there is less.
+  """
+  there = Path(folder).absolute()
+  while not there.exists():
+    there = there.parent
+  free = shutil.disk_usage(there).free
+  if size > free:
+    raise NoRoom(
+      f"{folder}: needs {_amount(size)} of disk, and {_amount(free)} are free; "
+      f"make room, or {remedy}"
+    )
+
+
+def _amount(size: float) -> str:
+  for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+    if size >= unit:
+      return f"{size / unit:,.1f} {name}"
+  return f"{size:.0f} bytes"
 
 
 class DamagedFile(ValueError):

@@ -1,4 +1,7 @@
-"""Limits of a process's memory under which XLA hangs or dies."""
+"""How much memory there is, and limits under which XLA hangs or dies."""
+
+import os
+from pathlib import Path
 
 try:
   import resource
@@ -10,6 +13,11 @@ except ImportError:  # Windows has no such limits
 _LEAST = (
   ("RLIMIT_AS", "ulimit -v", 2_000_000_000),
   ("RLIMIT_DATA", "ulimit -d", 1_000_000_000),
+)
+
+_GROUPS = (
+  "/sys/fs/cgroup/memory.max",
+  "/sys/fs/cgroup/memory/memory.limit_in_bytes",
 )
 
 
@@ -32,3 +40,16 @@ def check() -> None:
         f"expected {least / 1e6:,.0f} MB or more: raise it, as with {shell} "
         "unlimited"
       )
+
+
+def total() -> float:
+  """Return the bytes that all of this process may take; inf if unknown."""
+  found = []
+  if hasattr(os, "sysconf"):
+    found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+  for path in _GROUPS:  # a container's
+    try:
+      found.append(int(Path(path).read_text()))
+    except (OSError, ValueError):  # there is none, or it is "max"
+      continue
+  return min(found, default=float("inf"))

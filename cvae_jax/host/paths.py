@@ -53,9 +53,17 @@ def folder(path: str | os.PathLike, what: str = "the folder") -> Path:
   """Return `local(path)`, where a folder is or can be made.
 
   Raises:
-    PathError: as `local`; or it is a file, or lies below one.
+    PathError: as `local`; or it is a file, or lies below one, or among the
+      checkpoints of a run, which would then be taken for damaged.
   """
   found = local(path, what)
+  for place in (found, *found.parents):
+    run = place.parent
+    if place.name == "checkpoints" and (run / "config.json").is_file():
+      raise PathError(
+        f"{what} is {str(path)!r}, among the checkpoints of the run {run}; "
+        "give another folder"
+      )
   for place in (found, *found.parents):
     if place.is_dir():
       break

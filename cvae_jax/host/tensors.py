@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.host.files import DamagedFile
+from cvae_jax.host.files import DamagedFile, parse_json
 
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4"}
 _TYPES |= {"U8": "|u1", "BOOL": "|b1"}
@@ -79,7 +79,7 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes]:
   size = int.from_bytes(data[:8], "little")
   if len(data) < 8 or size > min(len(data) - 8, _LONGEST):
     raise ValueError(f"{len(data)} bytes are fewer than its header says")
-  header = json.loads(data[8 : 8 + size])
+  header = parse_json(data[8 : 8 + size])
   if not isinstance(header, dict):
     raise ValueError("its header is no mapping")
   return header, data[8 + size :]
@@ -88,7 +88,10 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes]:
 def _array(entry: Mapping[str, Any], body: bytes) -> NDArray:
   name = entry["dtype"]
   if name not in _READ:
-    raise ValueError(f"its arrays are {name}; {', '.join(_READ)} are read")
+    raise ValueError(
+      f"an array is of type {name}; expected {', '.join(_READ)}: save it as "
+      "float32"
+    )
   kind = np.dtype(_READ[name])
   shape = tuple(entry["shape"])
   begin, end = entry["data_offsets"]

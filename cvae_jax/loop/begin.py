@@ -1,5 +1,6 @@
 """The first state of a training: a checkpoint's, another run's or fresh."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
+from cvae_jax.host import files, memory
 from cvae_jax.host.console import say
 from cvae_jax.host.paths import local
 from cvae_jax.loop import exports, keys
@@ -28,6 +30,8 @@ from cvae_jax.loop.same_run import (
 )
 from cvae_jax.method import additions
 from cvae_jax.types import System, TrainState
+
+_PACKED = 0.8  # at most so much of random float32 stays when compressed
 
 
 def initial_state(
@@ -65,12 +69,54 @@ def initial_state(
       f"{', '.join(damaged)}; bring a copy of one back, or train again in "
       "another --workdir"
     )
-  state = fast_compiled(system.init)(keys.address(config.seed, "init"))
+  init = fast_compiled(system.init)
+  key = keys.address(config.seed, "init")
+  _check_size(init.trace(key).out_info)
+  state = init(key)
   params = state.params
   if config.init_from:
     params = borrow(params, config.init_from)
   held = jax.tree.map(jnp.asarray, held)
   return additions.begin(state, {**params, **held}), {}
+
+
+def _check_size(state: TrainState) -> None:
+  """Check that a state and its gradients fit into memory.
+
+  Without it the kernel ends the process, and nothing says why.
+
+  Raises:
+    ConfigError: they do not; the largest array is named.
+  """
+  leaves = jax.tree_util.tree_flatten_with_path(state.params)[0]
+  gradients = sum(_bytes(leaf) for _, leaf in leaves)
+  need = gradients + sum(_bytes(leaf) for leaf in jax.tree.leaves(state))
+  stats = jax.local_devices()[0].memory_stats() or {}
+  there = stats.get("bytes_limit") or memory.total()
+  if need > there:
+    path, most = max(leaves, key=lambda item: _bytes(item[1]))
+    name = "/".join(str(part.key) for part in path)
+    raise configs.ConfigError(
+      f"config.model: the parameters, their gradients and the optimiser need "
+      f"{need / 1e9:,.1f} GB, and there are {there / 1e9:,.1f} GB of memory. "
+      f"The largest array is {name} {most.shape}. Choose smaller sizes in "
+      "config.model"
+    )
+
+
+def check_disk(folder: Path, state: TrainState) -> None:
+  """Check that a disk has room for a checkpoint, before any step is made.
+
+  Raises:
+    NoRoom: it has not.
+  """
+  size = _PACKED * sum(_bytes(leaf) for leaf in jax.tree.leaves(state))
+  files.check_room(folder, size, "use another --workdir")
+
+
+def _bytes(leaf: Any) -> int:
+  """Return the bytes of an array's shape and type, however large."""
+  return math.prod(leaf.shape) * leaf.dtype.itemsize
 
 
 def fast_compiled(init: Callable) -> Callable:

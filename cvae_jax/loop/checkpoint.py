@@ -33,9 +33,10 @@ from cvae_jax.loop.integrity import (
   sealed,
   shapes,
 )
-from cvae_jax.loop.quirks import Alias, listed, read, written
+from cvae_jax.loop.quirks import Alias, listed, read, stop_counting, written
 from cvae_jax.types import PyTree, TrainState
 
+stop_counting()
 _policies = ocp.checkpoint_managers.preservation_policy
 
 
@@ -148,13 +149,10 @@ class Checkpoints:
     """Hash a state and give it to orbax, beside the steps that follow."""
     self._pinned.steps = pinned
     counters = sealed({**counters, "sha256": digest(state)})
-    self._manager.save(
-      step,
-      args=ocp.args.Composite(
-        state=ocp.args.StandardSave(state),
-        counters=ocp.args.JsonSave(counters),
-      ),
+    args = ocp.args.Composite(
+      state=ocp.args.StandardSave(state), counters=ocp.args.JsonSave(counters)
     )
+    self._manager.save(step, args=args)
 
   def restore(
     self, step: int | None, abstract: TrainState

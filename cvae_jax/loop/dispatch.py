@@ -17,7 +17,7 @@ def make_advance(job: Job) -> Callable:
   """Build (step, state) -> (step after, state, metrics): one dispatch."""
   mesh = job.mesh
   dispatch = make_dispatch(job.system, mesh, job.train.take)
-  stride = job.config.steps_per_dispatch
+  stride = job.stride
   key = mesh.key(lambda: keys.address(job.config.seed, "train"))
 
   def advance(start: int, state: TrainState):

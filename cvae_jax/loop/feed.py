@@ -14,6 +14,7 @@ from cvae_jax.types import Batch
 _PIXELS = ("image", "labelled_image", "photo")  # uint8 until compiled
 Columns = Mapping[str, NDArray | Repeated]  # of equal length
 RESIDENT_BYTES = 2 << 30  # columns above this stay on the host, memory-mapped
+HOST_BYTES = 1 << 30  # the same on a CPU, where it is the host's memory
 
 
 class Feed:
@@ -27,8 +28,11 @@ class Feed:
   """
 
   def __init__(
-    self, columns: Columns, limit: int = RESIDENT_BYTES, mesh: Mesh = ONE
+    self, columns: Columns, limit: int | None = None, mesh: Mesh = ONE
   ):
+    if limit is None:
+      own = jax.default_backend() != "cpu"  # memory of the device's own
+      limit = RESIDENT_BYTES if own else HOST_BYTES
     _check_lengths(columns)
     self.columns = columns
     self.rows = next(iter(columns.values())).shape[0]

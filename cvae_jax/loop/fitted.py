@@ -6,7 +6,6 @@ anew where the run's data are there.
 
 import io
 import re
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax.host.arguments import RunError
-from cvae_jax.host.files import write_atomically
+from cvae_jax.host.files import UNREADABLE, write_atomically
 from cvae_jax.loop import exports
 from cvae_jax.loop.distances import conditions
 from cvae_jax.loop.integrity import digest
@@ -76,6 +75,11 @@ def of_run(run: Any, name: str = "fitted", dataset: Any = None) -> Aggregate:
       f"{run.folder}: a {run.config.system} encodes no images, so it has no "
       "posteriors to fit a prior to; leave the prior out"
     )
+  if run.system.posterior is not None:
+    raise RunError(
+      f"{run.folder}: its latents have levels, and a fitted prior is of one; "
+      "a hierarchy has learned the prior of each level: leave the prior out"
+    )
   path = Path(run.folder) / file(wanted)
   state = identity(exports.arrays(run.state, run.config.get("pretrained", {})))
   found = read(path, state) if path.exists() else None
@@ -93,8 +97,11 @@ def fit(run: Any, dataset: Any = None, count: int = 1) -> Aggregate:
     dataset = load_data(run.folder, run.config.data)
   train = dataset.train
   total = len(train["image"])
-  if total < 2:
-    raise RunError(f"{run.folder}: a prior is fitted to 2 images or more")
+  if total < max(2, count):
+    raise RunError(
+      f"{run.folder}: a prior is fitted to 2 images or more, and to one for "
+      f"each Gaussian; found {total} for {count}: give a smaller fitted:K"
+    )
   # Evenly spread: rows may be sorted by class.
   rows = np.unique(np.linspace(0, total - 1, min(ROWS, total)).astype(int))
   image = train["image"][rows]
@@ -178,5 +185,5 @@ def read(path: Path, state: str) -> Aggregate | None:
       if str(file["state"]) != state:
         return None
       return Aggregate(**{name: file[name] for name in _FIELDS})
-  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+  except UNREADABLE:
     return None

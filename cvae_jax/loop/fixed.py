@@ -11,8 +11,8 @@ from cvae_jax.config import to_json
 from cvae_jax.defaults import GROUPS
 
 # What may change when a run is resumed: how long, how often, on how many
-# devices, and where the data lie. Not `init_from`: config.json says what the
-# run began with.
+# devices, how many updates at a time, and where the data lie. Not `init_from`:
+# config.json says what the run began with.
 FREE = (
   "name",
   "epochs",
@@ -21,6 +21,7 @@ FREE = (
   "evaluate_every_epochs",
   "keep",
   "mesh",
+  "steps_per_dispatch",
   "data.path",
 )
 

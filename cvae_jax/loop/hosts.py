@@ -81,6 +81,8 @@ def start(coordinator: str = "", processes: int = 0, process: int = -1) -> None:
     }
   elif int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) == 1:
     return
+  elif own := _own_gpus():
+    named = {"local_device_ids": own}
   logging.getLogger("jax._src.distributed").setLevel(logging.WARNING)
   try:
     jax.distributed.initialize(
@@ -96,6 +98,18 @@ def start(coordinator: str = "", processes: int = 0, process: int = -1) -> None:
       f"{' '.join(str(error).split())[:200]}; start all of them, each with "
       "the same --coordinator"
     ) from error
+
+
+def _own_gpus() -> list[int] | None:
+  """Return which of the GPUs it sees a task of Slurm uses, or None.
+
+  Those are all, where no other task sees them. Else jax gives a task the one
+  of the task's number on its node.
+  """
+  seen = [n for n in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if n]
+  tasks = os.environ.get("SLURM_STEP_TASKS_PER_NODE", "")
+  alone = tasks.partition("(")[0] == "1"
+  return list(range(len(seen))) if alone or len(seen) == 1 else None
 
 
 def count() -> int:

@@ -14,22 +14,18 @@ from cvae_jax.loop import (
   fitting,
   mesh as meshes,
   precision,
+  strides,
   unknown,
   watch,
 )
 from cvae_jax.loop.feed import Feed, check
-from cvae_jax.loop.run_data import places
+from cvae_jax.loop.run_data import mean, places
 from cvae_jax.types import Facts, System, TrainState
 
 STEPS = 2**31  # TrainState.step is an int32
 _COUNTS = (  # of at least 1
-  "batch_size",
-  "epochs",
-  "steps_per_dispatch",
-  "log_every",
-  "checkpoint_every",
-  "evaluate_every_epochs",
-  "keep",
+  *("batch_size", "epochs", "log_every"),
+  *("checkpoint_every", "evaluate_every_epochs", "keep"),
 )
 
 
@@ -46,6 +42,7 @@ class Job(NamedTuple):
   steps: int  # in all
   identity: dict[str, Any]  # which data these are: data.json
   mesh: meshes.Mesh = meshes.ONE  # the devices that share a batch
+  stride: int = 1  # updates of a dispatch
 
   @property
   def watched(self) -> Feed | None:
@@ -70,11 +67,12 @@ class Job(NamedTuple):
   def summary(self, state: TrainState) -> str:
     """Say in a few lines what is about to train, on what, from where."""
     size = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    together = f"{self.stride} at a time, " if self.stride > 1 else ""
     return "\n".join(
       [
         f"{self.config.system}: {size:,} parameters, {self.train.rows:,} "
         f"examples, {self.steps:,} steps of {self.config.batch_size} from "
-        f"{state.step}, on {self._devices()}",
+        f"{state.step}, {together}on {self._devices()}",
         *self.system.notes,
       ]
     )
@@ -135,6 +133,7 @@ def prepare(
     with fitting.explained(config):
       watch.check(config, _evaluated(config, system, watched))
   epoch_steps, steps = _count_steps(config, train.rows)
+  stride = strides.chosen(config, system, epoch_steps)
   return Job(
     config,
     system,
@@ -146,6 +145,7 @@ def prepare(
     steps,
     dataset.identity(check_data),
     mesh,
+    stride,
   )
 
 
@@ -153,27 +153,16 @@ def _count_steps(config: ConfigDict, rows: int) -> tuple[int, int]:
   """Return the steps of an epoch and of the run.
 
   Raises:
-    ValueError: they are too many, or not whole dispatches.
+    ConfigError: they are too many.
   """
   epoch_steps = batches.steps_per_epoch(rows, config.batch_size)
-  stride = config.steps_per_dispatch
-  for name in ("log_every", "checkpoint_every"):
-    if config[name] % stride:
-      raise ValueError(
-        f"{name}={config[name]} must be a multiple of steps_per_dispatch="
-        f"{stride}"
-      )
-  if epoch_steps % stride:
-    raise ValueError(
-      f"steps_per_dispatch={stride} must divide the {epoch_steps} steps of an "
-      "epoch"
-    )
   steps = config.epochs * epoch_steps
   if steps >= STEPS:
     raise configs.ConfigError(
       f"epochs={config.epochs} are {steps} steps; expected fewer than {STEPS}, "
       "which a state can count"
     )
+  settings.check_periods(config, steps)
   return epoch_steps, steps
 
 
@@ -184,8 +173,8 @@ def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:
     ConfigError: the config states another shape or number of conditions.
   """
   shapes = {n: tuple(c.shape[1:]) for n, c in dataset.train.items()}
-  rows = len(next(iter(dataset.train.values())))
-  facts = Facts(shapes, rows, places(dataset.conditions))
+  known = places(dataset.conditions), mean(dataset.train.get("image"))
+  facts = Facts(shapes, len(next(iter(dataset.train.values()))), *known)
   stated = {
     "image_shape": shapes.get("image"),
     "conditions": facts.conditions if "condition" in shapes else None,

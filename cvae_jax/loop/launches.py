@@ -26,7 +26,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
   return found
 
 
-def add(folder: Path, step: int, devices: int = 1) -> None:
+def add(folder: Path, step: int, devices: int = 1, stride: int = 1) -> None:
   """Add this launch, of a run that goes on from `step`; 0: it begins.
 
   A line says what has changed since the launch before. A damaged log blocks
@@ -36,6 +36,7 @@ def add(folder: Path, step: int, devices: int = 1) -> None:
     folder: the run's.
     step: how many updates it has behind it.
     devices: how many share a batch.
+    stride: how many updates are one dispatch.
   """
   path = Path(folder) / FILE
   launches = []
@@ -46,7 +47,7 @@ def add(folder: Path, step: int, devices: int = 1) -> None:
       aside = path.with_name(f"{FILE}.damaged")
       path.replace(aside)
       say(f"warning: {error}. It is kept as {aside}")
-  today = provenance.of_launch(devices)
+  today = provenance.of_launch(devices, stride)
   changed = provenance.changes(launches[-1], today) if launches else []
   if changed and step:
     say(

@@ -27,11 +27,12 @@ _OPTIONS = (  # of jax: with another value a run has other bits
 )
 
 
-def of_launch(devices: int = 1) -> dict[str, Any]:
+def of_launch(devices: int = 1, stride: int = 1) -> dict[str, Any]:
   """Return what environment.json says of this process.
 
   Args:
     devices: how many share a batch.
+    stride: how many updates are one dispatch.
   """
   return {
     "time": datetime.datetime.now(datetime.UTC).isoformat(),
@@ -41,7 +42,7 @@ def of_launch(devices: int = 1) -> dict[str, Any]:
     "packages": {p: importlib.metadata.version(p) for p in _PACKAGES},
     "xla_flags": os.environ.get("XLA_FLAGS", ""),
     "device": str(jax.devices()[0]),
-    "bits": of_bits() | {"mesh": devices},
+    "bits": of_bits() | {"mesh": devices, "steps_per_dispatch": stride},
     "host": platform.platform(),
     "cores": os.cpu_count(),
   }

@@ -117,6 +117,7 @@ class Record:
     rows_saved: int = 0,
     identity: Mapping[str, Any] | None = None,
     devices: int = 1,
+    stride: int = 1,
   ) -> None:
     """Begin or continue the record after `step` completed updates.
 
@@ -131,7 +132,7 @@ class Record:
     if identity is not None:
       keep_identity(self.folder, identity)
     write_atomically(self.folder / "config.json", configs.to_json(config))
-    launches.add(self.folder, step, devices)
+    launches.add(self.folder, step, devices, stride)
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
     path = self.folder / rows.FILE
     found, bad = self._parsed()

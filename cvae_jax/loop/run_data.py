@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cvae_jax import data
 from cvae_jax.data.files import identity as identities
 from cvae_jax.host.files import DamagedFile, read_json, write_atomically
 from cvae_jax.host.paths import local
 from cvae_jax.types import Facts, Place
 
+SEEN = 256  # images that say how bright all are
 DATA = "data.json"  # which data a run trains on, and holds out
 
 
@@ -94,6 +97,14 @@ def places(conditions: Any) -> tuple[Place, ...]:
     )
     for attribute in getattr(conditions, "attributes", ())
   )
+
+
+def mean(image: Any) -> tuple[float, ...]:
+  """Return the mean [C] of some images [N, H, W, C], in [0, 1]; else ()."""
+  if not isinstance(image, np.ndarray) or image.ndim != 4 or not len(image):
+    return ()
+  some = image[:: -(-len(image) // SEEN)]
+  return tuple((some.mean(axis=(0, 1, 2)) / 255.0).tolist())
 
 
 class Datasets:

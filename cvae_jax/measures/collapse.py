@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cvae_jax import data
 from cvae_jax.host.images import averaged, to_bytes
-from cvae_jax.loop import distances
+from cvae_jax.loop import distances, posteriors
 from cvae_jax.loop.distances import Embed
 from cvae_jax.measures import kept
 from cvae_jax.metrics import (
@@ -23,7 +23,6 @@ from cvae_jax.metrics import (
   diversity,
   frechet,
   kid,
-  latents,
   manifold,
   sliced,
 )
@@ -212,7 +211,7 @@ def _divisor(size: int, side: int) -> int:
 
 def _posterior(run: Run, held: Held) -> dict[str, Any]:
   q = run.encode(held.image, held.condition)
-  usage = latents.usage(q.mean, q.logvar)
+  usage = posteriors.usage(run, held.image, held.condition, q)
   shown = slice(PAIRED)
   again = _decoded(run, q.mean[shown], held.condition[shown])
   return {

@@ -9,13 +9,13 @@ import numpy as np
 
 from cvae_jax.data import Dataset
 from cvae_jax.host import commands
-from cvae_jax.loop import evaluate, fitted, keys
+from cvae_jax.loop import evaluate, fitted, keys, posteriors
 from cvae_jax.loop.feed import Feed, check
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.measures import control, kept, regions
 from cvae_jax.measures.asked import askable, bounded, lent_labels
 from cvae_jax.measures.score_text import unscored, warnings
-from cvae_jax.metrics import bounds, clusters, latents
+from cvae_jax.metrics import bounds, clusters
 from cvae_jax.runs import VALUES, Run, RunError
 
 NAME = "scores"  # of the section in a run's measures.json
@@ -167,8 +167,9 @@ def _control(
 
 def _latents(run: Run, test) -> dict[str, Any]:
   """Return how much of the latents is used, and what a fitted prior gains."""
-  q = run.encode(test["image"], test["condition"])
-  found = {"latents": latents.usage(*q)}
+  given = (test["image"], test["condition"])
+  q = run.encode(*given)
+  found = {"latents": posteriors.usage(run, *given, q)}
   if run.fitted is not None:
     found["fitted"] = fitted.gain(run, q, np.asarray(test["condition"]))
   return found

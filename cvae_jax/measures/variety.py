@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cvae_jax.loop import posteriors
 from cvae_jax.measures import kept
-from cvae_jax.metrics import diversity, latents
+from cvae_jax.metrics import diversity
 from cvae_jax.runs import Run
 
 IMAGES = 512  # of the held-out ones, drawn by the seed
@@ -50,7 +51,7 @@ def _measure(run: Run, test, count: int, seed: int) -> dict[str, Any]:
       # The same latents under each setting.
       sets=[_draw(run, np.tile(one, (SAMPLES, 1)), seed) for one in settings],
     ),
-    "latents": latents.usage(q.mean, q.logvar),
+    "latents": posteriors.usage(run, image, condition, q),
   }
 
 

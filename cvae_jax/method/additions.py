@@ -17,7 +17,7 @@ AVERAGE = "parameter_average"  # beside the players in an averaged state
 # What of a system reads a state; it is given the average.
 _READERS = (
   *("evaluate", "render", "encode", "decode", "classify", "predict"),
-  *("outputs", "draw", "log_prior"),
+  *("outputs", "posterior", "draw", "log_prior"),
 )
 
 

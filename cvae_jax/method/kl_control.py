@@ -3,7 +3,10 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+
+Counts = int | tuple[int, ...]  # of latents: all, or those of each level
 
 
 class Control(NamedTuple):
@@ -42,7 +45,7 @@ class Control(NamedTuple):
       within = jnp.where(step < self.cycles * length, step % length, length)
     return self.beta * jnp.minimum(1.0, within / self.warmup)
 
-  def penalty(self, kl: Array, step: Array, latents: int) -> Array:
+  def penalty(self, kl: Array, step: Array, latents: Counts) -> Array:
     """Return the KL's part of a training loss, [].
 
     Free bits are held against the batch's mean of each latent (Kingma et al.
@@ -51,24 +54,44 @@ class Control(NamedTuple):
     Args:
       kl: nats [B, Z]; or [B, 1], where only their sum is known.
       step: of the update.
-      latents: Z.
+      latents: Z; or of a hierarchy the latents of each level, and free bits
+        are held against the level's KL.
     """
-    kl = jnp.maximum(kl.mean(axis=0), self._free(kl, latents)).sum(axis=-1)
-    return self._weighed(kl, step)
-
-  def of_each(self, kl: Array, step: Array, latents: int) -> Array:
-    """Return the same of each example alone, [B], for an evaluation."""
+    kl = _summed(kl, latents)
+    kl = kl.mean(axis=0)
     kl = jnp.maximum(kl, self._free(kl, latents)).sum(axis=-1)
     return self._weighed(kl, step)
 
-  def _free(self, kl: Array, latents: int) -> float:
-    return self.free_bits * latents / kl.shape[-1] if self.free_bits else -1e9
+  def of_each(self, kl: Array, step: Array, latents: Counts) -> Array:
+    """Return the same of each example alone, [B], for an evaluation."""
+    kl = _summed(kl, latents)
+    kl = jnp.maximum(kl, self._free(kl, latents)).sum(axis=-1)
+    return self._weighed(kl, step)
+
+  def _free(self, kl: Array, latents: Counts) -> Array | float:
+    """Return the least that each column of kl counts as."""
+    if not self.free_bits:
+      return -1e9
+    if isinstance(latents, int):
+      return self.free_bits * latents / kl.shape[-1]
+    each = self.free_bits * jnp.asarray(latents, kl.dtype)
+    return jnp.broadcast_to(each, kl.shape)
 
   def _weighed(self, kl: Array, step: Array) -> Array:
     if not self.capacity:
       return self.weight(step) * kl
     rise = jnp.minimum(1.0, step / self.warmup) if self.warmup else 1.0
     return self.beta * jnp.abs(kl - rise * self.capacity)
+
+
+def by_level(kl: Array, counts: tuple[int, ...]) -> Array:
+  """Add the KL [B, Z] of latents up to that of levels, [B, L]."""
+  ends = np.cumsum(counts)[:-1]
+  return jnp.stack([a.sum(-1) for a in jnp.split(kl, ends, -1)], axis=-1)
+
+
+def _summed(kl: Array, latents: Counts) -> Array:
+  return kl if isinstance(latents, int) else by_level(kl, latents)
 
 
 def control(loss) -> Control:

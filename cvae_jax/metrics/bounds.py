@@ -1,11 +1,13 @@
 """Bounds on the log-likelihood, in nats."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import gaussian
-from cvae_jax.types import Batch, Metrics, System, TrainState
+from cvae_jax.types import Batch, Metrics, PyTree, System, TrainState
 
 
 def importance_weighted(system: System, samples: int, at_once: int = 0):
@@ -27,15 +29,13 @@ def importance_weighted(system: System, samples: int, at_once: int = 0):
     condition = batch.get("condition", jnp.zeros((len(image), 0)))
     if system.observe:  # once: the bound is of one x, whatever k
       image = system.observe(jax.random.fold_in(key, 1), image)
-    q = system.encode(state, image, condition)
     # One wide batch [k · B]: a loop over samples would cost CPU its threads.
-    q, image, condition = jax.tree.map(
-      lambda x: jnp.tile(x, (samples // parts, *[1] * (x.ndim - 1))),
-      (q, image, condition),
-    )
+    times = samples // parts
+    draw = _draws(system, state, image, condition, times)
+    image, condition = _tiled((image, condition), times)
 
     def log_sum(key: Array) -> Array:
-      z = gaussian.reparameterise(key, q)
+      q, z = draw(key)
       output = (system.outputs or system.decode)(state, z, condition)
       if system.log_prior:
         prior = system.log_prior(state, z)
@@ -43,7 +43,7 @@ def importance_weighted(system: System, samples: int, at_once: int = 0):
         prior = gaussian.log_density(z, gaussian.standard(z))
       weights = (
         -system.nats(image, output) + prior - gaussian.log_density(z, q)
-      ).reshape(samples // parts, -1)
+      ).reshape(times, -1)
       return jax.nn.logsumexp(weights, axis=0)
 
     if parts == 1:
@@ -54,6 +54,24 @@ def importance_weighted(system: System, samples: int, at_once: int = 0):
     return {"iw_bound": total - jnp.log(samples)}
 
   return bound
+
+
+def _draws(system: System, state, image, condition, times: int) -> Callable:
+  """Return key → (q, z), both over [times · B, Z]: draws of each image."""
+  if system.posterior is None:
+    q = _tiled(system.encode(state, image, condition), times)
+    return lambda key: (q, gaussian.reparameterise(key, q))
+
+  def draw(key: Array) -> tuple[gaussian.Gaussian, Array]:
+    noise = gaussian.draw(key, times * len(image), system.latents)
+    return system.posterior(state, noise, image, condition)
+
+  return draw
+
+
+def _tiled(tree: PyTree, times: int) -> PyTree:
+  """Repeat the rows of arrays, all in turn."""
+  return jax.tree.map(lambda x: jnp.tile(x, (times, *[1] * (x.ndim - 1))), tree)
 
 
 def _parts(samples: int, at_once: int) -> int:

@@ -34,6 +34,8 @@ class Attribute(nn.Module):
 
     Without a key dropout is off.
     """
+    _check("pool_after", self.pool_after, "features", self.features)
+    _check("given_after", self.given_after, "dense", self.dense)
     x = image
     if self.crop:
       top, bottom, left, right = self.crop
@@ -50,3 +52,18 @@ class Attribute(nn.Module):
       drop = None if key is None else jax.random.fold_in(key, i)
       x = dropout(drop, x, self.dropout)
     return Dense(self.outputs, name="logits")(x)
+
+
+def _check(
+  key: str, after: Sequence[int], layers: str, sizes: Sequence[int]
+) -> None:
+  """Check that there is a layer for each index, or it would do nothing.
+
+  Raises:
+    ValueError: there is none.
+  """
+  if wrong := [i for i in after if i not in range(len(sizes))]:
+    raise ValueError(
+      f"model.{key}: found {wrong[0]}; expected indices of the {len(sizes)} "
+      f"layers of model.{layers}, counted from 0"
+    )

@@ -16,7 +16,7 @@ from jax import Array
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.method.names import checked, pick
 from cvae_jax.nets.fast import ops
-from cvae_jax.nets.layers import Conv, Dense
+from cvae_jax.nets.layers import Conv, Dense, logits_of
 
 WIDTHS = {"small": 16, "medium": 32, "large": 64}  # features of the first map
 BLOCKS = ("plain", "residual")
@@ -73,7 +73,7 @@ class Embedding(nn.Module):
     return ops.silu(Dense(self.features, name="dense_1")(x))
 
 
-def _embedded(condition: Array | None, size: int) -> Array | None:
+def embedded(condition: Array | None, size: int) -> Array | None:
   """Return a condition's embedding, None where there is nothing to embed."""
   if condition is None or not condition.shape[-1]:
     return None
@@ -105,8 +105,8 @@ class Encoder(nn.Module):
       if residual:
         x = Residual(width, name=f"residual_{i}")(x)
       x = ops.silu(x)
-    x = x.reshape(len(x), -1)
-    told = _embedded(condition, 8 * first)
+    x = x.reshape(x.shape[0], -1)
+    told = embedded(condition, 8 * first)
     if told is not None:
       x = jnp.concatenate([x, told], axis=-1)
     x = ops.silu(Dense(16 * first, name="dense")(x))
@@ -117,13 +117,15 @@ class Decoder(nn.Module):
   """Draws maps of pixels from latents and a condition.
 
   Each level's features are scaled and shifted by what the condition says, so
-  that it is not forgotten on the way.
+  that it is not forgotten on the way. The first images are near `mean`: from
+  grey, all layers would run to a dark set's black together, and past it.
   """
 
   shape: Shape
   channels: int  # of the output, which may be more than the image's
   width: str = "small"
   blocks: str = "plain"
+  mean: tuple[float, ...] = ()  # of each channel, where outputs are logits
 
   @nn.compact
   def __call__(self, z: Array, condition: Array | None = None) -> Array:
@@ -132,7 +134,7 @@ class Decoder(nn.Module):
     residual = checked(BLOCKS, self.blocks, "model.blocks") == "residual"
     *maps, smallest = sides(*self.shape[:2])
     widths = features(first, len(maps))
-    told = _embedded(condition, 8 * first)
+    told = embedded(condition, 8 * first)
     x = z if told is None else jnp.concatenate([z, told], axis=-1)
     x = ops.silu(Dense(16 * first, name="dense_0")(x))
     x = ops.silu(Dense(math.prod(smallest) * widths[-1], name="dense_1")(x))
@@ -140,20 +142,20 @@ class Decoder(nn.Module):
     outputs = [self.channels, *widths[:-1]]
     for i in reversed(range(len(maps))):
       height, width = maps[i]
-      name = f"up_{i}"
-      x = Conv(outputs[i], 4, 2, transposed=True, name=name)(x)
+      begin = logits_of(self.mean if i == 0 else ())
+      x = Conv(outputs[i], 4, 2, "SAME", True, begin, name=f"up_{i}")(x)
       x = x[:, :height, :width]
       if i == 0:
         return x
       if told is not None:
-        x = _moved(x, told, i)
+        x = moved(x, told, i)
       if residual:
         x = Residual(outputs[i], name=f"residual_{i}")(x)
       x = ops.silu(x)
     return x
 
 
-def _moved(x: Array, told: Array, level: int) -> Array:
+def moved(x: Array, told: Array, level: int) -> Array:
   """Scale and shift a map's features by an embedded condition."""
   width = x.shape[-1]
   moves = Dense(2 * width, nn.initializers.zeros, name=f"told_{level}")(told)
@@ -185,13 +187,14 @@ class ImageDecoder(nn.Module):
   blocks: str = "plain"
   outputs: int = 1  # a channel: what a likelihood's parameters take
   bounded: bool = True  # outputs are means in [0, 1]
+  mean: tuple[float, ...] = ()  # of the images' channels, if outputs is 1
 
   @nn.compact
   def __call__(self, z: Array, condition: Array, key=None) -> Array:
     """Map [B, Z] and [B, A] to [B, H, W, C · outputs], in [0, 1] if bounded."""
     channels = self.shape[-1] * self.outputs
-    net = Decoder(self.shape, channels, self.width, self.blocks, name="net")
-    found = net(z, condition)
+    how = (self.shape, channels, self.width, self.blocks, self.mean)
+    found = Decoder(*how, name="net")(z, condition)
     return nn.sigmoid(found) if self.bounded else found
 
 
@@ -202,15 +205,16 @@ class PixelDecoder(nn.Module):
   channels: int
   width: str = "small"
   blocks: str = "plain"
+  mean: tuple[float, ...] = ()  # of the images' channels, if channels are they
 
   @nn.compact
   def __call__(
     self, z: Array, condition: Array | None = None, key=None
   ) -> dict[str, Array]:
     """Map [B, Z] and [B, A] to {"logits": [B, H · W · channels]}."""
-    how = (self.shape, self.channels, self.width, self.blocks)
+    how = (self.shape, self.channels, self.width, self.blocks, self.mean)
     output = Decoder(*how, name="net")(z, condition)
-    return {"logits": output.reshape(len(z), -1)}
+    return {"logits": output.reshape(z.shape[0], -1)}
 
 
 class Generator(nn.Module):

@@ -1,6 +1,7 @@
 """Layers as Keras initialises them: Glorot-uniform kernels, zero biases."""
 
 import functools
+from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
@@ -10,6 +11,7 @@ from jax import Array
 from cvae_jax.method.softplus import softplus
 from cvae_jax.nets.fast import conv, ops
 
+DIMMEST = 0.01  # mean that a bias begins at
 ACTIVATIONS = {
   "leaky_0.15": functools.partial(jax.nn.leaky_relu, negative_slope=0.15),
   "linear": lambda x: x,
@@ -43,16 +45,32 @@ class Conv(nn.Module):
   stride: int = 1
   padding: str = "SAME"
   transposed: bool = False
+  bias_init: nn.initializers.Initializer = nn.initializers.zeros
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
     """Map [B, H, W, C] to [B, H', W', features]."""
     shape = (self.kernel, self.kernel, x.shape[-1], self.features)
     kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
-    bias = self.param("bias", nn.initializers.zeros, (self.features,))
+    bias = self.param("bias", self.bias_init, (self.features,))
     if self.transposed:
       return conv.conv_transpose(x, kernel, self.stride, bias=bias)
     return conv.conv(x, kernel, self.stride, self.padding, bias=bias)
+
+
+def logits_of(mean: Sequence[float]) -> nn.initializers.Initializer:
+  """Return the initialiser of biases [C] to logits of means, 0 without any.
+
+  A mean in [0, 1] stays off its ends, where a sigmoid would not learn.
+  """
+  if not mean:
+    return nn.initializers.zeros
+
+  def begin(key: Array, shape: tuple, dtype=jnp.float32) -> Array:
+    share = jnp.clip(jnp.array(mean, dtype), DIMMEST, 1.0 - DIMMEST)
+    return jnp.broadcast_to(jnp.log(share / (1.0 - share)), shape)
+
+  return begin
 
 
 def dropout(key: Array | None, x: Array, rate: float) -> Array:

@@ -41,7 +41,7 @@ def make(config, facts: Facts) -> System:
     ValueError: the prior, the slots and the latents do not fit together.
   """
   shape = facts.image_shape
-  model = build(config, shape)
+  model = build(config, facts)
   players = _players(model, config)
   columns = {"image": shape, "condition": (facts.conditions,)}
   if model.slots:

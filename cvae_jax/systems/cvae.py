@@ -19,7 +19,6 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import (
-  gaussian,
   kl_control,
   latent_priors,
   likelihoods,
@@ -31,6 +30,7 @@ from cvae_jax.method import (
 )
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.mlp import binary
+from cvae_jax.systems.models import hierarchy
 from cvae_jax.systems.models.cvae import Model, begin, build
 from cvae_jax.types import (
   Batch,
@@ -67,6 +67,9 @@ def make(config, facts: Facts) -> System:
   def output(state: TrainState, z: Array, condition: Array) -> Array:
     return model.output(state.params, z, condition)
 
+  def posterior(state: TrainState, noise, image, condition):
+    return model.posterior(state.params, noise, image, condition)[:2]
+
   draw, log_prior = latent_priors.functions(model.prior, model.pseudo)
   sampled = model.prior.sampled
   return System(
@@ -82,10 +85,11 @@ def make(config, facts: Facts) -> System:
     observe=binary if model.binarise else None,
     draw=draw if sampled else None,
     log_prior=log_prior if sampled else None,
-    latents=model.encoder.latents,
+    posterior=posterior if model.levels else None,
+    latents=model.latents,
     schedules={"learning_rate": lr, "grey_weight": model.grey}
     | kl_control.schedule(model.kl),
-    notes=_notes(model),
+    notes=_notes(model) + hierarchy.note(model.levels),
   )
 
 
@@ -121,10 +125,8 @@ def _forward(
   condition = batch["condition"]
   if model.binarise:
     image = binary(jax.random.fold_in(noise, 1), image)
-  q = model.encode(params, image, condition, drop[0])
+  q, z, output = model.infer(params, image, condition, noise, drop)
   first = q
-  z = gaussian.reparameterise(noise, q)
-  output = model.output(params, z, condition, drop[1])
   if step is None:
     scale = likelihoods.scale(model.likelihood, params, model_state)
   else:
@@ -158,6 +160,7 @@ def _forward(
 
   elbo = -nats - kl
   terms |= {"kl": kl, "grey": grey, "elbo": elbo}
+  terms |= hierarchy.terms(model.levels, each)
   terms |= likelihoods.bits(model.likelihood, elbo, model.shape)
   return _Found(image, mean, each, terms, model_state, first, z)
 
@@ -179,7 +182,7 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
 
   kl = terms["kl"]
   if not model.kl.plain:
-    kl = model.kl.penalty(found.kl, step, model.encoder.latents)
+    kl = model.kl.penalty(found.kl, step, model.counts)
   total = _reconstruction(terms) + kl + terms["grey"] + terms["l2"]
 
   # 5. REGULARISER: of the batch's latents, by the objective's name.
@@ -197,7 +200,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   terms["grey"] *= model.grey(state.step)
   kl = terms["kl"]
   if not model.kl.plain:
-    kl = model.kl.of_each(found.kl, state.step, model.encoder.latents)
+    kl = model.kl.of_each(found.kl, state.step, model.counts)
   total = _reconstruction(terms) + kl + terms["grey"]
   psnr = losses.psnr(found.image, found.output)
   return {"loss": total, **terms, "psnr": psnr}

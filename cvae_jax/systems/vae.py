@@ -23,7 +23,6 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import (
-  gaussian,
   kl_control,
   latent_priors,
   likelihoods,
@@ -35,6 +34,7 @@ from cvae_jax.method import (
 )
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.mlp import binary, flat
+from cvae_jax.systems.models import hierarchy
 from cvae_jax.systems.models.vae import DISCRIMINATOR, Model, begin, build
 from cvae_jax.systems.models.vae_bound import bound_loss
 from cvae_jax.types import (
@@ -82,6 +82,9 @@ def make(config, facts: Facts) -> System:
   def output(state: TrainState, z: Array, condition: Array) -> Array:
     return model.output(state.params, z, condition)
 
+  def posterior(state: TrainState, noise, image, condition):
+    return model.posterior(state.params, noise, flat(image), condition)[:2]
+
   draw, log_prior = latent_priors.functions(model.prior, model.pseudo)
   sampled = model.prior.sampled
   return System(
@@ -97,9 +100,10 @@ def make(config, facts: Facts) -> System:
     observe=binary if model.loss.binarise else None,
     draw=draw if sampled else None,
     log_prior=log_prior if sampled else None,
+    posterior=posterior if model.levels else None,
     latents=model.latents,
     schedules=optim.logged(config.optim) | kl_control.schedule(model.loss.kl),
-    notes=(_note(model),),
+    notes=(_note(model), *hierarchy.note(model.levels)),
   )
 
 
@@ -147,9 +151,7 @@ def _forward(
   condition = batch["condition"]
   if model.loss.binarise:
     x = binary(pixels, x)
-  q = model.encode(params, x, condition, drop[0])
-  z = gaussian.reparameterise(noise, q)
-  output = model.output(params, z, condition, drop[1])
+  q, z, output = model.infer(params, x, condition, noise, drop)
   if step is None:
     scale = likelihoods.scale(likelihood, params, model_state)
   else:
@@ -168,6 +170,7 @@ def _forward(
 
   elbo = -reconstruction - kl
   terms = {"reconstruction": reconstruction, "kl": kl, "elbo": elbo}
+  terms |= hierarchy.terms(model.levels, each)
   terms |= likelihoods.bits(likelihood, elbo, model.shape)
   return _Terms(x, output, q, z, each, terms, model_state)
 
@@ -187,7 +190,7 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   if kl.plain:
     total = terms["l2"] - terms["elbo"]
   else:
-    penalty = kl.penalty(found.kl, step, model.latents)
+    penalty = kl.penalty(found.kl, step, model.counts)
     total = terms["reconstruction"] + penalty + terms["l2"]
 
   # 4. REGULARISER: of the batch's latents, by the objective's name.
@@ -238,7 +241,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   kl = model.loss.kl
   loss = -terms["elbo"]
   if not kl.plain:
-    penalty = kl.of_each(found.kl, state.step, model.latents)
+    penalty = kl.of_each(found.kl, state.step, model.counts)
     loss = terms["reconstruction"] + penalty
   psnr = losses.psnr(found.x, model.loss.likelihood.mean(found.output))
   return {"loss": loss, **terms, "psnr": psnr}

@@ -68,9 +68,9 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
   compare_curves.plot(_path(out, "curves"), curves)
   command = markdown.command("compare", Path(runs_folder), out)
   page = compare_text.page(found, grids, command)
-  write_atomically(out / "compare.md", page)
+  write_atomically(out / "compare_report.md", page)
   names = (*grids, "interpolations", "curves")
-  return [out / "compare.md", *(_path(out, name) for name in names)]
+  return [out / "compare_report.md", *(_path(out, name) for name in names)]
 
 
 def _path(folder: Path, name: str) -> Path:

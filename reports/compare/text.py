@@ -66,7 +66,7 @@ def page(runs: Runs, drawn: Collection[str], command: str) -> str:
   cells = ", ".join(map(str, shown))
   curves = compare_curves.caption(runs[cell] for cell in shown)
   parts = [
-    "# AE, VAE and GAN compared\n\n"
+    "# AE, VAE and GAN compared: all tables\n\n"
     f"Written by `{command}`; run it again to renew it.",
     _setting(runs),
     f"## Ablation\n\n{_ablation(runs)}",

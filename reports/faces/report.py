@@ -57,9 +57,12 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
   )
   command = markdown.command("faces", runs_folder, out)
   page = face_text.page(models, shown, drawn, command)
-  write_atomically(out / "faces.md", page)
+  write_atomically(out / "faces_report.md", page)
   pictures = ("curves", "samples", *drawn)
-  return [out / "faces.md", *(out / f"faces_{name}.png" for name in pictures)]
+  return [
+    out / "faces_report.md",
+    *(out / f"faces_{name}.png" for name in pictures),
+  ]
 
 
 def _ladder(folder: Path) -> Models:

@@ -40,7 +40,8 @@ def page(
     command: that writes it.
   """
   parts = [
-    f"# The face ladder\n\nWritten by `{command}`; run it again to renew it.",
+    f"# The face ladder: all tables\n\nWritten by `{command}`; run it again "
+    "to renew it.",
     _setting(models),
     f"## Training\n\n{_training(models)}",
     "![Losses](faces_curves.png)\n\n*Loss of each epoch: trained here, over "

@@ -32,5 +32,5 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
   out = Path(out_folder)
   drawn = zoo_figures.draw(zoo, out)
   command = markdown.command("zoo", runs_folder, out)
-  write_atomically(out / "zoo.md", zoo_text.page(zoo, drawn, command))
-  return [out / "zoo.md", *drawn.values()]
+  write_atomically(out / "zoo_report.md", zoo_text.page(zoo, drawn, command))
+  return [out / "zoo_report.md", *drawn.values()]

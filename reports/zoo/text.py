@@ -88,8 +88,8 @@ def page(zoo: Zoo, drawn: Mapping[str, Path], command: str) -> str:
   """
   tables = zoo_tables
   parts = [
-    f"# The autoencoder zoo\n\nWritten by `{command}`; run it again to renew "
-    "it.",
+    "# The autoencoder zoo: all tables\n\n"
+    f"Written by `{command}`; run it again to renew it.",
     _setting(zoo),
     _section("Likelihood", DIGITS, tables.likelihood(zoo), _likelihood(zoo)),
     _section("Few labels", DIGITS, tables.labels(zoo), LABELS),

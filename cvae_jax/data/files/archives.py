@@ -5,10 +5,12 @@ name that an archive gives.
 """
 
 import bz2
+import contextlib
 import gzip
 import lzma
 import os
 import pathlib
+import posixpath
 import shutil
 import tarfile
 import tempfile
@@ -24,6 +26,7 @@ _OPENERS = {
   b"BZh": bz2.open,
   b"\xfd7zXZ": lzma.open,
 }
+_END = bytes(tarfile.BLOCKSIZE)  # what follows the last file
 _DAMAGED = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
@@ -46,23 +49,53 @@ def open_tar(
   Raises:
     DataError: if it is damaged, or holds a name twice.
   """
-  try:
-    file = plain(path)
-    with tarfile.open(fileobj=file, mode="r:") as archive:
-      members = [member for member in archive if member.isfile()]
-  except _DAMAGED as error:
-    raise DataError(f"{path}: cut or damaged tar file: {error}") from error
+  with contextlib.ExitStack() as opened:
+    try:
+      file = opened.enter_context(plain(path))
+      with tarfile.open(fileobj=file, mode="r:") as archive:
+        members = [member for member in archive if member.isfile()]
+        links = [member for member in archive if _is_link(member)]
+      file.seek(archive.offset)
+      # Where a header is damaged, tarfile stops as it does at the end.
+      if file.read(len(_END)) != _END:
+        after = f" after {members[-1].name}" if members else ""
+        raise tarfile.ReadError(f"its end is not there{after}")
+    except _DAMAGED as error:
+      raise DataError(f"{path}: cut or damaged tar file: {error}") from error
+    opened.pop_all()  # the reader has it
   places = {}
   for member in members:
-    name = member.name.removeprefix("./")
+    name = _plain_name(member.name)
     if name in places:
       raise DataError(
         f"{path}: {name} is in the tar more than once; write it again with"
         " each name once"
       )
     places[name] = (member.offset_data, member.size)
+  for link in links:  # tar keeps a file's second name so
+    if (target := _target(link)) in places:
+      places.setdefault(_plain_name(link.name), places[target])
+    else:
+      name = _plain_name(link.name)
+      print(f"  left out: {name}: a link to {target}, which is no file")
   sizes = {name: size for name, (_, size) in places.items()}
   return sizes, _reader(file, places)
+
+
+def _plain_name(name: str) -> str:
+  return name.removeprefix("./")
+
+
+def _is_link(member: tarfile.TarInfo) -> bool:
+  return member.islnk() or member.issym()
+
+
+def _target(link: tarfile.TarInfo) -> str:
+  """Return the name of the file that a link is to."""
+  if link.islnk():
+    return _plain_name(link.linkname)
+  here = posixpath.dirname(_plain_name(link.name))
+  return posixpath.normpath(posixpath.join(here, link.linkname))
 
 
 def spool(

@@ -25,6 +25,7 @@ from cvae_jax.data.files.array_images import upright, white_level
 from cvae_jax.data.files.pictures import Pictures
 from cvae_jax.data.files.schema import Entry
 from cvae_jax.data.files.tables import as_text
+from cvae_jax.host.files import UNREADABLE
 
 _LABELS = ("y", "label", "labels", "lbls", "target", "targets", "class", "")
 _NOISE = ("imgs", "images", "image", "img", "x", "arr", "data", "0", "1")
@@ -69,7 +70,7 @@ def _load(path: pathlib.Path, prefix: str) -> dict[str, np.ndarray]:
           name = prefix if name == "arr_0" else f"{prefix}_{name}"
         found[name] = _member(archive, member)
     return found
-  except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+  except UNREADABLE as error:
     raise DataError(f"{path}: not arrays that can be read: {error}") from error
 
 

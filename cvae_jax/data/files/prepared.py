@@ -9,6 +9,7 @@ the SHA-256 of the images, made while they are written.
 import hashlib
 import io
 import json
+import math
 import os
 import pathlib
 from collections.abc import Iterable, Mapping
@@ -20,7 +21,12 @@ import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files.prepared_digest import MARK, STAMP, digest, stamp
-from cvae_jax.host.files import parse_json, write_atomically
+from cvae_jax.host.files import (
+  UNREADABLE,
+  check_room,
+  parse_json,
+  write_atomically,
+)
 
 IMAGES = "images.npy"
 ATTRIBUTES = "attributes.csv"
@@ -58,7 +64,10 @@ def write(
 
   Raises:
     DataError: if no image is left or one has another shape.
+    NoRoom: the disk cannot hold them; nothing is written.
   """
+  size = len(table) * math.prod(shape_of(info))
+  check_room(folder, size, "give a smaller --size or another --out")
   folder.mkdir(parents=True, exist_ok=True)
   unfinished = folder / f".{IMAGES}.{os.getpid()}.tmp"
   try:
@@ -157,7 +166,7 @@ def read(
     info = parse_json((folder / MARK).read_text())
     content = (folder / ATTRIBUTES).read_bytes()
     images = np.load(folder / IMAGES, mmap_mode="r")
-  except (OSError, ValueError) as error:
+  except UNREADABLE as error:
     raise DataError(
       f"{folder}: damaged ({error}); prepare it again: {how} --force"
     ) from error

@@ -20,7 +20,7 @@ from cvae_jax.data import DataError
 from cvae_jax.data.files import image_files, prepared
 from cvae_jax.data.files.finding import Images, some
 from cvae_jax.host import lock
-from cvae_jax.host.paths import PathError, local
+from cvae_jax.host.paths import PathError, folder, local
 
 # Of a zip's entries: damaged, encrypted, compressed in a way unknown here.
 _ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError)
@@ -138,7 +138,7 @@ def run(prepare: Callable, options: Any) -> int:
   """
   try:
     options.images = local(options.images, "--images")
-    options.out = local(options.out, "--out")
+    options.out = folder(options.out, "--out")
     prepare(options)
   except (DataError, PathError, OSError, lock.FolderInUse) as error:
     print(f"error: {error}", file=sys.stderr)

@@ -45,7 +45,8 @@ def summary(entries: Sequence[Entry], table: pd.DataFrame) -> list[str]:
     said = f"  {entry['name']:{width}}  {entry['kind']:10}  "
     said += _describe(entry, column)
     if missing:
-      said += f"; missing in {missing:,} rows ({missing / len(table):.1%})"
+      what = "no label" if entry["kind"] == "multilabel" else "missing"
+      said += f"; {what} in {missing:,} rows ({missing / len(table):.1%})"
     lines.append(said)
   return lines
 

@@ -87,12 +87,33 @@ def make(
     yield file, found, image
 
 
-def write(folder: pathlib.Path, count: int, seed: int = 0, side: int = 64):
-  """Write `make` as class folders of PNG files and labels.csv."""
+def write(
+  folder: pathlib.Path,
+  count: int,
+  seed: int = 0,
+  side: int = 64,
+  unknown: float = 0.0,
+):
+  """Write `make` as class folders of PNG files and labels.csv.
+
+  Args:
+    folder: where to.
+    count: of images.
+    seed: of all that is random.
+    side: of an image, pixels.
+    unknown: the share of the table's values that are left empty, chosen
+      independently of each other. The images are the same for any share.
+  """
   rows = []
+  generator = np.random.default_rng([seed, 1])
   for file, found, image in make(count, seed, side):
     path = folder / file
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image).save(path)
-    rows.append({"file": file, **found})
+    empty = generator.uniform(size=len(found)) < unknown
+    known = {
+      name: "" if gone else value
+      for (name, value), gone in zip(found.items(), empty, strict=True)
+    }
+    rows.append({"file": file, **known})
   pd.DataFrame(rows).to_csv(folder / "labels.csv", index=False)

@@ -15,6 +15,7 @@ from cvae_jax.nets.layers import dropout
 from cvae_jax.nets.mlp import MLP, flat
 from cvae_jax.types import (
   Batch,
+  Facts,
   PyTree,
 )
 
@@ -81,7 +82,7 @@ class Model(NamedTuple):
     return jax.nn.one_hot(label, self.slots)
 
 
-def build(config, shape: tuple[int, ...]) -> Model:
+def build(config, facts: Facts) -> Model:
   """Build the networks that config.model and .loss describe.
 
   Raises:
@@ -98,7 +99,7 @@ def build(config, shape: tuple[int, ...]) -> Model:
       f"the regions of a prior lie in the plane: with model.slots latents are "
       f"2, found {nets.latents}"
     )
-  encoder, decoder = _networks(nets, shape)
+  encoder, decoder = _networks(nets, facts)
   return Model(
     encoder=encoder,
     decoder=decoder,
@@ -112,14 +113,15 @@ def build(config, shape: tuple[int, ...]) -> Model:
   )
 
 
-def _networks(model, shape: tuple[int, ...]) -> tuple:
+def _networks(model, facts: Facts) -> tuple:
   """Return the encoder and the decoder that config.model describes."""
+  shape = facts.image_shape
   heads = {"code": model.latents}
   if images.builds_itself(model):
     how = {"width": model.width, "blocks": model.blocks}
     return (
       images.Encoder(shape, heads, **how),
-      images.PixelDecoder(shape, shape[-1], **how),
+      images.PixelDecoder(shape, shape[-1], **how, mean=facts.mean),
     )
   output = {"logits": math.prod(shape)}
   return (

@@ -10,6 +10,7 @@ import optax
 from jax import Array
 
 from cvae_jax.method import (
+  gaussian,
   kl_control,
   latent_priors,
   likelihoods,
@@ -21,6 +22,8 @@ from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.method.names import checked
 from cvae_jax.nets import images
 from cvae_jax.nets.conditional import Decoder, Encoder
+from cvae_jax.nets.hierarchy import Hierarchy
+from cvae_jax.systems.models import hierarchy
 from cvae_jax.types import (
   Facts,
   PyTree,
@@ -41,9 +44,45 @@ class Model(NamedTuple):
   second_pass: bool  # the KL is of another encoder pass than z
   prior: latent_priors.Prior
   regulariser: regularisers.Regulariser | None  # of the batch's latents
+  levels: Hierarchy | None  # both networks, where latents have several
+
+  @property
+  def latents(self) -> int:
+    """Return the number of latents, Z."""
+    return sum(self.levels.sizes) if self.levels else self.encoder.latents
+
+  @property
+  def counts(self) -> int | tuple[int, ...]:
+    """Return Z, or of a hierarchy the latents of each level."""
+    return self.levels.sizes if self.levels else self.latents
+
+  def infer(self, params: PyTree, image, condition, key, drop) -> tuple:
+    """Draw z of q(z | image, condition): return q, z and its output.
+
+    Args:
+      params: of the system.
+      image: [B, H, W, C].
+      condition: [B, A].
+      key: of the noise.
+      drop: keys of the encoder's and the decoder's dropout, or None for none.
+    """
+    if self.levels:
+      noise = gaussian.draw(key, len(image), self.latents)
+      return self.posterior(params, noise, image, condition)
+    q = self.encode(params, image, condition, drop[0])
+    z = gaussian.reparameterise(key, q)
+    return q, z, self.output(params, z, condition, drop[1])
+
+  def posterior(self, params: PyTree, noise, image, condition) -> tuple:
+    """Return q, z and its output, all of noise's rows; of a hierarchy."""
+    found = self.levels.infer(params, image, condition, noise)
+    return found.q, found.z, self._bounded(found.output)
 
   def encode(self, params: PyTree, image, condition, key=None) -> Gaussian:
     """Return q(z | image, condition); without a key dropout is off."""
+    if self.levels:  # each level is of the means of those above
+      noise = jnp.zeros((image.shape[0], self.latents))
+      return self.posterior(params, noise, image, condition)[0]
     variables = {"params": params["encoder"]}
     q = self.encoder.apply(variables, image, condition, key)
     return self.prior.standardise(params, q, condition)
@@ -59,9 +98,15 @@ class Model(NamedTuple):
 
   def output(self, params: PyTree, z, condition, key=None) -> Array:
     """Return what p(x | z) is of; without a key dropout is off."""
+    if self.levels:
+      return self._bounded(self.levels.output(params, z, condition))
     variables = {"params": params["decoder"]}
     z = self.prior.place(params, z, condition)
     return self.decoder.apply(variables, z, condition, key)
+
+  def _bounded(self, output: Array) -> Array:
+    """Return a hierarchy's output as ImageDecoder has it."""
+    return jax.nn.sigmoid(output) if self.likelihood.means else output
 
   def decode(self, params: PyTree, z, condition) -> Array:
     """Return the images of z [B, Z]."""
@@ -90,7 +135,10 @@ def build(config, facts: Facts) -> Model:
   """
   shape = facts.image_shape
   likelihood = likelihoods.build(config.loss, shape[-1], "gaussian")
-  encoder, decoder = _networks(config.model, facts, likelihood)
+  levels = hierarchy.build(config, facts, likelihood.width)
+  nets = levels or _networks(config.model, facts, likelihood)
+  encoder, decoder = nets
+  latents = sum(levels.sizes) if levels else encoder.latents
   return Model(
     encoder=encoder,
     decoder=decoder,
@@ -103,8 +151,9 @@ def build(config, facts: Facts) -> Model:
       config.loss.get("grey", 0.0), config.loss.get("grey_start", 0)
     ),
     second_pass=config.loss.get("kl_of_second_pass", False),
-    prior=latent_priors.build(config, encoder.latents, shape, facts.conditions),
+    prior=latent_priors.build(config, latents, shape, facts.conditions),
     regulariser=_regulariser(config.loss, facts.rows),
+    levels=levels,
   )
 
 
@@ -130,6 +179,7 @@ def _networks(model, facts: Facts, likelihood) -> tuple:
       **how,
       outputs=likelihood.width,
       bounded=likelihood.means,
+      mean=facts.mean if likelihood.width == 1 else (),
     )
     return encoder, decoder
   settings = likelihoods.decoder(likelihood, model.decoder)
@@ -141,12 +191,14 @@ def _networks(model, facts: Facts, likelihood) -> tuple:
 def begin(model: Model, conditions: int, key: Array) -> tuple[PyTree, PyTree]:
   """Return the first parameters and the first model state."""
   condition = jnp.zeros((1, conditions))
-  z = jnp.zeros((1, model.encoder.latents))
-  image = jnp.zeros((1, *model.shape))
   nets = {"encoder": model.encoder, "decoder": model.decoder}
-  params, _ = parts.init_branches(
-    nets, key, encoder=(image, condition), decoder=(z, condition)
-  )
+  if model.levels:
+    inputs = hierarchy.examples(model.levels, condition)
+  else:
+    z = jnp.zeros((1, model.latents))
+    image = jnp.zeros((1, *model.shape))
+    inputs = {"encoder": (image, condition), "decoder": (z, condition)}
+  params, _ = parts.init_branches(nets, key, **inputs)
   branch, model_state = likelihoods.begin(model.likelihood)
   branch |= model.prior.begin(jax.random.fold_in(key, len(nets)))
   return params | branch, model_state

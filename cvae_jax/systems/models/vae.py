@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import (
+  gaussian,
   kl_control,
   latent_priors,
   likelihoods,
@@ -18,7 +19,9 @@ from cvae_jax.method import (
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.method.names import checked
 from cvae_jax.nets import images
+from cvae_jax.nets.hierarchy import Hierarchy
 from cvae_jax.nets.mlp import MLP, flat
+from cvae_jax.systems.models import hierarchy
 from cvae_jax.types import Facts, PyTree
 
 BOUNDS = ("iwae", "dreg")  # of several samples
@@ -54,9 +57,45 @@ class Model(NamedTuple):
   loss: Loss
   prior: latent_priors.Prior
   discriminator: MLP | None  # of objective factor
+  levels: Hierarchy | None  # both networks, where latents have several
+
+  @property
+  def counts(self) -> int | tuple[int, ...]:
+    """Return Z, or of a hierarchy the latents of each level."""
+    return self.levels.sizes if self.levels else self.latents
+
+  def infer(self, params: PyTree, x, condition, key, drop) -> tuple:
+    """Draw z of q(z | x [B, D], condition): return q, z and its output.
+
+    Args:
+      params: of the system.
+      x: pixels.
+      condition: [B, A].
+      key: of the noise.
+      drop: keys of the encoder's and the decoder's dropout, or None for none.
+    """
+    if self.levels:
+      noise = gaussian.draw(key, len(x), self.latents)
+      return self.posterior(params, noise, x, condition)
+    q = self.encode(params, x, condition, drop[0])
+    z = gaussian.reparameterise(key, q)
+    return q, z, self.output(params, z, condition, drop[1])
+
+  def posterior(self, params: PyTree, noise, x, condition) -> tuple:
+    """Return q, z and its output, all of noise's rows; of a hierarchy."""
+    found = self.levels.infer(params, x, condition, noise)
+    return found.q, found.z, self._flat(found.output)
+
+  def _flat(self, output: Array) -> Array:
+    """Return an output [B, ...] as rows, means within [0, 1]."""
+    rows = flat(output)
+    return jax.nn.sigmoid(rows) if self.loss.likelihood.means else rows
 
   def encode(self, params: PyTree, x, condition, key=None) -> Gaussian:
     """Return q(z | x [B, D], condition); without a key dropout is off."""
+    if self.levels:  # each level is of the means of those above
+      noise = jnp.zeros((x.shape[0], self.latents))
+      return self.posterior(params, noise, x, condition)[0]
     variables = {"params": params["encoder"]}
     q = Gaussian(**self.encoder.apply(variables, x, condition, key))
     return self.prior.standardise(params, q, condition)
@@ -67,10 +106,13 @@ class Model(NamedTuple):
 
   def output(self, params: PyTree, z, condition, key=None) -> Array:
     """Return what p(x | z) is of, [B, D · width]; without a key no dropout."""
+    if self.levels:
+      return self._flat(self.levels.output(params, z, condition))
     variables = {"params": params["decoder"]}
     z = self.prior.place(params, z, condition)
-    found = self.decoder.apply(variables, z, condition, key)["logits"]
-    return jax.nn.sigmoid(found) if self.loss.likelihood.means else found
+    return self._flat(
+      self.decoder.apply(variables, z, condition, key)["logits"]
+    )
 
   def discriminate(self, params: PyTree, z: Array) -> Array:
     """Return log d / (1 − d) [B] of z being a draw of q(z)."""
@@ -90,12 +132,13 @@ def build(config, facts: Facts) -> Model:
     ValueError: config.loss asks for what there is not.
   """
   shape = facts.image_shape
-  latents = config.model.latents
-  heads = {"mean": latents, "logvar": latents}
   loss = _read(config, shape[-1], facts.rows)
-  encoder, decoder = _networks(
-    config.model, shape, heads, loss.likelihood.width
+  levels = hierarchy.build(config, facts, loss.likelihood.width)
+  latents = sum(levels.sizes) if levels else config.model.latents
+  nets = levels or _networks(
+    config.model, facts, latents, loss.likelihood.width
   )
+  encoder, decoder = nets
   return Model(
     encoder=encoder,
     decoder=decoder,
@@ -104,6 +147,7 @@ def build(config, facts: Facts) -> Model:
     loss=loss,
     prior=latent_priors.build(config, latents, shape, facts.conditions),
     discriminator=_discriminator(loss, config.loss),
+    levels=levels,
   )
 
 
@@ -115,13 +159,20 @@ def _discriminator(loss: Loss, group) -> MLP | None:
   return MLP(widths=widths, heads={"logit": 1}, activation="leaky_0.15")
 
 
-def _networks(model, shape: tuple, heads: dict, width: int) -> tuple:
+def _networks(model, facts: Facts, latents: int, width: int) -> tuple:
   """Return the encoder and the decoder that config.model describes."""
+  shape = facts.image_shape
+  heads = {"mean": latents, "logvar": latents}
   if images.builds_itself(model):
     how = {"width": model.width, "blocks": model.blocks}
     return (
       images.Encoder(shape, heads, **how),
-      images.PixelDecoder(shape, shape[-1] * width, **how),
+      images.PixelDecoder(
+        shape,
+        shape[-1] * width,
+        **how,
+        mean=facts.mean if width == 1 else (),
+      ),
     )
   output = {"logits": math.prod(shape) * width}
   return (
@@ -164,12 +215,14 @@ def _read(config, channels: int, rows: int | None) -> Loss:
 def begin(model: Model, conditions: int, key: Array) -> tuple[PyTree, PyTree]:
   """Draw the parameters; return them and the first model_state."""
   condition = jnp.zeros((1, conditions))
-  x = jnp.zeros((1, math.prod(model.shape)))
   z = jnp.zeros((1, model.latents))
   nets = {"encoder": model.encoder, "decoder": model.decoder}
-  params, _ = parts.init_branches(
-    nets, key, encoder=(x, condition), decoder=(z, condition)
-  )
+  if model.levels:
+    inputs = hierarchy.examples(model.levels, condition)
+  else:
+    x = jnp.zeros((1, math.prod(model.shape)))
+    inputs = {"encoder": (x, condition), "decoder": (z, condition)}
+  params, _ = parts.init_branches(nets, key, **inputs)
   branch, model_state = likelihoods.begin(model.loss.likelihood)
   branch |= model.prior.begin(jax.random.fold_in(key, len(nets)))
   if model.discriminator is not None:

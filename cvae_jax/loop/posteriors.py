@@ -1,0 +1,51 @@
+"""Draws of a run's posteriors, also where its latents have levels.
+
+A hierarchy's posterior is no Gaussian over [B, Z]: each level is known given
+draws of those above it. There `Run.encode` gives each level by the means of
+those above, which is right for editing and not for a likelihood.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvae_jax.method.gaussian import Gaussian
+from cvae_jax.metrics import latents
+
+SEED = 0  # of the draws that a hierarchy's KL is of
+
+
+def drawing(run: Any, images: NDArray, condition: NDArray) -> Callable:
+  """Return the function noise [B, Z] → (q, z), both over [B, Z].
+
+  Args:
+    run: a runs.Run whose system encodes images.
+    images: [B, H, W, C].
+    condition: [B, A].
+  """
+  if run.system.posterior is not None:
+    return lambda noise: run._apply("posterior", noise, images, condition)
+  q = run.encode(images, condition)
+  return lambda noise: (q, q.mean + np.exp(0.5 * q.logvar) * noise)
+
+
+def usage(
+  run: Any, images: NDArray, condition: NDArray, q: Gaussian | None = None
+) -> dict[str, Any]:
+  """Return how much of the latents is used, see metrics.latents.usage.
+
+  Args:
+    run: a runs.Run whose system encodes images.
+    images: [N, H, W, C].
+    condition: [N, A].
+    q: of `encode`, where it is known.
+  """
+  q = q or run.encode(images, condition)
+  if run.system.posterior is None:
+    return latents.usage(*q)
+  shape = (len(images), run.system.latents)
+  noise = np.random.default_rng(SEED).standard_normal(shape, np.float32)
+  drawn, _ = drawing(run, images, condition)(noise)
+  return latents.usage(*q, latents.kl(*drawn))

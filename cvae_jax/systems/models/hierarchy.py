@@ -1,0 +1,102 @@
+"""The hierarchy of latents of a cvae or a vae, where config.model has one."""
+
+import math
+
+import jax.numpy as jnp
+from jax import Array
+
+from cvae_jax.method import kl_control
+from cvae_jax.nets import hierarchy, images
+from cvae_jax.nets.hierarchy import Hierarchy
+from cvae_jax.types import Facts, Metrics
+
+KEY = "levels"  # of config.model
+
+
+def build(config, facts: Facts, width: int) -> Hierarchy | None:
+  """Build the hierarchy that config.model.levels describes, None without.
+
+  Args:
+    config: of a run.
+    facts: of its data.
+    width: of the likelihood: numbers for each value.
+
+  Raises:
+    ValueError: the config asks for what a hierarchy has not.
+  """
+  model = config.model
+  if KEY not in model:
+    return None
+  _refuse(config)
+  shape = facts.image_shape
+  how = {"width": model.width, "blocks": model.blocks}
+  levels = tuple(model.levels)
+  hierarchy.maps_of(shape, levels)  # raises what does not fit
+  return Hierarchy(
+    hierarchy.Encoder(shape, levels, **how),
+    hierarchy.Decoder(shape, levels, shape[-1] * width, **how),
+  )
+
+
+def _refuse(config) -> None:
+  """Raise a ValueError where a config asks for what a hierarchy has not."""
+  if not images.builds_itself(config.model):
+    raise ValueError(
+      "model.levels is of networks that build themselves; give model.width and "
+      "model.blocks, as configs/images.py:latents=hierarchy does"
+    )
+  if "latents" in config.model:
+    raise ValueError(
+      "give model.levels or model.latents, not both: levels are the latents of "
+      "a pixel of each level's map"
+    )
+  objective = config.loss.get("objective", "elbo")
+  if objective != "elbo":
+    raise ValueError(
+      f"loss.objective={objective} is of one level of latents; a hierarchy has "
+      "elbo: leave it out, or leave out latents=hierarchy"
+    )
+  prior = config.get("prior", {}).get("name", "standard")
+  if prior != "standard":
+    raise ValueError(
+      f"prior.name={prior} is of one level of latents; a hierarchy learns the "
+      "prior of each level, p(z_l | levels above, c): leave it out"
+    )
+  if config.loss.get("kl_of_second_pass", False):
+    raise ValueError(
+      "loss.kl_of_second_pass is of dropout's masks; a hierarchy has none"
+    )
+
+
+def examples(found: Hierarchy, condition: Array) -> dict[str, tuple]:
+  """Return what the networks' parameters are drawn with, one row each."""
+  encoder = found.encoder
+  image = jnp.zeros((1, *encoder.shape))
+  levels = hierarchy.maps_of(encoder.shape, encoder.levels)
+  first = images.WIDTHS[encoder.width]
+  count = len(images.sides(*encoder.shape[:2])) - 1
+  widths = images.features(first, count)[::-1]
+  maps = [
+    jnp.zeros((1, *size[:2], width))
+    for size, width in zip(levels, widths, strict=False)
+  ]
+  e = jnp.zeros((1, sum(found.sizes)))
+  return {"encoder": (image,), "decoder": (e, condition, maps)}
+
+
+def terms(found: Hierarchy | None, kl: Array) -> Metrics:
+  """Return {"kl_1": [B], …}: the KL of each level, top first."""
+  if found is None:
+    return {}
+  levels = kl_control.by_level(kl, found.sizes)
+  return {f"kl_{i + 1}": levels[:, i] for i in range(levels.shape[-1])}
+
+
+def note(found: Hierarchy | None) -> tuple[str, ...]:
+  """Say what the levels are."""
+  if found is None:
+    return ()
+  maps = hierarchy.maps_of(found.decoder.shape, found.decoder.levels)
+  said = ", ".join(f"{h}×{w} × {n}" for h, w, n in maps)
+  total = sum(math.prod(level) for level in maps)
+  return (f"latents: {total} in {len(maps)} levels, {said}, top first",)
