@@ -410,7 +410,9 @@ def test_arrays_without_entries_and_of_no_axis_are_kept(tmp_path):
 
 def test_the_numpy_reader_of_the_documents_decodes_an_export(run, exported):
   text = (small.ROOT / "docs" / "handing_on.md").read_text()
-  code = re.search(r"```python numpy-reader\n(.*?)```", text, re.DOTALL)[1]
+  fence = '```python title="numpy_reader.py"\n'
+  code = text.partition(fence)[2].partition("```")[0]
+  assert code
   names = {}
   exec(code, names)
   condition = run.conditions.panel()
