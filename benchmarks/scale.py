@@ -6,7 +6,7 @@
 A conditional VAE of configs/images.py, whole steps as the loop makes them:
 rows, images, forward, loss, backward, Adam. One question at a time (the size
 of images, of a batch, of the data, of the latent); its cells are processes
-that take turns, so that all meet the same load. Data of more than 2 GiB are
+that take turns, so that all meet the same load. Data of more than 1 GiB are
 memory-mapped, as in training. The file of drawn data is sparse: it takes no
 disk, and what is read of it is the page cache's, so disks are not measured.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from absl import flags
 
-from . import command
+from . import command, run_flags
 
 _IMAGE = flags.DEFINE_string("image", None, "A photo, grey or coloured.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/colour", "A colouring run.")
@@ -36,7 +36,6 @@ _SMOOTHING = flags.DEFINE_enum(
 
 def main(_: list[str]) -> None:
   """Colour one photo, or scores the held-out ones."""
-  from cvae_jax import runs
   from cvae_jax.apps import colourise as photo
   from cvae_jax.host import images
   from cvae_jax.host.files import write_atomically
@@ -47,17 +46,16 @@ def main(_: list[str]) -> None:
       "--faithful colours a photo as the source did, and the held-out photos "
       "are scored without; give --image too"
     )
-  workdir = command.path(_WORKDIR)
-  folder = command.path(_OUT, workdir / "coloured")
+  folder = command.path(_OUT, run_flags.outputs(_WORKDIR) / "coloured")
   if folder.exists() and not folder.is_dir():
     raise ValueError(f"--out is a folder; {folder} is a file")
   image = None if _IMAGE.value is None else command.path(_IMAGE)
   paths = _paths(folder, image) if image else []
   for path in paths:
     images.check_output(path, image)
-  run = runs.load(workdir)
+  run = run_flags.load(_WORKDIR)
   photo.check(run)
-  for line in filter(None, (runs.caution(run), photo.caution(run))):
+  if line := photo.caution(run):
     print(line)
   if image is None:
     scores, sheets = score.score(run, _VARIANTS.value, _SEED.value)

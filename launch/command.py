@@ -96,17 +96,6 @@ def seed(about: str) -> flags.FlagHolder:
   )
 
 
-def prior() -> flags.FlagHolder:
-  """Define --prior, of commands that draw latents."""
-  return flags.DEFINE_string(
-    "prior",
-    "",
-    "What latents are drawn from: the run's own prior, or fitted (a Gaussian "
-    "for each condition, fitted to the training images' posteriors), or "
-    "fitted:K (a mixture of K).",
-  )
-
-
 def path(flag: flags.FlagHolder, default: str | Path | None = None) -> Path:
   """Return the path that a flag gives, `~` expanded, else the default.
 

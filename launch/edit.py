@@ -1,4 +1,4 @@
-r"""Change attributes of a photographed face, or of a picture of any data.
+r"""Change what a photographed face, or a picture of any data, shows.
 
     python -m launch.edit --image=photo.jpg --workdir=runs/faces/model=9 \
       --condition="male=1,hair_color=0.9,mouth=0,eyes=1" --set="mouth=1" \
@@ -7,117 +7,94 @@ r"""Change attributes of a photographed face, or of a picture of any data.
     python -m launch.edit --image=shape.png --workdir=runs/shapes \
       --set="shape=triangle,colour=red" --sweep=size
 
-The photo is encoded with its own condition and decoded with the changed one.
-Without --condition its own is the one under which the model explains it best.
+The picture is encoded as what it shows and decoded as what it is to show. What
+it shows is said by --condition; without, it is what the model explains it by
+best.
 """
 
-import contextlib
-import re
 from pathlib import Path
 
 from absl import flags
 
-from . import command
+from . import command, run_flags
 
 _IMAGE = flags.DEFINE_string(
   "image", None, "A photo of one face, or of what a run is on."
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run.")
 _CONDITION = flags.DEFINE_string(
-  "condition", None, "The photo's own, name=value by commas; default: found."
+  "condition",
+  None,
+  "What the picture shows, name=value by commas; default: found.",
 )
 _SET = flags.DEFINE_multi_string("set", [], "A change; may be given often.")
-_SWEEP = flags.DEFINE_list("sweep", [], "Conditions to move over their range.")
-_TOWARDS = flags.DEFINE_string("towards", None, "Another photo to walk to.")
+_SWEEP = flags.DEFINE_list(
+  "sweep", [], "Attributes to show at each level, or over their range."
+)
+_TOWARDS = flags.DEFINE_string("towards", None, "Another picture to walk to.")
 _SQUARE = flags.DEFINE_list(
   "square", [], "TOP,BOTTOM,LEFT,RIGHT: the box to keep; default: the middle."
 )
 _CROP = flags.DEFINE_integer(
   "crop", 0, "Pixels off every side, instead.", lower_bound=0
 )
+_STEPS = 9  # of a walk
 _OUT = flags.DEFINE_string(
   "out", None, "PNG, JPEG or WebP; default <workdir>/edits/<image's name>.png."
 )
 
 
 def main(_: list[str]) -> None:
-  """Edit the photo."""
+  """Edit the picture."""
   import numpy as np
 
-  from cvae_jax import runs
-  from cvae_jax.apps import editing
-  from cvae_jax.data.files import image_files
+  from cvae_jax.apps import editing, own_picture
   from cvae_jax.host import images
 
-  workdir = command.path(_WORKDIR)
   image = command.path(_IMAGE)
-  out = command.path(_OUT, workdir / "edits" / f"{image.stem}.png")
+  folder = run_flags.outputs(_WORKDIR) / "edits"
+  out = command.path(_OUT, folder / f"{image.stem}.png")
   towards = None if _TOWARDS.value is None else command.path(_TOWARDS)
   inputs = [path for path in (image, towards) if path]
   for path in (out, _beside(out, "sweeps"), _beside(out, "towards")):
     images.check_output(path, *inputs)
-  run = runs.load(workdir)
-  if line := runs.caution(run):
-    print(line)
-  if run.config.data.name != "faces":
-    _edit_in_words(run, image, towards, out)
-    return
-  fit = _fit(run)
-  photo = image_files.read_photo(image, fit)
-  own = _own(run, photo, _CONDITION.value)
-  changes = [editing.parse(text) for text in _SET.value]
-  rows = editing.edit(run, photo, own, changes)
-  labels = [text.replace(",", "\n").replace("=", " ") for text in _SET.value]
-  swept = [editing.sweep(run, photo, own, name) for name in _SWEEP.value]
-  row = np.concatenate([photo[None] / np.float32(255), rows])
-  _save(out, row[None], columns=["photo", "reconstruction", *labels])
-  if swept:
-    captions = [_moved(run, name) for name in _SWEEP.value]
-    _save(_beside(out, "sweeps"), np.stack(swept), rows=captions)
-  if towards:
-    other = image_files.read_photo(towards, fit)
-    print(f"{towards}:")
-    _save(_beside(out, "towards"), _walk(run, photo, own, other)[None])
-
-
-def _edit_in_words(run, image: Path, towards: Path | None, out: Path) -> None:
-  """Edit a picture with a run on other data than faces.
-
-  Raises:
-    RunError: a flag is for faces alone.
-  """
-  import numpy as np
-
-  from cvae_jax import runs
-  from cvae_jax.apps import word_editing as editing
-  from cvae_jax.host import images
-
-  swept = {
-    name: _beside(out, re.sub(r"\W", "_", name)) for name in _SWEEP.value
-  }
-  for path in swept.values():
-    images.check_output(path, image, *([towards] if towards else []))
-  if _SQUARE.value or _CROP.value:
-    raise runs.RunError(
-      "--square and --crop are for runs on faces; others take the largest "
-      "middle part: cut the picture first"
-    )
-  changes = [_parse(run, text) for text in _SET.value]
-  picture = editing.read(run, image)
-  own = editing.find_own(run, picture, _CONDITION.value)
-  said = ", ".join(f"{name}={value}" for name, value in own.items())
-  print(f"the picture shows {said or 'nothing that can be asked for'}")
+  square = _box()
+  run = run_flags.load(_WORKDIR)
+  _check(run)
+  asked = [_parse(run, text) for text in _SET.value]
+  picture = own_picture.read(run, image, square, _CROP.value)
+  own = _own(run, image, picture, _CONDITION.value)
+  changes = [run.conditions.fill(own, values) for values in asked]
+  swept = {name: editing.levels(run, own, name) for name in _SWEEP.value}
   made = editing.edit(run, picture, own, changes)
   labels = [text.replace(",", "\n").replace("=", " ") for text in _SET.value]
   row = np.concatenate([picture[None] / np.float32(255), made])
   _save(out, row[None], columns=["picture", "reconstruction", *labels])
-  for name, path in swept.items():
-    _save(path, editing.sweep(run, picture, own, name)[None], rows=[name])
+  if swept:
+    rows = [editing.edit(run, picture, own, v)[1:] for v in swept.values()]
+    captions = [_moved(run, name) for name in swept]
+    _save(_beside(out, "sweeps"), _padded(rows), rows=captions)
   if towards:
-    other = editing.read(run, towards)
-    there = editing.find_own(run, other, None)
-    walked = editing.walk(run, (picture, other), (own, there))
+    other = own_picture.read(run, towards, square, _CROP.value)
+    ends = np.concatenate([own, _own(run, towards, other, None)])
+    pair = np.stack([picture, other])
+    walked = editing.walk(run, pair, ends, _STEPS)
     _save(_beside(out, "towards"), walked[None])
+
+
+def _check(run) -> None:
+  """Check that a run can edit pictures.
+
+  Raises:
+    RunError: it encodes no images or decodes none.
+  """
+  from cvae_jax.runs import RunError
+
+  if run.system.encode is None or run.system.decode is None:
+    raise RunError(
+      f"{run.folder}: a {run.config.system} does not encode and decode "
+      "images, so no picture can be edited with it"
+    )
 
 
 def _parse(run, text: str) -> dict:
@@ -134,52 +111,53 @@ def _parse(run, text: str) -> dict:
     raise DataError(f"--set={text}: {error}") from None
 
 
-def _fit(run):
-  """Say how a photo becomes what the run was trained on."""
-  from cvae_jax.data import DataError, faces
-  from cvae_jax.data.files import image_files, prepared
+def _box() -> tuple[int, ...] | None:
+  """Return the box of --square.
 
-  data = run.config.data
-  resize = "bilinear"
-  if data.source == "prepared":
-    with contextlib.suppress(DataError, KeyError):  # a run from elsewhere
-      resize = prepared.read(faces.folder(data)).info["resize"]
-  try:
-    square = tuple(map(int, _SQUARE.value)) or None
-  except ValueError:
-    square = ()
-  if square is not None and len(square) != 4:
+  Raises:
+    DataError: it is not four numbers.
+  """
+  from cvae_jax.data import DataError
+
+  words = _SQUARE.value
+  if not words:
+    return None
+  if len(words) != 4 or not all(word.strip().isdigit() for word in words):
     raise DataError(
-      f"--square is TOP,BOTTOM,LEFT,RIGHT; found {','.join(_SQUARE.value)}"
+      f"--square is TOP,BOTTOM,LEFT,RIGHT; found {','.join(words)}"
     )
-  return image_files.Fit(data.image_shape[0], _CROP.value, square, resize)
+  return tuple(map(int, words))
 
 
-def _own(run, photo, text: str | None) -> dict[str, float]:
-  """Return the photo's own condition, as said or as found."""
+def _own(run, path: Path, picture, text: str | None):
+  """Return a picture's own condition [1, A], as said or as found."""
   from cvae_jax.apps import editing
 
   if text is not None:
-    return editing.parse(text)
-  reading = editing.read_by_elbo(run, photo)
-  print("\n".join(reading.notes))
-  return reading.values
-
-
-def _walk(run, photo, own, other):
-  """Walk from one photo's latent to another's, under the first's condition."""
-  import numpy as np
-
-  from cvae_jax.figures import faces
-
-  ends = [run.conditions.encode(own)]
-  ends.append(run.conditions.encode(_own(run, other, None)))
-  return faces.between(run, np.stack([photo, other]), np.concatenate(ends))
+    return editing.vector(run, run.parse(text))
+  reading = editing.find(run, picture)
+  if reading.notes:
+    print("\n".join([f"{path}:", *reading.notes]))
+  return editing.vector(run, reading.values)
 
 
 def _moved(run, name: str) -> str:
-  low, high = run.conditions.ranges[run.conditions.names.index(name)]
-  return f"{name}\n{low:g} to {high:g}"
+  """Return the caption of a row in which an attribute moves."""
+  attribute = run.conditions.attribute(name)
+  return name if attribute.levels else f"{name}\n{attribute.choices()}"
+
+
+def _padded(rows: list):
+  """Return rows of pictures as one array, the shorter ones filled with grey."""
+  import numpy as np
+
+  from cvae_jax.host import images
+
+  longest = max(map(len, rows))
+  found = np.full((len(rows), longest, *rows[0].shape[1:]), images.GREY / 255)
+  for place, row in zip(found, rows, strict=True):
+    place[: len(row)] = row
+  return found
 
 
 def _beside(path: Path, word: str) -> Path:

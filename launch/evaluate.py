@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from . import command
+from . import command, run_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run to score.")
 _JUDGES = flags.DEFINE_list(
@@ -28,13 +28,14 @@ _LABELS = flags.DEFINE_bool(
   "Score the latents by the data's labels too: MIG, SAP, DCI, FactorVAE's "
   "score, a linear probe.",
 )
-_PRIOR = command.prior()
+_PRIOR = run_flags.prior()
 _SEED = command.seed("Of every random draw.")
 
 
 def main(_: list[str]) -> None:
   """Score the run."""
   from cvae_jax import runs, train
+  from cvae_jax.host import hub
   from cvae_jax.measures import (
     asked,
     cas,
@@ -44,7 +45,7 @@ def main(_: list[str]) -> None:
     score_text,
   )
 
-  run = runs.load(command.path(_WORKDIR))
+  run = run_flags.load(_WORKDIR)
   if _DATA.value is not None:  # checked against the run's data.json
     run.config.data.path = str(command.path(_DATA))
   run = run.with_prior(_PRIOR.value)
@@ -67,13 +68,16 @@ def main(_: list[str]) -> None:
   if _LABELS.value:
     scores["representation"] = representation.score(run, _SEED.value)
     lines += representation.lines(scores["representation"])
-  score.save(run, scores)
   print("\n".join([score_text.table(scores), *lines]))
   if not _JUDGES.value and asked.askable(run):
     print(
       f"control was not scored by a judge: train one ({_judge(run)}) and give "
       "--judge=RUN,…"
     )
+  if hub.origin(run.folder):
+    print(f"the scores are not kept: {hub.READ_ONLY}")
+    return
+  score.save(run, scores)
   print(f"wrote {run.folder / kept.FILE}")
 
 

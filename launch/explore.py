@@ -11,7 +11,7 @@ one run becomes a file to send, as by launch.page, which needs `export` only.
 
 from absl import flags
 
-from . import command
+from . import command, run_flags
 
 _WORKDIR = flags.DEFINE_multi_string(
   "workdir", None, "A run, an export or pretrained/digits; may come often."
@@ -38,13 +38,12 @@ def main(_: list[str]) -> None:
   _check_extra()
   from cvae_jax import runs
   from cvae_jax.apps.explore import opened, serve
-  from cvae_jax.host import paths
 
   found = []
   for folder in _WORKDIR.value:
     taken = tuple(run.name for run in found)
-    path = paths.local(folder, "--workdir")
-    found.append(opened.open_run(path, taken))
+    given = run_flags.source(folder, _WORKDIR)
+    found.append(opened.open_run(given, taken))
     if line := runs.caution(found[-1].run):
       print(line)
   server = serve.serve(found, _PORT.value, _HOST.value, wait=False)
@@ -63,13 +62,12 @@ def _write(out) -> None:
   """
   from cvae_jax import runs
   from cvae_jax.apps.page import write
-  from cvae_jax.host import paths
 
   if len(_WORKDIR.value) > 1:
     raise runs.RunError(
       f"--export writes one run; found {len(_WORKDIR.value)} --workdir"
     )
-  run = runs.load(paths.local(_WORKDIR.value[0], "--workdir"))
+  run = runs.load(run_flags.source(_WORKDIR.value[0], _WORKDIR))
   if line := runs.caution(run):
     print(line)
   print("\n".join(write.write(run, out)))

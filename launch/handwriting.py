@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from . import command
+from . import command, run_flags
 
 _IMAGE = flags.DEFINE_string("image", None, "Any picture of one digit.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/digits", "A digits run.")
@@ -21,17 +21,16 @@ def main(_: list[str]) -> None:
   """Write the digits."""
   import numpy as np
 
-  from cvae_jax import runs
   from cvae_jax.apps import handwriting, photo
   from cvae_jax.host import images
 
-  workdir = command.path(_WORKDIR)
+  workdir = run_flags.outputs(_WORKDIR)
   source = command.path(_IMAGE)
   path = command.path(_OUT, workdir / "handwriting" / f"{source.stem}.png")
   images.check_output(path, source)
   image = photo.digit_from_photo(source)
-  run = runs.load(workdir)
-  judge = runs.load(command.path(_JUDGE))
+  run = run_flags.load(_WORKDIR)
+  judge = run_flags.load(_JUDGE)
   hand = handwriting.rewrite(run, judge, image)
   print(
     f"read as {hand.digit} ({hand.probability:.1%} sure), ink {hand.ink:+.2f}"

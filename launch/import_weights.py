@@ -1,28 +1,27 @@
-"""Write an export of a PyTorch model's weights in a network here.
+"""Write an export of PyTorch's or Keras's weights in a network here.
 
     python -m launch.import_weights --config=configs/zoo.py:scvae \
       --weights=model.safetensors --names=names.json --out=exports/mine
 
---names is a table of layers (docs/handing_on.md). --check is a .safetensors
-file of inputs and outputs of the other program, which the network here has to
-give too. Every key of the config is a flag, as for launch.train.
+--weights is a .safetensors file of PyTorch's, or a .h5 or .keras file of
+Keras's. --names is a table of layers (docs/handing_on.md). --check is a
+.safetensors or .npz file of inputs and outputs of the other program, which the
+network here has to give too. Every key of the config is a flag, as for
+launch.train.
 """
 
 from absl import flags
 
-from . import command
+from . import command, run_flags
 
-_WEIGHTS = flags.DEFINE_string("weights", None, "Theirs, .safetensors.")
+_WEIGHTS = flags.DEFINE_string(
+  "weights", None, "Theirs: .safetensors, .h5 or .keras."
+)
 _NAMES = flags.DEFINE_string("names", None, "The table of layers, JSON.")
 _CHECK = flags.DEFINE_string(
-  "check", None, "Arrays such as decode.z and decode.image, .safetensors."
+  "check", None, "Arrays such as decode.z and decode.image: .npz, .safetensors."
 )
 _OUT = flags.DEFINE_string("out", None, "Folder of the export.")
-_FORMATS = flags.DEFINE_list(
-  "formats",
-  ["safetensors"],
-  "By commas, of safetensors (always written), onnx and stablehlo.",
-)
 _STEPS = flags.DEFINE_integer(
   "steps",
   0,
@@ -30,12 +29,7 @@ _STEPS = flags.DEFINE_integer(
   lower_bound=0,
   upper_bound=2**31 - 1,
 )
-_LICENCE = flags.DEFINE_string(
-  "licence", "", "Of the weights, for the model card, as in cc-by-4.0."
-)
-_NOTE = flags.DEFINE_string(
-  "note", "", "A paragraph for the model card: purpose, credits, limits."
-)
+_CHOICES = run_flags.export(("safetensors",))
 
 
 def prepare(argv: list[str]) -> list[str]:
@@ -58,9 +52,7 @@ def main(_: list[str]) -> None:
     command.path(_OUT),
     compare=_CHECK.value and command.path(_CHECK),
     steps=_STEPS.value,
-    formats=_FORMATS.value,
-    licence=_LICENCE.value,
-    note=_NOTE.value,
+    **_CHOICES(),
   )
   print("\n".join(lines))
 

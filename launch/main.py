@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cvae_jax import __version__
 
-_NO_COMMANDS = ("__init__", "command", "main")
+_NO_COMMANDS = ("__init__", "command", "main", "run_flags")
 
 
 def main() -> int:

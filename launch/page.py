@@ -8,27 +8,21 @@ system that decodes latents into images.
 
 from absl import flags
 
-from . import command
+from . import command, run_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run.")
 _OUT = flags.DEFINE_string(
   "out", None, "HTML file; default <workdir>/page.html."
 )
-_STEP = flags.DEFINE_integer(
-  "step", None, "A checkpoint's; default: the best or the latest."
-)
+_STEP = run_flags.step()
 
 
 def main(_: list[str]) -> None:
   """Write the page."""
-  from cvae_jax import runs
   from cvae_jax.apps.page import write
 
-  workdir = command.path(_WORKDIR)
-  run = runs.load(workdir, _STEP.value)
-  if line := runs.caution(run):
-    print(line)
-  out = command.path(_OUT, workdir / "page.html")
+  out = command.path(_OUT, run_flags.outputs(_WORKDIR) / "page.html")
+  run = run_flags.load(_WORKDIR, _STEP.value)
   print("\n".join(write.write(run, out)))
 
 

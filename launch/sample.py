@@ -12,7 +12,7 @@ is with --unknown.
 
 from absl import flags
 
-from . import command
+from . import command, run_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run to draw from.")
 _OUT = flags.DEFINE_string(
@@ -34,20 +34,14 @@ _COUNT = flags.DEFINE_integer(
 _GUIDANCE = flags.DEFINE_float(
   "guidance", 1.0, "Above 1 exaggerates the condition, where it may be unknown."
 )
-_PRIOR = command.prior()
+_PRIOR = run_flags.prior()
 _SEED = command.seed("Of the latents.")
 
 
 def main(_: list[str]) -> None:
   """Draw the figures, or what is asked for."""
-  from cvae_jax import runs
-
-  run = runs.load(command.path(_WORKDIR))
-  if line := runs.caution(run):
-    print(line)
-  run = run.with_prior(_PRIOR.value)
-  # Not run.folder: a model that comes with the package lies inside it.
-  folder = command.path(_OUT, command.path(_WORKDIR) / "figures")
+  folder = command.path(_OUT, run_flags.outputs(_WORKDIR) / "figures")
+  run = run_flags.load(_WORKDIR).with_prior(_PRIOR.value)
   if any(flag.value for flag in (_SET, _GRID, _SWEEP, _UNKNOWN, _COUNT)):
     _draw_asked(run, folder)
   else:

@@ -69,7 +69,7 @@ def test_the_first_latents_are_those_that_move_the_picture_most(digits):
       run.decode(other, condition) - run.decode(z, condition)
     ).mean()
 
-  least = np.argsort(digits.activity)[: opening.SLIDERS]
+  least = np.argsort(digits.effects)[: opening.SLIDERS]
   assert min(map(change, digits.latents)) > 2 * max(map(change, least))
 
 

@@ -1,5 +1,6 @@
 """An export: what was written is what is read, here and elsewhere."""
 
+import concurrent.futures
 import json
 import re
 import shutil
@@ -409,7 +410,9 @@ def test_arrays_without_entries_and_of_no_axis_are_kept(tmp_path):
 
 def test_the_numpy_reader_of_the_documents_decodes_an_export(run, exported):
   text = (small.ROOT / "docs" / "handing_on.md").read_text()
-  code = re.search(r"```python numpy-reader\n(.*?)```", text, re.DOTALL)[1]
+  fence = '```python title="numpy_reader.py"\n'
+  code = text.partition(fence)[2].partition("```")[0]
+  assert code
   names = {}
   exec(code, names)
   condition = run.conditions.panel()
@@ -439,3 +442,18 @@ def test_the_pretrained_m1m2_reads_digits_that_had_no_label():
 def test_the_pretrained_models_are_at_most_16_megabytes():
   files = [p for p in (small.ROOT / "pretrained").rglob("*") if p.is_file()]
   assert sum(path.stat().st_size for path in files) < 16 << 20
+
+
+def test_exports_that_end_at_once_leave_one_whole(tmp_path):
+  def put(number):
+    beside = tmp_path / f".out.{number}.tmp"
+    beside.mkdir()
+    for name in "ab":
+      (beside / name).write_text(str(number))
+    write._replace(beside, tmp_path / "out")
+
+  with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    list(pool.map(put, range(100)))
+  assert [path.name for path in tmp_path.iterdir()] == ["out"]
+  first, second = ((tmp_path / "out" / name).read_text() for name in "ab")
+  assert first == second

@@ -2,15 +2,19 @@
 
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from absl.flags import FLAGS
 
 from cvae_jax import runs, train
 from cvae_jax.apps import hub as sharing
 from cvae_jax.apps.export import write
 from cvae_jax.host import hub as names
 from cvae_jax.host.arguments import RunError
+from cvae_jax.host.paths import PathError, local
+from cvae_jax.measures import kept
 from tests import small
 from tests.hub_server import Hub, commit_id
 
@@ -210,3 +214,81 @@ def test_without_the_package_the_extra_is_named(run, monkeypatch):
   for ask in (lambda: runs.load("hf://ann/digits"), lambda: share(run)):
     with pytest.raises(RunError, match=r"pip install 'cvae_jax\[hub\]'"):
       ask()
+
+
+@pytest.fixture
+def command():
+  """Run a command's main with some of its flags given."""
+
+  def call(name, **given):
+    module, flags = small.command(name)
+    assert given.keys() <= flags.keys()
+    for flag in flags.values():
+      flag.value = given.get(flag.name, flag.default)
+      FLAGS[flag.name] = flag
+    FLAGS.mark_as_parsed()
+    try:
+      module.main([])
+    finally:
+      FLAGS.unparse_flags()
+      for flag in flags:
+        delattr(FLAGS, flag)
+
+  return call
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+  folder = tmp_path / "here"
+  folder.mkdir()
+  monkeypatch.chdir(folder)
+  return folder
+
+
+def contents(folder):
+  return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_commands_read_a_run_of_the_hub_and_write_here(
+  run, hub, here, command, capsys
+):
+  share(run)
+  runs.load("hf://ann/digits")
+  cache = contents(Path(constants.HF_HUB_CACHE))
+  command("sample", workdir="hf://ann/digits", set="class=3,ink=0.5")
+  command("export", workdir="hf://ann/digits@main", formats=["safetensors"])
+  assert "wrote ann/digits/figures/asked.png" in capsys.readouterr().out
+  assert (here / "ann/digits/figures/asked.png").is_file()
+  assert_same(runs.load(here / "ann/digits/export"), run)
+  assert contents(Path(constants.HF_HUB_CACHE)) == cache
+
+
+def test_scores_of_a_run_of_the_hub_are_shown_and_not_kept(
+  data, run, hub, command, capsys
+):
+  share(run)
+  found = runs.load("hf://ann/digits")
+  names_ = contents(found.folder)
+  path = str(run.config.data.path)
+  command("evaluate", workdir="hf://ann/digits", data=path, samples=0)
+  said = capsys.readouterr().out.splitlines()
+  assert any("elbo" in line.lower() for line in said)
+  assert "are not kept: a run of the Hub is read only; fetch" in said[-1]
+  with pytest.raises(RunError, match="nothing is written into hf://ann/digits"):
+    kept.write(found.folder, "scores", {})
+  assert contents(found.folder) == names_
+  assert "hf://ann/digits" in found._repr_html_()
+  assert "snapshots" not in found._repr_html_()
+
+
+@pytest.mark.parametrize("flag", ["--workdir", "--out"])
+def test_where_a_command_writes_a_name_of_the_hub_is_refused(flag):
+  with pytest.raises(PathError, match=f"^{flag} is .*which is only read; give"):
+    local("hf://ann/digits", flag)
+
+
+def test_a_folder_that_only_looks_like_the_cache_is_no_run_of_the_hub():
+  for folder in ("runs/digits", "/", "models--a--b", "models--a--b/snapshots"):
+    assert names.origin(Path(folder)) is None
+  inside = Path("/x/models--a-b--c.d--e/snapshots/0123")
+  assert names.origin(inside) == "hf://a-b/c.d--e"

@@ -10,6 +10,7 @@ import pytest
 
 from cvae_jax import config as configs, runs
 from cvae_jax.apps import import_weights, weight_table
+from cvae_jax.apps.weight_layouts import PYTORCH
 from cvae_jax.host import tensors
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import DamagedFile
@@ -257,16 +258,16 @@ def test_a_map_of_a_convolution_is_refused():
   theirs = {"a.weight": np.zeros((4, 3, 4, 4), np.float32)}
   entry = {"from": ["a"], "in_map": [4, 4, 4]}
   with pytest.raises(RunError, match="in_map is for dense layers, and theirs"):
-    weight_table._converted("x.kernel", "kernel", entry, theirs, set())
+    weight_table._converted("x.kernel", entry, theirs, set(), PYTORCH)
 
 
 def test_a_type_of_arrays_that_is_not_read_is_named(tmp_path):
   header = json.dumps(
-    {"a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}
+    {"a": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 4]}}
   ).encode()
   path = tmp_path / "m.safetensors"
   path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
-  with pytest.raises(DamagedFile, match=r"type BF16; .*save it as float32"):
+  with pytest.raises(DamagedFile, match=r"type F8_E4M3; .*save it as float32"):
     import_weights.read(path)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cvae_jax import runs
-from cvae_jax.apps.page import write
+from cvae_jax.apps.page import program, write
 from cvae_jax.data.conditions import Conditions
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.images import to_bytes
@@ -171,6 +171,38 @@ def test_weights_whose_halves_would_change_a_picture_are_kept_whole(
   state["tags"] = ";".join(state["tags"])
   assert_close(pixels(page), drawn(run, 0, state))
   page.close()
+
+
+def test_a_large_page_has_8_bit_weights_and_nearly_the_same_picture(
+  every, tmp_path, browser, monkeypatch
+):
+  whole = write.write(every, tmp_path / "whole.html")[0]
+  monkeypatch.setattr(write, "LARGE", 1000)
+  path = tmp_path / "every.html"
+  said, note = write.write(every, path)
+  assert "16-bit" in whole
+  assert "8-bit" in said
+  assert note.startswith("note: 0 MB is much for a page: it opens and answers")
+  assert path.stat().st_size < (tmp_path / "whole.html").stat().st_size
+  page = opened(browser, path)
+  state = page.evaluate("cvae.state.conditions")
+  state["tags"] = ";".join(state["tags"])
+  assert_close(pixels(page), drawn(every, 0, state))
+  page.close()
+
+
+def test_8_bit_weights_are_within_half_a_step_of_their_block_s_largest():
+  generator = np.random.default_rng(0)
+  array = generator.normal(size=(7, 45)) * 10.0 ** generator.integers(-9, 3, 45)
+  array[2] = 0
+  codes, scales = program.in_blocks(array)
+  blocks = -(-array.size // 64)
+  assert (codes.shape, scales.shape) == ((array.size,), (blocks,))
+  padded = np.pad(array.ravel(), (0, 64 * blocks - array.size))
+  largest = np.abs(padded).reshape(blocks, 64).max(axis=1)
+  wide = scales.repeat(64)[: array.size]
+  error = np.abs(codes * wide - array.ravel())
+  assert (error <= largest.repeat(64)[: array.size] / 127 * 0.501).all()
 
 
 def test_what_no_page_can_show_is_one_line(tmp_path, every, monkeypatch):

@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from cvae_jax import config as configs, runs, train
-from cvae_jax.apps import word_editing as editing
-from cvae_jax.data import DataError
+from cvae_jax.apps import editing, own_picture
 from cvae_jax.data.files import shapes
 from cvae_jax.runs import RunError
 from tests import small
@@ -38,62 +37,30 @@ def picture(tmp_path):
   return path
 
 
-def test_an_edit_encodes_what_is_and_decodes_what_is_to_be(run, picture):
-  image = editing.read(run, picture)
+def test_a_picture_is_its_largest_middle_part_in_the_size_of_the_run(
+  run, picture
+):
+  image = own_picture.read(run, picture)
   assert image.shape == (16, 16, 3)
-  made = editing.edit(run, image, OWN, [{"shape": "square"}, {"size": 0.9}])
-  encode = run.conditions.encode
-  z = run.encode(image[None], encode(OWN)).mean
-  for found, wanted in zip(
-    made, ({}, {"shape": "square"}, {"size": 0.9}), strict=True
-  ):
-    expected = run.decode(z, encode({**OWN, **wanted}))[0].clip(0, 1)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+  sides = np.full((40, 60, 3), 255, np.uint8)
+  sides[:, 10:50] = (200, 100, 0)
+  Image.fromarray(sides).save(picture)
+  assert (own_picture.read(run, picture) == (200, 100, 0)).all()
 
 
-def test_a_sweep_shows_each_level(run, picture):
-  image = editing.read(run, picture)
-  swept = editing.sweep(run, image, OWN, "shape")
-  levels = [{"shape": name} for name in ("circle", "square", "triangle")]
-  np.testing.assert_array_equal(
-    swept, editing.edit(run, image, OWN, levels)[1:]
+def test_what_a_picture_shows_is_found_among_all_levels(run, picture):
+  image = own_picture.read(run, picture)
+  reading = editing.find(run, image)
+  assert reading.values.keys() == OWN.keys()
+  assert "best of 300" in reading.notes[0]  # 3 shapes · 4 colours · 5 · 5
+
+
+def test_a_run_that_is_told_nothing_is_edited_without_words(run):
+  blind = dataclasses.replace(
+    run, system=run.system._replace(columns={"image": (16, 16, 3)})
   )
-
-
-def test_what_a_picture_shows_is_said_or_found(run, picture):
-  image = editing.read(run, picture)
-  words = "shape=circle,colour=red,size=0.5,angle=20"
-  encode = run.conditions.encode
-  said = encode(editing.find_own(run, image, words))
-  np.testing.assert_array_equal(said, encode(OWN))
-  found = editing.find_own(run, image, None)
-  assert found.keys() == OWN.keys()
-
-
-@pytest.mark.parametrize(
-  ("call", "error", "said"),
-  [
-    (
-      lambda run, image: editing.sweep(run, image, OWN, "sise"),
-      RunError,
-      "no such attribute; the run has shape, colour",
-    ),
-    (
-      lambda run, image: editing.find_own(run, image, "shape=star"),
-      DataError,
-      "circle, square, triangle",
-    ),
-  ],
-)
-def test_what_there_is_not_is_said_in_a_line(run, picture, call, error, said):
-  with pytest.raises(error, match=said):
-    call(run, editing.read(run, picture))
-
-
-def test_a_run_that_encodes_no_images_says_so(run, picture):
-  blind = dataclasses.replace(run, system=run.system._replace(encode=None))
-  with pytest.raises(RunError, match="does not encode and decode"):
-    editing.read(blind, picture)
+  assert editing.find(blind, np.zeros((16, 16, 3))).values == {}
+  assert editing.vector(blind, {}).shape == (1, 0)
 
 
 def test_the_command_draws_edits_sweeps_and_a_walk(
@@ -105,7 +72,7 @@ def test_the_command_draws_edits_sweeps_and_a_walk(
     "workdir": str(run.folder),
     "condition": "shape=circle,colour=red,size=0.5,angle=20",
     "set": ["shape=square"],
-    "sweep": ["size"],
+    "sweep": ["size", "shape"],
     "square": [],
     "crop": 0,
     "towards": str(picture),
@@ -118,8 +85,11 @@ def test_the_command_draws_edits_sweeps_and_a_walk(
   module.main([])
   with Image.open(tmp_path / "out.png") as drawn:
     assert drawn.width > 2 * drawn.height  # three pictures in a row
-  for name in ("out_size", "out_towards"):
+  for name in ("out_sweeps", "out_towards"):
     assert (tmp_path / f"{name}.png").exists()
   monkeypatch.setattr(module, "_CROP", SimpleNamespace(value=3))
   with pytest.raises(RunError, match="--crop are for runs on faces"):
     module.main([])
+  blind = dataclasses.replace(run, system=run.system._replace(encode=None))
+  with pytest.raises(RunError, match="does not encode and decode"):
+    module._check(blind)

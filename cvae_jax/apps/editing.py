@@ -1,167 +1,183 @@
-"""Attribute editing: a photo, encoded as it is, decoded as it might be.
+"""Edit a picture: encoded as what it is, decoded as what it might be.
 
-The source has no such thing: its "info change" test varies the conditions of
-random latents and never encodes (faces.md §5).
+What it shows is said in words, or found: the condition under which the model
+explains it best. launch.edit and the explorer's panel of one's own picture
+both do it so, for a run on any data.
 """
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from cvae_jax.loop import posteriors
+from cvae_jax.data.conditions.attribute import STEPS, Attribute
+from cvae_jax.loop import posteriors, walks
 from cvae_jax.runs import Run, RunError, unit
 
-SETTINGS = 1000  # that a search for a photo's condition may try
+SMALL = 32  # pixels a side up to which decoding takes next to no time
 CLEAR = 1.0  # nats; a value that wins by less is a guess
-_TOGETHER = (("male", "female"), ("female", "male"))  # one is 1 − the other
+
+
+class Search(NamedTuple):
+  """How long what a picture shows is looked for."""
+
+  settings: int  # that are tried, at most
+  draws: int  # of the latents, in each
+
+
+PATIENT = Search(1000, 4)  # a command's
+QUICK = Search(500, 4)  # while a person waits, of images up to SMALL
+QUICK_OF_LARGE = Search(100, 1)
 
 
 class Reading(NamedTuple):
-  """A photo's own condition, and how it was found, for people to read."""
+  """What a picture shows, and how it was found, for people to read."""
 
-  values: dict[str, float]
+  values: dict[str, Any]
   notes: tuple[str, ...] = ()
 
 
-# Image [H, W, C] → Reading. The ELBO is one reader; judges can be others.
-Reader = Callable[[NDArray], Reading]
+def quick(run: Run) -> Search:
+  """Return the search for which a person does not wait long."""
+  return QUICK if _is_small(run) else QUICK_OF_LARGE
 
 
-def parse(text: str) -> dict[str, float]:
-  """Read "male=1,mouth=0.5"; whether such names are is not asked here.
-
-  Raises:
-    RunError: a part is no name=number, or a name comes twice.
-  """
-  values = {}
-  for part in filter(None, text.split(",")):
-    name, _, number = (word.strip() for word in part.partition("="))
-    try:
-      value = float(number)
-    except ValueError:
-      raise RunError(
-        f"{part.strip()!r} is not name=number, as in mouth=0.5"
-      ) from None
-    if name in values:
-      raise RunError(f"{name!r} comes twice in {text!r}")
-    values[name] = value
-  return values
+def attributes(run: Run) -> tuple[Attribute, ...]:
+  """Return what a run can be told of a picture."""
+  if not run.system.columns.get("condition", (0,))[0]:
+    return ()
+  return tuple(getattr(run.conditions, "attributes", ()))
 
 
-def changed(
-  own: Mapping[str, float], change: Mapping[str, Any]
-) -> dict[str, Any]:
-  """Return own values with some changed; female follows male, and back."""
-  result = {**own, **change}
-  for one, other in _TOGETHER:
-    if one in change and other not in change:
-      result.pop(other, None)  # Conditions.encode makes it from the other
-  return result
-
-
-def edit(
-  run: Run,
-  image: NDArray,
-  own: Mapping[str, float],
-  changes: Sequence[Mapping[str, float]],
-) -> NDArray:
-  """Decode image [H, W, C] under each change of its own condition.
-
-  Returns:
-    [1 + N, H, W, C]: its reconstruction, then one image for each change.
-
-  Raises:
-    DataError: a name is unknown or missing, or a value outside its range.
-  """
-  encode = run.conditions.encode
-  wanted = [encode(changed(own, change)) for change in ({}, *changes)]
-  copies = [len(wanted), *[1] * image.ndim]
-  condition = np.tile(wanted[0], (len(wanted), 1))
-  return run.edit(np.tile(image, copies), condition, np.concatenate(wanted))
-
-
-def sweep(
-  run: Run, image: NDArray, own: Mapping[str, float], name: str, steps: int = 9
-) -> NDArray:
-  """Move one condition of image over its range: [steps, H, W, C].
-
-  Raises:
-    RunError: there is no such condition.
-  """
-  conditions = run.conditions
-  if name not in conditions.names:
-    raise RunError(
-      f"no condition {name!r} to sweep; there are {', '.join(conditions.names)}"
-    )
-  low, high = conditions.ranges[conditions.names.index(name)]
-  changes = [{name: value} for value in np.linspace(low, high, steps)]
-  return edit(run, image, own, changes)[1:]
-
-
-def read_by_elbo(
-  run: Run, image: NDArray, draws: int = 4, seed: int = 0
+def find(
+  run: Run, image: NDArray, search: Search = PATIENT, seed: int = 0
 ) -> Reading:
   """Find the condition under which the model explains image [H, W, C] best.
 
-  Every setting of the conditions' 5 %, 50 % and 95 % quantiles in training
-  is tried, with the same noise for each, so that they differ by nothing else.
-  It is as sharp as the model's own use of a condition: the notes say by how
-  many nats each value won, and which ones are guesses.
+  Every setting of the attributes is tried, with the same noise for each, so
+  that they differ by nothing else. It is as sharp as the model's own use of a
+  condition: the notes say by how many nats each value won, and which ones are
+  guesses.
 
   Raises:
     RunError: the run has no likelihood, or there are too many settings.
   """
-  settings = _settings(run)
-  condition = run.conditions.encode(settings)
-  elbo = elbo_of(run, image, condition, draws, seed)
+  if not attributes(run):
+    return Reading({})
+  check_search(run, search)
+  shown = _shown(run)
+  settings = list(itertools.product(*shown.values()))
+  columns = zip(*settings, strict=True)
+  table = dict(zip(shown, map(list, columns), strict=True))
+  condition = run.conditions.encode(table)
+  elbo = elbo_of(run, image, condition, search.draws, seed)
   best = int(elbo.argmax())
-  values = {name: float(column[best]) for name, column in settings.items()}
+  values = {name: column[best] for name, column in table.items()}
   notes = [f"condition by the ELBO: {elbo[best]:.1f} nats, best of {len(elbo)}"]
-  for name, column in settings.items():
-    others = elbo[column != column[best]]
+  for name, column in table.items():
+    others = elbo[[value != column[best] for value in column]]
     if len(others):
       lead = elbo[best] - others.max()
       guess = " (a guess)" if lead < CLEAR else ""
-      notes.append(f"  {name} {values[name]:g}, ahead by {lead:.1f}{guess}")
+      said = run.conditions.attribute(name).text(column[best])
+      notes.append(f"  {said}, ahead by {lead:.1f}{guess}")
   return Reading(values, tuple(notes))
 
 
-def _settings(run: Run) -> dict[str, NDArray]:
-  """Return {name: [G]}, each of G settings once; female is left to male."""
-  quantiles = {
-    name: sorted(set(q))
-    for name, q in zip(
-      run.conditions.names, run.conditions.quantiles, strict=True
-    )
-  }
-  if "male" in quantiles:
-    quantiles.pop("female", None)
-  count = np.prod([len(q) for q in quantiles.values()])
-  if count > SETTINGS:
+def check_search(run: Run, search: Search = PATIENT) -> None:
+  """Check that what a picture shows can be found.
+
+  Raises:
+    RunError: the run has no likelihood, or there are too many settings.
+  """
+  names = ", ".join(attribute.name for attribute in attributes(run))
+  if run.system.nats is None:
     raise RunError(
-      f"{count} settings of {len(quantiles)} conditions are too many to try; "
-      "say the photo's own condition"
+      f"{run.folder}: its system, {run.config.system!r}, has no likelihood to "
+      "find what a picture shows; say it with --condition, a value for each "
+      f"of {names}"
     )
-  rows = np.array(list(itertools.product(*quantiles.values())))
-  return dict(zip(quantiles, rows.T, strict=True))
+  shown = _shown(run)
+  count = math.prod(map(len, shown.values()))
+  if count > search.settings:
+    raise RunError(
+      f"{count} settings of {len(shown)} attributes are too many to try; say "
+      f"what the picture shows with --condition, a value for each of {names}"
+    )
+
+
+def vector(run: Run, values: Mapping[str, Any]) -> NDArray[np.float32]:
+  """Return the condition vector [1, A] of what a picture shows.
+
+  Raises:
+    DataError: an attribute is missing where none may be unknown, or a name or
+      a value is none that there is.
+  """
+  if not attributes(run):
+    return nothing(run)
+  return run.conditions.encode(dict(values))
+
+
+def nothing(run: Run) -> NDArray[np.float32]:
+  """Return the condition vector [1, A] that says nothing."""
+  return np.zeros((1, *run.system.columns.get("condition", (0,))), np.float32)
+
+
+def edit(
+  run: Run, image: NDArray, own: ArrayLike, wanted: Sequence[ArrayLike]
+) -> NDArray:
+  """Return an image's reconstruction and how it might be: [1 + N, H, W, C].
+
+  Args:
+    run: the run.
+    image: [H, W, C].
+    own: what it shows, a condition vector [1, A].
+    wanted: what it is to show, N condition vectors [1, A].
+  """
+  vectors = np.concatenate([own, *wanted])
+  z = run.encode(image[None], own).mean
+  decoded = run.decode(np.repeat(z, len(vectors), axis=0), vectors)
+  return np.clip(decoded, 0, 1)
+
+
+def levels(run: Run, own: ArrayLike, name: str) -> list[NDArray]:
+  """Return a condition at each level of an attribute, or over its range.
+
+  Args:
+    run: the run.
+    own: a condition vector [1, A].
+    name: the attribute.
+
+  Raises:
+    DataError: there is no such attribute.
+  """
+  conditions = run.conditions
+  values = conditions.attribute(name).settings(STEPS)
+  return [conditions.fill(own, {name: value}) for value in values]
+
+
+def walk(run: Run, images: NDArray, conditions: NDArray, steps: int) -> NDArray:
+  """Walk from one image to another: [steps, H, W, C].
+
+  The latents and the conditions change together, each on a straight line.
+
+  Args:
+    run: the run.
+    images: [2, H, W, C].
+    conditions: what each shows, [2, A].
+    steps: images, the two ends with them.
+  """
+  z = walks.line(*run.encode(images, conditions).mean, steps)
+  return np.clip(run.decode(z, walks.line(*conditions, steps)), 0, 1)
 
 
 def elbo_of(
   run: Run, image: NDArray, condition: NDArray, draws: int = 4, seed: int = 0
 ) -> NDArray:
-  """Return the ELBO [G] of image [H, W, C] under conditions [G, A], in nats.
-
-  Raises:
-    RunError: the run has no likelihood.
-  """
-  if run.system.nats is None:
-    raise RunError(
-      f"{run.folder}: its system, {run.config.system!r}, has no likelihood to "
-      "find a condition by; say the photo's own condition"
-    )
+  """Return the ELBO [G] of image [H, W, C] under conditions [G, A], in nats."""
   images = np.tile(unit(image), (len(condition), 1, 1, 1))
   shape = (draws, 1, run.system.latents)
   draw = posteriors.drawing(run, images, condition)
@@ -172,3 +188,15 @@ def elbo_of(
     nats = run.system.nats(images, run.outputs(z, condition))
     elbo.append(-np.asarray(nats) - run.kl(q, z))
   return np.mean(elbo, axis=0)
+
+
+def _shown(run: Run) -> dict[str, list[Any]]:
+  """Return {attribute: the values that are tried}."""
+  numbers = 5 if _is_small(run) else 3
+  return {
+    a.name: run.conditions.likely(a.name, numbers) for a in attributes(run)
+  }
+
+
+def _is_small(run: Run) -> bool:
+  return max(run.system.columns["image"][:2]) <= SMALL

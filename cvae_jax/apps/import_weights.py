@@ -1,4 +1,4 @@
-"""Weights of a PyTorch model in a network here, by a table of names."""
+"""Weights of PyTorch or Keras in a network here, by a table of names."""
 
 import tempfile
 from collections.abc import Mapping
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from cvae_jax.apps import weight_table
 from cvae_jax.apps.export import functions, write as exporting
+from cvae_jax.apps.weight_layouts import KERAS, PYTORCH, Layout, of_keras
+from cvae_jax.data.files import weight_files
 from cvae_jax.host import tensors
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import read_json
@@ -21,20 +23,35 @@ from cvae_jax.runs import Run
 CLOSE = 1e-4  # that outputs may differ from theirs
 
 
-def read(path: Path) -> dict[str, NDArray]:
-  """Return the arrays of a .safetensors file.
+def read(path: Path) -> tuple[dict[str, NDArray], Layout]:
+  """Return the arrays of another program's file, and how they are laid out.
+
+  PyTorch's are in a .safetensors file; Keras's in .h5, .weights.h5 or .keras.
 
   Raises:
     RunError: it is another kind of file.
-    DamagedFile: it is cut or changed.
+    DamagedFile, DataError: it is cut or changed, or a package is missing.
   """
-  if Path(path).suffix != ".safetensors":
-    raise RunError(
-      f"{path} is no .safetensors file; other weight files may hold code. "
-      'Write one with: safetensors.torch.save_file(model.state_dict(), "m'
-      '.safetensors")'
-    )
-  return tensors.read(path)[0]
+  ending = Path(path).suffix
+  if ending == ".safetensors":
+    return tensors.read(path)[0], PYTORCH
+  if ending in (".h5", ".keras"):
+    return of_keras(weight_files.read(Path(path))), KERAS
+  raise RunError(
+    f"{path} ends in none of .safetensors, .h5 and .keras; other weight files "
+    "may hold code. In PyTorch write one with: safetensors.torch.save_file("
+    'model.state_dict(), "m.safetensors"); in Keras: '
+    'model.save_weights("m.weights.h5")'
+  )
+
+
+def read_pairs(path: Path) -> Mapping[str, NDArray]:
+  """Return inputs and outputs of the other program, for `check`.
+
+  Raises:
+    DataError: it is no .safetensors or .npz file, or damaged.
+  """
+  return weight_files.read(Path(path))
 
 
 def table(path: Path) -> dict[str, Any]:
@@ -56,10 +73,10 @@ def write(
 
   Args:
     config: its data tell the conditions, so they have to be there.
-    weights: theirs, a .safetensors file.
+    weights: theirs, see `read`.
     names: the table, a JSON file.
     out: the export's folder.
-    compare: a .safetensors file of inputs and outputs; see `check`.
+    compare: a .safetensors or .npz file of inputs and outputs; see `check`.
     steps: how long it was trained, for the model card.
     **choices: of `export.write`: formats, licence, note.
 
@@ -69,18 +86,18 @@ def write(
   Raises:
     RunError: the table does not fit, or outputs differ; nothing is written.
   """
-  arrays = read(weights)
+  arrays, layout = read(weights)
   entries = table(names)
   own = choices.pop("note", "")
   choices["note"] = f"The weights come from another program. {own}".strip()
   with tempfile.TemporaryDirectory() as made:
     parts = job.prepare(config)
     run_data.keep_identity(Path(made), parts.identity)
-    state = weight_table.filled(parts.system, arrays, entries, steps)
+    state = weight_table.filled(parts.system, arrays, entries, steps, layout)
     run = Run(Path(made), config, parts.conditions, parts.system, state)
     lines = ["note: nothing was compared with the other program; give --check"]
     if compare is not None:
-      lines = check(run, read(compare))
+      lines = check(run, read_pairs(compare))
     return lines + exporting.export(run, out, **choices)
 
 

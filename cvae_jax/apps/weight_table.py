@@ -1,4 +1,4 @@
-"""A table of names: which layer of a PyTorch model is which one here.
+"""A table of names: which layer of another program is which one here.
 
 A table says of each layer here which one of theirs it is:
 
@@ -10,8 +10,8 @@ An entry is a name, or {"from": a name or several, whose outputs follow one
 another; "as": linear, conv, conv_transpose or norm, which the shapes tell but
 for conv_transpose; "in": [[first, end], …], the blocks of their inputs in the
 order here; "in_map" and "out_map": [H, W, C] where a dense layer reads or
-writes a map, which PyTorch lays out as [C, H, W]}. The key "ignore" lists what
-of theirs is left out.
+writes a map that lies there as [C, H, W], as PyTorch's do}. The key "ignore"
+lists what of theirs is left out.
 """
 
 from collections.abc import Mapping
@@ -21,20 +21,13 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from cvae_jax.apps import weight_entries
+from cvae_jax.apps.weight_layouts import PYTORCH, Layout
 from cvae_jax.host.arguments import RunError
 from cvae_jax.loop.integrity import path_name
 from cvae_jax.loop.restore import abstract_state
 from cvae_jax.types import System, TrainState
 
-_KEYS = {"from", "as", "in", "in_map", "out_map"}
-_KINDS = ("linear", "conv", "conv_transpose", "norm")
-_PARTS = {  # ours → theirs
-  "kernel": "weight",
-  "bias": "bias",
-  "scale": "weight",
-  "mean": "running_mean",
-  "var": "running_var",
-}
 _COUNTER = "num_batches_tracked"  # of a norm there; nothing reads it
 
 
@@ -43,6 +36,7 @@ def filled(
   arrays: Mapping[str, NDArray],
   names: Mapping[str, Any],
   steps: int = 0,
+  layout: Layout = PYTORCH,
 ) -> TrainState:
   """Return a system's state with the parameters and statistics of a file.
 
@@ -51,14 +45,15 @@ def filled(
     arrays: theirs, {name: array}.
     names: the table; see above.
     steps: how long it was trained, for the model card.
+    layout: of the other program.
 
   Raises:
     RunError: an array here has none of theirs, one of theirs is read by none,
       or shapes differ.
   """
-  entries = _entries(names)
+  entries = weight_entries.entries(names)
   abstract = abstract_state(system)
-  read: set[str] = _ignored(names)
+  read: set[str] = weight_entries.ignored(names)
   layers: set[str] = set()
   if lost := sorted(read - arrays.keys()):
     raise RunError(f"ignore names {', '.join(lost)}, which the file has not")
@@ -73,7 +68,7 @@ def filled(
         f"the table says nothing of {layer} (its {part} is {leaf.shape}); "
         f"there is {_near(arrays, read)}"
       )
-    found = _converted(name, part, entry, arrays, read)
+    found = _converted(name, entry, arrays, read, layout)
     if found.shape != leaf.shape:
       raise RunError(
         f"{layer}: its {part} is {leaf.shape} here, and {found.shape} of "
@@ -111,76 +106,20 @@ def _check_read(entries, layers: set, arrays: Mapping, read: set) -> None:
     )
 
 
-def _entries(names: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-  """Return the table with each entry whole."""
-  found = {}
-  for layer, said in names.items():
-    if layer == "ignore":
-      continue
-    entry = said if isinstance(said, dict) else {"from": said}
-    origin = entry.get("from")
-    origin = [origin] if isinstance(origin, str) else origin
-    if not origin or entry.keys() - _KEYS:
-      raise RunError(
-        f"the table's entry of {layer} is {said!r}; expected a name, or a "
-        f"mapping of {', '.join(sorted(_KEYS))}"
-      )
-    entry = {**entry, "from": origin}
-    for key, (fits, expected) in _FORMS.items():
-      if key in entry and not fits(entry[key]):
-        raise RunError(
-          f"{layer}: its {key!r} is {entry[key]!r}; expected {expected}"
-        )
-    found[layer] = entry
-  return found
-
-
-def _ignored(names: Mapping[str, Any]) -> set[str]:
-  """Return the names that the table leaves out."""
-  found = names.get("ignore", [])
-  if not _are_names(found):
-    raise RunError(f"the table's ignore is {found!r}; expected a list of names")
-  return set(found)
-
-
-def _are_names(found: Any) -> bool:
-  return isinstance(found, list) and all(isinstance(n, str) for n in found)
-
-
-def _are_sizes(found: Any, count: int, least: int) -> bool:
-  whole = isinstance(found, list) and all(type(n) is int for n in found)
-  return whole and len(found) == count and min(found) >= least
-
-
-def _are_blocks(found: Any) -> bool:
-  return isinstance(found, list) and all(_are_sizes(b, 2, 0) for b in found)
-
-
-def _is_map(found: Any) -> bool:
-  return _are_sizes(found, 3, 1)
-
-
-_FORMS = {  # what an entry may be
-  "from": (_are_names, "a name, or a list of names"),
-  "as": (_KINDS.__contains__, ", ".join(_KINDS)),
-  "in": (_are_blocks, "blocks [[first, end], …]"),
-  "in_map": (_is_map, "[height, width, channels]"),
-  "out_map": (_is_map, "[height, width, channels]"),
-}
-
-
-def _converted(name, part, entry, arrays, read) -> NDArray:
+def _converted(name, entry, arrays, read, layout: Layout) -> NDArray:
   """Return one array as it is here."""
+  part = name.rpartition(".")[2]
   parts = []
   for origin in entry["from"]:
-    theirs = f"{origin}.{_PARTS.get(part, part)}"
-    if theirs not in arrays:
+    names = [f"{origin}.{one}" for one in layout.parts.get(part, (part,))]
+    theirs = next((one for one in names if one in arrays), None)
+    if theirs is None:
       raise RunError(
-        f"{name} is to be {theirs}, which is not in the file; there is "
-        f"{_near(arrays, read)}"
+        f"{name} is to be {' or '.join(names)}, which is not in the file; "
+        f"there is {_near(arrays, read)}"
       )
     read.add(theirs)
-    parts.append(_turned(name, part, entry, arrays[theirs]))
+    parts.append(_turned(name, entry, arrays[theirs], layout))
   found = np.concatenate(parts, axis=-1)
   if part == "kernel" and "in" in entry:
     rows = [np.arange(len(found))[first:end] for first, end in entry["in"]]
@@ -194,23 +133,25 @@ def _converted(name, part, entry, arrays, read) -> NDArray:
   return found
 
 
-def _turned(name: str, part: str, entry: Mapping, array: NDArray) -> NDArray:
+def _turned(
+  name: str, entry: Mapping, array: NDArray, layout: Layout
+) -> NDArray:
   """Return an array of theirs in the layout here."""
   if not np.issubdtype(array.dtype, np.floating):
     raise RunError(
       f"{name}: theirs is of {array.dtype}; expected floating-point numbers: "
       "save the weights before they are quantised"
     )
-  if part == "kernel":
-    _check_use(name, entry, array)
-  if part == "kernel" and array.ndim == 4:
-    if entry.get("as") == "conv_transpose":  # [in, out, k, k], and turned round
-      return array[:, :, ::-1, ::-1].transpose(2, 3, 0, 1)
-    return array.transpose(2, 3, 1, 0)
-  if part == "kernel" and array.ndim == 2:
-    array = _map(name, array.T, entry.get("in_map"), 0)
-    return _map(name, array, entry.get("out_map"), 1)
-  return _map(name, array, entry.get("out_map"), 0)
+  if not name.endswith(".kernel"):
+    return _map(name, array, entry.get("out_map"), 0)
+  _check_use(name, entry, array)
+  if array.ndim not in (2, 4):  # no layer here has such; its shape is said
+    return array
+  array = layout.turn(array, entry.get("as") == "conv_transpose")
+  if array.ndim == 4:
+    return array
+  array = _map(name, array, entry.get("in_map"), 0)
+  return _map(name, array, entry.get("out_map"), 1)
 
 
 def _check_use(name: str, entry: Mapping, kernel: NDArray) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax.figures import Captions
-from cvae_jax.loop.walks import arc, line
+from cvae_jax.loop.walks import arc
 from cvae_jax.runs import Run
 
 # The source's test settings; its training range of hair and eyes begins at ½.
@@ -126,21 +126,6 @@ def interpolation(run: Run, seed: int = 0, steps: int = 9) -> NDArray:
     for (a, b), condition in zip(ends, panel, strict=True)
   ]
   return np.stack(rows)
-
-
-def between(
-  run: Run, images: NDArray, condition: NDArray, steps: int = 9
-) -> NDArray:
-  """Walk between two faces [2, H, W, C] under the first's condition.
-
-  Args:
-    condition: [2, A], each face's own, with which it is encoded.
-
-  Returns:
-    [steps, H, W, C], from the first's reconstruction on.
-  """
-  a, b = run.encode(images, condition).mean
-  return run.decode(line(a, b, steps), np.tile(condition[:1], (steps, 1)))
 
 
 def _has_the_source_s(run: Run) -> bool:

@@ -20,12 +20,61 @@ FILES = (
   "metrics.jsonl",
   "model.safetensors",
   "picture.png",
+  "prior.npz",
+  "prior_*.npz",
   "scores.json",  # of older exports
 )
 _NEEDED = ("config.json", "model.safetensors")
 # The second slash is lost in a Path.
 _NAME = re.compile(r"hf:/+(?P<repo>[^@\s]+?)(@(?P<revision>[^@\s]+))?$")
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
+_SNAPSHOT = re.compile(r"models--(?P<user>.+?)--(?P<name>.+)")
+READ_ONLY = (
+  "a run of the Hub is read only; fetch it with: hf download user/name "
+  "--local-dir=FOLDER, and give --workdir=FOLDER"
+)
+
+
+def is_name(folder: str | os.PathLike) -> bool:
+  """Tell whether a folder is given by its name on the Hub."""
+  text = os.fspath(folder)
+  return isinstance(text, str) and text.startswith("hf:/")
+
+
+def repository(folder: str | os.PathLike) -> tuple[str, str | None]:
+  """Return the repository, user/name, and the revision that a name says.
+
+  Raises:
+    RunError: it names no repository.
+  """
+  text = os.fspath(folder)
+  match = _NAME.match(text)
+  repo = check_repo(match["repo"].strip("/") if match else text, text)
+  return repo, match["revision"]
+
+
+def origin(folder: Path) -> str | None:
+  """Return hf://user/name of a folder in the Hub's cache, None of another."""
+  *_, repo, snapshots, _revision = ("", "", "", *Path(folder).parts)
+  match = _SNAPSHOT.fullmatch(repo)
+  if snapshots != "snapshots" or not match:
+    return None
+  return f"hf://{match['user']}/{match['name']}"
+
+
+def shown(folder: Path) -> str:
+  """Return a run's folder for people: its name, where it is of the Hub."""
+  return origin(folder) or str(folder)
+
+
+def check_writable(folder: Path) -> None:
+  """Check that a run's folder is one that figures may be written into.
+
+  Raises:
+    RunError: it is in the Hub's cache.
+  """
+  if name := origin(folder):
+    raise RunError(f"nothing is written into {name}: {READ_ONLY}")
 
 
 def fetch(folder: str | os.PathLike) -> str | os.PathLike:
@@ -40,15 +89,13 @@ def fetch(folder: str | os.PathLike) -> str | os.PathLike:
     RunError: there is no such repository or revision, it may not be read, it
       is no export, or the package huggingface_hub is missing.
   """
-  text = os.fspath(folder)
-  if not isinstance(text, str) or not text.startswith("hf:/"):
+  if not is_name(folder):
     return folder
-  match = _NAME.match(text)
-  repo = check_repo(match["repo"].strip("/") if match else text, text)
+  repo, revision = repository(folder)
   hub = package()
   with explained(repo):
     found = hub.snapshot_download(
-      repo, revision=match["revision"], allow_patterns=[*FILES]
+      repo, revision=revision, allow_patterns=[*FILES]
     )
   missing = [name for name in _NEEDED if not (Path(found) / name).is_file()]
   if missing:

@@ -18,6 +18,7 @@ FORMATS = {  # of pictures that are written: ending → Pillow's name
   ".webp": "WEBP",
   "": "PNG",
 }
+GREY = 96  # of 255, between the pictures of a grid
 _READABLE = 84  # pixels a side at which a picture is recognised
 _ROUNDING = 1e-3  # that a float image may lie outside [0, 1]
 
@@ -83,7 +84,7 @@ def grid(images: ArrayLike, gap: int = 2, scale: int = 1) -> NDArray[np.uint8]:
   rows, columns, height, width, channels = images.shape
   sheet = np.full(
     (rows * (height + gap) - gap, columns * (width + gap) - gap, channels),
-    96,
+    GREY,
     np.uint8,
   )
   for r in range(rows):

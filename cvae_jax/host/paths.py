@@ -31,8 +31,8 @@ def local(path: str | os.PathLike, what: str = "the path") -> Path:
     )
   if text.startswith("hf:/"):
     raise PathError(
-      f"{what} is {text!r}: runs.load takes a name of the Hub, and this a "
-      "folder; fetch it with: hf download user/name --local-dir=FOLDER"
+      f"{what} is {text!r}, a name of the Hub, which is only read; give a "
+      "folder here, or fetch it with: hf download user/name --local-dir=FOLDER"
     )
   if _REMOTE.match(text):
     raise PathError(

@@ -18,6 +18,8 @@ from cvae_jax.host.files import DamagedFile, parse_json
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4"}
 _TYPES |= {"U8": "|u1", "BOOL": "|b1"}
 _NAMES = {np.dtype(kind): name for name, kind in _TYPES.items()}
+_READ = _TYPES | {"I8": "|i1", "I16": "<i2", "U16": "<u2", "U32": "<u4"}
+_READ |= {"U64": "<u8", "BF16": "<u2"}  # of other programs
 _LONGEST = 100 << 20  # bytes of a header, as the format's own reader has it
 
 
@@ -84,14 +86,18 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def _array(entry: Mapping[str, Any], body: bytes) -> NDArray:
-  if entry["dtype"] not in _TYPES:
+  name = entry["dtype"]
+  if name not in _READ:
     raise ValueError(
-      f"an array is of type {entry['dtype']}; expected {', '.join(_TYPES)}: "
-      "save it as float32"
+      f"an array is of type {name}; expected {', '.join(_READ)}: save it as "
+      "float32"
     )
-  kind = np.dtype(_TYPES[entry["dtype"]])
+  kind = np.dtype(_READ[name])
   shape = tuple(entry["shape"])
   begin, end = entry["data_offsets"]
   if not 0 <= begin <= end <= len(body):
     raise ValueError(f"{len(body)} bytes of arrays are fewer than it says")
-  return np.frombuffer(body[begin:end], kind).reshape(shape)
+  found = np.frombuffer(body[begin:end], kind).reshape(shape)
+  if name == "BF16":  # the upper half of a float32
+    return (found.astype("<u4") << 16).view("<f4")
+  return found

@@ -13,7 +13,7 @@ from flax.errors import ScopeParamShapeError
 from ml_collections import ConfigDict
 from numpy.typing import ArrayLike, NDArray
 
-from cvae_jax.host import arguments
+from cvae_jax.host import arguments, hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.images import unit
 from cvae_jax.loop import asking, fitted
@@ -235,6 +235,6 @@ def caution(run: Restored) -> str:
   if step >= YOUNG:
     return ""
   return (
-    f"note: {run.folder} was trained for {step} steps only; do not judge the "
-    "model by what it shows"
+    f"note: {hub.shown(run.folder)} was trained for {step} steps only; do not "
+    "judge the model by what it shows"
   )

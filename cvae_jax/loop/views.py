@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cvae_jax.host import hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import DamagedFile
-from cvae_jax.loop import asking, pictures, walks
+from cvae_jax.loop import asking, effects, pictures, walks
 from cvae_jax.loop.pictures import LATENTS, STEPS, Picture
 from cvae_jax.loop.restored import Request, Restored, caution
 from cvae_jax.loop.rows import read_metrics
@@ -63,7 +64,7 @@ class Views(Restored):
     Args:
       what: an attribute, from its low to its high end, a latent a row; or
         numbers of latents, from -span to span, one a row. Without it the
-        `count` latents are moved that change images most.
+        `count` latents are moved that change images most (`loop/effects.py`).
       steps: columns, of latents.
       span: standard deviations.
       count: rows.
@@ -80,7 +81,10 @@ class Views(Restored):
     asked = self.request(None, 1, seed, **named)
     moved = np.linspace(-span, span, steps, dtype=np.float32)
     if what is None:
-      chosen = self._active(asked.vectors, span)[:count]
+      vectors = np.repeat(asked.vectors, effects.DRAWS, axis=0)
+      draws = self.prior(effects.DRAWS, condition=vectors)
+      found = effects.measure(self.guided, draws, vectors[0])
+      chosen = effects.order(found)[:count]
     else:
       chosen = [int(number) for number in np.atleast_1d(what)]
     size = self.system.latents
@@ -169,23 +173,13 @@ class Views(Restored):
       )
     return self.encode(given[None], condition).mean[0]
 
-  def _active(self, condition: NDArray, span: float) -> list[int]:
-    """Return the numbers of the latents, those that change images most first.
-
-    That is the mean square of what moving one from -span to span changes.
-    """
-    size = self.system.latents
-    ends = np.concatenate([-np.eye(size), np.eye(size)]).astype(np.float32)
-    low, high = np.split(self.guided(span * ends, condition), 2)
-    changed = np.square(high - low).reshape(size, -1).mean(axis=1)
-    return np.argsort(-changed, kind="stable").tolist()
-
   def _repr_html_(self) -> str:
     """Show samples, what can be asked for, and the last evaluation."""
     config = self.config
     step = int(self.state.step)
+    name = hub.shown(self.folder)
     parts = [
-      f"<b>{html.escape(str(self.folder))}</b>: {html.escape(config.name)}, "
+      f"<b>{html.escape(name)}</b>: {html.escape(config.name)}, "
       f"system {html.escape(config.system)}, {step:,} steps"
     ]
     if line := caution(self):

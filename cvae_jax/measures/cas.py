@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cvae_jax import runs
 from cvae_jax.data import Dataset
 from cvae_jax.data.conditions import Conditions
+from cvae_jax.host import hub
 from cvae_jax.host.images import to_bytes
 from cvae_jax.loop.integrity import digest
 from cvae_jax.loop.run_data import load_data
@@ -45,13 +46,14 @@ def score(
 
   Raises:
     RunError: the judge is of another system or reads none of the run's
-      attributes, or the run's data have no test split.
+      attributes, the run's data have no test split, or it is on the Hub.
   """
   if judge.config.system != "judge":
     raise RunError(
       f"{judge.folder} is a run of {judge.config.system!r}; the classification "
       "accuracy score needs one of configs/judge.py"
     )
+  hub.check_writable(run.folder)
   dataset = load_data(run.folder, run.config.data)
   if dataset.test is None:
     raise RunError(f"{run.folder}: its data have no test split to score on")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cvae_jax.host import lock
+from cvae_jax.host import hub, lock
 from cvae_jax.host.files import read_json, write_atomically
 from cvae_jax.loop import fitted
 from cvae_jax.loop.integrity import digest
@@ -38,8 +38,13 @@ def read(folder: Path, name: str) -> dict[str, Any] | None:
 
 
 def write(folder: Path, name: str, section: Mapping[str, Any]) -> None:
-  """Put a section into a run's figures, beside the others."""
+  """Put a section into a run's figures, beside the others.
+
+  Raises:
+    RunError: the run is on the Hub.
+  """
   folder = Path(folder)
+  hub.check_writable(folder)
   with lock.wait_for(folder):  # another command may write another section
     found = _sections(folder) | {name: dict(section)}
     write_atomically(folder / FILE, json.dumps(found, indent=2) + "\n")

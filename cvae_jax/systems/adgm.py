@@ -1,15 +1,14 @@
 """Semi-supervised VAEs with an auxiliary latent: ADGM, SDGM (Maaløe 2016).
 
 Beside z there is a, by which q(z | x) is richer than a Gaussian, and which the
-classifier reads. For a labelled example, with a from q(a | x), z from
-q(z | a, x, y) and uniform p(y),
+classifier, q(y | a, x), reads. With a from q(a | x), z from q(z | a, x, y) and
+uniform p(y),
 
   L(x, y) = −log p(x | y, z) − log p(a | x, y, z) + log q(a | x)
-            + KL(q(z | a, x, y) ‖ N(0, I)) + log K,
+            + KL(q(z | a, x, y) ‖ N(0, I)) + log K.
 
-and for an unlabelled one U(x) = Σ_y q(y | a, x) L(x, y) − H(q(y | a, x)). The
-loss adds them by their share of the data, and α · (−log q(y | a, x)) of the
-labelled ones. With model.skip it is SDGM: p(x | a, y, z) and p(a | y, z).
+`method/few_labels.py` says how the loss is made of it. With model.skip it is
+SDGM: p(x | a, y, z) and p(a | y, z).
 """
 
 import functools
@@ -20,6 +19,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import (
+  few_labels,
   gaussian,
   kl_control,
   likelihoods,
@@ -71,12 +71,7 @@ def make(config, facts: Facts) -> System:
     ),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
-    columns={
-      "image": model.shape,
-      "labelled_image": model.shape,
-      "label": (),
-      "condition": (model.sizes[1],),
-    },
+    columns=few_labels.columns(model.shape, model.sizes[1]),
     render=parts.make_render(
       encode, decode, functools.partial(gaussian.draw, latents=model.sizes[-1])
     ),
@@ -90,11 +85,7 @@ def make(config, facts: Facts) -> System:
     observe=binary if model.binarise else None,
     latents=model.sizes[-1],
     schedules={"learning_rate": lr} | kl_control.schedule(model.kl),
-    notes=(
-      f"loss: {model.unlabelled:g} × U + {model.labelled:g} × L + "
-      f"{model.alpha:g} × cross-entropy + L2, in nats; U sums over "
-      f"{model.sizes[1]} labels",
-    ),
+    notes=(few_labels.note(model, model.sizes[1]),),
   )
 
 
@@ -144,21 +135,16 @@ def _terms(
   logq = jax.nn.log_softmax(nets.classify(params, x, a[:, 0], drop[0]))
   every = jnp.eye(model.sizes[1])[None]
   bounds = model.bound(params, x[:, None], every, a, q_a, keys[3], step)
-  q = jnp.exp(logq)
 
   # 2. LABELLED: L(x, y), and the cross-entropy of the classifier.
   q_a = nets.describe(params, labelled[:, None])
   a = gaussian.reparameterise(keys[4], q_a)
   guess = nets.classify(params, labelled, a[:, 0], drop[1])
+  guess = jax.nn.log_softmax(guess)
   of_label = model.bound(
     params, labelled[:, None], y[:, None], a, q_a, keys[5], step
   )
-  return {
-    "unlabelled": jnp.sum(q * (bounds + logq), axis=-1),
-    "labelled": of_label[:, 0],
-    "cross_entropy": -jnp.sum(y * jax.nn.log_softmax(guess), axis=-1),
-    "entropy": -jnp.sum(q * logq, axis=-1),
-  }
+  return few_labels.terms(logq, bounds, of_label, guess, y)
 
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
@@ -168,18 +154,12 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   # 3. KERNELS: l2 · Σ kernel², once a step.
   kernels = losses.dense_l2([params[name] for name in BRANCHES])
   terms["l2"] = model.l2 * kernels
-  total = (
-    model.unlabelled * terms["unlabelled"]
-    + model.labelled * terms["labelled"]
-    + model.alpha * terms["cross_entropy"]
-    + terms["l2"]
-  )
-  return total, (terms, model_state)
+  return few_labels.total(model, terms), (terms, model_state)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   """Add the error of q(y | a, x) and the ELBO to the terms, each [B]."""
   terms = _terms(model, state.params, batch, key)
   guess = _guess(model, state.params, flat(batch["labelled_image"]))
-  error = (guess.argmax(axis=-1) != batch["label"]).astype(jnp.float32)
+  error = few_labels.error(guess, batch["label"])
   return {"error": error, "elbo": -terms["unlabelled"], **terms}

@@ -18,13 +18,13 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from cvae_jax.method import losses, optim, parts, schedules, update
+from cvae_jax.method import losses, parts
 from cvae_jax.nets.attribute import Attribute
+from cvae_jax.systems.models import reader
 from cvae_jax.types import (
   Batch,
   Facts,
   Metrics,
-  Player,
   PyTree,
   System,
   TrainState,
@@ -66,31 +66,23 @@ def make(config, facts: Facts) -> System:
     binary=config.loss.get("binary", False),  # older runs have none
   )
   alone = len(model.target) > 1 and not model.given
-  shape = facts.image_shape
-  lr = schedules.learning_rate(config.optim)
-  players = {
-    "model": Player(
-      loss=functools.partial(_loss, model),
-      tx=optim.build(config.optim, lr),
-      owns=("attribute",),
-    )
-  }
 
-  def init(key: Array) -> TrainState:
+  def params(key: Array) -> PyTree:
+    image = jnp.zeros((1, *facts.image_shape))
     given = jnp.zeros((1, len(model.given)))
-    params = model.net.init(key, jnp.zeros((1, *shape)), given)["params"]
-    return update.init_state(players, {"attribute": params})
+    return model.net.init(key, image, given)["params"]
 
-  return System(
-    init=init,
-    step=update.make_step(players),
+  return reader.build(
+    config,
+    facts,
+    "attribute",
+    params,
+    loss=functools.partial(_loss, model),
     evaluate=functools.partial(_evaluate, model),
-    columns={"image": shape, "condition": (facts.conditions,)},
     predict=lambda state, image, given: model.read(
       model.logits(state.params, image, given)
     ),
     classify=functools.partial(_classify, model) if alone else None,
-    schedules={"learning_rate": lr},
     notes=(f"loss: {_name(model)} + L2 of the dense kernels",),
   )
 

@@ -21,14 +21,14 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from cvae_jax.method import losses, optim, parts, schedules, update
+from cvae_jax.method import losses, parts
 from cvae_jax.nets.judge import Judge
+from cvae_jax.systems.models import reader
 from cvae_jax.types import (
   Batch,
   Facts,
   Metrics,
   Place,
-  Player,
   PyTree,
   System,
   TrainState,
@@ -65,7 +65,6 @@ def make(config, facts: Facts) -> System:
   Raises:
     ValueError: the data have no attributes, or the images are too small.
   """
-  shape = facts.image_shape
   heads = facts.attributes
   _check(facts)
   model = Model(
@@ -74,30 +73,23 @@ def make(config, facts: Facts) -> System:
     weight=config.loss.weight,
     l2=config.loss.l2,
   )
-  lr = schedules.learning_rate(config.optim)
-  players = {
-    "model": Player(
-      loss=functools.partial(_loss, model),
-      tx=optim.build(config.optim, lr),
-      owns=("judge",),
-    )
-  }
 
-  def init(key: Array) -> TrainState:
-    params, _ = parts.init_branches(
-      {"judge": model.net}, key, judge=jnp.zeros((1, *shape))
-    )
-    return update.init_state(players, params)
+  def params(key: Array) -> PyTree:
+    image = jnp.zeros((1, *facts.image_shape))
+    return parts.init_branches({"judge": model.net}, key, judge=image)[0][
+      "judge"
+    ]
 
-  return System(
-    init=init,
-    step=update.make_step(players),
+  return reader.build(
+    config,
+    facts,
+    "judge",
+    params,
+    loss=functools.partial(_loss, model),
     evaluate=functools.partial(_evaluate, model),
-    columns={"image": shape, "condition": (facts.conditions,)},
     predict=lambda state, image, given: model.read(
       model.outputs(state.params, image)
     ),
-    schedules={"learning_rate": lr},
     notes=("heads: " + ", ".join(f"{h.name} ({h.head})" for h in heads),),
   )
 

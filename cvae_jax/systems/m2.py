@@ -1,13 +1,12 @@
 """Semi-supervised VAEs: M2, and M2 on the latents of an M1 (zoo §3, §4).
 
-Kingma et al. 2014. For a labelled example, with q(z | x, y) and uniform p(y),
+Kingma et al. 2014. With q(z | x, y) and uniform p(y),
 
-  L(x, y) = −log p(x | z, y) + KL(q(z | x, y) ‖ N(0, I)) + log K,
+  L(x, y) = −log p(x | z, y) + KL(q(z | x, y) ‖ N(0, I)) + log K.
 
-and for an unlabelled one U(x) = Σ_y q(y | x) L(x, y) − H(q(y | x)), a sum over
-all K labels in one batched pass. The loss adds them by their share of the
-data, α · (−log q(y | x)) of the labelled ones, and half the squared kernels
-over N, a prior N(0, 1) on them.
+`method/few_labels.py` says how the loss is made of it: U of unlabelled examples
+sums over all K labels, in one batched pass. Half the squared kernels over N are
+a prior N(0, 1) on them.
 
 With `features`, x is a sample of the latents of an M1 that nobody trains (take
 its branches with config.init_from) and p(x | z, y) a Gaussian. Latents that
@@ -22,6 +21,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import (
+  few_labels,
   gaussian,
   kl_control,
   likelihoods,
@@ -84,12 +84,7 @@ def make(config, facts: Facts) -> System:
     init=lambda key: update.init_state(players, nets.init(key, sizes) | branch),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
-    columns={
-      "image": model.shape,
-      "labelled_image": model.shape,
-      "label": (),
-      "condition": (model.classes,),
-    },
+    columns=few_labels.columns(model.shape, model.classes),
     render=parts.make_render(encode, decode, prior),
     encode=encode,
     decode=decode,
@@ -128,17 +123,11 @@ def _terms(
   logq = _scale_gradient(logq, trust)
   every = jnp.eye(model.classes)[None]
   bounds = model.bound(params, x[:, None], every, keys[1], drop[1], step)
-  q = jnp.exp(logq)
   x = model.data(params, batch["labelled_image"], keys[2])
   y = batch["condition"]
   guess = jax.nn.log_softmax(nets.classify(params, x, drop[2]))
   of_label = model.bound(params, x[:, None], y[:, None], keys[3], drop[3], step)
-  return {
-    "unlabelled": jnp.sum(q * (bounds + logq), axis=-1),
-    "labelled": of_label[:, 0],
-    "cross_entropy": -jnp.sum(y * guess, axis=-1),
-    "entropy": -jnp.sum(q * logq, axis=-1),
-  }
+  return few_labels.terms(logq, bounds, of_label, guess, y)
 
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
@@ -147,14 +136,7 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   terms = _terms(model, params, batch, noise, drop, trust, step)
   terms = parts.means(terms)
   terms["l2"] = _l2(model, params)
-  weights = model.loss
-  total = (
-    weights.unlabelled * terms["unlabelled"]
-    + weights.labelled * terms["labelled"]
-    + weights.alpha * terms["cross_entropy"]
-    + terms["l2"]
-  )
-  return total, (terms, model_state)
+  return few_labels.total(model.loss, terms), (terms, model_state)
 
 
 def _trust(warm_up: int, step: Array) -> Array | float:
@@ -203,7 +185,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   image = batch["image"]
   terms = _terms(model, params, batch, key)
   guess = nets.classify(params, model.data(params, batch["labelled_image"]))
-  error = (guess.argmax(axis=-1) != batch["label"]).astype(jnp.float32)
+  error = few_labels.error(guess, batch["label"])
   elbo = -terms["unlabelled"]
   if nets.m1:
     first = jax.random.split(key, 4)[0]  # as _terms draws them
@@ -217,9 +199,4 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
 def _notes(model: Model) -> tuple[str, ...]:
   if model.loss.soft:
     return ("loss: reconstruction + KL, y = softmax of an untrained net",)
-  weights = model.loss
-  return (
-    f"loss: {weights.unlabelled:g} × U + {weights.labelled:g} × L + "
-    f"{weights.alpha:g} × cross-entropy + L2, in nats; U sums over "
-    f"{model.classes} labels",
-  )
+  return (few_labels.note(model.loss, model.classes),)

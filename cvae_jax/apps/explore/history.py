@@ -69,18 +69,10 @@ def rows_of(opened: Opened) -> list[dict[str, Any]]:
   return read_metrics(opened.run.folder)
 
 
-def scores(opened: Opened) -> str:
-  """Return the run's scores and its control table as text.
-
-  Without them, how they are measured.
-  """
+def scores(opened: Opened) -> str | None:
+  """Return the run's scores and its control table as text, None without."""
   found = score.known(opened.run)
-  if found is None:
-    return (
-      "No scores of this state yet. They are measured by\n"
-      f"cvae-jax evaluate --workdir=…/{opened.name}"
-    )
-  return score_text.table(found)
+  return None if found is None else score_text.table(found)
 
 
 def settings(opened: Opened) -> str:

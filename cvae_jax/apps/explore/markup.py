@@ -134,6 +134,9 @@ def table(images_: NDArray, rows: Sequence[str], columns: Sequence[str]) -> str:
   )
 
 
+WAIT = "One moment …"  # until a tab that was opened is answered
+
+
 def message(text: str) -> str:
   """Return a line that says what went wrong, or what to do first."""
   return f'<p class="ex-message" role="status">{html.escape(text)}</p>'

@@ -8,35 +8,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax import runs
+from cvae_jax.loop import effects
 from cvae_jax.runs import Run, RunError
 
 COUNT = 9  # draws of one request: the large picture and eight beside it
-SLIDERS = 8  # latents that are shown, the most active first
-DECODES = 512  # pictures from which the activity is measured, at most
-DRAWS = 400  # draws of the prior that give each latent its span
-SPAN = 3.0  # standard deviations to each side
+SLIDERS = 8  # latents that are shown, the greatest effect first
 
 
 @dataclasses.dataclass(frozen=True)
 class Opened:
   """A run, its name on the page, and its latents.
 
-  `activity` [Z] is by how much the picture changes, on average over pixels
-  and draws, when one latent moves by a standard deviation of the prior.
-  `spans` [Z, 2] is the low and the high end of each latent.
+  `effects` [Z] is by how much each latent changes the picture, and `spans`
+  [Z, 2] its low and its high end; see `cvae_jax.loop.effects`.
   """
 
   run: Run
   name: str
-  activity: NDArray
+  effects: NDArray
   spans: NDArray
   reads_condition: bool
 
   @property
   def latents(self) -> list[int]:
-    """Return the numbers of the most active latents, the first moves most."""
-    order = np.argsort(-self.activity, kind="stable")
-    return order[:SLIDERS].tolist()
+    """Return the numbers of the latents with the greatest effects."""
+    return effects.order(self.effects)[:SLIDERS]
 
   @property
   def attributes(self) -> tuple[Any, ...]:
@@ -88,10 +84,10 @@ def opened(run: Run, name: str) -> Opened:
     )
   if "image" not in run.system.columns:
     return Opened(run, name, np.zeros(0), np.zeros((0, 2)), False)
-  z = run.prior(DRAWS)
-  spans = _spans(z)
-  activity = _activity(run, z)
-  return Opened(run, name, activity, spans, _reads_condition(run, z))
+  z = run.prior(effects.DRAWS)
+  found = effects.measure(run.guided, z, condition_of(run)[0])
+  spans = effects.spans(z)
+  return Opened(run, name, found, spans, _reads_condition(run, z))
 
 
 def condition_of(run: Run) -> NDArray[np.float32]:
@@ -103,7 +99,7 @@ def condition_of(run: Run) -> NDArray[np.float32]:
 
 
 def _name(folder: Path, taken: tuple[str, ...]) -> str:
-  """Return a folder's last part; with a number where that is taken."""
+  """Return the last part of a folder or a name; numbered where it is taken."""
   base = folder.resolve().name or "run"
   name = base
   number = 2
@@ -111,33 +107,6 @@ def _name(folder: Path, taken: tuple[str, ...]) -> str:
     name = f"{base} {number}"
     number += 1
   return name
-
-
-def _spans(z: NDArray) -> NDArray:
-  """Return low and high of each latent [Z, 2], from draws of the prior."""
-  middle = z.mean(axis=0)
-  reach = SPAN * np.maximum(z.std(axis=0), 1e-3)
-  # A prior with edges, as a uniform one, is not left by much.
-  edge = 0.25 * np.ptp(z, axis=0)
-  low = np.maximum(middle - reach, z.min(axis=0) - edge)
-  high = np.minimum(middle + reach, z.max(axis=0) + edge)
-  ends = np.stack([low, high], axis=1).astype(np.float64)
-  return np.where(ends < 0, np.floor(ends * 10), np.ceil(ends * 10)) / 10
-
-
-def _activity(run: Run, z: NDArray) -> NDArray:
-  """Return how much each latent moves the picture: [Z]."""
-  latents = z.shape[1]
-  draws = max(1, min(8, DECODES // (latents + 1)))
-  deviation = z.std(axis=0)
-  base = z[:draws]
-  moved = np.repeat(base[None], latents, axis=0)
-  for latent in range(latents):
-    moved[latent, :, latent] += deviation[latent]
-  every = np.concatenate([base[None], moved]).reshape(-1, latents)
-  images = np.clip(run.decode(every, condition_of(run)), 0, 1)
-  images = images.reshape(1 + latents, draws, -1)
-  return np.abs(images[1:] - images[:1]).mean(axis=(1, 2))
 
 
 def _reads_condition(run: Run, z: NDArray) -> bool:

@@ -1,9 +1,9 @@
-"""A photo of one's own: read, reconstructed, changed, and a walk to another."""
+"""A photo of one's own in the browser: checked, and what it shows found."""
 
-import itertools
+import io
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,27 +12,12 @@ from PIL import Image
 from cvae_jax.apps import editing
 from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.request import first
-from cvae_jax.apps.photo import digit_from_photo
-from cvae_jax.data.files import decoding, image_files
-from cvae_jax.loop import walks
+from cvae_jax.data.files import decoding
 from cvae_jax.runs import RunError
 
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 BYTES = 10 << 20  # of an upload, at most
 PIXELS = 40_000_000
-SMALL = 32  # pixels a side up to which decoding takes next to no time
-
-
-class Search(NamedTuple):
-  """How what a photo shows is looked for."""
-
-  settings: int  # that are tried, at most
-  numbers: int  # settings of a number among them
-  draws: int  # of the latents, in each
-
-
-OF_SMALL = Search(500, 5, 4)
-OF_LARGE = Search(100, 3, 1)
 STEPS = 8  # of a walk
 
 
@@ -62,61 +47,22 @@ def decode(content: bytes) -> Image.Image:
   return decoding.decode(content)
 
 
-def fit(opened: Opened, picture: Image.Image) -> NDArray[np.uint8]:
-  """Bring a picture to what the run reads, uint8 [H, W, C].
-
-  A run on digits gets the one digit of the picture, white on black; another
-  one the largest middle part.
-
-  Raises:
-    PhotoError: there is not one digit in it.
-  """
-  if opened.run.config.data.name == "digits":
-    return digit_from_photo(picture)
-  height, width, channels = opened.shape
-  rgb = decoding.on_white(picture)
-  top, bottom, left, right = image_files.middle(*rgb.shape[:2], (height, width))
-  part = Image.fromarray(rgb[top:bottom, left:right])
-  if channels == 1:
-    part = part.convert("L")
-  resized = part.resize((width, height), Image.Resampling.BOX)
-  return np.asarray(resized).reshape(height, width, channels)
-
-
 def guess(opened: Opened, image: NDArray) -> dict[str, Any] | None:
-  """Return the condition under which the run explains an image best.
-
-  None where it cannot be found so: the run has no likelihood, is asked for
-  nothing, or for too much.
-  """
+  """Return what an image shows, or None where it cannot be found quickly."""
   if not guesses(opened):
     return None
-  shown = _settings(opened)
-  settings = [
-    dict(zip(shown, values, strict=True))
-    for values in itertools.product(*shown.values())
-  ]
-  conditions = opened.run.conditions
-  vectors = np.concatenate([conditions.encode(one) for one in settings])
-  elbo = editing.elbo_of(opened.run, image, vectors, _search(opened).draws)
-  return settings[int(elbo.argmax())]
+  return editing.find(opened.run, image, editing.quick(opened.run)).values
 
 
 def guesses(opened: Opened) -> bool:
   """Tell whether `guess` can find what an image shows."""
-  if opened.run.system.nats is None or not opened.attributes:
+  if not opened.attributes:
     return False
-  count = math.prod(map(len, _settings(opened).values()))
-  return count <= _search(opened).settings
-
-
-def _settings(opened: Opened) -> dict[str, list]:
-  numbers = _search(opened).numbers
-  return {a.name: a.settings(numbers) for a in opened.attributes}
-
-
-def _search(opened: Opened) -> Search:
-  return OF_SMALL if max(opened.shape[:2]) <= SMALL else OF_LARGE
+  try:
+    editing.check_search(opened.run, editing.quick(opened.run))
+  except RunError:
+    return False
+  return True
 
 
 def edit(
@@ -133,10 +79,8 @@ def edit(
     own: what the image shows, {condition: value}.
     wanted: what it is to show, N times.
   """
-  vectors = np.concatenate([vector(opened, one) for one in (own, *wanted)])
-  z = opened.run.encode(image[None], vectors[:1]).mean
-  decoded = opened.run.decode(np.repeat(z, len(vectors), axis=0), vectors)
-  return np.clip(decoded, 0, 1)
+  vectors = [vector(opened, one) for one in wanted]
+  return editing.edit(opened.run, image, vector(opened, own), vectors)
 
 
 def walk(
@@ -144,20 +88,9 @@ def walk(
   images: tuple[NDArray, NDArray],
   conditions: tuple[Mapping[str, Any], Mapping[str, Any]],
 ) -> NDArray:
-  """Walk from one image to another: [STEPS, H, W, C].
-
-  The latents and the conditions change together, each on a straight line.
-
-  Args:
-    opened: the run.
-    images: uint8 [H, W, C] each.
-    conditions: what each shows.
-  """
-  run = opened.run
+  """Walk from one image to another: [STEPS, H, W, C]; see `editing.walk`."""
   ends = np.concatenate([vector(opened, one) for one in conditions])
-  a, b = run.encode(np.stack(images), ends).mean
-  z = walks.line(a, b, STEPS)
-  return np.clip(run.decode(z, walks.line(*ends, STEPS)), 0, 1)
+  return editing.walk(opened.run, np.stack(images), ends, STEPS)
 
 
 def warm(opened: Opened) -> None:
@@ -171,17 +104,17 @@ def warm(opened: Opened) -> None:
 
 
 def vector(opened: Opened, values: Mapping[str, Any]) -> NDArray:
-  """Return the condition vector [1, A] of values, or the empty one."""
+  """Return the condition vector [1, A] of values.
+
+  Zeros of a run that gives the same picture under each condition.
+  """
   if not opened.attributes:
-    width = opened.run.system.columns.get("condition", (0,))[0]
-    return np.zeros((1, width), np.float32)
-  return opened.run.conditions.encode(dict(values))
+    return editing.nothing(opened.run)
+  return editing.vector(opened.run, values)
 
 
 def _kind(content: bytes) -> tuple[str, int]:
   """Return what Pillow takes a file for, and its pixels; "" where nothing."""
-  import io
-
   try:
     with Image.open(io.BytesIO(content)) as picture:
       return picture.format or "", math.prod(picture.size)

@@ -209,15 +209,26 @@ function unpack(graph, text) {
   const bytes = new Uint8Array(words.length);
   for (let i = 0; i < words.length; i++) bytes[i] = words.charCodeAt(i);
   const halves = halfTable();
-  graph.constants = graph.constants.map(({shape, values, start, half}) => {
+  const read = (start, size, kind) => new kind(
+    bytes.slice(start, start + size * kind.BYTES_PER_ELEMENT).buffer);
+  graph.constants = graph.constants.map(({shape, values, start, bits}) => {
     if (values) return make(shape, Float32Array.from(values));
-    const end = start + count(shape) * (half ? 2 : 4);
-    const buffer = bytes.slice(start, end).buffer;
-    if (!half) return make(shape, new Float32Array(buffer));
-    const coded = new Uint16Array(buffer);
-    return make(shape, Float32Array.from(coded, (code) => halves[code]));
+    const size = count(shape);
+    if (bits === 32) return make(shape, read(start, size, Float32Array));
+    if (bits === 16) {
+      const codes = read(start, size, Uint16Array);
+      return make(shape, Float32Array.from(codes, (code) => halves[code]));
+    }
+    const scales = read(start, Math.ceil(size / BLOCK), Float32Array);
+    const codes = read(start + 4 * scales.length, size, Int8Array);
+    return make(shape, Float32Array.from(
+      codes, (code, i) => code * scales[i >> SHIFT]));
   });
 }
+
+// 8-bit numbers stand in blocks of 64, each with a 32-bit number to multiply by.
+const SHIFT = 6;
+const BLOCK = 1 << SHIFT;
 
 // The value of each 16-bit float by its bits.
 function halfTable() {

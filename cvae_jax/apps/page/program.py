@@ -1,7 +1,8 @@
 """A decoder as a list of operators that the page's JavaScript runs.
 
 It is the ONNX graph of `apps/export` in JSON; its constants follow one another
-in one string of bytes, as 32-bit or 16-bit numbers.
+in one string of bytes: 32-bit or 16-bit numbers, or 8-bit ones in blocks of 64,
+of which each has a 32-bit number to multiply by.
 """
 
 import base64
@@ -17,6 +18,7 @@ from onnx import helper, numpy_helper
 from cvae_jax.apps.export.graph import Unsupported
 
 _SMALL = 64  # entries, at most, that are written into the list itself
+BLOCK = 64  # 8-bit numbers that one 32-bit number multiplies
 SCRIPTS = ("arrays.js", "convolutions.js", "operators.js")
 
 
@@ -40,12 +42,12 @@ def known() -> set[str]:
   return {*re.findall(r"^  (\w+): ", table, re.MULTILINE)}
 
 
-def of_onnx(content: bytes, half: bool = False) -> Program:
+def of_onnx(content: bytes, bits: int = 32) -> Program:
   """Return the program of an ONNX file with one output.
 
   Args:
     content: of the file.
-    half: store the weights as 16-bit numbers.
+    bits: 32, 16 or 8, of a weight.
 
   Raises:
     Unsupported: the page cannot compute one of its operators.
@@ -60,7 +62,7 @@ def of_onnx(content: bytes, half: bool = False) -> Program:
   data = bytearray()
   for tensor in graph.initializer:
     places[tensor.name] = len(places)
-    constants.append(_constant(numpy_helper.to_array(tensor), data, half))
+    constants.append(_constant(numpy_helper.to_array(tensor), data, bits))
   for value in graph.input:
     places[value.name] = len(places)
   nodes = []
@@ -88,14 +90,30 @@ def _attribute(attribute: onnx.AttributeProto) -> Any:
   return value.decode() if isinstance(value, bytes) else value
 
 
-def _constant(array: np.ndarray, data: bytearray, half: bool) -> dict:
+def in_blocks(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Return 8-bit numbers, and the 32-bit one of each block of 64 of them.
+
+  Their product is the array, in the order of its entries.
+  """
+  flat = array.astype(np.float32).ravel()
+  padded = np.pad(flat, (0, -len(flat) % BLOCK)).reshape(-1, BLOCK)
+  scales = np.abs(padded).max(axis=1, keepdims=True) / np.float32(127)
+  scales = np.where(scales > 0, scales, np.float32(1))
+  codes = np.rint(padded / scales).astype(np.int8)
+  return codes.ravel()[: len(flat)], scales[:, 0]
+
+
+def _constant(array: np.ndarray, data: bytearray, bits: int) -> dict:
   """Describe a constant; the bytes of a larger one go behind the others."""
   shape = [*array.shape]
   if array.size <= _SMALL or array.dtype != np.float32:
     wide = np.clip(array.astype(np.float64), -3.4e38, 3.4e38)
     return {"shape": shape, "values": wide.ravel().tolist()}
   start = len(data)
-  stored = array.astype("<f2") if half else array.astype("<f4")
-  data += stored.tobytes()
+  if bits == 8:
+    codes, scales = in_blocks(array)
+    data += scales.astype("<f4").tobytes() + codes.tobytes()
+  else:
+    data += array.astype("<f2" if bits == 16 else "<f4").tobytes()
   data += bytes(-len(data) % 4)
-  return {"shape": shape, "start": start, "half": half}
+  return {"shape": shape, "start": start, "bits": bits}

@@ -1,24 +1,31 @@
 """Write a run as one HTML file that opens without a server."""
 
 import base64
+import contextlib
 import dataclasses
 import html
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from cvae_jax import __version__
 from cvae_jax.apps.export import functions
 from cvae_jax.apps.page import controls, latents
+from cvae_jax.host import hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import write_atomically
 from cvae_jax.runs import Run
 
 LARGE = 25 << 20  # bytes, above which a page is slow to open and to send
-_CLOSE = 0.5 / 255  # half a grey level: 16-bit weights may move a pixel so far
+# Grey levels by which shorter weights may move a pixel: 16-bit ones hardly do,
+# and 8-bit ones, of a page that would be large, stay within what a page may
+# differ from the API, 2, with the browser's own rounding.
+_CLOSE = {16: 0.5 / 255, 8: 1.5 / 255}
 _PARTS = ("controls.js", "picture.js", "links.js", "page.js")
 
 
@@ -44,18 +51,22 @@ def write(run: Run, path: str | Path) -> list[str]:
       f"{run.config.system!r} has none; give a VAE, a GAN or an autoencoder"
     )
   about = _about(run)
-  half = _fits_half(run, about)
-  made = _program(run, decode, half)
-  content = _page(run, made, about)
+  graph = _graph(run, decode)
+  bits = 16 if _fits(run, about, 16) else 32
+  content = _page(run, _program(run, graph, bits), about)
+  if len(content) > LARGE and _fits(run, about, 8):
+    bits = 8
+    content = _page(run, _program(run, graph, bits), about)
   write_atomically(path, content)
+  size = len(content.encode()) / 1e6
   lines = [
-    f"wrote {path}: {len(content.encode()) / 1e6:.1f} MB, weights as "
-    f"{16 if half else 32}-bit numbers; open it in any browser"
+    f"wrote {path}: {size:.1f} MB, weights as {bits}-bit numbers; open it in "
+    "any browser"
   ]
   if len(content) > LARGE:
     lines += [
-      f"note: it is larger than {LARGE >> 20} MB, so it opens and answers "
-      "slowly"
+      f"note: {size:.0f} MB is much for a page: it opens and answers slowly, "
+      "and mail may refuse it; launch.explore serves the run instead"
     ]
   return lines
 
@@ -68,21 +79,43 @@ def _checked(path: Path) -> Path:
   return path
 
 
-def _program(run: Run, decode: functions.Function, half: bool):
-  """Return the decoder as the page computes it.
+def _graph(run: Run, decode: functions.Function) -> bytes:
+  """Return the decoder as an ONNX file.
 
   Raises:
-    RunError: it cannot be written so.
+    RunError: it cannot be written so, or the package onnx is missing.
   """
   try:
     from cvae_jax.apps.export import convert  # needs the extra
-    from cvae_jax.apps.page import program
   except ModuleNotFoundError as error:
     raise RunError(
       f"a page needs the package {error.name}: pip install 'cvae_jax[export]'"
     ) from None
+  with _explained(run):
+    return convert.to_onnx(*decode)
+
+
+def _program(run: Run, graph: bytes, bits: int):
+  """Return the decoder as the page computes it.
+
+  Raises:
+    RunError: the page cannot compute a part of it.
+  """
+  from cvae_jax.apps.page import program
+
+  with _explained(run):
+    return program.of_onnx(graph, bits)
+
+
+@contextlib.contextmanager
+def _explained(run: Run) -> Iterator[None]:
+  """Say in one line why a decoder cannot be written as a page.
+
+  Raises:
+    RunError: it cannot.
+  """
   try:
-    return program.of_onnx(convert.to_onnx(*decode), half)
+    yield
   except (NotImplementedError, TypeError, ValueError) as error:
     gist = " ".join(str(error).split())[:200]
     raise RunError(
@@ -117,6 +150,8 @@ def _about(run: Run) -> dict[str, Any]:
 
 def _folder(run: Run) -> str:
   """Return what to give `runs.load`, without a path of this machine."""
+  if name := hub.origin(run.folder):
+    return name
   own = run.folder.parent.name == "pretrained"
   return f"pretrained/{run.folder.name}" if own else run.folder.name
 
@@ -132,8 +167,8 @@ def _enter(vector, control, value) -> None:
     vector[control["bit"]] = 1.0
 
 
-def _fits_half(run: Run, about: dict[str, Any]) -> bool:
-  """Tell whether 16-bit weights leave the pictures as they are.
+def _fits(run: Run, about: dict[str, Any], bits: int) -> bool:
+  """Tell whether weights of 16 or 8 bits leave the pictures as they are.
 
   The pictures are some draws under the conditions of the run's panel.
   """
@@ -144,15 +179,25 @@ def _fits_half(run: Run, about: dict[str, Any]) -> bool:
   z = run.prior(count)
   condition = np.tile(condition, (2, 1))
 
-  def halved(leaf):
-    return np.asarray(leaf).astype(np.float16).astype(np.float32)
-
   with np.errstate(over="ignore"):
-    params = jax.tree.map(halved, run.state.params)
+    params = jax.tree.map(
+      lambda leaf: _shortened(np.asarray(leaf), bits), run.state.params
+    )
   state = run.state.replace(params=params)
   short = dataclasses.replace(run, state=state)
   moved = np.abs(short.guided(z, condition) - run.guided(z, condition))
-  return bool(moved.max() <= _CLOSE)  # not of NaN
+  return bool(moved.max() <= _CLOSE[bits])  # not of NaN
+
+
+def _shortened(leaf: NDArray, bits: int) -> NDArray[np.float32]:
+  """Return an array as it comes out of a page with weights of so many bits."""
+  from cvae_jax.apps.page import program
+
+  if bits == 16:
+    return leaf.astype(np.float16).astype(np.float32)
+  codes, scales = program.in_blocks(leaf)
+  wide = scales.repeat(program.BLOCK)[: len(codes)]
+  return (codes * wide).reshape(leaf.shape)
 
 
 def _page(run: Run, made, about: dict[str, Any]) -> str:

@@ -139,6 +139,20 @@ class Attribute:
     )
 
 
+class Leveled(Attribute):
+  """An attribute with an entry of its own for each of its K levels."""
+
+  @property
+  def size(self) -> int:
+    """Return K, the number of levels."""
+    return len(self.levels)
+
+  @property
+  def parts(self) -> tuple[str, ...]:
+    """Name the K entries: "shape=circle"."""
+    return tuple(f"{self.name}={level}" for level in self.levels)
+
+
 def blank(value: Any) -> bool:
   """Tell whether a value is missing: None, NaN or no text."""
   if value is None:

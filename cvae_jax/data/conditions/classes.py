@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.data.conditions.attribute import Attribute, fit_levels
+from cvae_jax.data.conditions.attribute import Leveled, fit_levels
 
 
-class Class(Attribute):
+class Class(Leveled):
   """One of K levels without an order: entries 0 and one 1."""
 
   kind: ClassVar[str] = "class"
@@ -20,16 +20,6 @@ class Class(Attribute):
   def fit(cls, entry: Mapping[str, Any], values: Sequence[Any]) -> Self:
     """Take the levels from the entry, or from training values."""
     return cls(entry["name"], fit_levels(entry, values))
-
-  @property
-  def size(self) -> int:
-    """Return K, the number of levels."""
-    return len(self.levels)
-
-  @property
-  def parts(self) -> tuple[str, ...]:
-    """Name the K entries: "shape=circle"."""
-    return tuple(f"{self.name}={level}" for level in self.levels)
 
   def encode(self, values: Sequence[Any], strict: bool = True) -> NDArray:
     """Return one-hot rows [N, K] of levels."""

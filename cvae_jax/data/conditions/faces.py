@@ -98,6 +98,12 @@ class Conditions(Requests):
     t = np.linspace(0, 1, levels, dtype=np.float32)[:, None]
     return (1 - t) * low + t * high
 
+  def likely(self, name: str, steps: int = STEPS) -> list[Any]:
+    """Return levels, or the quantiles of training whatever `steps` says."""
+    if self.attribute(name).levels:
+      return super().likely(name, steps)
+    return sorted(set(self.quantiles[self.names.index(name)]))
+
   def encode(
     self, values: Mapping[str, npt.ArrayLike] | None = None, **named: Any
   ) -> npt.NDArray[np.float32]:

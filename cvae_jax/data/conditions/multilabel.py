@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions.attribute import (
-  Attribute,
+  Leveled,
   blank,
   fit_levels,
   word,
@@ -18,7 +18,7 @@ SEPARATOR = ";"
 NONE = "none"  # as a request: no label
 
 
-class MultiLabel(Attribute):
+class MultiLabel(Leveled):
   """A set of labels: K entries, each 0 or 1.
 
   A value is text, "beach;night", or a set of words. Text without a label, ""
@@ -41,16 +41,6 @@ class MultiLabel(Attribute):
         "nothing to condition on; leave it out"
       )
     return cls(entry["name"], levels)
-
-  @property
-  def size(self) -> int:
-    """Return K, the number of labels."""
-    return len(self.levels)
-
-  @property
-  def parts(self) -> tuple[str, ...]:
-    """Name the K entries: "tags=beach"."""
-    return tuple(f"{self.name}={level}" for level in self.levels)
 
   def known(self, value: Any) -> bool:
     """Tell whether a value says anything; "" says that there is no label."""

@@ -122,6 +122,10 @@ class Requests(Layout):
     attribute = self.attribute(name)
     return attribute.encode(attribute.settings(steps))
 
+  def likely(self, name: str, steps: int = STEPS) -> list[Any]:
+    """Return the values among which what an image shows is looked for."""
+    return self.attribute(name).settings(steps)
+
   def ends(self, name: str) -> NDArray[np.float32]:
     """Return an attribute's entries [2, K] at its low and its high end."""
     return self.attribute(name).ends()

@@ -1,13 +1,17 @@
-"""Named arrays from files of weights: .npz, .safetensors, .h5, pickles."""
+"""Named arrays from files of weights, by their ending; see `read`."""
 
+import io
 import pathlib
 import pickle
+import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from cvae_jax.data import DataError
+from cvae_jax.host import tensors
+from cvae_jax.host.files import DamagedFile
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -26,6 +30,7 @@ def read(path: pathlib.Path) -> Arrays:
     ".npz": _npz,
     ".safetensors": _safetensors,
     ".h5": _hdf5,
+    ".keras": _keras,
   }
   reader = readers.get(path.suffix)
   if reader is None:
@@ -34,10 +39,12 @@ def read(path: pathlib.Path) -> Arrays:
     return reader(path)
   except ModuleNotFoundError as error:
     raise DataError(
-      f"{path} needs the package {error.name}: pip install {error.name}"
+      f"{path} needs the package {error.name}: pip install 'cvae_jax[features]'"
     ) from error
   except DataError:
     raise
+  except DamagedFile as error:  # says the same in its own words
+    raise DataError(str(error)) from error
   except Exception as error:  # each format has its own kinds
     raise DataError(f"{path}: damaged or no weights: {error}") from error
 
@@ -77,16 +84,20 @@ def _npz(path: pathlib.Path) -> Arrays:
 
 
 def _safetensors(path: pathlib.Path) -> Arrays:
-  from safetensors import numpy  # an extra: few bring such a file
-
-  return numpy.load_file(path)
+  return tensors.read(path)[0]
 
 
-def _hdf5(path: pathlib.Path) -> Arrays:
+def _keras(path: pathlib.Path) -> Arrays:
+  """Read the weights of a .keras archive; nothing else of it is read."""
+  with zipfile.ZipFile(path) as archive:
+    return _hdf5(io.BytesIO(archive.read("model.weights.h5")))
+
+
+def _hdf5(source: pathlib.Path | io.BytesIO) -> Arrays:
   import h5py  # an extra: few bring such a file
 
   found = {}
-  with h5py.File(path, "r") as file:
+  with h5py.File(source, "r") as file:
     file.visititems(
       lambda name, item: (
         found.update({name: item[()]})

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.method import gaussian, kl_control, likelihoods
+from cvae_jax.method import few_labels, gaussian, kl_control, likelihoods
 from cvae_jax.nets.adgm import ADGM
 from cvae_jax.nets.mlp import MLP
 from cvae_jax.types import Facts, PyTree
@@ -70,12 +70,7 @@ def build(config, facts: Facts) -> Model:
   nets = config.model
   loss = config.loss
   shape = facts.image_shape
-  likelihood = likelihoods.build(loss, shape[-1], "bernoulli")
-  if isinstance(likelihood, likelihoods.Sigma) and not likelihood.learned:
-    raise ValueError(
-      "loss.sigma=optimal is of one output, and there is one for each label "
-      "here; set loss.sigma=learned"
-    )
+  likelihood = few_labels.likelihood(loss, shape[-1])
   pixels = math.prod(shape)
   classes = facts.conditions
   sizes = pixels, classes, nets.auxiliaries, nets.latents

@@ -7,6 +7,7 @@ import jax
 from jax import Array
 
 from cvae_jax.method import (
+  few_labels,
   gaussian,
   kl_control,
   likelihoods,
@@ -131,12 +132,7 @@ def _read(config, channels: int) -> Loss:
     ValueError: it asks for what there is not.
   """
   group = config.loss
-  likelihood = likelihoods.build(group, channels, "bernoulli")
-  if isinstance(likelihood, likelihoods.Sigma) and not likelihood.learned:
-    raise ValueError(
-      "loss.sigma=optimal is of one output, and M2 has one for each label; set "
-      "loss.sigma=learned"
-    )
+  likelihood = few_labels.likelihood(group, channels)
   if config.model.features and likelihood != likelihoods.Bernoulli():
     raise ValueError(
       f"on an M1 the pixels are M1's; leave out loss.likelihood="

@@ -11,10 +11,10 @@ from cvae_jax.apps.explore.panels.shared import QUICK
 
 def build(opened: Opened, tab: gr.Tab) -> None:
   """Put the panel onto the page; its files are read when it is opened."""
-  curves = gr.HTML()
+  curves = gr.HTML(markup.message(markup.WAIT))
   scores = gr.HTML()
   with gr.Accordion("Settings", open=False):
-    gr.HTML(f"<pre>{html.escape(history.settings(opened))}</pre>")
+    gr.HTML(_text(history.settings(opened)))
 
   def show():
     return _curves(opened), _scores(opened)
@@ -25,7 +25,7 @@ def build(opened: Opened, tab: gr.Tab) -> None:
 def _curves(opened: Opened) -> str:
   shown = history.curves(history.rows_of(opened))
   if not shown:
-    return markup.message("The folder has no curves.")
+    return markup.message("This run has no curves.")
   source = markup.address(history.draw(shown).encode(), "image/svg+xml")
   keys = "".join(
     f'<span class="ex-key" style="--key:{colour}">{html.escape(words)}</span>'
@@ -44,4 +44,17 @@ def _scores(opened: Opened) -> str:
     text = history.scores(opened)
   except ValueError as error:
     return markup.message(str(error).replace(str(opened.run.folder), "…"))
-  return f"<h3>Scores</h3><pre>{html.escape(text)}</pre>"
+  if text is None:
+    return "<h3>Scores</h3>" + markup.message(
+      "There are no scores of this state yet. This command measures them: "
+      f"cvae-jax evaluate --workdir=…/{opened.name}"
+    )
+  return "<h3>Scores</h3>" + _text(text)
+
+
+def _text(text: str) -> str:
+  """Return text of fixed width, which scrolls where it is wider than a page."""
+  return (
+    '<div class="ex-scroll" tabindex="0" role="region" aria-label="Text">'
+    f"<pre>{html.escape(text)}</pre></div>"
+  )

@@ -26,7 +26,7 @@ def build(page: gr.Blocks, runs: Sequence[Opened]) -> None:
         gr.HTML(markup.message("These runs share no condition."))
       new = gr.Button("New draw", variant="primary")
     with gr.Column(scale=6, min_width=300):
-      result = gr.HTML()
+      result = gr.HTML(markup.message(markup.WAIT))
   controls.connect(made, **QUICK)
   seed = gr.State(0)
   inputs = controls.components(made)

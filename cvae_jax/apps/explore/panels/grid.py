@@ -27,7 +27,7 @@ def build(panel: Panel, tab: gr.Tab) -> None:
     '<p class="ex-note">All other conditions, and the draw, are those of the '
     "tab Samples.</p>"
   )
-  sheet = gr.HTML()
+  sheet = gr.HTML(markup.message(markup.WAIT))
 
   def show(down, across, held, *given):
     request = request_of(panel, given, held)

@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from cvae_jax.apps import handwriting
+from cvae_jax.apps import handwriting, own_picture
 from cvae_jax.apps.explore import markup, photo
 from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.panels import uploads
@@ -47,7 +47,7 @@ def build(opened: Opened) -> None:
 
   def read(event: gr.EventData):
     try:
-      image = photo.fit(opened, photo.decode(uploads.content(event)))
+      image = own_picture.fit(opened.run, photo.decode(uploads.content(event)))
     except ValueError as error:
       return None, None, markup.message(str(error))
     label = (photo.guess(opened, image) or {"class": "0"})["class"]

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 from numpy.typing import NDArray
 
+from cvae_jax.apps import own_picture
 from cvae_jax.apps.explore import markup, photo, pictures
 from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.panels import controls, uploads
@@ -14,7 +15,7 @@ from cvae_jax.apps.explore.panels.shared import QUICK, Panel, request_of
 from cvae_jax.apps.explore.request import first
 from cvae_jax.host import images
 
-SAMPLE = "Take the picture of the tab Samples"
+SAMPLE = "Use the picture from the tab Samples"
 FIRST = "Choose a picture to see what the run makes of it."
 BOTH = "Give two pictures to walk between."
 SHOWN = ("as the run reads it", "reconstruction", "changed")
@@ -194,6 +195,6 @@ def _how(opened: Opened) -> str:
 def _read(opened: Opened, event: gr.EventData) -> tuple[NDArray | None, str]:
   """Return an upload as the run reads it, or None and what is wrong."""
   try:
-    return photo.fit(opened, photo.decode(uploads.content(event))), ""
+    return own_picture.fit(opened.run, photo.decode(uploads.content(event))), ""
   except ValueError as error:
     return None, str(error)

@@ -23,6 +23,8 @@ footer { display: none !important; }
 .ex-answer .ex-large { display: block; }
 .ex-strip { display: grid; grid-template-columns: repeat(9, 1fr); gap: 5px;
   max-width: 380px; margin: .7rem auto 0; }
+@media (max-width: 480px) {
+  .ex-strip { grid-template-columns: repeat(5, 1fr); } }
 .ex-draw { padding: 0; margin: 0 !important; border: 2px solid transparent;
   border-radius: 6px; overflow: hidden; cursor: pointer; background: none;
   line-height: 0; }

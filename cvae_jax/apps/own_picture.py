@@ -1,0 +1,75 @@
+"""Bring a picture of one's own to the size and form that a run reads."""
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cvae_jax import data
+from cvae_jax.apps.photo import digit_from_photo
+from cvae_jax.data import DataError
+from cvae_jax.data.files import decoding, image_files, prepared
+from cvae_jax.runs import Run, RunError
+
+
+def read(
+  run: Run,
+  path: Path,
+  square: tuple[int, int, int, int] | None = None,
+  crop: int = 0,
+) -> NDArray[np.uint8]:
+  """Read a picture's file as a run takes it: uint8 [H, W, C].
+
+  Args:
+    run: a run that encodes images.
+    path: the file.
+    square: of a run on faces, the box that is kept: top, bottom, left, right.
+    crop: of a run on faces, pixels that go off every side.
+
+  Raises:
+    DataError: it is no whole image, or too small for the crop or the box.
+    PhotoError: the run is on digits, and there is not one digit in it.
+    RunError: a box or a crop is given for a run on other data.
+  """
+  if run.config.data.name == "faces":
+    return image_files.read_photo(path, _fit_of_faces(run, square, crop))
+  if square or crop:
+    raise RunError(
+      "--square and --crop are for runs on faces; others take the largest "
+      "middle part: cut the picture first"
+    )
+  return fit(run, decoding.read(path))
+
+
+def fit(run: Run, picture: Image.Image) -> NDArray[np.uint8]:
+  """Bring a picture to what a run reads, uint8 [H, W, C].
+
+  A run on digits gets the one digit of the picture, white on black; another
+  one the largest middle part.
+
+  Raises:
+    PhotoError: there is not one digit in it.
+  """
+  if run.config.data.name == "digits":
+    return digit_from_photo(picture)
+  height, width, channels = run.system.columns["image"]
+  rgb = decoding.on_white(picture)
+  top, bottom, left, right = image_files.middle(*rgb.shape[:2], (height, width))
+  part = Image.fromarray(rgb[top:bottom, left:right])
+  if channels == 1:
+    part = part.convert("L")
+  resized = part.resize((width, height), Image.Resampling.BOX)
+  return np.asarray(resized).reshape(height, width, channels)
+
+
+def _fit_of_faces(run: Run, square, crop: int) -> image_files.Fit:
+  """Say how a photo becomes what a run on faces was trained on."""
+  config = run.config.data
+  resize = "bilinear"
+  if config.source == "prepared":
+    folder = data.source(config.name).folder(config)
+    with contextlib.suppress(DataError, KeyError):  # a run from elsewhere
+      resize = prepared.read(folder).info["resize"]
+  return image_files.Fit(config.image_shape[0], crop, square, resize)

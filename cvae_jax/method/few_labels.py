@@ -1,0 +1,93 @@
+"""What systems share that learn classes from few labels (Kingma et al. 2014).
+
+With L(x, y) a bound on −log p(x, y) and q(y | x) a classifier, an unlabelled
+example costs U(x) = Σ_y q(y | x) L(x, y) − H(q(y | x)), a sum over all K
+labels, and a labelled one L(x, y). The loss adds them by their share of the
+data, α · (−log q(y | x)) of the labelled ones, and l2 · Σ kernel².
+"""
+
+from typing import Protocol
+
+import jax.numpy as jnp
+from jax import Array
+
+from cvae_jax.method import likelihoods
+from cvae_jax.types import Metrics
+
+
+class Weights(Protocol):
+  """What weighs the terms."""
+
+  labelled: float  # × mean L(x, y): the share of labelled data
+  unlabelled: float  # × mean U(x): the share of the others
+  alpha: float  # × mean −log q(y | x) of labelled data
+
+
+def likelihood(loss, channels: int) -> likelihoods.Likelihood:
+  """Build the likelihood of pixels that config.loss describes.
+
+  Raises:
+    ValueError: its σ is of one output, and there is one for each label.
+  """
+  found = likelihoods.build(loss, channels, "bernoulli")
+  if isinstance(found, likelihoods.Sigma) and not found.learned:
+    raise ValueError(
+      "loss.sigma=optimal is of one output, and there is one for each label "
+      "here; set loss.sigma=learned"
+    )
+  return found
+
+
+def columns(shape: tuple[int, ...], classes: int) -> dict[str, tuple[int, ...]]:
+  """Return the columns of a batch: images, and labelled ones beside them."""
+  return {
+    "image": shape,
+    "labelled_image": shape,
+    "label": (),
+    "condition": (classes,),
+  }
+
+
+def terms(
+  logq: Array, bounds: Array, labelled: Array, guess: Array, y: Array
+) -> Metrics:
+  """Return U of the images and L and −log q(y | x) of the labelled, [B].
+
+  Args:
+    logq: log q(y | x) of the images, [B, K].
+    bounds: L(x, y) of each label, [B, K].
+    labelled: L(x, y) of the labelled images, [B, 1].
+    guess: their log q(y | x), [B, K].
+    y: their labels, one-hot [B, K].
+  """
+  q = jnp.exp(logq)
+  return {
+    "unlabelled": jnp.sum(q * (bounds + logq), axis=-1),
+    "labelled": labelled[:, 0],
+    "cross_entropy": -jnp.sum(y * guess, axis=-1),
+    "entropy": -jnp.sum(q * logq, axis=-1),
+  }
+
+
+def total(weights: Weights, means: Metrics) -> Array:
+  """Return the loss of the terms' means and of the weighed kernels, `l2`."""
+  return (
+    weights.unlabelled * means["unlabelled"]
+    + weights.labelled * means["labelled"]
+    + weights.alpha * means["cross_entropy"]
+    + means["l2"]
+  )
+
+
+def error(guess: Array, label: Array) -> Array:
+  """Return 1 where logits [B, K] do not name the label [B], else 0."""
+  return (guess.argmax(axis=-1) != label).astype(jnp.float32)
+
+
+def note(weights: Weights, classes: int) -> str:
+  """Say what the loss is."""
+  return (
+    f"loss: {weights.unlabelled:g} × U + {weights.labelled:g} × L + "
+    f"{weights.alpha:g} × cross-entropy + L2, in nats; U sums over "
+    f"{classes} labels"
+  )

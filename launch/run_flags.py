@@ -1,0 +1,105 @@
+"""Flags of commands on a finished run: which run, its prior, its export."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from . import command
+
+
+def load(workdir: flags.FlagHolder, step: int | None = None):
+  """Load the run that a flag names, and say what is to be known of it.
+
+  Args:
+    workdir: its value is a folder, pretrained/digits and the like, or
+      hf://user/name.
+    step: a checkpoint's.
+
+  Raises:
+    RunError: it is no run.
+  """
+  from cvae_jax import runs
+
+  run = runs.load(source(workdir.value, workdir), step)
+  if line := runs.caution(run):
+    print(line)
+  return run
+
+
+def source(given: str, workdir: flags.FlagHolder) -> str | Path:
+  """Return what `runs.load` takes: a name of the Hub, or a checked path.
+
+  Args:
+    given: one value of the flag.
+    workdir: the flag, for the error.
+
+  Raises:
+    PathError: it is neither.
+  """
+  from cvae_jax.host import hub, paths
+
+  if hub.is_name(given):
+    return given
+  return paths.local(given, f"--{workdir.name}")
+
+
+def outputs(workdir: flags.FlagHolder) -> Path:
+  """Return the folder in which a command's own outputs go by default.
+
+  It is what the flag says: the run's folder. For a model of the package or of
+  the Hub, pretrained/digits or hf://user/name, it is the folder of that name
+  here.
+  """
+  from cvae_jax.host import hub
+
+  if hub.is_name(workdir.value):
+    return Path(hub.repository(workdir.value)[0])
+  return command.path(workdir)
+
+
+def prior() -> flags.FlagHolder:
+  """Define --prior, of commands that draw latents."""
+  return flags.DEFINE_string(
+    "prior",
+    "",
+    "What latents are drawn from: the run's own prior, or fitted (a Gaussian "
+    "for each condition, fitted to the training images' posteriors), or "
+    "fitted:K (a mixture of K).",
+  )
+
+
+def step() -> flags.FlagHolder:
+  """Define --step, of commands that hand a run on."""
+  return flags.DEFINE_integer(
+    "step", None, "A checkpoint's; default: the best or the latest."
+  )
+
+
+def export(formats: tuple[str, ...]) -> Callable[[], dict[str, Any]]:
+  """Define the flags that say how an export is written.
+
+  Args:
+    formats: the default of --formats.
+
+  Returns:
+    A function that returns the flags' values, arguments of `write.export`.
+  """
+  held = {
+    "formats": flags.DEFINE_list(
+      "formats",
+      [*formats],
+      "By commas, of safetensors (always there), onnx and stablehlo.",
+    ),
+    "half": flags.DEFINE_bool(
+      "half", False, "Store the weights as 16-bit numbers, half the size."
+    ),
+    "licence": flags.DEFINE_string(
+      "licence", "", "Of the weights, for the model card, as in cc-by-4.0."
+    ),
+    "note": flags.DEFINE_string(
+      "note", "", "A paragraph for the model card: purpose, credits, limits."
+    ),
+  }
+  return lambda: {name: flag.value for name, flag in held.items()}
