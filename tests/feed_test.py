@@ -1,5 +1,7 @@
 """Feeds: resident or gathered, the batch is the same rows."""
 
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -145,3 +147,25 @@ def test_no_rows_and_pixels_that_are_no_bytes_are_refused(columns):
   images = {"image": columns["image"] / 255}
   with pytest.raises(ValueError, match="type float64; images are uint8"):
     feed.check(images, {"image": (4, 3, 1)})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("view", [lambda a: a, lambda a: np.asarray(a)[2:]])
+def test_rows_of_a_mapped_file_are_read_without_what_is_around(tmp_path, view):
+  path = tmp_path / "images.npy"
+  np.save(path, np.zeros((8, 64, 64, 3), np.uint8))
+  images = np.load(path, mmap_mode="r")
+  assert "rr" not in flags_of_mapping(path)
+  feed.Feed({"image": view(images)}, limit=0)
+  assert "rr" in flags_of_mapping(path)  # MADV_RANDOM
+
+
+def flags_of_mapping(path):
+  """Return the flags that Linux keeps of a file's mapping."""
+  found = ""
+  for line in Path("/proc/self/smaps").read_text().splitlines():
+    if str(path) in line:
+      found = path
+    elif found and line.startswith("VmFlags:"):
+      return line.split()[1:]
+  raise AssertionError(f"{path} is not mapped")

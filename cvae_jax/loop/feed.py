@@ -1,6 +1,7 @@
 """Brings columns to the device: whole when they fit, by the batch otherwise."""
 
 import functools
+import mmap
 from collections.abc import Callable, Mapping
 
 import jax
@@ -39,6 +40,9 @@ class Feed:
     size = sum(column.nbytes for column in columns.values())
     self.mesh = mesh
     self.resident = mesh.whole(dict(columns)) if size <= limit else None
+    if self.resident is None:
+      for column in columns.values():
+        _expect_any_order(getattr(column, "entries", column))
 
   def __call__(self, rows: NDArray) -> tuple[Batch, jax.Array]:
     """Return the table and the rows [..., B] to take from it."""
@@ -56,6 +60,19 @@ class Feed:
 def take(table: Batch, rows: jax.Array) -> Batch:
   """Gather a batch from a table, inside the compiled step."""
   return {name: _at(column, rows) for name, column in table.items()}
+
+
+def _expect_any_order(array: NDArray) -> None:
+  """Tell the system that rows of a memory-mapped array are read in any order.
+
+  Else Linux reads up to megabytes around each row: of a million images of
+  64×64×3 a batch of 32 cost 24 to 49 ms of the processor's time, and so 0.5.
+  """
+  while isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
+    array = array.base
+  mapped = getattr(array, "_mmap", None)
+  if mapped is not None and hasattr(mmap, "MADV_RANDOM"):
+    mapped.madvise(mmap.MADV_RANDOM)
 
 
 def _at(column: NDArray | jax.Array | Repeated, rows):
