@@ -9,7 +9,7 @@ from cvae_jax.data import Repeated
 from cvae_jax.loop.job import prepare
 from cvae_jax.loop.run_data import mean
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled", "plain_convolutions")
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 
 
 def spots(bright: bool, count: int = 96) -> tuple[np.ndarray, np.ndarray]:
