@@ -1,11 +1,14 @@
 """What choices cost and give: a step of each beside the plain one; priors.
 
     python -m benchmarks.choices [--page=zoo:scvae] [--steps=20] [--rounds=5]
+    python -m benchmarks.choices --page=images --beside=images:latents=hierarchy
     python -m benchmarks.choices --run=DIR
 
 The first prints each choice's time of a step divided by the plain one's, on
 drawn data. Steps are taken in turns of all choices, and the least time of a
-step counts, so that other processes matter little. The second prints Fréchet
+step counts, so that other processes matter little. The second does so with one
+page beside another, of drawn photos of 64×64 pixels where a page has no size.
+The third prints Fréchet
 distances of a run's samples from held-out images, by 64 random projections of
 the pixels, with z of the run's own prior, of a fitted Gaussian and of a fitted
 mixture, and of reconstructions: what no prior can better.
@@ -25,6 +28,8 @@ from cvae_jax.loop.run_data import load_data
 from cvae_jax.metrics import frechet
 from cvae_jax.types import Facts
 
+PHOTO = (64, 64, 3)
+CONDITIONS = 4  # of a photo
 CHOICES = {
   "plain": {},
   "likelihood=sigma": {"loss.likelihood": "sigma"},
@@ -66,8 +71,9 @@ class Steps:
 
   def __init__(self, page: str, changes: dict):
     wanted = config.load(page, changes)
-    shape = tuple(wanted.data.image_shape)
-    width = wanted.data.conditions
+    stated = "image_shape" in wanted.data
+    shape = tuple(wanted.data.image_shape) if stated else PHOTO
+    width = wanted.data.conditions if stated else CONDITIONS
     columns = {"image": shape, "condition": (width,)}
     self.system = config.resolve(wanted, Facts(columns, rows=60_000))
     generator = np.random.default_rng(0)
@@ -97,12 +103,15 @@ class Steps:
     return min(taken)
 
 
-def costs(page: str, steps: int, rounds: int) -> None:
-  """Print each choice's cost beside the plain one's."""
+def costs(page: str, steps: int, rounds: int, beside: str = "") -> None:
+  """Print each choice's cost, or another page's, beside the plain one's."""
+  wanted = {name: (page, changes) for name, changes in CHOICES.items()}
+  if beside:
+    wanted = {"plain": (page, {}), beside: (beside, {})}
   timed = {}
-  for name, changes in CHOICES.items():
+  for name, asked in wanted.items():
     try:
-      timed[name] = Steps(page, changes)
+      timed[name] = Steps(*asked)
     except ValueError as error:
       print(f"{name}: left out: {error}")
       continue
@@ -118,31 +127,36 @@ def costs(page: str, steps: int, rounds: int) -> None:
     print(f"| {name} | {seconds / plain:.2f} |")
 
 
+def distance_of(images: np.ndarray, real: np.ndarray) -> float:
+  """Return the Fréchet distance of images in [0, 1] from real ones of bytes."""
+  size = real[0].size
+  across = np.random.default_rng(0).normal(0, size**-0.5, (size, 64))
+  both = [
+    frechet.moments([x.reshape(len(x), size) @ across])
+    for x in (images, real / 255.0)
+  ]
+  return frechet.distance(*both)
+
+
 def priors(folder: str) -> None:
   """Print Fréchet distances of samples by each prior."""
   run = runs.load(folder)
   test = load_data(run.folder, run.config.data).test
   condition = np.asarray(test["condition"])
-  size = test["image"][0].size
-  across = np.random.default_rng(0).normal(0, size**-0.5, (size, 64))
-
-  def moments(images):
-    return frechet.moments([images.reshape(len(images), size) @ across])
-
-  real = moments(test["image"] / 255.0)
   again = run.decode(run.encode(test["image"], condition).mean, condition)
   print("| z of | Fréchet distance |\n| --- | --- |")
   for name in ("", "fitted", "fitted:10"):
     drawn = [run.sample(condition, seed, prior=name) for seed in range(4)]
-    found = frechet.distance(moments(np.concatenate(drawn)), real)
+    found = distance_of(np.concatenate(drawn), test["image"])
     print(f"| {name or 'own prior'} | {found:.3f} |")
-  print(f"| reconstructions | {frechet.distance(moments(again), real):.3f} |")
+  print(f"| reconstructions | {distance_of(again, test['image']):.3f} |")
 
 
 def main() -> None:
   """Print the table that is asked for."""
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--page", default="zoo:scvae")
+  parser.add_argument("--beside", default="")
   parser.add_argument("--steps", type=int, default=20)
   parser.add_argument("--rounds", type=int, default=5)
   parser.add_argument("--run", default="")
@@ -150,7 +164,8 @@ def main() -> None:
   if arguments.run:
     priors(arguments.run)
   else:
-    costs(arguments.page, arguments.steps, arguments.rounds)
+    how = (arguments.steps, arguments.rounds, arguments.beside)
+    costs(arguments.page, *how)
 
 
 if __name__ == "__main__":

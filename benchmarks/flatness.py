@@ -6,6 +6,10 @@ It trains a tiny network that logs, saves and evaluates every 10 steps, and
 measures this process every 100 steps. After a warm-up, descriptors and threads
 may not be more than before, and the resident memory may not rise faster than
 BOUND. Exit code 1 where they do.
+
+What rises below the bound is of libraries: tensorstore 0.1.86 frees neither
+the strings of a spec's to_json, four for each array of each save, nor of its
+counters (loop/quirks.py keeps orbax from asking for these).
 """
 
 import argparse
@@ -66,11 +70,11 @@ def growth(rows: np.ndarray) -> list[str]:
   half = len(rows) // 2
   for column, name in ((2, "open descriptors"), (3, "threads")):
     # Savers come and go, orbax's and the digest's pool: 32 threads between
-    # two saves, up to 41 within one, over 3,000 steps no more. So the most
-    # of each half is what counts.
-    before = rows[:half, column].max()
-    after = rows[half:, column].max()
-    if after > before:
+    # two saves, up to 41 within one. One a save left behind would be 100 and
+    # more in the second half, so medians tell it and are not moved by chance.
+    before = np.median(rows[:half, column])
+    after = np.median(rows[half:, column])
+    if after > before + 2:
       found.append(f"{name} rise from {before:.0f} to {after:.0f}")
   return found
 

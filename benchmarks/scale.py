@@ -6,12 +6,14 @@
 A conditional VAE of configs/images.py, whole steps as the loop makes them:
 rows, images, forward, loss, backward, Adam. One question at a time (the size
 of images, of a batch, of the data, of the latent); its cells are processes
-that take turns, so that all meet the same load. Data of more than 2 GiB are
+that take turns, so that all meet the same load. Data of more than 1 GiB are
 memory-mapped, as in training. The file of drawn data is sparse: it takes no
 disk, and what is read of it is the page cache's, so disks are not measured.
 
-MiB is what a process has for itself (Linux: RssAnon), without pages of the
-file, which the system takes back whenever it needs them.
+Examples a CPU second, of all cores together, tell what a step costs where
+other processes take their share. MiB is what a process has for itself (Linux:
+RssAnon), without pages of the file, which the system takes back whenever it
+needs them.
 """
 
 import argparse
@@ -74,6 +76,7 @@ def work(cell: dict[str, int], scratch: Path) -> None:
   mapped = job.train.resident is None
   for line in sys.stdin:
     begin = time.perf_counter()
+    busy = time.process_time()
     first = step
     before = ()
     while time.perf_counter() - begin < float(line):
@@ -82,8 +85,10 @@ def work(cell: dict[str, int], scratch: Path) -> None:
       before = metrics
     jax.block_until_ready(before)
     seconds = time.perf_counter() - begin
-    rate = (step - first) * cell["batch"] / seconds
-    say({"rate": rate, "mib": own_memory(), "mapped": mapped})
+    busy = time.process_time() - busy
+    done = (step - first) * cell["batch"]
+    rates = {"rate": done / seconds, "busy": done / busy}
+    say(rates | {"mib": own_memory(), "mapped": mapped})
 
 
 def say(line: dict) -> None:
@@ -125,6 +130,7 @@ def ask(name: str, rounds: int, seconds: float, scratch: Path) -> list[dict]:
     cell
     | {
       "rates": [windows[i]["rate"] for windows in found],
+      "busy": [windows[i]["busy"] for windows in found],
       "mib": found[-1][i]["mib"],
       "grown": found[-1][i]["mib"] - found[0][i]["mib"],
       "mapped": found[-1][i]["mapped"],
@@ -140,29 +146,39 @@ def window(process: subprocess.Popen, seconds: float) -> dict:
 
 
 def table(name: str, rows: list[dict]) -> str:
-  """Return a question's cells as Markdown."""
-  own = "data" if name == "rows" else ""
-  lines = [
-    f"| {name} | examples/s | min–max | MiB | MiB more at the end |"
-    + (f" {own} |" if own else ""),
-    "| --- | --- | --- | --- | --- |" + (" --- |" if own else ""),
-  ]
+  """Return a question's cells as Markdown; ratios are medians of the turns."""
+  base = next(row for row in rows if row[name] == BASE[name])
+  beside = f"÷ {BASE[name]:,}'s"
+  heads = [name, "examples/s", "min–max", beside]
+  heads += ["a CPU second", beside, "MiB", "MiB more at the end", "data"]
+  lines = [heads, ["---"] * len(heads)]
   for row in rows:
     rates = row["rates"]
-    line = (
-      f"| {row[name]:,} | {statistics.median(rates):,.0f} | "
-      f"{min(rates):,.0f}–{max(rates):,.0f} | {row['mib']:,.0f} | "
-      f"{row['grown']:+,.0f} |"
+    lines.append(
+      [
+        f"{row[name]:,}",
+        f"{statistics.median(rates):,.0f}",
+        f"{min(rates):,.0f}–{max(rates):,.0f}",
+        f"{ratio(rates, base['rates']):.2f}",
+        f"{statistics.median(row['busy']):,.0f}",
+        f"{ratio(row['busy'], base['busy']):.2f}",
+        f"{row['mib']:,.0f}",
+        f"{row['grown']:+,.0f}",
+        "memory-mapped" if row["mapped"] else "resident",
+      ]
     )
-    where = "memory-mapped" if row["mapped"] else "in memory"
-    lines.append(line + (f" {where} |" if own else ""))
-  return "\n".join(lines)
+  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float:
+  """Return the median of the ratios, turn by turn."""
+  return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
 def main() -> None:
   """Print a table for each question, and write all as JSON."""
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--only", choices=QUESTIONS, help="one question")
+  parser.add_argument("--only", choices=QUESTIONS, action="append")
   parser.add_argument("--rounds", type=int, default=5)
   parser.add_argument("--seconds", type=float, default=3.0, help="of a window")
   parser.add_argument("--out", default="", help="a JSON file")
@@ -174,7 +190,7 @@ def main() -> None:
     return
   found = {}
   with tempfile.TemporaryDirectory() as scratch:
-    for name in [given.only] if given.only else QUESTIONS:
+    for name in given.only or QUESTIONS:
       found[name] = ask(name, given.rounds, given.seconds, Path(scratch))
       print(f"\n{table(name, found[name])}", flush=True)
       if given.out:

@@ -20,7 +20,7 @@ from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import read_json
 from cvae_jax.host.images import unit as unit
 from cvae_jax.host.paths import local
-from cvae_jax.loop import exports
+from cvae_jax.loop import exports, mesh
 from cvae_jax.loop.exports import saved as saved
 from cvae_jax.loop.folders import (
   Folder as Folder,  # runs.below gives them
@@ -239,4 +239,5 @@ def load(
   conditions = conditions or saved_conditions(folder, source, asked, remedy)
   attributes = places(conditions)
   system, state = run_state(folder, config, attributes, step, system)
-  return Run(folder, config, conditions, system, state)
+  devices = mesh.of_run(config)
+  return Run(folder, config, conditions, system, state, mesh=devices)

@@ -22,11 +22,17 @@ def spots(bright: bool, count: int = 96) -> tuple[np.ndarray, np.ndarray]:
   return (255 - image if bright else image), np.array(["a", "b"])[kind]
 
 
-@pytest.mark.parametrize("bright", [False, True])
-def test_samples_of_a_dark_or_bright_set_obey_and_differ(bright, tmp_path):
+@pytest.mark.parametrize(
+  ("bright", "more"),
+  [(False, ""), (True, ""), (False, ",latents=hierarchy")],
+)
+def test_samples_of_a_dark_or_bright_set_obey_and_differ(
+  bright, more, tmp_path
+):
   image, kind = spots(bright)
   changes = {"epochs": 25, "optim.lr": 3e-3, "checkpoint_every": 1000}
-  page = configs.load("images:smoke", changes)
+  changes |= {"evaluate_every_epochs": 25, "log_every": 1000}
+  page = configs.load(f"images:smoke{more}", changes)
   dataset = data.from_arrays(image, {"kind": kind})
   train.train_and_evaluate(page, tmp_path, dataset=dataset)
   run = runs.load(tmp_path)

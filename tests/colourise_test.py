@@ -23,17 +23,7 @@ from tests.colouring_test import SMALL
 
 
 @pytest.fixture(scope="module")
-def quickly():
-  """Compiles without optimising, here and in what is started from here."""
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, data, quickly):
+def run(tmp_path_factory, data, optimised):
   folder = tmp_path_factory.mktemp("colour")
   rng = np.random.default_rng(0)
   coarse = rng.integers(0, 256, (4, 7, 7, 3), dtype=np.uint8)

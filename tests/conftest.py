@@ -8,14 +8,22 @@ os.environ["CVAE_JAX_TUNE"] = "0"  # a test process is never started anew
 
 from cvae_jax.host import compile_cache, cpu
 
-cpu.set_flags()  # so that tests run the programs that commands run
 # Compilation is nine tenths of a small run, and most of it is optimising what
-# runs on a few numbers. What could differ by it asks for `optimised`.
+# runs on a few numbers: so it takes a fifth of the time. What computes much,
+# or could differ by the optimisations, asks for `optimised`. The programs that
+# commands compile are run by benchmarks/soak_resume.py, for comparisons of
+# bits, and by .ci/install_elsewhere.
 UNOPTIMISED = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 os.environ[UNOPTIMISED] = "1"
-# Each program is compiled once for
-# all workers, the processes that they start and later runs of the suite;
-# benchmarks/soak_resume.py does the comparisons of bits without.
+QUICK = {
+  "xla_cpu_use_fusion_emitters": "--xla_cpu_use_fusion_emitters=false",
+  "xla_cpu_parallel_codegen_split_count": (
+    "--xla_cpu_parallel_codegen_split_count=1"
+  ),
+}
+cpu.set_flags(cpu.FLAGS | QUICK)
+# Each program is compiled once for all workers, the processes that they start
+# and later runs of the suite.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
   root = Path(__file__).parents[1]
   compile_cache.use(str(root / ".pytest_cache" / "compiled"))

@@ -15,6 +15,7 @@ from benchmarks import equal_runs
 from cvae_jax import runs, train
 from cvae_jax.host import lock
 from cvae_jax.host.files import DamagedFile
+from cvae_jax.loop import fixed, same_run
 from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints, Damaged
 from cvae_jax.loop.record import RunMismatch
 from cvae_jax.loop.rows import read_metrics
@@ -226,6 +227,17 @@ def test_loading_beside_a_run_that_saves_every_step_never_fails(whole, copy):
     writer.close()
   assert found == sorted(found)
   assert found[-1] > STEPS
+
+
+@pytest.mark.parametrize("key", fixed.FREE)
+def test_a_checkpoint_that_noted_what_may_change_by_now_is_read(data, key):
+  # Keys became free in the course of time: older checkpoints hold them.
+  config = small.config(data)
+  noted = fixed.values(config) | {key: "of before"}
+  same_run.check_config(config, {"config": noted}, "here")
+  noted = fixed.values(config) | {"seed": 7}
+  with pytest.raises(CheckpointError, match="seed: 7 → 0"):
+    same_run.check_config(config, {"config": noted}, "here")
 
 
 # Damaged files

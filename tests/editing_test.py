@@ -102,6 +102,7 @@ def known_run(names, quantiles):
     system=SimpleNamespace(
       columns={"image": (1, 1, 3), "condition": (len(names),)},
       latents=2,
+      posterior=None,
       nats=lambda x, y: 100 * jnp.sum((x - y) ** 2, axis=(1, 2, 3)),
     ),
     encode=lambda x, c: gaussian.Gaussian(zeros[: len(c)], zeros[: len(c)]),

@@ -1,5 +1,6 @@
 """An export: what was written is what is read, here and elsewhere."""
 
+import concurrent.futures
 import json
 import re
 import shutil
@@ -441,3 +442,18 @@ def test_the_pretrained_m1m2_reads_digits_that_had_no_label():
 def test_the_pretrained_models_are_at_most_16_megabytes():
   files = [p for p in (small.ROOT / "pretrained").rglob("*") if p.is_file()]
   assert sum(path.stat().st_size for path in files) < 16 << 20
+
+
+def test_exports_that_end_at_once_leave_one_whole(tmp_path):
+  def put(number):
+    beside = tmp_path / f".out.{number}.tmp"
+    beside.mkdir()
+    for name in "ab":
+      (beside / name).write_text(str(number))
+    write._replace(beside, tmp_path / "out")
+
+  with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    list(pool.map(put, range(100)))
+  assert [path.name for path in tmp_path.iterdir()] == ["out"]
+  first, second = ((tmp_path / "out" / name).read_text() for name in "ab")
+  assert first == second

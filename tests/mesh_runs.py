@@ -6,6 +6,7 @@ The number of devices is jax's for a whole process, so these runs have one of
 their own. What came out is written to FOLDER/found.json.
 """
 
+import dataclasses
 import json
 import os
 import sys
@@ -19,9 +20,10 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}"
 import jax  # noqa: E402 (it reads the variables set above)
 import numpy as np  # noqa: E402
 
-from cvae_jax import config as configs, train  # noqa: E402
+from cvae_jax import config as configs, runs, settings, train  # noqa: E402
 from cvae_jax.loop import begin, evaluate, feed, keys, mesh  # noqa: E402
 from cvae_jax.loop.dispatch import make_dispatch  # noqa: E402
+from cvae_jax.measures import score  # noqa: E402
 from cvae_jax.nets.fast import ops  # noqa: E402
 from tests import compare_test, small, small_zoo  # noqa: E402
 
@@ -117,6 +119,19 @@ def noise(size, partitionable):
     return np.asarray(draw(jax.random.key(0), rows)).tolist()
 
 
+def read():
+  """Return the rows that are read for each of four devices' parts."""
+  asked = []
+
+  def of(rows):
+    asked.append(rows.tolist())
+    return rows
+
+  config = configs.ConfigDict({"mesh": 4, "batch_size": BATCH})
+  mesh.of(config).gather({"number": of}, np.arange(BATCH)[::-1])
+  return [rows for rows in asked if rows]
+
+
 def resumed(folder, data):
   """Train digits on 8 devices, go on with 2, then begin and end with 1."""
 
@@ -133,6 +148,20 @@ def resumed(folder, data):
     whole.params,
   )
   return max(jax.tree.leaves(apart))
+
+
+def scored(folder):
+  """Score a run by its devices and by one: {devices: its numbers}."""
+  run = runs.load(folder)
+  found = {}
+  for devices in (run.mesh, mesh.ONE):
+    one = dataclasses.replace(run, mesh=devices)
+    scores = score.score(one, samples=2, per_class=3)
+    named = settings.leaves({k: v for k, v in scores.items() if v})
+    found[devices.size] = {
+      key: value for key, value in named if isinstance(value, float)
+    }
+  return found
 
 
 def refused(data, **changes):
@@ -157,6 +186,7 @@ def main(folder: Path) -> None:
   found["noise"] = {
     str(way): [noise(size, way) for size in SIZES] for way in (True, False)
   }
+  found["read"] = read()
   data = small.prepare(folder)
   found["apart"] = resumed(folder, data)
   path = folder / "changed" / "environment.json"
@@ -166,6 +196,7 @@ def main(folder: Path) -> None:
     "config": config.mesh,
     "launches": [launch["bits"]["mesh"] for launch in launches],
   }
+  found["scored"] = scored(folder / "changed")
   found["refused"] = {
     "uneven": refused(data, mesh=8, batch_size=20),
     "too_many": refused(data, mesh=9),

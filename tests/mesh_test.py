@@ -70,6 +70,12 @@ def test_noise_does_not_depend_on_how_a_batch_is_shared_out(
     assert drawn == one
 
 
+def test_rows_on_the_host_are_read_once_for_the_device_that_has_them(found):
+  # A process makes the parts of its own devices alone.
+  order = np.arange(16)[::-1].reshape(4, 4).tolist()
+  assert sorted(found["read"]) == sorted(order)
+
+
 def test_a_run_goes_on_with_another_number_of_devices(found):
   # Digits: 25 steps on 8 devices and 25 on 2, beside 50 on one.
   assert found["apart"] < 1e-5
@@ -77,6 +83,17 @@ def test_a_run_goes_on_with_another_number_of_devices(found):
 
 def test_a_run_s_record_says_how_many_devices_shared_its_batches(found):
   assert found["recorded"] == {"config": 2, "launches": [8, 2]}
+
+
+def test_a_run_s_scores_by_its_devices_are_those_by_one(found):
+  one, both = found["scored"]["1"], found["scored"]["2"]
+  assert {"test.elbo", "test.iw_bound", "condition_gap_nats"} <= set(one)
+  assert one.keys() == both.keys()
+  for name, value in one.items():
+    # That one is the difference of two bounds.
+    size = one["test.elbo"] if name == "condition_gap_nats" else value
+    error = 1e-5 * max(1.0, abs(size))
+    np.testing.assert_allclose(both[name], value, rtol=0, atol=error)
 
 
 @pytest.mark.parametrize(

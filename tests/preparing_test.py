@@ -147,6 +147,17 @@ def test_want_of_memory_is_no_corrupt_image(tmp_path, capsys, monkeypatch):
   assert not (tmp_path / "out" / prepared.MARK).exists()
 
 
+def test_what_a_killed_preparation_left_gives_its_room_back(tmp_path):
+  source = tmp_path / "source"
+  draw(source / "a.png", 1)
+  table_of(source, file=["a.png"], male=[0])
+  left = tmp_path / "out" / f".{prepared.IMAGES}.12345.tmp"
+  left.parent.mkdir()
+  left.write_bytes(bytes(1000))
+  assert prepare(source, tmp_path / "out") == 0
+  assert not left.exists()
+
+
 def test_a_disk_without_room_is_said_before_anything_is_decoded(
   tmp_path, capsys, monkeypatch
 ):

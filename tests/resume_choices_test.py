@@ -1,9 +1,12 @@
 """Each system and each choice resumes as if nothing had happened."""
 
+import itertools
+
 import pytest
 
 from benchmarks import equal_runs
 from cvae_jax import train
+from cvae_jax.loop import dispatch
 from tests import small
 
 pytestmark = pytest.mark.usefixtures("shared_programs", "plain_convolutions")
@@ -61,3 +64,17 @@ def test_other_systems_and_scanned_steps_resume_exactly_too(
   small.stop(config, tmp_path / "stopped", step)
   train.train_and_evaluate(config, tmp_path / "stopped")
   assert equal_runs.differences(tmp_path / "whole", tmp_path / "stopped") == []
+
+
+@pytest.mark.parametrize("stride", [1, 3, 4, 24])
+def test_a_run_that_goes_on_between_two_dispatches_is_back_on_their_grid(
+  stride,
+):
+  # As after a loss that was not finite: the state before it is saved.
+  for start in range(24):
+    ends = [start]
+    while ends[-1] < 24:
+      ends.append(dispatch.end_after(ends[-1], stride, 24))
+    assert ends[-1] == 24
+    assert [end % stride for end in ends[1:]] == [0] * (len(ends) - 1)
+    assert max(b - a for a, b in itertools.pairwise(ends)) <= stride

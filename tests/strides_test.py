@@ -31,28 +31,22 @@ def test_small_dense_networks_make_several_updates_at_a_time(
   assert job.prepare(config).stride == stride
 
 
-def test_how_many_changes_no_bit_and_is_recorded(data, tmp_path):
-  chosen = small.config(data, "vae", **EVEN)
+def test_a_run_goes_on_with_another_number_and_the_same_bits(
+  data, tmp_path, capsys
+):
   single = small.config(data, "vae", **EVEN, steps_per_dispatch=1)
-  small.stop(chosen, tmp_path / "chosen", 8)
-  train.train_and_evaluate(chosen, tmp_path / "chosen")
   train.train_and_evaluate(single, tmp_path / "single")
-  folders = tmp_path / "chosen", tmp_path / "single"
+  small.stop(single, tmp_path / "chosen", 8)
+  chosen = small.config(data, "vae", **EVEN)
+  train.train_and_evaluate(chosen, tmp_path / "chosen")
+  assert "steps_per_dispatch: 1 → 4" in capsys.readouterr().out
+  folders = tmp_path / "single", tmp_path / "chosen"
   assert equal_runs.differences(*folders) == []
   recorded = [
     [launch["bits"]["steps_per_dispatch"] for launch in json.loads(text)]
     for text in ((f / "environment.json").read_text() for f in folders)
   ]
-  assert recorded == [[4, 4], [1]]
-
-
-def test_a_run_goes_on_with_another_number_of_updates_at_a_time(
-  data, tmp_path, capsys
-):
-  single = small.config(data, "vae", **EVEN, steps_per_dispatch=1)
-  small.stop(single, tmp_path, 8)
-  train.train_and_evaluate(small.config(data, "vae", **EVEN), tmp_path)
-  assert "steps_per_dispatch: 1 → 4" in capsys.readouterr().out
+  assert recorded == [[1], [1, 4]]
 
 
 def test_a_negative_number_is_refused(data):

@@ -1,5 +1,6 @@
 """A search: what it may set, whose trial is whose, what it finds."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from cvae_jax import config as configs, runs
 from cvae_jax.apps.tuning import plans, results, search, space, study as studies
+from cvae_jax.host.files import DamagedFile
 from cvae_jax.loop.record import Record
 from cvae_jax.loop.rows import read_metrics
 from cvae_jax.measures import table as tables
@@ -389,6 +391,33 @@ def test_valid_rows_decide_where_there_are_some_and_the_step_handed_out(
   record.close(done=True)
   assert search.measured(tmp_path, 3, "loss") == 0.4
   assert search.measured(tmp_path, 2, "loss") == 0.3
+
+
+@pytest.mark.parametrize("content", [b"no database" * 99, None])
+def test_a_damaged_database_is_named(whole, tmp_path, content):
+  folder = tmp_path / "study"
+  folder.mkdir()
+  old = (whole.folder / studies.FILE).read_bytes()
+  (folder / studies.FILE).write_bytes(content or old[: len(old) // 3])
+  shutil.copy(whole.folder / plans.FILE, folder)
+  with pytest.raises(
+    DamagedFile, match=r"study\.db cannot be read .*copy of"
+  ) as e:
+    studies.Study(folder, whole.plan)
+  assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"command": [1]}'])
+def test_a_damaged_plan_is_named(tmp_path, content):
+  (tmp_path / plans.FILE).write_text(content)
+  with pytest.raises(DamagedFile, match="give --config and --space again"):
+    plans.words(tmp_path)
+
+
+def test_the_folder_of_a_run_is_no_study_s(tmp_path):
+  (tmp_path / "config.json").touch()
+  with pytest.raises(ConfigError, match="is the folder of a run; a search nee"):
+    studies.Study(tmp_path, {})
 
 
 def test_without_optuna_a_line_says_what_to_install(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ import os
 import re
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 _OFF = "CVAE_JAX_TUNE"
@@ -113,16 +113,19 @@ def is_command(words: list[str]) -> bool:
   return False
 
 
-def set_flags() -> None:
+def set_flags(flags: Mapping[str, str] = FLAGS) -> None:
   """Tell XLA by XLA_FLAGS how to compile for CPU, where it knows the flag.
 
   What XLA_FLAGS has stays, and prevails. It is read when jax first computes.
+
+  Args:
+    flags: {XLA's name: the flag with its value}.
   """
   given = os.environ.get("XLA_FLAGS", "")
   with _xla() as knows:
     known = [
       flag
-      for name, flag in FLAGS.items()
+      for name, flag in flags.items()
       if knows and name not in given and knows(name)
     ]
   os.environ["XLA_FLAGS"] = " ".join(filter(None, [*known, given]))

@@ -50,7 +50,7 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
   return [
     f"{key}: {value(before, key)!r} → {value(after, key)!r}"
     for key in keys
-    if (key in held or not _free(key))
+    if (key in held or not is_free(key))
     and value(before, key) != value(after, key)
   ]
 
@@ -58,10 +58,10 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
 def values(config: ConfigDict) -> dict[str, Any]:
   """Return {dotted key: value} of what a resumed run may not change."""
   flat = settings.leaves(json.loads(to_json(config)))
-  return {key: value for key, value in flat if not _free(key)}
+  return {key: value for key, value in flat if not is_free(key)}
 
 
-def _free(key: str) -> bool:
+def is_free(key: str) -> bool:
   """Tell whether a resumed run may change a key.
 
   A file of weights may have moved: a checkpoint knows its content's hash.

@@ -41,10 +41,7 @@ class Mesh(NamedTuple):
     if self.grid is None:
       return jax.jit(function, **how)
 
-    def known(*given):  # so that noise may be shared out, parts.shared
-      with jax.sharding.use_abstract_mesh(self.grid.abstract_mesh):
-        return function(*given)
-
+    known = _known(self.grid, function)
     return jax.jit(known, out_shardings=NamedSharding(self.grid, _WHOLE), **how)
 
   def key(self, make: Callable[[], jax.Array]) -> jax.Array:
@@ -62,6 +59,12 @@ class Mesh(NamedTuple):
     if self.grid is None or rows.shape[-1] % self.size:
       return self.whole(rows)
     return self._put(rows, PartitionSpec(*(None,) * (rows.ndim - 1), _AXIS))
+
+  def batch(self, columns: NDArray) -> NDArray | jax.Array:
+    """Put columns [B, ...] on the devices, a part of B on each."""
+    if self.grid is None or len(columns) % self.size:
+      return columns
+    return self._put(columns, _FIRST)
 
   def gather(
     self, read: Mapping[str, Callable], rows: NDArray
@@ -125,6 +128,17 @@ class Mesh(NamedTuple):
 ONE = Mesh()
 
 
+@functools.lru_cache(maxsize=256)  # so that a function is compiled once
+def _known(grid: jax.sharding.Mesh, function: Callable) -> Callable:
+  """Return a function in which noise may be shared out: parts.shared."""
+
+  def known(*given):
+    with jax.sharding.use_abstract_mesh(grid.abstract_mesh):
+      return function(*given)
+
+  return known
+
+
 @functools.cache
 def _any(mesh: Mesh) -> Callable:
   return mesh.jit(lambda flags: flags.any())
@@ -165,9 +179,19 @@ def of(config: ConfigDict) -> Mesh:
       f"batch_size={config.batch_size} cannot be shared evenly by {size} "
       f"devices (mesh={asked}); give a multiple of {size}, or another mesh"
     )
+  return _of(jax.devices()[:size])
+
+
+def of_run(config: ConfigDict) -> Mesh:
+  """Return the mesh of a finished run: as many devices, if they are here."""
+  devices = jax.local_devices()
+  return _of(devices[: config.get("mesh", 1) or len(devices)])
+
+
+def _of(devices: list[jax.Device]) -> Mesh:
+  size = len(devices)
   if size == 1:
     return ONE
-  devices = jax.devices()[:size]
   grid = jax.make_mesh(
     (size,), (_AXIS,), axis_types=(AxisType.Auto,), devices=devices
   )

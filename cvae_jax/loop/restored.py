@@ -1,6 +1,7 @@
 """A restored run: what it can be asked, and its functions applied to arrays."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from cvae_jax.host import arguments, hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.images import unit
 from cvae_jax.loop import asking, fitted
+from cvae_jax.loop.mesh import ONE, Mesh
 from cvae_jax.metrics.aggregate import Aggregate
 from cvae_jax.types import PyTree, System, TrainState
 
@@ -36,6 +38,7 @@ class Restored:
     system: the functions of its method.
     state: its parameters and statistics.
     fitted: a prior that is used instead of the system's, see `with_prior`.
+    mesh: the devices that share its work, config.mesh of those that are here.
   """
 
   folder: Path
@@ -44,6 +47,12 @@ class Restored:
   system: System
   state: TrainState
   fitted: Aggregate | None = None
+  mesh: Mesh = ONE
+
+  @functools.cached_property
+  def placed(self) -> TrainState:
+    """Return the state on each device of the mesh."""
+    return self.state if self.mesh.grid is None else self.mesh.whole(self.state)
 
   def with_prior(self, name: str, dataset: Any = None) -> Self:
     """Return the run with a prior fitted to its posteriors after training.
@@ -193,16 +202,18 @@ class Restored:
     The maps of ten thousand images would take gigabytes, and a hundred
     thousand uint8 images as floats, so these become floats part by part.
     """
-    function = jax.jit(self._function(name))  # the same function compiles once
+    # The same function compiles once.
+    function = self.mesh.jit(self._function(name))
     size = math.prod(self.system.columns.get("image", ()))
-    rows = max(1, min(ROWS, VALUES // size))
+    rows = max(1, min(ROWS, VALUES // size)) * self.mesh.size
     count = len(columns[0])
     if not count:  # one row of zeros has the shapes of an empty result
       columns = [np.zeros((1, *c.shape[1:]), c.dtype) for c in columns]
     try:
       parts = [
         function(
-          self.state, *(unit(column[i : i + rows]) for column in columns)
+          self.placed,
+          *(self.mesh.batch(unit(c[i : i + rows])) for c in columns),
         )
         for i in range(0, len(columns[0]), rows)
       ]

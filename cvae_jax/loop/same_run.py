@@ -56,7 +56,8 @@ def check_config(
 ) -> None:
   """Compare a config with the one that a checkpoint was made with.
 
-  Older checkpoints do not say; keys that came later are not compared.
+  Older checkpoints do not say; keys that came later are not compared, nor are
+  those that may change by now.
 
   Raises:
     CheckpointError: a key that may not change has another value.
@@ -68,7 +69,7 @@ def check_config(
   differing = [
     f"{key}: {value!r} → {today.get(key)!r}"
     for key, value in before.items()
-    if value != today.get(key)
+    if value != today.get(key) and not fixed.is_free(key)
   ]
   if differing:
     raise CheckpointError(

@@ -190,10 +190,10 @@ def _likelihood(run: Run, test, samples: int, seed: int):
   M2's sums over all of them: then it tells nothing of its use.
   """
   key = keys.address(seed, "evaluate")
-  split = Feed(check(test, run.system.columns))
+  split = Feed(check(test, run.system.columns), mesh=run.mesh)
   size = run.config.batch_size
   mean = evaluate.make_mean(run.system.evaluate)
-  terms = mean(run.state, split, size, key)
+  terms = mean(run.placed, split, size, key)
   if run.system.unlabelled:
     terms = {k: v for k, v in terms.items() if k not in BY_LABEL}
   if samples and run.system.nats and not lent_labels(run):
@@ -203,14 +203,14 @@ def _likelihood(run: Run, test, samples: int, seed: int):
       bounds.importance_weighted(run.system, samples, at_once)
     )
     few = max(1, min(size, VALUES // (samples * values)))
-    terms |= bound(run.state, split, few, key)
+    terms |= bound(run.placed, split, few, key)
   if "elbo" not in terms:
     return terms, None
   order = np.random.default_rng(seed).permutation(len(test["condition"]))
 
   def elbo(condition):
-    columns = Feed(split.columns | {"condition": condition})
-    return mean(run.state, columns, size, key)["elbo"]
+    columns = Feed(split.columns | {"condition": condition}, mesh=run.mesh)
+    return mean(run.placed, columns, size, key)["elbo"]
 
   gap = terms["elbo"] - elbo(test["condition"][order])
   if not gap and np.isfinite(elbo(np.full_like(test["condition"], np.nan))):

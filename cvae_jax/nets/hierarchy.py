@@ -28,7 +28,7 @@ from cvae_jax.method.names import checked, pick
 from cvae_jax.nets import images
 from cvae_jax.nets.fast import ops
 from cvae_jax.nets.images import BLOCKS, WIDTHS, Residual, Shape
-from cvae_jax.nets.layers import Conv, Dense
+from cvae_jax.nets.layers import Conv, Dense, logits_of
 from cvae_jax.types import PyTree
 
 USUAL = (8, 4, 2)  # latents of a pixel of each level's map, where none are said
@@ -98,6 +98,7 @@ class Decoder(nn.Module):
   channels: int  # of the output, which may be more than the image's
   width: str = "small"
   blocks: str = "plain"
+  mean: tuple[float, ...] = ()  # of each channel, where outputs are logits
 
   @nn.compact
   def __call__(
@@ -132,7 +133,8 @@ class Decoder(nn.Module):
       if residual:
         x = Residual(width, name=f"residual_{i}")(x)
       x = ops.silu(x)
-    output = self._enlarged(x, self.channels, sizes[-1], "image")
+    begin = logits_of(self.mean)
+    output = self._enlarged(x, self.channels, sizes[-1], "image", begin)
     e = join([part for part, _ in found])
     if maps is None:
       return Pass(output, e, None)
@@ -165,9 +167,16 @@ class Decoder(nn.Module):
     heads = Dense(2 * count, nn.initializers.zeros, name=name)(x)
     return Gaussian(*jnp.split(heads, 2, axis=-1))
 
-  def _enlarged(self, x: Array, width: int, size: tuple, name: str) -> Array:
+  def _enlarged(
+    self,
+    x: Array,
+    width: int,
+    size: tuple,
+    name: str,
+    begin: nn.initializers.Initializer = nn.initializers.zeros,
+  ) -> Array:
     """Double a map's sides, less the row or column that an odd side lacks."""
-    x = Conv(width, 4, 2, transposed=True, name=name)(x)
+    x = Conv(width, 4, 2, "SAME", True, begin, name=name)(x)
     return x[:, : size[0], : size[1]]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from cvae_jax import __version__, config as configs
 from cvae_jax.apps.export import card, functions
-from cvae_jax.host import images, tensors
+from cvae_jax.host import images, lock, tensors
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import write_atomically
 from cvae_jax.host.paths import folder as checked_folder
@@ -93,10 +93,11 @@ def _check_free(out: Path, run: Run) -> None:
 def _replace(beside: Path, out: Path) -> None:
   """Put a finished folder in its place, and the one before it away."""
   old = out.with_name(f".{out.name}.{os.getpid()}.old")
-  if out.exists():
-    out.rename(old)
-  beside.rename(out)
-  shutil.rmtree(old, ignore_errors=True)
+  with lock.wait_for(out.parent):  # two exports may end at once
+    if out.exists():
+      out.rename(old)
+    beside.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _fill(run: Run, folder: Path, formats, half, licence, note) -> list[str]:

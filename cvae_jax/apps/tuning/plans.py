@@ -1,14 +1,15 @@
 """What a study was begun with, and whether another is asked for."""
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs, settings
-from cvae_jax.host.files import read_json
+from cvae_jax.host.files import DamagedFile, read_json
 
 FILE = "study.json"  # in a study's folder
 # What a study may go on with: another path to the same data, other rhythms of
@@ -64,7 +65,11 @@ def words(folder: Path) -> list[str]:
   path = Path(folder) / FILE
   if not path.exists():
     return []
-  return read_json(path, dict, "give --config and --space again")["command"]
+  remedy = "give --config and --space again"
+  found = read_json(path, dict, remedy).get("command")
+  if not isinstance(found, list) or not all(isinstance(w, str) for w in found):
+    raise DamagedFile(f"{path} is damaged: its command is {found!r}; {remedy}")
+  return found
 
 
 def refusal(folder: Path, keys: list[str], old: Mapping, new: Mapping) -> str:
@@ -86,3 +91,35 @@ def refusal(folder: Path, keys: list[str], old: Mapping, new: Mapping) -> str:
     + "\n  ".join(lines)
     + "\nUse another --workdir, or go on with the study as it was begun."
   )
+
+
+def check_folder(folder: Path) -> None:
+  """Refuse the folder of a run: its trials' runs would lie in it.
+
+  Raises:
+    ConfigError: it is one.
+  """
+  if (folder / "config.json").exists() and not (folder / FILE).exists():
+    raise settings.ConfigError(
+      f"{folder} is the folder of a run; a search needs one of its own: give "
+      "another --workdir"
+    )
+
+
+@contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+  """Say in one line that a study's database cannot be read.
+
+  Raises:
+    DamagedFile: it cannot.
+  """
+  try:
+    yield
+  except Exception as error:
+    if type(error).__module__.partition(".")[0] != "sqlalchemy":
+      raise
+    raise DamagedFile(
+      f"{path} cannot be read ({str(error).partition(chr(10))[0][:200]}); "
+      "bring a copy of it back, or move it away: the trials' runs stay, and "
+      "finished ones are not trained again"
+    ) from None

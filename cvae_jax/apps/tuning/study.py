@@ -73,7 +73,8 @@ class Study:
     self._optuna = optuna()
     self.folder = Path(folder)
     self.plan = plan
-    with self._alone():
+    plans.check_folder(self.folder)
+    with self._alone(), plans.readable(self.folder / FILE):
       self._study = self._open()
 
   @property

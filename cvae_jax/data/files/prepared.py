@@ -94,6 +94,12 @@ def write(
   return whole
 
 
+def clear(folder: pathlib.Path) -> None:
+  """Delete what a preparation left that was killed; its folder is locked."""
+  for left in folder.glob(f".{IMAGES}.*.tmp"):
+    left.unlink(missing_ok=True)
+
+
 def shape_of(info: Mapping[str, Any]) -> tuple[int, ...]:
   """Return the shape (H, W, C) of a set's images."""
   return tuple(info.get("shape") or (info["size"], info["size"], 3))

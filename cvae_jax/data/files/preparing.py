@@ -185,6 +185,7 @@ def write(
     if not options.force and there(options.out, settings):
       print(f"already prepared: {options.out}")
       return
+    prepared.clear(options.out)
     decoded = decode_all(images, files, fit, options.workers, distorted)
     decoded = choose(guard(decoded, files, options.on_corrupt == "fail"))
     info = prepared.write(

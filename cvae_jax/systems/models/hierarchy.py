@@ -34,7 +34,13 @@ def build(config, facts: Facts, width: int) -> Hierarchy | None:
   hierarchy.maps_of(shape, levels)  # raises what does not fit
   return Hierarchy(
     hierarchy.Encoder(shape, levels, **how),
-    hierarchy.Decoder(shape, levels, shape[-1] * width, **how),
+    hierarchy.Decoder(
+      shape,
+      levels,
+      shape[-1] * width,
+      **how,
+      mean=facts.mean if width == 1 else (),
+    ),
   )
 
 
