@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from cvae_jax import config as configs
+from cvae_jax import config as configs, settings
 from cvae_jax.data import Dataset
 from cvae_jax.host import lock
 from cvae_jax.host.console import Console, say
@@ -109,6 +109,8 @@ def _train(job: Job, record: Record, tell: Callable) -> TrainState:
     state, counters = initial_state(
       job.system, config, checkpoints, job.identity
     )
+    if not counters:  # older runs go on as they began
+      settings.check_periods(config, job.steps)
     watch = Watch(config, counters.get("watch"))
     if finished and (watch.stopped or state.step >= job.steps):
       say(f"{workdir}: already finished at step {state.step}.")

@@ -124,7 +124,8 @@ def _box() -> tuple[int, ...] | None:
     return None
   if len(words) != 4 or not all(word.strip().isdigit() for word in words):
     raise DataError(
-      f"--square is TOP,BOTTOM,LEFT,RIGHT; found {','.join(words)}"
+      f"--square={','.join(words)}: expected four whole numbers, "
+      "TOP,BOTTOM,LEFT,RIGHT, as in --square=10,110,20,120"
     )
   return tuple(map(int, words))
 

@@ -13,6 +13,9 @@ from cvae_jax.measures.verify import published
 from cvae_jax.method import baselines, cells, schedules
 from cvae_jax.nets.colouring import Branch, Decoder
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
+
 COUNTS = {  # spec §2
   (1,): (526_512, 526_818),
   (2, 3): (601_776, 602_082),

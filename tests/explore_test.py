@@ -324,12 +324,14 @@ def test_export_writes_a_file_and_needs_no_gradio(monkeypatch, tmp_path):
   module, _ = small.command("explore")
   out = tmp_path / "page.html"
   monkeypatch.setattr(module, "_EXPORT", SimpleNamespace(value=str(out)))
-  monkeypatch.setattr(module, "_WORKDIR", SimpleNamespace(value=[DIGITS]))
+  monkeypatch.setattr(
+    module, "_WORKDIR", SimpleNamespace(name="workdir", value=[DIGITS])
+  )
   monkeypatch.setattr(module.command, "path", lambda flag: Path(flag.value))
   monkeypatch.setitem(sys.modules, "gradio", None)
   module.main([])
   assert "<canvas" in out.read_text()
-  monkeypatch.setattr(module, "_WORKDIR", SimpleNamespace(value=[DIGITS] * 2))
+  monkeypatch.setattr(module._WORKDIR, "value", [DIGITS] * 2)
   with pytest.raises(RunError, match="one run; found 2"):
     module.main([])
 

@@ -162,7 +162,6 @@ def _count_steps(config: ConfigDict, rows: int) -> tuple[int, int]:
       f"epochs={config.epochs} are {steps} steps; expected fewer than {STEPS}, "
       "which a state can count"
     )
-  settings.check_periods(config, steps)
   return epoch_steps, steps
 
 
