@@ -83,11 +83,12 @@ def main(_: list[str]) -> None:
 
 
 def _check(run) -> None:
-  """Check that a run can edit pictures.
+  """Check that a run can edit pictures, and has what --sweep names.
 
   Raises:
-    RunError: it encodes no images or decodes none.
+    RunError: it encodes no images or decodes none, or has no such attribute.
   """
+  from cvae_jax.apps import editing
   from cvae_jax.runs import RunError
 
   if run.system.encode is None or run.system.decode is None:
@@ -95,6 +96,13 @@ def _check(run) -> None:
       f"{run.folder}: a {run.config.system} does not encode and decode "
       "images, so no picture can be edited with it"
     )
+  names = [attribute.name for attribute in editing.attributes(run)]
+  for name in _SWEEP.value:
+    if name not in names:
+      raise RunError(
+        f"--sweep={name}: no such attribute; the run has "
+        f"{', '.join(names) or 'none'}"
+      )
 
 
 def _parse(run, text: str) -> dict:

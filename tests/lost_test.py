@@ -52,6 +52,26 @@ def one(tmp_path):
 # Wherever the folder lies
 
 
+def test_a_run_whose_folder_is_moved_ends_and_goes_on_at_its_new_place(
+  data, whole, tmp_path, monkeypatch
+):
+  save = Checkpoints.save
+
+  def moved(checkpoints, step, *args, **kwargs):
+    save(checkpoints, step, *args, **kwargs)
+    checkpoints.steps()  # it is on the disk
+    checkpoints.folder.parent.rename(tmp_path / "new")
+
+  config = small.config(data)
+  with monkeypatch.context() as patch:
+    patch.setattr(Checkpoints, "save", moved)
+    with pytest.raises(CheckpointError, match=r"old was moved, .*--workdir"):
+      train.train_and_evaluate(config, tmp_path / "old")
+  assert not (tmp_path / "old" / "checkpoints").exists()
+  train.train_and_evaluate(config, tmp_path / "new")
+  assert equal_runs.differences(whole, tmp_path / "new") == []
+
+
 @pytest.fixture(scope="module")
 def half(data, tmp_path_factory):
   folder = tmp_path_factory.mktemp("half") / "run"

@@ -27,10 +27,13 @@ def within(module: str, *words: object) -> Outcome:
   _forget_flags()
   old = sys.argv
   sys.argv = [module, *map(str, words)]
+  held = sys.modules.pop(module, None)  # runpy warns of what was imported
   try:
     return call(lambda: runpy.run_module(module, run_name="__main__"))
   finally:
     sys.argv = old
+    if held is not None:
+      sys.modules[module] = held
     _forget_flags()
 
 

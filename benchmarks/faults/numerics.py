@@ -27,7 +27,7 @@ _BAD = {
   "log_every": (0, -1),
   "checkpoint_every": (0, -1),
   "evaluate_every_epochs": (0, -3),
-  "steps_per_dispatch": (0, -1, 5, 7),
+  "steps_per_dispatch": (-1, 5, 7),
   "keep": (0, -2),
   "optim.lr": (-0.001, "nan", "inf", "-inf"),
   "optim.eps": (-1.0, "nan"),

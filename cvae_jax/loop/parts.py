@@ -1,12 +1,14 @@
 """What the loop works with beside the job, and what it writes at a stop."""
 
+import contextlib
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from cvae_jax.host.console import Console
 from cvae_jax.loop import fixed
-from cvae_jax.loop.checkpoint import Checkpoints
+from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
 from cvae_jax.loop.job import Job
 from cvae_jax.loop.meter import Meter
 from cvae_jax.loop.record import Record
@@ -55,8 +57,10 @@ def make_save(parts: Parts, counters: dict) -> Callable:
   meter = parts.meter
   watch = parts.watch
   record = parts.record
+  place = record.folder.stat().st_ino
 
   def save(step, state, kept=None):
+    _check_place(record.folder, place)
     record.sync()
     own = meter.to_json() | {
       "watch": watch.to_json(),
@@ -69,3 +73,25 @@ def make_save(parts: Parts, counters: dict) -> Callable:
     parts.checkpoints.save(step, state, own, pinned=(watch.best_step, kept))
 
   return save
+
+
+def _check_place(folder: Path, place: int) -> None:
+  """Check that a run's folder is the one that the training began in.
+
+  Otherwise half of the run would be in a new folder of the old name.
+
+  Args:
+    folder: the run's.
+    place: its number in the file system when the training began.
+
+  Raises:
+    CheckpointError: it was moved, deleted or put in another's place.
+  """
+  with contextlib.suppress(OSError):
+    if folder.stat().st_ino == place:
+      return
+  raise CheckpointError(
+    f"{folder} was moved, deleted or replaced while the run trained, so "
+    "nothing more is saved: bring it back, or give its new place as --workdir, "
+    "and run the same command again"
+  )

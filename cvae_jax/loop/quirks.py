@@ -32,11 +32,13 @@ def _drop_late(report: Callable) -> Callable:
   """Return a hook that leaves out what follows a write that failed.
 
   Orbax closes its event loop at the first failure, so that the other writes
-  under way cannot report to it, and say so with a traceback each.
+  under way cannot report to it, and say so with a traceback each. Where no
+  file can be opened any more, so does a loop that was never whole.
   """
 
   def hook(info):
-    if str(info.exc_value) != "Event loop is closed":
+    said = str(info.exc_value)
+    if said != "Event loop is closed" and not said.endswith("'_ssock'"):
       report(info)
 
   return hook
@@ -108,6 +110,8 @@ def written(folder: Path) -> Iterator[None]:
   except CheckpointError:
     raise
   except Exception as error:
+    # Orbax leaves writes that it never began; Python would name each at exit.
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited")
     raise CheckpointError(
       f"a checkpoint could not be written to {folder}: {_cause(error)}; make "
       "room or rights there, then run the same command again"
