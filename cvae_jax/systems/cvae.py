@@ -125,7 +125,7 @@ def _forward(
   condition = batch["condition"]
   if model.binarise:
     image = binary(jax.random.fold_in(noise, 1), image)
-  q, z, output = model.infer(params, image, condition, noise, drop)
+  q, z, output = hierarchy.infer(model, params, image, condition, noise, drop)
   first = q
   if step is None:
     scale = likelihoods.scale(model.likelihood, params, model_state)

@@ -151,7 +151,7 @@ def _forward(
   condition = batch["condition"]
   if model.loss.binarise:
     x = binary(pixels, x)
-  q, z, output = model.infer(params, x, condition, noise, drop)
+  q, z, output = hierarchy.infer(model, params, x, condition, noise, drop)
   if step is None:
     scale = likelihoods.scale(likelihood, params, model_state)
   else:

@@ -10,7 +10,6 @@ import optax
 from jax import Array
 
 from cvae_jax.method import (
-  gaussian,
   kl_control,
   latent_priors,
   likelihoods,
@@ -55,23 +54,6 @@ class Model(NamedTuple):
   def counts(self) -> int | tuple[int, ...]:
     """Return Z, or of a hierarchy the latents of each level."""
     return self.levels.sizes if self.levels else self.latents
-
-  def infer(self, params: PyTree, image, condition, key, drop) -> tuple:
-    """Draw z of q(z | image, condition): return q, z and its output.
-
-    Args:
-      params: of the system.
-      image: [B, H, W, C].
-      condition: [B, A].
-      key: of the noise.
-      drop: keys of the encoder's and the decoder's dropout, or None for none.
-    """
-    if self.levels:
-      noise = gaussian.draw(key, len(image), self.latents)
-      return self.posterior(params, noise, image, condition)
-    q = self.encode(params, image, condition, drop[0])
-    z = gaussian.reparameterise(key, q)
-    return q, z, self.output(params, z, condition, drop[1])
 
   def posterior(self, params: PyTree, noise, image, condition) -> tuple:
     """Return q, z and its output, all of noise's rows; of a hierarchy."""
