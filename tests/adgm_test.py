@@ -8,7 +8,7 @@ import pytest
 
 from cvae_jax import config as configs
 from tests import arithmetic as a
-from tests.small_zoo import KEY, batch, flat, float64, jit, noiseless
+from tests.small_zoo import KEY, batch, flat, float64, noiseless
 
 BRANCHES = ("auxiliary", "classifier", "inference", "partner", "generator")
 LATENTS = 3
@@ -81,7 +81,7 @@ def marginal(params, x, skip):
 @pytest.mark.parametrize("skip", [False, True])
 def test_the_bounds_are_those_of_maaloe(skip):
   _, system, state, params = case(skip)
-  terms = jit(system.evaluate)(state, batch(), KEY)
+  terms = jax.jit(system.evaluate)(state, batch(), KEY)
   x, labelled = (flat(batch()[n]) for n in ("image", "labelled_image"))
   y = batch()["condition"].astype(np.float64)
   np.testing.assert_allclose(
@@ -98,7 +98,7 @@ def test_the_bounds_are_those_of_maaloe(skip):
 @pytest.mark.parametrize("skip", [False, True])
 def test_the_loss_weighs_labelled_unlabelled_and_classifier(skip):
   config, system, state, params = case(skip)
-  _, terms = jit(system.step)(state, batch(), KEY, np.int32(0))
+  _, terms = jax.jit(system.step)(state, batch(), KEY, np.int32(0))
   x, labelled = (flat(batch()[n]) for n in ("image", "labelled_image"))
   y = batch()["condition"].astype(np.float64)
   q = a.softmax(logits_of(params, labelled))
@@ -126,17 +126,17 @@ def test_it_encodes_decodes_and_classifies_by_means_of_the_auxiliary(skip):
   x = flat(image)
   aux, _ = gauss([x], params["auxiliary"])
   z, _ = gauss([x, aux, y], params["inference"])
-  found = jit(system.encode)(state, image, y)
+  found = jax.jit(system.encode)(state, image, y)
   np.testing.assert_allclose(found.mean, z, rtol=1e-4, atol=1e-5)
   inputs = [z, y]
   if skip:
     inputs = [y, z, gauss([z, y], params["partner"])[0]]
   logits = a.mlp(np.hstack(inputs), params["generator"], a.relu, "logits")[0]
-  drawn = jit(system.decode)(state, z.astype(np.float32), y)
+  drawn = jax.jit(system.decode)(state, z.astype(np.float32), y)
   np.testing.assert_allclose(
     drawn.reshape(len(x), -1), a.sigmoid(logits), rtol=1e-4, atol=1e-6
   )
   np.testing.assert_allclose(
-    jit(system.classify)(state, image), logits_of(params, x), rtol=1e-4
+    jax.jit(system.classify)(state, image), logits_of(params, x), rtol=1e-4
   )
   assert (system.nats is None) == skip

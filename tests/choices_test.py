@@ -1,6 +1,5 @@
 """What config.loss chooses, in whole systems: one property of each choice."""
 
-import functools
 import math
 from types import SimpleNamespace
 
@@ -13,9 +12,6 @@ from cvae_jax.data import DataError, load
 from cvae_jax.method import likelihoods
 
 KEY = jax.random.key(0)
-jit = functools.partial(
-  jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
 SHAPE = (28, 28, 1)
 SMALL = {
   "zoo.py:vae": {
@@ -51,8 +47,8 @@ def batch(system, size=4):
 
 def stepped(system, steps=2):
   """Return the state after some steps and the last metrics."""
-  state = jit(system.init)(KEY)
-  step = jit(system.step)
+  state = jax.jit(system.init)(KEY)
+  step = jax.jit(system.step)
   for at in range(steps):
     state, metrics = step(state, batch(system), KEY, np.int32(at))
   assert int(state.step) == steps
@@ -66,16 +62,16 @@ def test_each_likelihood_trains_and_its_elbo_is_nats_and_kl(page, name):
   system = made(page, loss__likelihood=name, **own)
   state, metrics = stepped(system)
   assert metrics["model/gradient_norm"] > 0
-  terms = jit(system.evaluate)(state, batch(system), KEY)
+  terms = jax.jit(system.evaluate)(state, batch(system), KEY)
   elbo = -np.asarray(terms["reconstruction"]) - np.asarray(terms["kl"])
   np.testing.assert_allclose(terms["elbo"], elbo, rtol=1e-5)
   if name == "logistic":
     bits = -elbo / (math.prod(SHAPE) * math.log(2))
     np.testing.assert_allclose(terms["bits_per_dim"], bits, rtol=1e-5)
   z = np.zeros((4, system.latents), np.float32)
-  image = jit(system.decode)(state, z, batch(system)["condition"])
+  image = jax.jit(system.decode)(state, z, batch(system)["condition"])
   assert image.shape == (4, *SHAPE)
-  of = jit(system.outputs)(state, z, batch(system)["condition"])
+  of = jax.jit(system.outputs)(state, z, batch(system)["condition"])
   assert np.isfinite(system.nats(batch(system)["image"] / 255.0, of)).all()
 
 
@@ -90,10 +86,10 @@ def test_a_learned_variance_moves_and_each_channel_has_its_own():
 @pytest.mark.parametrize("page", SMALL)
 def test_the_elbo_is_the_same_whatever_weighs_the_kl(page):
   plain = made(page)
-  state = jit(plain.init)(KEY)
-  expected = jit(plain.evaluate)(state, batch(plain), KEY)
+  state = jax.jit(plain.init)(KEY)
+  expected = jax.jit(plain.evaluate)(state, batch(plain), KEY)
   weighed = made(page, loss__beta=3.0, loss__kl__free_bits=0.5)
-  found = jit(weighed.evaluate)(state, batch(weighed), KEY)
+  found = jax.jit(weighed.evaluate)(state, batch(weighed), KEY)
   np.testing.assert_allclose(found["elbo"], expected["elbo"], rtol=1e-6)
   more = 2.0 * np.asarray(expected["kl"])
   assert (found["loss"] >= expected["loss"] + more - 1e-3).all()
@@ -122,7 +118,7 @@ def test_each_prior_trains_and_is_learned(page, name):
     page = "zoo.py:vae"
     changes |= {"data__condition": "class", "data__conditions": 10}
   system = made(page, **changes)
-  first = jit(system.init)(KEY)
+  first = jax.jit(system.init)(KEY)
   state, metrics = stepped(system)
   assert metrics["model/gradient_norm"] > 0
   moved = jax.tree.map(
@@ -132,9 +128,9 @@ def test_each_prior_trains_and_is_learned(page, name):
   )
   assert max(jax.tree.leaves(moved)) > 0
   if name != "conditional":  # which draws N(0, I), placed by the condition
-    z = jit(system.draw, static_argnums=2)(state, KEY, 5)
+    z = jax.jit(system.draw, static_argnums=2)(state, KEY, 5)
     assert z.shape == (5, 3)
-    assert np.isfinite(jit(system.log_prior)(state, z)).all()
+    assert np.isfinite(jax.jit(system.log_prior)(state, z)).all()
 
 
 def test_static_binarisation_draws_each_value_once_by_its_mean(data):

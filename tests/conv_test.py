@@ -26,13 +26,7 @@ def draw(seed, *shapes, dtype="float64"):
   return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
 
 
-# Tiny sizes and many shapes: nearly all the time would be LLVM's.
-jit = functools.partial(
-  jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
-
-
-@functools.partial(jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=0)
 def value_and_gradients(f, x, kernel, bias, cotangent):
   y, vjp = jax.vjp(f, x, kernel, bias)
   return (y, *vjp(cotangent))
@@ -145,9 +139,9 @@ def test_fold_is_the_transpose_of_patches(k, stride, padding):
   size = (9, 7)
   pads = tuple(im2col.pads_of(n, k, stride, padding) for n in size)
   (x,) = draw(0, (2, *size, 3), dtype="float32")
-  cut = jit(lambda x: im2col.patches(x, k, stride, pads))(x)
+  cut = jax.jit(lambda x: im2col.patches(x, k, stride, pads))(x)
   (p,) = draw(1, cut.shape, dtype="float32")
-  folded = jit(lambda p: im2col.fold(p, k, stride, pads))(p)
+  folded = jax.jit(lambda p: im2col.fold(p, k, stride, pads))(p)
   assert folded.shape == x.shape
   left = np.vdot(np.float64(cut), np.float64(p))
   right = np.vdot(np.float64(x), np.float64(folded))
@@ -192,7 +186,7 @@ def test_second_derivatives_equal_lax(transposed, k, monkeypatch):
 def test_layer_adds_its_bias_per_feature(transposed):
   x, kernel, bias = draw(0, (2, 6, 6, 3), (3, 3, 3, 4), (4,), dtype="float32")
   layer = Conv(4, stride=2, transposed=transposed)
-  got = jit(layer.apply)({"params": {"kernel": kernel, "bias": bias}}, x)
+  got = jax.jit(layer.apply)({"params": {"kernel": kernel, "bias": bias}}, x)
   if transposed:
     expected = transpose_by_loops(x, kernel, 2)
   else:

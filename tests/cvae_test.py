@@ -72,22 +72,16 @@ def make_batch(size=32, seed=0):
   }
 
 
-# Most of the time is compiling; what is compiled here runs a few times.
-jit = functools.partial(
-  jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
-
-
 class Compiled:
   """A system whose functions are compiled once for all the tests."""
 
   def __init__(self, config):
     self.system = configs.resolve(config)
     self.traces = 0
-    self.step = jit(self._step)
+    self.step = jax.jit(self._step)
     for name in ("init", "evaluate", "encode", "decode", "render"):
       if f := getattr(self.system, name):
-        setattr(self, name, jit(f))
+        setattr(self, name, jax.jit(f))
 
   def _step(self, *args):
     self.traces += 1

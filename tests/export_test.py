@@ -194,7 +194,7 @@ def test_an_onnx_runtime_computes_what_the_system_does(
       else rng.random((3, *shape), np.float32)
       for name, shape in function.inputs.items()
     }
-    wanted = small_zoo.jit(function.apply)(*inputs.values())
+    wanted = jax.jit(function.apply)(*inputs.values())
     for count in (1, 3):  # any number of rows
       rows = {name: array[:count] for name, array in inputs.items()}
       outputs = session.run([*function.outputs], rows)
@@ -211,7 +211,7 @@ def test_the_colouring_that_is_exported_is_the_runs(plain_convolutions):
   rng = np.random.default_rng(2)
   z = rng.standard_normal((2, 6)).astype(np.float32)
   grey = images_of((112, 112, 1), 2)[..., 0]
-  colours, image = small_zoo.jit(functions.of_run(run)["colour"].apply)(z, grey)
+  colours, image = jax.jit(functions.of_run(run)["colour"].apply)(z, grey)
   np.testing.assert_allclose(
     colours, run.decode(z[:, None], grey)[:, 0], atol=1e-6
   )

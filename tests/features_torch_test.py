@@ -1,7 +1,5 @@
 """VGG and LPIPS beside PyTorch's own layers, on the same weights."""
 
-import functools
-
 import jax
 import numpy as np
 import pytest
@@ -16,9 +14,6 @@ torch = pytest.importorskip("torch")
 F = torch.nn.functional
 
 pytestmark = pytest.mark.torch
-jit = functools.partial(
-  jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
 
 
 @pytest.fixture
@@ -71,7 +66,7 @@ def test_every_layer_and_the_image_s_gradient_equal_torch_s(network, narrow):
     found = net.apply({"params": tree}, image)
     return sum(maps.mean() for maps in found.values()), found
 
-  (_, ours), gradient = jit(jax.value_and_grad(total, has_aux=True))(image)
+  (_, ours), gradient = jax.jit(jax.value_and_grad(total, has_aux=True))(image)
   x = nchw(image).requires_grad_()
   mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
   std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)

@@ -1,6 +1,5 @@
 """Several levels of latents: their densities, their KL and what is refused."""
 
-import functools
 from types import SimpleNamespace
 
 import jax
@@ -22,9 +21,6 @@ LEVELS = (2, 1)
 TOP = 4 * 4 * 2
 LATENTS = TOP + 8 * 8
 PAGE = "configs/images.py:latents=hierarchy,blocks=residual"
-jit = functools.partial(
-  jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
 
 
 def made(page=PAGE, shape=SHAPE, conditions=3, **changes):
@@ -54,7 +50,7 @@ def state(cvae):
 
 @pytest.fixture(scope="module")
 def posterior(cvae):
-  return jit(cvae.posterior)
+  return jax.jit(cvae.posterior)
 
 
 def unit(images):
@@ -63,7 +59,7 @@ def unit(images):
 
 def test_the_kl_is_that_of_the_densities_by_monte_carlo(cvae, state, posterior):
   one = {k: np.repeat(v[:1], 400, axis=0) for k, v in batch().items()}
-  terms = jit(cvae.evaluate)(state, one, KEY)
+  terms = jax.jit(cvae.evaluate)(state, one, KEY)
   noise = np.random.default_rng(2).standard_normal((400, LATENTS), np.float32)
   q, z = posterior(state, noise, unit(one["image"]), one["condition"])
   z = np.asarray(z, np.float64)
@@ -120,9 +116,9 @@ def test_one_level_has_the_bound_of_a_plain_vae():
   system = made(shape=(8, 8, 1), model__levels=(1,))
   state = small.drawn(system)
   one = batch((8, 8, 1))
-  found = jit(bounds.importance_weighted(system, 3))(state, one, KEY)
+  found = jax.jit(bounds.importance_weighted(system, 3))(state, one, KEY)
   plain = system._replace(posterior=None)  # of encode, a diagonal Gaussian
-  wanted = jit(bounds.importance_weighted(plain, 3))(state, one, KEY)
+  wanted = jax.jit(bounds.importance_weighted(plain, 3))(state, one, KEY)
   np.testing.assert_allclose(found["iw_bound"], wanted["iw_bound"], rtol=1e-5)
 
 
@@ -201,8 +197,8 @@ def test_every_level_is_told_the_condition(cvae, state, level):
 def test_each_likelihood_trains_and_the_levels_make_up_the_kl(page, changes):
   shape = (11, 9, 3)  # odd sides, of one map
   system = made(page, shape, 2, model__levels=(1,), **changes)
-  state = jit(system.init)(KEY)
-  step = jit(system.step)
+  state = jax.jit(system.init)(KEY)
+  step = jax.jit(system.step)
   for at in range(3):
     state, metrics = step(state, batch(shape, 2), KEY, np.int32(at))
   assert int(state.step) == 3

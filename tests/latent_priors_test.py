@@ -1,7 +1,5 @@
 """Priors of latents against NumPy and SciPy."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,9 +12,6 @@ from cvae_jax.method.gaussian import Gaussian
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
-jit = functools.partial(
-  jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
 
 
 def build(name, latents=2, components=3, conditions=2):
@@ -75,9 +70,9 @@ def test_a_mixture_s_density_is_scipy_s_and_its_draws_have_its_moments():
     for w, m, v in zip(share, branch["mean"], branch["logvar"], strict=True)
   ]
   params = {"prior": jax.tree.map(jnp.asarray, branch)}
-  found = jit(lambda z: prior.log_density(params, z, None))(z)
+  found = jax.jit(lambda z: prior.log_density(params, z, None))(z)
   np.testing.assert_allclose(found, np.log(sum(densities)), rtol=1e-4)
-  drawn = np.asarray(jit(lambda: prior.draw(params, KEY, 50_000, None))())
+  drawn = np.asarray(jax.jit(lambda: prior.draw(params, KEY, 50_000, None))())
   np.testing.assert_allclose(drawn.mean(0), share @ branch["mean"], atol=0.03)
 
 
@@ -85,7 +80,7 @@ def test_the_density_of_a_mixture_of_one_latent_sums_to_1():
   prior = build("mixture", latents=1)
   params = prior.begin(KEY)
   z = np.linspace(-9, 9, 2001, dtype=np.float32)[:, None]
-  log_p = jit(lambda z: prior.log_density(params, z, None))(z)
+  log_p = jax.jit(lambda z: prior.log_density(params, z, None))(z)
   total = integrate.trapezoid(np.exp(np.asarray(log_p, np.float64)), z[:, 0])
   assert total == pytest.approx(1, abs=1e-4)
 
@@ -125,7 +120,7 @@ def test_the_estimate_of_the_kl_has_the_exact_mean():
     np.full((20_000, 2), 0.7, np.float32), np.full((20_000, 2), -1.0)
   )
   z = gaussian.reparameterise(KEY, q)
-  found = jit(lambda z: prior.kl(params, q, z, None))(z).mean()
+  found = jax.jit(lambda z: prior.kl(params, q, z, None))(z).mean()
   expected = gaussian.kl_to_prior(Gaussian(q.mean[:1], q.logvar[:1])).sum()
   assert float(found) == pytest.approx(float(expected), abs=0.03)
 

@@ -1,6 +1,5 @@
 """Likelihoods, the control of the KL and objectives, against NumPy."""
 
-import functools
 import math
 
 import jax
@@ -14,10 +13,6 @@ from cvae_jax import config as configs
 from cvae_jax.method import kl_control, likelihoods, objectives
 
 KEY = jax.random.key(0)
-# What is compiled here runs once.
-jit = functools.partial(
-  jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (4, 6)) / 255
 OUTPUT = RNG.normal(0, 2, (4, 6))
@@ -31,7 +26,7 @@ def build(name, channels=3, **keys):
 def nats(likelihood, x, output, scale=None):
   x = jnp.asarray(x, jnp.float32)
   output = jnp.asarray(output, jnp.float32)
-  return np.asarray(jit(likelihood.nats)(x, output, scale))
+  return np.asarray(jax.jit(likelihood.nats)(x, output, scale))
 
 
 def test_gaussian_nats_are_the_normal_density_s():
@@ -80,7 +75,7 @@ def test_the_optimal_variance_is_the_mean_squared_error_and_the_best(
   per_channel,
 ):
   likelihood = build("sigma", per_channel=per_channel)
-  found = jit(likelihood.optimal)(X, OUTPUT)
+  found = jax.jit(likelihood.optimal)(X, OUTPUT)
   error = ((X - OUTPUT) ** 2).reshape(-1, 3)
   expected = error.mean(0) if per_channel else error.mean(keepdims=True)[0]
   np.testing.assert_allclose(np.exp(found), expected, rtol=1e-5)
@@ -101,7 +96,7 @@ def test_the_gradient_through_the_optimal_variance_is_that_with_it_fixed():
 
   output = jnp.asarray(OUTPUT, jnp.float32)
   whole, held = (
-    jit(jax.grad(loss), static_argnums=1)(output, fixed)
+    jax.jit(jax.grad(loss), static_argnums=1)(output, fixed)
     for fixed in (False, True)
   )
   np.testing.assert_allclose(whole, held, rtol=1e-4)
@@ -109,7 +104,7 @@ def test_the_gradient_through_the_optimal_variance_is_that_with_it_fixed():
 
 def test_a_perfect_output_has_the_variance_of_rounding_to_8_bits():
   likelihood = build("sigma")
-  found = jit(likelihood.optimal)(X, X)
+  found = jax.jit(likelihood.optimal)(X, X)
   rounding = stats.uniform(0, 1 / 255).var()
   np.testing.assert_allclose(np.exp(found), rounding, rtol=1e-5)
 
@@ -148,7 +143,7 @@ def test_the_continuous_bernoulli_is_a_density_with_its_mean(logit):
   expected = -math.log(kernel(0.3) / total)
   assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
   mean = integrate.quad(lambda x: x * kernel(x), 0, 1)[0] / total
-  got = float(jit(likelihood.mean)(np.float32([logit]))[0])
+  got = float(jax.jit(likelihood.mean)(np.float32([logit]))[0])
   assert got == pytest.approx(mean, rel=1e-4)
 
 
@@ -179,9 +174,9 @@ def test_a_level_far_in_the_tail_has_finite_nats_and_gradient():
   likelihood = build("logistic")
   output = jnp.array([[-1.0, -7.0]])
   x = jnp.array([[0.9]])
-  value, gradient = jit(jax.value_and_grad(lambda o: likelihood.nats(x, o)[0]))(
-    output
-  )
+  value, gradient = jax.jit(
+    jax.value_and_grad(lambda o: likelihood.nats(x, o)[0])
+  )(output)
   assert np.isfinite(value)
   assert np.isfinite(gradient).all()
 
@@ -202,7 +197,7 @@ def test_gradients_are_finite_differences(name):
     before = jax.vmap(lambda step: loss(output - step))(steps)
     return jax.grad(loss)(output)[0], (after - before) / 2e-2
 
-  gradient, slope = jit(slopes)(output)
+  gradient, slope = jax.jit(slopes)(output)
   np.testing.assert_allclose(gradient, slope, rtol=2e-2, atol=3e-3)
 
 
@@ -214,8 +209,8 @@ def test_the_mean_of_samples_is_the_mean(name):
     output = jnp.array([[0.1, -0.2, -3.0, -2.5, 0.3, 0.0] * 2])
   scale = jnp.array([-1.0]) if name == "sigma" else None
   many = np.tile(output, (20_000, 1))
-  drawn = np.asarray(jit(likelihood.sample)(KEY, many, scale))
-  expected = jit(likelihood.mean)(output)[0]
+  drawn = np.asarray(jax.jit(likelihood.sample)(KEY, many, scale))
+  expected = jax.jit(likelihood.mean)(output)[0]
   np.testing.assert_allclose(drawn.mean(0), expected, atol=0.02)
 
 
@@ -314,9 +309,9 @@ def test_the_bound_of_many_samples_comes_to_the_exact_likelihood():
   mean = np.zeros((1, 3, 2), np.float32)
   logvar = np.zeros((1, 3, 2), np.float32)
   z = jax.random.normal(KEY, (100_000, 3, 2))
-  logs = jit(model.log_weights)(mean, logvar, model.w, z)
+  logs = jax.jit(model.log_weights)(mean, logvar, model.w, z)
   few = objectives.importance_bound(logs[:1])
-  found = jit(objectives.importance_bound)(logs)
+  found = jax.jit(objectives.importance_bound)(logs)
   np.testing.assert_allclose(found, model.log_evidence(), atol=0.05)
   assert (logs.mean(0) < found).all()
   np.testing.assert_allclose(few, logs[0], rtol=1e-6)

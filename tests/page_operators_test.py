@@ -1,11 +1,12 @@
 """The page's operators beside JAX and NumPy, in a real browser."""
 
+import jax
 import numpy as np
 import pytest
 from scipy import special
 
 from cvae_jax.apps.export import functions
-from tests import export_test, small_zoo
+from tests import export_test
 from tests.page_browser import (
   browser as browser,  # fixtures
   digits as digits,
@@ -34,7 +35,7 @@ def test_the_pages_operators_compute_what_the_system_does(
   found = program.of_onnx(convert.to_onnx(*function))
   rng = np.random.default_rng(0)
   inputs = [rng.random((3, *s), np.float32) for s in function.inputs.values()]
-  expected = np.asarray(small_zoo.jit(function.apply)(*inputs))
+  expected = np.asarray(jax.jit(function.apply)(*inputs))
   shape, values = page.evaluate(
     """([graph, weights, inputs]) => {
       unpack(graph, weights);

@@ -9,7 +9,7 @@ from scipy import stats
 
 from cvae_jax.method import regularisers
 from cvae_jax.method.gaussian import Gaussian
-from tests.choices_test import KEY, SMALL, batch, jit, made, stepped
+from tests.choices_test import KEY, SMALL, batch, made, stepped
 
 RNG = np.random.default_rng(1)
 B = 7
@@ -30,7 +30,7 @@ def test_total_correlation_is_the_estimate_by_weighted_sampling():
     joint = np.log(density.prod(axis=1).sum() / (ROWS * B))
     each = np.log(density.sum(axis=0) / (ROWS * B)).sum()
     total += (joint - each) / B
-  found = jit(regularisers.total_correlation, static_argnums=2)(AT, Q, ROWS)
+  found = jax.jit(regularisers.total_correlation, static_argnums=2)(AT, Q, ROWS)
   np.testing.assert_allclose(found, total, rtol=1e-5)
 
 
@@ -59,7 +59,7 @@ def discrepancy(a, b):
 
 
 def test_the_discrepancy_is_a_sum_over_pairs():
-  found = jit(regularisers.mean_discrepancy)(AT, PRIOR.astype(np.float32))
+  found = jax.jit(regularisers.mean_discrepancy)(AT, PRIOR.astype(np.float32))
   np.testing.assert_allclose(found, discrepancy(DRAWN, PRIOR), rtol=1e-4)
 
 
@@ -96,14 +96,14 @@ CASES = [
 @pytest.mark.parametrize(("page", "name"), CASES)
 def test_an_objective_adds_its_term_and_leaves_the_elbo_alone(page, name):
   plain = made(page)
-  state = jit(plain.init)(KEY)
-  expected = jit(plain.evaluate)(state, batch(plain), KEY)
-  _, before = jit(plain.step)(state, batch(plain), KEY, np.int32(0))
+  state = jax.jit(plain.init)(KEY)
+  expected = jax.jit(plain.evaluate)(state, batch(plain), KEY)
+  _, before = jax.jit(plain.step)(state, batch(plain), KEY, np.int32(0))
   system = made(page, loss__objective=name, loss__strength=3.0)
-  state = jit(system.init)(KEY)
-  found = jit(system.evaluate)(state, batch(system), KEY)
+  state = jax.jit(system.init)(KEY)
+  found = jax.jit(system.evaluate)(state, batch(system), KEY)
   np.testing.assert_allclose(found["elbo"], expected["elbo"], rtol=1e-6)
-  _, after = jit(system.step)(state, batch(system), KEY, np.int32(0))
+  _, after = jax.jit(system.step)(state, batch(system), KEY, np.int32(0))
   term = {"dip_i": "dip", "dip_ii": "dip", "factor": "tc"}.get(name, name)
   added = 3.0 * float(after[f"model/{term}"])
   loss = float(before["model/loss"]) + added
@@ -118,7 +118,7 @@ def factor():
 
 def test_factor_s_discriminator_is_a_player_and_learns():
   system = factor()
-  first = jit(system.init)(KEY)
+  first = jax.jit(system.init)(KEY)
   state, metrics = stepped(system, steps=3)
   moved = jax.tree.map(
     lambda a, b: float(np.abs(a - b).max()), first.params, state.params
@@ -132,7 +132,7 @@ def test_factor_s_discriminator_is_a_player_and_learns():
 def test_a_discriminator_tells_dependent_latents_from_shuffled_ones():
   # Its loss is that of Kim and Mnih 2018: log 2 where it can tell nothing.
   system = factor()
-  state = jit(system.init)(KEY)
+  state = jax.jit(system.init)(KEY)
   head = state.params["discriminator"]["logit"]
   silent = jax.tree.map(lambda a: 0 * a, head)
   params = {
@@ -140,7 +140,7 @@ def test_a_discriminator_tells_dependent_latents_from_shuffled_ones():
     "discriminator": {**state.params["discriminator"], "logit": silent},
   }
   state = state.replace(params=params)
-  _, metrics = jit(system.step)(state, batch(system), KEY, np.int32(0))
+  _, metrics = jax.jit(system.step)(state, batch(system), KEY, np.int32(0))
   np.testing.assert_allclose(
     metrics["discriminator/loss"], np.log(2), rtol=1e-6
   )

@@ -24,10 +24,6 @@ NETS = {
   "ilaae": ("encoder", "decoder", "discriminator"),
 }
 
-jit = functools.partial(
-  jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
-
 
 def widths(name):
   """Makes a page's networks small."""
@@ -67,11 +63,11 @@ class Small:
     )
     state = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), state)
     self.state = state.replace(params=params)
-    self.evaluate = jit(self.system.evaluate)
+    self.evaluate = jax.jit(self.system.evaluate)
 
   def loss(self, state, player="model"):
     """Gives a player's loss and terms, dropout and noise as in training."""
-    value, (terms, _) = jit(self.players[player].loss)(
+    value, (terms, _) = jax.jit(self.players[player].loss)(
       state.params, {}, batch(), KEY, np.int32(0)
     )
     return float(value), terms

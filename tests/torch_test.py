@@ -4,8 +4,6 @@ PyTorch's layers take the same weights, turned to its layouts; autograd, not
 this package's custom gradients, differentiates. In float64.
 """
 
-import functools
-
 import jax
 import numpy as np
 import pytest
@@ -19,10 +17,6 @@ F = torch.nn.functional
 pytestmark = pytest.mark.torch
 
 BATCH = 4
-# What is compiled here runs a few times, and compiling is what takes long.
-jit = functools.partial(
-  jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
 NO_DROPOUT = {
   f"model.{net}.dropout": (0.0, 0.0, 0.0) for net in ("encoder", "decoder")
 }
@@ -43,7 +37,7 @@ def digits():
     )
     config = configs.load("configs/digits.py:smoke", NO_DROPOUT)
     system = configs.resolve(config)
-  state = jit(system.init)(jax.random.key(0))
+  state = jax.jit(system.init)(jax.random.key(0))
   # Biases that are not 0, so that a bias in the wrong place would show.
   rng = np.random.default_rng(0)
   params = jax.tree.map(
@@ -79,7 +73,7 @@ def value_and_gradients(digits):
   def loss(params, batch, step):
     return player.loss(params, {}, batch, jax.random.key(0), step)[0]
 
-  f = jit(jax.value_and_grad(loss))
+  f = jax.jit(jax.value_and_grad(loss))
 
   def known(key, shape, dtype=None):
     assert shape == epsilon.shape
@@ -186,7 +180,7 @@ def test_five_adam_steps_equal_torchs_on_the_same_gradients(
   moments = player.tx.init(state.params)
   start = jax.tree.leaves(params)
 
-  @jit
+  @jax.jit
   def apply(gradients, moments, params):
     changes, moments = player.tx.update(gradients, moments, params)
     return jax.tree.map(lambda p, change: p + change, params, changes), moments
@@ -216,7 +210,7 @@ def test_five_training_steps_follow_torchs(digits, batch, value_and_gradients):
   known = jax.numpy.asarray(epsilon)
   mirror = to_torch(state.params)
   adam = torch.optim.Adam(jax.tree.leaves(mirror), lr=1e-3, eps=1e-7)
-  step = jit(lambda *args: system.step(*args))
+  step = jax.jit(lambda *args: system.step(*args))
   for i in range(5):
     with pytest.MonkeyPatch.context() as patch:
       patch.setattr(jax.random, "normal", lambda *_: known)

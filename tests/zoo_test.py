@@ -64,7 +64,7 @@ def test_parameter_counts_are_the_spec_s(name):
 
 def test_hidden_kernels_start_he_normal_and_heads_glorot():
   system = configs.resolve(configs.load(f"{zoo.ZOO}:scvae"))
-  layers = zoo.jit(system.init)(zoo.KEY).params["encoder"]
+  layers = jax.jit(system.init)(zoo.KEY).params["encoder"]
   kernel = np.asarray(layers["dense_0"]["kernel"], np.float64)
   assert kernel.std() == pytest.approx(math.sqrt(2 / 794), rel=0.01)
   # The label's rows are of the same layer, so of the same spread.
