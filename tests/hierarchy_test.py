@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from cvae_jax import config as configs
 from cvae_jax.method import gaussian, kl_control
 from cvae_jax.metrics import bounds
 from cvae_jax.nets import hierarchy
+from cvae_jax.systems.models import vae, vae_bound
 from cvae_jax.types import Facts
 from tests import small
 
@@ -161,6 +162,34 @@ def test_the_bound_is_log_p_where_the_posterior_of_two_levels_is_exact():
   np.testing.assert_allclose(found["iw_bound"], wanted, atol=1e-4)
 
 
+def test_iwae_s_loss_is_that_of_the_samples_densities():
+  changes = {"model.levels": LEVELS, "loss.objective": "iwae"}
+  changes["loss.samples"] = 3
+  config = configs.load(f"{PAGE},system=vae", changes)
+  columns = {"image": SHAPE, "condition": (3,)}
+  model = vae.build(config, Facts(columns, rows=60))
+  params = small.drawn(made(f"{PAGE},system=vae")).params
+  one = batch()
+  one["image"] = unit(one["image"])
+  loss, (terms, _) = jax.jit(
+    lambda: vae_bound.bound_loss(model, params, {}, one, KEY, (None, None), 0)
+  )()
+  x = one["image"].reshape(4, -1)
+  noise = jax.random.normal(jax.random.split(KEY)[0], (12, LATENTS))
+  q, z, logits = jax.jit(model.posterior)(
+    params, noise, np.tile(x, (3, 1)), np.tile(one["condition"], (3, 1))
+  )
+  x, z, logits = (np.asarray(a, np.float64) for a in (x, z, logits))
+  spread = np.exp(0.5 * np.asarray(q.logvar))
+  logs = stats.norm.logpdf(z).sum(-1)
+  logs -= stats.norm.logpdf(z, q.mean, spread).sum(-1)
+  x = np.tile(x, (3, 1))  # Bernoulli pixels
+  logs += (x * logits - np.logaddexp(0.0, logits)).sum(-1)
+  bound = special.logsumexp(logs.reshape(3, 4), axis=0) - np.log(3)
+  assert float(terms["bound"]) == pytest.approx(bound.mean(), rel=1e-5)
+  assert float(loss) == pytest.approx(-bound.mean(), rel=1e-5)
+
+
 def test_free_bits_are_held_against_the_mean_of_each_level():
   kl = np.array([[3.0, 1.0, 0.1, 0.1, 0.1], [1.0, 1.0, 0.2, 0.1, 0.0]])
   control = kl_control.Control(beta=2.0, free_bits=0.5)
@@ -222,8 +251,8 @@ def test_there_are_as_many_levels_as_small_images_have_maps(side, count):
   [
     (PAGE, {"model__levels": (1, 1, 1)}, "maps for up to 2: say fewer"),
     (PAGE, {"prior__name": "conditional"}, "learns the prior of each level"),
-    (PAGE, {"loss__objective": "tc"}, "a hierarchy has elbo"),
-    (f"{PAGE},system=vae", {"loss__objective": "dreg"}, "has elbo"),
+    (PAGE, {"loss__objective": "tc"}, "a hierarchy has elbo and iw"),
+    (f"{PAGE},system=vae", {"loss__objective": "dreg"}, "has elbo and"),
     (PAGE, {"model__levels": (2, 0)}, "expected 1 or more"),
     (f"{PAGE},system=gan", {}, "of system=cvae or vae; found gan"),
     ("configs/images.py:latents=many", {}, "expected vector, hierarchy"),

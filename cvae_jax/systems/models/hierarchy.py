@@ -57,10 +57,10 @@ def _refuse(config) -> None:
       "a pixel of each level's map"
     )
   objective = config.loss.get("objective", "elbo")
-  if objective != "elbo":
+  if objective not in ("elbo", "iwae"):
     raise ValueError(
       f"loss.objective={objective} is of one level of latents; a hierarchy has "
-      "elbo: leave it out, or leave out latents=hierarchy"
+      "elbo and iwae: leave it out, or leave out latents=hierarchy"
     )
   prior = config.get("prior", {}).get("name", "standard")
   if prior != "standard":
