@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from cvae_jax import config as configs, settings
 from cvae_jax.data import Dataset
-from cvae_jax.host import lock
+from cvae_jax.host import cpu, lock
 from cvae_jax.host.console import Console, say
 from cvae_jax.host.paths import folder
 from cvae_jax.loop import divergence, evaluate, fitting, hosts
@@ -74,6 +74,7 @@ def train_and_evaluate(
     HostError: of several processes the first cannot train, or one is lost.
   """
   workdir = folder(workdir, "workdir")
+  cpu.tune_script(warn=say)
   if trust:
     configs.trust(config)
   if dataset is not None:
