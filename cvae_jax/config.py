@@ -60,7 +60,7 @@ def load_page(name: str | Path) -> ConfigDict:
   if "://" in str(name):
     local(str(name), "the config")  # says that this is no path
   if path.endswith(".json"):
-    return _saved(local(path, "the config"))
+    return _load_saved(local(path, "the config"))
   found = pages.module(path)
   if not hasattr(found, "get_config"):
     raise ConfigError(f"{path} defines no get_config(): it is no config page")
@@ -71,7 +71,7 @@ def load_page(name: str | Path) -> ConfigDict:
   return config.lock()
 
 
-def _saved(path: Path) -> ConfigDict:
+def _load_saved(path: Path) -> ConfigDict:
   """Load a run's config.json, with tuples as in a page."""
   if not path.is_file():
     raise ConfigError(f"no config file {str(path)!r}")
@@ -158,7 +158,7 @@ def resolve(config: ConfigDict, facts=None, *, system=None):
     make = plugins.load(config.system, package, "system", systems()).make
   with lookups.explained(config):
     if facts is None:
-      facts = _stated(config, types.Facts)
+      facts = _stated_facts(config, types.Facts)
     return _adjustable(config, make(config, facts))
 
 
@@ -167,7 +167,7 @@ def trust(config: ConfigDict) -> None:
   plugins.trust(config.system, config.data.name)
 
 
-def _stated(config: ConfigDict, kind):
+def _stated_facts(config: ConfigDict, kind):
   """Return the facts that a config states of its data."""
   columns = {}
   if "image_shape" in config.data:
@@ -236,11 +236,11 @@ def from_json(text: str) -> ConfigDict:
 
   What the loop has learnt since then is there too, at its default.
   """
-  config = ConfigDict(filled(LOOP, _renamed(json.loads(text))))
+  config = ConfigDict(filled(LOOP, _rename_keys(json.loads(text))))
   return config.lock()
 
 
-def _renamed(saved: dict[str, Any]) -> dict[str, Any]:
+def _rename_keys(saved: dict[str, Any]) -> dict[str, Any]:
   """Return a run's saved config with today's names of its keys."""
   for old, new in RENAMED.items():
     group, _, key = old.partition(".")

@@ -39,20 +39,20 @@ def wanted(options: argparse.Namespace, images: finding.Images) -> pd.DataFrame:
   )
   if left_out:
     first = next(iter(left_out.values()))
-    names = finding.some(left_out)
+    names = finding.shorten(left_out)
     print(f"{len(left_out):,} rows left out: {names}; first: {first}")
-  table = finding.resolved(images, table)
+  table = finding.resolve_names(images, table)
   here = table["file"].isin(images.where.keys())
   missing = table["file"][~here].tolist()
   if missing:
     said = f"{len(missing):,} of {len(table):,} images of the table are missing"
-    said += f" in {options.images}: {finding.some(missing)}"
+    said += f" in {options.images}: {finding.shorten(missing)}"
     if options.on_missing == "fail" or not here.any():
       raise DataError(f"{said}; give --on_missing=skip to go on without them")
     print(said)
   table = table[here]
   finding.check_unique(images, table["file"])
-  return finding.shuffled(table, options.order).reset_index(drop=True)
+  return finding.shuffle(table, options.order).reset_index(drop=True)
 
 
 def prepare(options: argparse.Namespace) -> None:

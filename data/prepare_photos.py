@@ -62,7 +62,7 @@ def prepare(options: argparse.Namespace) -> None:
   )
   images = finding.open_images(options.images)
   table = pd.DataFrame({"file": files_of(images, options.images)})
-  table = finding.shuffled(table, options.order).reset_index(drop=True)
+  table = finding.shuffle(table, options.order).reset_index(drop=True)
   files = table["file"].tolist()
   coloured_only = functools.partial(coloured, files=files)
   preparing.write(

@@ -52,7 +52,7 @@ def prepare(argv: list[str]) -> list[str]:
   page, _ = training.taken(argv, "config")
   workdir, _ = training.taken(argv, "workdir")
   if page is None and workdir is not None:
-    known = plans.words(paths.local(workdir, "--workdir"))
+    known = plans.load_words(paths.local(workdir, "--workdir"))
     argv = [argv[0], *known, *argv[1:]]
     page, _ = training.taken(argv, "config")
   _page[:] = [page]
@@ -83,7 +83,7 @@ def main(_: list[str]) -> int:
     )
 
   config, (page,) = flags.FLAGS.config, _page
-  found = space.asked(_SPACE.value, page, config)
+  found = space.choose_space(_SPACE.value, page, config)
   plan = plans.plan(
     config,
     page,
@@ -103,7 +103,7 @@ def main(_: list[str]) -> int:
   if plots := results.plots(own):
     written.append(plots)
   console.say(results.text(own))
-  if under_way := results.under_way(own):
+  if under_way := results.count_running(own):
     console.say(f"{under_way} trials are under way in other processes")
   for path in written:
     console.say(f"wrote {path}")

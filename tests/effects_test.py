@@ -48,9 +48,9 @@ def test_a_slider_spans_three_deviations_and_leaves_no_edge_by_much():
 
 def test_explorer_page_and_traversal_begin_with_the_same_latents():
   run = runs.load("pretrained/digits")
-  explorer = opening.opened(run, "digits").latents
+  explorer = opening.from_run(run, "digits").latents
   draws = page_latents.draws(run)[0]
-  condition = opening.condition_of(run)[0]
+  condition = opening.example_condition(run)[0]
   page = [row["index"] for row in page_latents.strongest(run, draws, condition)]
   moved = run.traverse(count=8, **{"class": 5}, ink=0.5).rows
   traversed = [int(row.split()[-1]) for row in moved]

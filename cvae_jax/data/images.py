@@ -47,7 +47,7 @@ def load(config: Any) -> Dataset:
   if SPLIT not in table:
     raise DataError(f"{where} has no splits; prepare it again: {how}")
   _check_size(images.shape[1:3], config.get("size", ""), where)
-  entries = _chosen(_schema(where), config.conditions, where)
+  entries = _choose(_schema(where), config.conditions, where)
   rows = {name: _rows(table[SPLIT] == name) for name in NAMES}
   train = table.iloc[rows["train"]]
   try:
@@ -122,7 +122,7 @@ def _schema(where: pathlib.Path) -> list[dict[str, Any]]:
   return entries
 
 
-def _chosen(
+def _choose(
   entries: Sequence[Mapping[str, Any]], asked: str, where: pathlib.Path
 ) -> list[Mapping[str, Any]]:
   """Return the entries that a config names, in its order."""

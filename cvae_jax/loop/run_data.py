@@ -61,7 +61,7 @@ def _identity(path: Path, remedy: str) -> dict[str, Any]:
   """Read a data.json.
 
   Raises:
-    DamagedFile: it lacks what `identity.of` returns, or has it otherwise.
+    DamagedFile: it lacks what `identity.compute` returns, or has it otherwise.
   """
   saved = read_json(path, dict, remedy)
   splits = [columns for columns in saved.values() if columns is not None]

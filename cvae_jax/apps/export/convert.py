@@ -80,7 +80,7 @@ def _equation(graph: Graph, equation, values: list[Value]) -> list[Value]:
   shapes = [variable.aval.shape for variable in equation.outvars]
   fixed = all(isinstance(n, int) for shape in shapes for n in shape)
   if fixed and all(value.constant is not None for value in values):
-    return _computed(equation, values)
+    return _compute(equation, values)
   if fixed and all(0 in shape for shape in shapes):
     return [_constant(np.zeros(shape, np.float32)) for shape in shapes]
   for inner in ("call_jaxpr", "jaxpr", "fun_jaxpr"):
@@ -95,7 +95,7 @@ def _equation(graph: Graph, equation, values: list[Value]) -> list[Value]:
   return [OPERATORS[name](graph, equation, values)]
 
 
-def _computed(equation, values: list[Value]) -> list[Value]:
+def _compute(equation, values: list[Value]) -> list[Value]:
   """Compute an operation whose inputs are all known."""
   arrays = [value.constant for value in values]
   found = equation.primitive.bind(*arrays, **equation.params)

@@ -19,14 +19,16 @@ def convolution(graph: Graph, equation: JaxprEqn, values) -> Value:
     raise Unsupported("a convolution over groups of the batch")
   map_, kernel = values
   x = graph.node("Transpose", [graph.whole(map_)], perm=[*numbers.lhs_spec])
-  write = _transposed if set(params["lhs_dilation"]) != {1} else _plain
+  write = (
+    _write_conv_transpose if set(params["lhs_dilation"]) != {1} else _write_conv
+  )
   y = write(graph, params, x, kernel, numbers.rhs_spec)
   back = [int(i) for i in np.argsort(numbers.out_spec)]
   name = graph.node("Transpose", [y], perm=back)
   return Value(name, tuple(equation.outvars[0].aval.shape))
 
 
-def _plain(graph, params, x: str, kernel: Value, spec) -> str:
+def _write_conv(graph, params, x: str, kernel: Value, spec) -> str:
   """Write a convolution; negative pads, which cut, come before it."""
   low, high = zip(*params["padding"], strict=True)
   cut = [min(p, 0) for p in low], [min(p, 0) for p in high]
@@ -47,7 +49,7 @@ def _plain(graph, params, x: str, kernel: Value, spec) -> str:
   )
 
 
-def _transposed(graph, params, x: str, kernel: Value, spec) -> str:
+def _write_conv_transpose(graph, params, x: str, kernel: Value, spec) -> str:
   plain = (
     set(params["window_strides"]) == {1}
     and set(params["rhs_dilation"]) == {1}

@@ -37,7 +37,7 @@ _SAME = {  # elementwise: JAX's name → ONNX's
 }
 
 
-def shape_of(equation: JaxprEqn) -> tuple:
+def result_shape(equation: JaxprEqn) -> tuple:
   """Return the shape of an operation's result."""
   return tuple(equation.outvars[0].aval.shape)
 
@@ -58,7 +58,7 @@ def elementwise(
 
 
 def _same(graph, equation, values):
-  shape = shape_of(equation)
+  shape = result_shape(equation)
   names = elementwise(graph, shape, values)
   return Value(graph.node(_SAME[equation.primitive.name], names), shape)
 
@@ -71,7 +71,7 @@ def _sequence(*steps: tuple) -> Callable:
     for operator, constant in steps:
       more = [] if constant is None else [graph.array(constant, np.float32)]
       name = graph.node(operator, [name, *more])
-    return Value(name, shape_of(equation))
+    return Value(name, result_shape(equation))
 
   return write
 
@@ -79,37 +79,37 @@ def _sequence(*steps: tuple) -> Callable:
 def _log1p(graph, equation, values):
   one = graph.array(1, np.float32)
   name = graph.node("Add", [graph.whole(values[0]), one])
-  return Value(graph.node("Log", [name]), shape_of(equation))
+  return Value(graph.node("Log", [name]), result_shape(equation))
 
 
 def _integer_pow(graph, equation, values):
   power = graph.array(equation.params["y"], np.float32)
   name = graph.node("Pow", [graph.whole(values[0]), power])
-  return Value(name, shape_of(equation))
+  return Value(name, result_shape(equation))
 
 
 def _select(graph, equation, values):
   if len(values) != 3:
     raise Unsupported("select_n of more than two cases")
   which, no, yes = values
-  names = elementwise(graph, shape_of(equation), (which, yes, no))
-  return Value(graph.node("Where", names), shape_of(equation))
+  names = elementwise(graph, result_shape(equation), (which, yes, no))
+  return Value(graph.node("Where", names), result_shape(equation))
 
 
 def _clamp(graph, equation, values):
   low, x, high = (graph.whole(value) for value in values)
   name = graph.node("Max", [x, low])
-  return Value(graph.node("Min", [name, high]), shape_of(equation))
+  return Value(graph.node("Min", [name, high]), result_shape(equation))
 
 
 def _remainder(graph, equation, values):
-  shape = shape_of(equation)
+  shape = result_shape(equation)
   names = elementwise(graph, shape, values)
   return Value(graph.node("Mod", names, fmod=1), shape)  # the dividend's sign
 
 
 def _not_equal(graph, equation, values):
-  shape = shape_of(equation)
+  shape = result_shape(equation)
   names = elementwise(graph, shape, values)
   return Value(graph.node("Not", [graph.node("Equal", names)]), shape)
 
@@ -125,7 +125,7 @@ def _atan2(graph, equation, values):
   found = graph.node("Where", [graph.node("Less", [x, zero]), turn, half])
   none = [graph.node("Equal", [each, zero]) for each in (x, y)]
   none = graph.node("And", none)
-  return Value(graph.node("Where", [none, zero, found]), shape_of(equation))
+  return Value(graph.node("Where", [none, zero, found]), result_shape(equation))
 
 
 ELEMENTWISE: dict[str, Callable] = {

@@ -3,7 +3,7 @@
 import numpy as np
 from jax.extend.core import JaxprEqn
 
-from cvae_jax.apps.export.elementwise import shape_of
+from cvae_jax.apps.export.elementwise import result_shape
 from cvae_jax.apps.export.graph import Graph, Unsupported, Value
 
 
@@ -18,7 +18,7 @@ def gather(graph: Graph, equation: JaxprEqn, values) -> Value:
   """
   numbers, (x, index) = equation.params["dimension_numbers"], values
   sizes = equation.params["slice_sizes"]
-  shape = shape_of(equation)
+  shape = result_shape(equation)
   axes = tuple(map(int, numbers.start_index_map))
   collapsed = tuple(map(int, numbers.collapsed_slice_dims))
   others = tuple(i for i in range(len(x.shape)) if i not in axes)
@@ -26,7 +26,7 @@ def gather(graph: Graph, equation: JaxprEqn, values) -> Value:
   if numbers.operand_batching_dims or not whole:
     raise Unsupported("a gather of parts of each row")
   if index.constant is None:
-    return _of_table(graph, x, index, collapsed == axes, shape)
+    return _look_up_constant(graph, x, index, collapsed == axes, shape)
   if len(index.shape) == 1 and not collapsed:
     return _box(graph, x, index, axes, sizes, shape)
   if collapsed != axes:
@@ -66,7 +66,7 @@ def _points(graph, x, index, axes, shape) -> Value:
   return Value(name, shape)
 
 
-def _of_table(graph, x, index, plain: bool, shape) -> Value:
+def _look_up_constant(graph, x, index, plain: bool, shape) -> Value:
   """Look entries of a constant [K] up; places outside of it are its ends."""
   if x.constant is None or len(x.shape) != 1 or not plain:
     raise Unsupported("a gather by indices that depend on the input")

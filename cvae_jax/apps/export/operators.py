@@ -12,7 +12,7 @@ import numpy as np
 from onnx import helper
 
 from cvae_jax.apps.export.convolutions import convolution, max_pool
-from cvae_jax.apps.export.elementwise import ELEMENTWISE, shape_of
+from cvae_jax.apps.export.elementwise import ELEMENTWISE, result_shape
 from cvae_jax.apps.export.gathers import gather
 from cvae_jax.apps.export.graph import Graph, Unsupported, Value
 
@@ -26,7 +26,7 @@ _REDUCTIONS = {
 def _convert(graph, equation, values):
   kind = helper.np_dtype_to_tensor_dtype(np.dtype(equation.params["new_dtype"]))
   name = graph.node("Cast", [graph.name(values[0])], to=kind)
-  return Value(name, shape_of(equation), narrow=values[0].narrow)
+  return Value(name, result_shape(equation), narrow=values[0].narrow)
 
 
 def _itself(graph, equation, values):
@@ -43,12 +43,12 @@ def reshape(graph: Graph, name: str, shape: Sequence) -> str:
 
 
 def _reshape(graph, equation, values):
-  shape = shape_of(equation)
+  shape = result_shape(equation)
   return Value(reshape(graph, graph.whole(values[0]), shape), shape)
 
 
 def _broadcast(graph, equation, values):
-  shape = shape_of(equation)
+  shape = result_shape(equation)
   kept = equation.params["broadcast_dimensions"]
   (value, *_) = values
   narrow = [1] * len(shape)
@@ -61,13 +61,13 @@ def _broadcast(graph, equation, values):
 def _transpose(graph, equation, values):
   order = [*equation.params["permutation"]]
   name = graph.node("Transpose", [graph.whole(values[0])], perm=order)
-  return Value(name, shape_of(equation))
+  return Value(name, result_shape(equation))
 
 
 def _concatenate(graph, equation, values):
   axis = equation.params["dimension"]
   names = [graph.whole(value) for value in values if value.shape[axis] != 0]
-  return Value(graph.node("Concat", names, axis=axis), shape_of(equation))
+  return Value(graph.node("Concat", names, axis=axis), result_shape(equation))
 
 
 def _slice(graph, equation, values):
@@ -89,7 +89,7 @@ def _slice(graph, equation, values):
   numbers = (starts, ends, range(len(starts)), steps)
   names = [graph.array([*each], np.int64) for each in numbers]
   name = graph.node("Slice", [graph.whole(values[0]), *names])
-  return Value(name, shape_of(equation))
+  return Value(name, result_shape(equation))
 
 
 def _pad(graph, equation, values):
@@ -98,20 +98,22 @@ def _pad(graph, equation, values):
     raise Unsupported("padding between the entries")
   pads = graph.array([*low, *high], np.int64)
   names = [graph.whole(values[0]), pads, graph.name(values[1])]
-  return Value(graph.node("Pad", names, mode="constant"), shape_of(equation))
+  return Value(
+    graph.node("Pad", names, mode="constant"), result_shape(equation)
+  )
 
 
 def _tile(graph, equation, values):
   times = graph.array([*equation.params["reps"]], np.int64)
   name = graph.node("Tile", [graph.whole(values[0]), times])
-  return Value(name, shape_of(equation))
+  return Value(name, result_shape(equation))
 
 
 def _reduce(graph, equation, values):
   axes = graph.array([*equation.params["axes"]], np.int64)
   operator = _REDUCTIONS[equation.primitive.name]
   names = [graph.whole(values[0]), axes]
-  return Value(graph.node(operator, names, keepdims=0), shape_of(equation))
+  return Value(graph.node(operator, names, keepdims=0), result_shape(equation))
 
 
 def _stack(graph, equation, values):
@@ -121,18 +123,18 @@ def _stack(graph, equation, values):
     shape = list(value.shape)
     shape.insert(axis, 1)
     names.append(reshape(graph, graph.whole(value), shape))
-  return Value(graph.node("Concat", names, axis=axis), shape_of(equation))
+  return Value(graph.node("Concat", names, axis=axis), result_shape(equation))
 
 
 def _argmax(graph, equation, values):
   (axis,) = equation.params["axes"]
   name = graph.node("ArgMax", [graph.whole(values[0])], axis=axis, keepdims=0)
   kind = helper.np_dtype_to_tensor_dtype(equation.params["index_dtype"])
-  return Value(graph.node("Cast", [name], to=kind), shape_of(equation))
+  return Value(graph.node("Cast", [name], to=kind), result_shape(equation))
 
 
 def _iota(graph, equation, values):
-  shape = shape_of(equation)
+  shape = result_shape(equation)
   axis = equation.params["dimension"]
   if not isinstance(shape[axis], int):
     raise Unsupported("counting along the batch")
@@ -151,7 +153,7 @@ def _dot(graph, equation, values):
   names = [graph.whole(value) for value in values]
   plain = tuple(left) == (len(x.shape) - 1,) and tuple(right) == (0,)
   if plain and len(y.shape) == 2 and not left_batch:
-    return Value(graph.node("MatMul", names), shape_of(equation))
+    return Value(graph.node("MatMul", names), result_shape(equation))
   letters = iter(string.ascii_lowercase)
   first = [next(letters) for _ in x.shape]
   second = [next(letters) for _ in y.shape]
@@ -163,7 +165,9 @@ def _dot(graph, equation, values):
     second[i] for i in range(len(second)) if i not in (*right, *right_batch)
   ]
   rule = f"{''.join(first)},{''.join(second)}->{''.join(shared + rest)}"
-  return Value(graph.node("Einsum", names, equation=rule), shape_of(equation))
+  return Value(
+    graph.node("Einsum", names, equation=rule), result_shape(equation)
+  )
 
 
 OPERATORS: dict[str, Callable] = {

@@ -103,7 +103,7 @@ def _replace(beside: Path, out: Path) -> None:
 def _fill(run: Run, folder: Path, formats, half, licence, note) -> list[str]:
   """Write all files into a new folder."""
   _write_facts(run, folder)
-  found = functions.of_run(run)
+  found = functions.from_run(run)
   lines = []
   writers = {"onnx": _onnx, "stablehlo": _stablehlo}
   for name in [n for n in FORMATS if n in formats and n in writers]:
@@ -152,7 +152,7 @@ def _write_weights(run: Run, folder: Path, half: bool) -> None:
   """Write model.safetensors last: it makes the folder an export."""
   arrays = exports.arrays(run.state, run.config.get("pretrained", {}))
   if half:
-    arrays = {name: _halved(name, array) for name, array in arrays.items()}
+    arrays = {name: _to_float16(name, array) for name, array in arrays.items()}
   notes = {
     "format": exports.FORMAT,
     "version": str(exports.VERSION),
@@ -175,7 +175,7 @@ def _write_priors(run: Run, folder: Path, arrays: Mapping) -> None:
       fitted.write(folder / path.name, found, fitted.identity(read))
 
 
-def _halved(name: str, array):
+def _to_float16(name: str, array):
   if not name.startswith("params.") or array.dtype != np.float32:
     return array
   half = array.astype(np.float16)

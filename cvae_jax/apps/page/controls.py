@@ -19,7 +19,7 @@ STEPS = 101  # settings of a number's slider
 _TURN = 72  # of an angle's
 
 
-def of_run(run: Run) -> list[dict[str, Any]]:
+def from_run(run: Run) -> list[dict[str, Any]]:
   """Return a control for each attribute of a run, as JSON types.
 
   Raises:

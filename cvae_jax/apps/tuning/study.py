@@ -74,7 +74,7 @@ class Study:
     self.folder = Path(folder)
     self.plan = plan
     plans.check_folder(self.folder)
-    with self._alone(), plans.readable(self.folder / FILE):
+    with self._alone(), plans.explain_errors(self.folder / FILE):
       self._study = self._open()
 
   @property
@@ -173,7 +173,9 @@ class Study:
       if differing := sorted(k for k in held if plan[k] != old.get(k)):
         done = self._optuna.load_study(study_name=names[0], storage=storage)
         if any(trial.state.is_finished() for trial in done.get_trials()):
-          raise ConfigError(plans.refusal(self.folder, differing, old, plan))
+          raise ConfigError(
+            plans.describe_difference(self.folder, differing, old, plan)
+          )
         self._optuna.delete_study(study_name=names[0], storage=storage)
     write_atomically(path, json.dumps(plan, indent=2) + "\n")
     directions = {"min": "minimize", "max": "maximize"}

@@ -11,7 +11,7 @@ from cvae_jax.data.conditions.attribute import (
   Leveled,
   blank,
   fit_levels,
-  word,
+  format_level,
 )
 
 SEPARATOR = ";"
@@ -88,10 +88,10 @@ class MultiLabel(Leveled):
 def labels(value: Any) -> list[str]:
   """Return the labels that a value names, each once."""
   if isinstance(value, set | frozenset | tuple | list):
-    parts = [word(part) for part in value]
+    parts = [format_level(part) for part in value]
   elif isinstance(value, str):
     parts = [part.strip() for part in value.split(SEPARATOR)]
   else:
-    parts = [word(value)]
+    parts = [format_level(value)]
   found = [part for part in dict.fromkeys(parts) if part]
   return [] if [part.lower() for part in found] == [NONE] else found

@@ -11,8 +11,8 @@ from cvae_jax.data import DataError
 from cvae_jax.data.conditions.attribute import (
   STEPS,
   Attribute,
+  check_distinct,
   numbers,
-  unlike,
 )
 
 
@@ -40,7 +40,7 @@ class Number(Attribute):
   def fit(cls, entry: Mapping[str, Any], values: Sequence[Any]) -> Self:
     """Take the range from the entry, or from training values."""
     name = entry["name"]
-    unlike(name, values)
+    check_distinct(name, values)
     found = numbers(name, values)
     low, high = entry.get("range") or (found.min(), found.max())
     if not low < high:

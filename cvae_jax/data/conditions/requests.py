@@ -211,7 +211,7 @@ class Requests(Layout):
       try:
         entries = attribute.encode(given, strict)
       except DataError as error:
-        raise _in_row(attribute, values, strict) or error from None
+        raise _find_error(attribute, values, strict) or error from None
       found[known, self.columns(name)] = entries
       if self.known_bits:
         found[:, self.bit(name)] = known
@@ -224,7 +224,7 @@ class Requests(Layout):
     return self.ends(attribute.name)
 
 
-def _in_row(
+def _find_error(
   attribute: Attribute, values: Sequence[Any], strict: bool
 ) -> DataError | None:
   """Return the error of the first of several values that is wrong."""

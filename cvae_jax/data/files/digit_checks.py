@@ -70,7 +70,7 @@ def _hint(names: Sequence[str]) -> str:
   return ""
 
 
-def bytes_of_ink(images: np.ndarray, where: object) -> np.ndarray:
+def to_bytes(images: np.ndarray, where: object) -> np.ndarray:
   """Return images [N, 28, 28] that use 0..255: those of 0 and 1 are scaled.
 
   Prints a line where it scales, and where digits look black on white.
@@ -118,7 +118,7 @@ def check_file(path: pathlib.Path) -> None:
     )
 
 
-def looks_like(folder: pathlib.Path) -> str:
+def describe_folder(folder: pathlib.Path) -> str:
   """Say what a folder without digits holds instead, "" if nothing known."""
   if not folder.is_dir():
     return ""

@@ -70,7 +70,7 @@ def read(
     raise DataError(f"no table {path}; give a file, celeba:FILE or utkface")
   if official or first_line(path).strip().isdigit():
     return celeba(path, hair)
-  return named_csv(path, names, file_column=file_column)
+  return read_named_csv(path, names, file_column=file_column)
 
 
 def utkface(names: Iterable[str]) -> Adapted:
@@ -170,7 +170,7 @@ def _celeba_rows(path: pathlib.Path) -> pd.DataFrame:
   return table.rename_axis("file").reset_index()
 
 
-def named_csv(
+def read_named_csv(
   path: pathlib.Path,
   names: Sequence[str] = (),
   ranges: Sequence[tuple[float, float]] | None = None,

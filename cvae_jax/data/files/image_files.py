@@ -130,8 +130,8 @@ def decode(content: bytes | np.ndarray) -> npt.NDArray[np.uint8]:
     DataError: if the bytes are not a whole image.
   """
   if isinstance(content, np.ndarray):
-    return decoding.on_white(decoding.convert(content))
-  return decoding.on_white(decoding.decode(content))
+    return decoding.lay_on_white(decoding.convert(content))
+  return decoding.lay_on_white(decoding.decode(content))
 
 
 def read_photo(path: str | pathlib.Path, fit: Fit) -> npt.NDArray[np.uint8]:
@@ -145,7 +145,7 @@ def read_photo(path: str | pathlib.Path, fit: Fit) -> npt.NDArray[np.uint8]:
   Raises:
     DataError: if it is no whole image, or too small for the crop or the box.
   """
-  image = decoding.on_white(decoding.read(path))
+  image = decoding.lay_on_white(decoding.read(path))
   try:
     if not (fit.crop or fit.square):
       fit = dataclasses.replace(fit, middle=True)

@@ -74,10 +74,10 @@ def draw(
   male, _, hair, mouth, eyes = np.asarray(values, np.float64)
   rng = np.random.default_rng((seed, index, 1))
   canvas = _Canvas(size * _FINER, rng)
-  skin = _between(_SKIN, rng.random()) + rng.normal(0, 4, 3)
-  colour = _between(_HAIR, hair) + rng.normal(0, 4, 3)
+  skin = _interpolate(_SKIN, rng.random()) + rng.normal(0, 4, 3)
+  colour = _interpolate(_HAIR, hair) + rng.normal(0, 4, 3)
   shape = 0.05 * rng.normal(size=3).clip(-1.5, 1.5)
-  _behind(canvas, male, skin, colour, rng)
+  _draw_behind(canvas, male, skin, colour, rng)
   canvas.fill(_head(male, shape), skin)
   _features(canvas, male, mouth, eyes, skin, colour, rng)
   _fringe(canvas, male, colour, shape, rng)
@@ -129,7 +129,7 @@ class _Canvas:
     return np.rint((np.asarray(small) * light).clip(0, 255)).astype(np.uint8)
 
 
-def _behind(canvas, male, skin, colour, rng) -> None:
+def _draw_behind(canvas, male, skin, colour, rng) -> None:
   """Draw what the head hides: shoulders, long hair, neck, ears."""
   cloth = rng.uniform(20, 240, 3)
   length = 1.0 + 0.35 * rng.random()
@@ -218,7 +218,7 @@ def _oval(x: float, y: float, a: float, b: float, power: float = 2.0) -> Points:
   return unit * (a, b) + (x, y)
 
 
-def _between(colours: npt.NDArray, t: float) -> Points:
+def _interpolate(colours: npt.NDArray, t: float) -> Points:
   """Interpolate in a list of colours [K, 3] at t in 0..1."""
   at = np.linspace(0, 1, len(colours))
   return np.array([np.interp(t, at, channel) for channel in colours.T])
