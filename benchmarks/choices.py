@@ -85,7 +85,7 @@ class Steps:
       ][:, :width],
     }
     self.key = jax.random.key(0)
-    self.state = begin.fast_compiled(self.system.init)(self.key)
+    self.state = begin.compile_fast(self.system.init)(self.key)
     self.step = jax.jit(self.system.step, donate_argnums=0)
     self.at = 0
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from cvae_jax import config as configs
 from cvae_jax.loop.checkpoint import Checkpoints
-from cvae_jax.loop.restore import abstract_state, pretrained
+from cvae_jax.loop.restore import abstract_state, load_pretrained
 from cvae_jax.loop.rows import read_metrics
 from cvae_jax.loop.run_data import facts
 from cvae_jax.types import TrainState
@@ -19,7 +19,7 @@ def final_state(workdir: Path) -> tuple[TrainState, dict]:
   system = configs.resolve(config, facts(workdir))
   checkpoints = Checkpoints(workdir, config.keep, read_only=True)
   try:
-    checkpoints.hold(pretrained(system, config))
+    checkpoints.hold(load_pretrained(system, config))
     return checkpoints.restore(checkpoints.latest(), abstract_state(system))
   finally:
     checkpoints.close()

@@ -141,7 +141,7 @@ def _state(case: Case, system, key):
   kind = case.family, case.precision == "bfloat16"
   with _LOCKS[kind]:
     if kind not in _STATES:
-      _STATES[kind] = jax.device_get(begin.fast_compiled(system.init)(key))
+      _STATES[kind] = jax.device_get(begin.compile_fast(system.init)(key))
   return _STATES[kind]
 
 

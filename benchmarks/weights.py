@@ -47,7 +47,7 @@ def row(page: str, changes: dict, folder: Path) -> str:
   key = keys.address(0, "evaluate")
   terms = mean(run.state, split, run.config.batch_size, key)
   condition = np.asarray(test["condition"])
-  usage = posteriors.usage(run, test["image"], condition)
+  usage = posteriors.measure_usage(run, test["image"], condition)
   samples = [run.sample(condition, seed) for seed in range(4)]
   distance = distance_of(np.concatenate(samples), test["image"])
   return (

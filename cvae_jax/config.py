@@ -9,7 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cvae_jax import pages, settings
-from cvae_jax.defaults import LOOP, filled
+from cvae_jax.defaults import LOOP, fill_missing
 from cvae_jax.host import lookups, plugins
 from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.host.paths import local
@@ -64,7 +64,7 @@ def load_page(name: str | Path) -> ConfigDict:
   found = pages.module(path)
   if not hasattr(found, "get_config"):
     raise ConfigError(f"{path} defines no get_config(): it is no config page")
-  with pages.placed(local(pages.find(path))):
+  with pages.explain_errors(local(pages.find(path))):
     config = found.get_config(arg)
   settings.complete(config, LOOP, path)
   config.name = Path(path).stem + (f":{arg}" if arg else "")
@@ -156,7 +156,7 @@ def resolve(config: ConfigDict, facts=None, *, system=None):
   if make is None:
     package = importlib.import_module("cvae_jax.systems")
     make = plugins.load(config.system, package, "system", systems()).make
-  with lookups.explained(config):
+  with lookups.explain_errors(config):
     if facts is None:
       facts = _stated_facts(config, types.Facts)
     return _adjustable(config, make(config, facts))
@@ -184,7 +184,9 @@ def _adjustable(config: ConfigDict, system):
     return system
   additions = importlib.import_module("cvae_jax.method.additions")
   if decay:
-    system = additions.averaged(system, decay, config.get("pretrained", {}))
+    system = additions.average_parameters(
+      system, decay, config.get("pretrained", {})
+    )
   if config.plateau.metric:
     system = additions.adjustable(system)
   return system
@@ -236,7 +238,7 @@ def from_json(text: str) -> ConfigDict:
 
   What the loop has learnt since then is there too, at its default.
   """
-  config = ConfigDict(filled(LOOP, _rename_keys(json.loads(text))))
+  config = ConfigDict(fill_missing(LOOP, _rename_keys(json.loads(text))))
   return config.lock()
 
 

@@ -32,7 +32,7 @@ from cvae_jax.loop.restored import (
   Request,
   caution as caution,
 )
-from cvae_jax.loop.run_data import places, saved_conditions
+from cvae_jax.loop.run_data import attribute_columns, load_conditions
 from cvae_jax.loop.views import Views
 from cvae_jax.method import gaussian
 from cvae_jax.types import PyTree, System
@@ -226,7 +226,7 @@ def load(
   if not (folder / "config.json").exists():
     raise RunError(
       f"{folder} is not a run's folder: no config.json. Train one with "
-      f"{commands.name_of('train')} --config=… --workdir={folder}"
+      f"{commands.format_command('train')} --config=… --workdir={folder}"
     )
   config = configs.of_run(folder)
   remedy = "bring a copy of the file back"
@@ -236,8 +236,8 @@ def load(
   source = data.source(config.data.name)
   if not saved(folder):
     raise RunError(f"{folder} has no checkpoint yet; let it train longer")
-  conditions = conditions or saved_conditions(folder, source, asked, remedy)
-  attributes = places(conditions)
+  conditions = conditions or load_conditions(folder, source, asked, remedy)
+  attributes = attribute_columns(conditions)
   system, state = run_state(folder, config, attributes, step, system)
-  devices = mesh.of_run(config)
+  devices = mesh.for_run(config)
   return Run(folder, config, conditions, system, state, mesh=devices)

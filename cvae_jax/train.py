@@ -77,17 +77,17 @@ def train_and_evaluate(
   if trust:
     configs.trust(config)
   if dataset is not None:
-    config = _of_arrays(config)
+    config = _describe_arrays(config)
   job = prepare(config, check_data, system=system, dataset=dataset)
-  with hosts.together(), fitting.explained(job.config):
+  with hosts.explain_errors(), fitting.explain_errors(job.config):
     hosts.check_same(config, job.identity)
     if not hosts.first():
       return _follow(job)
-    with hosts.opening() as tell, lock.hold(workdir, "training"):
+    with hosts.open_together() as tell, lock.hold(workdir, "training"):
       return _train(job, Record(workdir, trackers), tell)
 
 
-def _of_arrays(config: ConfigDict) -> ConfigDict:
+def _describe_arrays(config: ConfigDict) -> ConfigDict:
   """Return a config whose data are said to be handed in."""
   config = config.copy_and_resolve_references()
   with config.unlocked():
@@ -238,7 +238,7 @@ def _end_epoch(parts: Parts) -> Callable:
       parts.report(watched, step, means)
     if due:  # and not only since this run ends here: a longer would not
       watch.see(step, means)
-      state = additions.scaled(state, watch.factor)
+      state = additions.set_factor(state, watch.factor)
     # Final figures are of rows that nothing was chosen by. The state
     # that is handed out is the last one or the best so far.
     handed_out = last or watch.stopped or watch.best_step == step

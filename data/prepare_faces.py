@@ -21,7 +21,9 @@ from cvae_jax.data import DataError, root
 from cvae_jax.data.files import face_tables, finding, image_files, preparing
 
 
-def wanted(options: argparse.Namespace, images: finding.Images) -> pd.DataFrame:
+def select_rows(
+  options: argparse.Namespace, images: finding.Images
+) -> pd.DataFrame:
   """Read the table and keep the rows that have conditions and an image.
 
   Raises:
@@ -65,7 +67,7 @@ def prepare(options: argparse.Namespace) -> None:
     options.size, options.crop, options.square, options.resize
   )
   images = finding.open_images(options.images)
-  table = wanted(options, images)
+  table = select_rows(options, images)
   preparing.write(
     options,
     images,

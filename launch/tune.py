@@ -32,7 +32,7 @@ _DIRECTION = flags.DEFINE_enum(
 _PRUNER = flags.DEFINE_enum(
   "pruner", "median", ["median", "none"], "What ends a trial early."
 )
-_SEED = command.seed("Of the search; the runs' own is config.seed.")
+_SEED = command.define_seed("Of the search; the runs' own is config.seed.")
 flags.adopt_module_key_flags(training)
 _OF_TRAIN = ("check_data", "coordinator", "processes", "track")
 
@@ -49,12 +49,12 @@ def prepare(argv: list[str]) -> list[str]:
   from cvae_jax.apps.tuning import plans
   from cvae_jax.host import paths
 
-  page, _ = training.taken(argv, "config")
-  workdir, _ = training.taken(argv, "workdir")
+  page, _ = training.take_flag(argv, "config")
+  workdir, _ = training.take_flag(argv, "workdir")
   if page is None and workdir is not None:
     known = plans.load_words(paths.local(workdir, "--workdir"))
     argv = [argv[0], *known, *argv[1:]]
-    page, _ = training.taken(argv, "config")
+    page, _ = training.take_flag(argv, "config")
   _page[:] = [page]
   return training.prepare(argv)
 

@@ -77,7 +77,7 @@ def folder(tmp_path_factory):
 def page(folder, tmp_path_factory):
   out = tmp_path_factory.mktemp("docs")
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(distances, "embedding", lambda file="": embed)
+    patch.setattr(distances, "load_embedding", lambda file="": embed)
     patch.setattr(compare_curves, "FEWEST", EPOCHS)
     paths = reports.write("compare", folder, out)
   names = sorted(path.name for path in paths)
@@ -173,7 +173,7 @@ def test_real_images_are_drawn_into_the_runs_folder_alone(page, folder):
 def test_a_checkpoint_is_measured_once(page, folder, tmp_path, monkeypatch):
   path = folder / "vae" / kept.FILE
   before = path.read_text()
-  monkeypatch.setattr(distances, "embedding", lambda file="": embed)
+  monkeypatch.setattr(distances, "load_embedding", lambda file="": embed)
   monkeypatch.setattr(runs.Run, "encode", None)  # fails if it were asked
   monkeypatch.setattr("reports.compare.report._reconstruct", lambda *_: None)
   reports.write("compare", folder, tmp_path)
@@ -244,7 +244,7 @@ def edited(monkeypatch):
 @pytest.fixture
 def unmeasured(monkeypatch):
   """Measures nothing but by how the images would be set beside samples."""
-  monkeypatch.setattr(distances, "embedding", lambda file="": embed)
+  monkeypatch.setattr(distances, "load_embedding", lambda file="": embed)
   monkeypatch.setattr("reports.compare.report._reconstruct", lambda *_: None)
   monkeypatch.setattr("reports.compare.report._samples", lambda *_: {})
   monkeypatch.setattr(

@@ -56,7 +56,7 @@ def shrunk(images, factor):
 def test_both_distances_are_scipys_of_the_same_images_and_latents(
   data, monkeypatch
 ):
-  monkeypatch.setattr(distances, "embedding", lambda file: embed)
+  monkeypatch.setattr(distances, "load_embedding", lambda file: embed)
   monkeypatch.setattr(distances, "ROWS", 3)  # the last batch is padded
   made = small_zoo.made("vae", data__path=str(data), **DRAWN)
   test = Feed(check(load(made.config.data).test, made.system.columns))
@@ -65,7 +65,7 @@ def test_both_distances_are_scipys_of_the_same_images_and_latents(
   found = measure(state)
   assert measure(state) == found
 
-  rows = distances.chosen(test.rows, 8)
+  rows = distances.choose_rows(test.rows, 8)
   assert len({*rows}) == 8 < test.rows
   real = test.columns["image"][rows] / 255.0
   z = jax.random.normal(keys.address(0, "sample"), (8, 3))

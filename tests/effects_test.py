@@ -41,7 +41,7 @@ def test_any_number_of_latents_takes_a_bounded_number_of_images(size):
 def test_a_slider_spans_three_deviations_and_leaves_no_edge_by_much():
   generator = np.random.default_rng(0)
   z = np.stack([generator.normal(size=4000), generator.uniform(-1, 1, 4000)], 1)
-  low, high = effects.spans(z).T
+  low, high = effects.latent_ranges(z).T
   np.testing.assert_allclose(high, [3.0, 1.5], atol=0.11)
   np.testing.assert_allclose(low, [-3.0, -1.5], atol=0.11)
 

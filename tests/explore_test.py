@@ -26,7 +26,7 @@ from cvae_jax.apps.explore import (
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions import Conditions
 from cvae_jax.data.conditions.classes import Class
-from cvae_jax.loop.run_data import places
+from cvae_jax.loop.run_data import attribute_columns
 from cvae_jax.runs import RunError
 from cvae_jax.systems import cvae
 from cvae_jax.types import Facts
@@ -158,7 +158,7 @@ def all_kinds(known_bits=True):
   conditions = Conditions.fit(entries, table, known_bits)
   config = configs.load("configs/images.py:smoke", {"model.latents": 3})
   shapes = {"image": (16, 16, 3), "condition": (conditions.size,)}
-  system = cvae.make(config, Facts(shapes, 60, places(conditions)))
+  system = cvae.make(config, Facts(shapes, 60, attribute_columns(conditions)))
   state = small.drawn(system)
   return runs.Run(Path("runs/kinds"), config, conditions, system, state)
 

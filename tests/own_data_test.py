@@ -234,7 +234,9 @@ def test_condition_dropout_drops_whole_attributes_with_their_bits(drawn):
   dataset = data.load(configs.load(PAGE, changes).data)
   conditions = dataset.conditions
   assert conditions.known_bits
-  step = unknown.dropping(Probe, unknown.places(conditions), 0.25)
+  step = unknown.drop_attributes(
+    Probe, unknown.attribute_masks(conditions), 0.25
+  )
   whole = np.tile(dataset.train["condition"], (20, 1))
   for at in (3, 3, 4):
     step(None, {"condition": jnp.asarray(whole)}, jax.random.key(0), at)
@@ -274,7 +276,7 @@ def test_missing_cells_and_dropout_train_and_unknowns_may_be_asked(
 def test_dropout_without_known_bits_is_refused():
   changes = {"data.condition_dropout": 0.1}
   with pytest.raises(ValueError, match="needs conditions that know"):
-    unknown.places(object())
+    unknown.attribute_masks(object())
   assert configs.load(PAGE, changes).data.condition_dropout == 0.1
 
 

@@ -289,7 +289,7 @@ def test_the_table_has_a_row_a_trial(whole):
 def test_a_study_s_folder_is_a_sweep_s_to_other_commands(whole):
   found = [run.path.name for run in runs.below(whole.folder)]
   assert found == [f"{number:04d}" for number in range(20)]
-  assert ".tune" not in " ".join(tables.unfinished(whole.folder))
+  assert ".tune" not in " ".join(tables.describe_unfinished(whole.folder))
 
 
 def test_the_plots_are_one_page_that_asks_no_server(whole):

@@ -197,12 +197,12 @@ def test_a_factor_scales_the_next_update_and_recompiles_nothing():
   full = jax.device_put(full, jax.devices()[0])  # as a checkpoint brings it
   moves = []
   for factor in (1.0, 0.25):
-    state, _ = step(additions.scaled(full, factor), {}, key, 0)
+    state, _ = step(additions.set_factor(full, factor), {}, key, 0)
     moves.append(state.params["w"]["x"] - params["w"]["x"])
   assert step._cache_size() == 2  # with and without a factor
   assert np.array_equal(params["w"]["x"] + moves[0], plain.params["w"]["x"])
   np.testing.assert_allclose(moves[1], 0.25 * moves[0], rtol=1e-6)
-  assert additions.scaled(plain, 0.5) is plain  # has no factor to set
+  assert additions.set_factor(plain, 0.5) is plain  # has no factor to set
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
     figures["samples"] = 450
     asked = {"Bald": {"sweep": figures, "real": figures}}
     record(run, scores(None) | {"control": asked})
-    protocol = kept.state_of(runs.load(run)) | PROTOCOL
+    protocol = kept.identify_state(runs.load(run)) | PROTOCOL
     known = {"protocol": protocol, "distances": {"sampled_ratio": 0.25}}
     kept.write(run, "variety", known)
   return folder

@@ -180,7 +180,7 @@ def estimate_elbo(
   """Return the ELBO [G] of image [H, W, C] under conditions [G, A], in nats."""
   images = np.tile(unit(image), (len(condition), 1, 1, 1))
   shape = (draws, 1, run.system.latents)
-  draw = posteriors.drawing(run, images, condition)
+  draw = posteriors.make_draw(run, images, condition)
   elbo = []
   for each in np.random.default_rng(seed).standard_normal(shape, np.float32):
     noise = np.repeat(each, len(images), axis=0)

@@ -66,7 +66,7 @@ def share(
       lines = write.export(
         run, folder, formats, half=half, licence=licence, note=note
       )[:-1]
-    with hub.explained(repo):
+    with hub.explain_errors(repo):
       url = _put(api, folder, repo, private)
   return [
     *lines,

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from cvae_jax.apps import weight_entries
 from cvae_jax.apps.weight_layouts import PYTORCH, Layout
 from cvae_jax.host.arguments import RunError
-from cvae_jax.loop.integrity import path_name
+from cvae_jax.loop.integrity import leaf_name
 from cvae_jax.loop.restore import abstract_state
 from cvae_jax.types import System, TrainState
 
@@ -59,7 +59,7 @@ def fill_state(
     raise RunError(f"ignore names {', '.join(lost)}, which the file has not")
 
   def fill(path, leaf):
-    name = path_name(path).replace("/", ".")
+    name = leaf_name(path).replace("/", ".")
     layer, _, part = name.rpartition(".")
     layers.add(layer)
     entry = entries.get(layer)

@@ -135,7 +135,7 @@ def _read(config: Any) -> prepared.Prepared:
     raise DataError(
       f"source is one of prepared, synthetic; found {config.source!r}"
     )
-  how = f"{commands.preparing('faces')} {WORDS}"
+  how = f"{commands.format_prepare('faces')} {WORDS}"
   return prepared.read(folder(config), shape[0], how)
 
 

@@ -42,7 +42,7 @@ def load(config: Any) -> Dataset:
       or the config names no attribute of it.
   """
   where = folder(config)
-  how = f"{commands.preparing('images')} --images=… --table=…"
+  how = f"{commands.format_prepare('images')} --images=… --table=…"
   images, table, _ = prepared.read(where, how=how, text=True)
   if SPLIT not in table:
     raise DataError(f"{where} has no splits; prepare it again: {how}")
@@ -84,8 +84,8 @@ def folder(config: Any) -> pathlib.Path:
   if not config.path:
     raise DataError(
       "config.data.path names no prepared set; prepare your images with "
-      f"{commands.preparing('images')} --images=FOLDER --out=data/mine, then "
-      "give --config.data.path=data/mine"
+      f"{commands.format_prepare('images')} --images=FOLDER --out=data/mine, "
+      "then give --config.data.path=data/mine"
     )
   return local(config.path, "config.data.path")
 

@@ -37,7 +37,9 @@ def rows_at(seed: int, step: int, rows: int, batch_size: int) -> NDArray:
   return permutation(seed, epoch, rows)[start : start + batch_size]
 
 
-def padded(rows: int, batch_size: int) -> Iterator[tuple[NDArray, NDArray]]:
+def padded_batches(
+  rows: int, batch_size: int
+) -> Iterator[tuple[NDArray, NDArray]]:
   """Yield (row numbers [B], mask [B]): each row once, the last batch padded.
 
   Every batch has the same shape, so evaluation compiles once.

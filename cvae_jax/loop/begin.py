@@ -22,7 +22,7 @@ from cvae_jax.loop.checkpoint import (
   check_names,
   shapes,
 )
-from cvae_jax.loop.restore import abstract_state, pretrained, run_state
+from cvae_jax.loop.restore import abstract_state, load_pretrained, run_state
 from cvae_jax.loop.same_run import (
   check_config,
   check_identity,
@@ -51,7 +51,7 @@ def initial_state(
     CheckpointError: there were checkpoints and none is whole; or the latest
       is of another config, or of other data than `identity` says.
   """
-  held = pretrained(system, config)
+  held = load_pretrained(system, config)
   checkpoints.hold(held)
   while (step := checkpoints.latest()) is not None:
     try:
@@ -69,7 +69,7 @@ def initial_state(
       f"{', '.join(damaged)}; bring a copy of one back, or train again in "
       "another --workdir"
     )
-  init = fast_compiled(system.init)
+  init = compile_fast(system.init)
   key = keys.address(config.seed, "init")
   _check_size(init.trace(key).out_info)
   state = init(key)
@@ -119,7 +119,7 @@ def _bytes(leaf: Any) -> int:
   return math.prod(leaf.shape) * leaf.dtype.itemsize
 
 
-def fast_compiled(init: Callable) -> Callable:
+def compile_fast(init: Callable) -> Callable:
   """Compile a function that runs once without optimising it.
 
   On CPU each random draw's code costs LLVM a quarter of a second otherwise.

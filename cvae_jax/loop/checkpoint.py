@@ -30,10 +30,16 @@ from cvae_jax.loop.integrity import (
   check_types,
   digest,
   fingerprint,
-  sealed,
+  seal,
   shapes,
 )
-from cvae_jax.loop.quirks import Alias, listed, read, stop_counting, written
+from cvae_jax.loop.quirks import (
+  Alias,
+  explain_errors,
+  read,
+  retry_listing,
+  stop_counting,
+)
 from cvae_jax.types import PyTree, TrainState
 
 stop_counting()
@@ -85,7 +91,7 @@ class Checkpoints:
     registry.add("state", ocp.args.StandardRestore, state)
     registry.add("counters", ocp.args.JsonSave, counters)
     registry.add("counters", ocp.args.JsonRestore, counters)
-    return listed(
+    return retry_listing(
       lambda: ocp.CheckpointManager(
         self._alias.folder / "checkpoints",
         options=ocp.CheckpointManagerOptions(
@@ -115,7 +121,7 @@ class Checkpoints:
 
   def reload(self) -> None:
     """Look again which checkpoints there are: another process may save."""
-    listed(self._manager.reload)
+    retry_listing(self._manager.reload)
 
   def save(
     self,
@@ -148,7 +154,7 @@ class Checkpoints:
   def _write(self, step, state, counters, pinned) -> None:
     """Hash a state and give it to orbax, beside the steps that follow."""
     self._pinned.steps = pinned
-    counters = sealed({**counters, "sha256": digest(state)})
+    counters = seal({**counters, "sha256": digest(state)})
     args = ocp.args.Composite(
       state=ocp.args.StandardSave(state), counters=ocp.args.JsonSave(counters)
     )
@@ -231,13 +237,13 @@ class Checkpoints:
     pending = self._pending
     self._pending = None
     if pending:
-      with written(self.folder):
+      with explain_errors(self.folder):
         pending.result()
 
   def _wait(self) -> None:
     """Wait until all that was saved is on the disk."""
     self._settle()
-    with written(self.folder):
+    with explain_errors(self.folder):
       self._manager.wait_until_finished()
 
   def _where(self, step: int) -> str:

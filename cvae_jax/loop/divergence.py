@@ -9,7 +9,7 @@ from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.meter import Meter
 
 
-def sound(losses: dict[str, float]) -> bool:
+def is_sound(losses: dict[str, float]) -> bool:
   """Tell by {first, least, latest} loss whether a run was sound then.
 
   It was if the latest loss had not risen back to the first one. A loss that
@@ -25,7 +25,7 @@ def last_sound(checkpoints: Checkpoints, meter: Meter) -> int | None:
   """Return the newest step saved so far that is sound; None if none is."""
   for step in sorted(checkpoints.steps(), reverse=True):
     losses = checkpoints.counters(step).get("sums", {}).get("sound", {})
-    if sound(losses):
+    if is_sound(losses):
       return step
   return None
 

@@ -50,7 +50,7 @@ def order(effects: NDArray) -> list[int]:
   return np.argsort(-effects, kind="stable").tolist()
 
 
-def spans(z: NDArray) -> NDArray[np.float64]:
+def latent_ranges(z: NDArray) -> NDArray[np.float64]:
   """Return the low and the high end of each latent, [Z, 2], to a tenth.
 
   Args:

@@ -24,7 +24,7 @@ def make_mean(per_example: PerExample) -> Callable[..., dict[str, float]]:
   """
 
   @functools.cache
-  def compiled(mesh: Mesh, take: Callable) -> Callable:
+  def compile_sums(mesh: Mesh, take: Callable) -> Callable:
     def masked_sums(state, table, rows, mask, key):
       values = per_example(state, take(table, rows), key)
       return {k: jnp.where(mask, v, 0.0).sum() for k, v in values.items()}
@@ -32,9 +32,11 @@ def make_mean(per_example: PerExample) -> Callable[..., dict[str, float]]:
     return mesh.jit(masked_sums)
 
   def mean(state, source: feed.Feed, batch_size: int, key):
-    masked_sums = compiled(source.mesh, source.take)
+    masked_sums = compile_sums(source.mesh, source.take)
     sums: list[Mapping] = []
-    for i, (rows, mask) in enumerate(batches.padded(source.rows, batch_size)):
+    for i, (rows, mask) in enumerate(
+      batches.padded_batches(source.rows, batch_size)
+    ):
       table, rows = source(rows)
       sums.append(
         masked_sums(state, table, rows, mask, jax.random.fold_in(key, i))

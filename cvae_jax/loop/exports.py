@@ -67,7 +67,7 @@ def arrays(state: TrainState, without: Mapping = {}) -> dict[str, NDArray]:
   }
 
 
-def seals(folder: Path) -> str:
+def hash_files(folder: Path) -> str:
   """Return the SHA-256 of the files that say what the arrays mean, as JSON."""
   found = {
     name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
@@ -128,7 +128,7 @@ def _check_notes(folder: Path, notes: Mapping[str, str]) -> None:
       f"release reads version {VERSION}: install a newer release"
     )
   wanted = json.loads(notes.get("files", "{}"))
-  there = json.loads(seals(folder))
+  there = json.loads(hash_files(folder))
   for name in wanted.keys() | there.keys():
     if wanted.get(name) != there.get(name):
       what = "is missing" if name not in there else "was changed"

@@ -48,7 +48,9 @@ class Feed:
     """Return the table and the rows [..., B] to take from it."""
     if self.resident is not None:
       return self.resident, self.mesh.split(rows)
-    read = {n: functools.partial(_at, c) for n, c in self.columns.items()}
+    read = {
+      n: functools.partial(_take_rows, c) for n, c in self.columns.items()
+    }
     return self.mesh.gather(read, rows)
 
   @property
@@ -59,7 +61,7 @@ class Feed:
 
 def take(table: Batch, rows: jax.Array) -> Batch:
   """Gather a batch from a table, inside the compiled step."""
-  return {name: _at(column, rows) for name, column in table.items()}
+  return {name: _take_rows(column, rows) for name, column in table.items()}
 
 
 def _expect_any_order(array: NDArray) -> None:
@@ -75,7 +77,7 @@ def _expect_any_order(array: NDArray) -> None:
     mapped.madvise(mmap.MADV_RANDOM)
 
 
-def _at(column: NDArray | jax.Array | Repeated, rows):
+def _take_rows(column: NDArray | jax.Array | Repeated, rows):
   return column.at(rows) if isinstance(column, Repeated) else column[rows]
 
 

@@ -18,7 +18,7 @@ from cvae_jax.host.files import UNREADABLE, write_atomically
 from cvae_jax.loop import exports
 from cvae_jax.loop.distances import conditions
 from cvae_jax.loop.integrity import digest
-from cvae_jax.loop.run_data import load_data, places
+from cvae_jax.loop.run_data import attribute_columns, load_data
 from cvae_jax.method import gaussian
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.metrics import aggregate
@@ -35,7 +35,7 @@ def file(count: int) -> str:
   return FILE if count == 1 else f"prior_{count}.npz"
 
 
-def kept(folder: Path) -> list[Path]:
+def list_files(folder: Path) -> list[Path]:
   """List the files of fitted priors in a run's folder."""
   return sorted(Path(folder).glob("prior*.npz"))
 
@@ -55,7 +55,9 @@ def components(name: str) -> int:
   return int(match["components"] or 1)
 
 
-def of_run(run: Any, name: str = "fitted", dataset: Any = None) -> Aggregate:
+def load_or_fit(
+  run: Any, name: str = "fitted", dataset: Any = None
+) -> Aggregate:
   """Return a run's fitted prior: the one that is stored, or a new one.
 
   A new one is stored beside a run's checkpoints, and not in an export.
@@ -114,7 +116,7 @@ def fit(run: Any, dataset: Any = None, count: int = 1) -> Aggregate:
   return aggregate.fit(q.mean, np.exp(q.logvar), given, count)
 
 
-def named(run: Any) -> dict[str, str]:
+def describe(run: Any) -> dict[str, str]:
   """Return {"prior": "fitted:K"} of a run with a fitted prior, else {}."""
   if run.fitted is None:
     return {}
@@ -125,19 +127,21 @@ def draw(
   run: Any, count: int, seed: int, condition: NDArray | None, shared: int
 ) -> NDArray:
   """Draw z [count, Z] of a run's fitted prior, see Aggregate.draw."""
-  known = _known(run, condition)
+  known = _is_known(run, condition)
   return run.fitted.draw(count, seed, condition, known, shared)
 
 
-def _known(run: Any, condition: NDArray | None) -> NDArray | bool:
+def _is_known(run: Any, condition: NDArray | None) -> NDArray | bool:
   """Tell of which conditions [B, A] all values are known, [B] or True."""
   if condition is None or not getattr(run.conditions, "known_bits", False):
     return True
-  bits = [place.bit for place in places(run.conditions)]
+  bits = [place.bit for place in attribute_columns(run.conditions)]
   return np.asarray(condition)[:, bits].all(axis=1)
 
 
-def gain(run: Any, q: Gaussian, condition: NDArray) -> dict[str, Any]:
+def compare_to_prior(
+  run: Any, q: Gaussian, condition: NDArray
+) -> dict[str, Any]:
   """Compare the fitted prior with the run's own, in nats of a code.
 
   Args:
@@ -157,7 +161,7 @@ def gain(run: Any, q: Gaussian, condition: NDArray) -> dict[str, Any]:
     own = float(np.mean(jax.jit(run.system.log_prior)(run.state, z)))
   elif run.system.prior is None:
     own = float(np.mean(gaussian.log_density(z, gaussian.standard(z))))
-  logs = run.fitted.log_density(z, condition, _known(run, condition))
+  logs = run.fitted.log_density(z, condition, _is_known(run, condition))
   return {
     "components": run.fitted.components,
     "fitted": float(logs.mean()),

@@ -154,7 +154,7 @@ def tell(**facts: Any) -> dict[str, Any]:
   """Return JSON facts of the first process, in all; others give none.
 
   Raises:
-    HostError: the first process failed before it began (`opening`).
+    HostError: the first process failed before it began (`open_together`).
   """
   if count() == 1:
     return facts
@@ -165,16 +165,16 @@ def tell(**facts: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def opening() -> Iterator[Callable]:
+def open_together() -> Iterator[Callable]:
   """Yield `tell`; what fails before it was called fails in all processes."""
   told = []
 
-  def once(**facts: Any) -> None:
+  def tell_once(**facts: Any) -> None:
     told.append(True)
     tell(**facts)
 
   try:
-    yield once
+    yield tell_once
   except BaseException as error:
     if not told and count() > 1:
       tell(failed=" ".join(str(error).split()))
@@ -182,7 +182,7 @@ def opening() -> Iterator[Callable]:
 
 
 @contextlib.contextmanager
-def together() -> Iterator[None]:
+def explain_errors() -> Iterator[None]:
   """Say what an error of the connection to another process means.
 
   Raises:

@@ -73,14 +73,14 @@ class Record:
         "another --workdir"
       )
     if not (self.folder / "config.json").exists():
-      if not same_run.untouched(self.folder, self._parsed()[0]):
+      if not same_run.is_untouched(self.folder, self._parsed()[0]):
         raise RunMismatch(
           f"{self.folder} has checkpoints or rows of a run and no config.json, "
           "so nothing says which run they are of; bring the file back or use "
           "another --workdir"
         )
       return
-    if same_run.untouched(self.folder, self._parsed()[0]):
+    if same_run.is_untouched(self.folder, self._parsed()[0]):
       return
     old = configs.of_run(self.folder)
     every = old.checkpoint_every
@@ -156,7 +156,9 @@ class Record:
 
   def count(self, step: int, rows_saved: int) -> None:
     """Warn where there are fewer rows up to `step` than its checkpoint saw."""
-    if said := rows.lost(self.folder, self._parsed()[0], step, rows_saved):
+    if said := rows.describe_loss(
+      self.folder, self._parsed()[0], step, rows_saved
+    ):
       say(said)
 
   def metrics(self, row: Mapping[str, Any]) -> None:

@@ -70,7 +70,9 @@ class Restored:
     """
     if not name:
       return self
-    return dataclasses.replace(self, fitted=fitted.of_run(self, name, dataset))
+    return dataclasses.replace(
+      self, fitted=fitted.load_or_fit(self, name, dataset)
+    )
 
   def prior(
     self,
@@ -235,6 +237,6 @@ def caution(run: Restored) -> str:
   if step >= YOUNG:
     return ""
   return (
-    f"note: {hub.shown(run.folder)} was trained for {step} steps only; do not "
-    "judge the model by what it shows"
+    f"note: {hub.display_name(run.folder)} was trained for {step} steps only; "
+    "do not judge the model by what it shows"
   )

@@ -85,7 +85,7 @@ def _is_split(columns: Any) -> bool:
   )
 
 
-def places(conditions: Any) -> tuple[Place, ...]:
+def attribute_columns(conditions: Any) -> tuple[Place, ...]:
   """Return where each attribute stands; () of conditions that do not say."""
   return tuple(
     Place(
@@ -155,9 +155,7 @@ def _load(config: Any) -> data.Dataset:
     raise
 
 
-def saved_conditions(
-  folder: Path, source: Any, asked: dict, remedy: str
-) -> Any:
+def load_conditions(folder: Path, source: Any, asked: dict, remedy: str) -> Any:
   """Return the conditions that a run's folder keeps.
 
   Raises:

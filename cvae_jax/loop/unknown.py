@@ -13,7 +13,7 @@ from cvae_jax.types import Batch, System, TrainState
 _STREAM = 1 << 20  # folded into a step's key; players have the first numbers
 
 
-def places(conditions: Any) -> np.ndarray:
+def attribute_masks(conditions: Any) -> np.ndarray:
   """Return [attributes, A], 1 where an attribute or its known-bit stands.
 
   Raises:
@@ -31,14 +31,14 @@ def places(conditions: Any) -> np.ndarray:
   return found
 
 
-def dropping(
+def drop_attributes(
   system: System, where: np.ndarray | Sequence, rate: float
 ) -> System:
   """Return a system whose steps see each attribute unknown at a rate.
 
   Args:
     system: of any kind.
-    where: [attributes, A], see `places`.
+    where: [attributes, A], see `attribute_masks`.
     rate: from 0 to below 1: how often each attribute of a row is dropped.
 
   Raises:

@@ -177,7 +177,7 @@ class Views(Restored):
     """Show samples, what can be asked for, and the last evaluation."""
     config = self.config
     step = int(self.state.step)
-    name = hub.shown(self.folder)
+    name = hub.display_name(self.folder)
     parts = [
       f"<b>{html.escape(name)}</b>: {html.escape(config.name)}, "
       f"system {html.escape(config.system)}, {step:,} steps"

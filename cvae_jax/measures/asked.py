@@ -11,15 +11,15 @@ def askable(run: Run) -> bool:
 
 def lent_labels(run: Run) -> bool:
   """Tell whether a bound would read labels that the run never learnt of."""
-  return run.system.unlabelled and _conditioned(run)
+  return run.system.unlabelled and _is_conditional(run)
 
 
-def _conditioned(run: Run) -> bool:
+def _is_conditional(run: Run) -> bool:
   return run.system.columns.get("condition", (0,))[0] > 0
 
 
-def bounded(run: Run) -> str:
+def bounded_likelihood(run: Run) -> str:
   """Name the likelihood that the importance-weighted bound is of."""
-  if not _conditioned(run):
+  if not _is_conditional(run):
     return "log p(x)"
   return "log p(x | y)" if run.system.classify else "log p(x | condition)"

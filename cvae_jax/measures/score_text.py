@@ -9,7 +9,9 @@ from cvae_jax.runs import Run
 IGNORED = 1.0  # nats: a smaller gap means that the condition is not used
 
 
-def unscored(run: Run, scores: dict[str, Any], samples: int) -> list[str]:
+def explain_missing(
+  run: Run, scores: dict[str, Any], samples: int
+) -> list[str]:
   """Say what was asked of a run whose system has no answer to it."""
   name = run.config.system
   found = []

@@ -1,7 +1,8 @@
 """What a system's state may hold beside its players' own.
 
 A factor of all learning rates (`adjustable`), which a plateau lowers, and a
-running mean of the parameters (`averaged`), which is evaluated instead of them.
+running mean of the parameters (`average_parameters`), which is evaluated
+instead of them.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,7 +23,7 @@ _READERS = (
 
 
 def adjustable(system: System) -> System:
-  """Return its state a factor of all learning rates, 1 until `scaled`."""
+  """Return its state a factor of all learning rates, 1 until `set_factor`."""
 
   def init(key: Array) -> TrainState:
     state = system.init(key)
@@ -32,7 +33,7 @@ def adjustable(system: System) -> System:
   return system._replace(init=init)
 
 
-def scaled(state: TrainState, factor: float) -> TrainState:
+def set_factor(state: TrainState, factor: float) -> TrainState:
   """Set the factor of an adjustable state, another state comes as it is.
 
   It is a value on the old one's device, so nothing is compiled anew.
@@ -43,7 +44,7 @@ def scaled(state: TrainState, factor: float) -> TrainState:
   return state.replace(opt_state=state.opt_state | factor)
 
 
-def averaged(
+def average_parameters(
   system: System, decay: float, frozen: Iterable[str] = ()
 ) -> System:
   """Return a system whose state holds a running mean of the parameters.

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from cvae_jax.method.names import checked
+from cvae_jax.method.names import check
 
 KINDS = ("mse", "bce")
 REDUCTIONS = ("sum", "mean")
@@ -38,9 +38,9 @@ def translate(loss: Convention, values: int, latents: int) -> Meaning:
   Raises:
     ValueError: a name is unknown, or a number is not above 0.
   """
-  checked(KINDS, loss.kind, "the reconstruction")
+  check(KINDS, loss.kind, "the reconstruction")
   for reduction in (loss.reduce, loss.kl_reduce):
-    checked(REDUCTIONS, reduction, "a reduction")
+    check(REDUCTIONS, reduction, "a reduction")
   if min(loss.weight, loss.kl_weight, values, latents) <= 0:
     raise ValueError(
       f"weights and sizes are above 0; found {loss.weight}, {loss.kl_weight}, "

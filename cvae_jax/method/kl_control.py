@@ -57,14 +57,14 @@ class Control(NamedTuple):
       latents: Z; or of a hierarchy the latents of each level, and free bits
         are held against the level's KL.
     """
-    kl = _summed(kl, latents)
+    kl = _sum_latents(kl, latents)
     kl = kl.mean(axis=0)
     kl = jnp.maximum(kl, self._free(kl, latents)).sum(axis=-1)
     return self._weighed(kl, step)
 
   def of_each(self, kl: Array, step: Array, latents: Counts) -> Array:
     """Return the same of each example alone, [B], for an evaluation."""
-    kl = _summed(kl, latents)
+    kl = _sum_latents(kl, latents)
     kl = jnp.maximum(kl, self._free(kl, latents)).sum(axis=-1)
     return self._weighed(kl, step)
 
@@ -84,14 +84,14 @@ class Control(NamedTuple):
     return self.beta * jnp.abs(kl - rise * self.capacity)
 
 
-def by_level(kl: Array, counts: tuple[int, ...]) -> Array:
+def sum_levels(kl: Array, counts: tuple[int, ...]) -> Array:
   """Add the KL [B, Z] of latents up to that of levels, [B, L]."""
   ends = np.cumsum(counts)[:-1]
   return jnp.stack([a.sum(-1) for a in jnp.split(kl, ends, -1)], axis=-1)
 
 
-def _summed(kl: Array, latents: Counts) -> Array:
-  return kl if isinstance(latents, int) else by_level(kl, latents)
+def _sum_latents(kl: Array, latents: Counts) -> Array:
+  return kl if isinstance(latents, int) else sum_levels(kl, latents)
 
 
 def control(loss) -> Control:

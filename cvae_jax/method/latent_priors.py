@@ -15,7 +15,7 @@ from jax import Array
 
 from cvae_jax.method import gaussian
 from cvae_jax.method.gaussian import Gaussian
-from cvae_jax.method.names import checked
+from cvae_jax.method.names import check
 from cvae_jax.types import PyTree, TrainState
 
 BRANCH = "prior"  # of params
@@ -131,7 +131,7 @@ class Prior(NamedTuple):
     return jnp.zeros(self.components), encode(*pseudo)
 
 
-def functions(prior: Prior, pseudo: Callable) -> tuple[Callable, Callable]:
+def make_functions(prior: Prior, pseudo: Callable) -> tuple[Callable, Callable]:
   """Return a prior's share of a System: draw and log_prior.
 
   Args:
@@ -164,7 +164,7 @@ def build(config, latents: int, image: tuple[int, ...], conditions: int):
     ValueError: there is no such prior, or nothing to condition it on.
   """
   group = config.get("prior", {})
-  name = checked(NAMES, group.get("name", "standard"), "prior.name")
+  name = check(NAMES, group.get("name", "standard"), "prior.name")
   components = group.get("components", 10)
   if components < 1:
     raise ValueError(f"prior.components is 1 or more; found {components}")

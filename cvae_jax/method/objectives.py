@@ -14,7 +14,7 @@ def importance_bound(log_weights: Array) -> Array:
   return jax.nn.logsumexp(log_weights, axis=0) - math.log(count)
 
 
-def doubly_reparameterised(
+def doubly_reparameterised_bound(
   log_weights: Callable[[Array], Array], z: Array
 ) -> Array:
   """Return the same bound with the gradient of Tucker et al. 2019, [B].

@@ -45,7 +45,7 @@ def build(
   for key, least in (("clip", 0.0), ("weight_decay", 0.0), ("accumulate", 1)):
     if (value := optim.get(key, least)) < least:
       raise ValueError(f"optim.{key} is {least:g} or more; found {value}")
-  tx = _by_name(optim, _rate(optim, rate))
+  tx = _build_named(optim, _rate(optim, rate))
   if clip := optim.get("clip", 0.0):
     tx = optax.chain(optax.clip_by_global_norm(clip), tx)
   batches = optim.get("accumulate", 1)
@@ -70,7 +70,7 @@ def _rate(optim, rate) -> optax.ScalarOrSchedule:
   return lambda count: rate(batches * (count + 1) - 1)
 
 
-def _by_name(optim, rate) -> optax.GradientTransformation:
+def _build_named(optim, rate) -> optax.GradientTransformation:
   """Return optax's optimiser with the keys of the group that it knows."""
   name = optim.get("name", "adam")
   decay = optim.get("weight_decay", 0.0)
@@ -101,13 +101,13 @@ def _has_momentum(name: str) -> bool:
   return "momentum" in inspect.signature(getattr(optax, name)).parameters
 
 
-def logged(optim) -> dict[str, Callable]:
+def logged_rates(optim) -> dict[str, Callable]:
   """Return {"learning_rate": function of the step} where it changes."""
   rate = schedules.learning_rate(optim)
   return {"learning_rate": rate} if callable(rate) else {}
 
 
-def beside_adam(optim) -> list[str]:
+def list_beyond_adam(optim) -> list[str]:
   """List the settings of the group that plain Adam does not heed."""
   plain = {"name": "adam", "clip": 0.0, "weight_decay": 0.0, "accumulate": 1}
   return [

@@ -13,7 +13,7 @@ Networks = Mapping[str, Any]  # {branch: flax module}
 STYLES = 8  # latents, the rows of a sample grid
 
 
-def shared(x: Array) -> Array:
+def share_noise(x: Array) -> Array:
   """Share the rows of noise [B, ...] out among devices, as a batch's are.
 
   What comes of a batch is shared out by itself. Networks that see noise alone

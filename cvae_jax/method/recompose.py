@@ -24,7 +24,7 @@ def paint(colours: Array, grey: Array) -> Array:
   """
   shape = (*colours.shape[:-3], *grey.shape[-2:], 2)
   fine = jax.image.resize(colours, shape, "linear")
-  away = fully_coloured(fine)
+  away = most_saturated(fine)
   away = away - jnp.sum(away * _weights(away), axis=-1, keepdims=True)
   grey = grey[..., None]
   room = jnp.where(away > 0, 1.0 - grey, grey)
@@ -33,7 +33,7 @@ def paint(colours: Array, grey: Array) -> Array:
   return grey + share * away
 
 
-def fully_coloured(colours: Array) -> Array:
+def most_saturated(colours: Array) -> Array:
   """Return RGB [..., 3] of these hues and chromas whose least channel is 0."""
   hue, chroma = _polar(colours)
   sextant = hue[..., None] / 60.0

@@ -40,7 +40,7 @@ class Regulariser(NamedTuple):
     if self.name == "mmd":
       return {"mmd": mean_discrepancy(z, draw())}
     spread = covariance(q, self.name == "dip_ii")
-    return {"dip": off_identity(spread, self.diagonal)}
+    return {"dip": identity_penalty(spread, self.diagonal)}
 
 
 def total_correlation(z: Array, q: Gaussian, rows: int) -> Array:
@@ -93,14 +93,14 @@ def covariance(q: Gaussian, whole: bool) -> Array:
   return found
 
 
-def off_identity(found: Array, diagonal: float) -> Array:
+def identity_penalty(found: Array, diagonal: float) -> Array:
   """Return Σ_{i≠j} C_ij² + diagonal · Σ_i (C_ii − 1)² of C [Z, Z]."""
   entries = jnp.diag(found)
   others = jnp.sum(found**2) - jnp.sum(entries**2)
   return others + diagonal * jnp.sum((entries - 1.0) ** 2)
 
 
-def permuted(key: Array, z: Array) -> Array:
+def permute_latents(key: Array, z: Array) -> Array:
   """Shuffle each latent over the batch: draws of Π_j q(z_j), [B, Z]."""
   keys = jax.random.split(key, z.shape[-1])
   columns = jax.vmap(jax.random.permutation)(keys, z.T)

@@ -12,7 +12,7 @@ def inverse_time(init: float, decay: float) -> optax.Schedule:
   return lambda step: init / (1.0 + decay * step)
 
 
-def delayed(weight: float, start: int) -> optax.Schedule:
+def delayed_weight(weight: float, start: int) -> optax.Schedule:
   """Return 0 before step `start` and `weight` from it on."""
   return optax.join_schedules(
     [optax.constant_schedule(0.0), optax.constant_schedule(weight)], [start]

@@ -33,7 +33,7 @@ def init_state(
     params=params,
     model_state={} if model_state is None else model_state,
     opt_state={
-      name: player.tx.init(_owned(player, params))
+      name: player.tx.init(_select_owned(player, params))
       for name, player in players.items()
     },
   )
@@ -115,11 +115,11 @@ def _turn(name: str, player: Player, state: TrainState, batch, key, finite):
     wanted, terms, ok = _differentiate(name, player, state, batch, key)
     finite &= ok
     state = _apply({name: player}, {name: wanted}, state, finite)
-    own = _owned(player, state.params), state.opt_state[name]
+    own = _select_owned(player, state.params), state.opt_state[name]
     return (*own, state.model_state), terms, finite
 
   def rest(state, batch, key, finite):
-    own = _owned(player, state.params), state.opt_state[name]
+    own = _select_owned(player, state.params), state.opt_state[name]
     return (*own, state.model_state), none, finite
 
   if player.every == 1:
@@ -151,7 +151,7 @@ def _differentiate(name: str, player: Player, state: TrainState, batch, key):
 
   (value, (terms, model_state)), gradients = jax.value_and_grad(
     loss, has_aux=True
-  )(_owned(player, state.params))
+  )(_select_owned(player, state.params))
   norm = optax.tree.norm(gradients)
   metrics = {"loss": value, **terms, "gradient_norm": norm}
   ok = jnp.array(True)  # what meter.Meter stops at, so both mean the same step
@@ -187,7 +187,10 @@ def _apply(players, moves, state: TrainState, finite: Array) -> TrainState:
     finite,
     apply,
     lambda *kept: kept,
-    {name: _owned(player, state.params) for name, player in players.items()},
+    {
+      name: _select_owned(player, state.params)
+      for name, player in players.items()
+    },
     {name: state.opt_state[name] for name in players},
     state.model_state,
   )
@@ -224,5 +227,5 @@ def _check_apart(players: Mapping[str, Player]) -> None:
     )
 
 
-def _owned(player: Player, params: PyTree) -> PyTree:
+def _select_owned(player: Player, params: PyTree) -> PyTree:
   return {branch: params[branch] for branch in player.owns}

@@ -29,8 +29,8 @@ def precision_recall(
   if real.shape[1] != samples.shape[1]:
     raise ValueError(f"features differ: {real.shape} and {samples.shape}")
   return {
-    "precision": _covered(samples, real, neighbours),
-    "recall": _covered(real, samples, neighbours),
+    "precision": _coverage(samples, real, neighbours),
+    "recall": _coverage(real, samples, neighbours),
   }
 
 
@@ -82,11 +82,11 @@ def near_duplicates_interval(
   return [float(q) for q in np.quantile(shares, [outside, 1 - outside])]
 
 
-def _covered(points: NDArray, centres: NDArray, neighbours: int) -> float:
+def _coverage(points: NDArray, centres: NDArray, neighbours: int) -> float:
   """Return the share of points within some centre's ball."""
   radius = _reach(centres, neighbours)
   inside = [
-    (_squared(block, centres) <= radius).any(axis=1)
+    (_squared_distances(block, centres) <= radius).any(axis=1)
     for block in _blocks(points)
   ]
   return float(np.concatenate(inside).mean())
@@ -97,7 +97,9 @@ def _reach(centres: NDArray, neighbours: int) -> NDArray:
   return np.concatenate(
     [
       # The nearest is the point itself.
-      np.partition(_squared(block, centres), neighbours, axis=1)[:, neighbours]
+      np.partition(_squared_distances(block, centres), neighbours, axis=1)[
+        :, neighbours
+      ]
       for block in _blocks(centres)
     ]
   )
@@ -107,7 +109,7 @@ def _blocks(rows: NDArray) -> list[NDArray]:
   return [rows[i : i + BLOCK] for i in range(0, len(rows), BLOCK)]
 
 
-def _squared(a: NDArray, b: NDArray) -> NDArray:
+def _squared_distances(a: NDArray, b: NDArray) -> NDArray:
   """Return squared distances [len(a), len(b)], in float64: they cancel."""
   a = np.asarray(a, np.float64)
   b = np.asarray(b, np.float64)

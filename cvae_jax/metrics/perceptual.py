@@ -36,12 +36,12 @@ def lpips(weights: PyTree, heads: PyTree) -> Callable[..., NDArray]:
       for tap in LPIPS_TAPS
     )
 
-  return lambda images, others: _by_rows(
+  return lambda images, others: _apply_in_parts(
     lambda *rows: distances(weights, heads, *rows), images, others
   )
 
 
-def embedding(weights: PyTree) -> Callable[..., NDArray]:
+def make_embedding(weights: PyTree) -> Callable[..., NDArray]:
   """Build (images) -> [N, 512]: the map averages of VGG16's relu5_3.
 
   The features that the project's Fréchet distance, precision and recall are
@@ -54,7 +54,9 @@ def embedding(weights: PyTree) -> Callable[..., NDArray]:
     maps = net.apply({"params": weights}, images)[EMBEDDING]
     return maps.mean(axis=(1, 2))
 
-  return lambda images: _by_rows(lambda rows: embed(weights, rows), images)
+  return lambda images: _apply_in_parts(
+    lambda rows: embed(weights, rows), images
+  )
 
 
 def _unit(maps: Array) -> Array:
@@ -63,7 +65,7 @@ def _unit(maps: Array) -> Array:
   return maps / (norm + 1e-10)
 
 
-def _by_rows(function: Callable, *images: NDArray) -> NDArray:
+def _apply_in_parts(function: Callable, *images: NDArray) -> NDArray:
   """Apply a function to a bounded number of rows at once.
 
   The last rows are padded, so that it compiles once.

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.method.names import checked, pick
+from cvae_jax.method.names import check, pick
 from cvae_jax.nets.fast import conv
 
 ACTIVATIONS = {
@@ -78,7 +78,7 @@ class Block(nn.Module):
     if self.how == "transposed":
       x = conv.conv_transpose(x, kernel, self.stride, bias=bias)
     elif self.how == "upsample":
-      x = upsampled(x, kernel, self.edge, bias)
+      x = upsample(x, kernel, self.edge, bias)
     else:
       x = conv.conv(x, kernel, self.stride, self.how.upper(), bias=bias)
     if self.norm:
@@ -86,7 +86,7 @@ class Block(nn.Module):
     return pick(ACTIVATIONS, self.activation, "activation")(x, self.slope)
 
 
-def halved(
+def downsample(
   x: Array,
   features: Sequence[int],
   train: bool,
@@ -114,7 +114,7 @@ def halved(
   return x.reshape(x.shape[0], -1)
 
 
-def upsampled(
+def upsample(
   x: Array, kernel: Array, edge: str = "zero", bias: Array | None = None
 ) -> Array:
   """Double x [B, H, W, C] by nearest neighbour and convolves it, 3×3, SAME.
@@ -128,7 +128,7 @@ def upsampled(
     before, after = ([(0, 0)] * 4 for _ in range(2))
     before[axis], after[axis] = (1, 0), (0, 1)
     wide = jnp.pad(wide, before) + jnp.pad(wide, after)
-  if checked(("zero", "replicate"), edge, "edge") == "zero":
+  if check(("zero", "replicate"), edge, "edge") == "zero":
     return conv.conv_transpose(x, wide, 2, bias=bias)
   x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
   return conv.conv_transpose(x, wide, 2, bias=bias)[:, 2:-2, 2:-2]

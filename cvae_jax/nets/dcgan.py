@@ -16,7 +16,7 @@ from cvae_jax.nets.blocks import (
   INITIALISERS,
   NORMALISERS,
   Block,
-  halved,
+  downsample,
 )
 from cvae_jax.nets.layers import Dense
 
@@ -33,7 +33,7 @@ class Trunk(nn.Module):
   @nn.compact
   def __call__(self, image: Array, train: bool = False) -> dict[str, Array]:
     """Map [B, H, W, C] to {head: [B, features]}."""
-    x = halved(
+    x = downsample(
       image,
       self.features,
       train,

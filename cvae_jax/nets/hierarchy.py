@@ -24,11 +24,11 @@ import numpy as np
 from jax import Array
 
 from cvae_jax.method.gaussian import Gaussian
-from cvae_jax.method.names import checked, pick
+from cvae_jax.method.names import check, pick
 from cvae_jax.nets import images
 from cvae_jax.nets.fast import ops
 from cvae_jax.nets.images import BLOCKS, WIDTHS, Residual, Shape
-from cvae_jax.nets.layers import Conv, Dense, logits_of
+from cvae_jax.nets.layers import Conv, Dense, logit_initialiser
 from cvae_jax.types import PyTree
 
 USUAL = (8, 4, 2)  # latents of a pixel of each level's map, where none are said
@@ -42,7 +42,7 @@ class Pass(NamedTuple):
   q: Gaussian | None  # over [B, Z]: what z was drawn from, level by level
 
 
-def maps_of(shape: Shape, levels: Sequence[int]) -> list[Shape]:
+def level_shapes(shape: Shape, levels: Sequence[int]) -> list[Shape]:
   """Return (height, width, latents of a pixel) of each level, top first.
 
   Args:
@@ -77,7 +77,7 @@ class Encoder(nn.Module):
   def __call__(self, image: Array) -> list[Array]:
     """Map [B, H, W, C] or [B, H · W · C] to [B, h, w, F] of each level."""
     first = pick(WIDTHS, self.width, "model.width")
-    residual = checked(BLOCKS, self.blocks, "model.blocks") == "residual"
+    residual = check(BLOCKS, self.blocks, "model.blocks") == "residual"
     count = len(images.sides(*self.shape[:2])) - 1
     x = image.reshape(-1, *self.shape) - 0.5
     maps = []
@@ -87,7 +87,7 @@ class Encoder(nn.Module):
         x = Residual(width, name=f"residual_{i}")(x)
       x = ops.silu(x)
       maps.append(x)
-    return maps[::-1][: len(maps_of(self.shape, self.levels))]
+    return maps[::-1][: len(level_shapes(self.shape, self.levels))]
 
 
 class Decoder(nn.Module):
@@ -112,12 +112,12 @@ class Decoder(nn.Module):
       maps: of the encoder.
     """
     first = pick(WIDTHS, self.width, "model.width")
-    residual = checked(BLOCKS, self.blocks, "model.blocks") == "residual"
+    residual = check(BLOCKS, self.blocks, "model.blocks") == "residual"
     sizes = images.sides(*self.shape[:2])[::-1]
     widths = images.features(first, len(sizes) - 1)[::-1]
-    levels = maps_of(self.shape, self.levels)
+    levels = level_shapes(self.shape, self.levels)
     parts = split(e, levels)
-    told = images.embedded(condition, 8 * first)
+    told = images.embed(condition, 8 * first)
     start = self.param("start", nn.initializers.zeros, (*sizes[0], widths[0]))
     x = jnp.broadcast_to(start, (e.shape[0], *start.shape))
     found = []
@@ -125,7 +125,7 @@ class Decoder(nn.Module):
       if i:
         x = self._enlarged(x, width, sizes[i], f"up_{i}")
       if told is not None:
-        x = images.moved(x, told, i)
+        x = images.modulate(x, told, i)
       if i < len(levels):
         part = parts[i].reshape(-1, *levels[i])
         x, part, q = self._level(x, part, maps and maps[i], i)
@@ -133,7 +133,7 @@ class Decoder(nn.Module):
       if residual:
         x = Residual(width, name=f"residual_{i}")(x)
       x = ops.silu(x)
-    begin = logits_of(self.mean)
+    begin = logit_initialiser(self.mean)
     output = self._enlarged(x, self.channels, sizes[-1], "image", begin)
     e = join([part for part, _ in found])
     if maps is None:
@@ -189,7 +189,7 @@ class Hierarchy(NamedTuple):
   @property
   def sizes(self) -> tuple[int, ...]:
     """Return the number of latents of each level, top first."""
-    levels = maps_of(self.decoder.shape, self.decoder.levels)
+    levels = level_shapes(self.decoder.shape, self.decoder.levels)
     return tuple(math.prod(level) for level in levels)
 
   def infer(

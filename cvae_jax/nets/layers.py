@@ -58,7 +58,7 @@ class Conv(nn.Module):
     return conv.conv(x, kernel, self.stride, self.padding, bias=bias)
 
 
-def logits_of(mean: Sequence[float]) -> nn.initializers.Initializer:
+def logit_initialiser(mean: Sequence[float]) -> nn.initializers.Initializer:
   """Return the initialiser of biases [C] to logits of means, 0 without any.
 
   A mean in [0, 1] stays off its ends, where a sigmoid would not learn.

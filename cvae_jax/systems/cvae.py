@@ -70,7 +70,7 @@ def make(config, facts: Facts) -> System:
   def posterior(state: TrainState, noise, image, condition):
     return model.posterior(state.params, noise, image, condition)[:2]
 
-  draw, log_prior = latent_priors.functions(model.prior, model.pseudo)
+  draw, log_prior = latent_priors.make_functions(model.prior, model.pseudo)
   sampled = model.prior.sampled
   return System(
     init=lambda key: update.init_state(players, *begin(model, conditions, key)),

@@ -124,7 +124,7 @@ def _cross_entropies(outputs: Array, target: Array) -> Array:
   return nats.sum(axis=-1)
 
 
-def _squared(outputs: Array, target: Array) -> Array:
+def _squared_error(outputs: Array, target: Array) -> Array:
   return ((outputs - target) ** 2).sum(axis=-1)
 
 
@@ -137,8 +137,8 @@ READINGS: Mapping[str, Callable[[Array], Array]] = {
 LOSSES: Mapping[str, Callable[[Array, Array], Array]] = {
   "softmax": optax.losses.softmax_cross_entropy,
   "sigmoid": _cross_entropies,
-  "linear": _squared,
-  "circular": _squared,
+  "linear": _squared_error,
+  "circular": _squared_error,
 }
 
 

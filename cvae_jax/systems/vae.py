@@ -85,7 +85,7 @@ def make(config, facts: Facts) -> System:
   def posterior(state: TrainState, noise, image, condition):
     return model.posterior(state.params, noise, flat(image), condition)[:2]
 
-  draw, log_prior = latent_priors.functions(model.prior, model.pseudo)
+  draw, log_prior = latent_priors.make_functions(model.prior, model.pseudo)
   sampled = model.prior.sampled
   return System(
     init=lambda key: update.init_state(players, *begin(model, conditions, key)),
@@ -102,7 +102,8 @@ def make(config, facts: Facts) -> System:
     log_prior=log_prior if sampled else None,
     posterior=posterior if model.levels else None,
     latents=model.latents,
-    schedules=optim.logged(config.optim) | kl_control.schedule(model.loss.kl),
+    schedules=optim.logged_rates(config.optim)
+    | kl_control.schedule(model.loss.kl),
     notes=(_note(model), *hierarchy.note(model.levels)),
   )
 
@@ -227,7 +228,9 @@ def _discriminator_loss(
   found = _forward(model, params, model_state, batch, noise, drop)
   first, second = jnp.array_split(found.z, 2)
   joint = model.discriminate(params, first)
-  apart = model.discriminate(params, regularisers.permuted(shuffle, second))
+  apart = model.discriminate(
+    params, regularisers.permute_latents(shuffle, second)
+  )
   total = 0.5 * losses.discriminator_loss(joint, real=True).mean()
   total += 0.5 * losses.discriminator_loss(apart, real=False).mean()
   accuracy = jnp.concatenate([joint > 0, apart < 0]).mean()

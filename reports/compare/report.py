@@ -97,7 +97,7 @@ def _found(folder: Path) -> Found:
   if not found:
     raise ReportError(
       f"no run of the comparison in {folder}; train them: "
-      f"{commands.name_of('sweep')} --config=compare --workdir=…"
+      f"{commands.format_command('sweep')} --config=compare --workdir=…"
     )
   if len(sizes := {record["size"] for record in found.values()}) > 1:
     raise ReportError(
@@ -155,7 +155,7 @@ def _holder() -> Callable[[runs.Run], collapse.Held | None]:
 
 def _embedding() -> distances.Embed | None:
   try:
-    return distances.embedding()
+    return distances.load_embedding()
   except data.DataError as error:
     print(f"neighbours and distances are of pixels alone: {error}")
     return None
@@ -226,8 +226,8 @@ def _samples(run: runs.Run, kind: str, held) -> dict[str, NDArray]:
   grid = gan.prior(run)
   found = {name: grid}
   if kind == "AE" and held:
-    z = collapse.fitted(run, held.dataset, grid.shape[0] * grid.shape[1])
-    found["ae_fitted"] = gan.decoded(run, z).reshape(grid.shape)
+    z = collapse.draw_fitted(run, held.dataset, grid.shape[0] * grid.shape[1])
+    found["ae_fitted"] = gan.decode(run, z).reshape(grid.shape)
   return found
 
 
@@ -236,5 +236,5 @@ def _small(grid: NDArray) -> NDArray:
   size = grid.shape[2]
   if size % SIDE:
     return grid
-  flat = images.averaged(grid.reshape(-1, *grid.shape[2:]), SIDE)
+  flat = images.average_pool(grid.reshape(-1, *grid.shape[2:]), SIDE)
   return flat.reshape(*grid.shape[:2], *flat.shape[1:])

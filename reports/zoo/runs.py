@@ -182,7 +182,9 @@ def _scored(entry: Entry, judges: list[runs.Run]) -> Entry:
   shape = entry.config.data.image_shape
   fitting = [j for j in judges if j.config.data.image_shape == shape]
   try:
-    found = entry._replace(scores=score.saved(runs.load(entry.folder), fitting))
+    found = entry._replace(
+      scores=score.load_or_measure(runs.load(entry.folder), fitting)
+    )
     return found._replace(hits=_hits(entry, fitting))
   except (data.DataError, runs.RunError) as error:
     print(f"{entry.folder}: not scored: {error}")

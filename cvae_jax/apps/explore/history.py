@@ -71,7 +71,7 @@ def load_rows(opened: Opened) -> list[dict[str, Any]]:
 
 def scores(opened: Opened) -> str | None:
   """Return the run's scores and its control table as text, None without."""
-  found = score.known(opened.run)
+  found = score.load_known(opened.run)
   return None if found is None else score_text.table(found)
 
 

@@ -86,7 +86,7 @@ def from_run(run: Run, name: str) -> Opened:
     return Opened(run, name, np.zeros(0), np.zeros((0, 2)), False)
   z = run.prior(effects.DRAWS)
   found = effects.measure(run.guided, z, example_condition(run)[0])
-  spans = effects.spans(z)
+  spans = effects.latent_ranges(z)
   return Opened(run, name, found, spans, _reads_condition(run, z))
 
 

@@ -15,6 +15,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from cvae_jax.apps.export import trace
 from cvae_jax.apps.export.graph import Graph, Unsupported, Value
 from cvae_jax.apps.export.operators import OPERATORS
+from cvae_jax.nets.fast import ops
 
 
 def to_onnx(
@@ -35,7 +36,7 @@ def to_onnx(
     Unsupported: it has an operation that has no translation.
   """
   arguments = trace.symbolic(inputs)
-  with trace.plain():
+  with ops.trace_plain():
     traced = jax.make_jaxpr(lambda *xs: jax.tree.leaves(function(*xs)))(
       *arguments
     )

@@ -18,6 +18,7 @@ from cvae_jax.host.paths import folder as checked_folder
 from cvae_jax.loop import exports, fitted
 from cvae_jax.loop.rows import FILE as METRICS, read_metrics
 from cvae_jax.measures import kept, score
+from cvae_jax.nets.fast import ops
 from cvae_jax.runs import Run
 
 FORMATS = ("safetensors", "onnx", "stablehlo")
@@ -159,7 +160,7 @@ def _write_weights(run: Run, folder: Path, half: bool) -> None:
     "step": str(int(run.state.step)),
     "system": str(run.config.system),
     "written_by": f"cvae_jax {__version__}",
-    "files": exports.seals(folder),
+    "files": exports.hash_files(folder),
   }
   content = tensors.content(arrays, notes)
   write_atomically(folder / exports.WEIGHTS, content)
@@ -170,7 +171,7 @@ def _write_priors(run: Run, folder: Path, arrays: Mapping) -> None:
   """Write the run's fitted priors as those of the arrays as they are read."""
   own = exports.arrays(run.state, run.config.get("pretrained", {}))
   read = {name: arrays[name].astype(own[name].dtype) for name in own}
-  for path in fitted.kept(run.folder):
+  for path in fitted.list_files(run.folder):
     if found := fitted.read(path, fitted.identity(own)):
       fitted.write(folder / path.name, found, fitted.identity(read))
 
@@ -211,7 +212,7 @@ def _stablehlo(function: functions.Function) -> bytes:
   from cvae_jax.apps.export import trace
 
   apply = jax.jit(lambda *xs: jax.tree.leaves(function.apply(*xs)))
-  with trace.plain():
+  with ops.trace_plain():
     exported = jax.export.export(apply, platforms=PLATFORMS)(
       *trace.symbolic(function.inputs)
     )

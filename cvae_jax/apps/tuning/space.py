@@ -176,7 +176,7 @@ def choose_space(words: Sequence[str], page: str, config: ConfigDict) -> Space:
     )
 
   def draw(trial: Any) -> dict[str, Any]:
-    with pages.placed(local(pages.find(path))):
+    with pages.explain_errors(local(pages.find(path))):
       values = dict(own(trial))
     return {key.removeprefix("config."): v for key, v in values.items()}
 

@@ -84,7 +84,7 @@ def _from_folders(folders: list[pathlib.Path]) -> tuple[Pair, Pair | None]:
     f"no digits in {' nor '.join(map(str, folders))}: looked for"
     " train-images-idx3-ubyte and train-labels-idx1-ubyte (also written"
     " .idx3-ubyte, .idx1-ubyte, and with .gz) and for mnist_train.csv. Get"
-    f" the idx files with: {commands.preparing('digits')}"
+    f" the idx files with: {commands.format_prepare('digits')}"
     + "".join(
       f".{said.rstrip('.')}"
       for said in map(digit_checks.describe_folder, folders)

@@ -84,7 +84,7 @@ def prepare(options: Any) -> None:
   )
   print(
     f"kinds may be changed in {options.out / SCHEMA}. Next: "
-    f"{commands.name_of('train')} --config=configs/images.py "
+    f"{commands.format_command('train')} --config=configs/images.py "
     f"--config.data.path={options.out} --workdir=runs/{options.out.name}"
   )
 

@@ -24,7 +24,7 @@ import numpy as np
 from jax import Array, lax
 
 from cvae_jax.nets.fast import half, ops, winograd
-from cvae_jax.nets.fast.im2col import fold, pads_of, patches, place
+from cvae_jax.nets.fast.im2col import axis_padding, fold, patches, place
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 _SMALL = 8  # pixels a side of a map
@@ -46,10 +46,10 @@ def conv(
   if half.is_on():
     return _plus(half.conv(x, kernel, stride, padding), bias)
   if ops.fast_on_cpu() if fast is None else fast:
-    if padding == "SAME" and winograd.suits(x.shape, kernel.shape, stride):
-      return _plus(winograd.down(x, kernel), bias)
+    if padding == "SAME" and winograd.is_faster(x.shape, kernel.shape, stride):
+      return _plus(winograd.convolve_down(x, kernel), bias)
     k = kernel.shape[0]
-    pads = tuple(pads_of(n, k, stride, padding) for n in x.shape[1:3])
+    pads = tuple(axis_padding(n, k, stride, padding) for n in x.shape[1:3])
     return _conv(x, kernel, bias, stride, pads)
   return _plus(_lax_conv(x, kernel, stride, padding), bias)
 
@@ -126,8 +126,8 @@ def conv_transpose(
     )
     return _plus(y, bias)
   y_shape = (len(x), *(stride * n for n in x.shape[1:3]))
-  if winograd.suits(y_shape, kernel.shape, stride):
-    return _plus(winograd.up(x, kernel), bias)
+  if winograd.is_faster(y_shape, kernel.shape, stride):
+    return _plus(winograd.convolve_up(x, kernel), bias)
   k, _, c, d = kernel.shape
   # It convolves to a row and a column too many: much, where there are few.
   large = min(x.shape[1:3]) > _SMALL
@@ -135,7 +135,7 @@ def conv_transpose(
   less = stride**2 * d > c
   if k > stride > 1 and k % stride == 0 and large and less:
     return _subpixel(x, kernel, bias, stride)
-  pads = tuple(pads_of(n * stride, k, stride) for n in x.shape[1:3])
+  pads = tuple(axis_padding(n * stride, k, stride) for n in x.shape[1:3])
   taps = kernel[::-1, ::-1].transpose(2, 0, 1, 3).reshape(c, k * k * d)
   return _plus(fold(_matmul(x, taps), k, stride, pads), bias)
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 
-def pads_of(n: int, k: int, stride: int, padding: str = "SAME"):
+def axis_padding(n: int, k: int, stride: int, padding: str = "SAME"):
   """Return (low, high) padding of an axis of n, as TensorFlow defines it.
 
   High is negative where the last rows are in no window, so that the pads and

@@ -26,7 +26,7 @@ def fast_on_cpu() -> bool:
 
 
 @contextlib.contextmanager
-def plain() -> Iterator[None]:
+def trace_plain() -> Iterator[None]:
   """Trace the plain formulations on any device: other programs read them."""
   token = _PLAIN.set(True)
   try:

@@ -42,7 +42,7 @@ KERNEL = {
 }
 
 
-def suits(large: Sequence[int], kernel: Sequence[int], stride: int) -> bool:
+def is_faster(large: Sequence[int], kernel: Sequence[int], stride: int) -> bool:
   """Say whether convolutions of these shapes, SAME, are faster so."""
   k = kernel[0]
   step = 2 * stride
@@ -51,12 +51,12 @@ def suits(large: Sequence[int], kernel: Sequence[int], stride: int) -> bool:
 
 
 @jax.custom_vjp
-def down(x: Array, kernel: Array) -> Array:
+def convolve_down(x: Array, kernel: Array) -> Array:
   """Convolve the large x with kernel [k, k, C, D] to a small map."""
-  return _down(x, kernel)[0]
+  return _convolve_down(x, kernel)[0]
 
 
-def _down(x: Array, kernel: Array):
+def _convolve_down(x: Array, kernel: Array):
   k, _, _, d = kernel.shape
   maps = _Maps(k)
   b, height, width, _ = x.shape
@@ -77,11 +77,11 @@ def _down_back(saved, g: Array):
   return dx, _back(maps.kernel, kernel.shape, du)
 
 
-down.defvjp(_down, _down_back)
+convolve_down.defvjp(_convolve_down, _down_back)
 
 
 @jax.custom_vjp
-def up(x: Array, kernel: Array) -> Array:
+def convolve_up(x: Array, kernel: Array) -> Array:
   """Convolve the small x transposed to a large map.
 
   The kernel [k, k, D, C] is in Flax's orientation: it is not flipped.
@@ -108,7 +108,9 @@ def _up_back(saved, g: Array):
   )
 
 
-up.defvjp(lambda x, kernel: (up(x, kernel), (x, kernel)), _up_back)
+convolve_up.defvjp(
+  lambda x, kernel: (convolve_up(x, kernel), (x, kernel)), _up_back
+)
 
 
 def _back(points, shape: Sequence[int], matrices: list[Array]) -> Array:
@@ -135,7 +137,7 @@ class _Maps:
     x = lax.pad(x, jnp.zeros((), x.dtype), edges)
     x = x.reshape(b, rows + 1, 2, s, columns + 1, 2, s, c)
     mix = LARGE[self.r]
-    points = [q for p in _of_tiles(x, 1, mix) for q in _of_tiles(p, 3, mix)]
+    points = [q for p in _mix_tiles(x, 1, mix) for q in _mix_tiles(p, 3, mix)]
     # [B, H/2, row, W/2, column, C]
     points = [p.transpose(0, 1, 3, 2, 4, 5) for p in points]
     return [p.reshape(-1, s * s * c) for p in points]
@@ -145,7 +147,7 @@ class _Maps:
     b, height, width, d = y.shape
     y = y.reshape(b, height // 2, 2, width // 2, 2, d)
     mix = SMALL[self.r]
-    points = [q for p in _mixed(y, 2, mix) for q in _mixed(p, 3, mix)]
+    points = [q for p in _mix_rows(y, 2, mix) for q in _mix_rows(p, 3, mix)]
     return [p.reshape(-1, d) for p in points]
 
   def kernel(self, kernel: Array) -> list[Array]:
@@ -163,10 +165,10 @@ class _Maps:
     s = self.s
     taps = kernel.reshape(r, s, r, s, *kernel.shape[2:])
     mix = KERNEL[r]
-    return [q for p in _mixed(taps, 0, mix) for q in _mixed(p, 1, mix)]
+    return [q for p in _mix_rows(taps, 0, mix) for q in _mix_rows(p, 1, mix)]
 
 
-def _of_tiles(x: Array, axis: int, mix) -> list[Array]:
+def _mix_tiles(x: Array, axis: int, mix) -> list[Array]:
   """Mix a tile's rows: its own two and the first ones of the next tile."""
   last = x.shape[axis] - 1
   rows = []
@@ -177,7 +179,7 @@ def _of_tiles(x: Array, axis: int, mix) -> list[Array]:
   return [_sum(row, rows) for row in mix]
 
 
-def _mixed(x: Array, axis: int, mix) -> list[Array]:
+def _mix_rows(x: Array, axis: int, mix) -> list[Array]:
   parts = jnp.unstack(x, axis=axis)
   return [_sum(row, parts) for row in mix]
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import parts
-from cvae_jax.method.names import checked
+from cvae_jax.method.names import check
 from cvae_jax.method.priors import PRIORS, REGIONS
 from cvae_jax.nets import images
 from cvae_jax.nets.layers import dropout
@@ -104,10 +104,10 @@ def build(config, facts: Facts) -> Model:
     encoder=encoder,
     decoder=decoder,
     discriminator=MLP(**nets.discriminator, heads={"logit": 1}),
-    prior=checked(PRIORS, nets.prior, "model.prior"),
+    prior=check(PRIORS, nets.prior, "model.prior"),
     latents=nets.latents,
     slots=nets.slots,
-    noise=checked(NOISES, nets.noise, "model.noise"),
+    noise=check(NOISES, nets.noise, "model.noise"),
     noise_level=nets.noise_level,
     weight=config.loss.mse,
   )

@@ -18,7 +18,7 @@ from cvae_jax.method import (
   schedules,
 )
 from cvae_jax.method.gaussian import Gaussian
-from cvae_jax.method.names import checked
+from cvae_jax.method.names import check
 from cvae_jax.nets import images
 from cvae_jax.nets.conditional import Decoder, Encoder
 from cvae_jax.nets.hierarchy import Hierarchy
@@ -129,7 +129,7 @@ def build(config, facts: Facts) -> Model:
     kl=kl_control.control(config.loss),
     binarise=config.data.get("binarise", "") == "dynamic",
     l2=config.loss.get("l2", 0.0),
-    grey=schedules.delayed(
+    grey=schedules.delayed_weight(
       config.loss.get("grey", 0.0), config.loss.get("grey_start", 0)
     ),
     second_pass=config.loss.get("kl_of_second_pass", False),
@@ -147,7 +147,7 @@ def _regulariser(loss, rows: int | None) -> regularisers.Regulariser | None:
   """
   names = ("elbo", *regularisers.NAMES)
   what = "loss.objective of a cvae (a vae has more)"
-  name = checked(names, loss.get("objective", "elbo"), what)
+  name = check(names, loss.get("objective", "elbo"), what)
   return regularisers.read(loss, name, rows)
 
 

@@ -16,7 +16,7 @@ from cvae_jax.method import (
   regularisers,
 )
 from cvae_jax.method.gaussian import Gaussian
-from cvae_jax.method.names import checked
+from cvae_jax.method.names import check
 from cvae_jax.nets import images
 from cvae_jax.nets.hierarchy import Hierarchy
 from cvae_jax.nets.mlp import MLP, flat
@@ -165,7 +165,7 @@ def _networks(model, facts: Facts, latents: int, width: int) -> tuple:
 
 def _read(config, channels: int, rows: int | None) -> Loss:
   group = config.loss
-  objective = checked(
+  objective = check(
     OBJECTIVES, group.get("objective", "elbo"), "loss.objective"
   )
   drawn = config.data.get("binarise", "") == "dynamic"

@@ -53,7 +53,7 @@ def bound_loss(
     return -likelihood.nats(x[None], output(z), scale) - weight * kl
 
   if doubly:
-    bound = objectives.doubly_reparameterised(log_weights, z)
+    bound = objectives.doubly_reparameterised_bound(log_weights, z)
   else:
     bound = objectives.importance_bound(log_weights(z))
   kl = model.prior.kl(params, q, z[0], model.pseudo(params)).sum(axis=-1)
