@@ -132,7 +132,7 @@ def _train(job: Job, record: Record, tell: Callable) -> TrainState:
         stride=job.stride,
       )
       tell(over=False, counters=counters)
-      state = job.mesh.whole(hosts.share(state))
+      state = job.mesh.replicate(hosts.share(state))
       state = _loop(job, state, counters, watch, record, checkpoints)
     best = best_state(config, checkpoints, job.system)
     state = state if best is None else best
@@ -156,7 +156,7 @@ def _follow(job: Job) -> TrainState:
     return state
   watch = Watch(job.config, told["counters"].get("watch"))
   nobody = hosts.Nobody()
-  state = job.mesh.whole(state)
+  state = job.mesh.replicate(state)
   return _loop(job, state, told["counters"], watch, nobody, nobody)
 
 

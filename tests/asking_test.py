@@ -83,7 +83,7 @@ def test_what_is_left_out_is_drawn_from_training_rows_together(run):
   np.testing.assert_array_equal(
     found.vectors[:, conditions.columns("shape")], np.eye(3)[[0] * 50]
   )
-  rows = conditions.drawn_from()
+  rows = conditions.training_conditions()
   others = slice(conditions.columns("shape").stop, None)
   assert {*map(tuple, found.vectors[:, others])} <= {
     *map(tuple, rows[:, others])

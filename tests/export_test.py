@@ -230,7 +230,7 @@ def test_an_export_is_loaded_like_the_run_and_is_the_same(
   run, exported, digits
 ):
   loaded = runs.load(exported)
-  condition = run.conditions.of(*digits)
+  condition = run.conditions.encode_images(*digits)
   np.testing.assert_array_equal(
     loaded.sample(condition, seed=3), run.sample(condition, seed=3)
   )

@@ -167,7 +167,7 @@ def test_free_bits_are_held_against_the_mean_of_each_level():
   found = control.penalty(jnp.asarray(kl), 0, (2, 3))
   wanted = 2.0 * (max(3.0, 2 * 0.5) + max(0.3, 3 * 0.5))
   assert float(found) == pytest.approx(wanted)
-  each = control.of_each(jnp.asarray(kl), 0, (2, 3))
+  each = control.per_example(jnp.asarray(kl), 0, (2, 3))
   np.testing.assert_allclose(each, [2 * (4.0 + 1.5), 2 * (2.0 + 1.5)])
 
 

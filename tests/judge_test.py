@@ -227,7 +227,7 @@ def test_what_a_judge_cannot_read_is_said(shape, asked, said):
 
 def test_the_attribute_system_refuses_what_is_no_class(dataset):
   # Its softmax called every rank the first class, and all of noise right.
-  grade = dataset.conditions.entries_of("grade")
+  grade = dataset.conditions.entry_numbers("grade")
   settings = {"columns.target": grade, "data.image_shape": (SIDE, SIDE, 1)}
   config = configs.load(
     "configs/classifier.py:smoke",

@@ -52,7 +52,7 @@ def losses(config, columns, size, limit=feed.RESIDENT_BYTES, together=1):
   devices = mesh.from_config(config)
   source = feed.Feed(columns, limit, devices)
   state = begin.compile_fast(system.init)(keys.address(0, "init"))
-  state = devices.whole(state)
+  state = devices.replicate(state)
   dispatch = make_dispatch(system, devices, source.take)
   key = devices.key(lambda: keys.address(0, "train"))
   rng = np.random.default_rng(0)
@@ -61,7 +61,7 @@ def losses(config, columns, size, limit=feed.RESIDENT_BYTES, together=1):
     rows = rng.integers(0, ROWS, (together, BATCH)).astype(np.int32)
     with jax.transfer_guard("disallow"):
       table, rows = source(rows)
-      start = devices.whole(np.int32(at))
+      start = devices.replicate(np.int32(at))
       state, metrics = dispatch(state, table, rows, key, start)
     for name, values in jax.device_get(metrics).items():
       found.setdefault(name, []).extend(values.tolist())

@@ -119,9 +119,9 @@ def test_one_device_is_jax_s_own_and_changes_no_program(data):
   text = jax.jit(double).lower(given).as_text()
   assert one.jit(double).lower(given).as_text() == text
   assert one.local(feed.take) is feed.take
-  array = one.whole(given)
+  array = one.replicate(given)
   assert not array.committed
-  assert one.own(array) is array
+  assert one.to_one_device(array) is array
 
 
 def test_all_devices_are_used_where_the_mesh_is_0(data):

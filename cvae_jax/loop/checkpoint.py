@@ -175,7 +175,7 @@ class Checkpoints:
       raise CheckpointError(
         f"no checkpoint {step} in {self.folder}; there are {self.steps()}"
       )
-    where = self._where(step)
+    where = self._describe(step)
     abstract = self._without(abstract)
     counters = self.counters(step)
     saved = read(where, lambda: self._manager.item_metadata(step).state)
@@ -199,7 +199,7 @@ class Checkpoints:
     """
     self._wait()
     check_files(self.folder / str(step))
-    where = self._where(step)
+    where = self._describe(step)
     args = ocp.args.Composite(counters=ocp.args.JsonRestore())
     found = read(where, lambda: self._manager.restore(step, args=args).counters)
     return check_counters(found, where)
@@ -246,7 +246,7 @@ class Checkpoints:
     with explain_errors(self.folder):
       self._manager.wait_until_finished()
 
-  def _where(self, step: int) -> str:
+  def _describe(self, step: int) -> str:
     return f"checkpoint {self.folder / str(step)}"
 
   def _without(self, state: TrainState) -> TrainState:

@@ -25,7 +25,7 @@ def make_advance(job: Job) -> Callable:
     rows = np.stack([job.rows(at) for at in range(start, step)])
     with jax.transfer_guard("disallow"):
       table, rows = job.train(rows)
-      at = mesh.whole(np.int32(start))
+      at = mesh.replicate(np.int32(start))
       return step, *dispatch(state, table, rows, key, at)
 
   return advance

@@ -39,7 +39,7 @@ class Feed:
     self.rows = next(iter(columns.values())).shape[0]
     size = sum(column.nbytes for column in columns.values())
     self.mesh = mesh
-    self.resident = mesh.whole(dict(columns)) if size <= limit else None
+    self.resident = mesh.replicate(dict(columns)) if size <= limit else None
     if self.resident is None:
       for column in columns.values():
         _expect_any_order(getattr(column, "entries", column))

@@ -48,7 +48,7 @@ class Mesh(NamedTuple):
     """Return the random key that `make` makes; each device has it."""
     return self.jit(make)() if self.grid else make()
 
-  def whole(self, tree: PyTree) -> PyTree:
+  def replicate(self, tree: PyTree) -> PyTree:
     """Put arrays on each device in full."""
     if self.grid is None:
       return jax.device_put(tree)
@@ -57,7 +57,7 @@ class Mesh(NamedTuple):
   def split(self, rows: NDArray) -> jax.Array:
     """Put rows [..., B] on the devices, a part of B on each."""
     if self.grid is None or rows.shape[-1] % self.size:
-      return self.whole(rows)
+      return self.replicate(rows)
     return self._put(rows, PartitionSpec(*(None,) * (rows.ndim - 1), _AXIS))
 
   def batch(self, columns: NDArray) -> NDArray | jax.Array:
@@ -81,7 +81,7 @@ class Mesh(NamedTuple):
     if self.grid is None or rows.shape[-1] % self.size:
       places = np.arange(rows.size, dtype=np.int32).reshape(rows.shape)
       table = {name: np.asarray(of(rows.ravel())) for name, of in read.items()}
-      return self.whole(table), self.whole(places)
+      return self.replicate(table), self.replicate(places)
     # A device's rows of several batches lie one behind the other.
     shape = (-1, self.size, rows.shape[-1] // self.size)
     order = rows.reshape(shape).transpose(1, 0, 2).ravel()
@@ -107,7 +107,7 @@ class Mesh(NamedTuple):
     flags = self._build((self.size,), _FIRST, lambda _: mine)
     return _any(self)(flags)
 
-  def own(self, tree: PyTree) -> PyTree:
+  def to_one_device(self, tree: PyTree) -> PyTree:
     """Return arrays that each device has in full as those of one device."""
     if self.grid is None:
       return tree

@@ -52,7 +52,9 @@ class Restored:
   @functools.cached_property
   def placed(self) -> TrainState:
     """Return the state on each device of the mesh."""
-    return self.state if self.mesh.grid is None else self.mesh.whole(self.state)
+    return (
+      self.state if self.mesh.grid is None else self.mesh.replicate(self.state)
+    )
 
   def with_prior(self, name: str, dataset: Any = None) -> Self:
     """Return the run with a prior fitted to its posteriors after training.
@@ -135,7 +137,9 @@ class Restored:
       words = self.parse(condition or {})
       if not getattr(self.conditions, "attributes", ()):
         self.parse(named)
-        return asking.Asked(self._nothing(1 if count is None else count))
+        return asking.Asked(
+          self._blank_conditions(1 if count is None else count)
+        )
       return asking.vectors(
         self.folder, self.config, self.conditions, words | named, count, seed
       )
@@ -166,17 +170,19 @@ class Restored:
     shape = self.system.columns.get("image")
     return arguments.images(images, shape, self.folder)
 
-  def _known(self, condition: Request, named: Mapping[str, Any]) -> NDArray:
+  def _encode_known(
+    self, condition: Request, named: Mapping[str, Any]
+  ) -> NDArray:
     """Return a condition [B, A] in which nothing is drawn at random."""
     if condition is not None and not isinstance(condition, str | Mapping):
       return self.request(condition, **named).vectors
     words = self.parse(condition or {})
     words = words | self.parse(named)
     if not getattr(self.conditions, "attributes", ()):
-      return self._nothing(1)
+      return self._blank_conditions(1)
     return self.conditions.encode(words)
 
-  def _nothing(self, count: int) -> NDArray:
+  def _blank_conditions(self, count: int) -> NDArray:
     """Return the conditions [count, A] of a run that can be asked nothing."""
     width = self.system.columns.get("condition", (0,))[0]
     return np.zeros((count, width), np.float32)
@@ -184,9 +190,9 @@ class Restored:
   def _condition(self, condition: ArrayLike) -> NDArray:
     """Return a checked condition [B, A]; one of [A] is one row."""
     width = self.system.columns.get("condition")
-    return self._shaped(condition, "condition", "A", width and width[0])
+    return self._check_vectors(condition, "condition", "A", width and width[0])
 
-  def _shaped(
+  def _check_vectors(
     self, values: ArrayLike, name: str, letter: str, width: int | None
   ) -> NDArray:
     """Return finite values [B, width]; those of [width] are one row.

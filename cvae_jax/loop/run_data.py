@@ -92,7 +92,7 @@ def attribute_columns(conditions: Any) -> tuple[Place, ...]:
       attribute.name,
       attribute.kind,
       attribute.head,
-      conditions.entries_of(attribute.name),
+      conditions.entry_numbers(attribute.name),
       conditions.bit(attribute.name),
     )
     for attribute in getattr(conditions, "attributes", ())

@@ -132,7 +132,7 @@ class Views(Restored):
     self._function("decode")
     if any(np.ndim(given) == 3 for given in (a, b) if given is not None):
       # What an image shows is not drawn at random.
-      begin = asking.Asked(self._known(condition, named))
+      begin = asking.Asked(self._encode_known(condition, named))
     else:
       begin = self.request(condition, 1, seed, **named)
     end = begin.vectors
@@ -165,7 +165,7 @@ class Views(Restored):
       return spare
     given = np.asarray(given)
     if given.ndim == 1:
-      return self._shaped(given, "a latent", "Z", self.system.latents)[0]
+      return self._check_vectors(given, "a latent", "Z", self.system.latents)[0]
     if given.ndim != 3:
       raise RunError(
         "a walk goes between images [H, W, C] or latents [Z]; found shape "

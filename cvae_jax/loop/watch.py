@@ -44,7 +44,7 @@ class Patience:
       return
     value = means[self.rule.metric]
     if math.isfinite(value):  # one that is not would stay in the mean
-      self.mean = value = self._smoothed(value)
+      self.mean = value = self._smooth(value)
     if self._improves(value):
       self.best = value
       self.step = step
@@ -52,7 +52,7 @@ class Patience:
     else:
       self.wait += 1
 
-  def _smoothed(self, value: float) -> float:
+  def _smooth(self, value: float) -> float:
     if self.mean is None:
       return value
     return self.rule.smoothing * self.mean + (1 - self.rule.smoothing) * value

@@ -97,7 +97,7 @@ class Reader:
 
   def _entries(self, name: str) -> tuple[str, ...]:
     """Name the entries of one attribute."""
-    return _names(self.conditions, self.conditions.entries_of(name))
+    return _names(self.conditions, self.conditions.entry_numbers(name))
 
 
 def check_judges(judges: Sequence[Run]) -> None:

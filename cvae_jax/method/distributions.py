@@ -73,7 +73,7 @@ class Sigma(NamedTuple):
 
   def nats(self, x: Array, output: Array, scale: Array) -> Array:
     """Return ½ Σ (log 2πσ² + (x − output)² / σ²)."""
-    scale = self._each(scale, x)
+    scale = self._repeat(scale, x)
     error = (x - output) ** 2 * jnp.exp(-scale)
     return 0.5 * jnp.sum(math.log(2 * math.pi) + scale + error, axis=-1)
 
@@ -84,14 +84,14 @@ class Sigma(NamedTuple):
   def sample(self, key: Array, output: Array, scale: Array) -> Array:
     """Draw from N(output, σ²); values may lie outside [0, 1]."""
     noise = jax.random.normal(key, output.shape, output.dtype)
-    return output + jnp.exp(0.5 * self._each(scale, output)) * noise
+    return output + jnp.exp(0.5 * self._repeat(scale, output)) * noise
 
   def optimal(self, x: Array, output: Array) -> Array:
     """Return the log-variances [S] that fit x [B, D] best."""
     error = ((x - output) ** 2).reshape(-1, self.channels).mean(axis=0)
     return jnp.log(jnp.maximum(error, LEAST))
 
-  def _each(self, scale: Array, x: Array) -> Array:
+  def _repeat(self, scale: Array, x: Array) -> Array:
     """Repeat log-variances [..., S] for each value, [..., D]."""
     each = jnp.tile(scale, x.shape[-1] // self.channels)
     return each.reshape((1,) * (x.ndim - each.ndim) + each.shape)

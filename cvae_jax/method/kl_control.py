@@ -60,13 +60,13 @@ class Control(NamedTuple):
     kl = _sum_latents(kl, latents)
     kl = kl.mean(axis=0)
     kl = jnp.maximum(kl, self._free(kl, latents)).sum(axis=-1)
-    return self._weighed(kl, step)
+    return self._weigh(kl, step)
 
-  def of_each(self, kl: Array, step: Array, latents: Counts) -> Array:
+  def per_example(self, kl: Array, step: Array, latents: Counts) -> Array:
     """Return the same of each example alone, [B], for an evaluation."""
     kl = _sum_latents(kl, latents)
     kl = jnp.maximum(kl, self._free(kl, latents)).sum(axis=-1)
-    return self._weighed(kl, step)
+    return self._weigh(kl, step)
 
   def _free(self, kl: Array, latents: Counts) -> Array | float:
     """Return the least that each column of kl counts as."""
@@ -77,7 +77,7 @@ class Control(NamedTuple):
     each = self.free_bits * jnp.asarray(latents, kl.dtype)
     return jnp.broadcast_to(each, kl.shape)
 
-  def _weighed(self, kl: Array, step: Array) -> Array:
+  def _weigh(self, kl: Array, step: Array) -> Array:
     if not self.capacity:
       return self.weight(step) * kl
     rise = jnp.minimum(1.0, step / self.warmup) if self.warmup else 1.0

@@ -123,7 +123,7 @@ class Decoder(nn.Module):
     found = []
     for i, width in enumerate(widths):
       if i:
-        x = self._enlarged(x, width, sizes[i], f"up_{i}")
+        x = self._enlarge(x, width, sizes[i], f"up_{i}")
       if told is not None:
         x = images.modulate(x, told, i)
       if i < len(levels):
@@ -134,7 +134,7 @@ class Decoder(nn.Module):
         x = Residual(width, name=f"residual_{i}")(x)
       x = ops.silu(x)
     begin = logit_initialiser(self.mean)
-    output = self._enlarged(x, self.channels, sizes[-1], "image", begin)
+    output = self._enlarge(x, self.channels, sizes[-1], "image", begin)
     e = join([part for part, _ in found])
     if maps is None:
       return Pass(output, e, None)
@@ -167,7 +167,7 @@ class Decoder(nn.Module):
     heads = Dense(2 * count, nn.initializers.zeros, name=name)(x)
     return Gaussian(*jnp.split(heads, 2, axis=-1))
 
-  def _enlarged(
+  def _enlarge(
     self,
     x: Array,
     width: int,

@@ -37,9 +37,9 @@ class M1(NamedTuple):
     """Draw z₁ of pixels, or gives its mean without a key, [B, Z]."""
     q = self.encode(params, pixels)
     z = q.mean if key is None else gaussian.reparameterise(key, q)
-    return self.of_read(params, z)
+    return self.mask_unread(params, z)
 
-  def of_read(self, params: PyTree, values: Array, others=0.0) -> Array:
+  def mask_unread(self, params: PyTree, values: Array, others=0.0) -> Array:
     """Keep values [..., Z] of latents that are read, for others `others`."""
     kernel = params["decoder"]["dense_0"]["kernel"][: self.latents]
     norms = jnp.linalg.norm(kernel, axis=-1)
@@ -47,12 +47,14 @@ class M1(NamedTuple):
     read = norms > READ * norms.max()
     return jnp.where(jnp.broadcast_to(read, values.shape), values, others)
 
-  def surplus(self, params: PyTree, pixels: Array, z: Array) -> Array:
+  def posterior_excess(self, params: PyTree, pixels: Array, z: Array) -> Array:
     """Return log q(z₁ | pixels), of unread latents their KL, in nats [B].
 
     What a bound on log p(z₁) of the features z [B, Z] and log p(pixels | z₁)
     lack of a bound on log p(pixels).
     """
     q = self.encode(params, pixels)
-    spent = self.of_read(params, -gaussian.nats(z, q), gaussian.kl_to_prior(q))
+    spent = self.mask_unread(
+      params, -gaussian.nats(z, q), gaussian.kl_to_prior(q)
+    )
     return spent.sum(axis=-1)

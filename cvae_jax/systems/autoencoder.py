@@ -163,7 +163,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   given = state.params, state.model_state
   terms, (nats, each), _ = _forward(model, given, batch, key)
   if not model.kl.constant:
-    penalty = model.kl.of_each(each, state.step, model.latents)
+    penalty = model.kl.per_example(each, state.step, model.latents)
     terms["loss"] = model.loss(nats, penalty)
   return terms
 

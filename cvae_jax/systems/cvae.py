@@ -200,7 +200,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   terms["grey"] *= model.grey(state.step)
   kl = terms["kl"]
   if not model.kl.plain:
-    kl = model.kl.of_each(found.kl, state.step, model.counts)
+    kl = model.kl.per_example(found.kl, state.step, model.counts)
   total = _reconstruction(terms) + kl + terms["grey"]
   psnr = losses.psnr(found.image, found.output)
   return {"loss": total, **terms, "psnr": psnr}

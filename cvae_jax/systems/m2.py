@@ -192,7 +192,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
     pixels = model.pixels(image, first)
     z = model.data(params, image, first)
     elbo -= losses.bernoulli_nats(pixels, nets.m1.logits(params, z))
-    elbo -= nets.m1.surplus(params, flat(image), z)
+    elbo -= nets.m1.posterior_excess(params, flat(image), z)
   return {"error": error, "elbo": elbo, **terms}
 
 

@@ -244,7 +244,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   kl = model.loss.kl
   loss = -terms["elbo"]
   if not kl.plain:
-    penalty = kl.of_each(found.kl, state.step, model.counts)
+    penalty = kl.per_example(found.kl, state.step, model.counts)
     loss = terms["reconstruction"] + penalty
   psnr = losses.psnr(found.x, model.loss.likelihood.mean(found.output))
   return {"loss": loss, **terms, "psnr": psnr}

@@ -114,7 +114,7 @@ def _split(graph: Graph, equation, value: Value) -> list[Value]:
   ):
     numbers = ([end], [end + size], [axis])
     names = [graph.array(each, np.int64) for each in numbers]
-    name = graph.node("Slice", [graph.whole(value), *names])
+    name = graph.add_node("Slice", [graph.expand(value), *names])
     results.append(Value(name, tuple(variable.aval.shape)))
     end += size
   return results

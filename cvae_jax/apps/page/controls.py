@@ -41,7 +41,7 @@ def from_run(run: Run) -> list[dict[str, Any]]:
 
 def _first(conditions: Any) -> dict[str, Any]:
   """Return the values that the page shows first: those of a training row."""
-  rows = conditions.drawn_from()
+  rows = conditions.training_conditions()
   rows = conditions.panel() if rows is None else rows
   return conditions.decode(rows[:1])[0]
 

@@ -199,7 +199,7 @@ class _Watch:
     except NoMetricError as error:
       self.error = error
       raise Stop from None
-    hopeless = self._study.hopeless(self._claim, self.epoch, value)
+    hopeless = self._study.should_prune(self._claim, self.epoch, value)
     if hopeless and self.epoch < self.epochs:
       raise Stop
 

@@ -84,7 +84,7 @@ class Conditions(Requests):
     columns = zip(*self.rows, strict=True)
     return self.encode_table(dict(zip(self.asked, columns, strict=True)))
 
-  def drawn_from(self) -> NDArray[np.float32] | None:
+  def training_conditions(self) -> NDArray[np.float32] | None:
     """Return condition vectors [N, A] of training rows, None without any."""
     return self._drawn if self.rows else None
 

@@ -57,7 +57,7 @@ class Attribute:
     """Tell whether a value says anything: None, "" and NaN do not."""
     return not blank(value)
 
-  def listed(self, value: Any) -> list[Any]:
+  def as_list(self, value: Any) -> list[Any]:
     """Return what was given for N rows as a list; one value is alone.
 
     Raises:
@@ -126,10 +126,10 @@ class Attribute:
     numbers = {level: i for i, level in enumerate(self.levels)}
     found = [numbers.get(format_level(value), -1) for value in values]
     if -1 in found:
-      raise self.unknown(values[found.index(-1)])
+      raise self.unknown_level_error(values[found.index(-1)])
     return found
 
-  def unknown(self, value: Any) -> DataError:
+  def unknown_level_error(self, value: Any) -> DataError:
     """Return the error of a value that is none of this attribute's."""
     near = difflib.get_close_matches(format_level(value), self.levels, 1)
     hint = f"; did you mean {near[0]}?" if near else ""

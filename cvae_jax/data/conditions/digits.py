@@ -124,7 +124,7 @@ class Conditions(Requests):
     ink = Number("ink", range=self.limits, mean=self.mean, std=self.std)
     return ink.standardise(ratio, labels)
 
-  def of(
+  def encode_images(
     self, images: npt.ArrayLike, labels: npt.ArrayLike
   ) -> npt.NDArray[np.float32]:
     """Return the condition vectors [N, A] of images [N, …] and labels [N]."""

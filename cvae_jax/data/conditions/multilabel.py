@@ -46,9 +46,9 @@ class MultiLabel(Leveled):
     """Tell whether a value says anything; "" says that there is no label."""
     return isinstance(value, str) or not blank(value)
 
-  def listed(self, value: Any) -> list[Any]:
+  def as_list(self, value: Any) -> list[Any]:
     """Return what was given for N rows as a list; a tuple is one value."""
-    return [value] if isinstance(value, tuple) else super().listed(value)
+    return [value] if isinstance(value, tuple) else super().as_list(value)
 
   def encode(self, values: Sequence[Any], strict: bool = True) -> NDArray:
     """Return 0 or 1 for each label, [N, K]."""

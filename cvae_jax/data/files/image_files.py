@@ -95,10 +95,10 @@ class Fit:
     if self.grey:
       image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
     if self.pad:
-      return self._padded(image)
-    return self._resized(image, *self.shape[:2])
+      return self._pad(image)
+    return self._resize(image, *self.shape[:2])
 
-  def _resized(self, image: np.ndarray, height: int, width: int) -> np.ndarray:
+  def _resize(self, image: np.ndarray, height: int, width: int) -> np.ndarray:
     if image.shape[:2] == (height, width):
       return image.copy()
     if self.resize == "bilinear":
@@ -107,13 +107,13 @@ class Fit:
     resized = picture.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(resized).reshape(height, width, -1)
 
-  def _padded(self, image: np.ndarray) -> np.ndarray:
+  def _pad(self, image: np.ndarray) -> np.ndarray:
     height, width = image.shape[:2]
     scale = min(self.shape[0] / height, self.shape[1] / width)
     size = [max(1, round(scale * side)) for side in (height, width)]
     whole = np.zeros(self.shape, np.uint8)
     top, left = ((n - m) // 2 for n, m in zip(self.shape, size, strict=False))
-    resized = self._resized(image, *size)
+    resized = self._resize(image, *size)
     whole[top : top + size[0], left : left + size[1]] = resized
     return whole
 

@@ -90,7 +90,7 @@ def convolve_up(x: Array, kernel: Array) -> Array:
   maps = _Maps(k)
   b, height, width, _ = x.shape
   large = (b, maps.s * height, maps.s * width, c)
-  pairs = zip(maps.small(x), maps.flipped(kernel), strict=True)
+  pairs = zip(maps.small(x), maps.flip(kernel), strict=True)
   return _back(maps.large, large, [x @ u for x, u in pairs])
 
 
@@ -99,12 +99,12 @@ def _up_back(saved, g: Array):
   maps = _Maps(len(kernel))
   v = maps.large(g)
   m = maps.small(x)
-  u = maps.flipped(kernel)
+  u = maps.flip(kernel)
   dx = [v @ u.T for v, u in zip(v, u, strict=True)]
   du = [m.T @ v for m, v in zip(m, v, strict=True)]
   return (
     _back(maps.small, x.shape, dx),
-    _back(maps.flipped, kernel.shape, du),
+    _back(maps.flip, kernel.shape, du),
   )
 
 
@@ -154,7 +154,7 @@ class _Maps:
     """Return those of a kernel [k, k, C, D]: n × [s² · C, D]."""
     return [u.reshape(-1, u.shape[-1]) for u in self._taps(kernel)]
 
-  def flipped(self, kernel: Array) -> list[Array]:
+  def flip(self, kernel: Array) -> list[Array]:
     """Return those of a flipped kernel [k, k, D, C]: n × [D, s² · C]."""
     points = self._taps(kernel[::-1, ::-1])
     return [u.transpose(2, 0, 1, 3).reshape(u.shape[2], -1) for u in points]

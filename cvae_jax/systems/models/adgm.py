@@ -51,7 +51,7 @@ class Model(NamedTuple):
     if step is None or self.kl.plain:
       kl = kl.sum(axis=-1)
     else:
-      kl = self.kl.of_each(kl, step, self.sizes[-1])
+      kl = self.kl.per_example(kl, step, self.sizes[-1])
     scale = likelihoods.scale(self.likelihood, params, {})
     output = self.output(self.nets.generate(params, y, z, a))
     nats = self.likelihood.nats(x, output, scale)

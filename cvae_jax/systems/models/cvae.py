@@ -58,7 +58,7 @@ class Model(NamedTuple):
   def posterior(self, params: PyTree, noise, image, condition) -> tuple:
     """Return q, z and its output, all of noise's rows; of a hierarchy."""
     found = self.levels.infer(params, image, condition, noise)
-    return found.q, found.z, self._bounded(found.output)
+    return found.q, found.z, self._bound_output(found.output)
 
   def encode(self, params: PyTree, image, condition, key=None) -> Gaussian:
     """Return q(z | image, condition); without a key dropout is off."""
@@ -81,12 +81,12 @@ class Model(NamedTuple):
   def output(self, params: PyTree, z, condition, key=None) -> Array:
     """Return what p(x | z) is of; without a key dropout is off."""
     if self.levels:
-      return self._bounded(self.levels.output(params, z, condition))
+      return self._bound_output(self.levels.output(params, z, condition))
     variables = {"params": params["decoder"]}
     z = self.prior.place(params, z, condition)
     return self.decoder.apply(variables, z, condition, key)
 
-  def _bounded(self, output: Array) -> Array:
+  def _bound_output(self, output: Array) -> Array:
     """Return a hierarchy's output as ImageDecoder has it."""
     return jax.nn.sigmoid(output) if self.likelihood.means else output
 

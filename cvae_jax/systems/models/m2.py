@@ -75,7 +75,7 @@ class Model(NamedTuple):
       scale = likelihoods.scale(likelihood, params, {})
       return likelihood.nats(x, self.pixel_output(output["logits"]), scale)
     nats = gaussian.nats(x, Gaussian(**output))
-    return self.nets.m1.of_read(params, nats).sum(axis=-1)
+    return self.nets.m1.mask_unread(params, nats).sum(axis=-1)
 
   def bound(
     self, params: PyTree, x: Array, y: Array, key, drop=None, step=None
@@ -94,7 +94,7 @@ class Model(NamedTuple):
     if step is None or self.loss.kl.plain:
       kl = kl.sum(axis=-1)
     else:
-      kl = self.loss.kl.of_each(kl, step, self.latents)
+      kl = self.loss.kl.per_example(kl, step, self.latents)
     return nats + kl + math.log(self.classes)
 
 
