@@ -35,7 +35,7 @@ def seconds(function: Callable, times: int = 3) -> float:
   return min(taken)
 
 
-def absent(name: str):
+def import_or_none(name: str):
   """Return a module of the package, or None after saying that it is absent."""
   try:
     return importlib.import_module(name)
@@ -46,7 +46,7 @@ def absent(name: str):
 
 def start(gib: float) -> bool:
   """Time the identity of data in memory; return whether it is in bounds."""
-  identity = absent("cvae_jax.data.files.identity")
+  identity = import_or_none("cvae_jax.data.files.identity")
   if identity is None:
     return True
   rows = int(gib * 2**30 / 784)
@@ -80,7 +80,7 @@ def share(step: float) -> bool:
 
 def lock() -> None:
   """Time the taking and leaving of a folder's lock, once a run."""
-  module = absent("cvae_jax.host.lock")
+  module = import_or_none("cvae_jax.host.lock")
   if module is None:
     return
   with tempfile.TemporaryDirectory() as folder:

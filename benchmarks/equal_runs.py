@@ -31,7 +31,7 @@ def differences(one: Path, other: Path) -> list[str]:
   lines = unequal_leaves(state, state_b)
   if any(counters[k] != counters_b[k] for k in ("sums", "watch")):
     lines.append("counters of the last checkpoint")
-  rows, rows_b = map(timeless, (one, other))
+  rows, rows_b = map(read_without_times, (one, other))
   if len(rows) != len(rows_b):
     lines.append(f"metrics.jsonl: {len(rows)} rows and {len(rows_b)}")
   lines += [
@@ -59,7 +59,7 @@ def unequal_leaves(state: TrainState, other: TrainState) -> list[str]:
   ]
 
 
-def timeless(workdir: Path) -> list[dict]:
+def read_without_times(workdir: Path) -> list[dict]:
   """Read metrics.jsonl without the times, which no two runs share."""
   return [
     {k: v for k, v in row.items() if not k.startswith("time/")}

@@ -126,12 +126,12 @@ def test_a_kill_after_the_best_leaves_no_trace(data, whole, tmp_path):
   """The running mean goes on from the checkpoint of the best."""
   folder = shutil.copytree(whole[0], tmp_path / "killed")
   (folder / "DONE").unlink()
-  for step in soak.steps_saved(folder):
+  for step in soak.list_saved_steps(folder):
     if step > whole[1].step:
       shutil.rmtree(folder / "checkpoints" / str(step))
-  assert soak.steps_saved(folder)[-1] == whole[1].step
+  assert soak.list_saved_steps(folder)[-1] == whole[1].step
   assert equal(small_zoo.run(data, folder, "vae", **WATCHED), whole[1])
-  assert soak.steps_saved(folder) == soak.steps_saved(whole[0])
+  assert soak.list_saved_steps(folder) == soak.list_saved_steps(whole[0])
   assert equal_runs.differences(whole[0], folder) == []
 
 

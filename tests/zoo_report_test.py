@@ -301,9 +301,9 @@ def test_the_states_that_were_kept_of_scvae_are_judged(monkeypatch):
 
   monkeypatch.setattr(zoo_runs, "state", kept)
   entry = SimpleNamespace(title=zoo_claims.SCVAE)
-  assert zoo_runs._hits(entry, [reader()]) == {1: 0.1, 10: 1.0}
-  assert zoo_runs._hits(entry, []) == {}
-  assert zoo_runs._hits(SimpleNamespace(title="M3"), [reader()]) == {}
+  assert zoo_runs._measure_hits(entry, [reader()]) == {1: 0.1, 10: 1.0}
+  assert zoo_runs._measure_hits(entry, []) == {}
+  assert zoo_runs._measure_hits(SimpleNamespace(title="M3"), [reader()]) == {}
 
 
 def test_a_region_s_draws_are_decoded_class_by_class(data, tmp_path):

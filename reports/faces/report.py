@@ -42,7 +42,7 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
   load = Datasets()
   for rung, model in models.items():
     run = runs.load(model["folder"])
-    model |= _measured(run, load) | {"scores": score.load_known(run) or {}}
+    model |= _measure(run, load) | {"scores": score.load_known(run) or {}}
     rows.append(_panel(run))
     captions = figures.captions(run)["prior"][1]
     if rung == shown:
@@ -97,7 +97,7 @@ def _ladder(folder: Path) -> Models:
   return dict(sorted(models.items()))
 
 
-def _measured(run: runs.Run, load: Datasets) -> Model:
+def _measure(run: runs.Run, load: Datasets) -> Model:
   """Measure a run beside its held-out faces; nothing where they are not here.
 
   Args:
