@@ -184,9 +184,7 @@ def _adjustable(config: ConfigDict, system):
     return system
   additions = importlib.import_module("cvae_jax.method.additions")
   if decay:
-    system = additions.average_parameters(
-      system, decay, config.get("pretrained", {})
-    )
+    system = additions.average(system, decay, config.get("pretrained", {}))
   if config.plateau.metric:
     system = additions.adjustable(system)
   return system

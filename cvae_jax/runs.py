@@ -59,7 +59,7 @@ class Run(Views):
     """
     images, condition = arguments.rows(
       images=self._images(images),
-      condition=self._encode_known(condition, named),
+      condition=self._encode(condition, named),
     )
     return self._apply("encode", images, condition)
 
@@ -94,7 +94,7 @@ class Run(Views):
     decoded with the changed one. Both are vectors [B, A] or words, in which
     `changed` says only what is to change.
     """
-    own = self._encode_known(condition, {})
+    own = self._encode(condition, {})
     if changed is None or isinstance(changed, str | Mapping):
       words = self.parse(changed or {})
       changed = self.conditions.fill(own, words)

@@ -43,7 +43,7 @@ def select_rows(
     first = next(iter(left_out.values()))
     names = finding.shorten(left_out)
     print(f"{len(left_out):,} rows left out: {names}; first: {first}")
-  table = finding.resolve_names(images, table)
+  table = finding.resolve(images, table)
   here = table["file"].isin(images.where.keys())
   missing = table["file"][~here].tolist()
   if missing:

@@ -486,9 +486,7 @@ def tracked(share, seed, count):
   ]
   tests = [{"step": t, "sliced": distance[t]} for t in steps]
   found = compare_curves.correlate_losses(epochs, tests)
-  return any(
-    compare_claims._correlation_strength(values)[0] for values in found.values()
-  )
+  return any(compare_claims._strength(values)[0] for values in found.values())
 
 
 @pytest.mark.parametrize("count", [compare_curves.FEWEST, 40])

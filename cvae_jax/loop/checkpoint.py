@@ -33,13 +33,7 @@ from cvae_jax.loop.integrity import (
   seal,
   shapes,
 )
-from cvae_jax.loop.quirks import (
-  Alias,
-  explain_errors,
-  read,
-  retry_listing,
-  stop_counting,
-)
+from cvae_jax.loop.quirks import Alias, explain, read, retry, stop_counting
 from cvae_jax.types import PyTree, TrainState
 
 stop_counting()
@@ -91,7 +85,7 @@ class Checkpoints:
     registry.add("state", ocp.args.StandardRestore, state)
     registry.add("counters", ocp.args.JsonSave, counters)
     registry.add("counters", ocp.args.JsonRestore, counters)
-    return retry_listing(
+    return retry(
       lambda: ocp.CheckpointManager(
         self._alias.folder / "checkpoints",
         options=ocp.CheckpointManagerOptions(
@@ -121,7 +115,7 @@ class Checkpoints:
 
   def reload(self) -> None:
     """Look again which checkpoints there are: another process may save."""
-    retry_listing(self._manager.reload)
+    retry(self._manager.reload)
 
   def save(
     self,
@@ -237,13 +231,13 @@ class Checkpoints:
     pending = self._pending
     self._pending = None
     if pending:
-      with explain_errors(self.folder):
+      with explain(self.folder):
         pending.result()
 
   def _wait(self) -> None:
     """Wait until all that was saved is on the disk."""
     self._settle()
-    with explain_errors(self.folder):
+    with explain(self.folder):
       self._manager.wait_until_finished()
 
   def _describe(self, step: int) -> str:

@@ -99,7 +99,7 @@ class Alias:
 
 
 @contextlib.contextmanager
-def explain_errors(folder: Path) -> Iterator[None]:
+def explain(folder: Path) -> Iterator[None]:
   """Say in one line with the folder what fails while orbax writes.
 
   Raises:
@@ -134,7 +134,7 @@ def read(where: str, reader: Callable[[], Any]) -> Any:
   raise Damaged(f"{where} is damaged: it cannot be read ({reason})")
 
 
-def retry_listing(look: Callable[[], Any], times: int = 20) -> Any:
+def retry(look: Callable[[], Any], times: int = 20) -> Any:
   """Return look(), again where a folder vanished while orbax listed them.
 
   A training deletes old checkpoints beside those who read its run.

@@ -137,9 +137,7 @@ class Restored:
       words = self.parse(condition or {})
       if not getattr(self.conditions, "attributes", ()):
         self.parse(named)
-        return asking.Asked(
-          self._blank_conditions(1 if count is None else count)
-        )
+        return asking.Asked(self._blank(1 if count is None else count))
       return asking.vectors(
         self.folder, self.config, self.conditions, words | named, count, seed
       )
@@ -170,19 +168,17 @@ class Restored:
     shape = self.system.columns.get("image")
     return arguments.images(images, shape, self.folder)
 
-  def _encode_known(
-    self, condition: Request, named: Mapping[str, Any]
-  ) -> NDArray:
+  def _encode(self, condition: Request, named: Mapping[str, Any]) -> NDArray:
     """Return a condition [B, A] in which nothing is drawn at random."""
     if condition is not None and not isinstance(condition, str | Mapping):
       return self.request(condition, **named).vectors
     words = self.parse(condition or {})
     words = words | self.parse(named)
     if not getattr(self.conditions, "attributes", ()):
-      return self._blank_conditions(1)
+      return self._blank(1)
     return self.conditions.encode(words)
 
-  def _blank_conditions(self, count: int) -> NDArray:
+  def _blank(self, count: int) -> NDArray:
     """Return the conditions [count, A] of a run that can be asked nothing."""
     width = self.system.columns.get("condition", (0,))[0]
     return np.zeros((count, width), np.float32)

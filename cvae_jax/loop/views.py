@@ -132,7 +132,7 @@ class Views(Restored):
     self._function("decode")
     if any(np.ndim(given) == 3 for given in (a, b) if given is not None):
       # What an image shows is not drawn at random.
-      begin = asking.Asked(self._encode_known(condition, named))
+      begin = asking.Asked(self._encode(condition, named))
     else:
       begin = self.request(condition, 1, seed, **named)
     end = begin.vectors

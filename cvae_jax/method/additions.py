@@ -1,7 +1,7 @@
 """What a system's state may hold beside its players' own.
 
 A factor of all learning rates (`adjustable`), which a plateau lowers, and a
-running mean of the parameters (`average_parameters`), which is evaluated
+running mean of the parameters (`average`), which is evaluated
 instead of them.
 """
 
@@ -44,9 +44,7 @@ def set_factor(state: TrainState, factor: float) -> TrainState:
   return state.replace(opt_state=state.opt_state | factor)
 
 
-def average_parameters(
-  system: System, decay: float, frozen: Iterable[str] = ()
-) -> System:
+def average(system: System, decay: float, frozen: Iterable[str] = ()) -> System:
   """Return a system whose state holds a running mean of the parameters.
 
   After step t the mean moves by 1 − min(decay, (1 + t) / (10 + t)) towards

@@ -34,31 +34,25 @@ def verdicts(runs: Runs) -> list[Verdict]:
   ]
   causes = [(vae(z, MEANS, b), vae(z, SUMS, b)) for z in LATENTS for b in BETAS]
   return [
-    _judge_collapse(
+    _collapse(
       runs, "1. 128 latents collapse the VAE's posterior, 512 do not", sizes
     ),
-    _judge_collapse(
+    _collapse(
       runs,
       "1'. Instead, averaging the loss's terms collapses it, summing does not",
       causes,
     ),
-    _judge_useless(
-      runs, "2. The GAN is useless with 128 latents, not with 512"
-    ),
-    _judge_ranking(
-      runs, "3. Samples of N(0, I): the VAE's beat the AE's", ae, vae
-    ),
-    _judge_ranking(
+    _usefulness(runs, "2. The GAN is useless with 128 latents, not with 512"),
+    _ranking(runs, "3. Samples of N(0, I): the VAE's beat the AE's", ae, vae),
+    _ranking(
       runs,
       "3. Samples of N(0, I): the GAN's beat the VAE's",
       vae,
       lambda z: Cell("GAN", z),
     ),
     _modes(runs, "3. The GAN's samples are similar: its modes collapse"),
-    _judge_tracking(
-      runs, "4. The GAN's losses do not tell the samples' quality"
-    ),
-    _judge_stopping(
+    _tracking(runs, "4. The GAN's losses do not tell the samples' quality"),
+    _stopping(
       runs,
       "5. Stopping by a distance of samples keeps as good a state as any seen",
     ),
@@ -72,7 +66,7 @@ def distance(samples: Mapping[str, float]) -> tuple[str, float | None]:
   return name, samples.get(name)
 
 
-def _judge_collapse(runs: Runs, claim: str, pairs) -> Verdict:
+def _collapse(runs: Runs, claim: str, pairs) -> Verdict:
   """Judge whether the first of each pair collapses and the second does not."""
 
   def judge(bad, good):
@@ -88,7 +82,7 @@ def _judge_collapse(runs: Runs, claim: str, pairs) -> Verdict:
   return _judge(runs, claim, pairs, judge)
 
 
-def _judge_useless(runs: Runs, claim: str) -> Verdict:
+def _usefulness(runs: Runs, claim: str) -> Verdict:
   def judge(small, large):
     name, a = distance(small["samples"]["prior"])
     b = distance(large["samples"]["prior"])[1]
@@ -102,7 +96,7 @@ def _judge_useless(runs: Runs, claim: str) -> Verdict:
   return _judge(runs, claim, [pair], judge)
 
 
-def _judge_ranking(runs: Runs, claim: str, worse: Callable, better: Callable):
+def _ranking(runs: Runs, claim: str, worse: Callable, better: Callable):
   """Judge whether one kind's samples are nearer than another's."""
 
   def judge(first, second):
@@ -138,7 +132,7 @@ def _modes(runs: Runs, claim: str) -> Verdict:
   return _judge(runs, claim, [(Cell("GAN", z),) for z in LATENTS], judge)
 
 
-def _judge_tracking(runs: Runs, claim: str) -> Verdict:
+def _tracking(runs: Runs, claim: str) -> Verdict:
   def judge(run):
     losses = {
       name: values
@@ -147,8 +141,8 @@ def _judge_tracking(runs: Runs, claim: str) -> Verdict:
     }
     if not losses:
       return None, "too few evaluations with a distance"
-    name = max(losses, key=lambda name: _correlation_strength(losses[name]))
-    tracks, rank = _correlation_strength(losses[name])
+    name = max(losses, key=lambda name: _strength(losses[name]))
+    tracks, rank = _strength(losses[name])
     shown = [markdown.cell(value) for value in losses[name].values()]
     words = f"rank correlation with the distance {shown[0]}, given the epoch"
     return (rank < DEAF) - tracks, (
@@ -158,9 +152,7 @@ def _judge_tracking(runs: Runs, claim: str) -> Verdict:
   return _judge(runs, claim, [(Cell("GAN", z),) for z in LATENTS], judge)
 
 
-def _correlation_strength(
-  values: Mapping[str, float | None],
-) -> tuple[bool, float]:
+def _strength(values: Mapping[str, float | None]) -> tuple[bool, float]:
   """Tell whether a signal tracks quality, and how it is correlated with it."""
   rank, given, floor = (
     values[name] or 0.0
@@ -170,7 +162,7 @@ def _correlation_strength(
   return also and abs(rank) >= TRACKS, abs(rank)
 
 
-def _judge_stopping(runs: Runs, claim: str) -> Verdict:
+def _stopping(runs: Runs, claim: str) -> Verdict:
   def judge(run):
     stop = run["stop"]
     if not stop:
@@ -235,9 +227,7 @@ def _judge(runs: Runs, claim: str, groups, judge: Callable) -> Verdict:
   reasons = []
   lacking = {}
   for cells in groups:
-    missing = {
-      cell: why for cell in cells if (why := _explain_missing(runs, cell))
-    }
+    missing = {cell: why for cell in cells if (why := _missing(runs, cell))}
     lacking |= missing
     if not missing:
       gain, words = judge(*(runs[cell] for cell in cells))
@@ -249,7 +239,7 @@ def _judge(runs: Runs, claim: str, groups, judge: Callable) -> Verdict:
   return Verdict(claim, outcome(found) if found else "not measured", reasons)
 
 
-def _explain_missing(runs: Runs, cell: Cell) -> str:
+def _missing(runs: Runs, cell: Cell) -> str:
   """Say why a run cannot be judged; "" if it can."""
   if cell not in runs:
     return "not trained"

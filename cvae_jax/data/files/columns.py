@@ -59,12 +59,12 @@ def require(where: object, table: pd.DataFrame, names: Sequence[str]) -> None:
   if missing:
     raise DataError(
       f"{where}: no column {', '.join(map(repr, missing))}; it has"
-      f" {list_columns(table)}. Prepare a table with them, or"
+      f" {describe(table)}. Prepare a table with them, or"
       " name others in config.data.names, .ranges and .conditions"
     )
 
 
-def list_columns(table: pd.DataFrame) -> str:
+def describe(table: pd.DataFrame) -> str:
   """Return the names of a table's first columns, for errors."""
   names = [str(name) for name in table.columns]
   return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from cvae_jax.data import DataError
-from cvae_jax.data.files.columns import list_columns
+from cvae_jax.data.files.columns import describe
 
 # Of a file that is no table, or is compressed and cut short.
 UNREADABLE = (
@@ -47,7 +47,7 @@ def read_csv(path: pathlib.Path, file_column: str = "") -> pd.DataFrame:
     if file_column not in table:
       raise DataError(
         f"{path}: no column {file_column!r} (--file_column); it has"
-        f" {list_columns(table)}"
+        f" {describe(table)}"
       )
     if file_column != "file":
       table = table.drop(columns="file", errors="ignore")
@@ -57,7 +57,7 @@ def read_csv(path: pathlib.Path, file_column: str = "") -> pd.DataFrame:
   if "file" not in table:
     likely = [c for c in table if re.search(r"path|image|file|name", str(c))]
     raise DataError(
-      f"{path}: no column 'file'; it has {list_columns(table)}. Rename the one"
+      f"{path}: no column 'file'; it has {describe(table)}. Rename the one"
       " that names the images to file, or give"
       f" --file_column={likely[0] if likely else 'NAME'}"
     )

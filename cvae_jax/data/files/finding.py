@@ -150,7 +150,7 @@ def check_unique(images: Images, files: Iterable[str]) -> None:
       )
 
 
-def resolve_names(images: Images, table: pd.DataFrame) -> pd.DataFrame:
+def resolve(images: Images, table: pd.DataFrame) -> pd.DataFrame:
   """Replace names that begin in another folder than the images do.
 
   A table's `img/0001.jpg` is the images' `0001.jpg` or `all/img/0001.jpg`:

@@ -9,13 +9,8 @@ import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files import splits, tables
-from cvae_jax.data.files.columns import list_columns
-from cvae_jax.data.files.finding import (
-  Images,
-  check_unique,
-  resolve_names,
-  shorten,
-)
+from cvae_jax.data.files.columns import describe
+from cvae_jax.data.files.finding import Images, check_unique, resolve, shorten
 from cvae_jax.data.files.schema import Entry
 from cvae_jax.host.paths import local
 
@@ -161,8 +156,7 @@ def from_table(
   column = file_column or _file_column(images, table, name)
   if column not in table:
     raise DataError(
-      f"{name}: no column {column!r} (--file_column); it has"
-      f" {list_columns(table)}"
+      f"{name}: no column {column!r} (--file_column); it has {describe(table)}"
     )
   table = table.rename(columns={column: "file"} if column != "file" else {})
   if list(table.columns).count("file") > 1:
@@ -171,7 +165,7 @@ def from_table(
   if (table["file"] == "").any():
     row = int((table["file"] == "").to_numpy().argmax()) + 1
     raise DataError(f"{name}: row {row}, column {column!r} is empty")
-  table = resolve_names(images, _add_endings(images, table))
+  table = resolve(images, _add_endings(images, table))
   here = table["file"].isin(images.where.keys())
   if not here.all():
     missing = table["file"][~here].tolist()
