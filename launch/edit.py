@@ -61,7 +61,7 @@ def main(_: list[str]) -> None:
   square = _box()
   run = run_flags.load(_WORKDIR)
   _check(run)
-  asked = [_parse(run, text) for text in _SET.value]
+  asked = [run_flags.parse(run, _SET.name, text) for text in _SET.value]
   picture = own_picture.read(run, image, square, _CROP.value)
   own = _find_condition(run, image, picture, _CONDITION.value)
   changes = [run.conditions.fill(own, values) for values in asked]
@@ -105,20 +105,6 @@ def _check(run) -> None:
       )
 
 
-def _parse(run, text: str) -> dict:
-  """Return what one --set asks for, {attribute: value}.
-
-  Raises:
-    DataError: it asks for what the run cannot be asked for.
-  """
-  from cvae_jax.data import DataError
-
-  try:
-    return run.parse(text)
-  except DataError as error:
-    raise DataError(f"--set={text}: {error}") from None
-
-
 def _box() -> tuple[int, ...] | None:
   """Return the box of --square.
 
@@ -143,7 +129,8 @@ def _find_condition(run, path: Path, picture, text: str | None):
   from cvae_jax.apps import editing
 
   if text is not None:
-    return editing.vector(run, run.parse(text))
+    values = run_flags.parse(run, _CONDITION.name, text)
+    return editing.vector(run, values)
   reading = editing.find(run, picture)
   if reading.notes:
     print("\n".join([f"{path}:", *reading.notes]))

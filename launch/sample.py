@@ -69,7 +69,7 @@ def _draw_request(run, folder) -> None:
 
   picture = pictures.draw(
     run,
-    _SET.value,
+    run_flags.parse(run, _SET.name, _SET.value),
     grid=_GRID.value,
     sweep=_SWEEP.value,
     unknown=_UNKNOWN.value,

@@ -47,7 +47,7 @@ def quick(run: Run) -> Search:
 
 def attributes(run: Run) -> tuple[Attribute, ...]:
   """Return what a run can be told of a picture."""
-  if not run.system.columns.get("condition", (0,))[0]:
+  if not run.condition_size:
     return ()
   return tuple(getattr(run.conditions, "attributes", ()))
 
@@ -123,7 +123,7 @@ def vector(run: Run, values: Mapping[str, Any]) -> NDArray[np.float32]:
 
 def blank_condition(run: Run) -> NDArray[np.float32]:
   """Return the condition vector [1, A] that says nothing."""
-  return np.zeros((1, *run.system.columns.get("condition", (0,))), np.float32)
+  return np.zeros((1, run.condition_size), np.float32)
 
 
 def edit(

@@ -56,6 +56,11 @@ class Restored:
       self.state if self.mesh.grid is None else self.mesh.replicate(self.state)
     )
 
+  @property
+  def condition_size(self) -> int:
+    """Return the length A of a condition, 0 where the system reads none."""
+    return self.system.columns.get("condition", (0,))[0]
+
   def with_prior(self, name: str, dataset: Any = None) -> Self:
     """Return the run with a prior fitted to its posteriors after training.
 
@@ -180,8 +185,7 @@ class Restored:
 
   def _blank(self, count: int) -> NDArray:
     """Return the conditions [count, A] of a run that can be asked nothing."""
-    width = self.system.columns.get("condition", (0,))[0]
-    return np.zeros((count, width), np.float32)
+    return np.zeros((count, self.condition_size), np.float32)
 
   def _condition(self, condition: ArrayLike) -> NDArray:
     """Return a checked condition [B, A]; one of [A] is one row."""

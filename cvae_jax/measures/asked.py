@@ -11,15 +11,11 @@ def askable(run: Run) -> bool:
 
 def lent_labels(run: Run) -> bool:
   """Tell whether a bound would read labels that the run never learnt of."""
-  return run.system.unlabelled and _is_conditional(run)
-
-
-def _is_conditional(run: Run) -> bool:
-  return run.system.columns.get("condition", (0,))[0] > 0
+  return run.system.unlabelled and run.condition_size > 0
 
 
 def bounded_likelihood(run: Run) -> str:
   """Name the likelihood that the importance-weighted bound is of."""
-  if not _is_conditional(run):
+  if not run.condition_size:
     return "log p(x)"
   return "log p(x | y)" if run.system.classify else "log p(x | condition)"

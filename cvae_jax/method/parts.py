@@ -26,6 +26,11 @@ def share_noise(x: Array) -> Array:
   return x
 
 
+def unit(image: Array) -> Array:
+  """Map uint8 images [B, H, W, C] of a batch to float32 in [0, 1]."""
+  return image.astype(jnp.float32) / 255.0
+
+
 def init_branches(
   nets: Networks, key: Array, **inputs: Array | tuple[Array, ...]
 ) -> tuple[PyTree, PyTree]:
@@ -112,7 +117,7 @@ def make_render(
 
   def render(state: TrainState, batch: Batch, panel: Array, key: Array):
     image = batch.get("labelled_image", batch["image"])
-    image = image.astype(jnp.float32) / 255.0
+    image = unit(image)
     condition = batch["condition"]
     z = encode(state, image, condition).mean
     rows = [image, decode(state, z, condition)]

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import gaussian
+from cvae_jax.method.parts import unit
 from cvae_jax.types import Batch, Metrics, PyTree, System, TrainState
 
 
@@ -24,7 +25,7 @@ def make_bound(system: System, samples: int, at_once: int = 0):
   parts = _parts(samples, at_once)
 
   def bound(state: TrainState, batch: Batch, key: Array) -> Metrics:
-    image = batch["image"].astype(jnp.float32) / 255.0
+    image = unit(batch["image"])
     # A system that asks for none is not given one.
     condition = batch.get("condition", jnp.zeros((len(image), 0)))
     if system.observe:  # once: the bound is of one x, whatever k

@@ -8,6 +8,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from cvae_jax.host.images import unit
 from cvae_jax.nets.features import LPIPS_TAPS, Features
 from cvae_jax.types import PyTree
 
@@ -82,10 +83,5 @@ def _apply_in_parts(function: Callable, *images: NDArray) -> NDArray:
   count = shapes[0][0]
   for start in range(0, count, ROWS):
     rows = np.arange(start, start + ROWS).clip(max=count - 1)
-    parts.append(np.asarray(function(*(_unit_range(x[rows]) for x in images))))
+    parts.append(np.asarray(function(*(unit(x[rows]) for x in images))))
   return np.concatenate(parts)[:count]
-
-
-def _unit_range(images: NDArray) -> NDArray:
-  scale = 255.0 if images.dtype == np.uint8 else 1.0
-  return np.asarray(images, np.float32) / np.float32(scale)

@@ -129,7 +129,7 @@ def _name(model: Model) -> str:
 
 def _terms(model: Model, params, batch: Batch, key=None) -> Metrics:
   """Return the error of each example [B] under the name of its kind."""
-  image = batch["image"].astype(jnp.float32) / 255.0
+  image = parts.unit(batch["image"])
   condition = batch["condition"]
   target = condition[:, jnp.array(model.target, jnp.int32)]
   given = condition[:, jnp.array(model.given, jnp.int32)]

@@ -16,7 +16,6 @@ import functools
 import math
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import (
@@ -102,7 +101,7 @@ def _forward(model: Model, state, batch: Batch, key, step=None):
   """
   params, stats = state
   train = step is not None
-  image = batch["image"].astype(jnp.float32) / 255.0
+  image = parts.unit(batch["image"])
   if model.binarise:
     image = binary(jax.random.fold_in(key, 1), image)
   q, stats = model.encode(params, stats, image, train)

@@ -138,7 +138,7 @@ def _decode(model: Model, state: TrainState, z: Array, c: Array) -> Array:
 
 def _forward(model: Model, params, batch: Batch):
   """Return x, y, the code z and G(z, y)."""
-  x = _to_signed(batch["image"].astype(jnp.float32) / 255.0)
+  x = _to_signed(parts.unit(batch["image"]))
   y = _to_signed(batch["condition"])
   z = model.encode(params, x)
   return x, y, z, model.decode(params, z, y)

@@ -121,7 +121,7 @@ def _forward(
   masks than those that z came from. Keras's graph mode did this in the
   original experiment. With a step it is a pass of training.
   """
-  image = batch["image"].astype(jnp.float32) / 255.0
+  image = parts.unit(batch["image"])
   condition = batch["condition"]
   if model.binarise:
     image = binary(jax.random.fold_in(noise, 1), image)

@@ -160,7 +160,7 @@ def _players(model: Model, config) -> dict[str, Player]:
 def _critic_loss(model: Model, params, model_state, batch: Batch, key, step):
   """Score real and generated images apart, as two batches."""
   draw, mix = jax.random.split(key)
-  real = batch["image"].astype(jnp.float32) / 255.0
+  real = parts.unit(batch["image"])
   z = parts.share_noise(gaussian.draw(draw, real.shape[0], model.latents))
   fake, _ = model.generate(params, model_state, z, train=True)
   on_real, stats = model.score(params, model_state, real, train=True)
@@ -207,7 +207,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
 
   The losses rise and fall with the opponent: they say nothing of quality.
   """
-  real = batch["image"].astype(jnp.float32) / 255.0
+  real = parts.unit(batch["image"])
   z = gaussian.draw(key, real.shape[0], model.latents)
   fake, _ = model.generate(state.params, state.model_state, z)
   on_real, _ = model.score(state.params, state.model_state, real)

@@ -144,7 +144,7 @@ LOSSES: Mapping[str, Callable[[Array, Array], Array]] = {
 
 def _terms(model: Model, params, batch: Batch, key=None) -> Metrics:
   """Return {attribute: its unweighted loss [B]}, 0 where it is unknown."""
-  image = batch["image"].astype(jnp.float32) / 255.0
+  image = parts.unit(batch["image"])
   condition = batch["condition"]
   outputs = model.outputs(params, image, key)
   found = {}

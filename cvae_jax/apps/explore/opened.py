@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax import runs
+from cvae_jax.apps import editing
 from cvae_jax.loop import effects
 from cvae_jax.runs import Run, RunError
 
@@ -37,8 +38,7 @@ class Opened:
   @property
   def attributes(self) -> tuple[Any, ...]:
     """Return the conditions that the run can be asked for."""
-    found = getattr(self.run.conditions, "attributes", ())
-    return tuple(found) if self.reads_condition else ()
+    return editing.attributes(self.run) if self.reads_condition else ()
 
   @property
   def unknowns(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cvae_jax.apps import editing
 from cvae_jax.data.conditions.angle import Angle
 from cvae_jax.data.conditions.attribute import Attribute
 from cvae_jax.data.conditions.multilabel import MultiLabel
@@ -26,9 +27,8 @@ def from_run(run: Run) -> list[dict[str, Any]]:
     RunError: the run has conditions without attributes.
   """
   conditions = run.conditions
-  width = run.system.columns.get("condition", (0,))[0]
-  attributes = getattr(conditions, "attributes", ()) if width else ()
-  if width and not attributes:
+  attributes = editing.attributes(run)
+  if run.condition_size and not attributes:
     raise RunError(
       f"{run.folder}: its conditions name no attributes, so the page has "
       "nothing to show as a control"

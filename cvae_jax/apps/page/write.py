@@ -126,9 +126,8 @@ def _explain_errors(run: Run) -> Iterator[None]:
 def _about(run: Run) -> dict[str, Any]:
   """Return what the page has to know besides the network, as JSON types."""
   found = controls.from_run(run)
-  width = run.system.columns.get("condition", (0,))[0]
   z, regions = latents.draws(run)
-  first = np.zeros(width, np.float32)
+  first = np.zeros(run.condition_size, np.float32)
   for control in found:
     _enter(first, control, control["first"])
   name = run.config.name or run.config.system
@@ -138,7 +137,7 @@ def _about(run: Run) -> dict[str, Any]:
     f"{int(run.state.step):,} steps. cvae_jax {__version__}",
     "folder": _folder(run),
     "shape": [*run.system.columns["image"]],
-    "width": int(width),
+    "width": run.condition_size,
     "controls": found,
     "guidance": bool(getattr(run.conditions, "known_bits", False) and found),
     "draws": {"count": len(z), "latents": z.shape[1]},
