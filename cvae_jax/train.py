@@ -11,7 +11,7 @@ from cvae_jax.data import Dataset
 from cvae_jax.host import lock
 from cvae_jax.host.console import Console, say
 from cvae_jax.host.paths import folder
-from cvae_jax.loop import divergence, evaluate, fitting, hosts
+from cvae_jax.loop import divergence, evaluate, hosts, network_errors
 from cvae_jax.loop.begin import check_disk, initial_state
 from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
 from cvae_jax.loop.dispatch import make_advance
@@ -79,7 +79,7 @@ def train_and_evaluate(
   if dataset is not None:
     config = _describe_arrays(config)
   job = prepare(config, check_data, system=system, dataset=dataset)
-  with hosts.explain_errors(), fitting.explain_errors(job.config):
+  with hosts.explain_errors(), network_errors.explain(job.config):
     hosts.check_same(config, job.identity)
     if not hosts.first():
       return _follow(job)

@@ -37,7 +37,7 @@ def main(_: list[str]) -> None:
   from cvae_jax import runs, train
   from cvae_jax.host import hub
   from cvae_jax.measures import (
-    asked,
+    abilities,
     cas,
     kept,
     representation,
@@ -69,7 +69,7 @@ def main(_: list[str]) -> None:
     scores["representation"] = representation.score(run, _SEED.value)
     lines += representation.lines(scores["representation"])
   print("\n".join([score_text.table(scores), *lines]))
-  if not _JUDGES.value and asked.askable(run):
+  if not _JUDGES.value and abilities.askable(run):
     print(
       f"control was not scored by a judge: train one ({_judge(run)}) and give "
       "--judge=RUN,…"

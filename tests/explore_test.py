@@ -16,7 +16,7 @@ from PIL import Image
 from cvae_jax import config as configs, runs
 from cvae_jax.apps import handwriting
 from cvae_jax.apps.explore import (
-  beside,
+  comparison,
   history,
   opened as opening,
   photo,
@@ -302,11 +302,11 @@ def test_curves_have_a_line_for_each_split(digits):
 
 def test_runs_side_by_side_share_what_both_can_be_asked(digits):
   other = opening.open_run("pretrained/scvae")
-  assert [a.name for a in beside.common_attributes([digits, other])] == [
+  assert [a.name for a in comparison.common_attributes([digits, other])] == [
     "class"
   ]
   kinds = opening.from_run(all_kinds(), "kinds")
-  assert beside.common_attributes([digits, kinds]) == []
+  assert comparison.common_attributes([digits, kinds]) == []
 
 
 def test_settings_name_no_folder_of_the_machine(digits):

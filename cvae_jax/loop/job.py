@@ -10,12 +10,12 @@ from cvae_jax import config as configs, data, settings
 from cvae_jax.host import lookups
 from cvae_jax.loop import (
   batches,
+  condition_dropout,
   distances,
-  fitting,
   mesh as meshes,
+  network_errors,
   precision,
   strides,
-  unknown,
   watch,
 )
 from cvae_jax.loop.feed import Feed, check
@@ -117,12 +117,12 @@ def prepare(
     if dataset is None:
       dataset = data.load(config.data)
     facts = _facts(config, dataset)
-    with fitting.explain_errors(config):
+    with network_errors.explain(config):
       system = configs.resolve(config, facts, system=system)
     system = precision.apply(config, system)
   if rate := config.data.get("condition_dropout", 0.0):
-    system = unknown.drop_attributes(
-      system, unknown.attribute_masks(dataset.conditions), rate
+    system = condition_dropout.drop_attributes(
+      system, condition_dropout.attribute_masks(dataset.conditions), rate
     )
   mesh = meshes.from_config(config)
   train, test, valid = (
@@ -132,7 +132,7 @@ def prepare(
   watched = valid or test
   distances.check(config, system, watched)
   if any(config[group].metric for group in watch.RULES):
-    with fitting.explain_errors(config):
+    with network_errors.explain(config):
       watch.check(config, _metric_names(config, system, watched))
   epoch_steps, steps = _count_steps(config, train.rows)
   stride = strides.choose(config, system, epoch_steps)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax.host import arguments, hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.images import unit
-from cvae_jax.loop import asking, fitted
+from cvae_jax.loop import fitted, requests
 from cvae_jax.loop.mesh import ONE, Mesh
 from cvae_jax.metrics.aggregate import Aggregate
 from cvae_jax.types import PyTree, System, TrainState
@@ -116,7 +116,7 @@ class Restored:
       RunError: the run can be asked for nothing.
       DataError: a name or a value is none that there is.
     """
-    return asking.parse(self.folder, self.conditions, request)
+    return requests.parse(self.folder, self.conditions, request)
 
   def request(
     self,
@@ -124,7 +124,7 @@ class Restored:
     count: int | None = None,
     seed: int = 0,
     **named: Any,
-  ) -> asking.Asked:
+  ) -> requests.Asked:
     """Return the condition vectors of a request, and what was left out.
 
     Args:
@@ -142,8 +142,8 @@ class Restored:
       words = self.parse(condition or {})
       if not getattr(self.conditions, "attributes", ()):
         self.parse(named)
-        return asking.Asked(self._blank(1 if count is None else count))
-      return asking.vectors(
+        return requests.Asked(self._blank(1 if count is None else count))
+      return requests.vectors(
         self.folder, self.config, self.conditions, words | named, count, seed
       )
     if named:
@@ -156,7 +156,7 @@ class Restored:
       if len(vectors) != 1:
         raise RunError(f"count is {count}; found {len(vectors)} conditions")
       vectors = np.repeat(vectors, count, axis=0)
-    return asking.Asked(vectors)
+    return requests.Asked(vectors)
 
   def _function(self, name: str) -> Callable[..., PyTree]:
     """Return one of the system's functions, or say that it has none."""

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax.host import hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import DamagedFile
-from cvae_jax.loop import asking, effects, pictures, walks
+from cvae_jax.loop import effects, pictures, requests, walks
 from cvae_jax.loop.pictures import LATENTS, STEPS, Picture
 from cvae_jax.loop.restored import Request, Restored, caution
 from cvae_jax.loop.rows import read_metrics
@@ -132,7 +132,7 @@ class Views(Restored):
     self._function("decode")
     if any(np.ndim(given) == 3 for given in (a, b) if given is not None):
       # What an image shows is not drawn at random.
-      begin = asking.Asked(self._encode(condition, named))
+      begin = requests.Asked(self._encode(condition, named))
     else:
       begin = self.request(condition, 1, seed, **named)
     end = begin.vectors

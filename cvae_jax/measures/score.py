@@ -13,7 +13,7 @@ from cvae_jax.loop import evaluate, fitted, keys, posteriors
 from cvae_jax.loop.feed import Feed, check
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.measures import control, kept, regions
-from cvae_jax.measures.asked import askable, bounded_likelihood, lent_labels
+from cvae_jax.measures.abilities import askable, bounded_likelihood, lent_labels
 from cvae_jax.measures.score_text import explain_missing, warnings
 from cvae_jax.metrics import bounds, clusters
 from cvae_jax.runs import VALUES, Run, RunError

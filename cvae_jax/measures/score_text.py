@@ -3,7 +3,7 @@
 from typing import Any
 
 from cvae_jax.measures import control
-from cvae_jax.measures.asked import askable, lent_labels
+from cvae_jax.measures.abilities import askable, lent_labels
 from cvae_jax.runs import Run
 
 IGNORED = 1.0  # nats: a smaller gap means that the condition is not used

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from cvae_jax.apps.explore import beside, markup
+from cvae_jax.apps.explore import comparison, markup
 from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.panels import controls
 from cvae_jax.apps.explore.panels.shared import MOVE, QUICK
@@ -18,7 +18,7 @@ def build(page: gr.Blocks, runs: Sequence[Opened]) -> None:
   with gr.Row(equal_height=False):
     with gr.Column(scale=3, min_width=300):
       made = controls.add_controls(
-        beside.common_attributes(runs),
+        comparison.common_attributes(runs),
         first(runs[0]).values,
         all(opened.unknowns for opened in runs),
       )
@@ -47,7 +47,7 @@ def build(page: gr.Blocks, runs: Sequence[Opened]) -> None:
 
 def _one(opened: Opened, values, seed: int) -> str:
   """Return one run's samples under its name."""
-  images, own = beside.samples(opened, values, seed)
+  images, own = comparison.samples(opened, values, seed)
   name = opened.run.conditions.attribute
   rest = ", ".join(name(key).text(value) for key, value in own.items())
   note = f" <small>at {html.escape(rest)}</small>" if rest else ""

@@ -17,7 +17,7 @@ _KINDS = (TypeError, ValueError, IndexError, ArithmeticError)
 
 
 @contextlib.contextmanager
-def explain_errors(config: ConfigDict) -> Iterator[None]:
+def explain(config: ConfigDict) -> Iterator[None]:
   """Turn what jax says of networks that do not fit into a line.
 
   What the package says itself passes, and so does all that comes of a user's
