@@ -207,7 +207,7 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
         raise Preempted(f"stopped by a signal; saved step {step}")
   except NonFinite as error:
     # The step that failed left the state as it was (update.make_step).
-    sound = divergence.last_sound(checkpoints, meter)
+    sound = divergence.find_last_sound(checkpoints, meter)
     save(error.step - 1, state, kept=sound)
     for note in divergence.advice(checkpoints, error.step - 1, sound, first):
       error.add_note(note)

@@ -157,7 +157,7 @@ def explain_errors(repo: str) -> Iterator[None]:
       "Hub, ask there, and log in with: hf auth login"
     ) from None
   except errors.HfHubHTTPError as error:
-    raise RunError(f"hf://{repo}: {_status(error)}") from None
+    raise RunError(f"hf://{repo}: {_describe_status(error)}") from None
   except errors.LocalEntryNotFoundError:
     raise RunError(
       f"hf://{repo} is not in the cache, and the Hub cannot be reached; "
@@ -173,7 +173,7 @@ def explain_errors(repo: str) -> Iterator[None]:
     # An error of an upload is the cause of another one.
     cause = error.__cause__ or error
     if isinstance(cause, errors.HfHubHTTPError):
-      raise RunError(f"hf://{repo}: {_status(cause)}") from None
+      raise RunError(f"hf://{repo}: {_describe_status(cause)}") from None
     # The Hub's package has changed its HTTP library before.
     if type(cause).__module__.partition(".")[0] not in _HTTP:
       raise
@@ -187,7 +187,7 @@ _HTTP = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3")
 _LOGIN = "the Hub wants a token; log in with: hf auth login, or set HF_TOKEN"
 
 
-def _status(error) -> str:
+def _describe_status(error) -> str:
   """Say what an answer of the Hub means."""
   from huggingface_hub import errors
 

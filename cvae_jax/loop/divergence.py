@@ -21,7 +21,7 @@ def is_sound(losses: dict[str, float]) -> bool:
   return losses["latest"] <= losses["least"] + 0.5 * fallen
 
 
-def last_sound(checkpoints: Checkpoints, meter: Meter) -> int | None:
+def find_last_sound(checkpoints: Checkpoints, meter: Meter) -> int | None:
   """Return the newest step saved so far that is sound; None if none is."""
   for step in sorted(checkpoints.steps(), reverse=True):
     losses = checkpoints.counters(step).get("sums", {}).get("sound", {})

@@ -113,8 +113,8 @@ def explain(folder: Path) -> Iterator[None]:
     # Orbax leaves writes that it never began; Python would name each at exit.
     warnings.filterwarnings("ignore", "coroutine .* was never awaited")
     raise CheckpointError(
-      f"a checkpoint could not be written to {folder}: {_cause(error)}; make "
-      "room or rights there, then run the same command again"
+      f"a checkpoint could not be written to {folder}: {_find_cause(error)}; "
+      "make room or rights there, then run the same command again"
     ) from error
 
 
@@ -152,7 +152,7 @@ def _first_line(error: Exception) -> str:
   return str(error).strip().partition("\n")[0][:200]
 
 
-def _cause(error: Exception) -> str:
+def _find_cause(error: Exception) -> str:
   """Return what the system said, which tensorstore has in its last words."""
   code = re.search(r"os_error_code='(\d+)'", str(error))
   return os.strerror(int(code[1])) if code else _first_line(error)

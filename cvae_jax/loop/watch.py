@@ -135,7 +135,7 @@ def check(config: ConfigDict, names: Collection[str]) -> None:
       known = ", ".join(sorted(names)) or "none: the data have no test split"
       raise ConfigError(
         f"{group}.metric is {rule.metric!r}; expected one of {known}"
-        f"{_remedy(rule.metric)}"
+        f"{_suggest(rule.metric)}"
       )
     if rule.patience < 1 or rule.mode not in ("min", "max"):
       raise ConfigError(
@@ -153,7 +153,7 @@ def check(config: ConfigDict, names: Collection[str]) -> None:
     )
 
 
-def _remedy(metric: str) -> str:
+def _suggest(metric: str) -> str:
   """Say how a metric comes to be evaluated that only some runs have."""
   keys = {distances.SLICED: "sliced", distances.FRECHET: "frechet"}
   if metric not in keys:

@@ -9,7 +9,7 @@ def askable(run: Run) -> bool:
   return bool(read or run.system.regions)
 
 
-def lent_labels(run: Run) -> bool:
+def borrows_labels(run: Run) -> bool:
   """Tell whether a bound would read labels that the run never learnt of."""
   return run.system.unlabelled and run.condition_size > 0
 

@@ -96,7 +96,9 @@ class Held:
   def floor(self) -> dict[str, float]:
     """Return the distances of as many training images from these."""
     image = self.dataset.train["image"]
-    seen = self._see(image[distances.choose_rows(len(image), self.count)])
+    seen = self._extract_features(
+      image[distances.choose_rows(len(image), self.count)]
+    )
     return self._distances(seen)
 
   def _distances(self, seen: "_Seen") -> dict[str, float]:
@@ -108,7 +110,7 @@ class Held:
 
   def judge(self, images: NDArray) -> dict[str, Any]:
     """Set as many samples [N, ...] beside the images."""
-    seen = self._see(images)
+    seen = self._extract_features(images)
     known = self._seen
     return {
       "ratio": diversity.mean_distance(images[:PAIRED]) / self.variety,
@@ -129,9 +131,9 @@ class Held:
 
   @functools.cached_property
   def _seen(self) -> "_Seen":
-    return self._see(self.image)
+    return self._extract_features(self.image)
 
-  def _see(self, images: NDArray) -> "_Seen":
+  def _extract_features(self, images: NDArray) -> "_Seen":
     """Look at images [N, ...]: at their features, or without at pixels."""
     pooled = average_pool(images, self.sliced)
     quantiles = sliced.quantiles(pooled, self.directions)

@@ -13,7 +13,11 @@ from cvae_jax.loop import evaluate, fitted, keys, posteriors
 from cvae_jax.loop.feed import Feed, check
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.measures import control, kept, regions
-from cvae_jax.measures.abilities import askable, bounded_likelihood, lent_labels
+from cvae_jax.measures.abilities import (
+  askable,
+  borrows_labels,
+  bounded_likelihood,
+)
 from cvae_jax.measures.score_text import explain_missing, warnings
 from cvae_jax.metrics import bounds, clusters
 from cvae_jax.runs import VALUES, Run, RunError
@@ -200,7 +204,7 @@ def _likelihood(run: Run, test, samples: int, seed: int):
   terms = mean(run.placed, split, size, key)
   if run.system.unlabelled:
     terms = {k: v for k, v in terms.items() if k not in BY_LABEL}
-  if samples and run.system.nats and not lent_labels(run):
+  if samples and run.system.nats and not borrows_labels(run):
     values = math.prod(test["image"].shape[1:])
     at_once = max(SAMPLES, VALUES // values)
     bound = evaluate.make_mean(bounds.make_bound(run.system, samples, at_once))

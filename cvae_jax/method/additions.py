@@ -74,12 +74,12 @@ def average(system: System, decay: float, frozen: Iterable[str] = ()) -> System:
     mean = jax.tree.map(lambda m, p: m + share * (p - m), old, params)
     return new.replace(opt_state={**new.opt_state, AVERAGE: mean}), metrics
 
-  def reading(function: Callable | None) -> Callable | None:
+  def read_average(function: Callable | None) -> Callable | None:
     if function is None:
       return None
     return lambda state, *rest: function(mean_state(state), *rest)
 
-  readers = {name: reading(getattr(system, name)) for name in _READERS}
+  readers = {name: read_average(getattr(system, name)) for name in _READERS}
   return system._replace(init=init, step=step, **readers)
 
 

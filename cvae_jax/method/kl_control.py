@@ -59,16 +59,16 @@ class Control(NamedTuple):
     """
     kl = _sum_latents(kl, latents)
     kl = kl.mean(axis=0)
-    kl = jnp.maximum(kl, self._free(kl, latents)).sum(axis=-1)
+    kl = jnp.maximum(kl, self._free_nats(kl, latents)).sum(axis=-1)
     return self._weigh(kl, step)
 
   def per_example(self, kl: Array, step: Array, latents: Counts) -> Array:
     """Return the same of each example alone, [B], for an evaluation."""
     kl = _sum_latents(kl, latents)
-    kl = jnp.maximum(kl, self._free(kl, latents)).sum(axis=-1)
+    kl = jnp.maximum(kl, self._free_nats(kl, latents)).sum(axis=-1)
     return self._weigh(kl, step)
 
-  def _free(self, kl: Array, latents: Counts) -> Array | float:
+  def _free_nats(self, kl: Array, latents: Counts) -> Array | float:
     """Return the least that each column of kl counts as."""
     if not self.free_bits:
       return -1e9

@@ -35,7 +35,7 @@ def paint(colours: Array, grey: Array) -> Array:
 
 def most_saturated(colours: Array) -> Array:
   """Return RGB [..., 3] of these hues and chromas whose least channel is 0."""
-  hue, chroma = _polar(colours)
+  hue, chroma = _to_polar(colours)
   sextant = hue[..., None] / 60.0
   ramps = [
     jnp.abs(sextant - 3.0) - 1.0,
@@ -58,7 +58,7 @@ def paint_as_source(
   """
   cell = grey.shape[0] // colours.shape[0]
   fine = colours.repeat(cell, axis=0).repeat(cell, axis=1)
-  hue, chroma = map(np.asarray, _polar(fine))
+  hue, chroma = map(np.asarray, _to_polar(fine))
   if smoothing == "hue":
     hue = _blur(hue)
     chroma = _blur(chroma)
@@ -78,7 +78,7 @@ def paint_as_source(
   )
 
 
-def _polar(colours: Array) -> tuple[Array, Array]:
+def _to_polar(colours: Array) -> tuple[Array, Array]:
   """Return hue in degrees [0, 360) and chroma of colours [..., 2]."""
   x = colours[..., 0]
   y = colours[..., 1]

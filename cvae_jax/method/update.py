@@ -118,7 +118,7 @@ def _turn(name: str, player: Player, state: TrainState, batch, key, finite):
     own = _select_owned(player, state.params), state.opt_state[name]
     return (*own, state.model_state), terms, finite
 
-  def rest(state, batch, key, finite):
+  def keep(state, batch, key, finite):
     own = _select_owned(player, state.params), state.opt_state[name]
     return (*own, state.model_state), none, finite
 
@@ -130,7 +130,7 @@ def _turn(name: str, player: Player, state: TrainState, batch, key, finite):
     none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), terms)
     due = (state.step + 1) % player.every == 0
     changed, terms, finite = jax.lax.cond(
-      due, move, rest, state, batch, key, finite
+      due, move, keep, state, batch, key, finite
     )
     terms = {**terms, "moves": due.astype(jnp.float32)}
   owned, opt_state, model_state = changed

@@ -131,7 +131,7 @@ class Aggregate:
     return group, center
 
 
-def fewest(latents: int, components: int) -> int:
+def min_rows(latents: int, components: int) -> int:
   """Return the rows that a cell has to have for a fit of its own."""
   return components * (2 * latents + 20)
 
@@ -162,7 +162,7 @@ def fit(
   given = np.asarray(given, np.float64)
   binary = ((given == 0) | (given == 1)).all(axis=0)
   cells, which, counts = _cells(np.where(binary, given, 0.0))
-  large = np.flatnonzero(counts >= fewest(latents, components))
+  large = np.flatnonzero(counts >= min_rows(latents, components))
   large = large[np.argsort(-counts[large], kind="stable")][:CELLS]
   everything = np.ones(rows, bool)
   asked = [(everything, np.zeros_like(binary)), (everything, True)]

@@ -51,8 +51,8 @@ def near_duplicates(
       f"expected two sets [N, D] of one shape, N from 2 on; found "
       f"{real.shape} and {samples.shape}"
     )
-  near = np.quantile(np.sqrt(_reach(real, 1)), quantile)
-  return float((np.sqrt(_reach(samples, 1)) <= near).mean())
+  near = np.quantile(np.sqrt(_squared_radii(real, 1)), quantile)
+  return float((np.sqrt(_squared_radii(samples, 1)) <= near).mean())
 
 
 def near_duplicates_interval(
@@ -71,7 +71,9 @@ def near_duplicates_interval(
     ValueError: as near_duplicates.
   """
   near_duplicates(real, samples, quantile)  # checks
-  known, found = (np.sqrt(_reach(points, 1)) for points in (real, samples))
+  known, found = (
+    np.sqrt(_squared_radii(points, 1)) for points in (real, samples)
+  )
   rng = np.random.default_rng(0)
   count = len(known)
   shares = []
@@ -84,7 +86,7 @@ def near_duplicates_interval(
 
 def _coverage(points: NDArray, centres: NDArray, neighbours: int) -> float:
   """Return the share of points within some centre's ball."""
-  radius = _reach(centres, neighbours)
+  radius = _squared_radii(centres, neighbours)
   inside = [
     (_squared_distances(block, centres) <= radius).any(axis=1)
     for block in _blocks(points)
@@ -92,7 +94,7 @@ def _coverage(points: NDArray, centres: NDArray, neighbours: int) -> float:
   return float(np.concatenate(inside).mean())
 
 
-def _reach(centres: NDArray, neighbours: int) -> NDArray:
+def _squared_radii(centres: NDArray, neighbours: int) -> NDArray:
   """Return each centre's squared distance to its k-th neighbour: [N]."""
   return np.concatenate(
     [

@@ -85,7 +85,7 @@ class Encoder(nn.Module):
     key: Array | None = None,
   ) -> Gaussian:
     """Map [B, 4, 14, 14], [B, P] and [B, 2] to a Gaussian over [B, Z]."""
-    joined = [_look(self.branch, levels, key), position]
+    joined = [_add_branches(self.branch, levels, key), position]
     if self.sees_colour:
       joined.append(colour)
     x = jnp.concatenate(joined, axis=-1)
@@ -114,7 +114,7 @@ class Decoder(nn.Module):
 
     The branches see no latent, so that V of them cost little more than one.
     """
-    looks = _look(self.branch, levels, key)
+    looks = _add_branches(self.branch, levels, key)
     looks, position = (
       jnp.broadcast_to(x[:, None], (*z.shape[:-1], x.shape[-1]))
       for x in (looks, position)
@@ -125,7 +125,9 @@ class Decoder(nn.Module):
     return jnp.tanh(Dense(2, name="colour")(x))
 
 
-def _look(branch: Mapping[str, Any], levels: Array, key: Array | None) -> Array:
+def _add_branches(
+  branch: Mapping[str, Any], levels: Array, key: Array | None
+) -> Array:
   """Add four branches to the calling module: [B, 4 · code]."""
   looks = [
     Branch(**branch, name=f"level_{k}")(levels[:, k], _key(key, k))

@@ -49,12 +49,12 @@ def decode(content: bytes) -> Image.Image:
 
 def guess(opened: Opened, image: NDArray) -> dict[str, Any] | None:
   """Return what an image shows, or None where it cannot be found quickly."""
-  if not guesses(opened):
+  if not can_guess(opened):
     return None
   return editing.find(opened.run, image, editing.quick(opened.run)).values
 
 
-def guesses(opened: Opened) -> bool:
+def can_guess(opened: Opened) -> bool:
   """Tell whether `guess` can find what an image shows."""
   if not opened.attributes:
     return False

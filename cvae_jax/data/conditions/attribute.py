@@ -212,7 +212,7 @@ def fit_levels(
   """
   name = entry["name"]
   found = {format_level(value) for value in values}
-  levels = tuple(map(str, entry.get("levels", ()))) or natural(found)
+  levels = tuple(map(str, entry.get("levels", ()))) or sort_naturally(found)
   if len(levels) < least:
     check_distinct(name, values)
     raise DataError(f"{name} needs {least} levels; found {', '.join(levels)}")
@@ -223,7 +223,7 @@ def fit_levels(
       f"{name}: {shorten(absent)} is in no training row, so it cannot be "
       "learnt; bring rows of it, or take the level out of schema.json"
     )
-  if extra := natural(found - set(levels)):
+  if extra := sort_naturally(found - set(levels)):
     raise DataError(
       f"{name}: {shorten(extra)} is none of its levels, {', '.join(levels)}; "
       "add it in schema.json, or correct the table"
@@ -231,7 +231,7 @@ def fit_levels(
   return levels
 
 
-def natural(words: set[str]) -> tuple[str, ...]:
+def sort_naturally(words: set[str]) -> tuple[str, ...]:
   """Sort words: by value where all are numbers, else as text."""
   try:
     return tuple(sorted(words, key=float))

@@ -68,13 +68,15 @@ def _load(path: pathlib.Path, prefix: str) -> dict[str, np.ndarray]:
         name = member.filename.removesuffix(".npy")
         if prefix:
           name = prefix if name == "arr_0" else f"{prefix}_{name}"
-        found[name] = _member(archive, member)
+        found[name] = _read_member(archive, member)
     return found
   except UNREADABLE as error:
     raise DataError(f"{path}: not arrays that can be read: {error}") from error
 
 
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+def _read_member(
+  archive: zipfile.ZipFile, member: zipfile.ZipInfo
+) -> np.ndarray:
   if member.file_size <= _IN_MEMORY:
     content = io.BytesIO(archive.read(member))
     return np.load(content, allow_pickle=False)

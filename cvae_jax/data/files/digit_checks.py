@@ -35,7 +35,7 @@ def pixel_order(names: Sequence[str], side: int, where: object) -> list[int]:
     raise DataError(
       f"{where}: expected columns `label` and {pixels} pixels (1x1..28x28);"
       f" found {'a' if 'label' in names else 'no'} `label` and"
-      f" {len(others)} others ({short}, ...){_hint(names)}"
+      f" {len(others)} others ({short}, ...){_describe_names(names)}"
     )
   counts = collections.Counter(names)
   if twice := [name for name, count in counts.items() if count > 1]:
@@ -61,7 +61,7 @@ def pixel_order(names: Sequence[str], side: int, where: object) -> list[int]:
   return [at[name] for name in wanted]
 
 
-def _hint(names: Sequence[str]) -> str:
+def _describe_names(names: Sequence[str]) -> str:
   for separator, said in ((";", ";"), ("\t", "tabs"), ("|", "|")):
     if len(names) < 3 and names[0].count(separator) > 1:
       return f"; separated by {said}? Commas are expected"

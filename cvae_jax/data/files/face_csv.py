@@ -73,7 +73,7 @@ def first_line(path: pathlib.Path) -> str:
     return file.readline(1000)
 
 
-def name_some(names: Iterable[str]) -> str:
+def name_first(names: Iterable[str]) -> str:
   """Name the first of some things, in brackets."""
   names = list(names)
   return f" (found {', '.join(names[:3])}, ...)" if names else ""

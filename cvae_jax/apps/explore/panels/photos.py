@@ -188,7 +188,7 @@ def _message(function, *arguments) -> str:
 
 def _describe_source(opened: Opened) -> str:
   """Say where the controls of what a picture shows come from."""
-  if photo.guesses(opened):
+  if photo.can_guess(opened):
     return "Found by the model; correct it where it is wrong."
   if opened.unknowns:
     return "Unknown at first; say what you know."
