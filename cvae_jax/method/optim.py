@@ -101,7 +101,7 @@ def _has_momentum(name: str) -> bool:
   return "momentum" in inspect.signature(getattr(optax, name)).parameters
 
 
-def logged_rates(optim) -> dict[str, Callable]:
+def rates(optim) -> dict[str, Callable]:
   """Return {"learning_rate": function of the step} where it changes."""
   rate = schedules.learning_rate(optim)
   return {"learning_rate": rate} if callable(rate) else {}

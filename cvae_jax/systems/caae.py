@@ -178,6 +178,7 @@ def _autoencoder_loss(
 def _latent_critic_loss(
   model: Model, params, model_state, batch: Batch, key, step
 ):
+  # CODES: −log(1 − D_z(E(x))) − log D_z(u) for u ~ Uniform(−1, 1).
   _, _, z, _ = _forward(model, params, batch)
   drawn = _uniform(model, key, z.shape[0])
   return _critic_loss(
@@ -188,6 +189,7 @@ def _latent_critic_loss(
 def _image_critic_loss(
   model: Model, params, model_state, batch: Batch, key, step
 ):
+  # IMAGES: −log(1 − D_img(G(E(x), y), y)) − log D_img(x, y).
   x, y, _, output = _forward(model, params, batch)
   return _critic_loss(
     model, "image_critic", params, model_state, fake=(output, y), real=(x, y)

@@ -185,7 +185,8 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
     kl = model.kl.penalty(found.kl, step, model.counts)
   total = _reconstruction(terms) + kl + terms["grey"] + terms["l2"]
 
-  # 5. REGULARISER: of the batch's latents, by the objective's name.
+  # 5. REGULARISER: strength · R(z), by the objective's name; the equations
+  # are in method/regularisers.py.
   if (regulariser := model.regulariser) is not None:
     draw = functools.partial(model.draw, params, noise, len(found.z))
     added = regulariser.terms(found.z, found.q, draw)

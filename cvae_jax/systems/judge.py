@@ -148,6 +148,7 @@ def _terms(model: Model, params, batch: Batch, key=None) -> Metrics:
   condition = batch["condition"]
   outputs = model.outputs(params, image, key)
   found = {}
+  # HEADS: one term each, by the attribute's kind; the module says which.
   for head in model.heads:
     entries = jnp.array(head.entries)
     loss = LOSSES[head.head](outputs[:, entries], condition[:, entries])

@@ -47,6 +47,7 @@ def bound_loss(
   )
   weight = model.loss.kl.weight(step)
 
+  # 1. BOUND: −log (1/k) Σ w, log w = log p(x | z, c) + β (log p(z) − log q).
   def log_weights(z: Array) -> Array:
     kl = gaussian.log_density(z, fixed)
     kl -= model.prior.log_density(params, z, model.pseudo(params))
@@ -61,5 +62,7 @@ def bound_loss(
   terms = {"reconstruction": nats, "kl": kl, "elbo": -nats - kl, "bound": bound}
   terms |= likelihoods.bits(likelihood, terms["elbo"], model.shape)
   terms = parts.means(terms)
+
+  # 2. KERNELS: l2 · Σ kernel², once a step.
   terms["l2"] = model.loss.l2 * losses.dense_l2(params)
   return terms["l2"] - terms["bound"], (terms, model_state)
