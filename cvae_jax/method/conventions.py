@@ -1,4 +1,4 @@
-"""What another library's VAE loss is in nats: its weights as β."""
+"""Translate the VAE loss of another library into nats and a weight β."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ class Convention(NamedTuple):
 
 
 class Meaning(NamedTuple):
-  """The same loss, over its KL's weight: mse · SSE or BCE / β, plus the KL."""
+  """The loss divided by its KL's weight: mse · SSE + KL, or BCE / β + KL."""
 
   beta: float  # × KL beside ½ · SSE, or beside BCE, both summed
   mse: float | None  # loss.mse of a Gaussian likelihood with loss.beta 1
@@ -27,7 +27,7 @@ class Meaning(NamedTuple):
 
 
 def translate(loss: Convention, values: int, latents: int) -> Meaning:
-  """Return what a loss weighs, from the sizes of an image and of z.
+  """Return the weights of a loss in nats, from the sizes of an image and of z.
 
   Args:
     loss: as a library writes it. A mean over the batch is taken of both
@@ -55,7 +55,7 @@ def translate(loss: Convention, values: int, latents: int) -> Meaning:
 
 
 def lines(loss: Convention, values: int, latents: int) -> list[str]:
-  """Say what a loss amounts to, a line each."""
+  """Describe a loss in nats, in lines."""
   found = translate(loss, values, latents)
   said = [
     f"{loss.weight:g} × {loss.kind.upper()} ({loss.reduce} of {values:,} "

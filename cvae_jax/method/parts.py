@@ -1,4 +1,4 @@
-"""Parts that many systems are made of: branches, mean terms, sample grids."""
+"""Parts that many systems share: branches, mean terms, sample grids."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,10 +14,10 @@ STYLES = 8  # latents, the rows of a sample grid
 
 
 def share_noise(x: Array) -> Array:
-  """Share the rows of noise [B, ...] out among devices, as a batch's are.
+  """Divide the rows of noise [B, ...] among devices, like those of a batch.
 
-  What comes of a batch is shared out by itself. Networks that see noise alone
-  would run on each device in full. With one device nothing is done.
+  Arrays that depend on a batch are divided with it. A network that sees noise
+  alone would run in full on each device. With one device nothing is done.
   """
   if axes := jax.sharding.get_abstract_mesh().axis_names:
     return jax.lax.with_sharding_constraint(
