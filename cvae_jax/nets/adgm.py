@@ -18,8 +18,8 @@ from cvae_jax.types import PyTree
 class ADGM(NamedTuple):
   """q(a | x), q(y | a, x), q(z | a, x, y), p(a | ·) and p(x | ·).
 
-  In ADGM p(a | x, y, z) and p(x | y, z); with `skip`, in SDGM, p(a | y, z) and
-  p(x | a, y, z).
+  ADGM has p(a | x, y, z) and p(x | y, z). With `skip` it is SDGM, which has
+  p(a | y, z) and p(x | a, y, z).
   """
 
   auxiliary: MLP
@@ -61,11 +61,11 @@ class ADGM(NamedTuple):
     )
 
   def explain(self, params: PyTree, x, y, z) -> Gaussian:
-    """Return p(a | x, y, z), of SDGM p(a | y, z)."""
+    """Return p(a | x, y, z); for SDGM p(a | y, z)."""
     return Gaussian(**self._apply(params, "partner", *self._partner(x, y, z)))
 
   def generate(self, params: PyTree, y, z, a) -> Array:
-    """Return the logits of p(x | y, z), of SDGM of p(x | a, y, z)."""
+    """Return the logits of p(x | y, z); for SDGM of p(x | a, y, z)."""
     inputs = self._generator(y, z, a)
     return self._apply(params, "generator", *inputs)["logits"]
 

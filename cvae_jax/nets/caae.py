@@ -19,7 +19,7 @@ KERNEL = 5
 
 
 def tile(y: Array, size: int) -> Array:
-  """Repeat y [B, A] to the most whole copies within `size`, at least one."""
+  """Repeat y [B, A] as often as it fits into `size`, at least once."""
   return jnp.tile(y, (1, max(1, size // max(1, y.shape[-1]))))
 
 
@@ -52,7 +52,7 @@ class Decoder(nn.Module):
   """The image of a code under attributes: transposed convolutions."""
 
   map: Sequence[int]  # (H, W, C) of the dense layer's output
-  features: Sequence[int]  # of the stride-2 ones; one of stride 1 ends it
+  features: Sequence[int]  # those of stride 2; a last one has stride 1
   channels: int = 3
   tile: bool = True  # attributes are repeated to about the code's length
   initialiser: str = "he"  # of the stride-2 ones; or he_transposed, Keras's

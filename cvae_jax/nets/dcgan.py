@@ -1,7 +1,7 @@
 """DCGAN's networks (Radford et al. 2016, homework §B).
 
-A trunk halves the map at each convolution, the decoder mirrors it; how many
-there are is what the image's size decides.
+A trunk halves the map at each convolution, and the decoder mirrors it. The
+image's size decides how many convolutions there are.
 """
 
 import math

@@ -3,15 +3,15 @@
     p(x, z | c) = p(x | z_1 … z_L, c) · Π p(z_l | z_1 … z_(l−1), c)
     q(z | x, c) =                       Π q(z_l | z_1 … z_(l−1), x, c)
 
-z_1 is the top level, of the smallest map, and z_L the finest. The encoder
-reads maps from the image on its way up. The decoder goes down: at each level
-it knows the levels above, and so has the prior N(m, s²) of the next; the
-posterior sees the same and the image's map (Sønderby et al. 2016; Vahdat and
-Kautz 2020).
+z_1 is the top level, which has the smallest map, and z_L is the finest. The
+encoder computes maps of the image from fine to coarse. The decoder goes from
+the top down. At each level it knows the levels above, and computes the prior
+N(m, s²) of the level. The posterior sees the same, and the image's map
+(Sønderby et al. 2016; Vahdat and Kautz 2020).
 
-Latents are what the priors leave over, e_l = (z_l − m) / s. Their prior is
-N(0, I) at every level, so what draws, edits or exports latents needs to know
-nothing of the levels: all of them are one vector e [B, Z], top level first.
+The latents are e_l = (z_l − m) / s, whose prior is N(0, I) at every level. So
+code that draws, edits or exports latents needs not know of levels: they are
+one vector e [B, Z], top level first.
 """
 
 import math
@@ -35,7 +35,7 @@ USUAL = (8, 4, 2)  # latents of a pixel of each level's map, where none are said
 
 
 class Pass(NamedTuple):
-  """What the way down finds."""
+  """What the decoder finds on its way down."""
 
   output: Array  # [B, H, W, channels], not bounded
   z: Array  # [B, Z], e of the module's heading
@@ -95,7 +95,7 @@ class Decoder(nn.Module):
 
   shape: Shape
   levels: Sequence[int]
-  channels: int  # of the output, which may be more than the image's
+  channels: int  # of the output, at least the image's
   width: str = "small"
   blocks: str = "plain"
   mean: tuple[float, ...] = ()  # of each channel, where outputs are logits
@@ -104,7 +104,7 @@ class Decoder(nn.Module):
   def __call__(
     self, e: Array, condition: Array, maps: Sequence[Array] | None = None
   ) -> Pass:
-    """Decode e [B, Z]; with maps of images, infer e from noise in its place.
+    """Decode e [B, Z]; with maps of images, infer e from noise and decode it.
 
     Args:
       e: latents; beside maps, a draw of N(0, I) of the same shape.
@@ -149,7 +149,7 @@ class Decoder(nn.Module):
     count = e.shape[-1]
     above = ops.silu(x)
 
-    # POSTERIOR: q(e_l | e_<l, x, c), of the map so far and of the image's.
+    # POSTERIOR: q(e_l | e_<l, x, c), from the map so far and the image's.
     q = None
     if seen is not None:
       both = jnp.concatenate([above, seen], axis=-1)
@@ -195,7 +195,7 @@ class Hierarchy(NamedTuple):
   def infer(
     self, params: PyTree, image: Array, condition: Array, noise: Array
   ) -> Pass:
-    """Draw e of images' posteriors, and decode it.
+    """Draw e of the posteriors of images, and decode it.
 
     Args:
       params: of the system.

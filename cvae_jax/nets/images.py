@@ -1,8 +1,8 @@
 """Networks that build themselves for images of any size from 8 pixels on.
 
-The encoder halves the map until a side is below 8, the decoder doubles it back
-and cuts the row or column that an odd side has not. How wide they are and of
-which blocks is a choice of two words; all else is what the data's shapes say.
+The encoder halves the map until a side is below 8. The decoder doubles it back
+and cuts the extra row or column of an odd side. A config chooses the width and
+the kind of block; the shapes of the data decide the rest.
 """
 
 import math
@@ -62,7 +62,7 @@ class Residual(nn.Module):
 
 
 class Embedding(nn.Module):
-  """What a condition [B, A] says, as the layers are told it."""
+  """The embedding of a condition [B, A], which the layers read."""
 
   features: int
 
@@ -74,14 +74,14 @@ class Embedding(nn.Module):
 
 
 def embed(condition: Array | None, size: int) -> Array | None:
-  """Return a condition's embedding, None where there is nothing to embed."""
+  """Return a condition's embedding; None without a condition."""
   if condition is None or not condition.shape[-1]:
     return None
   return Embedding(size, name="embedding")(condition)
 
 
 class Encoder(nn.Module):
-  """Reads heads from an image beside a condition."""
+  """Compute heads from an image and a condition."""
 
   shape: Shape
   heads: Mapping[str, int]  # {name: features}
@@ -116,13 +116,13 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
   """Draws maps of pixels from latents and a condition.
 
-  Each level's features are scaled and shifted by what the condition says, so
-  that it is not forgotten on the way. The first images are near `mean`: from
-  grey, all layers would run to a dark set's black together, and past it.
+  The features of each level are scaled and shifted by the condition, so that
+  no level loses it. The first images are near `mean`. From grey ones, all
+  layers would at first run together towards the black of a dark set, and past.
   """
 
   shape: Shape
-  channels: int  # of the output, which may be more than the image's
+  channels: int  # of the output, at least the image's
   width: str = "small"
   blocks: str = "plain"
   mean: tuple[float, ...] = ()  # of each channel, where outputs are logits
@@ -185,7 +185,7 @@ class ImageDecoder(nn.Module):
   shape: Shape
   width: str = "small"
   blocks: str = "plain"
-  outputs: int = 1  # a channel: what a likelihood's parameters take
+  outputs: int = 1  # for each channel: the parameters of a likelihood
   bounded: bool = True  # outputs are means in [0, 1]
   mean: tuple[float, ...] = ()  # of the images' channels, if outputs is 1
 

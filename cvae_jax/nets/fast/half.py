@@ -2,7 +2,7 @@
 
 Operands are rounded to bfloat16, which has float32's range and 8 bits of
 precision. Parameters, maps, losses and the optimiser's state stay float32.
-`trace_bfloat16` says for which traces it holds; by default for none.
+They are used only in what is traced within `trace_bfloat16`.
 """
 
 import contextlib
@@ -86,7 +86,7 @@ def _backward(run: Callable, saved, g: Array):
 
 
 def _forward(run: Callable, x: Array, kernel: Array):
-  # What is kept for the way back takes half the memory, too.
+  # What the backward pass needs is kept as bfloat16: half the memory.
   return _bilinear(run, x, kernel), (_half(x), _half(kernel))
 
 

@@ -1,16 +1,17 @@
 """Convolutions by Winograd's F(2×2, r×r), fast on CPU where there are channels.
 
-For kernels of 3×3 and stride 1 (r = 3), and of 4×4 and stride 2, which have
-2×2 taps (r = 2) once two rows and two columns of the large map lie beside
-each other as channels. Along an axis two outputs, say d₀g₀ + d₁g₁ and
-d₁g₀ + d₂g₁, take three products and not four (Lavin & Gray 2016):
+They are for kernels of 3×3 with stride 1 (r = 3) and of 4×4 with stride 2.
+The latter have 2×2 taps (r = 2) once two rows and two columns of the large map
+are laid side by side as channels. Along an axis two outputs, d₀g₀ + d₁g₁ and
+d₁g₀ + d₂g₁, take three products instead of four (Lavin & Gray 2016):
 
   (d₀ − d₁) g₀,  d₁ (g₀ + g₁),  (d₁ − d₂) g₁.
 
-So linear maps bring the large map, the small one and the kernel to (r + 1)²
-matrices each, "points"; a convolution, a transposed one and the gradient of a
-kernel are the products of two of them, brought back by the transpose of the
-third one's map: 1.78 (r = 2) or 2.25 times fewer multiplications.
+So three linear maps turn the large map, the small map and the kernel into
+(r + 1)² matrices each, called points. A convolution, a transposed convolution
+and the gradient of a kernel are each the product of two of them, to which the
+transpose of the third linear map is applied. This takes 1.78 (r = 2) or 2.25
+times fewer multiplications.
 
 Large maps are [B, s · H, s · W, C] at stride s, small ones [B, H, W, D], H and
 W even.
@@ -27,7 +28,7 @@ from jax import Array, lax
 STRIDE = {3: 1, 4: 2}
 CHANNELS = {3: 128, 4: 64}
 
-# By r, what a point has of a tile's rows (or columns).
+# {r: the weights of a tile's rows (or columns) in each point}.
 LARGE = {
   2: ((1, -1, 0), (0, 1, 0), (0, 1, -1)),
   3: ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
@@ -43,7 +44,7 @@ KERNEL = {
 
 
 def is_faster(large: Sequence[int], kernel: Sequence[int], stride: int) -> bool:
-  """Say whether convolutions of these shapes, SAME, are faster so."""
+  """Tell whether SAME convolutions of these shapes are faster this way."""
   k = kernel[0]
   step = 2 * stride
   tiles = large[1] % step == large[2] % step == 0
@@ -128,11 +129,11 @@ class _Maps:
     self.r = k // self.s
 
   def large(self, x: Array) -> list[Array]:
-    """Return a large map's, by tiles 2s apart: n × [B · H/2 · W/2, s² · C]."""
+    """Return the points of a large map: n × [B · H/2 · W/2, s² · C]."""
     (b, height, width, c), s, step = x.shape, self.s, 2 * self.s
     rows = height // step
     columns = width // step
-    # One row of padding above and, to have whole tiles, the others below.
+    # One row of padding above, the rest below, so that tiles are whole.
     edges = ((0, 0, 0), (1, step - 1, 0), (1, step - 1, 0), (0, 0, 0))
     x = lax.pad(x, jnp.zeros((), x.dtype), edges)
     x = x.reshape(b, rows + 1, 2, s, columns + 1, 2, s, c)
@@ -143,7 +144,7 @@ class _Maps:
     return [p.reshape(-1, s * s * c) for p in points]
 
   def small(self, y: Array) -> list[Array]:
-    """Return a small map's, by tiles of 2×2: n × [B · H/2 · W/2, D]."""
+    """Return the points of a small map: n × [B · H/2 · W/2, D]."""
     b, height, width, d = y.shape
     y = y.reshape(b, height // 2, 2, width // 2, 2, d)
     mix = SMALL[self.r]
@@ -151,11 +152,11 @@ class _Maps:
     return [p.reshape(-1, d) for p in points]
 
   def kernel(self, kernel: Array) -> list[Array]:
-    """Return those of a kernel [k, k, C, D]: n × [s² · C, D]."""
+    """Return the points of a kernel [k, k, C, D]: n × [s² · C, D]."""
     return [u.reshape(-1, u.shape[-1]) for u in self._taps(kernel)]
 
   def flip(self, kernel: Array) -> list[Array]:
-    """Return those of a flipped kernel [k, k, D, C]: n × [D, s² · C]."""
+    """Return the points of a kernel [k, k, D, C], flipped: n × [D, s² · C]."""
     points = self._taps(kernel[::-1, ::-1])
     return [u.transpose(2, 0, 1, 3).reshape(u.shape[2], -1) for u in points]
 
@@ -185,6 +186,6 @@ def _mix_rows(x: Array, axis: int, mix) -> list[Array]:
 
 
 def _sum(weights: Sequence[float], parts: Sequence[Array]) -> Array:
-  """Sum weighted parts; those of no weight are not read."""
+  """Sum weighted parts; parts of weight 0 are not read."""
   pairs = zip(weights, parts, strict=True)
   return functools.reduce(jnp.add, [w * part for w, part in pairs if w])

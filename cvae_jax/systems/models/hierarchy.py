@@ -1,4 +1,4 @@
-"""The hierarchy of latents of a cvae or a vae, where config.model has one."""
+"""The hierarchy of latents of a cvae or a vae, if config.model has one."""
 
 import math
 
@@ -31,7 +31,9 @@ def build(config, facts: Facts, width: int) -> Hierarchy | None:
   shape = facts.image_shape
   how = {"width": model.width, "blocks": model.blocks}
   levels = tuple(model.levels)
-  hierarchy.level_shapes(shape, levels)  # raises what does not fit
+  hierarchy.level_shapes(
+    shape, levels
+  )  # raises an error if levels and image do not fit
   return Hierarchy(
     hierarchy.Encoder(shape, levels, **how),
     hierarchy.Decoder(
@@ -45,7 +47,7 @@ def build(config, facts: Facts, width: int) -> Hierarchy | None:
 
 
 def _refuse(config) -> None:
-  """Raise a ValueError where a config asks for what a hierarchy has not."""
+  """Raise a ValueError if a config asks for what a hierarchy cannot do."""
   if not images.builds_itself(config.model):
     raise ValueError(
       "model.levels is of networks that build themselves; give model.width and "
@@ -75,7 +77,7 @@ def _refuse(config) -> None:
 
 
 def examples(found: Hierarchy, condition: Array) -> dict[str, tuple]:
-  """Return what the networks' parameters are drawn with, one row each."""
+  """Return example inputs of one row, to draw the networks' parameters."""
   encoder = found.encoder
   image = jnp.zeros((1, *encoder.shape))
   levels = hierarchy.level_shapes(encoder.shape, encoder.levels)
