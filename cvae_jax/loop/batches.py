@@ -1,4 +1,4 @@
-"""Which rows make up which batch: a pure function of (seed, step)."""
+"""The rows of each batch, as a pure function of (seed, step)."""
 
 import functools
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ def permutation(seed: int, epoch: int, rows: int) -> NDArray[np.int32]:
   """Shuffle `rows` rows for one epoch: [N], the same at every call."""
   generator = np.random.Generator(np.random.Philox(key=[seed, epoch]))
   order = generator.permutation(rows).astype(np.int32)
-  order.flags.writeable = False  # the cache hands out the array itself
+  order.flags.writeable = False  # the cache returns this very array
   return order
 
 

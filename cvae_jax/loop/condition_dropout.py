@@ -1,4 +1,4 @@
-"""Conditions of which parts are unknown: dropped at random while training."""
+"""Dropout of conditions: attributes are made unknown at random in training."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,11 +10,11 @@ from jax import Array
 
 from cvae_jax.types import Batch, System, TrainState
 
-_STREAM = 1 << 20  # folded into a step's key; players have the first numbers
+_STREAM = 1 << 20  # folded into a step's key; players use the first numbers
 
 
 def attribute_masks(conditions: Any) -> np.ndarray:
-  """Return [attributes, A], 1 where an attribute or its known-bit stands.
+  """Return masks [attributes, A]: 1 at an attribute's entries and known-bit.
 
   Raises:
     ValueError: the conditions have no known-bits.

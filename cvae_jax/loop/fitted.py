@@ -1,7 +1,7 @@
 """Priors fitted to a run's posteriors after training: prior.npz in its folder.
 
-A fit belongs to one state, whose digest it holds. One of another state is made
-anew where the run's data are there.
+A fit belongs to one state, whose digest it holds. A fit of another state is
+not used: a new one is made, for which the run's data must be there.
 """
 
 import io
@@ -24,8 +24,8 @@ from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.metrics import aggregate
 from cvae_jax.metrics.aggregate import Aggregate
 
-FILE = "prior.npz"  # of a Gaussian; of a mixture of K prior_K.npz
-ROWS = 10_000  # training images, at most, whose posteriors are fitted
+FILE = "prior.npz"  # for one Gaussian; for a mixture of K it is prior_K.npz
+ROWS = 10_000  # at most so many posteriors of training images are fitted
 _FIELDS = tuple(Aggregate.__dataclass_fields__)
 _NAME = re.compile(r"fitted(:(?P<components>[1-9]\d{0,2}))?")
 
@@ -60,7 +60,7 @@ def load_or_fit(
 ) -> Aggregate:
   """Return a run's fitted prior: the one that is stored, or a new one.
 
-  A new one is stored beside a run's checkpoints, and not in an export.
+  A new one is stored beside a run's checkpoints, but not in an export.
 
   Args:
     run: a runs.Run whose system encodes images.
@@ -104,12 +104,12 @@ def fit(run: Any, dataset: Any = None, count: int = 1) -> Aggregate:
       f"{run.folder}: a prior is fitted to 2 images or more, and to one for "
       f"each Gaussian; found {total} for {count}: give a smaller fitted:K"
     )
-  # Evenly spread: rows may be sorted by class.
+  # Spread evenly, since rows may be sorted by class.
   rows = np.unique(np.linspace(0, total - 1, min(ROWS, total)).astype(int))
   image = train["image"][rows]
   given = conditions(train, rows)
   if "labelled_image" in train and run.system.classify and given.shape[1]:
-    # Conditions are of other images, the labelled ones.
+    # The conditions belong to other images, the labelled ones.
     label = run.classify(image).argmax(axis=-1)
     given = np.eye(given.shape[1], dtype=np.float32)[label]
   q = run.encode(image, given)
@@ -132,7 +132,7 @@ def draw(
 
 
 def _is_known(run: Any, condition: NDArray | None) -> NDArray | bool:
-  """Tell of which conditions [B, A] all values are known, [B] or True."""
+  """Tell in which conditions [B, A] all values are known, [B] or True."""
   if condition is None or not getattr(run.conditions, "known_bits", False):
     return True
   bits = [place.bit for place in attribute_columns(run.conditions)]
@@ -170,7 +170,7 @@ def compare_to_prior(
 
 
 def identity(arrays: dict[str, NDArray]) -> str:
-  """Return what a fit knows a state by: the digest of exports.arrays."""
+  """Return the digest of exports.arrays, by which a fit knows its state."""
   return digest(dict(sorted(arrays.items())))
 
 
@@ -183,7 +183,7 @@ def write(path: Path, found: Aggregate, state: str) -> None:
 
 
 def read(path: Path, state: str) -> Aggregate | None:
-  """Read a fit; None of another state or where the file is damaged."""
+  """Read a fit; None if it is of another state or its file is damaged."""
   try:
     with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
       if str(file["state"]) != state:

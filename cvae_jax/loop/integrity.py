@@ -1,4 +1,4 @@
-"""What tells the state that was saved from another one, or a damaged one."""
+"""Digests and checks that tell a saved state from another or a damaged one."""
 
 import concurrent.futures
 import hashlib
@@ -20,7 +20,7 @@ MARK = "_CHECKPOINT_METADATA"  # orbax's file of a checkpoint's times
 
 
 class CheckpointError(ValueError):
-  """Says which checkpoint does not fit, and by which names."""
+  """Says which checkpoint does not fit, and which names differ."""
 
 
 class Damaged(CheckpointError):
@@ -39,8 +39,7 @@ def fingerprint(tree: PyTree) -> str:
 def digest(tree: PyTree) -> str:
   """Return the SHA-256 of a tree's names, shapes, types and every bit.
 
-  The leaves are hashed at the same time, on all processors: hashlib releases
-  Python's lock.
+  The leaves are hashed in parallel, since hashlib releases Python's lock.
   """
   named = jax.tree_util.tree_leaves_with_path(tree)
   with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -77,7 +76,7 @@ def shapes(tree: PyTree) -> dict[str, tuple[int, ...]]:
 
 
 def check_names(expected: Mapping, found: Mapping, where: str) -> None:
-  """Compare {name: shape} of what is wanted with what is there.
+  """Compare the expected {name: shape} with those that are there.
 
   Raises:
     CheckpointError: names are missing or extra, or shapes differ.
@@ -114,10 +113,10 @@ def check_types(expected: PyTree, found: PyTree, where: str) -> None:
 
 
 def check_marks(folder: Path, repair: bool) -> None:
-  """Check the times that orbax keeps of each checkpoint, which it lists by.
+  """Check the files of times by which orbax lists checkpoints.
 
-  Orbax does without the file, or JSON in it, but stops at other JSON. With
-  `repair` such a file is removed; the state has its SHA-256 elsewhere.
+  Orbax works without such a file, and with one that is no JSON. It fails if the
+  file holds unexpected JSON. With `repair` such a file is removed.
 
   Raises:
     CheckpointError: a file is a link or a device.
@@ -128,8 +127,8 @@ def check_marks(folder: Path, repair: bool) -> None:
     try:
       found = json.loads(path.read_bytes())
     except RecursionError:
-      found = ()  # groups within groups: orbax would stop at it
-    except (OSError, ValueError):  # the training deletes checkpoints meanwhile
+      found = ()  # nested groups, at which orbax would fail
+    except (OSError, ValueError):  # the training may delete checkpoints now
       continue
     if isinstance(found, dict):
       continue
@@ -142,7 +141,7 @@ def check_marks(folder: Path, repair: bool) -> None:
 
 
 def check_files(folder: Path) -> None:
-  """Refuse links and devices in a checkpoint: they would read from elsewhere.
+  """Refuse links and devices in a checkpoint: they read from elsewhere.
 
   Raises:
     CheckpointError: there is one.
@@ -153,7 +152,9 @@ def check_files(folder: Path) -> None:
   for path in paths:
     try:
       mode = path.lstat().st_mode
-    except FileNotFoundError:  # another process deletes it: reading will fail
+    except (
+      FileNotFoundError
+    ):  # another process has deleted it: reading will fail
       continue
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
       kind = "a link" if stat.S_ISLNK(mode) else "no plain file"
@@ -215,7 +216,7 @@ def _hash_json(counters: Mapping[str, Any]) -> str:
 def check_state(
   state: TrainState, sha256: str | None, step: int, where: str
 ) -> None:
-  """Compare a state with what its counters and its folder say of it.
+  """Compare a state with its counters and its folder.
 
   Checkpoints made before there were digests have none.
 
@@ -229,7 +230,7 @@ def check_state(
   if int(state.step) != step:
     raise Damaged(f"{where} is damaged: its state is of step {int(state.step)}")
   for path, leaf in jax.tree_util.tree_leaves_with_path(state):
-    # An optimiser's second moment may overflow; a NaN is never its own doing.
+    # An optimiser's second moment may overflow, but it never becomes NaN.
     moment = leaf_name(path).startswith("opt_state/")
     values = np.asarray(leaf)
     sound = ~np.isnan(values) if moment else np.isfinite(values)
