@@ -426,9 +426,8 @@ def test_rows_of_somebody_else_are_said(tmp_path):
   assert "2 are of somebody else" in describe_loss(tmp_path, rows, 3, 1)
   assert "1 are lost" in describe_loss(tmp_path, rows, 3, 4)
   assert describe_loss(tmp_path, rows, 3, 3) is None
-  assert (
-    describe_loss(tmp_path, rows, 3, 0) is None
-  )  # an older one did not count
+  # A checkpoint of an older release did not count.
+  assert describe_loss(tmp_path, rows, 3, 0) is None
 
 
 # Logs

@@ -152,9 +152,7 @@ def check_files(folder: Path) -> None:
   for path in paths:
     try:
       mode = path.lstat().st_mode
-    except (
-      FileNotFoundError
-    ):  # another process has deleted it: reading will fail
+    except FileNotFoundError:  # another process has deleted it
       continue
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
       kind = "a link" if stat.S_ISLNK(mode) else "no plain file"

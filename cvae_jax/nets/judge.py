@@ -28,9 +28,8 @@ class Judge(nn.Module):
   @nn.compact
   def __call__(self, image: Array, key: Array | None = None) -> Array:
     """Map [B, H, W, C] to [B, K]; without a key dropout is off."""
-    x = (
-      2.0 * image - 1.0
-    )  # centred: on a bright ground, colours would be small differences
+    # Centred: on a bright ground, colours would be small differences.
+    x = 2.0 * image - 1.0
     block = 0
     while not block or min(x.shape[1:3]) >= 2 * SMALLEST:
       features = self.features[min(block, len(self.features) - 1)]

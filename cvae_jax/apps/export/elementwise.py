@@ -105,9 +105,8 @@ def _clamp(graph, equation, values):
 def _remainder(graph, equation, values):
   shape = result_shape(equation)
   names = elementwise(graph, shape, values)
-  return Value(
-    graph.add_node("Mod", names, fmod=1), shape
-  )  # the dividend's sign
+  name = graph.add_node("Mod", names, fmod=1)  # it has the dividend's sign
+  return Value(name, shape)
 
 
 def _not_equal(graph, equation, values):

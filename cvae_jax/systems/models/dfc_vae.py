@@ -31,9 +31,7 @@ class Model(NamedTuple):
   normalise: bool  # training normalises by the batch; the source never does
   kl: float
   weight: float  # w of each tap's mean squared difference
-  likelihood: (
-    likelihoods.Likelihood | None
-  )  # p(x | z) of pixels, if the loss has a term of pixels
+  likelihood: likelihoods.Likelihood | None  # of pixels, if the loss has them
 
   def encode(
     self, params: PyTree, stats: PyTree, image: Array, train: bool = False

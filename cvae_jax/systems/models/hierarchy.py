@@ -31,9 +31,7 @@ def build(config, facts: Facts, width: int) -> Hierarchy | None:
   shape = facts.image_shape
   how = {"width": model.width, "blocks": model.blocks}
   levels = tuple(model.levels)
-  hierarchy.level_shapes(
-    shape, levels
-  )  # raises an error if levels and image do not fit
+  hierarchy.level_shapes(shape, levels)  # raises an error if they do not fit
   return Hierarchy(
     hierarchy.Encoder(shape, levels, **how),
     hierarchy.Decoder(
