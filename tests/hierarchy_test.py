@@ -117,9 +117,9 @@ def test_one_level_has_the_bound_of_a_plain_vae():
   system = made(shape=(8, 8, 1), model__levels=(1,))
   state = small.drawn(system)
   one = batch((8, 8, 1))
-  found = jax.jit(bounds.importance_weighted(system, 3))(state, one, KEY)
+  found = jax.jit(bounds.make_bound(system, 3))(state, one, KEY)
   plain = system._replace(posterior=None)  # of encode, a diagonal Gaussian
-  wanted = jax.jit(bounds.importance_weighted(plain, 3))(state, one, KEY)
+  wanted = jax.jit(bounds.make_bound(plain, 3))(state, one, KEY)
   np.testing.assert_allclose(found["iw_bound"], wanted["iw_bound"], rtol=1e-5)
 
 
@@ -156,7 +156,7 @@ def test_the_bound_is_log_p_where_the_posterior_of_two_levels_is_exact():
     decode=lambda state, z, c: (z @ loads)[:, None],
   )
   image = np.array([0, 51, 255], np.uint8).reshape(3, 1, 1, 1)
-  found = bounds.importance_weighted(system, 6, 3)(None, {"image": image}, KEY)
+  found = bounds.make_bound(system, 6, 3)(None, {"image": image}, KEY)
   spread = np.sqrt(loads @ loads + variance)
   wanted = stats.norm.logpdf(image.ravel() / 255.0, 0.0, spread)
   np.testing.assert_allclose(found["iw_bound"], wanted, atol=1e-4)
@@ -196,7 +196,7 @@ def test_free_bits_are_held_against_the_mean_of_each_level():
   found = control.penalty(jnp.asarray(kl), 0, (2, 3))
   wanted = 2.0 * (max(3.0, 2 * 0.5) + max(0.3, 3 * 0.5))
   assert float(found) == pytest.approx(wanted)
-  each = control.of_each(jnp.asarray(kl), 0, (2, 3))
+  each = control.per_example(jnp.asarray(kl), 0, (2, 3))
   np.testing.assert_allclose(each, [2 * (4.0 + 1.5), 2 * (2.0 + 1.5)])
 
 
@@ -242,7 +242,7 @@ def test_each_likelihood_trains_and_the_levels_make_up_the_kl(page, changes):
 
 @pytest.mark.parametrize(("side", "count"), [(8, 1), (16, 2), (64, 3)])
 def test_there_are_as_many_levels_as_small_images_have_maps(side, count):
-  found = hierarchy.maps_of((side, side, 3), ())
+  found = hierarchy.level_shapes((side, side, 3), ())
   assert [latents for *_, latents in found] == [8, 4, 2][:count]
 
 

@@ -33,7 +33,7 @@ def read(path: str | Path) -> NDArray[np.uint8]:
   Raises:
     DataError: there is no such file, or it is not a whole image.
   """
-  return decoding.on_white(decoding.read(path))
+  return decoding.lay_on_white(decoding.read(path))
 
 
 def colourise(
@@ -60,7 +60,7 @@ def colourise(
     ]
   )
   small = image_files.resize_bilinear(grey[..., None], cells.SIDE)[..., 0]
-  maps = variants_of(run, small[None], run.prior(count, seed)[None])[0]
+  maps = decode_variants(run, small[None], run.prior(count, seed)[None])[0]
   true = None
   if np.ptp(photo, axis=-1).mean() >= _COLOURLESS:
     fitted = image_files.resize_bilinear(photo, cells.SIDE)
@@ -100,7 +100,7 @@ def caution(run: Run) -> str:
   )
 
 
-def variants_of(run: Run, greys: NDArray, z: NDArray) -> NDArray:
+def decode_variants(run: Run, greys: NDArray, z: NDArray) -> NDArray:
   """Return colour maps [N, V, 14, 14, 2] of greys uint8 [N, 112, 112].
 
   A photo at a time, each with its own latents z [N, V, Z].
@@ -143,7 +143,7 @@ def paint(colours: NDArray, grey: NDArray, smoothing: str = "") -> NDArray:
   if len(bands) == 1:
     return images.to_bytes(_luma_true(colours, grey.astype("f4") / 255.0))
   # The map's rows first: they are few. Its columns follow in each band.
-  colours = np.asarray(_stretched(colours, len(grey)))
+  colours = np.asarray(_stretch_rows(colours, len(grey)))
   painted = np.empty((*grey.shape, 3), np.uint8)
   for rows in bands:
     band = grey[rows].astype(np.float32) / 255.0
@@ -161,6 +161,6 @@ def _bands(height: int, width: int) -> list[slice]:
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _stretched(colours, height):
+def _stretch_rows(colours, height):
   """Interpolate the rows of a map [h, w, 2]: [height, w, 2]."""
   return jax.image.resize(colours, (height, *colours.shape[1:]), "linear")

@@ -47,7 +47,7 @@ def quick(run: Run) -> Search:
 
 def attributes(run: Run) -> tuple[Attribute, ...]:
   """Return what a run can be told of a picture."""
-  if not run.system.columns.get("condition", (0,))[0]:
+  if not run.condition_size:
     return ()
   return tuple(getattr(run.conditions, "attributes", ()))
 
@@ -68,12 +68,12 @@ def find(
   if not attributes(run):
     return Reading({})
   check_search(run, search)
-  shown = _shown(run)
+  shown = _trial_values(run)
   settings = list(itertools.product(*shown.values()))
   columns = zip(*settings, strict=True)
   table = dict(zip(shown, map(list, columns), strict=True))
   condition = run.conditions.encode(table)
-  elbo = elbo_of(run, image, condition, search.draws, seed)
+  elbo = estimate_elbo(run, image, condition, search.draws, seed)
   best = int(elbo.argmax())
   values = {name: column[best] for name, column in table.items()}
   notes = [f"condition by the ELBO: {elbo[best]:.1f} nats, best of {len(elbo)}"]
@@ -100,7 +100,7 @@ def check_search(run: Run, search: Search = PATIENT) -> None:
       "find what a picture shows; say it with --condition, a value for each "
       f"of {names}"
     )
-  shown = _shown(run)
+  shown = _trial_values(run)
   count = math.prod(map(len, shown.values()))
   if count > search.settings:
     raise RunError(
@@ -117,13 +117,13 @@ def vector(run: Run, values: Mapping[str, Any]) -> NDArray[np.float32]:
       a value is none that there is.
   """
   if not attributes(run):
-    return nothing(run)
+    return blank_condition(run)
   return run.conditions.encode(dict(values))
 
 
-def nothing(run: Run) -> NDArray[np.float32]:
+def blank_condition(run: Run) -> NDArray[np.float32]:
   """Return the condition vector [1, A] that says nothing."""
-  return np.zeros((1, *run.system.columns.get("condition", (0,))), np.float32)
+  return np.zeros((1, run.condition_size), np.float32)
 
 
 def edit(
@@ -174,13 +174,13 @@ def walk(run: Run, images: NDArray, conditions: NDArray, steps: int) -> NDArray:
   return np.clip(run.decode(z, walks.line(*conditions, steps)), 0, 1)
 
 
-def elbo_of(
+def estimate_elbo(
   run: Run, image: NDArray, condition: NDArray, draws: int = 4, seed: int = 0
 ) -> NDArray:
   """Return the ELBO [G] of image [H, W, C] under conditions [G, A], in nats."""
   images = np.tile(unit(image), (len(condition), 1, 1, 1))
   shape = (draws, 1, run.system.latents)
-  draw = posteriors.drawing(run, images, condition)
+  draw = posteriors.make_draw(run, images, condition)
   elbo = []
   for each in np.random.default_rng(seed).standard_normal(shape, np.float32):
     noise = np.repeat(each, len(images), axis=0)
@@ -190,7 +190,7 @@ def elbo_of(
   return np.mean(elbo, axis=0)
 
 
-def _shown(run: Run) -> dict[str, list[Any]]:
+def _trial_values(run: Run) -> dict[str, list[Any]]:
   """Return {attribute: the values that are tried}."""
   numbers = 5 if _is_small(run) else 3
   return {

@@ -76,7 +76,7 @@ def rewrite_faithful(
     for j, ink in enumerate((0.0, 0.5, 1.0)):
       condition = run.conditions.encode(others, ink)
       images = np.repeat(image[None], len(others), axis=0)
-      _, z = posteriors.drawing(run, images, condition)(noise[i, j])
+      _, z = posteriors.make_draw(run, images, condition)(noise[i, j])
       sheet.append(run.decode(z, condition))
   return np.stack(sheet)
 

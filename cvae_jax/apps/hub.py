@@ -66,7 +66,7 @@ def share(
       lines = write.export(
         run, folder, formats, half=half, licence=licence, note=note
       )[:-1]
-    with hub.explained(repo):
+    with hub.explain_errors(repo):
       url = _put(api, folder, repo, private)
   return [
     *lines,
@@ -90,8 +90,10 @@ def _put(api, folder: Path, repo: str, private: bool) -> str:
       f"hf://{repo} holds other things ({', '.join(sorted(there)[:4])}); give "
       "a name that is free. Nothing was sent"
     )
-  names = [path.name for path in folder.iterdir() if _ours(path.name)]
-  stale = [name for name in sorted(there) if _ours(name) and name not in names]
+  names = [path.name for path in folder.iterdir() if _is_run_file(path.name)]
+  stale = [
+    name for name in sorted(there) if _is_run_file(name) and name not in names
+  ]
   operations = [
     package.CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name)
     for name in sorted(names)
@@ -101,5 +103,5 @@ def _put(api, folder: Path, repo: str, private: bool) -> str:
   return str(url)
 
 
-def _ours(name: str) -> bool:
+def _is_run_file(name: str) -> bool:
   return any(fnmatch.fnmatch(name, kind) for kind in _KINDS)

@@ -55,7 +55,7 @@ def fit(run: Run, picture: Image.Image) -> NDArray[np.uint8]:
   if run.config.data.name == "digits":
     return digit_from_photo(picture)
   height, width, channels = run.system.columns["image"]
-  rgb = decoding.on_white(picture)
+  rgb = decoding.lay_on_white(picture)
   top, bottom, left, right = image_files.middle(*rgb.shape[:2], (height, width))
   part = Image.fromarray(rgb[top:bottom, left:right])
   if channels == 1:

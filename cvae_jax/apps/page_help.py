@@ -29,7 +29,7 @@ def variants(page: str) -> dict[str, Any]:
 
   if hasattr(found, "parse_variants"):
     found.parse_variants = listen  # the page's own name: no other page sees it
-    with pages.placed(Path(pages.find(page))):
+    with pages.explain_errors(Path(pages.find(page))):
       found.get_config("")
   return known
 

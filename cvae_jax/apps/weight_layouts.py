@@ -70,7 +70,7 @@ _ORDER = {  # Keras 3 numbers a layer's arrays
 }
 
 
-def of_keras(arrays: Mapping[str, NDArray]) -> dict[str, NDArray]:
+def from_keras(arrays: Mapping[str, NDArray]) -> dict[str, NDArray]:
   """Return the arrays of a Keras file as {"layer.part": array}.
 
   Args:
@@ -83,16 +83,16 @@ def of_keras(arrays: Mapping[str, NDArray]) -> dict[str, NDArray]:
     *groups, part = path.split("/")
     if set(groups) & {*_OTHERS}:
       continue
-    layer = _joined([group for group in groups if group not in _FRAMES])
+    layer = _layer_path([group for group in groups if group not in _FRAMES])
     layers.setdefault(layer, {})[part.partition(":")[0]] = array
   return {
     f"{layer}.{part}": array
     for layer, parts in layers.items()
-    for part, array in _named(parts).items()
+    for part, array in _name_arrays(parts).items()
   }
 
 
-def _joined(groups: list[str]) -> str:
+def _layer_path(groups: list[str]) -> str:
   """Return a layer's path; Keras 2 writes its name twice."""
   kept = [
     group
@@ -102,7 +102,7 @@ def _joined(groups: list[str]) -> str:
   return "/".join(kept)
 
 
-def _named(parts: Mapping[str, NDArray]) -> dict[str, NDArray]:
+def _name_arrays(parts: Mapping[str, NDArray]) -> dict[str, NDArray]:
   """Return a layer's arrays by name where they have numbers, "0" and "1"."""
   if not all(part.isdigit() for part in parts):
     return dict(parts)

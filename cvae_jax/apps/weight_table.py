@@ -24,14 +24,14 @@ from numpy.typing import NDArray
 from cvae_jax.apps import weight_entries
 from cvae_jax.apps.weight_layouts import PYTORCH, Layout
 from cvae_jax.host.arguments import RunError
-from cvae_jax.loop.integrity import path_name
+from cvae_jax.loop.integrity import leaf_name
 from cvae_jax.loop.restore import abstract_state
 from cvae_jax.types import System, TrainState
 
 _COUNTER = "num_batches_tracked"  # of a norm there; nothing reads it
 
 
-def filled(
+def fill_state(
   system: System,
   arrays: Mapping[str, NDArray],
   names: Mapping[str, Any],
@@ -53,22 +53,22 @@ def filled(
   """
   entries = weight_entries.entries(names)
   abstract = abstract_state(system)
-  read: set[str] = weight_entries.ignored(names)
+  read: set[str] = weight_entries.list_ignored(names)
   layers: set[str] = set()
   if lost := sorted(read - arrays.keys()):
     raise RunError(f"ignore names {', '.join(lost)}, which the file has not")
 
   def fill(path, leaf):
-    name = path_name(path).replace("/", ".")
+    name = leaf_name(path).replace("/", ".")
     layer, _, part = name.rpartition(".")
     layers.add(layer)
     entry = entries.get(layer)
     if entry is None:
       raise RunError(
         f"the table says nothing of {layer} (its {part} is {leaf.shape}); "
-        f"there is {_near(arrays, read)}"
+        f"there is {_name_unread(arrays, read)}"
       )
-    found = _converted(name, entry, arrays, read, layout)
+    found = _convert_array(name, entry, arrays, read, layout)
     if found.shape != leaf.shape:
       raise RunError(
         f"{layer}: its {part} is {leaf.shape} here, and {found.shape} of "
@@ -106,7 +106,7 @@ def _check_read(entries, layers: set, arrays: Mapping, read: set) -> None:
     )
 
 
-def _converted(name, entry, arrays, read, layout: Layout) -> NDArray:
+def _convert_array(name, entry, arrays, read, layout: Layout) -> NDArray:
   """Return one array as it is here."""
   part = name.rpartition(".")[2]
   parts = []
@@ -116,10 +116,10 @@ def _converted(name, entry, arrays, read, layout: Layout) -> NDArray:
     if theirs is None:
       raise RunError(
         f"{name} is to be {' or '.join(names)}, which is not in the file; "
-        f"there is {_near(arrays, read)}"
+        f"there is {_name_unread(arrays, read)}"
       )
     read.add(theirs)
-    parts.append(_turned(name, entry, arrays[theirs], layout))
+    parts.append(_to_layout(name, entry, arrays[theirs], layout))
   found = np.concatenate(parts, axis=-1)
   if part == "kernel" and "in" in entry:
     rows = [np.arange(len(found))[first:end] for first, end in entry["in"]]
@@ -133,7 +133,7 @@ def _converted(name, entry, arrays, read, layout: Layout) -> NDArray:
   return found
 
 
-def _turned(
+def _to_layout(
   name: str, entry: Mapping, array: NDArray, layout: Layout
 ) -> NDArray:
   """Return an array of theirs in the layout here."""
@@ -185,7 +185,7 @@ def _map(name: str, array: NDArray, shape, axis: int) -> NDArray:
   return np.take(array, np.concatenate([order.ravel(), rest]), axis)
 
 
-def _near(arrays: Mapping, read: set) -> str:
+def _name_unread(arrays: Mapping, read: set) -> str:
   """Name some arrays of theirs that no layer has read."""
   left = sorted(name for name in arrays if name not in read)
   return ", ".join(left[:8]) + (", …" if len(left) > 8 else "")

@@ -69,7 +69,7 @@ class Dataset(NamedTuple):
   valid: Mapping[str, np.ndarray] | None = None
 
   def identity(self, whole: bool = False) -> dict[str, Any]:
-    """Return what says which data these are; see `identity.of`.
+    """Return what says which data these are; see `identity.compute`.
 
     Args:
       whole: read all of a prepared set's images, not only sampled blocks.
@@ -81,7 +81,7 @@ class Dataset(NamedTuple):
     parts = {"train": self.train, "test": self.test}
     if self.valid is not None:
       parts["valid"] = self.valid
-    return module.of(parts, whole)
+    return module.compute(parts, whole)
 
 
 def root() -> pathlib.Path:
@@ -125,10 +125,10 @@ def load(config: Any) -> Dataset:
     raise DataError(
       f"data.binarise is one of {', '.join(map(repr, BINARISE))}; found {how!r}"
     )
-  return _binarised(dataset) if how == "static" else dataset
+  return _binarise(dataset) if how == "static" else dataset
 
 
-def _binarised(dataset: Dataset) -> Dataset:
+def _binarise(dataset: Dataset) -> Dataset:
   """Return images whose values are drawn 0 or 255 from their means, once.
 
   Raises:
@@ -136,7 +136,7 @@ def _binarised(dataset: Dataset) -> Dataset:
       values would be drawn anew for each row.
   """
 
-  def drawn(split: Mapping[str, np.ndarray] | None, seed: int):
+  def draw(split: Mapping[str, np.ndarray] | None, seed: int):
     if split is None:
       return None
     image = split.get("image")
@@ -156,7 +156,7 @@ def _binarised(dataset: Dataset) -> Dataset:
     return {**split, **dict.fromkeys(names, binary)}
 
   return dataset._replace(
-    train=drawn(dataset.train, 0), test=drawn(dataset.test, 1)
+    train=draw(dataset.train, 0), test=draw(dataset.test, 1)
   )
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from cvae_jax.data import DataError, Dataset, conditions
 from cvae_jax.data.conditions import kinds
-from cvae_jax.data.conditions.attribute import blank, word
+from cvae_jax.data.conditions.attribute import blank, format_level
 
 
 class Conditions(conditions.Conditions):
@@ -108,7 +108,7 @@ def build(
   entries = _entries(columns, stated)
   rows = _rows(columns, train)
   _check_held_out(entries, rows, _rows(columns, test))
-  fitted = Conditions.fit(entries, rows, _missing(columns))
+  fitted = Conditions.fit(entries, rows, _is_missing(columns))
   parts = [_split(images, columns, fitted, rows) for rows in (train, test)]
   held_out = parts[1] if len(parts[1]["image"]) else None
   return Dataset(parts[0], held_out, fitted, "arrays")
@@ -128,7 +128,7 @@ def _column(name: str, values: npt.ArrayLike) -> np.ndarray:
   return values
 
 
-def _missing(columns: Mapping[str, np.ndarray]) -> bool:
+def _is_missing(columns: Mapping[str, np.ndarray]) -> bool:
   """Tell whether a value is None, as an array of objects may have it."""
   objects = (c for c in columns.values() if c.dtype.kind == "O")
   return any(value is None for column in objects for value in column)
@@ -179,9 +179,9 @@ def _check_held_out(
     DataError: one is in no training row.
   """
   for name in (e["name"] for e in entries if e["kind"] == "class"):
-    known = {word(value) for value in train[name]}
+    known = {format_level(value) for value in train[name]}
     for value in test[name]:
-      if not blank(value) and word(value) not in known:
+      if not blank(value) and format_level(value) not in known:
         raise DataError(
           f"{name}: {value} is in no training row; bring more rows of it, or "
           "another seed"

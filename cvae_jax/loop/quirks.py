@@ -99,7 +99,7 @@ class Alias:
 
 
 @contextlib.contextmanager
-def written(folder: Path) -> Iterator[None]:
+def explain(folder: Path) -> Iterator[None]:
   """Say in one line with the folder what fails while orbax writes.
 
   Raises:
@@ -113,8 +113,8 @@ def written(folder: Path) -> Iterator[None]:
     # Orbax leaves writes that it never began; Python would name each at exit.
     warnings.filterwarnings("ignore", "coroutine .* was never awaited")
     raise CheckpointError(
-      f"a checkpoint could not be written to {folder}: {_cause(error)}; make "
-      "room or rights there, then run the same command again"
+      f"a checkpoint could not be written to {folder}: {_find_cause(error)}; "
+      "make room or rights there, then run the same command again"
     ) from error
 
 
@@ -128,13 +128,13 @@ def read(where: str, reader: Callable[[], Any]) -> Any:
     try:
       return reader()
     except Exception as error:  # orbax and tensorstore raise nearly any kind
-      reason = f"{type(error).__name__}: {_gist(error)}"
+      reason = f"{type(error).__name__}: {_first_line(error)}"
     time.sleep(0.2)
     gc.collect()  # what is left of the reads reports here, and not later
   raise Damaged(f"{where} is damaged: it cannot be read ({reason})")
 
 
-def listed(look: Callable[[], Any], times: int = 20) -> Any:
+def retry(look: Callable[[], Any], times: int = 20) -> Any:
   """Return look(), again where a folder vanished while orbax listed them.
 
   A training deletes old checkpoints beside those who read its run.
@@ -147,15 +147,15 @@ def listed(look: Callable[[], Any], times: int = 20) -> Any:
   return look()
 
 
-def _gist(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
   """Return an error's first line, cut where it is long."""
   return str(error).strip().partition("\n")[0][:200]
 
 
-def _cause(error: Exception) -> str:
+def _find_cause(error: Exception) -> str:
   """Return what the system said, which tensorstore has in its last words."""
   code = re.search(r"os_error_code='(\d+)'", str(error))
-  return os.strerror(int(code[1])) if code else _gist(error)
+  return os.strerror(int(code[1])) if code else _first_line(error)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
 from cvae_jax import data
-from cvae_jax.host.images import averaged, to_bytes
+from cvae_jax.host.images import average_pool, to_bytes
 from cvae_jax.loop import distances, posteriors
 from cvae_jax.loop.distances import Embed
 from cvae_jax.measures import kept
@@ -45,7 +45,7 @@ class Held:
   Args:
     dataset: its test split is what is held out.
     rule: config.distance; sides and numbers that it does not set are ours.
-    embed: of distances.embedding; without it there is no Fréchet distance,
+    embed: of distances.load_embedding; without it there is no Fréchet distance,
       and neighbours are pixels'.
 
   Raises:
@@ -70,7 +70,7 @@ class Held:
     self.sliced = rule.sliced or _divisor(image.shape[1], PIXELS)
     self.frechet = rule.frechet or _divisor(image.shape[1], FEATURES)
     self.directions = rule.directions
-    rows = distances.chosen(len(image), self.count)
+    rows = distances.choose_rows(len(image), self.count)
     self.image = image[rows]
     self.condition = distances.conditions(dataset.test, rows)
 
@@ -96,19 +96,21 @@ class Held:
   def floor(self) -> dict[str, float]:
     """Return the distances of as many training images from these."""
     image = self.dataset.train["image"]
-    seen = self._see(image[distances.chosen(len(image), self.count)])
+    seen = self._extract_features(
+      image[distances.choose_rows(len(image), self.count)]
+    )
     return self._distances(seen)
 
   def _distances(self, seen: "_Seen") -> dict[str, float]:
     """Return the distances of a set from the held-out images."""
-    found = distances.between(seen.summary, self._seen.summary)
+    found = distances.compare(seen.summary, self._seen.summary)
     if self.embed:
       found[KID] = kid.distance(seen.points, self._seen.points)
     return found
 
   def judge(self, images: NDArray) -> dict[str, Any]:
     """Set as many samples [N, ...] beside the images."""
-    seen = self._see(images)
+    seen = self._extract_features(images)
     known = self._seen
     return {
       "ratio": diversity.mean_distance(images[:PAIRED]) / self.variety,
@@ -129,17 +131,17 @@ class Held:
 
   @functools.cached_property
   def _seen(self) -> "_Seen":
-    return self._see(self.image)
+    return self._extract_features(self.image)
 
-  def _see(self, images: NDArray) -> "_Seen":
+  def _extract_features(self, images: NDArray) -> "_Seen":
     """Look at images [N, ...]: at their features, or without at pixels."""
-    pooled = averaged(images, self.sliced)
+    pooled = average_pool(images, self.sliced)
     quantiles = sliced.quantiles(pooled, self.directions)
     pixels = pooled.reshape(len(images), -1)
     if self.embed is None:
       return _Seen(pixels, pixels, distances.Summary(quantiles, None))
     points = np.concatenate(
-      [self.embed(averaged(part, self.frechet)) for part in _parts(images)]
+      [self.embed(average_pool(part, self.frechet)) for part in _parts(images)]
     )
     moments = frechet.moments([points])
     return _Seen(points, pixels, distances.Summary(quantiles, moments))
@@ -168,7 +170,7 @@ def measure(run: Run, held: Held, seed: int = 0) -> dict[str, Any]:
       `fitted` to training codes: what Held.judge says.
   """
   protocol = {"seed": seed, **held.protocol()}
-  return kept.measured_once(
+  return kept.measure_once(
     run, "collapse", protocol, lambda: _measure(run, held, seed)
   )
 
@@ -177,19 +179,19 @@ def _measure(run: Run, held: Held, seed: int) -> dict[str, Any]:
   latent = {"prior": run.prior(held.count, seed)}
   posterior = None
   if run.system.encode:
-    latent["fitted"] = fitted(run, held.dataset, held.count, seed)
+    latent["fitted"] = draw_fitted(run, held.dataset, held.count, seed)
     posterior = _posterior(run, held)
   return {
     "real": {"distance": held.variety, **held.floor},
     "posterior": posterior,
     "samples": {
-      name: held.judge(_decoded(run, z, held.condition))
+      name: held.judge(_decode(run, z, held.condition))
       for name, z in latent.items()
     },
   }
 
 
-def fitted(
+def draw_fitted(
   run: Run, dataset: data.Dataset, count: int, seed: int = 0
 ) -> NDArray[np.float32]:
   """Draw z [count, Z] from a Gaussian fitted to the training images' codes.
@@ -211,9 +213,9 @@ def _divisor(size: int, side: int) -> int:
 
 def _posterior(run: Run, held: Held) -> dict[str, Any]:
   q = run.encode(held.image, held.condition)
-  usage = posteriors.usage(run, held.image, held.condition, q)
+  usage = posteriors.measure_usage(run, held.image, held.condition, q)
   shown = slice(PAIRED)
-  again = _decoded(run, q.mean[shown], held.condition[shown])
+  again = _decode(run, q.mean[shown], held.condition[shown])
   return {
     "active": usage["active"],
     "of": usage["of"],
@@ -223,7 +225,7 @@ def _posterior(run: Run, held: Held) -> dict[str, Any]:
   }
 
 
-def _decoded(run: Run, z: NDArray, condition: NDArray) -> NDArray[np.uint8]:
+def _decode(run: Run, z: NDArray, condition: NDArray) -> NDArray[np.uint8]:
   """Decode z [N, Z] as pictures show it: a byte a value, so all fit."""
   pairs = zip(_parts(z), _parts(condition), strict=True)
   return np.concatenate([to_bytes(run.decode(*pair)) for pair in pairs])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.apps.colourise import check, paint, variants_of
+from cvae_jax.apps.colourise import check, decode_variants, paint
 from cvae_jax.host import images
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.method import baselines, cells
@@ -72,7 +72,7 @@ def score(
 def _one(run: Run, base, photo: NDArray, z: NDArray, variants: int):
   """Score one photo: {contender: figures}, variety, a row of pictures."""
   grey = np.asarray(cells.grey(photo)).astype(np.uint8)
-  maps = variants_of(run, grey[None], z[None])[0]
+  maps = decode_variants(run, grey[None], z[None])[0]
   drawn = maps[MEAN_OF:-1]
   true = np.asarray(baselines.true_map(photo))
   guesses = {

@@ -60,7 +60,7 @@ def score(
       )
   rows = _draw_rows(test["condition"], 10 * count, seed)
   real = read(run.sample(rows, seed), rows)
-  fresh = _unseen(test, judges, train)
+  fresh = _select_unseen(test, judges, train)
   ceiling = read(*fresh) if len(fresh[0]) else {}
   found = {}
   for name in real:
@@ -104,7 +104,7 @@ def figures(
   return merits.score(conditions.attribute(name), wanted, read[known], seed)
 
 
-def _unseen(
+def _select_unseen(
   test: Mapping, judges: Sequence[Run], train: Mapping | None
 ) -> tuple[NDArray, NDArray]:
   """Return test images, and conditions, that no judge was trained on.
@@ -182,9 +182,9 @@ def warnings(scores: Mapping[str, Any]) -> list[str]:
   """Name the attributes that samples do not follow."""
   found = []
   for name, entry in scores["control"].items():
-    if said := merits.ignored(name, entry["sweep"]):
+    if said := merits.describe_ignored(name, entry["sweep"]):
       found.append(f"condition ignored: {said}")
-    blind = "ceiling" in entry and merits.ignored(
+    blind = "ceiling" in entry and merits.describe_ignored(
       name, entry["ceiling"], LEGIBLE
     )
     if blind:

@@ -86,7 +86,7 @@ class Reader:
     if kind not in _BY_COLUMN:
       raise RunError(
         f"judge {judge.folder} reads a class or a number, and {of[target]} is "
-        f"{kind}: train {commands.name_of('train')} --config=judge"
+        f"{kind}: train {commands.format_command('train')} --config=judge"
       )
     if given and of.get(given) not in self.judges:
       raise RunError(
@@ -97,7 +97,7 @@ class Reader:
 
   def _entries(self, name: str) -> tuple[str, ...]:
     """Name the entries of one attribute."""
-    return _names(self.conditions, self.conditions.entries_of(name))
+    return _names(self.conditions, self.conditions.entry_numbers(name))
 
 
 def check_judges(judges: Sequence[Run]) -> None:

@@ -50,7 +50,7 @@ def write(folder: Path, name: str, section: Mapping[str, Any]) -> None:
     write_atomically(folder / FILE, json.dumps(found, indent=2) + "\n")
 
 
-def measured_once(
+def measure_once(
   run: Run,
   name: str,
   protocol: Mapping[str, Any],
@@ -64,7 +64,7 @@ def measured_once(
     protocol: what else decides the figures.
     measure: makes the figures.
   """
-  wanted = state_of(run) | dict(protocol)
+  wanted = identify_state(run) | dict(protocol)
   name = section(run, name)
   known = read(run.folder, name)
   if known is None or known.get("protocol") != wanted:
@@ -73,15 +73,15 @@ def measured_once(
   return known
 
 
-def state_of(run: Run) -> dict[str, Any]:
+def identify_state(run: Run) -> dict[str, Any]:
   """Return the step and the digest by which a run's state is known again."""
   state = {"step": int(run.state.step), "state": digest(run.state)}
-  return state | fitted.named(run)
+  return state | fitted.describe(run)
 
 
 def section(run: Run, name: str) -> str:
   """Return a section's name: figures of a fitted prior stand beside the own."""
-  return name + "".join(f"_{prior}" for prior in fitted.named(run).values())
+  return name + "".join(f"_{prior}" for prior in fitted.describe(run).values())
 
 
 def _sections(folder: Path) -> dict[str, dict[str, Any]]:

@@ -32,7 +32,7 @@ class _Yardstick:
     rule = SimpleNamespace(
       images=count, sliced=0, frechet=0, directions=DIRECTIONS
     )
-    self.held = Held(dataset, rule, perceptual.embedding(weights))
+    self.held = Held(dataset, rule, perceptual.make_embedding(weights))
     self.lpips = perceptual.lpips(weights, heads)
 
   def measure(self, run: Run, seed: int) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def measure(runs: Sequence[Run], dataset: Dataset, seed: int = 0) -> list:
   count = min(IMAGES, *(len(s["image"]) for s in (dataset.train, dataset.test)))
   yardstick = functools.cache(lambda: _Yardstick(dataset, count))
   return [
-    kept.measured_once(
+    kept.measure_once(
       run,
       "likeness",
       {

@@ -37,6 +37,6 @@ def score(
         f"judge {judge.folder} reads {read.shape[1]} classes; the prior of "
         f"{run.folder} has places for {label.max() + 1}"
       )
-    figures = control.hits(label, read) | {"samples": len(label)}
+    figures = control.score_hits(label, read) | {"samples": len(label)}
     found["class"] = {"sweep": figures, "judge": str(judge.folder)}
   return {"control": found, "leakage": None}

@@ -157,14 +157,14 @@ def _columns(dataset: Dataset, rows: Sequence[NDArray]) -> tuple[dict, NDArray]:
   for attribute in getattr(dataset.conditions, "attributes", ()):
     known &= dataset.conditions.known(vectors, attribute.name)
     entries = vectors[:, dataset.conditions.columns(attribute.name)]
-    found |= _of_attribute(attribute, entries)
+    found |= _attribute_factors(attribute, entries)
   if not found and "label" in dataset.train:
     label = np.concatenate([split["label"][r] for split, r in pairs])
     found["label"] = False, label.astype(np.float64)
   return found, known
 
 
-def _of_attribute(attribute: Any, entries: NDArray) -> dict:
+def _attribute_factors(attribute: Any, entries: NDArray) -> dict:
   """Return the factors of one attribute's entries [N, K]."""
   name = attribute.name
   kind = attribute.kind

@@ -13,8 +13,12 @@ from cvae_jax.loop import evaluate, fitted, keys, posteriors
 from cvae_jax.loop.feed import Feed, check
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.measures import control, kept, regions
-from cvae_jax.measures.asked import askable, bounded, lent_labels
-from cvae_jax.measures.score_text import unscored, warnings
+from cvae_jax.measures.abilities import (
+  askable,
+  borrows_labels,
+  bounded_likelihood,
+)
+from cvae_jax.measures.score_text import explain_missing, warnings
 from cvae_jax.metrics import bounds, clusters
 from cvae_jax.runs import VALUES, Run, RunError
 
@@ -38,7 +42,7 @@ def score(
 
   Args:
     run: a run that encodes and decodes. What its system cannot answer is
-      None, and `unscored` says why.
+      None, and `explain_missing` says why.
     judges: runs of the attribute system; what none of them reads is not
       scored, unless the data source measures it itself (the digits' ink).
     samples: k of the importance-weighted bound; 0 leaves it out.
@@ -56,8 +60,8 @@ def score(
     raise RunError(
       f"{run.folder}: a {run.config.system} encodes no images, which is what "
       "is scored here; a colouring is scored by "
-      f"{commands.name_of('colourise')}, a GAN by {commands.name_of('report')} "
-      "compare"
+      f"{commands.format_command('colourise')}, a GAN by "
+      f"{commands.format_command('report')} compare"
     )
   given = dataset
   if dataset is None:
@@ -74,14 +78,14 @@ def score(
     | {"test_examples": len(test["condition"])},
     "test": terms,
     "iw_samples": samples if "iw_bound" in terms else 0,
-    "iw_of": bounded(run) if "iw_bound" in terms else None,
+    "iw_of": bounded_likelihood(run) if "iw_bound" in terms else None,
     "condition_gap_nats": gap,
     **_latents(run, test),
     "categories": _categories(run, test),
     "unlabelled": run.system.unlabelled,
     **_control(run, judges, test, per_class, seed, given and given.train),
   }
-  scores["unscored"] = unscored(run, scores, samples)
+  scores["unscored"] = explain_missing(run, scores, samples)
   scores["warnings"] = warnings(scores)
   return scores
 
@@ -115,21 +119,23 @@ def protocol(
 
 
 def _state(run: Run) -> dict[str, Any]:
-  return {"run": str(run.folder), **kept.state_of(run)}
+  return {"run": str(run.folder), **kept.identify_state(run)}
 
 
-def known(run: Run) -> dict[str, Any] | None:
+def load_known(run: Run) -> dict[str, Any] | None:
   """Return the scores that a run's folder holds, if they are of this state.
 
   By whatever protocol they were measured, which they say.
   """
   found = kept.read(run.folder, kept.section(run, NAME)) or {}
   of = found.get("protocol", {}).get
-  alike = all(of(k) == v for k, v in kept.state_of(run).items())
+  alike = all(of(k) == v for k, v in kept.identify_state(run).items())
   return found if alike else None
 
 
-def saved(run: Run, judges: Sequence[Run] = (), **counts) -> dict[str, Any]:
+def load_or_measure(
+  run: Run, judges: Sequence[Run] = (), **counts
+) -> dict[str, Any]:
   """Return the scores that a run's folder holds, measured where they are not.
 
   Those of another protocol do not count: of another state of the run, of
@@ -139,7 +145,7 @@ def saved(run: Run, judges: Sequence[Run] = (), **counts) -> dict[str, Any]:
     counts: samples, per_class and seed, as in `score`.
   """
   wanted = _comparable(protocol(run, judges, **counts))
-  found = known(run)
+  found = load_known(run)
   if found and _comparable(found["protocol"]).items() >= wanted.items():
     return found
   scores = score(run, judges, **counts)
@@ -169,9 +175,11 @@ def _latents(run: Run, test) -> dict[str, Any]:
   """Return how much of the latents is used, and what a fitted prior gains."""
   given = (test["image"], test["condition"])
   q = run.encode(*given)
-  found = {"latents": posteriors.usage(run, *given, q)}
+  found = {"latents": posteriors.measure_usage(run, *given, q)}
   if run.fitted is not None:
-    found["fitted"] = fitted.gain(run, q, np.asarray(test["condition"]))
+    found["fitted"] = fitted.compare_to_prior(
+      run, q, np.asarray(test["condition"])
+    )
   return found
 
 
@@ -196,12 +204,10 @@ def _likelihood(run: Run, test, samples: int, seed: int):
   terms = mean(run.placed, split, size, key)
   if run.system.unlabelled:
     terms = {k: v for k, v in terms.items() if k not in BY_LABEL}
-  if samples and run.system.nats and not lent_labels(run):
+  if samples and run.system.nats and not borrows_labels(run):
     values = math.prod(test["image"].shape[1:])
     at_once = max(SAMPLES, VALUES // values)
-    bound = evaluate.make_mean(
-      bounds.importance_weighted(run.system, samples, at_once)
-    )
+    bound = evaluate.make_mean(bounds.make_bound(run.system, samples, at_once))
     few = max(1, min(size, VALUES // (samples * values)))
     terms |= bound(run.placed, split, few, key)
   if "elbo" not in terms:

@@ -3,13 +3,15 @@
 from typing import Any
 
 from cvae_jax.measures import control
-from cvae_jax.measures.asked import askable, lent_labels
+from cvae_jax.measures.abilities import askable, borrows_labels
 from cvae_jax.runs import Run
 
 IGNORED = 1.0  # nats: a smaller gap means that the condition is not used
 
 
-def unscored(run: Run, scores: dict[str, Any], samples: int) -> list[str]:
+def explain_missing(
+  run: Run, scores: dict[str, Any], samples: int
+) -> list[str]:
   """Say what was asked of a run whose system has no answer to it."""
   name = run.config.system
   found = []
@@ -17,7 +19,7 @@ def unscored(run: Run, scores: dict[str, Any], samples: int) -> list[str]:
     found.append(f"ELBO: {name} has none")
   if samples and run.system.nats is None:
     found.append(f"importance-weighted bound: {name} gives no p(x | z)")
-  elif samples and lent_labels(run):
+  elif samples and borrows_labels(run):
     found.append(
       "importance-weighted bound: it would be of log p(x | y), and no label "
       f"taught {name} what y means"

@@ -67,7 +67,7 @@ def collect(*places: str | Path) -> pd.DataFrame:
   found = find(places)
   ended = {name: run for name, run in found.items() if run.split("epoch")}
   if not ended:
-    begun = "".join(f"\n  {line}" for line in unfinished(*places))
+    begun = "".join(f"\n  {line}" for line in describe_unfinished(*places))
     where = ", ".join(map(str, places))
     raise TableError(f"no run with a finished epoch in {where}{begun}")
   rows = [_row(run) for run in ended.values()]
@@ -136,7 +136,7 @@ def _seconds(run: Path) -> float | None:
     checkpoints.close()
 
 
-def unfinished(*places: str | Path) -> list[str]:
+def describe_unfinished(*places: str | Path) -> list[str]:
   """Say of each run below folders that has not ended how far it came.
 
   A folder in which a launch failed before there was a run is one, too.
@@ -188,7 +188,7 @@ def write(
   summary = groups.summarise(found, shown)
   settings_ = groups.settings_table(found)
   parts = [part for part in (settings_, summary) if part is not None]
-  notes = [*groups.notes(found), *unfinished(*places)]
+  notes = [*groups.notes(found), *describe_unfinished(*places)]
   if out is not None:
     folder = Path(out)
     rows = json.loads(table.to_json(orient="records"))

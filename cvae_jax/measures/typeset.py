@@ -64,7 +64,7 @@ def markdown(table: pd.DataFrame) -> str:
 def latex(table: pd.DataFrame) -> str:
   """Lay a table of text out as a LaTeX tabular with booktabs' rules."""
   head, *body = [list(table.columns), *table.to_numpy().tolist()]
-  rows = [" & ".join(map(_escaped, line)) + r" \\" for line in (head, *body)]
+  rows = [" & ".join(map(_escape, line)) + r" \\" for line in (head, *body)]
   columns = "l" + "r" * (len(head) - 1)
   lines = [
     "% needs \\usepackage{booktabs}",
@@ -79,7 +79,7 @@ def latex(table: pd.DataFrame) -> str:
   return "\n".join(lines) + "\n"
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
   return re.sub(".", lambda match: _LATEX.get(match[0], match[0]), text)
 
 

@@ -31,7 +31,7 @@ def measure(
   """
   count = min(IMAGES, len(test["image"]))
   protocol = {"images": count, "samples": SAMPLES, "seed": seed}
-  return kept.measured_once(
+  return kept.measure_once(
     run, "variety", protocol, lambda: _measure(run, test, count, seed)
   )
 
@@ -51,7 +51,7 @@ def _measure(run: Run, test, count: int, seed: int) -> dict[str, Any]:
       # The same latents under each setting.
       sets=[_draw(run, np.tile(one, (SAMPLES, 1)), seed) for one in settings],
     ),
-    "latents": posteriors.usage(run, image, condition, q),
+    "latents": posteriors.measure_usage(run, image, condition, q),
   }
 
 

@@ -24,7 +24,7 @@ class Epoch(NamedTuple):
   """One epoch's mean training loss beside the published one."""
 
   epoch: int
-  published: float
+  load_published: float
   ours: float | None  # None where the run has not come so far
 
   @property
@@ -33,7 +33,7 @@ class Epoch(NamedTuple):
     return None if self.ours is None else self.ours / self.published
 
 
-def published(name: str) -> dict[int, float]:
+def load_published(name: str) -> dict[int, float]:
   """Read the published curve "family/model": {epoch: loss}.
 
   Raises:
@@ -59,7 +59,7 @@ def published(name: str) -> dict[int, float]:
 
 def curve(config: ConfigDict) -> dict[int, float]:
   """Return the published curve of a config, {} where it names none."""
-  return published(config.reference) if config.reference else {}
+  return load_published(config.reference) if config.reference else {}
 
 
 def reference(workdir: Path) -> str:
@@ -84,9 +84,9 @@ def compare(workdir: Path) -> list[Epoch]:
   """Set a run's epochs beside the published ones of its reference.
 
   Raises:
-    VerifyError: see `reference` and `published`.
+    VerifyError: see `reference` and `load_published`.
   """
-  curve = published(reference(workdir))
+  curve = load_published(reference(workdir))
   ours = {
     round(row["epoch"]): row["model/loss"]
     for row in read_metrics(workdir)

@@ -75,7 +75,7 @@ class Aggregate:
     size = (count // shared, self.mean.shape[-1])
     noise = generator.standard_normal(size).repeat(shared, axis=0)
     pick = generator.random(len(noise) // shared).repeat(shared)
-    group, center = self._placed(count, condition, known)
+    group, center = self._locate_groups(count, condition, known)
     edges = self.share.cumsum(axis=1)[group, :-1]
     component = (pick[:, None] >= edges).sum(axis=1)
     z = np.empty_like(noise)
@@ -94,7 +94,7 @@ class Aggregate:
   ) -> NDArray:
     """Return log p(z | condition) [B] of z [B, Z] in nats."""
     z = np.asarray(z, np.float64)
-    group, center = self._placed(len(z), condition, known)
+    group, center = self._locate_groups(len(z), condition, known)
     found = np.empty(len(z))
     for index in np.unique(group):
       rows = group == index
@@ -114,7 +114,9 @@ class Aggregate:
       found[rows] = special.logsumexp(np.atleast_2d(np.stack(logs)), axis=0)
     return found
 
-  def _placed(self, count: int, condition, known) -> tuple[NDArray, NDArray]:
+  def _locate_groups(
+    self, count: int, condition, known
+  ) -> tuple[NDArray, NDArray]:
     """Return the group [B] and the linear part of the mean [B, Z]."""
     if condition is None:
       condition = np.zeros((count, len(self.binary)))
@@ -129,7 +131,7 @@ class Aggregate:
     return group, center
 
 
-def fewest(latents: int, components: int) -> int:
+def min_rows(latents: int, components: int) -> int:
   """Return the rows that a cell has to have for a fit of its own."""
   return components * (2 * latents + 20)
 
@@ -160,7 +162,7 @@ def fit(
   given = np.asarray(given, np.float64)
   binary = ((given == 0) | (given == 1)).all(axis=0)
   cells, which, counts = _cells(np.where(binary, given, 0.0))
-  large = np.flatnonzero(counts >= fewest(latents, components))
+  large = np.flatnonzero(counts >= min_rows(latents, components))
   large = large[np.argsort(-counts[large], kind="stable")][:CELLS]
   everything = np.ones(rows, bool)
   asked = [(everything, np.zeros_like(binary)), (everything, True)]

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import gaussian
+from cvae_jax.method.parts import unit
 from cvae_jax.types import Batch, Metrics, PyTree, System, TrainState
 
 
-def importance_weighted(system: System, samples: int, at_once: int = 0):
+def make_bound(system: System, samples: int, at_once: int = 0):
   """Build (state, batch, key) -> {"iw_bound": [B]}.
 
   log (1/k) Σ p(x | z) p(z) / q(z | x) over k = samples draws (Burda et al.
@@ -24,7 +25,7 @@ def importance_weighted(system: System, samples: int, at_once: int = 0):
   parts = _parts(samples, at_once)
 
   def bound(state: TrainState, batch: Batch, key: Array) -> Metrics:
-    image = batch["image"].astype(jnp.float32) / 255.0
+    image = unit(batch["image"])
     # A system that asks for none is not given one.
     condition = batch.get("condition", jnp.zeros((len(image), 0)))
     if system.observe:  # once: the bound is of one x, whatever k
@@ -32,7 +33,7 @@ def importance_weighted(system: System, samples: int, at_once: int = 0):
     # One wide batch [k · B]: a loop over samples would cost CPU its threads.
     times = samples // parts
     draw = _draws(system, state, image, condition, times)
-    image, condition = _tiled((image, condition), times)
+    image, condition = _tile((image, condition), times)
 
     def log_sum(key: Array) -> Array:
       q, z = draw(key)
@@ -59,7 +60,7 @@ def importance_weighted(system: System, samples: int, at_once: int = 0):
 def _draws(system: System, state, image, condition, times: int) -> Callable:
   """Return key → (q, z), both over [times · B, Z]: draws of each image."""
   if system.posterior is None:
-    q = _tiled(system.encode(state, image, condition), times)
+    q = _tile(system.encode(state, image, condition), times)
     return lambda key: (q, gaussian.reparameterise(key, q))
 
   def draw(key: Array) -> tuple[gaussian.Gaussian, Array]:
@@ -69,7 +70,7 @@ def _draws(system: System, state, image, condition, times: int) -> Callable:
   return draw
 
 
-def _tiled(tree: PyTree, times: int) -> PyTree:
+def _tile(tree: PyTree, times: int) -> PyTree:
   """Repeat the rows of arrays, all in turn."""
   return jax.tree.map(lambda x: jnp.tile(x, (times, *[1] * (x.ndim - 1))), tree)
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 PERMUTATIONS = 200  # that a correlation's floor is taken of
 
 
-def hits(requested: NDArray, probabilities: NDArray) -> dict[str, Any]:
+def score_hits(requested: NDArray, probabilities: NDArray) -> dict[str, Any]:
   """Score samples of requested classes [N] by a judge's view [N, K].
 
   Returns:

@@ -29,8 +29,8 @@ def precision_recall(
   if real.shape[1] != samples.shape[1]:
     raise ValueError(f"features differ: {real.shape} and {samples.shape}")
   return {
-    "precision": _covered(samples, real, neighbours),
-    "recall": _covered(real, samples, neighbours),
+    "precision": _coverage(samples, real, neighbours),
+    "recall": _coverage(real, samples, neighbours),
   }
 
 
@@ -51,8 +51,8 @@ def near_duplicates(
       f"expected two sets [N, D] of one shape, N from 2 on; found "
       f"{real.shape} and {samples.shape}"
     )
-  near = np.quantile(np.sqrt(_reach(real, 1)), quantile)
-  return float((np.sqrt(_reach(samples, 1)) <= near).mean())
+  near = np.quantile(np.sqrt(_squared_radii(real, 1)), quantile)
+  return float((np.sqrt(_squared_radii(samples, 1)) <= near).mean())
 
 
 def near_duplicates_interval(
@@ -71,7 +71,9 @@ def near_duplicates_interval(
     ValueError: as near_duplicates.
   """
   near_duplicates(real, samples, quantile)  # checks
-  known, found = (np.sqrt(_reach(points, 1)) for points in (real, samples))
+  known, found = (
+    np.sqrt(_squared_radii(points, 1)) for points in (real, samples)
+  )
   rng = np.random.default_rng(0)
   count = len(known)
   shares = []
@@ -82,22 +84,24 @@ def near_duplicates_interval(
   return [float(q) for q in np.quantile(shares, [outside, 1 - outside])]
 
 
-def _covered(points: NDArray, centres: NDArray, neighbours: int) -> float:
+def _coverage(points: NDArray, centres: NDArray, neighbours: int) -> float:
   """Return the share of points within some centre's ball."""
-  radius = _reach(centres, neighbours)
+  radius = _squared_radii(centres, neighbours)
   inside = [
-    (_squared(block, centres) <= radius).any(axis=1)
+    (_squared_distances(block, centres) <= radius).any(axis=1)
     for block in _blocks(points)
   ]
   return float(np.concatenate(inside).mean())
 
 
-def _reach(centres: NDArray, neighbours: int) -> NDArray:
+def _squared_radii(centres: NDArray, neighbours: int) -> NDArray:
   """Return each centre's squared distance to its k-th neighbour: [N]."""
   return np.concatenate(
     [
       # The nearest is the point itself.
-      np.partition(_squared(block, centres), neighbours, axis=1)[:, neighbours]
+      np.partition(_squared_distances(block, centres), neighbours, axis=1)[
+        :, neighbours
+      ]
       for block in _blocks(centres)
     ]
   )
@@ -107,7 +111,7 @@ def _blocks(rows: NDArray) -> list[NDArray]:
   return [rows[i : i + BLOCK] for i in range(0, len(rows), BLOCK)]
 
 
-def _squared(a: NDArray, b: NDArray) -> NDArray:
+def _squared_distances(a: NDArray, b: NDArray) -> NDArray:
   """Return squared distances [len(a), len(b)], in float64: they cancel."""
   a = np.asarray(a, np.float64)
   b = np.asarray(b, np.float64)

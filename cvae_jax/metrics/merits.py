@@ -37,11 +37,11 @@ def score(
 
 
 def hit_rate(attribute: Any, asked, read, seed: int) -> dict[str, Any]:
-  """Return the share read as asked for; see `control.hits`."""
+  """Return the share read as asked for; see `control.score_hits`."""
   if asked.shape[1] == 1:
     wanted = (asked[:, 0] >= 0.5).astype(int)
-    return control.hits(wanted, np.concatenate([1 - read, read], axis=1))
-  return control.hits(asked.argmax(axis=-1), read)
+    return control.score_hits(wanted, np.concatenate([1 - read, read], axis=1))
+  return control.score_hits(asked.argmax(axis=-1), read)
 
 
 def mean_average_precision(attribute: Any, asked, read, seed: int):
@@ -133,7 +133,7 @@ FIGURES: Mapping[str, Callable[..., dict[str, Any]]] = {
 }
 
 
-def ignored(
+def describe_ignored(
   name: str, figures: Mapping[str, Any], least: float = IGNORED
 ) -> str:
   """Say that figures are hardly better than chance, or return "".

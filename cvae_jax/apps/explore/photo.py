@@ -49,12 +49,12 @@ def decode(content: bytes) -> Image.Image:
 
 def guess(opened: Opened, image: NDArray) -> dict[str, Any] | None:
   """Return what an image shows, or None where it cannot be found quickly."""
-  if not guesses(opened):
+  if not can_guess(opened):
     return None
   return editing.find(opened.run, image, editing.quick(opened.run)).values
 
 
-def guesses(opened: Opened) -> bool:
+def can_guess(opened: Opened) -> bool:
   """Tell whether `guess` can find what an image shows."""
   if not opened.attributes:
     return False
@@ -93,7 +93,7 @@ def walk(
   return editing.walk(opened.run, np.stack(images), ends, STEPS)
 
 
-def warm(opened: Opened) -> None:
+def warm_up(opened: Opened) -> None:
   """Compile what a picture is answered with."""
   if opened.colours or not opened.reads_photos:
     return
@@ -109,7 +109,7 @@ def vector(opened: Opened, values: Mapping[str, Any]) -> NDArray:
   Zeros of a run that gives the same picture under each condition.
   """
   if not opened.attributes:
-    return editing.nothing(opened.run)
+    return editing.blank_condition(opened.run)
   return editing.vector(opened.run, values)
 
 

@@ -87,7 +87,7 @@ def from_query(opened: Opened, query: Sequence[tuple[str, str]]) -> Request:
     values,
     int(_number(given, "seed", 0, 0, SEEDS - 1)),
     int(_number(given, "pick", 0, 0, COUNT - 1)),
-    _moved(opened, given.get("z", "")),
+    _parse_moves(opened, given.get("z", "")),
     _number(given, "guidance", 1.0, low, high),
   )
 
@@ -116,7 +116,7 @@ def _number(given, key: str, default: float, low: float, high: float) -> float:
   return value
 
 
-def _moved(opened: Opened, text: str) -> dict[int, float]:
+def _parse_moves(opened: Opened, text: str) -> dict[int, float]:
   """Read "4:1.5,7:-2" into {latent: value}."""
   found = {}
   for part in filter(None, text.split(",")):

@@ -23,7 +23,7 @@ class Function(NamedTuple):
   outputs: tuple[str, ...]
 
 
-def of_run(run: Run) -> dict[str, Function]:
+def from_run(run: Run) -> dict[str, Function]:
   """Return what a run's system can do: {decode, encode, sample, …: function}.
 
   `sample` is there where the prior is N(0, I): its noise is the latent. The
@@ -57,7 +57,7 @@ def of_run(run: Run) -> dict[str, Function]:
     )
   if system.predict:
     given = len(run.config.get("columns", {}).get("given", ()))
-    found["predict"] = _with(
+    found["predict"] = _drop_empty_input(
       lambda *xs: system.predict(run.state, *xs),
       {"image": image, "given": (given,)},
       ("output",),
@@ -92,10 +92,12 @@ def _conditional(run: Run, function, names, outputs) -> Function:
     "noise": (system.latents,),
   }[names[0]]
   inputs = {names[0]: first, names[1]: system.columns.get("condition", (0,))}
-  return _with(lambda *xs: function(run.state, *xs), inputs, outputs)
+  return _drop_empty_input(
+    lambda *xs: function(run.state, *xs), inputs, outputs
+  )
 
 
-def _with(apply, inputs, outputs) -> Function:
+def _drop_empty_input(apply, inputs, outputs) -> Function:
   """Leave out a second input that has no entries."""
   (first, shape), (_, width) = inputs.items()
   if width[0]:

@@ -37,7 +37,7 @@ def strongest(run: Run, z: NDArray, condition: NDArray) -> list[dict[str, Any]]:
     high are the slider's ends. See `cvae_jax.loop.effects`.
   """
   found = effects.measure(run.guided, z, condition)
-  ends = effects.spans(z)
+  ends = effects.latent_ranges(z)
   return [
     {"index": i, "low": float(ends[i, 0]), "high": float(ends[i, 1])}
     for i in effects.order(found)[:SHOWN]

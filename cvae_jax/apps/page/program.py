@@ -35,14 +35,14 @@ def script(name: str) -> str:
   return (folder / name).read_text(encoding="utf-8")
 
 
-def known() -> set[str]:
+def list_operators() -> set[str]:
   """Return the operators that the page computes: the keys of OPERATORS."""
   table = script("operators.js").partition("const OPERATORS = {\n")[2]
   table = table.partition("\n};")[0]
   return {*re.findall(r"^  (\w+): ", table, re.MULTILINE)}
 
 
-def of_onnx(content: bytes, bits: int = 32) -> Program:
+def from_onnx(content: bytes, bits: int = 32) -> Program:
   """Return the program of an ONNX file with one output.
 
   Args:
@@ -53,7 +53,7 @@ def of_onnx(content: bytes, bits: int = 32) -> Program:
     Unsupported: the page cannot compute one of its operators.
   """
   graph = onnx.load_from_string(content).graph
-  if missing := {node.op_type for node in graph.node} - known():
+  if missing := {node.op_type for node in graph.node} - list_operators():
     raise Unsupported(
       f"the page cannot compute {', '.join(sorted(missing))}; use launch.export"
     )
@@ -90,7 +90,7 @@ def _attribute(attribute: onnx.AttributeProto) -> Any:
   return value.decode() if isinstance(value, bytes) else value
 
 
-def in_blocks(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def quantise_blocks(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """Return 8-bit numbers, and the 32-bit one of each block of 64 of them.
 
   Their product is the array, in the order of its entries.
@@ -111,7 +111,7 @@ def _constant(array: np.ndarray, data: bytearray, bits: int) -> dict:
     return {"shape": shape, "values": wide.ravel().tolist()}
   start = len(data)
   if bits == 8:
-    codes, scales = in_blocks(array)
+    codes, scales = quantise_blocks(array)
     data += scales.astype("<f4").tobytes() + codes.tobytes()
   else:
     data += array.astype("<f2" if bits == 16 else "<f4").tobytes()

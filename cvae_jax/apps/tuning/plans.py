@@ -60,7 +60,7 @@ def plan(
   }
 
 
-def words(folder: Path) -> list[str]:
+def load_words(folder: Path) -> list[str]:
   """Return the words that a folder's study was asked for with, or none."""
   path = Path(folder) / FILE
   if not path.exists():
@@ -72,7 +72,9 @@ def words(folder: Path) -> list[str]:
   return found
 
 
-def refusal(folder: Path, keys: list[str], old: Mapping, new: Mapping) -> str:
+def describe_difference(
+  folder: Path, keys: list[str], old: Mapping, new: Mapping
+) -> str:
   """Say how a study differs from what its folder holds."""
   lines = []
   for key in keys:
@@ -107,7 +109,7 @@ def check_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def readable(path: Path) -> Iterator[None]:
+def explain_errors(path: Path) -> Iterator[None]:
   """Say in one line that a study's database cannot be read.
 
   Raises:

@@ -46,12 +46,15 @@ def bound_loss(
   scale, model_state = likelihoods.fit(
     likelihood, params, model_state, x, first, step
   )
+  # 1. BOUND: −log (1/k) Σ w, log w = log p(x | z, c) + β (log p(z) − log q).
   bound = found.bound(lambda output: likelihood.nats(x[None], output, scale))
   nats = likelihood.nats(x, first, scale)
   kl = found.kl
   terms = {"reconstruction": nats, "kl": kl, "elbo": -nats - kl, "bound": bound}
   terms |= likelihoods.bits(likelihood, terms["elbo"], model.shape)
   terms = parts.means(terms)
+
+  # 2. KERNELS: l2 · Σ kernel², once a step.
   terms["l2"] = model.loss.l2 * losses.dense_l2(params)
   return terms["l2"] - terms["bound"], (terms, model_state)
 
@@ -81,7 +84,7 @@ def _sample(
       return -nats(output(z)) - weight * kl
 
     if doubly:
-      return objectives.doubly_reparameterised(log_weights, z)
+      return objectives.doubly_reparameterised_bound(log_weights, z)
     return objectives.importance_bound(log_weights(z))
 
   kl = model.prior.kl(params, q, z[0], model.pseudo(params)).sum(axis=-1)

@@ -31,10 +31,10 @@ class Control(NamedTuple):
 
 def build(opened: Opened, values: Mapping[str, Any]) -> list[Control]:
   """Put a control for each condition onto the page, at `values`."""
-  return of(opened.attributes, values, opened.unknowns)
+  return add_controls(opened.attributes, values, opened.unknowns)
 
 
-def of(
+def add_controls(
   attributes: Sequence[Any], values: Mapping[str, Any], unknowns: bool
 ) -> list[Control]:
   """Put a control for each attribute onto the page, at `values`."""

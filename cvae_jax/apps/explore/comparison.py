@@ -10,7 +10,7 @@ from cvae_jax.apps.explore.pictures import draw
 from cvae_jax.apps.explore.request import Request, first
 
 
-def shared(runs: Sequence[Opened]) -> list[Any]:
+def common_attributes(runs: Sequence[Opened]) -> list[Any]:
   """Return the conditions that all runs can be asked for alike."""
   others = [{a.name: a for a in opened.attributes} for opened in runs[1:]]
   return [

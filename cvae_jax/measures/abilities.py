@@ -9,17 +9,13 @@ def askable(run: Run) -> bool:
   return bool(read or run.system.regions)
 
 
-def lent_labels(run: Run) -> bool:
+def borrows_labels(run: Run) -> bool:
   """Tell whether a bound would read labels that the run never learnt of."""
-  return run.system.unlabelled and _conditioned(run)
+  return run.system.unlabelled and run.condition_size > 0
 
 
-def _conditioned(run: Run) -> bool:
-  return run.system.columns.get("condition", (0,))[0] > 0
-
-
-def bounded(run: Run) -> str:
+def bounded_likelihood(run: Run) -> str:
   """Name the likelihood that the importance-weighted bound is of."""
-  if not _conditioned(run):
+  if not run.condition_size:
     return "log p(x)"
   return "log p(x | y)" if run.system.classify else "log p(x | condition)"
