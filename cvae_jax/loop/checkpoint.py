@@ -34,10 +34,10 @@ from cvae_jax.loop.integrity import (
   seal,
   shapes,
 )
-from cvae_jax.loop.quirks import Alias, explain, read, retry, stop_counting
+from cvae_jax.loop.quirks import Alias, explain, read, retry, stop_leaks
 from cvae_jax.types import PyTree, TrainState
 
-stop_counting()
+stop_leaks()
 _policies = ocp.checkpoint_managers.preservation_policy
 
 

@@ -1,6 +1,7 @@
 """What orbax needs around it: paths it can take, errors in one line."""
 
 import contextlib
+import copy
 import gc
 import glob
 import logging
@@ -64,7 +65,13 @@ def _is_wanted(record: logging.LogRecord) -> bool:
 logging.getLogger("asyncio").addFilter(_is_wanted)
 
 
-def stop_counting() -> None:
+def stop_leaks() -> None:
+  """Keep orbax from two calls of tensorstore that leak memory at each save."""
+  _stop_counting()
+  _resolve_once()
+
+
+def _stop_counting() -> None:
   """Keep orbax from asking tensorstore for the bytes of each save.
 
   They go into a log that is dropped here, and each answer leaks 5 KiB
@@ -73,6 +80,29 @@ def stop_counting() -> None:
   module = sys.modules.get(_COUNTER)
   if hasattr(module, "get_tensorstore_raw_bytes"):
     module.get_tensorstore_raw_bytes = lambda direction=None: 0
+
+
+def _resolve_once() -> None:
+  """Let orbax resolve a checkpoint's folder once, not once an array.
+
+  Each time tensorstore 0.1.86 leaks 300 bytes: a run that saves often grew by
+  tens of KiB a save.
+  """
+  module = sys.modules.get(_COUNTER)
+  resolve = getattr(module, "_build_ocdbt_kvstore_tspec", None)
+  if resolve is None:
+    return
+  last: dict[str, dict[str, Any]] = {}
+
+  def build(directory: Any, name: str | None = None, **options: Any):
+    key = repr((str(directory), options))
+    if key not in last:
+      last.clear()
+      last[key] = resolve(directory, None, **options)
+    spec = copy.deepcopy(last[key])
+    return spec if name is None else spec | {"path": name}
+
+  module._build_ocdbt_kvstore_tspec = build
 
 
 class Alias:
