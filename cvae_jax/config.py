@@ -135,20 +135,20 @@ def climb(
     config.update_from_flattened_dict(change)
 
 
-def resolve(config: ConfigDict, facts=None, *, system=None):
+def resolve(config: ConfigDict, facts: Any = None, *, system: Any = None):
   """Make the System that a config names.
 
   Args:
     config: `system` is the name of a module of systems/, or the dotted name of
       a user's own module with `make(config, facts) -> System`.
-    facts: types.Facts, what the data know; by default what config.data states.
-    system: a System, or a function as `make`, to use instead of the name.
+    facts: types.Facts of the data; by default those that config.data states.
+    system: a System, or a function like `make`, to use instead of the name.
 
   Raises:
     ConfigError: there is no such module, it may not be imported, or it reads
       a key that is not there.
   """
-  # By name: reading a config has to do without jax.
+  # Imported here, since reading a config must not import jax.
   types = importlib.import_module("cvae_jax.types")
   if isinstance(system, types.System):
     return _adjustable(config, system)
@@ -163,7 +163,7 @@ def resolve(config: ConfigDict, facts=None, *, system=None):
 
 
 def trust(config: ConfigDict) -> None:
-  """Let the modules be imported that a config names: the user asked for it."""
+  """Allow a config's own modules to be imported, as the user has asked for."""
   plugins.trust(config.system, config.data.name)
 
 

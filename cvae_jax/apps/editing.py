@@ -1,8 +1,8 @@
 """Edit a picture: encoded as what it is, decoded as what it might be.
 
-What it shows is said in words, or found: the condition under which the model
-explains it best. launch.edit and the explorer's panel of one's own picture
-both do it so, for a run on any data.
+What the picture shows is given in words, or found: it is the condition under
+which the model explains the picture best. launch.edit and the explorer use
+this, for runs on any data.
 """
 
 import itertools
@@ -22,10 +22,10 @@ CLEAR = 1.0  # nats; a value that wins by less is a guess
 
 
 class Search(NamedTuple):
-  """How long what a picture shows is looked for."""
+  """How thorough the search is for what a picture shows."""
 
-  settings: int  # that are tried, at most
-  draws: int  # of the latents, in each
+  settings: int  # settings that are tried, at most
+  draws: int  # draws of the latents for each setting
 
 
 PATIENT = Search(1000, 4)  # a command's
@@ -46,7 +46,7 @@ def quick(run: Run) -> Search:
 
 
 def attributes(run: Run) -> tuple[Attribute, ...]:
-  """Return what a run can be told of a picture."""
+  """Return the attributes that a picture can be said to show."""
   if not run.condition_size:
     return ()
   return tuple(getattr(run.conditions, "attributes", ()))
@@ -57,10 +57,10 @@ def find(
 ) -> Reading:
   """Find the condition under which the model explains image [H, W, C] best.
 
-  Every setting of the attributes is tried, with the same noise for each, so
-  that they differ by nothing else. It is as sharp as the model's own use of a
-  condition: the notes say by how many nats each value won, and which ones are
-  guesses.
+  Every setting of the attributes is tried with the same noise, so that they
+  differ in nothing else. The search is as good as the model's use of its
+  condition. The notes say by how many nats each value won, and which values
+  are guesses.
 
   Raises:
     RunError: the run has no likelihood, or there are too many settings.
@@ -191,7 +191,7 @@ def estimate_elbo(
 
 
 def _trial_values(run: Run) -> dict[str, list[Any]]:
-  """Return {attribute: the values that are tried}."""
+  """Return {attribute: values to try}."""
   numbers = 5 if _is_small(run) else 3
   return {
     a.name: run.conditions.likely(a.name, numbers) for a in attributes(run)

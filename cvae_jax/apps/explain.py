@@ -1,4 +1,4 @@
-"""What a config's system, loss, prior and optimiser are, in words."""
+"""Describe a config's system, loss, prior and optimiser in words."""
 
 from ml_collections import ConfigDict
 

@@ -11,10 +11,12 @@ from cvae_jax.host.arguments import RunError
 from cvae_jax.loop import exports
 from cvae_jax.runs import Run
 
-_KINDS = (*hub.FILES, "*.onnx", "*.stablehlo")  # all that an export may have
+# The files that an export may have.
+_KINDS = (*hub.FILES, "*.onnx", "*.stablehlo")
 
 _EXPORT = {"conditions.json", "config.json", "model.safetensors"}
-_EMPTY = {".gitattributes", "README.md"}  # what a new repository may have
+# The files that a new repository may have.
+_EMPTY = {".gitattributes", "README.md"}
 
 
 def share(
@@ -29,9 +31,9 @@ def share(
 ) -> list[str]:
   """Export a run and put its files into a repository, in one commit.
 
-  The repository is made if there is none. Files of an export before that this
-  one does not have are taken away; other files of the repository stay. A run
-  that is an export goes as it is.
+  The repository is made if there is none. Files of an earlier export that this
+  one does not have are deleted; other files of the repository stay. A run that
+  is already an export is sent as it is.
 
   Args:
     run: the run.

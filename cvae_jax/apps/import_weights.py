@@ -1,4 +1,4 @@
-"""Weights of PyTorch or Keras in a network here, by a table of names."""
+"""Load weights of PyTorch or Keras into a network, by a table of names."""
 
 import tempfile
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from cvae_jax.host.files import read_json
 from cvae_jax.loop import job, run_data
 from cvae_jax.runs import Run
 
-CLOSE = 1e-4  # that outputs may differ from theirs
+CLOSE = 1e-4  # how much outputs may differ from theirs
 
 
 def read(path: Path) -> tuple[dict[str, NDArray], Layout]:

@@ -1,9 +1,11 @@
 """How PyTorch and Keras name the arrays of a layer, and lay them out.
 
-Here a dense kernel is [in, out] and a convolution's [k, k, in, out]. Keras has
-them so too, but a transposed convolution's is [k, k, out, in]; PyTorch's are
-[out, in] and [out, in, k, k], and [in, out, k, k] of a transposed one. A
-transposed convolution's kernel is turned round in both.
+                       here            Keras           PyTorch
+    dense              [in, out]       [in, out]       [out, in]
+    convolution        [k, k, in, out] [k, k, in, out] [out, in, k, k]
+    transposed one     [k, k, in, out] [k, k, out, in] [in, out, k, k]
+
+In both programs a transposed convolution's kernel is also flipped.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,8 +17,8 @@ from numpy.typing import NDArray
 class Layout(NamedTuple):
   """One program's names and layouts.
 
-  `parts` has of each array here what it may be called there, and `turn` maps
-  a kernel there, and whether it is of a transposed convolution, to that here.
+  `parts` holds the names there of each array here. `turn` maps a kernel there,
+  and whether it is a transposed convolution's, to the kernel here.
   """
 
   parts: Mapping[str, tuple[str, ...]]

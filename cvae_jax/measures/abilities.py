@@ -1,4 +1,4 @@
-"""What a run's system can be asked for, and what it never learnt."""
+"""What a run can be asked for, and which labels it has never learnt."""
 
 from cvae_jax.runs import Run
 
@@ -10,12 +10,12 @@ def askable(run: Run) -> bool:
 
 
 def borrows_labels(run: Run) -> bool:
-  """Tell whether a bound would read labels that the run never learnt of."""
+  """Tell whether a bound would read labels that the run never learnt."""
   return run.system.unlabelled and run.condition_size > 0
 
 
 def bounded_likelihood(run: Run) -> str:
-  """Name the likelihood that the importance-weighted bound is of."""
+  """Name the likelihood that the importance-weighted bound bounds."""
   if not run.condition_size:
     return "log p(x)"
   return "log p(x | y)" if run.system.classify else "log p(x | condition)"

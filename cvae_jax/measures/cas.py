@@ -1,8 +1,9 @@
 """Classification accuracy score: do samples teach what real images teach?
 
 A judge's network is trained on samples only and tested on real images (Ravuri
-and Vinyals 2019). Samples that obey but are all alike, or unlike real images,
-teach little: that is what this score sees and control does not.
+and Vinyals 2019). Samples may show what was asked for, and yet be all alike or
+unlike real images. Then they teach little, which this score shows and control
+does not.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,8 +23,8 @@ from cvae_jax.measures.control import figures
 from cvae_jax.metrics import merits
 from cvae_jax.runs import Run, RunError
 
-FOLDER = "cas"  # in a run's folder: judges that its samples taught
-ROWS = 1000  # samples that are floats at once
+FOLDER = "cas"  # in a run's folder: the judges trained on its samples
+ROWS = 1000  # samples that are held as floats at once
 
 
 def score(

@@ -1,8 +1,8 @@
-"""Measures two kinds of collapse apart, and what samples are worth.
+"""Measure two kinds of collapse, and the quality of samples.
 
-Of the posterior: codes say nothing, so all reconstructions are one picture.
-Of the modes: samples repeat, whatever the codes. Neither implies the other,
-and a generator without an encoder can only have the second.
+If the posterior collapses, codes say nothing, and all reconstructions are one
+picture. If modes collapse, samples repeat, whatever the codes. Neither implies
+the other, and a generator without an encoder can only have the second.
 """
 
 import functools
@@ -29,18 +29,18 @@ from cvae_jax.metrics import (
 from cvae_jax.runs import Run
 
 KID = "kid_vgg16"  # of VGG16's features, beside distances.FRECHET
-IMAGES = 2000  # of each set, fewer where fewer are held out
-PAIRED = 512  # of them whose distances are taken of all pairs, at full size
+IMAGES = 2000  # images of each set, or fewer if fewer are held out
+PAIRED = 512  # images whose distances are computed for all pairs, at full size
 FEWEST = 4  # of each set: an image and manifold's 3 neighbours
-FITTED = 10_000  # training images, at most, whose codes are fitted
+FITTED = 10_000  # at most so many training images have their codes fitted
 PIXELS = 32
-FEATURES = 64  # averaged sides where config.distance has none
+FEATURES = 64  # sides of averaged images if config.distance has none
 
 
 class Held:
-  """A data set's held-out images, with what all runs on it are set beside.
+  """A data set's held-out images, and the statistics to compare runs with.
 
-  It is computed when it is first asked for, once.
+  Each statistic is computed once, when it is first needed.
 
   Args:
     dataset: its test split is what is held out.
@@ -75,7 +75,7 @@ class Held:
     self.condition = distances.conditions(dataset.test, rows)
 
   def protocol(self) -> dict[str, Any]:
-    """Say how sets of images are measured."""
+    """Describe how sets of images are measured."""
     return {
       "images": self.count,
       "paired": min(PAIRED, self.count),
@@ -109,13 +109,13 @@ class Held:
     return found
 
   def judge(self, images: NDArray) -> dict[str, Any]:
-    """Set as many samples [N, ...] beside the images."""
+    """Compare as many samples [N, ...] with the images."""
     seen = self._extract_features(images)
     known = self._seen
     return {
       "ratio": diversity.mean_distance(images[:PAIRED]) / self.variety,
       "near_duplicates": manifold.near_duplicates(known.points, seen.points),
-      # Features of pictures that show no face lie close, however these vary.
+      # Features of pictures without a face are close, even of varied ones.
       "near_duplicates_pixels": manifold.near_duplicates(
         known.pixels, seen.pixels
       ),
@@ -134,7 +134,7 @@ class Held:
     return self._extract_features(self.image)
 
   def _extract_features(self, images: NDArray) -> "_Seen":
-    """Look at images [N, ...]: at their features, or without at pixels."""
+    """Return the features of images [N, ...], or without VGG16 their pixels."""
     pooled = average_pool(images, self.sliced)
     quantiles = sliced.quantiles(pooled, self.directions)
     pixels = pooled.reshape(len(images), -1)
@@ -148,7 +148,7 @@ class Held:
 
 
 class _Seen(NamedTuple):
-  """A set of images as its neighbours and distances are taken."""
+  """A set of images, prepared for neighbours and distances."""
 
   points: NDArray  # [N, D], features or without them pixels
   pixels: NDArray  # [N, P], averaged down
@@ -207,7 +207,7 @@ def draw_fitted(
 
 
 def _divisor(size: int, side: int) -> int:
-  """Return the largest side up to `side` that images average down to."""
+  """Return the largest side, up to `side`, that divides the images' side."""
   return max(n for n in range(1, min(size, side) + 1) if size % n == 0)
 
 
@@ -226,7 +226,7 @@ def _posterior(run: Run, held: Held) -> dict[str, Any]:
 
 
 def _decode(run: Run, z: NDArray, condition: NDArray) -> NDArray[np.uint8]:
-  """Decode z [N, Z] as pictures show it: a byte a value, so all fit."""
+  """Decode z [N, Z] to uint8, so that all images fit into memory."""
   pairs = zip(_parts(z), _parts(condition), strict=True)
   return np.concatenate([to_bytes(run.decode(*pair)) for pair in pairs])
 

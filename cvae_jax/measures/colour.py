@@ -1,7 +1,7 @@
-"""Measures a colouring run on its held-out photos, beside what needs no run.
+"""Measure a colouring run on its held-out photos, beside the baselines.
 
-Every contender gives 14 × 14 colours, painted over the photo's own luma in
-the same way, so the truth painted so is the best that any can reach.
+Every contender gives 14 × 14 colours, which are painted over the photo's own
+luma. The true colours are painted in the same way: no contender can do better.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from cvae_jax.method import baselines, cells
 from cvae_jax.metrics import colour as metrics
 from cvae_jax.runs import Run, RunError
 
-MEAN_OF = 16  # latents whose mean colour is the run's one best guess
+MEAN_OF = 16  # latents whose mean colour is the run's best single guess
 SHOWN = 8  # held-out photos in a sheet
 FIGURES = ("delta_e", "chroma_ratio", "psnr", "error")
 

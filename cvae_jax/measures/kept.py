@@ -2,9 +2,9 @@
 
     {"scores": {…}, "collapse": {…}, "likeness": {…}, "variety": {…}}
 
-Each section has its `protocol`: what was measured, on which state, with which
-seed. Older runs have a file for each kind, scores.json and so on, which is
-read where measures.json has no such section.
+Each section has a `protocol`: what was measured, on which state and with which
+seed. Older runs have a file for each kind, as scores.json. It is read if
+measures.json has no such section.
 """
 
 import json
@@ -25,7 +25,7 @@ _REMEDY = "delete it, and what it held is measured anew"
 def read(folder: Path, name: str) -> dict[str, Any] | None:
   """Return a section of a run's figures, or None where there is none.
 
-  In measures.json what is no mapping counts as no section: it is measured anew.
+  A section that is no mapping is ignored, so it is measured anew.
 
   Raises:
     DamagedFile: the file is no JSON.
@@ -56,7 +56,7 @@ def measure_once(
   protocol: Mapping[str, Any],
   measure: Callable[[], Mapping[str, Any]],
 ) -> dict[str, Any]:
-  """Return a section that was measured by a protocol, measured where it is not.
+  """Return a section measured by a protocol; measure it if it is not there.
 
   Args:
     run: the run. Its state's step and digest are part of the protocol.
@@ -74,13 +74,13 @@ def measure_once(
 
 
 def identify_state(run: Run) -> dict[str, Any]:
-  """Return the step and the digest by which a run's state is known again."""
+  """Return the step and the digest that identify a run's state."""
   state = {"step": int(run.state.step), "state": digest(run.state)}
   return state | fitted.describe(run)
 
 
 def section(run: Run, name: str) -> str:
-  """Return a section's name: figures of a fitted prior stand beside the own."""
+  """Return a section's name; a fitted prior has sections of its own."""
   return name + "".join(f"_{prior}" for prior in fitted.describe(run).values())
 
 

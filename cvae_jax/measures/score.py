@@ -1,4 +1,4 @@
-"""Scores a run: likelihood, reconstruction, control, latents, categories."""
+"""Score a run: likelihood, reconstruction, control, latents, categories."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ from cvae_jax.metrics import bounds, clusters
 from cvae_jax.runs import VALUES, Run, RunError
 
 NAME = "scores"  # of the section in a run's measures.json
-SAMPLES = 50  # of the importance-weighted bound
+SAMPLES = 50  # samples of the importance-weighted bound
 PER_CLASS = 200  # generated images of each class or level
-# What labels say of q(y | x): nothing, where no label taught it.
+# Figures of q(y | x), which mean nothing if no label was used.
 BY_LABEL = ("error", "labelled", "cross_entropy")
 
 
@@ -55,7 +55,7 @@ def score(
     RunError: the run encodes no images, its data have no test split, or the
       judges do not fit.
   """
-  control.check_judges(judges)  # at once, not after minutes of scoring
+  control.check_judges(judges)  # now, and not after minutes of scoring
   if run.system.encode is None or "image" not in run.system.columns:
     raise RunError(
       f"{run.folder}: a {run.config.system} encodes no images, which is what "
@@ -102,11 +102,11 @@ def protocol(
   per_class: int = PER_CLASS,
   seed: int = 0,
 ) -> dict[str, Any]:
-  """Return what decides a run's scores: states, judges, counts and seed.
+  """Return what a run's scores depend on: states, judges, counts and seed.
 
-  Judges count where the run can be asked for anything. A state is known by
-  its step and its digest, so that a run or a judge that was trained again is
-  another one.
+  Judges matter only if the run can be asked for something. A state is
+  identified by its step and its digest, so a run or a judge that was trained
+  again counts as another one.
   """
   used = sorted(judges, key=lambda j: str(j.folder)) if askable(run) else []
   return {
@@ -123,9 +123,9 @@ def _state(run: Run) -> dict[str, Any]:
 
 
 def load_known(run: Run) -> dict[str, Any] | None:
-  """Return the scores that a run's folder holds, if they are of this state.
+  """Return the scores in a run's folder, None if they are of another state.
 
-  By whatever protocol they were measured, which they say.
+  They may be of any protocol, which they hold.
   """
   found = kept.read(run.folder, kept.section(run, NAME)) or {}
   of = found.get("protocol", {}).get
@@ -136,7 +136,7 @@ def load_known(run: Run) -> dict[str, Any] | None:
 def load_or_measure(
   run: Run, judges: Sequence[Run] = (), **counts
 ) -> dict[str, Any]:
-  """Return the scores that a run's folder holds, measured where they are not.
+  """Return the scores in a run's folder; measure them if they are not there.
 
   Those of another protocol do not count: of another state of the run, of
   other judges or of other numbers.
@@ -154,7 +154,7 @@ def load_or_measure(
 
 
 def _comparable(protocol: Mapping[str, Any]) -> dict[str, Any]:
-  """Name folders by their last part: a path says where, not what, they are."""
+  """Name folders by their last part, since they may have been moved."""
   named = protocol.get("judges", [])
   judges = [judge | {"run": Path(judge["run"]).name} for judge in named]
   rest = {name: value for name, value in protocol.items() if name != "run"}
@@ -184,7 +184,7 @@ def _latents(run: Run, test) -> dict[str, Any]:
 
 
 def _categories(run: Run, test) -> dict[str, Any] | None:
-  """Compare q(y | x) with the labels, where there is the one and the other."""
+  """Compare q(y | x) with the labels, if there are both."""
   if run.system.classify is None or "label" not in test:
     return None
   category = run.classify(test["image"]).argmax(axis=-1)
@@ -194,8 +194,8 @@ def _categories(run: Run, test) -> dict[str, Any] | None:
 def _likelihood(run: Run, test, samples: int, seed: int):
   """Return the test means and the nats lost when conditions are permuted.
 
-  The second is None where the ELBO, if any, does not read the condition, as
-  M2's sums over all of them: then it tells nothing of its use.
+  The second is None if there is no ELBO, or if it does not read the condition:
+  M2's ELBO sums over all labels. Then it tells nothing of the condition's use.
   """
   key = keys.address(seed, "evaluate")
   split = Feed(check(test, run.system.columns), mesh=run.mesh)

@@ -1,4 +1,4 @@
-"""A run's scores in words: what is missing, what to mistrust, a table."""
+"""A run's scores as text: what is missing, warnings, a table."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ IGNORED = 1.0  # nats: a smaller gap means that the condition is not used
 def explain_missing(
   run: Run, scores: dict[str, Any], samples: int
 ) -> list[str]:
-  """Say what was asked of a run whose system has no answer to it."""
+  """Explain which figures are missing because the system cannot have them."""
   name = run.config.system
   found = []
   if "elbo" not in scores["test"]:
@@ -36,7 +36,7 @@ def explain_missing(
 
 
 def warnings(scores: dict[str, Any]) -> list[str]:
-  """Say what makes a run's figures look better or worse than they are."""
+  """Warn where a run's figures look better or worse than they are."""
   found = []
   gap = scores["condition_gap_nats"]
   if gap is not None and gap < IGNORED:

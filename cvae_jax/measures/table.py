@@ -1,4 +1,4 @@
-"""Set runs side by side: what differs between them and what they reached."""
+"""Tabulate runs: in what they differ, and what they reached."""
 
 import json
 import os
@@ -16,9 +16,9 @@ from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.folders import Folder
 from cvae_jax.measures import curves, groups, typeset, verify
 
-# Keys of which the figures of a run do not depend.
+# Keys on which a run's figures do not depend.
 _WITHOUT_EFFECT = ("name", "reference", "keep", "log_every", "checkpoint_every")
-_ADDRESS = ("step", "split", "epoch")  # of a row, no figures
+_ADDRESS = ("step", "split", "epoch")  # columns of a row that are no figures
 
 
 class TableError(ValueError):
@@ -125,7 +125,7 @@ def _row(run: Folder) -> dict[str, Any]:
 
 
 def _seconds(run: Path) -> float | None:
-  """Return the time that the latest checkpoint took to reach, all launches."""
+  """Return the time up to the latest checkpoint, over all launches."""
   if not (run / "checkpoints").is_dir():
     return None
   checkpoints = Checkpoints(run, read_only=True)
@@ -137,9 +137,9 @@ def _seconds(run: Path) -> float | None:
 
 
 def describe_unfinished(*places: str | Path) -> list[str]:
-  """Say of each run below folders that has not ended how far it came.
+  """Say how far each unfinished run below folders has come.
 
-  A folder in which a launch failed before there was a run is one, too.
+  A folder in which a launch failed before there was a run counts, too.
   """
   runs = find(places)
   begun = {run.path for run in runs.values()}

@@ -37,8 +37,8 @@ def cell(value: Any) -> str:
 def spread(values: Sequence[float | None], factor: float = 1.0) -> str | None:
   """Write the mean of several runs' values ± their standard deviation.
 
-  None and nan are left out; of one value there is no deviation, and of none no
-  text. Equal whole numbers stay whole.
+  None and nan are left out. One value has no deviation; without values the
+  text is empty. Equal whole numbers stay whole.
   """
   known = [factor * v for v in values if v is not None and v == v]
   if not known:

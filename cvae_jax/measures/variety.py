@@ -1,4 +1,4 @@
-"""Measures how varied a run's images are: beside real ones, and its latents."""
+"""Measure how varied a run's images are beside real ones, and its latents."""
 
 from collections.abc import Mapping
 from typing import Any

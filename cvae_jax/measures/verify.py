@@ -1,4 +1,4 @@
-"""Compares a run's epoch losses with the published curve."""
+"""Compare a run's epoch losses with the published curve."""
 
 import csv
 from pathlib import Path
@@ -25,7 +25,7 @@ class Epoch(NamedTuple):
 
   epoch: int
   load_published: float
-  ours: float | None  # None where the run has not come so far
+  ours: float | None  # None if the run has not come so far
 
   @property
   def ratio(self) -> float | None:
@@ -58,7 +58,7 @@ def load_published(name: str) -> dict[int, float]:
 
 
 def curve(config: ConfigDict) -> dict[int, float]:
-  """Return the published curve of a config, {} where it names none."""
+  """Return the published curve of a config, {} if it names none."""
   return load_published(config.reference) if config.reference else {}
 
 
@@ -81,7 +81,7 @@ def reference(workdir: Path) -> str:
 
 
 def compare(workdir: Path) -> list[Epoch]:
-  """Set a run's epochs beside the published ones of its reference.
+  """Compare a run's epochs with the published ones of its reference.
 
   Raises:
     VerifyError: see `reference` and `load_published`.

@@ -95,3 +95,24 @@ def note(weights: Weights, classes: int) -> str:
     f"{weights.alpha:g} × cross-entropy + L2, in nats; U sums over "
     f"{classes} labels"
   )
+
+
+def warnings(config, rows: int | None) -> tuple[str, ...]:
+  """Warn if the weights of the loss are not the shares of the data.
+
+  Args:
+    config: of a run; its page computes the weights for its own data.
+    rows: the training examples, None where they are not known.
+  """
+  labels = config.data.get("labels", -1)
+  if rows is None or labels < 1:
+    return ()
+  share = labels / rows
+  if abs(config.loss.labelled - share) <= 0.01 * share:
+    return ()
+  return (
+    f"warning: loss.labelled is {config.loss.labelled:.4g}, but {labels:,} of "
+    f"{rows:,} training examples are labelled: set "
+    f"--config.loss.labelled={share:.6g} and "
+    f"--config.loss.unlabelled={1 - share:.6g}",
+  )

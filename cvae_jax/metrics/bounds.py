@@ -14,8 +14,8 @@ from cvae_jax.types import Batch, Metrics, PyTree, System, TrainState
 def make_bound(system: System, samples: int, at_once: int = 0):
   """Build (state, batch, key) -> {"iw_bound": [B]}.
 
-  log (1/k) Σ p(x | z) p(z) / q(z | x) over k = samples draws (Burda et al.
-  2016): between the ELBO (k = 1) and log p(x | condition).
+  The bound is log (1/k) Σ p(x | z) p(z) / q(z | x) over k = samples draws
+  (Burda et al. 2016), between the ELBO (k = 1) and log p(x | condition).
 
   Args:
     system: encodes, decodes and has `nats`.
@@ -26,11 +26,11 @@ def make_bound(system: System, samples: int, at_once: int = 0):
 
   def bound(state: TrainState, batch: Batch, key: Array) -> Metrics:
     image = unit(batch["image"])
-    # A system that asks for none is not given one.
+    # A system that reads no condition gets none.
     condition = batch.get("condition", jnp.zeros((len(image), 0)))
-    if system.observe:  # once: the bound is of one x, whatever k
+    if system.observe:  # once, since all k samples bound the same x
       image = system.observe(jax.random.fold_in(key, 1), image)
-    # One wide batch [k · B]: a loop over samples would cost CPU its threads.
+    # One wide batch [k · B]: within a loop, CPUs would not use their threads.
     times = samples // parts
     draw = _draws(system, state, image, condition, times)
     image, condition = _tile((image, condition), times)
@@ -71,7 +71,7 @@ def _draws(system: System, state, image, condition, times: int) -> Callable:
 
 
 def _tile(tree: PyTree, times: int) -> PyTree:
-  """Repeat the rows of arrays, all in turn."""
+  """Repeat all rows of arrays, one repetition after another."""
   return jax.tree.map(lambda x: jnp.tile(x, (times, *[1] * (x.ndim - 1))), tree)
 
 

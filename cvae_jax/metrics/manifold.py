@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 1000  # rows whose distances are held at once
+BLOCK = 1000  # rows whose distances are in memory at once
 
 
 def precision_recall(
@@ -11,8 +11,8 @@ def precision_recall(
 ) -> dict[str, float]:
   """Score samples [M, D] beside real features [N, D].
 
-  A set's manifold is the union of balls around its points that reach to
-  their k-th neighbour in the set.
+  A set's manifold is a union of balls around its points. Each ball reaches to
+  the point's k-th neighbour in the set.
 
   Returns:
     precision: the share of samples in the real manifold (quality);
@@ -39,8 +39,9 @@ def near_duplicates(
 ) -> float:
   """Return the share of samples [N, D] that another sample nearly repeats.
 
-  Near is what only `quantile` of the real points are to the nearest of the
-  others: of real points [N, D] the share would be `quantile` itself.
+  Near is a distance below the given quantile of the distances of real points
+  [N, D] to their nearest neighbour. For the real points the share would be
+  `quantile` itself.
 
   Raises:
     ValueError: the sets differ in size (neighbours are nearer in a larger
@@ -64,8 +65,8 @@ def near_duplicates_interval(
 ) -> list[float]:
   """Return a bootstrap interval [low, high] of `near_duplicates`.
 
-  What is drawn anew are the distances to the nearest neighbour, of both sets:
-  those of real points decide what is near, and are few below the quantile.
+  The distances to the nearest neighbour are resampled, in both sets: those of
+  real points decide what is near, and only few lie below the quantile.
 
   Raises:
     ValueError: as near_duplicates.

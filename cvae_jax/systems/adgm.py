@@ -85,7 +85,10 @@ def make(config, facts: Facts) -> System:
     observe=binary if model.binarise else None,
     latents=model.sizes[-1],
     schedules={"learning_rate": lr} | kl_control.schedule(model.kl),
-    notes=(few_labels.note(model, model.sizes[1]),),
+    notes=(
+      few_labels.note(model, model.sizes[1]),
+      *few_labels.warnings(config, facts.rows),
+    ),
   )
 
 

@@ -99,7 +99,7 @@ def make(config, facts: Facts) -> System:
     observe=binary if model.loss.binarise else None,
     latents=model.latents,
     schedules=kl_control.schedule(model.loss.kl),
-    notes=_notes(model),
+    notes=_notes(model) + few_labels.warnings(config, facts.rows),
   )
 
 

@@ -1,4 +1,4 @@
-"""Two runs side by side: one request, the samples of each."""
+"""Compare runs side by side: one request, the samples of each run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from cvae_jax.apps.explore.request import Request, first
 
 
 def common_attributes(runs: Sequence[Opened]) -> list[Any]:
-  """Return the conditions that all runs can be asked for alike."""
+  """Return the attributes that all runs have in common."""
   others = [{a.name: a for a in opened.attributes} for opened in runs[1:]]
   return [
     attribute

@@ -16,7 +16,7 @@ from cvae_jax.data.files import decoding
 from cvae_jax.runs import RunError
 
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-BYTES = 10 << 20  # of an upload, at most
+BYTES = 10 << 20  # bytes of an upload, at most
 PIXELS = 40_000_000
 STEPS = 8  # of a walk
 
@@ -94,7 +94,7 @@ def walk(
 
 
 def warm_up(opened: Opened) -> None:
-  """Compile what a picture is answered with."""
+  """Compile the functions that answer an upload."""
   if opened.colours or not opened.reads_photos:
     return
   image = np.zeros(opened.shape, np.uint8)
@@ -106,7 +106,7 @@ def warm_up(opened: Opened) -> None:
 def vector(opened: Opened, values: Mapping[str, Any]) -> NDArray:
   """Return the condition vector [1, A] of values.
 
-  Zeros of a run that gives the same picture under each condition.
+  It is zeros for a run whose pictures do not depend on the condition.
   """
   if not opened.attributes:
     return editing.blank_condition(opened.run)

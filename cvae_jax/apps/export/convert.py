@@ -1,9 +1,9 @@
-"""A function of arrays as an ONNX file, for any size of a batch.
+"""Write a function of arrays as an ONNX file, for any batch size.
 
-The function is traced with a symbolic batch size, and each operation of the
-trace is written by `operators.py`. What depends on parameters alone is
-computed here and becomes a constant. There is a package for this, jax2onnx,
-but it asks for another release of orbax than checkpoints here are written by.
+The function is traced with a symbolic batch size, and `operators.py` writes
+each operation of the trace. Values that depend only on parameters are computed
+here and become constants. The package jax2onnx does the same, but it needs
+another release of orbax than the one that writes checkpoints here.
 """
 
 from collections.abc import Callable, Mapping, Sequence

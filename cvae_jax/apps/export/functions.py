@@ -18,7 +18,7 @@ from cvae_jax.runs import Run
 class Function(NamedTuple):
   """One function of a run, and the names and shapes of its arrays."""
 
-  apply: Callable  # of arrays [B, …], in the order of `inputs`
+  apply: Callable  # takes arrays [B, …] in the order of `inputs`
   inputs: Mapping[str, tuple[int, ...]]  # {name: shape of one example}
   outputs: tuple[str, ...]
 
@@ -26,8 +26,8 @@ class Function(NamedTuple):
 def from_run(run: Run) -> dict[str, Function]:
   """Return what a run's system can do: {decode, encode, sample, …: function}.
 
-  `sample` is there where the prior is N(0, I): its noise is the latent. The
-  colouring has `colour` alone, and another system without images nothing.
+  `sample` is there if the prior is N(0, I): its noise is the latent. The
+  colouring has only `colour`, and another system without images has nothing.
   """
   system = run.system
   found = {}

@@ -1,4 +1,4 @@
-"""How the picking of rows, of points and of a table's entries is written."""
+"""How gathers are written in ONNX: of rows, points and a table's entries."""
 
 import numpy as np
 from jax.extend.core import JaxprEqn
@@ -10,8 +10,8 @@ from cvae_jax.apps.export.graph import Graph, Unsupported, Value
 def gather(graph: Graph, equation: JaxprEqn, values) -> Value:
   """Write a gather of one of four kinds.
 
-  A box that is cut out, rows along one axis, points along the last axes, or
-  entries of a table, whose places alone may depend on the input.
+  It cuts a box, or picks rows along one axis, points along the last axes, or
+  entries of a table. Only the positions in a table may depend on the input.
 
   Raises:
     Unsupported: it is of another kind.

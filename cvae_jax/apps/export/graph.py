@@ -1,9 +1,9 @@
 """An ONNX graph under construction: nodes, constants, and lazy broadcasts.
 
 A value of the graph has the shape that JAX gives it, whose first axis may be
-symbolic (B, or a multiple of it). ONNX broadcasts in elementwise operations
-as NumPy does, so a broadcast is written only where another operation needs
-the whole array: a `Value` knows whether it is still narrow.
+symbolic (B, or a multiple of it). Elementwise operations of ONNX
+broadcast like NumPy's. So a broadcast is written only where another operation
+needs the whole array. A `Value` knows whether it is still narrow.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-OPSET = 18  # of 2022: what every runtime in use reads
+OPSET = 18  # from 2022, which all runtimes in use can read
 IR_VERSION = 8  # the file format of that time
 
 
@@ -67,7 +67,7 @@ class Graph:
     return value.name
 
   def expand(self, value: Value) -> str:
-    """Return the name of the whole array, broadcast where it was not."""
+    """Return the name of the whole array; broadcast it if it is narrow."""
     if not value.narrow:
       return self.name(value)
     return self.add_node("Expand", [self.name(value), self.sizes(value.shape)])
@@ -136,7 +136,7 @@ class Graph:
     return model.SerializeToString(deterministic=True)
 
   def _prune(self, outputs: Sequence[str]) -> None:
-    """Leave out the nodes that no output comes from."""
+    """Leave out the nodes on which no output depends."""
     needed = {*outputs}
     kept = []
     for node in reversed(self._nodes):

@@ -94,7 +94,7 @@ def _check_free(out: Path, run: Run) -> None:
 def _replace(beside: Path, out: Path) -> None:
   """Put a finished folder in its place, and the one before it away."""
   old = out.with_name(f".{out.name}.{os.getpid()}.old")
-  with lock.wait_for(out.parent):  # two exports may end at once
+  with lock.wait_for(out.parent):  # two exports may end at the same time
     if out.exists():
       out.rename(old)
     beside.rename(out)
@@ -168,7 +168,7 @@ def _write_weights(run: Run, folder: Path, half: bool) -> None:
 
 
 def _write_priors(run: Run, folder: Path, arrays: Mapping) -> None:
-  """Write the run's fitted priors as those of the arrays as they are read."""
+  """Write the run's fitted priors, with the digest of the exported arrays."""
   own = exports.arrays(run.state, run.config.get("pretrained", {}))
   read = {name: arrays[name].astype(own[name].dtype) for name in own}
   for path in fitted.list_files(run.folder):
@@ -189,7 +189,7 @@ def _write_functions(
   ending: str,
   write: Callable[[functions.Function], bytes],
 ) -> list[str]:
-  """Write each function that can be; return lines about the others."""
+  """Write all functions that can be written; return notes on the others."""
   lines = []
   for name, function in found.items():
     try:

@@ -1,7 +1,7 @@
-"""What the page's controls are: of each attribute the settings it can have.
+"""The controls of the page: for each attribute the settings it can have.
 
-The entries of every setting are computed here by the attribute itself, so the
-page has no formula of its own for what a value becomes.
+The attribute itself computes the entries of every setting here, so the page
+needs no formula for them.
 """
 
 from collections.abc import Sequence

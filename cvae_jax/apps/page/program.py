@@ -1,8 +1,8 @@
 """A decoder as a list of operators that the page's JavaScript runs.
 
-It is the ONNX graph of `apps/export` in JSON; its constants follow one another
-in one string of bytes: 32-bit or 16-bit numbers, or 8-bit ones in blocks of 64,
-of which each has a 32-bit number to multiply by.
+It is the ONNX graph of `apps/export` in JSON. Its constants follow one another
+in one string of bytes. They are 32-bit or 16-bit numbers, or 8-bit numbers in
+blocks of 64; a block has one 32-bit factor.
 """
 
 import base64
@@ -91,9 +91,9 @@ def _attribute(attribute: onnx.AttributeProto) -> Any:
 
 
 def quantise_blocks(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Return 8-bit numbers, and the 32-bit one of each block of 64 of them.
+  """Return 8-bit numbers, and the 32-bit factor of each block of 64.
 
-  Their product is the array, in the order of its entries.
+  The products of numbers and factors are the array's entries, in order.
   """
   flat = array.astype(np.float32).ravel()
   padded = np.pad(flat, (0, -len(flat) % BLOCK)).reshape(-1, BLOCK)
@@ -104,7 +104,7 @@ def quantise_blocks(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _constant(array: np.ndarray, data: bytearray, bits: int) -> dict:
-  """Describe a constant; the bytes of a larger one go behind the others."""
+  """Describe a constant; append its bytes to the others if it is large."""
   shape = [*array.shape]
   if array.size <= _SMALL or array.dtype != np.float32:
     wide = np.clip(array.astype(np.float64), -3.4e38, 3.4e38)

@@ -124,7 +124,7 @@ def _explain_errors(run: Run) -> Iterator[None]:
 
 
 def _about(run: Run) -> dict[str, Any]:
-  """Return what the page has to know besides the network, as JSON types."""
+  """Return the facts that the page needs beside the network, as JSON types."""
   found = controls.from_run(run)
   z, regions = latents.draws(run)
   first = np.zeros(run.condition_size, np.float32)
@@ -189,7 +189,7 @@ def _fits(run: Run, about: dict[str, Any], bits: int) -> bool:
 
 
 def _round_weights(leaf: NDArray, bits: int) -> NDArray[np.float32]:
-  """Return an array as it comes out of a page with weights of so many bits."""
+  """Return an array rounded to weights of so many bits, as a page reads it."""
   from cvae_jax.apps.page import program
 
   if bits == 16:

@@ -1,4 +1,4 @@
-"""What a study was begun with, and whether another is asked for."""
+"""The plan of a study, and its differences from another one."""
 
 import contextlib
 import json
@@ -12,8 +12,8 @@ from cvae_jax import config as configs, settings
 from cvae_jax.host.files import DamagedFile, read_json
 
 FILE = "study.json"  # in a study's folder
-# What a study may go on with: another path to the same data, other rhythms of
-# logs and checkpoints.
+# Keys that may change when a study goes on: the path to the same data, and how
+# often it logs and saves.
 FREE = ("name", "log_every", "checkpoint_every", "keep", "data.path")
 
 
@@ -110,7 +110,7 @@ def check_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def explain_errors(path: Path) -> Iterator[None]:
-  """Say in one line that a study's database cannot be read.
+  """Explain in one line that a study's database cannot be read.
 
   Raises:
     DamagedFile: it cannot.

@@ -1,4 +1,4 @@
-"""Train a study's trials, one after another, and note what each is worth."""
+"""Train a study's trials one after another, and note the value of each."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,7 +26,7 @@ from cvae_jax.settings import ConfigError, hint, leaves
 
 SCORE = "score."  # begins the name of a metric of scores.json
 IN_A_ROW = 3  # failed trials that end a search
-# They are of the folder or the data, not of a trial's values.
+# Errors of the folder or the data, not of a trial's values.
 _NOT_ITS_OWN = (
   *(CheckpointError, DamagedFile, DataError, FolderInUse, PathError),
   RunMismatch,
@@ -123,11 +123,11 @@ def _give_up(study: Study, claim: Claim, why: str) -> None:
 
 
 def measure_trial(folder: Path, step: int, metric: str) -> float:
-  """Return what a finished run is worth by a metric.
+  """Return the value of a finished run by a metric.
 
-  It is that of the evaluation of the state that the run hands out: of the
-  valid rows where the data have some, else of the test rows. "score.…" is one
-  of the numbers of scores.json, measured now.
+  It is the metric of the state that the run hands out, evaluated on the valid
+  rows if the data have some, else on the test rows. "score.…" is one of the
+  numbers of scores.json, which is measured now.
 
   Raises:
     NoMetricError: the run has none of that name.
@@ -176,7 +176,7 @@ class _Watch:
     self.error: NoMetricError | None = None
     self._study = study
     self._claim = claim
-    self._split: str | None = None  # valid where there are such rows
+    self._split: str | None = None  # valid, if there are such rows
 
   def start(self, begun: Begun) -> None:
     """Nothing is kept elsewhere."""

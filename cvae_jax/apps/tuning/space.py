@@ -1,4 +1,4 @@
-"""What a search may set: keys of a config and the values that each may have.
+"""The space of a search: keys of a config, and the values of each.
 
 config.optim.lr=log:1e-4..1e-2          a number, its logarithm uniform
 config.model.dropout=float:0..0.5       a number; /0.1 behind it: in steps
@@ -29,7 +29,7 @@ Space = Callable[[Any], Mapping[str, Any]]
 
 
 class Axis(NamedTuple):
-  """One key and what it may be."""
+  """One key and the values that it may have."""
 
   key: str  # dotted, without "config."
   kind: str  # one of KINDS
@@ -184,7 +184,7 @@ def choose_space(words: Sequence[str], page: str, config: ConfigDict) -> Space:
 
 
 def cast(config: ConfigDict, key: str, value: Any) -> Any:
-  """Return a choice, which is a word, as a value like the key's own."""
+  """Return a choice, a word, as a value of the key's type."""
   if not isinstance(value, str):
     return value
   own: Any = config

@@ -1,10 +1,10 @@
 """A study: trials in a SQLite file, each claimed by one process at a time.
 
 A trial is a run in a folder of its own, <workdir>/0007. The process that works
-on it holds a lock that ends with the process. So a trial that the file calls
-running and that nobody holds was left by a kill: the next process takes it,
-and its run goes on from its checkpoint. The values of trial n are drawn from
-the seed, n and the trials before it, whatever was killed in between.
+on it holds a lock, which ends with the process. If the file says that a trial
+is running and no process holds it, its process was killed. The next process
+takes the trial, and its run goes on from its checkpoint. The values of trial n
+are a function of the seed, n and the trials before it, whatever was killed.
 """
 
 import contextlib
@@ -27,8 +27,8 @@ from cvae_jax.settings import ConfigError
 FILE = "study.db"
 PRUNED = "PRUNED"  # in a trial's folder: why it ended early
 _HIDDEN = ".tune"  # holds the locks
-_LONG = 5  # seconds after which a wait is told of
-_STARTUP = 5  # trials, and evaluations of each, that are never pruned by
+_LONG = 5  # seconds after which a wait is reported
+_STARTUP = 5  # trials, and evaluations of each, that are never pruned
 
 
 def optuna() -> Any:
@@ -57,7 +57,7 @@ class Claim(NamedTuple):
 
 
 class Study:
-  """One search; several processes may hold one each of the same folder."""
+  """One search; several processes may work on the same folder."""
 
   def __init__(self, folder: Path, plan: Mapping[str, Any]):
     """Begin a study or go on with it.
@@ -102,7 +102,7 @@ class Study:
   def claim(self, space: Space, count: int) -> Iterator[Claim | None]:
     """Hold a trial: one that a kill left, else a new one up to `count`.
 
-    None: there are `count` trials, and none of them is left to go on with.
+    It is None if there are `count` trials and none of them is left over.
     """
     with contextlib.ExitStack() as held:
       with self._lock_choice():
@@ -152,7 +152,7 @@ class Study:
     self._study.tell(claim.trial, state=state)
 
   def should_prune(self, claim: Claim, epoch: int, value: float) -> bool:
-    """Note the evaluation after an epoch; tell whether to give the trial up."""
+    """Note the evaluation after an epoch; tell whether to end the trial."""
     seen = self.trials[claim.trial.number]
     if epoch not in seen.intermediate_values and np.isfinite(value):
       claim.trial.report(value, epoch)
@@ -193,7 +193,7 @@ class Study:
     return self._optuna.pruners.MedianPruner(n_startup_trials=_STARTUP)
 
   def _seed_sampler(self, number: int) -> None:
-    """Make what trial `number` draws a function of the seed and the trials."""
+    """Seed the sampler by the study's seed and the trial's number."""
     seed = np.random.SeedSequence([self.plan["seed"], number])
     self._study.sampler = self._optuna.samplers.TPESampler(
       seed=int(seed.generate_state(1)[0])
@@ -207,7 +207,7 @@ class Study:
     return trial
 
   def _hold_abandoned(self, held: contextlib.ExitStack) -> Any:
-    """Hold a running trial that no process holds, None: there is none."""
+    """Hold a running trial that no process holds; None if there is none."""
     for found in self._trials_in("RUNNING"):
       with contextlib.suppress(lock.FolderInUse):
         held.enter_context(self._hold(found.number))
@@ -222,7 +222,7 @@ class Study:
 
   @contextlib.contextmanager
   def _lock_choice(self) -> Iterator[None]:
-    """Wait until no other process looks for a trial, then keep it so."""
+    """Let no other process choose a trial meanwhile; wait if one does."""
     choice = self.folder / _HIDDEN / "study"
     begun = time.monotonic()
     told = False

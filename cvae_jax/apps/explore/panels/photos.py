@@ -89,8 +89,8 @@ def interpolate(
 ) -> str:
   """Return the way between two pictures as HTML.
 
-  What the second one shows is found by the model; where it cannot be, it is
-  unknown, or else what the first is to show.
+  The model finds what the second picture shows. If it cannot, the second one
+  counts as unknown, or else as what the first is to show.
   """
   there = _guess(opened, pair[1]) or shall
   made = photo.walk(opened, pair, (shows, there))

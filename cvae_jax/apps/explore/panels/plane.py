@@ -96,7 +96,7 @@ def connect(panel: Panel, tab, across, up, chart) -> None:
   tab.select(open_plane, state, [seen, chart], **QUICK)
   for choice in (across, up):
     choice.input(show, state, chart, **QUICK)
-  # Of small pictures the map follows while a slider is dragged.
+  # With small pictures the map follows a slider while it is dragged.
   late = max(opened.shape[:2]) > SMALL
   moves = [
     getattr(part, "release", part.input) if late else part.input
