@@ -12,17 +12,12 @@ from cvae_jax import config as configs, runs
 from cvae_jax.apps import import_weights, weight_layouts, weight_table
 from cvae_jax.data import DataError
 from cvae_jax.host.arguments import RunError
-from tests import export_test
+from tests import export_test, weight_names
+from tests.weight_names import CVAE, WIDTHS
 
 h5py = pytest.importorskip("h5py")
 
 pytestmark = pytest.mark.usefixtures("plain_convolutions")
-CVAE = "zoo:scvae"
-WIDTHS = {
-  "model.encoder.widths": (6,),
-  "model.decoder.widths": (5,),
-  "model.latents": 3,
-}
 ORDERS = {  # of a layer's arrays, as Keras numbers them
   2: ("kernel", "bias"),
   1: ("kernel",),
@@ -205,7 +200,7 @@ def maps():
     found[f"up_{i}"]["bias"] = rng.normal(size=3 if last else 4)
     if i:
       found[f"down_{i}"].pop("bias")
-      found[f"down_norm_{i}"] = norm(rng, 4)
+      found[f"down_norm_{i - 1}"] = norm(rng, 4)
     if not last:
       found[f"up_{i}"].pop("bias")
       found[f"up_norm_{i}"] = norm(rng, 4)
@@ -215,9 +210,10 @@ def maps():
 def encoded(maps, x):
   for i in range(4):
     x = convolved(x, maps[f"down_{i}"]["kernel"])
-    x = (
-      normalised(x, maps[f"down_norm_{i}"]) if i else x + maps["down_0"]["bias"]
-    )
+    if i:
+      x = normalised(x, maps[f"down_norm_{i - 1}"])
+    else:
+      x = x + maps["down_0"]["bias"]
     x = leaky(x)
   return apply(x.reshape(len(x), -1), maps["mean"])
 
@@ -242,21 +238,13 @@ def test_convolutions_and_moving_averages_give_what_numpy_computes(
     f"model.{n}.norm": "batch" for n in ("encoder", "decoder")
   }
   system = configs.resolve(configs.load(page, changes))
-  table = {
+  names = ("down_{}", "down_norm_{}", "up_{}", "up_norm_{}")
+  table = weight_names.of_convolutions(*names) | {
     "encoder.mean": "mean",
     "encoder.logvar": "log_var",
-    "encoder.conv_0": "down_0",
     "decoder.dense": "start",
     "decoder.norm": "start_norm",
-    "decoder.conv_3": {"from": "up_3", "as": "conv_transpose"},
   }
-  for i in range(3):
-    table |= {
-      f"encoder.conv_{i + 1}": f"down_{i + 1}",
-      f"encoder.conv_{i + 1}.norm": f"down_norm_{i + 1}",
-      f"decoder.conv_{i}": {"from": f"up_{i}", "as": "conv_transpose"},
-      f"decoder.conv_{i}.norm": f"up_norm_{i}",
-    }
   arrays, layout = import_weights.read(tmp_path / name)
   state = weight_table.fill_state(system, arrays, table, layout=layout)
   rng = np.random.default_rng(3)

@@ -14,19 +14,14 @@ from cvae_jax.apps.weight_layouts import PYTORCH
 from cvae_jax.host import tensors
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import DamagedFile
-from tests import export_test
+from tests import export_test, weight_names
+from tests.weight_names import CVAE, WIDTHS
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
 F = torch.nn.functional
 
 pytestmark = pytest.mark.torch
-CVAE = "zoo:scvae"
-WIDTHS = {
-  "model.encoder.widths": (6,),
-  "model.decoder.widths": (5,),
-  "model.latents": 3,
-}
 TABLE = {
   "encoder.dense_0": {"from": "fc1", "in": [[10, 794], [0, 10]]},
   "encoder.mean": "fc21",
@@ -159,21 +154,13 @@ def test_convolutions_norms_maps_and_joint_heads_are_turned_to_what_is_here(
     mean, logvar = np.split(theirs.pop(f"heads.{part}"), 2)
     theirs |= {f"mean.{part}": mean, f"logvar.{part}": logvar}
   here = [4, 4, 4]
-  table = {
+  names = ("down.{}", "norms.{}", "up.{}", "after.{}")
+  table = weight_names.of_convolutions(*names) | {
     "encoder.mean": {"from": "mean", "in_map": here},
     "encoder.logvar": {"from": "logvar", "in_map": here},
-    "encoder.conv_0": "down.0",
     "decoder.dense": {"from": "start", "out_map": here},
     "decoder.norm": "first",
-    "decoder.conv_3": {"from": "up.3", "as": "conv_transpose"},
   }
-  for i in range(3):
-    table |= {
-      f"encoder.conv_{i + 1}": f"down.{i + 1}",
-      f"encoder.conv_{i + 1}.norm": f"norms.{i}",
-      f"decoder.conv_{i}": {"from": f"up.{i}", "as": "conv_transpose"},
-      f"decoder.conv_{i}.norm": f"after.{i}",
-    }
   latents = 16 // 2
   assert system.latents == latents
   state = weight_table.fill_state(system, theirs, table)
