@@ -44,7 +44,7 @@ class Meter:
     return next(losses, math.nan)
 
   def push(self, step: int, metrics: Metrics) -> None:
-    """Take {name: [K]} of the K updates from `step` on; adds the one before.
+    """Take {name: [K]} of the K updates from `step` on; add the previous ones.
 
     Raises:
       NonFinite: an earlier step's metrics were not finite.

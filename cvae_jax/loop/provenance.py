@@ -28,7 +28,7 @@ _OPTIONS = (  # settings of jax: with another value a run has other bits
 
 
 def describe_launch(devices: int = 1, stride: int = 1) -> dict[str, Any]:
-  """Return what environment.json says of this process.
+  """Return the entry of environment.json for this process.
 
   Args:
     devices: how many share a batch.
