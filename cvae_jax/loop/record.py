@@ -121,8 +121,8 @@ class Record:
   ) -> None:
     """Begin or continue the record after `step` completed updates.
 
-    Rows after `step`, whose updates a kill took back, are deleted. A warning says
-    if fewer than `rows_saved` rows come before it: then some were lost.
+    Rows after `step`, whose updates a kill took back, are deleted. A warning
+    says if fewer than `rows_saved` rows come before it: some were lost.
     """
     # First: after a kill, a lengthened run must not pass for a finished one.
     (self.folder / "DONE").unlink(missing_ok=True)
