@@ -68,9 +68,8 @@ GROUPS = {
     "accumulate": 1,  # gradients of so many batches are averaged
   },
   "loss": {  # for systems with a likelihood p(x | z)
-    # gaussian, sigma, bernoulli, continuous_bernoulli or logistic; "": the
-    # system's own.
-    "likelihood": "",
+    # gaussian, sigma, bernoulli, continuous_bernoulli or logistic.
+    "likelihood": "",  # "": the system's own; others in docs/choices.md
     "mse": 0.5,  # weight of the summed squared error, 1 / (2 σ²)
     "sigma": "optimal",  # the variance of likelihood=sigma; or learned
     "per_channel": False,  # sigma has a variance for each channel
@@ -82,9 +81,9 @@ GROUPS = {
       "free_bits": 0.0,  # nats of each latent that cost nothing
       "capacity": 0.0,  # nats; the term is beta · |KL − capacity|
     },
-    # elbo; iwae or dreg, which are bounds of several samples; tc, mmd, dip_i,
-    # dip_ii or factor, which add a term of the batch's latents to −ELBO.
-    "objective": "elbo",
+    # iwae and dreg are bounds of several samples. The names from tc on add a
+    # term of the batch's latents to −ELBO.
+    "objective": "elbo",  # or iwae, dreg, tc, mmd, dip_i, dip_ii, factor
     "samples": 1,  # k of iwae and dreg
     "strength": 1.0,  # weight of the term that an objective adds
     "diagonal": 1.0,  # weight of the diagonal in dip_i and dip_ii
