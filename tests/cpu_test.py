@@ -31,7 +31,7 @@ def flags(monkeypatch):
 
 
 def jaxlib_of(folder, *names):
-  """Makes importlib find a jaxlib whose XLA knows these flags."""
+  """Make importlib find a jaxlib whose XLA knows these flags."""
   (folder / "libjax_common.so").write_text("\0".join(names))
   spec = types.SimpleNamespace(submodule_search_locations=[str(folder)])
   return lambda name: spec if name == "jaxlib" else None
@@ -85,7 +85,7 @@ def test_a_script_is_tuned_while_jax_has_not_computed(monkeypatch):
 
 
 def adam_step(monkeypatch, fuses: bool):
-  """Gives (compiled text, parameters and moments after three updates)."""
+  """Return (compiled text, parameters and moments after three updates)."""
   monkeypatch.setattr(cpu, "fuses_outputs", lambda: fuses)
 
   def loss(params, model_state, batch, key, step):
