@@ -56,6 +56,8 @@ def get_config(arg: str = "") -> ConfigDict:
   config = ConfigDict(_base(variant["width"], variant["blocks"]))
   config.system = variant["system"]
   config.data.size = variant["size"]
+  if config.system != "cvae":  # no other is told a condition
+    del config.model.harmonics
   change = {"aae": _aae, "gan": _gan}.get(variant["system"])
   if change:
     change(config)
@@ -80,7 +82,13 @@ def _base(width: str, blocks: str) -> dict[str, Any]:
       "conditions": "all",  # or names of attributes, joined by commas
       "condition_dropout": 0.0,  # how often each is unknown while training
     },
-    "model": {"latents": LATENTS[width], "width": width, "blocks": blocks},
+    "model": {
+      "latents": LATENTS[width],
+      "width": width,
+      "blocks": blocks,
+      # An angle α is told as cos kα and sin kα, k from 1 to this.
+      "harmonics": 6,
+    },
     "loss": loss(),
     "prior": prior(),
     "optim": optimiser(lr=1e-3),

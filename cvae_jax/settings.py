@@ -29,6 +29,7 @@ _SIZES = (
     "map",
   ),
   *("kernel", "hidden", "code", "streams", "image_shape", "directions"),
+  "harmonics",
   *("critic_steps", "generator_updates", "every", "accumulate"),
 )
 # A step's program has a term for each tap, so it would be built for ever.

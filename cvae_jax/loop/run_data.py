@@ -155,6 +155,21 @@ def _load(config: Any) -> data.Dataset:
     raise
 
 
+def saved_places(folder: Path, source: str) -> tuple[Place, ...]:
+  """Return where each attribute of a run's conditions stands.
+
+  Args:
+    folder: the run's.
+    source: the name of its data source.
+
+  Raises:
+    DamagedFile: its conditions cannot be read.
+  """
+  remedy = "bring a copy of the file back"
+  asked = read_json(folder / "conditions.json", dict, remedy)
+  return places(saved_conditions(folder, data.source(source), asked, remedy))
+
+
 def saved_conditions(
   folder: Path, source: Any, asked: dict, remedy: str
 ) -> Any:
