@@ -91,7 +91,7 @@ def _base(width: str, blocks: str) -> dict[str, Any]:
     },
     "loss": loss(),
     "prior": prior(),
-    "optim": optimiser(lr=1e-3),
+    "optim": optimiser(lr=2e-3, ema=0.998),
   }
 
 
@@ -128,6 +128,7 @@ def _aae(config: ConfigDict) -> None:
     }
   )
   config.loss = ConfigDict({"mse": 0.5})
+  config.optim.update({"lr": 1e-3, "ema": 0.0})
   config.optim.update({"adversarial_lr": 2e-4, "generator_updates": 1})
 
 
@@ -136,4 +137,5 @@ def _gan(config: ConfigDict) -> None:
   config.data.conditions = ""
   del config.prior
   config.loss = ConfigDict({"kind": "wasserstein", "penalty": 10.0})
-  config.optim.update({"lr": 2e-4, "b1": 0.5, "critic_steps": 3})
+  config.optim.update({"lr": 2e-4, "ema": 0.0})
+  config.optim.update({"b1": 0.5, "critic_steps": 3})

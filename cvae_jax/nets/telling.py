@@ -63,7 +63,7 @@ def overtones(
 
 
 def embedded(
-  condition: Array | None, size: int, angles: Angles = Angles()
+  condition: Array | None, size: int, angles: Angles
 ) -> Array | None:
   """Return a condition's embedding, None where there is nothing to embed."""
   if condition is None or not condition.shape[-1]:
