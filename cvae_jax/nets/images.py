@@ -201,11 +201,12 @@ class Generator(nn.Module):
   shape: Shape
   width: str = "small"
   blocks: str = "plain"
+  mean: tuple[float, ...] = ()  # of the images' channels
 
   @nn.compact
   def __call__(self, z: Array, train: bool = False) -> Array:
     """Map [B, Z] to [B, H, W, C]; it has no batch statistics."""
-    how = (self.shape, self.shape[-1], self.width, self.blocks)
+    how = (self.shape, self.shape[-1], self.width, self.blocks, self.mean)
     return Decoder(*how, name="net")(z)
 
 
