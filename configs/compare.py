@@ -169,7 +169,7 @@ def get_config(arg: str = "") -> ConfigDict:
   for key, systems in ONLY.items():
     if variant[key] != KNOWN[key] and name not in systems:
       raise ConfigError(f"{key} is for {', '.join(systems)}; found {name}")
-  config.update_from_flattened_dict(_sized(name, variant))
+  config.update_from_flattened_dict(_size_changes(name, variant))
   config.model.latents = variant["latent"]
   if name in ONLY["mean"]:
     config.loss.beta = variant["beta"]
@@ -191,7 +191,7 @@ def sweep() -> Iterator[str]:
       yield from (f"vae,{cell},beta={b}{reduction}" for b in (0.1, 1, 4))
 
 
-def _sized(name: str, variant: dict[str, Any]) -> dict[str, Any]:
+def _size_changes(name: str, variant: dict[str, Any]) -> dict[str, Any]:
   """Return the changes that the images' size asks for.
 
   Raises:

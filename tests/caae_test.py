@@ -8,7 +8,7 @@ import pytest
 from cvae_jax import config as configs
 from cvae_jax.figures import caae as figures
 from cvae_jax.nets.blocks import INITIALISERS
-from cvae_jax.nets.caae import tiled
+from cvae_jax.nets.caae import tile
 from cvae_jax.systems import caae
 from tests import arithmetic as a, small as small_runs
 
@@ -149,7 +149,7 @@ def test_the_faithful_networks_have_the_table_s_parameters():
 
 
 def test_no_attributes_are_tiled_to_none():
-  assert tiled(np.zeros((3, 0)), 50).shape == (3, 0)
+  assert tile(np.zeros((3, 0)), 50).shape == (3, 0)
 
 
 @pytest.mark.parametrize("size", [64, 128])

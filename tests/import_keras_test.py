@@ -12,17 +12,12 @@ from cvae_jax import config as configs, runs
 from cvae_jax.apps import import_weights, weight_layouts, weight_table
 from cvae_jax.data import DataError
 from cvae_jax.host.arguments import RunError
-from tests import export_test
+from tests import export_test, weight_names
+from tests.weight_names import CVAE, WIDTHS
 
 h5py = pytest.importorskip("h5py")
 
 pytestmark = pytest.mark.usefixtures("plain_convolutions")
-CVAE = "zoo:scvae"
-WIDTHS = {
-  "model.encoder.widths": (6,),
-  "model.decoder.widths": (5,),
-  "model.latents": 3,
-}
 ORDERS = {  # of a layer's arrays, as Keras numbers them
   2: ("kernel", "bias"),
   1: ("kernel",),
@@ -205,7 +200,7 @@ def maps():
     found[f"up_{i}"]["bias"] = rng.normal(size=3 if last else 4)
     if i:
       found[f"down_{i}"].pop("bias")
-      found[f"down_norm_{i}"] = norm(rng, 4)
+      found[f"down_norm_{i - 1}"] = norm(rng, 4)
     if not last:
       found[f"up_{i}"].pop("bias")
       found[f"up_norm_{i}"] = norm(rng, 4)
@@ -215,9 +210,10 @@ def maps():
 def encoded(maps, x):
   for i in range(4):
     x = convolved(x, maps[f"down_{i}"]["kernel"])
-    x = (
-      normalised(x, maps[f"down_norm_{i}"]) if i else x + maps["down_0"]["bias"]
-    )
+    if i:
+      x = normalised(x, maps[f"down_norm_{i - 1}"])
+    else:
+      x = x + maps["down_0"]["bias"]
     x = leaky(x)
   return apply(x.reshape(len(x), -1), maps["mean"])
 
@@ -242,23 +238,15 @@ def test_convolutions_and_moving_averages_give_what_numpy_computes(
     f"model.{n}.norm": "batch" for n in ("encoder", "decoder")
   }
   system = configs.resolve(configs.load(page, changes))
-  table = {
+  names = ("down_{}", "down_norm_{}", "up_{}", "up_norm_{}")
+  table = weight_names.of_convolutions(*names) | {
     "encoder.mean": "mean",
     "encoder.logvar": "log_var",
-    "encoder.conv_0": "down_0",
     "decoder.dense": "start",
     "decoder.norm": "start_norm",
-    "decoder.conv_3": {"from": "up_3", "as": "conv_transpose"},
   }
-  for i in range(3):
-    table |= {
-      f"encoder.conv_{i + 1}": f"down_{i + 1}",
-      f"encoder.conv_{i + 1}.norm": f"down_norm_{i + 1}",
-      f"decoder.conv_{i}": {"from": f"up_{i}", "as": "conv_transpose"},
-      f"decoder.conv_{i}.norm": f"up_norm_{i}",
-    }
   arrays, layout = import_weights.read(tmp_path / name)
-  state = weight_table.filled(system, arrays, table, layout=layout)
+  state = weight_table.fill_state(system, arrays, table, layout=layout)
   rng = np.random.default_rng(3)
   z = rng.standard_normal((2, 8), np.float32)
   image = rng.random((2, 64, 64, 3), np.float32)
@@ -276,7 +264,7 @@ def test_what_is_missing_or_no_weights_is_said_in_a_line(layers, tmp_path):
   wrong = TABLE | {"encoder.mean": "encoder/mean"}
   said = r"to be encoder/mean.bias or encoder/mean.beta, which is not in the"
   with pytest.raises(RunError, match=said):
-    weight_table.filled(system, arrays, wrong, layout=layout)
+    weight_table.fill_state(system, arrays, wrong, layout=layout)
   (tmp_path / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n...")
   (tmp_path / "a.keras").write_bytes(b"no archive")
   for name in ("cut.h5", "a.keras"):

@@ -14,19 +14,14 @@ from cvae_jax.apps.weight_layouts import PYTORCH
 from cvae_jax.host import tensors
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import DamagedFile
-from tests import export_test
+from tests import export_test, weight_names
+from tests.weight_names import CVAE, WIDTHS
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
 F = torch.nn.functional
 
 pytestmark = pytest.mark.torch
-CVAE = "zoo:scvae"
-WIDTHS = {
-  "model.encoder.widths": (6,),
-  "model.decoder.widths": (5,),
-  "model.latents": 3,
-}
 TABLE = {
   "encoder.dense_0": {"from": "fc1", "in": [[10, 794], [0, 10]]},
   "encoder.mean": "fc21",
@@ -139,7 +134,7 @@ def pairs(model):
 
 
 def test_a_cvae_of_pytorch_gives_the_same_outputs_here(cvae, system):
-  state = weight_table.filled(system, weights(cvae), TABLE)
+  state = weight_table.fill_state(system, weights(cvae), TABLE)
   known = pairs(cvae)
   q = system.encode(state, known["encode.image"], known["encode.condition"])
   np.testing.assert_allclose(q.mean, known["encode.mean"], atol=1e-5)
@@ -159,24 +154,16 @@ def test_convolutions_norms_maps_and_joint_heads_are_turned_to_what_is_here(
     mean, logvar = np.split(theirs.pop(f"heads.{part}"), 2)
     theirs |= {f"mean.{part}": mean, f"logvar.{part}": logvar}
   here = [4, 4, 4]
-  table = {
+  names = ("down.{}", "norms.{}", "up.{}", "after.{}")
+  table = weight_names.of_convolutions(*names) | {
     "encoder.mean": {"from": "mean", "in_map": here},
     "encoder.logvar": {"from": "logvar", "in_map": here},
-    "encoder.conv_0": "down.0",
     "decoder.dense": {"from": "start", "out_map": here},
     "decoder.norm": "first",
-    "decoder.conv_3": {"from": "up.3", "as": "conv_transpose"},
   }
-  for i in range(3):
-    table |= {
-      f"encoder.conv_{i + 1}": f"down.{i + 1}",
-      f"encoder.conv_{i + 1}.norm": f"norms.{i}",
-      f"decoder.conv_{i}": {"from": f"up.{i}", "as": "conv_transpose"},
-      f"decoder.conv_{i}.norm": f"after.{i}",
-    }
   latents = 16 // 2
   assert system.latents == latents
-  state = weight_table.filled(system, theirs, table)
+  state = weight_table.fill_state(system, theirs, table)
   rng = np.random.default_rng(1)
   z = rng.standard_normal((3, latents), np.float32)
   image = rng.random((3, 64, 64, 3), np.float32)
@@ -232,7 +219,7 @@ def without(table, name):
 )
 def test_a_table_that_does_not_fit_says_where(table, said, cvae, system):
   with pytest.raises(RunError, match=said):
-    weight_table.filled(system, weights(cvae), table)
+    weight_table.fill_state(system, weights(cvae), table)
 
 
 @pytest.mark.parametrize(
@@ -251,14 +238,14 @@ def test_weights_that_are_no_numbers_of_a_network_are_refused(
     np.errstate(over="ignore"),
     pytest.raises(RunError, match=said),
   ):
-    weight_table.filled(system, theirs, TABLE)
+    weight_table.fill_state(system, theirs, TABLE)
 
 
 def test_a_map_of_a_convolution_is_refused():
   theirs = {"a.weight": np.zeros((4, 3, 4, 4), np.float32)}
   entry = {"from": ["a"], "in_map": [4, 4, 4]}
   with pytest.raises(RunError, match="in_map is for dense layers, and theirs"):
-    weight_table._converted("x.kernel", entry, theirs, set(), PYTORCH)
+    weight_table._convert_array("x.kernel", entry, theirs, set(), PYTORCH)
 
 
 def test_a_type_of_arrays_that_is_not_read_is_named(tmp_path):
@@ -277,7 +264,7 @@ def test_what_is_ignored_is_not_missed(cvae, system):
     "n.num_batches_tracked": 1,
   }
   table = TABLE | {"ignore": ["loss.scale"]}
-  weight_table.filled(system, arrays, table)
+  weight_table.fill_state(system, arrays, table)
 
 
 @pytest.fixture

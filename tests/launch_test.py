@@ -17,6 +17,7 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
+from benchmarks.faults import launching
 from cvae_jax import config as configs, train
 from cvae_jax.config import ConfigError
 from cvae_jax.host import console
@@ -89,9 +90,9 @@ def test_on_a_terminal_a_bar_shows_the_steps(data, tmp_path):
   assert "\x1b" in text
 
 
-def refused(*words, **environment):
+def refused(*words):
   """Runs the launcher, which must fail by itself; gives what it says."""
-  done = small.launch(*words, **environment)
+  done = small.launch(*words)
   assert done.returncode == 1, done.stdout + done.stderr
   return done.stderr
 
@@ -123,7 +124,11 @@ def test_a_missing_config_file_is_named(tmp_path):
 
 def test_a_known_error_is_one_line_and_no_traceback(data, tmp_path):
   flags = small.flags(data, data__image_shape=(32, 32, 1))
-  (said,) = refused(*flags, f"--workdir={tmp_path / 'run'}").splitlines()
+  done = launching.within(
+    "launch.train", *flags, f"--workdir={tmp_path / 'run'}"
+  )
+  assert done.code == 1
+  (said,) = done.text.splitlines()
   assert said.startswith("error: config.data.image_shape is (32, 32, 1)")
   assert "(28, 28, 1)" in said
   assert "(32, 32, 1)" in said
@@ -204,16 +209,15 @@ def test_a_setting_of_jax_under_which_nothing_trains_is_refused(
 
 
 def test_missing_digits_are_answered_with_the_command_that_brings_them(
-  tmp_path,
+  tmp_path, monkeypatch
 ):
-  said = refused(
-    "--config=configs/digits.py:full",
-    f"--workdir={tmp_path / 'run'}",
-    CVAE_JAX_DATA=str(tmp_path),
-  )
-  assert str(tmp_path / "mnist") in said
-  assert "python data/prepare_digits.py" in said
-  assert "Traceback" not in said
+  monkeypatch.setenv("CVAE_JAX_DATA", str(tmp_path))
+  words = ["--config=configs/digits.py:full", f"--workdir={tmp_path / 'run'}"]
+  done = launching.within("launch.train", *words)
+  assert done.code == 1
+  assert str(tmp_path / "mnist") in done.text
+  assert "python data/prepare_digits.py" in done.text
+  assert "Traceback" not in done.text
   assert not (tmp_path / "run").exists()
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cvae_jax import config as configs
 from cvae_jax.nets.mlp import MLP
 from cvae_jax.systems import m2
 from cvae_jax.types import Facts
@@ -14,6 +15,17 @@ from tests import arithmetic as a, small_zoo as zoo
 
 FACTS = Facts({"image": (28, 28, 1), "condition": (10,)})
 UNIT = {False: a.softplus, True: a.relu}  # of M2, on an M1 or not
+
+
+@pytest.mark.parametrize("name", ["zoo:m2,labels=100", "adgm:labels=100"])
+def test_weights_that_are_not_the_shares_of_the_data_are_named(name):
+  """A page computes them for its own digits; a path may bring others."""
+  config = configs.load(name)
+  for rows, count in ((4500, 0), (None, 0), (2000, 1)):
+    system = configs.resolve(config, FACTS._replace(rows=rows))
+    said = [line for line in system.notes if "100 of 2,000" in line]
+    assert len(said) == count
+    assert len(system.notes) == 1 + count
 
 
 def m2_bounds(params, x, y, m1=False):

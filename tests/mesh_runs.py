@@ -49,10 +49,10 @@ def losses(config, columns, size, limit=feed.RESIDENT_BYTES, together=1):
     config.mesh = size
     config.batch_size = BATCH
   system = configs.resolve(config)
-  devices = mesh.of(config)
+  devices = mesh.from_config(config)
   source = feed.Feed(columns, limit, devices)
-  state = begin.fast_compiled(system.init)(keys.address(0, "init"))
-  state = devices.whole(state)
+  state = begin.compile_fast(system.init)(keys.address(0, "init"))
+  state = devices.replicate(state)
   dispatch = make_dispatch(system, devices, source.take)
   key = devices.key(lambda: keys.address(0, "train"))
   rng = np.random.default_rng(0)
@@ -61,7 +61,7 @@ def losses(config, columns, size, limit=feed.RESIDENT_BYTES, together=1):
     rows = rng.integers(0, ROWS, (together, BATCH)).astype(np.int32)
     with jax.transfer_guard("disallow"):
       table, rows = source(rows)
-      start = devices.whole(np.int32(at))
+      start = devices.replicate(np.int32(at))
       state, metrics = dispatch(state, table, rows, key, start)
     for name, values in jax.device_get(metrics).items():
       found.setdefault(name, []).extend(values.tolist())
@@ -109,7 +109,9 @@ def work(dispatch, given):
 
 def noise(size, partitionable):
   """Draw noise for a batch that is shared out: what a step draws."""
-  devices = mesh.of(configs.ConfigDict({"mesh": size, "batch_size": BATCH}))
+  devices = mesh.from_config(
+    configs.ConfigDict({"mesh": size, "batch_size": BATCH})
+  )
   rows = devices.split(np.arange(BATCH, dtype=np.float32))
   with jax.threefry_partitionable(partitionable):
     draw = devices.jit(
@@ -127,7 +129,7 @@ def read():
     return rows
 
   config = configs.ConfigDict({"mesh": 4, "batch_size": BATCH})
-  mesh.of(config).gather({"number": of}, np.arange(BATCH)[::-1])
+  mesh.from_config(config).gather({"number": of}, np.arange(BATCH)[::-1])
   return [rows for rows in asked if rows]
 
 
@@ -166,7 +168,7 @@ def scored(folder):
 def refused(data, **changes):
   """Return what is said of a config that cannot train."""
   try:
-    mesh.of(small.config(data, **changes))
+    mesh.from_config(small.config(data, **changes))
   except configs.ConfigError as error:
     return str(error)
   return ""

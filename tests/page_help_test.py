@@ -43,7 +43,7 @@ def test_variants_are_those_that_the_page_takes():
     config.load_page("digits:none")
 
 
-@pytest.mark.parametrize("name", pages.packaged())
+@pytest.mark.parametrize("name", pages.list_packaged())
 def test_the_help_has_every_key_with_its_value(name):
   shown = list(page_help.lines(f"{name}:help"))
   loaded = config.load_page(name).to_dict()

@@ -99,4 +99,4 @@ def test_it_is_for_wide_maps_of_whole_tiles(
   large, kernel, stride, suits, monkeypatch
 ):
   monkeypatch.setattr(winograd, "CHANNELS", {3: 128, 4: 64})
-  assert winograd.suits(large, kernel, stride) == suits
+  assert winograd.is_faster(large, kernel, stride) == suits

@@ -66,5 +66,5 @@ def _columns(images, labels, conditions):
     "image": image,
     "labelled_image": image,
     "label": labels.astype(np.int32),
-    "condition": conditions.of(images, labels),
+    "condition": conditions.encode_images(images, labels),
   }

@@ -66,7 +66,7 @@ def load(config: Any) -> Dataset:
       f" {len(names)}: {', '.join(names)}"
     )
   images, table, info = _read(config)
-  where = _where(config)
+  where = _describe_table(config)
   vectors = columns.values(table, names, ranges, where)
   rows = config.train_rows if config.source == "prepared" else 0
   column = _split_column(config.split_column, info, where)
@@ -90,7 +90,7 @@ def folder(config: Any) -> pathlib.Path:
   return local(found, "config.data.path")
 
 
-def _where(config: Any) -> str:
+def _describe_table(config: Any) -> str:
   """Name the table, for errors."""
   if config.source == "synthetic":
     return "synthetic faces"
@@ -106,11 +106,11 @@ def _note_scale(
     print(
       f"note: {where}: {', '.join(wide)} conditions unscaled; ranges check"
       " values and do not scale them. Bring the column into [0, 1] in the"
-      f" table: {_scaling(wide[0], ranges[names.index(wide[0])])}"
+      f" table: {_describe_scaling(wide[0], ranges[names.index(wide[0])])}"
     )
 
 
-def _scaling(name: str, limits: tuple[float, float]) -> str:
+def _describe_scaling(name: str, limits: tuple[float, float]) -> str:
   """Say how values of a range are brought into [0, 1]."""
   low, high = limits
   return f"({name} - {low:g}) / {high - low:g}" if low else f"{name} / {high:g}"
@@ -135,7 +135,7 @@ def _read(config: Any) -> prepared.Prepared:
     raise DataError(
       f"source is one of prepared, synthetic; found {config.source!r}"
     )
-  how = f"{commands.preparing('faces')} {WORDS}"
+  how = f"{commands.format_prepare('faces')} {WORDS}"
   return prepared.read(folder(config), shape[0], how)
 
 

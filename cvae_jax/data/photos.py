@@ -106,7 +106,7 @@ def _split(config: Any) -> tuple[np.ndarray, np.ndarray]:
       f"source is one of packages, prepared; found {config.source!r}"
     )
   folder = local(config.path or root() / "photos_112", "config.data.path")
-  how = f"{commands.preparing('photos')} {WORDS}"
+  how = f"{commands.format_prepare('photos')} {WORDS}"
   photos, table, _ = prepared.read(folder, SIDE, how)
   count = len(photos)
   wanted = config.train_images or count - max(1, count // 5)

@@ -10,16 +10,16 @@ from cvae_jax import config as configs, data, settings
 from cvae_jax.host import lookups
 from cvae_jax.loop import (
   batches,
+  condition_dropout,
   distances,
-  fitting,
   mesh as meshes,
+  network_errors,
   precision,
   strides,
-  unknown,
   watch,
 )
 from cvae_jax.loop.feed import Feed, check
-from cvae_jax.loop.run_data import mean, places
+from cvae_jax.loop.run_data import attribute_columns, mean
 from cvae_jax.types import Facts, System, TrainState
 
 STEPS = 2**31  # TrainState.step is an int32
@@ -111,18 +111,20 @@ def prepare(
       a number of the loop is below 1.
   """
   _check_jax()
-  with lookups.explained(config):
+  with lookups.explain_errors(config):
     settings.check(config, used=system is None)
     _check_counts(config)
     if dataset is None:
       dataset = data.load(config.data)
     facts = _facts(config, dataset)
-    with fitting.explained(config):
+    with network_errors.explain(config):
       system = configs.resolve(config, facts, system=system)
-    system = precision.applied(config, system)
+    system = precision.apply(config, system)
   if rate := config.data.get("condition_dropout", 0.0):
-    system = unknown.dropping(system, unknown.places(dataset.conditions), rate)
-  mesh = meshes.of(config)
+    system = condition_dropout.drop_attributes(
+      system, condition_dropout.attribute_masks(dataset.conditions), rate
+    )
+  mesh = meshes.from_config(config)
   train, test, valid = (
     split and Feed(check(split, system.columns), mesh=mesh)
     for split in (dataset.train, dataset.test, dataset.valid)
@@ -130,10 +132,10 @@ def prepare(
   watched = valid or test
   distances.check(config, system, watched)
   if any(config[group].metric for group in watch.RULES):
-    with fitting.explained(config):
-      watch.check(config, _evaluated(config, system, watched))
+    with network_errors.explain(config):
+      watch.check(config, _metric_names(config, system, watched))
   epoch_steps, steps = _count_steps(config, train.rows)
-  stride = strides.chosen(config, system, epoch_steps)
+  stride = strides.choose(config, system, epoch_steps)
   return Job(
     config,
     system,
@@ -172,7 +174,10 @@ def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:
     ConfigError: the config states another shape or number of conditions.
   """
   shapes = {n: tuple(c.shape[1:]) for n, c in dataset.train.items()}
-  known = places(dataset.conditions), mean(dataset.train.get("image"))
+  known = (
+    attribute_columns(dataset.conditions),
+    mean(dataset.train.get("image")),
+  )
   facts = Facts(shapes, len(next(iter(dataset.train.values()))), *known)
   stated = {
     "image_shape": shapes.get("image"),
@@ -222,7 +227,7 @@ def _check_counts(config: ConfigDict) -> None:
     )
 
 
-def _evaluated(
+def _metric_names(
   config: ConfigDict, system: System, test: Feed | None
 ) -> list[str]:
   """Name the metrics of an evaluation, without computing one."""

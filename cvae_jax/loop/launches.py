@@ -47,7 +47,7 @@ def add(folder: Path, step: int, devices: int = 1, stride: int = 1) -> None:
       aside = path.with_name(f"{FILE}.damaged")
       path.replace(aside)
       say(f"warning: {error}. It is kept as {aside}")
-  today = provenance.of_launch(devices, stride)
+  today = provenance.describe_launch(devices, stride)
   changed = provenance.changes(launches[-1], today) if launches else []
   if changed and step:
     say(

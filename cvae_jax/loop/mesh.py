@@ -41,14 +41,14 @@ class Mesh(NamedTuple):
     if self.grid is None:
       return jax.jit(function, **how)
 
-    known = _known(self.grid, function)
+    known = _with_grid(self.grid, function)
     return jax.jit(known, out_shardings=NamedSharding(self.grid, _WHOLE), **how)
 
   def key(self, make: Callable[[], jax.Array]) -> jax.Array:
     """Return the random key that `make` makes; each device has it."""
     return self.jit(make)() if self.grid else make()
 
-  def whole(self, tree: PyTree) -> PyTree:
+  def replicate(self, tree: PyTree) -> PyTree:
     """Put arrays on each device in full."""
     if self.grid is None:
       return jax.device_put(tree)
@@ -57,7 +57,7 @@ class Mesh(NamedTuple):
   def split(self, rows: NDArray) -> jax.Array:
     """Put rows [..., B] on the devices, a part of B on each."""
     if self.grid is None or rows.shape[-1] % self.size:
-      return self.whole(rows)
+      return self.replicate(rows)
     return self._put(rows, PartitionSpec(*(None,) * (rows.ndim - 1), _AXIS))
 
   def batch(self, columns: NDArray) -> NDArray | jax.Array:
@@ -81,7 +81,7 @@ class Mesh(NamedTuple):
     if self.grid is None or rows.shape[-1] % self.size:
       places = np.arange(rows.size, dtype=np.int32).reshape(rows.shape)
       table = {name: np.asarray(of(rows.ravel())) for name, of in read.items()}
-      return self.whole(table), self.whole(places)
+      return self.replicate(table), self.replicate(places)
     # A device's rows of several batches lie one behind the other.
     shape = (-1, self.size, rows.shape[-1] // self.size)
     order = rows.reshape(shape).transpose(1, 0, 2).ravel()
@@ -107,7 +107,7 @@ class Mesh(NamedTuple):
     flags = self._build((self.size,), _FIRST, lambda _: mine)
     return _any(self)(flags)
 
-  def own(self, tree: PyTree) -> PyTree:
+  def to_one_device(self, tree: PyTree) -> PyTree:
     """Return arrays that each device has in full as those of one device."""
     if self.grid is None:
       return tree
@@ -129,14 +129,14 @@ ONE = Mesh()
 
 
 @functools.lru_cache(maxsize=256)  # so that a function is compiled once
-def _known(grid: jax.sharding.Mesh, function: Callable) -> Callable:
-  """Return a function in which noise may be shared out: parts.shared."""
+def _with_grid(grid: jax.sharding.Mesh, function: Callable) -> Callable:
+  """Return a function in which noise may be shared out: parts.share_noise."""
 
-  def known(*given):
+  def apply(*given):
     with jax.sharding.use_abstract_mesh(grid.abstract_mesh):
       return function(*given)
 
-  return known
+  return apply
 
 
 @functools.cache
@@ -155,7 +155,7 @@ def _local(grid: jax.sharding.Mesh, take: Callable) -> Callable:
   )
 
 
-def of(config: ConfigDict) -> Mesh:
+def from_config(config: ConfigDict) -> Mesh:
   """Return the mesh that config.mesh asks for: so many devices, 0 for all.
 
   Raises:
@@ -179,16 +179,16 @@ def of(config: ConfigDict) -> Mesh:
       f"batch_size={config.batch_size} cannot be shared evenly by {size} "
       f"devices (mesh={asked}); give a multiple of {size}, or another mesh"
     )
-  return _of(jax.devices()[:size])
+  return _build_mesh(jax.devices()[:size])
 
 
-def of_run(config: ConfigDict) -> Mesh:
+def for_run(config: ConfigDict) -> Mesh:
   """Return the mesh of a finished run: as many devices, if they are here."""
   devices = jax.local_devices()
-  return _of(devices[: config.get("mesh", 1) or len(devices)])
+  return _build_mesh(devices[: config.get("mesh", 1) or len(devices)])
 
 
-def _of(devices: list[jax.Device]) -> Mesh:
+def _build_mesh(devices: list[jax.Device]) -> Mesh:
   size = len(devices)
   if size == 1:
     return ONE

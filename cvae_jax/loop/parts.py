@@ -69,7 +69,7 @@ def make_save(parts: Parts, counters: dict) -> Callable:
       "rows": record.rows,
       "data": parts.job.identity,
     }
-    state = parts.job.mesh.own(state)
+    state = parts.job.mesh.to_one_device(state)
     parts.checkpoints.save(step, state, own, pinned=(watch.best_step, kept))
 
   return save

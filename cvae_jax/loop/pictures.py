@@ -79,7 +79,7 @@ def draw(
     RunError: the run cannot be asked so.
     DataError: an attribute or a value is none that there is.
   """
-  words = _words(run, request, [*grid, *filter(None, [sweep])], unknown)
+  words = _complete(run, request, [*grid, *filter(None, [sweep])], unknown)
   if sweep and grid:
     raise RunError("give a grid or a sweep; found both")
   if len(grid) > 2:
@@ -113,7 +113,7 @@ def draw(
   )
 
 
-def _words(
+def _complete(
   run: Restored,
   request: Mapping[str, Any] | str,
   named: Sequence[str],

@@ -17,7 +17,7 @@ from cvae_jax.metrics import latents
 SEED = 0  # of the draws that a hierarchy's KL is of
 
 
-def drawing(run: Any, images: NDArray, condition: NDArray) -> Callable:
+def make_draw(run: Any, images: NDArray, condition: NDArray) -> Callable:
   """Return the function noise [B, Z] → (q, z), both over [B, Z].
 
   Args:
@@ -31,7 +31,7 @@ def drawing(run: Any, images: NDArray, condition: NDArray) -> Callable:
   return lambda noise: (q, q.mean + np.exp(0.5 * q.logvar) * noise)
 
 
-def usage(
+def measure_usage(
   run: Any, images: NDArray, condition: NDArray, q: Gaussian | None = None
 ) -> dict[str, Any]:
   """Return how much of the latents is used, see metrics.latents.usage.
@@ -47,5 +47,5 @@ def usage(
     return latents.usage(*q)
   shape = (len(images), run.system.latents)
   noise = np.random.default_rng(SEED).standard_normal(shape, np.float32)
-  drawn, _ = drawing(run, images, condition)(noise)
+  drawn, _ = make_draw(run, images, condition)(noise)
   return latents.usage(*q, latents.kl(*drawn))

@@ -11,7 +11,7 @@ from cvae_jax.types import System
 NAMES = ("float32", "bfloat16")
 
 
-def applied(config: ConfigDict, system: System) -> System:
+def apply(config: ConfigDict, system: System) -> System:
   """Return the system that trains with the products that config asks for.
 
   What is not a step, such as an evaluation, computes in float32 always.
@@ -26,7 +26,7 @@ def applied(config: ConfigDict, system: System) -> System:
     return system
 
   def step(*given):
-    with half.on():
+    with half.trace_bfloat16():
       return system.step(*given)
 
   note = "precision: products of bfloat16 numbers, sums in float32"

@@ -27,7 +27,7 @@ _OPTIONS = (  # of jax: with another value a run has other bits
 )
 
 
-def of_launch(devices: int = 1, stride: int = 1) -> dict[str, Any]:
+def describe_launch(devices: int = 1, stride: int = 1) -> dict[str, Any]:
   """Return what environment.json says of this process.
 
   Args:
@@ -37,18 +37,18 @@ def of_launch(devices: int = 1, stride: int = 1) -> dict[str, Any]:
   return {
     "time": datetime.datetime.now(datetime.UTC).isoformat(),
     "argv": sys.argv,
-    **of_code(),
+    **describe_code(),
     "python": platform.python_version(),
     "packages": {p: importlib.metadata.version(p) for p in _PACKAGES},
     "xla_flags": os.environ.get("XLA_FLAGS", ""),
     "device": str(jax.devices()[0]),
-    "bits": of_bits() | {"mesh": devices, "steps_per_dispatch": stride},
+    "bits": describe_bits() | {"mesh": devices, "steps_per_dispatch": stride},
     "host": platform.platform(),
     "cores": os.cpu_count(),
   }
 
 
-def of_bits() -> dict[str, Any]:
+def describe_bits() -> dict[str, Any]:
   """Return the settings with which the bits of a run may change, by name."""
   return {
     **{name: getattr(jax.config, name) for name in _OPTIONS},
@@ -74,7 +74,7 @@ def changes(before: Mapping[str, Any], today: Mapping[str, Any]) -> list[str]:
   ]
 
 
-def of_code() -> dict[str, Any]:
+def describe_code() -> dict[str, Any]:
   """Return version, sha256, commit and uncommitted of the package's code.
 
   The commit is None where the package is not in its own repository.

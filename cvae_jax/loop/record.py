@@ -44,7 +44,7 @@ class Record:
     self._events = None
     self._found: tuple[list, list[int]] | None = None
 
-  def _parsed(self) -> tuple[list[dict[str, Any]], list[int]]:
+  def _parse(self) -> tuple[list[dict[str, Any]], list[int]]:
     """Return the rows that were there, and damaged lines; they are read once.
 
     Nobody else writes them: the folder is locked.
@@ -73,18 +73,18 @@ class Record:
         "another --workdir"
       )
     if not (self.folder / "config.json").exists():
-      if not same_run.untouched(self.folder, self._parsed()[0]):
+      if not same_run.is_untouched(self.folder, self._parse()[0]):
         raise RunMismatch(
           f"{self.folder} has checkpoints or rows of a run and no config.json, "
           "so nothing says which run they are of; bring the file back or use "
           "another --workdir"
         )
       return
-    if same_run.untouched(self.folder, self._parsed()[0]):
+    if same_run.is_untouched(self.folder, self._parse()[0]):
       return
     old = configs.of_run(self.folder)
     every = old.checkpoint_every
-    same_run.check_checkpoints(self.folder, self._parsed()[0], every)
+    same_run.check_checkpoints(self.folder, self._parse()[0], every)
     if differing := fixed.differences(old, config):
       raise RunMismatch(
         f"{self.folder} holds a run of another config; differing keys:\n  "
@@ -135,7 +135,7 @@ class Record:
     launches.add(self.folder, step, devices, stride)
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
     path = self.folder / rows.FILE
-    found, bad = self._parsed()
+    found, bad = self._parse()
     if bad:
       aside = path.with_name(f"{rows.FILE}.damaged")
       shutil.copy2(path, aside)
@@ -156,7 +156,9 @@ class Record:
 
   def count(self, step: int, rows_saved: int) -> None:
     """Warn where there are fewer rows up to `step` than its checkpoint saw."""
-    if said := rows.lost(self.folder, self._parsed()[0], step, rows_saved):
+    if said := rows.describe_loss(
+      self.folder, self._parse()[0], step, rows_saved
+    ):
       say(said)
 
   def metrics(self, row: Mapping[str, Any]) -> None:
@@ -165,7 +167,7 @@ class Record:
     Raises:
       RecordError: the row cannot be written.
     """
-    with self._written(rows.FILE):
+    with self._explain_errors(rows.FILE):
       self._metrics.write(json.dumps(row) + "\n")
       self._metrics.flush()
     self.rows += 1
@@ -182,7 +184,7 @@ class Record:
     """
     for name, array in grids.items():
       path = f"samples/{step:06d}_{name}.png"
-      with self._written(path):
+      with self._explain_errors(path):
         images.save_grid(self.folder / path, array)
       sheet = images.grid(array)
       self._events.image(f"samples/{name}", sheet, step)
@@ -194,7 +196,7 @@ class Record:
     Raises:
       RecordError: the disk does not take them.
     """
-    with self._written(rows.FILE):
+    with self._explain_errors(rows.FILE):
       os.fsync(self._metrics.fileno())
     self._events.flush()
 
@@ -209,7 +211,7 @@ class Record:
       write_atomically(self.folder / "DONE", "")
 
   @contextlib.contextmanager
-  def _written(self, name: str) -> Iterator[None]:
+  def _explain_errors(self, name: str) -> Iterator[None]:
     """Say what a file that cannot be written means for the run."""
     try:
       yield

@@ -57,8 +57,8 @@ def run_state(
   try:
     check_latest(config, checkpoints)
     system = configs.resolve(config, known, system=system)
-    checkpoints.hold(pretrained(system, config))
-    state, counters = usable_state(checkpoints, system, config, step)
+    checkpoints.hold(load_pretrained(system, config))
+    state, counters = load_state(checkpoints, system, config, step)
     where = checkpoints.folder / str(int(state.step))
     check_config(config, counters, where)
   finally:
@@ -66,7 +66,7 @@ def run_state(
   return system, state
 
 
-def usable_state(
+def load_state(
   checkpoints: Checkpoints,
   system: System,
   config: ConfigDict,
@@ -156,7 +156,7 @@ def best_step(
   return Watch(config, counters.get("watch")).best_step
 
 
-def pretrained(system: System, config: ConfigDict) -> dict[str, PyTree]:
+def load_pretrained(system: System, config: ConfigDict) -> dict[str, PyTree]:
   """Load the branches of params that `config.pretrained` names.
 
   Of a file's layers those are taken that the system has.
@@ -203,7 +203,7 @@ def _exported_state(
   """
   held = dict.fromkeys(config.get("pretrained", {}))
   try:
-    held = pretrained(system, config)
+    held = load_pretrained(system, config)
   except (data.DataError, CheckpointError, OSError) as error:
     say(f"note: {folder} has no loss here, all else works: {error}")
   state = exports.read_state(folder, abstract_state(system), held)

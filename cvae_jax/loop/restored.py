@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax.host import arguments, hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.images import unit
-from cvae_jax.loop import asking, fitted
+from cvae_jax.loop import fitted, requests
 from cvae_jax.loop.mesh import ONE, Mesh
 from cvae_jax.metrics.aggregate import Aggregate
 from cvae_jax.types import PyTree, System, TrainState
@@ -52,7 +52,14 @@ class Restored:
   @functools.cached_property
   def placed(self) -> TrainState:
     """Return the state on each device of the mesh."""
-    return self.state if self.mesh.grid is None else self.mesh.whole(self.state)
+    return (
+      self.state if self.mesh.grid is None else self.mesh.replicate(self.state)
+    )
+
+  @property
+  def condition_size(self) -> int:
+    """Return the length A of a condition, 0 where the system reads none."""
+    return self.system.columns.get("condition", (0,))[0]
 
   def with_prior(self, name: str, dataset: Any = None) -> Self:
     """Return the run with a prior fitted to its posteriors after training.
@@ -70,7 +77,9 @@ class Restored:
     """
     if not name:
       return self
-    return dataclasses.replace(self, fitted=fitted.of_run(self, name, dataset))
+    return dataclasses.replace(
+      self, fitted=fitted.load_or_fit(self, name, dataset)
+    )
 
   def prior(
     self,
@@ -107,7 +116,7 @@ class Restored:
       RunError: the run can be asked for nothing.
       DataError: a name or a value is none that there is.
     """
-    return asking.parse(self.folder, self.conditions, request)
+    return requests.parse(self.folder, self.conditions, request)
 
   def request(
     self,
@@ -115,7 +124,7 @@ class Restored:
     count: int | None = None,
     seed: int = 0,
     **named: Any,
-  ) -> asking.Asked:
+  ) -> requests.Asked:
     """Return the condition vectors of a request, and what was left out.
 
     Args:
@@ -133,8 +142,8 @@ class Restored:
       words = self.parse(condition or {})
       if not getattr(self.conditions, "attributes", ()):
         self.parse(named)
-        return asking.Asked(self._nothing(1 if count is None else count))
-      return asking.vectors(
+        return requests.Asked(self._blank(1 if count is None else count))
+      return requests.vectors(
         self.folder, self.config, self.conditions, words | named, count, seed
       )
     if named:
@@ -147,7 +156,7 @@ class Restored:
       if len(vectors) != 1:
         raise RunError(f"count is {count}; found {len(vectors)} conditions")
       vectors = np.repeat(vectors, count, axis=0)
-    return asking.Asked(vectors)
+    return requests.Asked(vectors)
 
   def _function(self, name: str) -> Callable[..., PyTree]:
     """Return one of the system's functions, or say that it has none."""
@@ -164,27 +173,26 @@ class Restored:
     shape = self.system.columns.get("image")
     return arguments.images(images, shape, self.folder)
 
-  def _known(self, condition: Request, named: Mapping[str, Any]) -> NDArray:
+  def _encode(self, condition: Request, named: Mapping[str, Any]) -> NDArray:
     """Return a condition [B, A] in which nothing is drawn at random."""
     if condition is not None and not isinstance(condition, str | Mapping):
       return self.request(condition, **named).vectors
     words = self.parse(condition or {})
     words = words | self.parse(named)
     if not getattr(self.conditions, "attributes", ()):
-      return self._nothing(1)
+      return self._blank(1)
     return self.conditions.encode(words)
 
-  def _nothing(self, count: int) -> NDArray:
+  def _blank(self, count: int) -> NDArray:
     """Return the conditions [count, A] of a run that can be asked nothing."""
-    width = self.system.columns.get("condition", (0,))[0]
-    return np.zeros((count, width), np.float32)
+    return np.zeros((count, self.condition_size), np.float32)
 
   def _condition(self, condition: ArrayLike) -> NDArray:
     """Return a checked condition [B, A]; one of [A] is one row."""
     width = self.system.columns.get("condition")
-    return self._shaped(condition, "condition", "A", width and width[0])
+    return self._check_vectors(condition, "condition", "A", width and width[0])
 
-  def _shaped(
+  def _check_vectors(
     self, values: ArrayLike, name: str, letter: str, width: int | None
   ) -> NDArray:
     """Return finite values [B, width]; those of [width] are one row.
@@ -235,6 +243,6 @@ def caution(run: Restored) -> str:
   if step >= YOUNG:
     return ""
   return (
-    f"note: {hub.shown(run.folder)} was trained for {step} steps only; do not "
-    "judge the model by what it shows"
+    f"note: {hub.display_name(run.folder)} was trained for {step} steps only; "
+    "do not judge the model by what it shows"
   )

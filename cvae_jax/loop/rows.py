@@ -59,7 +59,7 @@ def lines(numbers: list[int]) -> str:
   return f"line{'s' if len(numbers) > 1 else ''} {shown}{more}"
 
 
-def lost(
+def describe_loss(
   folder: Path, rows: Sequence[Mapping[str, Any]], step: int, counted: int
 ) -> str | None:
   """Say that rows are missing or too many; None: as a checkpoint counted.

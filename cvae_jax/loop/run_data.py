@@ -61,7 +61,7 @@ def _identity(path: Path, remedy: str) -> dict[str, Any]:
   """Read a data.json.
 
   Raises:
-    DamagedFile: it lacks what `identity.of` returns, or has it otherwise.
+    DamagedFile: it lacks what `identity.compute` returns, or has it otherwise.
   """
   saved = read_json(path, dict, remedy)
   splits = [columns for columns in saved.values() if columns is not None]
@@ -85,14 +85,14 @@ def _is_split(columns: Any) -> bool:
   )
 
 
-def places(conditions: Any) -> tuple[Place, ...]:
+def attribute_columns(conditions: Any) -> tuple[Place, ...]:
   """Return where each attribute stands; () of conditions that do not say."""
   return tuple(
     Place(
       attribute.name,
       attribute.kind,
       attribute.head,
-      conditions.entries_of(attribute.name),
+      conditions.entry_numbers(attribute.name),
       conditions.bit(attribute.name),
     )
     for attribute in getattr(conditions, "attributes", ())
@@ -155,7 +155,7 @@ def _load(config: Any) -> data.Dataset:
     raise
 
 
-def saved_places(folder: Path, source: str) -> tuple[Place, ...]:
+def load_attribute_columns(folder: Path, source: str) -> tuple[Place, ...]:
   """Return where each attribute of a run's conditions stands.
 
   Args:
@@ -167,12 +167,11 @@ def saved_places(folder: Path, source: str) -> tuple[Place, ...]:
   """
   remedy = "bring a copy of the file back"
   asked = read_json(folder / "conditions.json", dict, remedy)
-  return places(saved_conditions(folder, data.source(source), asked, remedy))
+  conditions = load_conditions(folder, data.source(source), asked, remedy)
+  return attribute_columns(conditions)
 
 
-def saved_conditions(
-  folder: Path, source: Any, asked: dict, remedy: str
-) -> Any:
+def load_conditions(folder: Path, source: Any, asked: dict, remedy: str) -> Any:
   """Return the conditions that a run's folder keeps.
 
   Raises:

@@ -17,12 +17,14 @@ from cvae_jax.loop.watch import Watch
 Rows = Sequence[Mapping[str, Any]]
 
 
-def untouched(folder: Path, rows: Rows) -> bool:
+def is_untouched(folder: Path, rows: Rows) -> bool:
   """Tell whether the folder's run never saved a step nor wrote a row.
 
   Such a folder is begun anew, by any config.
   """
-  return not (rows or (folder / "DONE").exists() or saved.any_of(folder))
+  return not (
+    rows or (folder / "DONE").exists() or saved.has_checkpoint(folder)
+  )
 
 
 def check_checkpoints(folder: Path, rows: Rows, every: int) -> None:
@@ -40,7 +42,7 @@ def check_checkpoints(folder: Path, rows: Rows, every: int) -> None:
   Raises:
     RunMismatch: the folder had checkpoints and has none.
   """
-  if saved.any_of(folder):
+  if saved.has_checkpoint(folder):
     return
   last = max((row["step"] for row in rows), default=0)
   if (folder / "DONE").exists() or last > 2 * every:

@@ -9,7 +9,7 @@ def steps(workdir: str | Path) -> list[int]:
   return sorted(int(name) for name in names if name.isdigit())
 
 
-def any_of(workdir: str | Path) -> bool:
+def has_checkpoint(workdir: str | Path) -> bool:
   """Tell whether a run has a checkpoint, be it one that is set aside."""
   return any(n.isdigit() or ".damaged" in n for n in _names(workdir))
 

@@ -12,7 +12,7 @@ MOST = 16  # updates of a dispatch: a signal waits for its end
 _SMALL = 5e7  # operations of a step that takes half a millisecond or less
 
 
-def chosen(config: ConfigDict, system: System, epoch_steps: int) -> int:
+def choose(config: ConfigDict, system: System, epoch_steps: int) -> int:
   """Return config.steps_per_dispatch, or the choice where it is 0.
 
   A dispatch costs a few tenths of a millisecond, which only shows beside a
@@ -38,7 +38,7 @@ def chosen(config: ConfigDict, system: System, epoch_steps: int) -> int:
       "number that fits the network"
     )
   if given:
-    return _checked(given, config, epoch_steps)
+    return _check(given, config, epoch_steps)
   state = jax.eval_shape(system.init, jax.random.key(0))
   leaves = jax.tree.leaves(state.params)
   dense = all(leaf.ndim <= 2 for leaf in leaves)
@@ -50,7 +50,7 @@ def chosen(config: ConfigDict, system: System, epoch_steps: int) -> int:
   return max(n for n in range(1, MOST + 1) if whole % n == 0)
 
 
-def _checked(stride: int, config: ConfigDict, epoch_steps: int) -> int:
+def _check(stride: int, config: ConfigDict, epoch_steps: int) -> int:
   for name in ("log_every", "checkpoint_every"):
     if config[name] % stride:
       raise ConfigError(

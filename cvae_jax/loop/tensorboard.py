@@ -29,7 +29,7 @@ class Events:
     self._writer = None
     self._folder = folder
     self._due = time.monotonic() + _FLUSHED_EVERY
-    with self._given_up(), _without_torch():
+    with self._given_up(), _hide_torch():
       from tensorboardX import record_writer, summary
       from tensorboardX.proto import event_pb2
 
@@ -96,7 +96,7 @@ class Events:
 
 
 @contextlib.contextmanager
-def _without_torch() -> Iterator[None]:
+def _hide_torch() -> Iterator[None]:
   """Keep tensorboardX from importing torch.
 
   It would where torch is installed, for a type it never meets here; None in

@@ -44,7 +44,7 @@ class Patience:
       return
     value = means[self.rule.metric]
     if math.isfinite(value):  # one that is not would stay in the mean
-      self.mean = value = self._smoothed(value)
+      self.mean = value = self._smooth(value)
     if self._improves(value):
       self.best = value
       self.step = step
@@ -52,7 +52,7 @@ class Patience:
     else:
       self.wait += 1
 
-  def _smoothed(self, value: float) -> float:
+  def _smooth(self, value: float) -> float:
     if self.mean is None:
       return value
     return self.rule.smoothing * self.mean + (1 - self.rule.smoothing) * value
@@ -135,7 +135,7 @@ def check(config: ConfigDict, names: Collection[str]) -> None:
       known = ", ".join(sorted(names)) or "none: the data have no test split"
       raise ConfigError(
         f"{group}.metric is {rule.metric!r}; expected one of {known}"
-        f"{_remedy(rule.metric)}"
+        f"{_suggest(rule.metric)}"
       )
     if rule.patience < 1 or rule.mode not in ("min", "max"):
       raise ConfigError(
@@ -153,7 +153,7 @@ def check(config: ConfigDict, names: Collection[str]) -> None:
     )
 
 
-def _remedy(metric: str) -> str:
+def _suggest(metric: str) -> str:
   """Say how a metric comes to be evaluated that only some runs have."""
   keys = {distances.SLICED: "sliced", distances.FRECHET: "frechet"}
   if metric not in keys:

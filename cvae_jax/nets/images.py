@@ -1,8 +1,8 @@
 """Networks that build themselves for images of any size from 8 pixels on.
 
-The encoder halves the map until a side is below 8, the decoder doubles it back
-and cuts the row or column that an odd side has not. How wide they are and of
-which blocks is a choice of two words; all else is what the data's shapes say.
+The encoder halves the map until a side is below 8. The decoder doubles it back
+and cuts the extra row or column of an odd side. A config chooses the width and
+the kind of block; the shapes of the data decide the rest.
 """
 
 import math
@@ -14,10 +14,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method.gaussian import Gaussian
-from cvae_jax.method.names import checked, pick
+from cvae_jax.method.names import check, pick
 from cvae_jax.nets.fast import ops
-from cvae_jax.nets.layers import Conv, Dense, logits_of
-from cvae_jax.nets.telling import Angles, embedded, moved
+from cvae_jax.nets.layers import Conv, Dense, logit_initialiser
+from cvae_jax.nets.telling import Angles, embed, modulate
 
 WIDTHS = {"small": 16, "medium": 32, "large": 64}  # features of the first map
 BLOCKS = ("plain", "residual")
@@ -63,7 +63,7 @@ class Residual(nn.Module):
 
 
 class Encoder(nn.Module):
-  """Reads heads from an image beside a condition."""
+  """Compute heads from an image and a condition."""
 
   shape: Shape
   heads: Mapping[str, int]  # {name: features}
@@ -80,7 +80,7 @@ class Encoder(nn.Module):
     The key is of no use: there is no dropout.
     """
     first = pick(WIDTHS, self.width, "model.width")
-    residual = checked(BLOCKS, self.blocks, "model.blocks") == "residual"
+    residual = check(BLOCKS, self.blocks, "model.blocks") == "residual"
     levels = len(sides(*self.shape[:2])) - 1
     x = image.reshape(-1, *self.shape) - 0.5
     for i, width in enumerate(features(first, levels)):
@@ -89,7 +89,7 @@ class Encoder(nn.Module):
         x = Residual(width, name=f"residual_{i}")(x)
       x = ops.silu(x)
     x = x.reshape(x.shape[0], -1)
-    told = embedded(condition, 8 * first, self.angles)
+    told = embed(condition, 8 * first, self.angles)
     if told is not None:
       x = jnp.concatenate([x, told], axis=-1)
     x = ops.silu(Dense(16 * first, name="dense")(x))
@@ -99,13 +99,13 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
   """Draws maps of pixels from latents and a condition.
 
-  Each level's features are scaled and shifted by what the condition says, so
-  that it is not forgotten on the way. The first images are near `mean`: from
-  grey, all layers would run to a dark set's black together, and past it.
+  The features of each level are scaled and shifted by the condition, so that
+  no level loses it. The first images are near `mean`. From grey ones, all
+  layers would at first run together towards the black of a dark set, and past.
   """
 
   shape: Shape
-  channels: int  # of the output, which may be more than the image's
+  channels: int  # of the output, at least the image's
   width: str = "small"
   blocks: str = "plain"
   mean: tuple[float, ...] = ()  # of each channel, where outputs are logits
@@ -115,10 +115,10 @@ class Decoder(nn.Module):
   def __call__(self, z: Array, condition: Array | None = None) -> Array:
     """Map [B, Z] and [B, A] to [B, H, W, channels], not bounded."""
     first = pick(WIDTHS, self.width, "model.width")
-    residual = checked(BLOCKS, self.blocks, "model.blocks") == "residual"
+    residual = check(BLOCKS, self.blocks, "model.blocks") == "residual"
     *maps, smallest = sides(*self.shape[:2])
     widths = features(first, len(maps))
-    told = embedded(condition, 8 * first, self.angles)
+    told = embed(condition, 8 * first, self.angles)
     x = z if told is None else jnp.concatenate([z, told], axis=-1)
     x = ops.silu(Dense(16 * first, name="dense_0")(x))
     x = ops.silu(Dense(math.prod(smallest) * widths[-1], name="dense_1")(x))
@@ -126,13 +126,13 @@ class Decoder(nn.Module):
     outputs = [self.channels, *widths[:-1]]
     for i in reversed(range(len(maps))):
       height, width = maps[i]
-      begin = logits_of(self.mean if i == 0 else ())
+      begin = logit_initialiser(self.mean if i == 0 else ())
       x = Conv(outputs[i], 4, 2, "SAME", True, begin, name=f"up_{i}")(x)
       x = x[:, :height, :width]
       if i == 0:
         return x
       if told is not None:
-        x = moved(x, told, i)
+        x = modulate(x, told, i)
       if residual:
         x = Residual(outputs[i], name=f"residual_{i}")(x)
       x = ops.silu(x)
@@ -162,7 +162,7 @@ class ImageDecoder(nn.Module):
   shape: Shape
   width: str = "small"
   blocks: str = "plain"
-  outputs: int = 1  # a channel: what a likelihood's parameters take
+  outputs: int = 1  # for each channel: the parameters of a likelihood
   bounded: bool = True  # outputs are means in [0, 1]
   mean: tuple[float, ...] = ()  # of the images' channels, if outputs is 1
   angles: Angles = Angles()  # of the condition

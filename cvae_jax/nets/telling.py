@@ -62,16 +62,14 @@ def overtones(
   return found[2:]
 
 
-def embedded(
-  condition: Array | None, size: int, angles: Angles
-) -> Array | None:
+def embed(condition: Array | None, size: int, angles: Angles) -> Array | None:
   """Return a condition's embedding, None where there is nothing to embed."""
   if condition is None or not condition.shape[-1]:
     return None
   return Embedding(size, angles, name="embedding")(condition)
 
 
-def moved(x: Array, told: Array, level: int) -> Array:
+def modulate(x: Array, told: Array, level: int) -> Array:
   """Scale and shift a map's features by an embedded condition."""
   width = x.shape[-1]
   moves = Dense(2 * width, nn.initializers.zeros, name=f"told_{level}")(told)

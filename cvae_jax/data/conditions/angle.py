@@ -11,8 +11,8 @@ from cvae_jax.data import DataError
 from cvae_jax.data.conditions.attribute import (
   STEPS,
   Attribute,
+  check_distinct,
   numbers,
-  unlike,
 )
 
 
@@ -32,7 +32,7 @@ class Angle(Attribute):
   @classmethod
   def fit(cls, entry: Mapping[str, Any], values: Sequence[Any]) -> Self:
     """Take the period from the entry, 360 where there is none."""
-    unlike(entry["name"], values)
+    check_distinct(entry["name"], values)
     numbers(entry["name"], values)
     period = float(entry.get("period", 360.0))
     if not 0 < period < np.inf:

@@ -57,7 +57,7 @@ class Attribute:
     """Tell whether a value says anything: None, "" and NaN do not."""
     return not blank(value)
 
-  def listed(self, value: Any) -> list[Any]:
+  def as_list(self, value: Any) -> list[Any]:
     """Return what was given for N rows as a list; one value is alone.
 
     Raises:
@@ -124,17 +124,17 @@ class Attribute:
       DataError: a word is none of the levels.
     """
     numbers = {level: i for i, level in enumerate(self.levels)}
-    found = [numbers.get(word(value), -1) for value in values]
+    found = [numbers.get(format_level(value), -1) for value in values]
     if -1 in found:
-      raise self.unknown(values[found.index(-1)])
+      raise self.unknown_level_error(values[found.index(-1)])
     return found
 
-  def unknown(self, value: Any) -> DataError:
+  def unknown_level_error(self, value: Any) -> DataError:
     """Return the error of a value that is none of this attribute's."""
-    near = difflib.get_close_matches(word(value), self.levels, 1)
+    near = difflib.get_close_matches(format_level(value), self.levels, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return DataError(
-      f"{self.name} has no level {word(value)!r}; there is "
+      f"{self.name} has no level {format_level(value)!r}; there is "
       f"{self.choices()}{hint}"
     )
 
@@ -162,7 +162,7 @@ def blank(value: Any) -> bool:
   return isinstance(value, float | np.floating) and bool(np.isnan(value))
 
 
-def word(value: Any) -> str:
+def format_level(value: Any) -> str:
   """Return a value as a level is written: 3, 3.0 and "3" are all "3"."""
   if isinstance(value, float | np.floating) and float(value).is_integer():
     return str(int(value))
@@ -186,7 +186,7 @@ def numbers(name: str, values: Sequence[Any]) -> NDArray[np.float64]:
   return found
 
 
-def unlike(name: str, values: Sequence[Any]) -> None:
+def check_distinct(name: str, values: Sequence[Any]) -> None:
   """Check that values differ.
 
   Raises:
@@ -194,10 +194,10 @@ def unlike(name: str, values: Sequence[Any]) -> None:
   """
   if not len(values):
     raise DataError(f"{name}: no training row has a value; leave it out")
-  if len({word(value) for value in values}) < 2:
+  if len({format_level(value) for value in values}) < 2:
     raise DataError(
-      f"{name}: all training rows have the value {word(values[0])}, so there "
-      "is nothing to condition on; leave it out"
+      f"{name}: all training rows have the value {format_level(values[0])}, so "
+      "there is nothing to condition on; leave it out"
     )
 
 
@@ -211,27 +211,27 @@ def fit_levels(
       there are fewer than `least`.
   """
   name = entry["name"]
-  found = {word(value) for value in values}
-  levels = tuple(map(str, entry.get("levels", ()))) or natural(found)
+  found = {format_level(value) for value in values}
+  levels = tuple(map(str, entry.get("levels", ()))) or sort_naturally(found)
   if len(levels) < least:
-    unlike(name, values)
+    check_distinct(name, values)
     raise DataError(f"{name} needs {least} levels; found {', '.join(levels)}")
   if len(set(levels)) < len(levels):
     raise DataError(f"{name}: a level comes twice in {', '.join(levels)}")
   if absent := [level for level in levels if level not in found]:
     raise DataError(
-      f"{name}: {listed(absent)} is in no training row, so it cannot be "
+      f"{name}: {shorten(absent)} is in no training row, so it cannot be "
       "learnt; bring rows of it, or take the level out of schema.json"
     )
-  if extra := natural(found - set(levels)):
+  if extra := sort_naturally(found - set(levels)):
     raise DataError(
-      f"{name}: {listed(extra)} is none of its levels, {', '.join(levels)}; "
+      f"{name}: {shorten(extra)} is none of its levels, {', '.join(levels)}; "
       "add it in schema.json, or correct the table"
     )
   return levels
 
 
-def natural(words: set[str]) -> tuple[str, ...]:
+def sort_naturally(words: set[str]) -> tuple[str, ...]:
   """Sort words: by value where all are numbers, else as text."""
   try:
     return tuple(sorted(words, key=float))
@@ -239,6 +239,6 @@ def natural(words: set[str]) -> tuple[str, ...]:
     return tuple(sorted(words))
 
 
-def listed(words: Sequence[str]) -> str:
+def shorten(words: Sequence[str]) -> str:
   """Return the first few of many words."""
   return ", ".join(words[:8]) + (", …" if len(words) > 8 else "")

@@ -10,7 +10,7 @@ from cvae_jax.data import DataError
 from cvae_jax.data.conditions.attribute import (
   Attribute,
   fit_levels,
-  word,
+  format_level,
 )
 
 NO = ("no", "false", "n", "f", "off", "0", "-1")
@@ -31,7 +31,7 @@ class Binary(Attribute):
   @classmethod
   def fit(cls, entry: Mapping[str, Any], values: Sequence[Any]) -> Self:
     """Take the two words from the entry, or from training values."""
-    found = sorted({word(value) for value in values}, key=_rank)
+    found = sorted({format_level(value) for value in values}, key=_rank)
     stated = {} if "levels" in entry else {"levels": found}
     levels = fit_levels({**entry, **stated}, values)
     if len(levels) != 2:
@@ -57,7 +57,7 @@ class Binary(Attribute):
 
   def _level(self, value: Any) -> str:
     """Return the level that a word of the same meaning stands for."""
-    said = word(value)
+    said = format_level(value)
     if said in self.levels:
       return said
     for level, words in zip(self.levels, (NO, YES), strict=True):

@@ -14,7 +14,7 @@ from cvae_jax.data.conditions.classes import Class
 from cvae_jax.data.conditions.ink import ink_ratio
 from cvae_jax.data.conditions.number import Number
 from cvae_jax.data.conditions.requests import Requests
-from cvae_jax.data.files.digit_files import CLASSES, checked_labels
+from cvae_jax.data.files.digit_files import CLASSES, check_labels
 
 _LIMITS = {"per_class": (-1.0, 1.0), "global": (0.0, 1.0)}
 _SIZES = {"class+ink": CLASSES + 1, "class": CLASSES, "none": 0}
@@ -59,7 +59,7 @@ class Conditions(Requests):
       DataError: if a class has no image, or all its images have equal ink.
     """
     ratio = ink_ratio(images)
-    labels = checked_labels(labels, "labels")
+    labels = check_labels(labels, "labels")
     of_class = [ratio[labels == k] for k in range(CLASSES)]
     for k, r in enumerate(of_class):
       if not r.size:
@@ -116,7 +116,7 @@ class Conditions(Requests):
       DataError: if shapes, types or labels are wrong.
     """
     ratio = ink_ratio(images)
-    labels = checked_labels(labels, "labels")
+    labels = check_labels(labels, "labels")
     if labels.shape not in ((), ratio.shape):
       raise DataError(f"{len(ratio)} images but labels of shape {labels.shape}")
     if self.ink == "global":
@@ -124,7 +124,7 @@ class Conditions(Requests):
     ink = Number("ink", range=self.limits, mean=self.mean, std=self.std)
     return ink.standardise(ratio, labels)
 
-  def of(
+  def encode_images(
     self, images: npt.ArrayLike, labels: npt.ArrayLike
   ) -> npt.NDArray[np.float32]:
     """Return the condition vectors [N, A] of images [N, …] and labels [N]."""
@@ -157,7 +157,7 @@ class Conditions(Requests):
         "these data are not conditioned on anything, so no class can be asked"
         " for; blank(count) gives their empty conditions"
       )
-    labels = checked_labels(labels, "labels")
+    labels = check_labels(labels, "labels")
     if self.kind == "class":
       if ink is not None:
         raise DataError(

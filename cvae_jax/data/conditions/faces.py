@@ -89,7 +89,7 @@ class Conditions(Requests):
     """
     if self.attribute(name).levels:
       return np.array([(0, 1), (1, 0)], np.float32)
-    return np.array(self._seen(name), np.float32)[:, None]
+    return np.array(self._training_range(name), np.float32)[:, None]
 
   def settings(self, name: str, steps: int = STEPS) -> npt.NDArray[np.float32]:
     """Return the entries [L, K] from an attribute's low to its high end."""
@@ -119,7 +119,7 @@ class Conditions(Requests):
         range, or lengths differ.
     """
     given = {**(values or {}), **named}
-    given = self._spelled(given)
+    given = self._expand_gender(given)
     if wrong := sorted(given.keys() ^ set(self.names)):
       raise DataError(
         f"missing or unknown: {', '.join(wrong)}; the conditions are"
@@ -146,7 +146,7 @@ class Conditions(Requests):
 
   def left_out(self, given: Mapping[str, Any]) -> list[str]:
     """Name the attributes that a request does not mention."""
-    spelled = self._spelled(given)
+    spelled = self._expand_gender(given)
     left = [name for name in self.names if name not in spelled]
     paired = "gender" in self.asked
     return [
@@ -159,14 +159,14 @@ class Conditions(Requests):
     self, vectors: npt.ArrayLike, values: Mapping[str, Any]
   ) -> npt.NDArray[np.float32]:
     """Return condition vectors [N, A] with some values replaced."""
-    return super().fill(vectors, self._spelled(values))
+    return super().fill(vectors, self._expand_gender(values))
 
-  def _spelled(self, values: Mapping[str, Any]) -> dict[str, Any]:
+  def _expand_gender(self, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values with gender as male and female, each 1 minus the other."""
     given = dict(values)
     if "gender" in given and "gender" in self.asked:
       gender = self.attribute("gender")
-      entries = gender.encode(gender.listed(given.pop("gender")))
+      entries = gender.encode(gender.as_list(given.pop("gender")))
       given |= dict(zip(_PAIR, entries.T, strict=True))
     for one, other in (("male", "female"), ("female", "male")):
       if one in self.names and one not in given and other in given:
@@ -185,7 +185,9 @@ class Conditions(Requests):
     varied = [n for n in _PANEL if n in self.names]
     varied += [n for n in self.names if n not in (*varied, "female")]
     ends = [
-      self._range("male")[::-1] if name == "male" else self._seen(name)
+      self._range("male")[::-1]
+      if name == "male"
+      else self._training_range(name)
       for name in varied[:3]
     ]
     rows = np.array(list(itertools.product(*ends)))
@@ -203,7 +205,7 @@ class Conditions(Requests):
     except (TypeError, ValueError):
       raise DataError(f"{name} is a number; found {value!r}") from None
 
-  def _seen(self, name: str) -> tuple[float, float]:
+  def _training_range(self, name: str) -> tuple[float, float]:
     """Return the 5 % and the 95 % quantile of training.
 
     Where they are one value, as of an attribute that few have, its range.

@@ -15,7 +15,7 @@ from cvae_jax.data.conditions import (
   number,
   ordinal,
 )
-from cvae_jax.data.conditions.attribute import Attribute, blank, word
+from cvae_jax.data.conditions.attribute import Attribute, blank, format_level
 
 KINDS: Mapping[str, type[Attribute]] = {
   kind.kind: kind
@@ -59,7 +59,7 @@ def infer(name: str, values: Sequence[Any]) -> dict[str, Any] | None:
     name and kind, or None where a column tells nothing: it has one value, or
     words of which nearly each row has its own.
   """
-  words = [word(value) for value in values if not blank(value)]
+  words = [format_level(value) for value in values if not blank(value)]
   distinct = set(words)
   if any(multilabel.SEPARATOR in found for found in distinct):
     return {"name": name, "kind": "multilabel"}

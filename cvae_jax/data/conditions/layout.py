@@ -59,7 +59,7 @@ class Layout:
         return slice(start, end)
     raise self._no_attribute(name)
 
-  def entries_of(self, name: str) -> tuple[int, ...]:
+  def entry_numbers(self, name: str) -> tuple[int, ...]:
     """Return the same as numbers."""
     places = np.arange(self.size)[self.columns(name)]
     return tuple(places.tolist())

@@ -17,7 +17,7 @@ _KINDS = (TypeError, ValueError, IndexError, ArithmeticError)
 
 
 @contextlib.contextmanager
-def explained(config: ConfigDict) -> Iterator[None]:
+def explain(config: ConfigDict) -> Iterator[None]:
   """Turn what jax says of networks that do not fit into a line.
 
   What the package says itself passes, and so does all that comes of a user's
@@ -32,7 +32,7 @@ def explained(config: ConfigDict) -> Iterator[None]:
     raise
   except Exception as error:
     flax = type(error).__module__.partition(".")[0] == "flax"
-    if not (flax or isinstance(error, _KINDS)) or not _of_networks(error):
+    if not (flax or isinstance(error, _KINDS)) or not _is_shape_error(error):
       raise
     gist = " ".join(str(error).split())[:200]
     raise ConfigError(
@@ -43,7 +43,7 @@ def explained(config: ConfigDict) -> Iterator[None]:
     ) from error
 
 
-def _of_networks(error: Exception) -> bool:
+def _is_shape_error(error: Exception) -> bool:
   """Tell whether networks were traced and none of our own checks spoke."""
   frames = traceback.extract_tb(error.__traceback__)
   ours = [f for f in frames if not any(n in f.filename for n in _LIBRARIES)]

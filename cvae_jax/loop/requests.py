@@ -47,7 +47,7 @@ def vectors(
     DataError: a name or a value is none that there is.
   """
   given = parse(folder, conditions, request)
-  lists = {n: conditions.attribute(n).listed(v) for n, v in given.items()}
+  lists = {n: conditions.attribute(n).as_list(v) for n, v in given.items()}
   rows = _rows({name: len(column) for name, column in lists.items()}, count)
   table = {n: v * rows if len(v) == 1 else v for n, v in lists.items()}
   left = conditions.left_out(given)
@@ -110,7 +110,7 @@ def _draw_values(
   folder: Path, config: ConfigDict, conditions: Any, count: int, seed: int
 ) -> tuple[NDArray[np.float32], str]:
   """Draw conditions [count, A] of training rows, and say from where."""
-  if conditions.drawn_from() is not None:
+  if conditions.training_conditions() is not None:
     return conditions.draw(count, seed), "the training rows"
   try:
     rows = load_data(folder, config.data).train["condition"]
