@@ -29,6 +29,7 @@ _SIZES = (
     "map",
   ),
   *("kernel", "hidden", "code", "streams", "image_shape", "directions"),
+  "harmonics",
   *("critic_steps", "generator_updates", "every", "accumulate"),
 )
 # The program of a step grows with each tap, so compiling would never end.

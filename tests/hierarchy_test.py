@@ -26,7 +26,8 @@ PAGE = "configs/images.py:latents=hierarchy,blocks=residual"
 
 def made(page=PAGE, shape=SHAPE, conditions=3, **changes):
   changes = {name.replace("__", "."): v for name, v in changes.items()}
-  config = configs.load(page, {"model.levels": LEVELS} | changes)
+  plain = {"model.levels": LEVELS, "optim.ema": 0.0}
+  config = configs.load(page, plain | changes)
   columns = {"image": shape, "condition": (conditions,)}
   return configs.resolve(config, Facts(columns, rows=60))
 

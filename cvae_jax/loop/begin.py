@@ -23,6 +23,7 @@ from cvae_jax.loop.checkpoint import (
   shapes,
 )
 from cvae_jax.loop.restore import abstract_state, load_pretrained, run_state
+from cvae_jax.loop.run_data import load_attribute_columns
 from cvae_jax.loop.same_run import (
   check_config,
   check_identity,
@@ -145,7 +146,8 @@ def borrow(params: dict, source: str) -> dict:
       "train it first, or say where it is: --config.init_from=…"
     )
   config = configs.of_run(run)
-  _, state = run_state(run, config, step=step)
+  attributes = load_attribute_columns(run, config.data.name)
+  _, state = run_state(run, config, attributes, step)
   taken = state.params
   wanted = params
   if branches:

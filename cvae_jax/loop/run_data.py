@@ -157,6 +157,22 @@ def _load(config: Any) -> data.Dataset:
     raise
 
 
+def load_attribute_columns(folder: Path, source: str) -> tuple[Place, ...]:
+  """Return where each attribute of a run's conditions stands.
+
+  Args:
+    folder: the run's.
+    source: the name of its data source.
+
+  Raises:
+    DamagedFile: its conditions cannot be read.
+  """
+  remedy = "bring a copy of the file back"
+  asked = read_json(folder / "conditions.json", dict, remedy)
+  conditions = load_conditions(folder, data.source(source), asked, remedy)
+  return attribute_columns(conditions)
+
+
 def load_conditions(folder: Path, source: Any, asked: dict, remedy: str) -> Any:
   """Return the conditions that a run's folder keeps.
 

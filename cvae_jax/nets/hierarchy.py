@@ -25,7 +25,7 @@ from jax import Array
 
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.method.names import check, pick
-from cvae_jax.nets import images
+from cvae_jax.nets import images, telling
 from cvae_jax.nets.fast import ops
 from cvae_jax.nets.images import BLOCKS, WIDTHS, Residual, Shape
 from cvae_jax.nets.layers import Conv, Dense, logit_initialiser
@@ -99,6 +99,7 @@ class Decoder(nn.Module):
   width: str = "small"
   blocks: str = "plain"
   mean: tuple[float, ...] = ()  # of each channel, where outputs are logits
+  angles: telling.Angles = telling.Angles()  # of the condition
 
   @nn.compact
   def __call__(
@@ -117,7 +118,7 @@ class Decoder(nn.Module):
     widths = images.features(first, len(sizes) - 1)[::-1]
     levels = level_shapes(self.shape, self.levels)
     parts = split(e, levels)
-    told = images.embed(condition, 8 * first)
+    told = telling.embed(condition, 8 * first, self.angles)
     start = self.param("start", nn.initializers.zeros, (*sizes[0], widths[0]))
     x = jnp.broadcast_to(start, (e.shape[0], *start.shape))
     found = []
@@ -125,7 +126,7 @@ class Decoder(nn.Module):
       if i:
         x = self._enlarge(x, width, sizes[i], f"up_{i}")
       if told is not None:
-        x = images.modulate(x, told, i)
+        x = telling.modulate(x, told, i)
       if i < len(levels):
         part = parts[i].reshape(-1, *levels[i])
         x, part, q = self._level(x, part, maps and maps[i], i)

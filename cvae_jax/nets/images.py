@@ -17,6 +17,7 @@ from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.method.names import check, pick
 from cvae_jax.nets.fast import ops
 from cvae_jax.nets.layers import Conv, Dense, logit_initialiser
+from cvae_jax.nets.telling import Angles, embed, modulate
 
 WIDTHS = {"small": 16, "medium": 32, "large": 64}  # features of the first map
 BLOCKS = ("plain", "residual")
@@ -61,25 +62,6 @@ class Residual(nn.Module):
     return x + scale[None, None, None] * Conv(self.features, name="conv_1")(y)
 
 
-class Embedding(nn.Module):
-  """The embedding of a condition [B, A], which the layers read."""
-
-  features: int
-
-  @nn.compact
-  def __call__(self, condition: Array) -> Array:
-    """Map [B, A] to [B, features]."""
-    x = ops.silu(Dense(self.features, name="dense_0")(condition))
-    return ops.silu(Dense(self.features, name="dense_1")(x))
-
-
-def embed(condition: Array | None, size: int) -> Array | None:
-  """Return a condition's embedding; None without a condition."""
-  if condition is None or not condition.shape[-1]:
-    return None
-  return Embedding(size, name="embedding")(condition)
-
-
 class Encoder(nn.Module):
   """Compute heads from an image and a condition."""
 
@@ -87,6 +69,7 @@ class Encoder(nn.Module):
   heads: Mapping[str, int]  # {name: features}
   width: str = "small"
   blocks: str = "plain"
+  angles: Angles = Angles()  # of the condition
 
   @nn.compact
   def __call__(
@@ -106,7 +89,7 @@ class Encoder(nn.Module):
         x = Residual(width, name=f"residual_{i}")(x)
       x = ops.silu(x)
     x = x.reshape(x.shape[0], -1)
-    told = embed(condition, 8 * first)
+    told = embed(condition, 8 * first, self.angles)
     if told is not None:
       x = jnp.concatenate([x, told], axis=-1)
     x = ops.silu(Dense(16 * first, name="dense")(x))
@@ -126,6 +109,7 @@ class Decoder(nn.Module):
   width: str = "small"
   blocks: str = "plain"
   mean: tuple[float, ...] = ()  # of each channel, where outputs are logits
+  angles: Angles = Angles()  # of the condition
 
   @nn.compact
   def __call__(self, z: Array, condition: Array | None = None) -> Array:
@@ -134,7 +118,7 @@ class Decoder(nn.Module):
     residual = check(BLOCKS, self.blocks, "model.blocks") == "residual"
     *maps, smallest = sides(*self.shape[:2])
     widths = features(first, len(maps))
-    told = embed(condition, 8 * first)
+    told = embed(condition, 8 * first, self.angles)
     x = z if told is None else jnp.concatenate([z, told], axis=-1)
     x = ops.silu(Dense(16 * first, name="dense_0")(x))
     x = ops.silu(Dense(math.prod(smallest) * widths[-1], name="dense_1")(x))
@@ -155,14 +139,6 @@ class Decoder(nn.Module):
     return x
 
 
-def modulate(x: Array, told: Array, level: int) -> Array:
-  """Scale and shift a map's features by an embedded condition."""
-  width = x.shape[-1]
-  moves = Dense(2 * width, nn.initializers.zeros, name=f"told_{level}")(told)
-  scale, shift = jnp.split(moves[:, None, None], 2, axis=-1)
-  return x * (1.0 + scale) + shift
-
-
 class GaussianEncoder(nn.Module):
   """q(z | image, condition), as nets.conditional.Encoder has it."""
 
@@ -170,13 +146,14 @@ class GaussianEncoder(nn.Module):
   latents: int
   width: str = "small"
   blocks: str = "plain"
+  angles: Angles = Angles()  # of the condition
 
   @nn.compact
   def __call__(self, image: Array, condition: Array, key=None) -> Gaussian:
     """Map [B, H, W, C] and [B, A] to a Gaussian over [B, Z]."""
     heads = {"mean": self.latents, "logvar": self.latents}
-    net = Encoder(self.shape, heads, self.width, self.blocks, name="net")
-    return Gaussian(**net(image, condition, key))
+    how = (self.shape, heads, self.width, self.blocks, self.angles)
+    return Gaussian(**Encoder(*how, name="net")(image, condition, key))
 
 
 class ImageDecoder(nn.Module):
@@ -188,13 +165,14 @@ class ImageDecoder(nn.Module):
   outputs: int = 1  # for each channel: the parameters of a likelihood
   bounded: bool = True  # outputs are means in [0, 1]
   mean: tuple[float, ...] = ()  # of the images' channels, if outputs is 1
+  angles: Angles = Angles()  # of the condition
 
   @nn.compact
   def __call__(self, z: Array, condition: Array, key=None) -> Array:
     """Map [B, Z] and [B, A] to [B, H, W, C · outputs], in [0, 1] if bounded."""
     channels = self.shape[-1] * self.outputs
     how = (self.shape, channels, self.width, self.blocks, self.mean)
-    found = Decoder(*how, name="net")(z, condition)
+    found = Decoder(*how, self.angles, name="net")(z, condition)
     return nn.sigmoid(found) if self.bounded else found
 
 
@@ -223,11 +201,12 @@ class Generator(nn.Module):
   shape: Shape
   width: str = "small"
   blocks: str = "plain"
+  mean: tuple[float, ...] = ()  # of the images' channels
 
   @nn.compact
   def __call__(self, z: Array, train: bool = False) -> Array:
     """Map [B, Z] to [B, H, W, C]; it has no batch statistics."""
-    how = (self.shape, self.shape[-1], self.width, self.blocks)
+    how = (self.shape, self.shape[-1], self.width, self.blocks, self.mean)
     return Decoder(*how, name="net")(z)
 
 

@@ -113,10 +113,11 @@ def make(config, facts: Facts) -> System:
   )
 
 
-def _own_networks(model, shape: tuple[int, ...]) -> dict[str, Any]:
+def _own_networks(model, facts: Facts) -> dict[str, Any]:
+  shape = facts.image_shape
   how = {"width": model.width, "blocks": model.blocks}
   return {
-    "generator": images.Generator(shape, **how),
+    "generator": images.Generator(shape, **how, mean=facts.mean),
     "critic": images.Critic(shape, **how),
   }
 
@@ -131,7 +132,7 @@ def _model(config, facts: Facts) -> Model:
       f"is 'layer' or ''; found {norm!r}"
     )
   return Model(
-    nets=_own_networks(config.model, facts.image_shape)
+    nets=_own_networks(config.model, facts)
     if own
     else {
       "generator": Decoder(**config.model.generator),

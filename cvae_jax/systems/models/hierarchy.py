@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import gaussian, kl_control
-from cvae_jax.nets import hierarchy, images
+from cvae_jax.nets import hierarchy, images, telling
 from cvae_jax.nets.hierarchy import Hierarchy
 from cvae_jax.types import Facts, Metrics, PyTree
 
@@ -40,6 +40,7 @@ def build(config, facts: Facts, width: int) -> Hierarchy | None:
       shape[-1] * width,
       **how,
       mean=facts.mean if width == 1 else (),
+      angles=telling.angles(facts.attributes, model.get("harmonics", 1)),
     ),
   )
 
