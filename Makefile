@@ -98,4 +98,4 @@ flat: $(READY)
 # make docs     the documents as a site: site/
 docs: $(READY)
 	$(BIN)/pip install --quiet -e .[docs]
-	$(BIN)/mkdocs build --quiet
+	$(BIN)/mkdocs build --quiet --strict

@@ -35,7 +35,7 @@ def seconds(function: Callable, times: int = 3) -> float:
   return min(taken)
 
 
-def absent(name: str):
+def import_or_none(name: str):
   """Return a module of the package, or None after saying that it is absent."""
   try:
     return importlib.import_module(name)
@@ -46,12 +46,12 @@ def absent(name: str):
 
 def start(gib: float) -> bool:
   """Time the identity of data in memory; return whether it is in bounds."""
-  identity = absent("cvae_jax.data.files.identity")
+  identity = import_or_none("cvae_jax.data.files.identity")
   if identity is None:
     return True
   rows = int(gib * 2**30 / 784)
   columns = {"image": np.ones((rows, 28, 28, 1), np.uint8)}
-  taken = seconds(lambda: identity.of({"train": columns}), 1)
+  taken = seconds(lambda: identity.compute({"train": columns}), 1)
   print(f"identity of {gib} GiB: {taken:.2f} s (bound {START})")
   return taken <= START
 
@@ -80,7 +80,7 @@ def share(step: float) -> bool:
 
 def lock() -> None:
   """Time the taking and leaving of a folder's lock, once a run."""
-  module = absent("cvae_jax.host.lock")
+  module = import_or_none("cvae_jax.host.lock")
   if module is None:
     return
   with tempfile.TemporaryDirectory() as folder:

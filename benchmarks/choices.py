@@ -85,7 +85,7 @@ class Steps:
       ][:, :width],
     }
     self.key = jax.random.key(0)
-    self.state = begin.fast_compiled(self.system.init)(self.key)
+    self.state = begin.compile_fast(self.system.init)(self.key)
     self.step = jax.jit(self.system.step, donate_argnums=0)
     self.at = 0
 
@@ -127,7 +127,7 @@ def costs(page: str, steps: int, rounds: int, beside: str = "") -> None:
     print(f"| {name} | {seconds / plain:.2f} |")
 
 
-def distance_of(images: np.ndarray, real: np.ndarray) -> float:
+def frechet_distance(images: np.ndarray, real: np.ndarray) -> float:
   """Return the Fréchet distance of images in [0, 1] from real ones of bytes."""
   size = real[0].size
   across = np.random.default_rng(0).normal(0, size**-0.5, (size, 64))
@@ -147,9 +147,9 @@ def priors(folder: str) -> None:
   print("| z of | Fréchet distance |\n| --- | --- |")
   for name in ("", "fitted", "fitted:10"):
     drawn = [run.sample(condition, seed, prior=name) for seed in range(4)]
-    found = distance_of(np.concatenate(drawn), test["image"])
+    found = frechet_distance(np.concatenate(drawn), test["image"])
     print(f"| {name or 'own prior'} | {found:.3f} |")
-  print(f"| reconstructions | {distance_of(again, test['image']):.3f} |")
+  print(f"| reconstructions | {frechet_distance(again, test['image']):.3f} |")
 
 
 def main() -> None:

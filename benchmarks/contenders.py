@@ -27,7 +27,7 @@ class Contender:
     return " ".join(filter(None, [self.setting or "default", self.malloc]))
 
 
-def of_system(system):
+def list_contenders(system):
   """List ours and the peers' scripts of a system, in all their settings."""
   settings = {
     (OURS, f"benchmarks/ours_{system}.py"): (

@@ -19,13 +19,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from contenders import CHOICES, select
 from report import (
   OURS,
+  join_windows,
   load_warning,
   machine,
   save,
   table,
   verdicts,
   versions,
-  windows_of,
 )
 
 from cvae_jax.host import cpu
@@ -178,7 +178,7 @@ def main(title, contenders, argv=None, **options):
   chosen = select(contenders, arguments, mimalloc)
   lines = run_rounds(chosen, arguments, mimalloc)
   medians = {
-    contender: statistics.median(windows_of(runs))
+    contender: statistics.median(join_windows(runs))
     for contender, runs in lines.items()
     if runs
   }

@@ -7,7 +7,7 @@ import numpy as np
 
 from cvae_jax import config as configs
 from cvae_jax.loop.checkpoint import Checkpoints
-from cvae_jax.loop.restore import abstract_state, pretrained
+from cvae_jax.loop.restore import abstract_state, load_pretrained
 from cvae_jax.loop.rows import read_metrics
 from cvae_jax.loop.run_data import facts
 from cvae_jax.types import TrainState
@@ -19,7 +19,7 @@ def final_state(workdir: Path) -> tuple[TrainState, dict]:
   system = configs.resolve(config, facts(workdir))
   checkpoints = Checkpoints(workdir, config.keep, read_only=True)
   try:
-    checkpoints.hold(pretrained(system, config))
+    checkpoints.hold(load_pretrained(system, config))
     return checkpoints.restore(checkpoints.latest(), abstract_state(system))
   finally:
     checkpoints.close()
@@ -31,7 +31,7 @@ def differences(one: Path, other: Path) -> list[str]:
   lines = unequal_leaves(state, state_b)
   if any(counters[k] != counters_b[k] for k in ("sums", "watch")):
     lines.append("counters of the last checkpoint")
-  rows, rows_b = map(timeless, (one, other))
+  rows, rows_b = map(read_without_times, (one, other))
   if len(rows) != len(rows_b):
     lines.append(f"metrics.jsonl: {len(rows)} rows and {len(rows_b)}")
   lines += [
@@ -59,7 +59,7 @@ def unequal_leaves(state: TrainState, other: TrainState) -> list[str]:
   ]
 
 
-def timeless(workdir: Path) -> list[dict]:
+def read_without_times(workdir: Path) -> list[dict]:
   """Read metrics.jsonl without the times, which no two runs share."""
   return [
     {k: v for k, v in row.items() if not k.startswith("time/")}

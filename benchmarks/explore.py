@@ -32,16 +32,16 @@ def main() -> None:
     port = probe.getsockname()[1]
   server = serve.serve([opened], port, wait=False)
   print(f"start: {time.process_time():.1f} s of processor time")
-  moves = [_moved(opened, i, given.moves) for i in range(given.moves)]
-  _print("functions", [_timed(shared.answer, opened, move) for move in moves])
+  moves = [_move_slider(opened, i, given.moves) for i in range(given.moves)]
+  _print("functions", [_time(shared.answer, opened, move) for move in moves])
   address = f"http://{serve.HOST}:{port}"
   event, panel = _event(server)
   asks = [_body(server, event, panel, move) for move in moves]
-  _print("server", [_timed(_ask, address, body) for body in asks])
+  _print("server", [_time(_ask, address, body) for body in asks])
   server.close(verbose=False)
 
 
-def _moved(opened, index: int, moves: int) -> Request:
+def _move_slider(opened, index: int, moves: int) -> Request:
   """Return the request of one of several places of a slider."""
   asked = first(opened)
   latent = opened.latents[0]
@@ -81,7 +81,7 @@ def _ask(address: str, body: bytes) -> None:
     raise SystemExit("the server's answer has no picture")
 
 
-def _timed(function, *arguments) -> float:
+def _time(function, *arguments) -> float:
   begun = time.perf_counter()
   function(*arguments)
   return 1e3 * (time.perf_counter() - begun)

@@ -57,7 +57,7 @@ def cells() -> dict[str, tuple[str, tuple, float]]:
   return found
 
 
-def by_jax(what: str, sizes: tuple):
+def compile_jax(what: str, sizes: tuple):
   """Compile a cell: a function that computes it once."""
   import jax
   import jax.numpy as jnp
@@ -87,7 +87,7 @@ def by_jax(what: str, sizes: tuple):
   return lambda: jax.block_until_ready(function(*arrays))
 
 
-def by_torch(what: str, sizes: tuple):
+def compile_torch(what: str, sizes: tuple):
   """Return a function that computes a cell once."""
   import torch
 
@@ -111,7 +111,7 @@ def by_torch(what: str, sizes: tuple):
 
 def work(backend: str) -> None:
   """Compute what is asked for on stdin, a cell's name a line."""
-  make = by_torch if backend == "pytorch" else by_jax
+  make = compile_torch if backend == "pytorch" else compile_jax
   for line in sys.stdin:
     what, sizes, operations = cells()[line.strip()]
     once = make(what, sizes)

@@ -58,7 +58,7 @@ def parse(argv=None):
   return parser.parse_args(argv)
 
 
-def chosen(arguments) -> list[Case]:
+def choose_cases(arguments) -> list[Case]:
   """List the cases."""
   families = [f for f in arguments.only.split(",") if f] or list(cases.PAGES)
   found = [Case(f, "tf32") for f in cases.PAGES]
@@ -111,7 +111,7 @@ def run_steps(arguments, deadline) -> list[dict]:
           ready.append(case)
           return
 
-  found = chosen(arguments)
+  found = choose_cases(arguments)
   threads = [
     threading.Thread(target=prepare, args=(case,), daemon=True)
     for case in found

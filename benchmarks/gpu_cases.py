@@ -99,7 +99,7 @@ def has_bfloat16() -> bool:
 
 
 @contextlib.contextmanager
-def traced_as(case: Case) -> Iterator[None]:
+def trace_as(case: Case) -> Iterator[None]:
   """Trace with a case's formulation and precision inside this context."""
   with (
     mock.patch.object(ops, "fast_on_cpu", return_value=FORMS[case.form]),
@@ -115,7 +115,7 @@ def lower(case: Case, batch: int = 0) -> tuple[Any, ...]:
   batch = batch or wanted.batch_size
   feed = Feed(columns(system), limit=2 << 30 if case.resident else 0)
   key = jax.random.key(0)
-  with traced_as(case):
+  with trace_as(case):
     state = jax.eval_shape(system.init, key)
     rows = np.zeros((case.dispatch, batch), np.int32)
     table, rows = feed(rows)
@@ -141,7 +141,7 @@ def _state(case: Case, system, key):
   kind = case.family, case.precision == "bfloat16"
   with _LOCKS[kind]:
     if kind not in _STATES:
-      _STATES[kind] = jax.device_get(begin.fast_compiled(system.init)(key))
+      _STATES[kind] = jax.device_get(begin.compile_fast(system.init)(key))
   return _STATES[kind]
 
 

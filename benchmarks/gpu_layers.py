@@ -46,7 +46,7 @@ def _lower(name: str, precision: str, form: str):
   rng = np.random.default_rng(0)
   x = rng.standard_normal(shape, np.float32)
   kernel = rng.standard_normal((side, side, shape[-1], filters), np.float32)
-  with cases.traced_as(Case("", precision, form)):
+  with cases.trace_as(Case("", precision, form)):
     out = jax.eval_shape(lambda x, k: how(x, k, stride), x, kernel)
     g = rng.standard_normal(out.shape, np.float32)
     given = jax.device_put((x, kernel, g))
@@ -67,7 +67,7 @@ def _time(compiled, given, arguments) -> float:
   return statistics.median(taken)
 
 
-def _far(one, other) -> float:
+def _relative_distance(one, other) -> float:
   """Return how far two lists of gradients are apart, beside their norm."""
   apart = [
     jnp.linalg.norm(a - b) / jnp.linalg.norm(b)
@@ -107,6 +107,6 @@ def run(arguments, deadline: float) -> list[dict]:
           print(f"{key}: {error}"[:300], file=sys.stderr)
       if len(gradients) == len(cases.FORMS):
         row["ratio"] = row["matmul"] / row["lax"]
-        row["apart"] = _far(gradients["matmul"], gradients["lax"])
+        row["apart"] = _relative_distance(gradients["matmul"], gradients["lax"])
       rows.append(row)
   return rows

@@ -37,7 +37,7 @@ def measure_compared(run: runs.Run) -> None:
     images.save_grid(run.folder / f"compare_{name}.png", grid)
   ways = gan.interpolation(run, rows=compare.WAYS)
   images.save_grid(run.folder / "interpolation.png", ways)
-  compare._measured(run, compare._holder()(run))
+  compare._measure(run, compare._holder()(run))
 
 
 def _bytes(pictures) -> np.ndarray:

@@ -5,11 +5,11 @@ def markdown(rows: list[dict], names: dict[str, str]) -> str:
   """Write rows as a Markdown table with the given columns and headings."""
   lines = [" | ".join(names.values()), " | ".join("---" for _ in names)]
   for row in rows:
-    lines.append(" | ".join(_shown(row.get(name, "–")) for name in names))
+    lines.append(" | ".join(_format(row.get(name, "–")) for name in names))
   return "\n".join(f"| {line} |" for line in lines)
 
 
-def _shown(value) -> str:
+def _format(value) -> str:
   if isinstance(value, float):
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
   return str(value)

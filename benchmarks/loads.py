@@ -47,7 +47,7 @@ def count_loads(
       "launch.train", *words, stdout=subprocess.DEVNULL
     )
     try:
-      while not soak.steps_saved(run) and training.poll() is None:
+      while not soak.list_saved_steps(run) and training.poll() is None:
         time.sleep(0.01)
       while training.poll() is None and loads < times:
         loads += 1

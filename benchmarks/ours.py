@@ -73,7 +73,7 @@ def run(arguments, settings, columns, parameters) -> None:
   settings.batch_size = arguments.batch
   system = config.resolve(settings)
   feed = Feed(columns)
-  state = begin.fast_compiled(system.init)(keys.address(0, "init"))
+  state = begin.compile_fast(system.init)(keys.address(0, "init"))
   size = sum(leaf.size for leaf in jax.tree.leaves(state.params))
   assert size == parameters, size
   dispatch = make_dispatch(system)

@@ -12,7 +12,7 @@ PYTORCH = "PyTorch"
 QUIET = 0.1  # cores that others may use before the table says so
 
 
-def windows_of(lines):
+def join_windows(lines):
   """Join the windows of a contender's rounds."""
   return [rate for line in lines for rate in line["windows"]]
 
@@ -35,7 +35,7 @@ def table(medians, lines):
     f"{'min–max':>18}{'ours/that':>11}{'MiB':>7}"
   ]
   for contender, median in medians.items():
-    rates = windows_of(lines[contender])
+    rates = join_windows(lines[contender])
     spread = f"{min(rates):.1f}–{max(rates):.1f}"
     ratio = f"{ours / median:.2f}" if ours else "-"
     peak = max(line["peak_rss_mib"] for line in lines[contender])

@@ -88,7 +88,7 @@ def work(cell: dict[str, int], scratch: Path) -> None:
     busy = time.process_time() - busy
     done = (step - first) * cell["batch"]
     rates = {"rate": done / seconds, "busy": done / busy}
-    say(rates | {"mib": own_memory(), "mapped": mapped})
+    say(rates | {"mib": measure_memory(), "mapped": mapped})
 
 
 def say(line: dict) -> None:
@@ -96,7 +96,7 @@ def say(line: dict) -> None:
   print(json.dumps(line), flush=True)
 
 
-def own_memory() -> float:
+def measure_memory() -> float:
   """Return the MiB that this process has for itself."""
   for line in Path("/proc/self/status").read_text().splitlines():
     if line.startswith("RssAnon"):

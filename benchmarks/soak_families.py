@@ -73,7 +73,7 @@ def run(name: str, folder: Path, kills: int, seed: int) -> bool:
   word = "equal" if not lines else f"NOT equal, {len(lines)} differences"
   print(
     f"{name:10} {kills} kills, {inside} inside a save, {word}, "
-    f"{max(soak.steps_saved(killed))} steps, "
+    f"{max(soak.list_saved_steps(killed))} steps, "
     f"{(time.monotonic() - begun) / 60:.1f} min",
     *lines[:10],
     sep="\n  ",

@@ -71,12 +71,12 @@ def finish(flags: Sequence[str], workdir: Path) -> None:
   """
   code = launch(flags, workdir).wait()
   if code:
-    _failed(code, workdir)
+    _fail(code, workdir)
 
 
 def kill_at_step(process, workdir: Path, ahead: int, pause: float) -> None:
   """Kill once the run is `ahead` steps past its newest checkpoint."""
-  target = max(steps_saved(workdir), default=0) + ahead
+  target = max(list_saved_steps(workdir), default=0) + ahead
   old = _inode(workdir / "metrics.jsonl")  # replaced when the run goes on
   for _ in _polls(process, workdir):
     resumed = _inode(workdir / "metrics.jsonl") != old
@@ -92,9 +92,9 @@ def kill_in_save(process, workdir: Path, skip: int, pause: float) -> bool:
 
   Says whether that save was still under way.
   """
-  old = _unfinished(workdir)  # left by earlier kills
+  old = _list_unfinished(workdir)  # left by earlier kills
   for _ in _polls(process, workdir):
-    if new := _unfinished(workdir) - old:
+    if new := _list_unfinished(workdir) - old:
       if not skip:
         break
       skip = skip - 1
@@ -102,10 +102,10 @@ def kill_in_save(process, workdir: Path, skip: int, pause: float) -> bool:
   time.sleep(pause)
   process.kill()
   process.wait()
-  return bool(_unfinished(workdir) - old)
+  return bool(_list_unfinished(workdir) - old)
 
 
-def steps_saved(workdir: Path) -> list[int]:
+def list_saved_steps(workdir: Path) -> list[int]:
   """List the complete checkpoints, from what lies in the folder alone."""
   return sorted(
     int(path.name)
@@ -121,19 +121,19 @@ def _polls(process: subprocess.Popen, workdir: Path) -> Iterator[None]:
     yield
     if (code := process.poll()) is not None:
       if code:
-        _failed(code, workdir)
+        _fail(code, workdir)
       raise TooShort(f"{workdir}: finished before the kill; raise the epochs")
     time.sleep(0.0005)
   process.kill()
   raise RuntimeError(f"{workdir}: no progress in {PATIENCE} s")
 
 
-def _failed(code: int, workdir: Path) -> None:
+def _fail(code: int, workdir: Path) -> None:
   end = Path(f"{workdir}.log").read_text()[-2000:]
   raise RuntimeError(f"{workdir}: exit code {code}; its output ended:\n{end}")
 
 
-def _unfinished(workdir: Path) -> set[tuple[str, int]]:
+def _list_unfinished(workdir: Path) -> set[tuple[str, int]]:
   """Name saves under way; the inode tells a new folder from an old one."""
   found = set()
   for path in (workdir / "checkpoints").glob(TEMPORARY):
@@ -180,7 +180,7 @@ def soak(
         how = "at a random step"
     finally:
       process.kill()
-    saved = max(steps_saved(workdir), default=0)
+    saved = max(list_saved_steps(workdir), default=0)
     print(
       f"kill {kill}/{kills} {how}: step {last_step(workdir)} reached, "
       f"{saved} saved",
@@ -214,7 +214,7 @@ def main() -> int:
   config = configs.from_json((reference / "config.json").read_text())
   inside = soak(flags, killed, args.kills, config.checkpoint_every, args.seed)
   lines = differences(reference, killed)
-  steps = max(steps_saved(killed))
+  steps = max(list_saved_steps(killed))
   minutes = (time.monotonic() - begun) / 60
   print(
     f"{steps} steps in {minutes:.1f} min; {inside} of {args.kills} kills "

@@ -7,4 +7,4 @@ import driver
 
 if __name__ == "__main__":
   title = "Colouring training step, model 2, fp32"
-  sys.exit(driver.main(title, contenders.of_system("colour")))
+  sys.exit(driver.main(title, contenders.list_contenders("colour")))

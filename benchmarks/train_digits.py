@@ -7,4 +7,4 @@ import driver
 
 if __name__ == "__main__":
   title = "Digits training step, fp32"
-  sys.exit(driver.main(title, contenders.of_system("digits")))
+  sys.exit(driver.main(title, contenders.list_contenders("digits")))

@@ -10,5 +10,5 @@ import driver
 
 if __name__ == "__main__":
   title = "Faces training step, fp32"
-  chosen = contenders.of_system("faces")
+  chosen = contenders.list_contenders("faces")
   sys.exit(driver.main(title, chosen, models=(15, 9), rounds=2))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.choices import distance_of
+from benchmarks.choices import frechet_distance
 from cvae_jax import config, runs, train
 from cvae_jax.host import cpu
 from cvae_jax.loop import evaluate, keys, posteriors
@@ -47,9 +47,9 @@ def row(page: str, changes: dict, folder: Path) -> str:
   key = keys.address(0, "evaluate")
   terms = mean(run.state, split, run.config.batch_size, key)
   condition = np.asarray(test["condition"])
-  usage = posteriors.usage(run, test["image"], condition)
+  usage = posteriors.measure_usage(run, test["image"], condition)
   samples = [run.sample(condition, seed) for seed in range(4)]
-  distance = distance_of(np.concatenate(samples), test["image"])
+  distance = frechet_distance(np.concatenate(samples), test["image"])
   return (
     f"| {terms['elbo']:.1f} | {terms['kl']:.1f} | "
     f"{usage['active']} of {usage['of']} | {distance:.3f} |"

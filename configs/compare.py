@@ -65,9 +65,9 @@ DATA = {
   "conditions": 0,
   "names": (),
   "ranges": (),
-  "train_rows": 0,  # all but the last tenth
+  "train_rows": 0,  # 0: all but the last tenth
   "split_column": "",
-  "count": 0,  # of synthetic faces
+  "count": 0,  # number of synthetic faces
 }
 TRUNK = {
   "features": WIDTHS[256],
@@ -98,8 +98,8 @@ VAE = {
     "decoder": DECODER,
   },
   "loss": loss(
-    beta=1.0,  # × KL
-    reduction=("sum", "sum"),  # or mean: over pixels, over latents
+    beta=1.0,  # weight of the KL
+    reduction=("sum", "sum"),  # over pixels and over latents; or mean
   ),
   "optim": optimiser(lr=2e-4, decay=0.0, b1=0.9, eps=1e-8),
 }
@@ -111,14 +111,14 @@ GAN = {
   "model": {"latents": 128, "generator": DECODER, "critic": TRUNK},
   "loss": {
     "kind": "logistic",  # or wasserstein
-    "penalty": 0.0,  # × (|∇D| − 1)² between real and made images
+    "penalty": 0.0,  # weight of (|∇D| − 1)² between real and drawn images
   },
   "optim": {
     "lr": 2e-4,
     "b1": 0.5,
     "b2": 0.999,
     "eps": 1e-8,
-    "critic_steps": 1,  # for one of the generator
+    "critic_steps": 1,  # steps of the critic for one of the generator
   },
 }
 WGAN_GP = GAN | {
@@ -169,7 +169,7 @@ def get_config(arg: str = "") -> ConfigDict:
   for key, systems in ONLY.items():
     if variant[key] != KNOWN[key] and name not in systems:
       raise ConfigError(f"{key} is for {', '.join(systems)}; found {name}")
-  config.update_from_flattened_dict(_sized(name, variant))
+  config.update_from_flattened_dict(_size_changes(name, variant))
   config.model.latents = variant["latent"]
   if name in ONLY["mean"]:
     config.loss.beta = variant["beta"]
@@ -191,7 +191,7 @@ def sweep() -> Iterator[str]:
       yield from (f"vae,{cell},beta={b}{reduction}" for b in (0.1, 1, 4))
 
 
-def _sized(name: str, variant: dict[str, Any]) -> dict[str, Any]:
+def _size_changes(name: str, variant: dict[str, Any]) -> dict[str, Any]:
   """Return the changes that the images' size asks for.
 
   Raises:

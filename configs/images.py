@@ -56,6 +56,8 @@ def get_config(arg: str = "") -> ConfigDict:
   config = ConfigDict(_base(variant["width"], variant["blocks"]))
   config.system = variant["system"]
   config.data.size = variant["size"]
+  if config.system != "cvae":  # no other is told a condition
+    del config.model.harmonics
   change = {"aae": _aae, "gan": _gan}.get(variant["system"])
   if change:
     change(config)
@@ -75,15 +77,21 @@ def _base(width: str, blocks: str) -> dict[str, Any]:
     **loop(batch_size=32, epochs=40, log_every=50, checkpoint_every=500),
     "data": {
       "name": "images",
-      "path": "",  # that prepare_images.py wrote
-      "size": "",  # of the images, to be checked; "" for any
+      "path": "",  # the folder of a set of prepare_images.py
+      "size": "",  # the images' size, to be checked; "": any
       "conditions": "all",  # or names of attributes, joined by commas
       "condition_dropout": 0.0,  # how often each is unknown while training
     },
-    "model": {"latents": LATENTS[width], "width": width, "blocks": blocks},
+    "model": {
+      "latents": LATENTS[width],
+      "width": width,
+      "blocks": blocks,
+      # An angle α is told as cos kα and sin kα, k from 1 to this.
+      "harmonics": 6,
+    },
     "loss": loss(),
     "prior": prior(),
-    "optim": optimiser(lr=1e-3),
+    "optim": optimiser(lr=2e-3, ema=0.998),
   }
 
 
@@ -120,6 +128,7 @@ def _aae(config: ConfigDict) -> None:
     }
   )
   config.loss = ConfigDict({"mse": 0.5})
+  config.optim.update({"lr": 1e-3, "ema": 0.0})
   config.optim.update({"adversarial_lr": 2e-4, "generator_updates": 1})
 
 
@@ -128,4 +137,5 @@ def _gan(config: ConfigDict) -> None:
   config.data.conditions = ""
   del config.prior
   config.loss = ConfigDict({"kind": "wasserstein", "penalty": 10.0})
-  config.optim.update({"lr": 2e-4, "b1": 0.5, "critic_steps": 3})
+  config.optim.update({"lr": 2e-4, "ema": 0.0})
+  config.optim.update({"b1": 0.5, "critic_steps": 3})

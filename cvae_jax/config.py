@@ -9,7 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cvae_jax import pages, settings
-from cvae_jax.defaults import LOOP, filled
+from cvae_jax.defaults import LOOP, fill_missing
 from cvae_jax.host import lookups, plugins
 from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.host.paths import local
@@ -60,18 +60,18 @@ def load_page(name: str | Path) -> ConfigDict:
   if "://" in str(name):
     local(str(name), "the config")  # says that this is no path
   if path.endswith(".json"):
-    return _saved(local(path, "the config"))
+    return _load_saved(local(path, "the config"))
   found = pages.module(path)
   if not hasattr(found, "get_config"):
     raise ConfigError(f"{path} defines no get_config(): it is no config page")
-  with pages.placed(local(pages.find(path))):
+  with pages.explain_errors(local(pages.find(path))):
     config = found.get_config(arg)
   settings.complete(config, LOOP, path)
   config.name = Path(path).stem + (f":{arg}" if arg else "")
   return config.lock()
 
 
-def _saved(path: Path) -> ConfigDict:
+def _load_saved(path: Path) -> ConfigDict:
   """Load a run's config.json, with tuples as in a page."""
   if not path.is_file():
     raise ConfigError(f"no config file {str(path)!r}")
@@ -135,20 +135,20 @@ def climb(
     config.update_from_flattened_dict(change)
 
 
-def resolve(config: ConfigDict, facts=None, *, system=None):
+def resolve(config: ConfigDict, facts: Any = None, *, system: Any = None):
   """Make the System that a config names.
 
   Args:
     config: `system` is the name of a module of systems/, or the dotted name of
       a user's own module with `make(config, facts) -> System`.
-    facts: types.Facts, what the data know; by default what config.data states.
-    system: a System, or a function as `make`, to use instead of the name.
+    facts: types.Facts of the data; by default those that config.data states.
+    system: a System, or a function like `make`, to use instead of the name.
 
   Raises:
     ConfigError: there is no such module, it may not be imported, or it reads
       a key that is not there.
   """
-  # By name: reading a config has to do without jax.
+  # Imported here, since reading a config must not import jax.
   types = importlib.import_module("cvae_jax.types")
   if isinstance(system, types.System):
     return _adjustable(config, system)
@@ -156,18 +156,18 @@ def resolve(config: ConfigDict, facts=None, *, system=None):
   if make is None:
     package = importlib.import_module("cvae_jax.systems")
     make = plugins.load(config.system, package, "system", systems()).make
-  with lookups.explained(config):
+  with lookups.explain_errors(config):
     if facts is None:
-      facts = _stated(config, types.Facts)
+      facts = _stated_facts(config, types.Facts)
     return _adjustable(config, make(config, facts))
 
 
 def trust(config: ConfigDict) -> None:
-  """Let the modules be imported that a config names: the user asked for it."""
+  """Allow a config's own modules to be imported, as the user has asked for."""
   plugins.trust(config.system, config.data.name)
 
 
-def _stated(config: ConfigDict, kind):
+def _stated_facts(config: ConfigDict, kind):
   """Return the facts that a config states of its data."""
   columns = {}
   if "image_shape" in config.data:
@@ -184,7 +184,7 @@ def _adjustable(config: ConfigDict, system):
     return system
   additions = importlib.import_module("cvae_jax.method.additions")
   if decay:
-    system = additions.averaged(system, decay, config.get("pretrained", {}))
+    system = additions.average(system, decay, config.get("pretrained", {}))
   if config.plateau.metric:
     system = additions.adjustable(system)
   return system
@@ -236,11 +236,11 @@ def from_json(text: str) -> ConfigDict:
 
   What the loop has learnt since then is there too, at its default.
   """
-  config = ConfigDict(filled(LOOP, _renamed(json.loads(text))))
+  config = ConfigDict(fill_missing(LOOP, _rename_keys(json.loads(text))))
   return config.lock()
 
 
-def _renamed(saved: dict[str, Any]) -> dict[str, Any]:
+def _rename_keys(saved: dict[str, Any]) -> dict[str, Any]:
   """Return a run's saved config with today's names of its keys."""
   for old, new in RENAMED.items():
     group, _, key = old.partition(".")

@@ -60,7 +60,7 @@ def _merge(where: str, known: Mapping, changes: Mapping) -> dict[str, Any]:
   }
 
 
-def packaged() -> dict[str, Path]:
+def list_packaged() -> dict[str, Path]:
   """List the pages that come with the package: {short name: file}."""
   package = Path(__file__).parent
   folder = package / "configs"  # installed
@@ -79,7 +79,7 @@ def find(name: str) -> str:
   path = Path(name)
   if path.is_file() or path.suffix or len(path.parts) != 1:
     return name
-  known = packaged()
+  known = list_packaged()
   if name not in known:
     raise ConfigError(f"no config page {name!r}{hint(name, known)}")
   return str(known[name])
@@ -99,14 +99,14 @@ def module(path: str) -> ModuleType:
       "a run's config.json"
     )
   found = importlib.util.module_from_spec(spec)
-  with placed(file):
+  with explain_errors(file):
     spec.loader.exec_module(found)
   return found
 
 
 @contextlib.contextmanager
-def placed(file: Path) -> Iterator[None]:
-  """Turn what a config page raises into one line with its place."""
+def explain_errors(file: Path) -> Iterator[None]:
+  """Turn an error of a config page into one line, with its place."""
   try:
     yield
   except ConfigError:
@@ -134,7 +134,7 @@ def variants(path: str) -> list[str]:
   return list(found.sweep())
 
 
-def chosen(variants: list[str], only: list[str]) -> list[str]:
+def select_variants(variants: list[str], only: list[str]) -> list[str]:
   """Keep the variants that match a word of `only`, all if it is empty.
 
   A word is a pattern; one that matches nothing is several, between commas.

@@ -32,7 +32,7 @@ from cvae_jax.loop.restored import (
   Request,
   caution as caution,
 )
-from cvae_jax.loop.run_data import places, saved_conditions
+from cvae_jax.loop.run_data import attribute_columns, load_conditions
 from cvae_jax.loop.views import Views
 from cvae_jax.method import gaussian
 from cvae_jax.types import PyTree, System
@@ -58,14 +58,15 @@ class Run(Views):
       DataError: an attribute is unknown or missing.
     """
     images, condition = arguments.rows(
-      images=self._images(images), condition=self._known(condition, named)
+      images=self._images(images),
+      condition=self._encode(condition, named),
     )
     return self._apply("encode", images, condition)
 
   def decode(self, z: ArrayLike, condition: ArrayLike) -> NDArray:
     """Return images [B, H, W, C] for z [B, Z] and condition [B, A]."""
     self._function("decode")
-    z = self._shaped(z, "z", "Z", self.system.latents)
+    z = self._check_vectors(z, "z", "Z", self.system.latents)
     z, condition = arguments.rows(z=z, condition=self._condition(condition))
     return self._apply("decode", z, condition)
 
@@ -73,7 +74,7 @@ class Run(Views):
     """Return what the system's `nats` is of for z [B, Z], condition [B, A]."""
     if self.system.outputs is None:
       return self.decode(z, condition)
-    z = self._shaped(z, "z", "Z", self.system.latents)
+    z = self._check_vectors(z, "z", "Z", self.system.latents)
     z, condition = arguments.rows(z=z, condition=self._condition(condition))
     return self._apply("outputs", z, condition)
 
@@ -81,7 +82,7 @@ class Run(Views):
     """Return KL(q ‖ prior) [B] of posteriors, by z [B, Z] of a learned one."""
     if self.system.log_prior is None:
       return np.asarray(gaussian.kl_to_prior(q)).sum(axis=-1)
-    z = self._shaped(z, "z", "Z", self.system.latents)
+    z = self._check_vectors(z, "z", "Z", self.system.latents)
     return np.asarray(gaussian.log_density(z, q)) - self._apply("log_prior", z)
 
   def edit(
@@ -93,7 +94,7 @@ class Run(Views):
     decoded with the changed one. Both are vectors [B, A] or words, in which
     `changed` says only what is to change.
     """
-    own = self._known(condition, {})
+    own = self._encode(condition, {})
     if changed is None or isinstance(changed, str | Mapping):
       words = self.parse(changed or {})
       changed = self.conditions.fill(own, words)
@@ -226,7 +227,7 @@ def load(
   if not (folder / "config.json").exists():
     raise RunError(
       f"{folder} is not a run's folder: no config.json. Train one with "
-      f"{commands.name_of('train')} --config=… --workdir={folder}"
+      f"{commands.format_command('train')} --config=… --workdir={folder}"
     )
   config = configs.of_run(folder)
   remedy = "bring a copy of the file back"
@@ -236,8 +237,8 @@ def load(
   source = data.source(config.data.name)
   if not saved(folder):
     raise RunError(f"{folder} has no checkpoint yet; let it train longer")
-  conditions = conditions or saved_conditions(folder, source, asked, remedy)
-  attributes = places(conditions)
+  conditions = conditions or load_conditions(folder, source, asked, remedy)
+  attributes = attribute_columns(conditions)
   system, state = run_state(folder, config, attributes, step, system)
-  devices = mesh.of_run(config)
+  devices = mesh.for_run(config)
   return Run(folder, config, conditions, system, state, mesh=devices)

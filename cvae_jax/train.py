@@ -8,10 +8,10 @@ from ml_collections import ConfigDict
 
 from cvae_jax import config as configs, settings
 from cvae_jax.data import Dataset
-from cvae_jax.host import lock
+from cvae_jax.host import cpu, lock
 from cvae_jax.host.console import Console, say
 from cvae_jax.host.paths import folder
-from cvae_jax.loop import divergence, evaluate, fitting, hosts
+from cvae_jax.loop import divergence, evaluate, hosts, network_errors
 from cvae_jax.loop.begin import check_disk, initial_state
 from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
 from cvae_jax.loop.dispatch import make_advance
@@ -44,11 +44,11 @@ def train_and_evaluate(
 ) -> TrainState:
   """Train a config in a folder and return the final state.
 
-  A finished run of the same config is returned as it is; an unfinished one
-  goes on from its latest checkpoint; an empty workdir starts from
-  `config.init_from` if set, else from scratch. A run that early stopping
-  ended is finished whatever `epochs` says; with `early_stop.restore` the
-  state returned is the best one.
+  A finished run of the same config is not trained again. An unfinished run
+  goes on from its latest checkpoint. In an empty folder the training begins
+  with `config.init_from` if it is set, else from scratch. A run that early
+  stopping has ended is finished, whatever `epochs` says. With
+  `early_stop.restore` the best state is returned.
 
   Args:
     config: what to train, as config.load returns it.
@@ -60,9 +60,9 @@ def train_and_evaluate(
     check_data: read all of a prepared set's images to see that they are those
       that were prepared.
     trust: whether the modules of dotted names in the config are imported.
-    trackers: where rows and pictures are shown too: "wandb", "mlflow",
-      "trackio", or objects of one's own (loop/trackers). They are no part of
-      the run's config, so that a run goes on with or without them.
+    trackers: where else rows and pictures are shown: "wandb", "mlflow",
+      "trackio", or a user's own objects (loop/trackers). They are not part of
+      the run's config, so a run can go on with or without them.
 
   Raises:
     RunMismatch: workdir holds a run of another config or other data.
@@ -74,21 +74,22 @@ def train_and_evaluate(
     HostError: of several processes the first cannot train, or one is lost.
   """
   workdir = folder(workdir, "workdir")
+  cpu.tune_script(warn=say)
   if trust:
     configs.trust(config)
   if dataset is not None:
-    config = _of_arrays(config)
+    config = _name_arrays(config)
   job = prepare(config, check_data, system=system, dataset=dataset)
-  with hosts.together(), fitting.explained(job.config):
+  with hosts.explain_errors(), network_errors.explain(job.config):
     hosts.check_same(config, job.identity)
     if not hosts.first():
       return _follow(job)
-    with hosts.opening() as tell, lock.hold(workdir, "training"):
+    with hosts.open_together() as tell, lock.hold(workdir, "training"):
       return _train(job, Record(workdir, trackers), tell)
 
 
-def _of_arrays(config: ConfigDict) -> ConfigDict:
-  """Return a config whose data are said to be handed in."""
+def _name_arrays(config: ConfigDict) -> ConfigDict:
+  """Return a config whose data are named "arrays": a caller handed them in."""
   config = config.copy_and_resolve_references()
   with config.unlocked():
     config.data = {"name": "arrays"}
@@ -109,7 +110,7 @@ def _train(job: Job, record: Record, tell: Callable) -> TrainState:
     state, counters = initial_state(
       job.system, config, checkpoints, job.identity
     )
-    if not counters:  # older runs go on as they began
+    if not counters:  # runs that have begun may go on with older periods
       settings.check_periods(config, job.steps)
     watch = Watch(config, counters.get("watch"))
     if finished and (watch.stopped or state.step >= job.steps):
@@ -132,7 +133,7 @@ def _train(job: Job, record: Record, tell: Callable) -> TrainState:
         stride=job.stride,
       )
       tell(over=False, counters=counters)
-      state = job.mesh.whole(hosts.share(state))
+      state = job.mesh.replicate(hosts.share(state))
       state = _loop(job, state, counters, watch, record, checkpoints)
     best = best_state(config, checkpoints, job.system)
     state = state if best is None else best
@@ -156,20 +157,20 @@ def _follow(job: Job) -> TrainState:
     return state
   watch = Watch(job.config, told["counters"].get("watch"))
   nobody = hosts.Nobody()
-  state = job.mesh.whole(state)
+  state = job.mesh.replicate(state)
   return _loop(job, state, told["counters"], watch, nobody, nobody)
 
 
 def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
   """Run the updates; their order is what makes a resumed run exact.
 
-  At a stop: metrics arrive → rows → evaluation → checkpoint. Rows come before
-  the checkpoint that vouches for them, so a kill between the two costs rows
-  that the resumed run writes again, never rows that nobody writes. So it is
-  with what the watch concludes from an evaluation.
+  At a stop: metrics arrive → rows → evaluation → checkpoint. Rows are written
+  before the checkpoint that counts them. After a kill between the two, the
+  resumed run writes these rows again, and no row is missing. The same holds
+  for what the watch concludes from an evaluation.
   """
   config = job.config
-  first = int(state.step)  # the state itself is donated to the first step
+  first = int(state.step)  # read now: the first step overwrites the state
   console = hosts.Nobody()
   if hosts.first():
     console = Console(job.steps, config.batch_size, first)
@@ -207,7 +208,7 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
         raise Preempted(f"stopped by a signal; saved step {step}")
   except NonFinite as error:
     # The step that failed left the state as it was (update.make_step).
-    sound = divergence.last_sound(checkpoints, meter)
+    sound = divergence.find_last_sound(checkpoints, meter)
     save(error.step - 1, state, kept=sound)
     for note in divergence.advice(checkpoints, error.step - 1, sound, first):
       error.add_note(note)
@@ -236,11 +237,11 @@ def _end_epoch(parts: Parts) -> Callable:
     parts.record.grids(step, grids)
     if means:
       parts.report(watched, step, means)
-    if due:  # and not only since this run ends here: a longer would not
+    if due:  # in a longer run, the last step might not be due
       watch.see(step, means)
-      state = additions.scaled(state, watch.factor)
-    # Final figures are of rows that nothing was chosen by. The state
-    # that is handed out is the last one or the best so far.
+      state = additions.set_factor(state, watch.factor)
+    # Final figures are measured on rows that chose nothing. They belong to
+    # the state that is handed out: the last one, or the best one so far.
     handed_out = last or watch.stopped or watch.best_step == step
     if handed_out and (means := final(state)):
       parts.report("test", step, means)

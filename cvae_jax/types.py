@@ -24,7 +24,7 @@ LossFn = Callable[
 
 @flax.struct.dataclass
 class TrainState:
-  """Everything that training changes, arrays only: state = checkpoint."""
+  """Everything that training changes, as arrays: what a checkpoint holds."""
 
   step: Array  # int32 []: completed updates
   params: PyTree  # {branch: ...}; players own branches
@@ -38,26 +38,26 @@ class Player(NamedTuple):
   loss: LossFn
   tx: optax.GradientTransformation
   owns: tuple[str, ...]  # the branches of params that it moves
-  every: int = 1  # it moves in steps every, 2 every, … counted from 1
+  every: int = 1  # n: it moves in steps n, 2n, 3n, … counted from 1
 
 
 class Place(NamedTuple):
-  """Where an attribute stands in a condition, and by what it is learnt."""
+  """Where an attribute stands in a condition, and how a judge learns it."""
 
   name: str
   kind: str  # see data.conditions
-  head: str  # of a judge
-  entries: tuple[int, ...]  # of a condition [A]
+  head: str  # the kind of a judge's output; see systems.judge
+  entries: tuple[int, ...]  # its entries in a condition [A]
   bit: int | None  # the entry that says whether it is known, if any
 
 
 class Facts(NamedTuple):
-  """What the data know, so that no config has to say it."""
+  """Facts of the data, so that no config has to state them."""
 
-  columns: Mapping[str, tuple[int, ...]]  # the shape of one example of each
+  columns: Mapping[str, tuple[int, ...]]  # {column: shape of one example}
   rows: int | None = None  # training examples
-  attributes: tuple[Place, ...] = ()  # what conditions hold, where they say
-  mean: tuple[float, ...] = ()  # of each channel, in [0, 1], where known
+  attributes: tuple[Place, ...] = ()  # what a condition holds, if known
+  mean: tuple[float, ...] = ()  # of each channel, in [0, 1], if known
 
   @property
   def image_shape(self) -> tuple[int, ...]:
@@ -73,8 +73,8 @@ class Facts(NamedTuple):
 class System(NamedTuple):
   """One method, as pure functions of arrays.
 
-  The optional ones are None where a method has no such thing: a judge
-  decodes nothing.
+  An optional function is None where a method has no such thing. A judge, for
+  example, decodes nothing.
   """
 
   # (key) -> TrainState
@@ -89,9 +89,9 @@ class System(NamedTuple):
   render: Callable | None = None
   # (state, image [B, H, W, C], condition [B, A]) -> Gaussian over [B, Z]
   encode: Callable | None = None
-  # (state, noise [K · B, Z], image, condition) -> (q, z), K draws of an image,
-  # where latents have levels, each known given those above it. There `encode`
-  # is the same without noise: each level by the means of those above
+  # (state, noise [K · B, Z], image, condition) -> (q, z), K draws for each
+  # image. Set where latents have levels: the posterior of a level depends on
+  # the levels above it. `encode` then uses the means of the levels above
   posterior: Callable | None = None
   # (state, z [B, Z], condition [B, A]) -> image [B, H, W, C]
   decode: Callable | None = None
@@ -101,12 +101,14 @@ class System(NamedTuple):
   predict: Callable | None = None
   # (image, output) -> −log p(x | z) in nats, [B]
   nats: Callable | None = None
-  # (state, z [B, Z], condition [B, A]) -> output, what `nats` is of, where the
-  # decoded image does not say it all
+  # (state, z [B, Z], condition [B, A]) -> output, the argument of `nats`. Set
+  # where the likelihood needs more than the decoded image
   outputs: Callable | None = None
-  # (key, image) -> the image that `nats` is of, where that is drawn from it
+  # (key, image) -> the target of `nats`. Set where targets are drawn from the
+  # image, as binary pixels are
   observe: Callable | None = None
-  # No label taught its categories: that they have numbers means nothing
+  # True where no label was used: the numbers of the categories then have no
+  # meaning
   unlabelled: bool = False
   latents: int = 0  # Z
   # (key, count) -> z [count, Z], where the prior is not N(0, I)
@@ -115,8 +117,8 @@ class System(NamedTuple):
   draw: Callable | None = None
   # (state, z [B, Z]) -> log p(z) [B], where it is learned
   log_prior: Callable | None = None
-  # (key, count) -> (z [count, Z], class [count]), where places of the prior
-  # are given to classes
+  # (key, count) -> (z [count, Z], class [count]). Set where each class has a
+  # region of the prior
   regions: Callable | None = None
   # {name: function of the step, or a constant}, logged as schedule/<name>
   schedules: Mapping[str, Callable | float] = {}

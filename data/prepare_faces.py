@@ -21,7 +21,9 @@ from cvae_jax.data import DataError, root
 from cvae_jax.data.files import face_tables, finding, image_files, preparing
 
 
-def wanted(options: argparse.Namespace, images: finding.Images) -> pd.DataFrame:
+def select_rows(
+  options: argparse.Namespace, images: finding.Images
+) -> pd.DataFrame:
   """Read the table and keep the rows that have conditions and an image.
 
   Raises:
@@ -39,20 +41,20 @@ def wanted(options: argparse.Namespace, images: finding.Images) -> pd.DataFrame:
   )
   if left_out:
     first = next(iter(left_out.values()))
-    names = finding.some(left_out)
+    names = finding.shorten(left_out)
     print(f"{len(left_out):,} rows left out: {names}; first: {first}")
-  table = finding.resolved(images, table)
+  table = finding.resolve(images, table)
   here = table["file"].isin(images.where.keys())
   missing = table["file"][~here].tolist()
   if missing:
     said = f"{len(missing):,} of {len(table):,} images of the table are missing"
-    said += f" in {options.images}: {finding.some(missing)}"
+    said += f" in {options.images}: {finding.shorten(missing)}"
     if options.on_missing == "fail" or not here.any():
       raise DataError(f"{said}; give --on_missing=skip to go on without them")
     print(said)
   table = table[here]
   finding.check_unique(images, table["file"])
-  return finding.shuffled(table, options.order).reset_index(drop=True)
+  return finding.shuffle(table, options.order).reset_index(drop=True)
 
 
 def prepare(options: argparse.Namespace) -> None:
@@ -65,7 +67,7 @@ def prepare(options: argparse.Namespace) -> None:
     options.size, options.crop, options.square, options.resize
   )
   images = finding.open_images(options.images)
-  table = wanted(options, images)
+  table = select_rows(options, images)
   preparing.write(
     options,
     images,

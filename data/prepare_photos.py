@@ -24,7 +24,7 @@ from cvae_jax.data.files import finding, image_files, preparing
 _GREY = 2.0  # levels: below this mean of max − min a photo has no colour
 
 
-def coloured(
+def select_coloured(
   photos: Iterable[np.ndarray | str], files: Sequence[str]
 ) -> Iterator[np.ndarray | str]:
   """Pass photos on; name and leave out grey ones, which teach no colour."""
@@ -37,7 +37,7 @@ def coloured(
     yield photo
 
 
-def files_of(images: finding.Images, where: pathlib.Path) -> list[str]:
+def list_files(images: finding.Images, where: pathlib.Path) -> list[str]:
   """Order the photos by file name, each once.
 
   Raises:
@@ -61,10 +61,10 @@ def prepare(options: argparse.Namespace) -> None:
     options.size, resize=options.resize, middle=options.shape == "middle"
   )
   images = finding.open_images(options.images)
-  table = pd.DataFrame({"file": files_of(images, options.images)})
-  table = finding.shuffled(table, options.order).reset_index(drop=True)
+  table = pd.DataFrame({"file": list_files(images, options.images)})
+  table = finding.shuffle(table, options.order).reset_index(drop=True)
   files = table["file"].tolist()
-  coloured_only = functools.partial(coloured, files=files)
+  coloured_only = functools.partial(select_coloured, files=files)
   preparing.write(
     options,
     images,

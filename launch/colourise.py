@@ -19,7 +19,7 @@ _OUT = flags.DEFINE_string("out", None, "Folder; default <workdir>/coloured.")
 _VARIANTS = flags.DEFINE_integer(
   "variants", 5, "How many latents.", lower_bound=1
 )
-_SEED = command.seed("Of the latents.")
+_SEED = command.define_seed("Of the latents.")
 _FAITHFUL = flags.DEFINE_bool(
   "faithful",
   False,

@@ -63,7 +63,7 @@ def run(
   """
   console.secure()
 
-  def guarded(argv):
+  def run_guarded(argv):
     if _TRUST.value:
       plugins.trust(plugins.EVERY)
     try:
@@ -74,7 +74,7 @@ def run(
       _flush()
       return code
     except KeyboardInterrupt:
-      return _interrupted()
+      return _end_interrupted()
     except SystemExit:
       raise
     except BaseException as error:
@@ -84,12 +84,12 @@ def run(
     return _parse(argv, required, prepare)
 
   try:
-    app.run(guarded, flags_parser=parse)
+    app.run(run_guarded, flags_parser=parse)
   except KeyboardInterrupt:
-    sys.exit(_interrupted())
+    sys.exit(_end_interrupted())
 
 
-def seed(about: str) -> flags.FlagHolder:
+def define_seed(about: str) -> flags.FlagHolder:
   """Define --seed; jax keeps 32 bits, so that 2**32 would be as 0."""
   return flags.DEFINE_integer(
     "seed", 0, about, lower_bound=0, upper_bound=settings.SEEDS - 1
@@ -114,7 +114,7 @@ def _flush() -> None:
     console.abandon(sys.stdout)
 
 
-def _interrupted() -> int:
+def _end_interrupted() -> int:
   signal.signal(signal.SIGINT, signal.SIG_IGN)  # on the way out
   console.say("interrupted", sys.stderr)
   return INTERRUPTED
@@ -207,14 +207,14 @@ def _parse(argv: list[str], required, prepare) -> list[str]:
   except (flags.Error, AttributeError, TypeError) as error:
     if debug:
       traceback.print_exc()
-    said = f"error: {_gist(error)} (--help lists the flags)"
+    said = f"error: {_first_line(error)} (--help lists the flags)"
     console.say(said, sys.stderr)
     sys.exit(1)
   except Exception as error:
     sys.exit(_fail(error, debug))
 
 
-def _gist(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
   """Return an error's text, or the last line of a traceback within it."""
   text = str(error).replace("\\n", " ").strip()
   if "Traceback" in text:

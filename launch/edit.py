@@ -56,14 +56,14 @@ def main(_: list[str]) -> None:
   out = command.path(_OUT, folder / f"{image.stem}.png")
   towards = None if _TOWARDS.value is None else command.path(_TOWARDS)
   inputs = [path for path in (image, towards) if path]
-  for path in (out, _beside(out, "sweeps"), _beside(out, "towards")):
+  for path in (out, _add_suffix(out, "sweeps"), _add_suffix(out, "towards")):
     images.check_output(path, *inputs)
   square = _box()
   run = run_flags.load(_WORKDIR)
   _check(run)
-  asked = [_parse(run, text) for text in _SET.value]
+  asked = [run_flags.parse(run, _SET.name, text) for text in _SET.value]
   picture = own_picture.read(run, image, square, _CROP.value)
-  own = _own(run, image, picture, _CONDITION.value)
+  own = _find_condition(run, image, picture, _CONDITION.value)
   changes = [run.conditions.fill(own, values) for values in asked]
   swept = {name: editing.levels(run, own, name) for name in _SWEEP.value}
   made = editing.edit(run, picture, own, changes)
@@ -72,14 +72,14 @@ def main(_: list[str]) -> None:
   _save(out, row[None], columns=["picture", "reconstruction", *labels])
   if swept:
     rows = [editing.edit(run, picture, own, v)[1:] for v in swept.values()]
-    captions = [_moved(run, name) for name in swept]
-    _save(_beside(out, "sweeps"), _padded(rows), rows=captions)
+    captions = [_row_caption(run, name) for name in swept]
+    _save(_add_suffix(out, "sweeps"), _pad_rows(rows), rows=captions)
   if towards:
     other = own_picture.read(run, towards, square, _CROP.value)
-    ends = np.concatenate([own, _own(run, towards, other, None)])
+    ends = np.concatenate([own, _find_condition(run, towards, other, None)])
     pair = np.stack([picture, other])
     walked = editing.walk(run, pair, ends, _STEPS)
-    _save(_beside(out, "towards"), walked[None])
+    _save(_add_suffix(out, "towards"), walked[None])
 
 
 def _check(run) -> None:
@@ -105,20 +105,6 @@ def _check(run) -> None:
       )
 
 
-def _parse(run, text: str) -> dict:
-  """Return what one --set asks for, {attribute: value}.
-
-  Raises:
-    DataError: it asks for what the run cannot be asked for.
-  """
-  from cvae_jax.data import DataError
-
-  try:
-    return run.parse(text)
-  except DataError as error:
-    raise DataError(f"--set={text}: {error}") from None
-
-
 def _box() -> tuple[int, ...] | None:
   """Return the box of --square.
 
@@ -138,25 +124,26 @@ def _box() -> tuple[int, ...] | None:
   return tuple(map(int, words))
 
 
-def _own(run, path: Path, picture, text: str | None):
+def _find_condition(run, path: Path, picture, text: str | None):
   """Return a picture's own condition [1, A], as said or as found."""
   from cvae_jax.apps import editing
 
   if text is not None:
-    return editing.vector(run, run.parse(text))
+    values = run_flags.parse(run, _CONDITION.name, text)
+    return editing.vector(run, values)
   reading = editing.find(run, picture)
   if reading.notes:
     print("\n".join([f"{path}:", *reading.notes]))
   return editing.vector(run, reading.values)
 
 
-def _moved(run, name: str) -> str:
+def _row_caption(run, name: str) -> str:
   """Return the caption of a row in which an attribute moves."""
   attribute = run.conditions.attribute(name)
   return name if attribute.levels else f"{name}\n{attribute.choices()}"
 
 
-def _padded(rows: list):
+def _pad_rows(rows: list):
   """Return rows of pictures as one array, the shorter ones filled with grey."""
   import numpy as np
 
@@ -169,7 +156,7 @@ def _padded(rows: list):
   return found
 
 
-def _beside(path: Path, word: str) -> Path:
+def _add_suffix(path: Path, word: str) -> Path:
   return path.with_stem(f"{path.stem}_{word}")
 
 

@@ -29,7 +29,7 @@ _LABELS = flags.DEFINE_bool(
   "score, a linear probe.",
 )
 _PRIOR = run_flags.prior()
-_SEED = command.seed("Of every random draw.")
+_SEED = command.define_seed("Of every random draw.")
 
 
 def main(_: list[str]) -> None:
@@ -37,7 +37,7 @@ def main(_: list[str]) -> None:
   from cvae_jax import runs, train
   from cvae_jax.host import hub
   from cvae_jax.measures import (
-    asked,
+    abilities,
     cas,
     kept,
     representation,
@@ -69,7 +69,7 @@ def main(_: list[str]) -> None:
     scores["representation"] = representation.score(run, _SEED.value)
     lines += representation.lines(scores["representation"])
   print("\n".join([score_text.table(scores), *lines]))
-  if not _JUDGES.value and asked.askable(run):
+  if not _JUDGES.value and abilities.askable(run):
     print(
       f"control was not scored by a judge: train one ({_judge(run)}) and give "
       "--judge=RUN,…"
@@ -88,11 +88,11 @@ def _judge(run) -> str:
   if run.config.data.name == "digits":
     return "`make judge`"
   if run.config.data.name == "faces":
-    return f"{commands.name_of('sweep')} --config=attributes"
+    return f"{commands.format_command('sweep')} --config=attributes"
   path = run.config.data.get("path", "")
   return (
-    f"{commands.name_of('train')} --config=judge --config.data.path={path} "
-    "--workdir=runs/judge"
+    f"{commands.format_command('train')} --config=judge "
+    f"--config.data.path={path} --workdir=runs/judge"
   )
 
 

@@ -50,7 +50,7 @@ def main(_: list[str]) -> None:
   address = f"http://{_HOST.value}:{_PORT.value}/"
   print(f"open {address} (Ctrl-C ends it)", flush=True)
   if _OPEN.value:
-    _open(address)
+    _open_browser(address)
   server.block_thread()
 
 
@@ -73,7 +73,7 @@ def _write(out) -> None:
   print("\n".join(write.write(run, out)))
 
 
-def _open(address: str) -> None:
+def _open_browser(address: str) -> None:
   """Open an address in the browser; without a screen there is none."""
   import os
   import sys

@@ -19,7 +19,7 @@ def main(words: list[str]) -> None:
   from cvae_jax import config, data
 
   print("Pages, as in --config=NAME:VARIANT; NAME:help explains the keys")
-  for name in pages.packaged():
+  for name in pages.list_packaged():
     known = page_help.variants(name)
     print(
       f"  {name:11} {', '.join(map(page_help.format_variant, known.items()))}"

@@ -19,7 +19,7 @@ def main(words: list[str]) -> None:
 
   if len(words) != 1:
     raise ValueError(
-      f"one report expected: {commands.name_of('report')} "
+      f"one report expected: {commands.format_command('report')} "
       f"{' or '.join(reports.names())}"
     )
   runs = command.path(_RUNS, f"runs/{words[0]}")

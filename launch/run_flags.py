@@ -59,6 +59,27 @@ def outputs(workdir: flags.FlagHolder) -> Path:
   return command.path(workdir)
 
 
+def parse(run, name: str, text: str) -> dict[str, Any]:
+  """Return what a flag asks a run for, {attribute: value}.
+
+  Args:
+    run: the run that is asked.
+    name: the flag's, for the error.
+    text: the flag's value, name=value by commas; "" asks for nothing.
+
+  Raises:
+    DataError: an attribute or a value is none that there is.
+    RunError: the run can be asked for nothing.
+  """
+  from cvae_jax.data import DataError
+  from cvae_jax.runs import RunError
+
+  try:
+    return run.parse(text)
+  except (DataError, RunError) as error:
+    raise type(error)(f"--{name}={text}: {error}") from None
+
+
 def prior() -> flags.FlagHolder:
   """Define --prior, of commands that draw latents."""
   return flags.DEFINE_string(

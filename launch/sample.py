@@ -35,7 +35,7 @@ _GUIDANCE = flags.DEFINE_float(
   "guidance", 1.0, "Above 1 exaggerates the condition, where it may be unknown."
 )
 _PRIOR = run_flags.prior()
-_SEED = command.seed("Of the latents.")
+_SEED = command.define_seed("Of the latents.")
 
 
 def main(_: list[str]) -> None:
@@ -43,7 +43,7 @@ def main(_: list[str]) -> None:
   folder = command.path(_OUT, run_flags.outputs(_WORKDIR) / "figures")
   run = run_flags.load(_WORKDIR).with_prior(_PRIOR.value)
   if any(flag.value for flag in (_SET, _GRID, _SWEEP, _UNKNOWN, _COUNT)):
-    _draw_asked(run, folder)
+    _draw_request(run, folder)
   else:
     _draw_figures(run, folder)
 
@@ -62,14 +62,14 @@ def _draw_figures(run, folder) -> None:
     print(f"wrote {path}")
 
 
-def _draw_asked(run, folder) -> None:
+def _draw_request(run, folder) -> None:
   """Draw what is asked for in words into one file."""
   from cvae_jax.host import images
   from cvae_jax.loop import pictures
 
   picture = pictures.draw(
     run,
-    _SET.value,
+    run_flags.parse(run, _SET.name, _SET.value),
     grid=_GRID.value,
     sweep=_SWEEP.value,
     unknown=_UNKNOWN.value,

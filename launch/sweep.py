@@ -108,7 +108,7 @@ def plan(config: str, only: list[str], grid: list[str]) -> list[Training]:
   path, _, common = config.partition(":")
   variants = [""]
   if only or not grid:
-    variants = pages.chosen(pages.variants(path), only)
+    variants = pages.select_variants(pages.variants(path), only)
   points = pages.grid(grid)
   trainings = []
   for variant in variants:

@@ -28,7 +28,7 @@ def main(words: list[str]) -> None:
 
   if not words:
     raise ValueError(
-      f"folders of runs expected: {commands.name_of('table')} DIR"
+      f"folders of runs expected: {commands.format_command('table')} DIR"
     )
   places = [local(word, "a folder of runs") for word in words]
   out = None

@@ -43,8 +43,8 @@ def prepare(argv: list[str]) -> list[str]:
   from cvae_jax.apps import page_help
   from cvae_jax.host import paths, plugins
 
-  page, argv = taken(argv, "config")
-  workdir, _ = taken(argv, "workdir")
+  page, argv = take_flag(argv, "config")
+  workdir, _ = take_flag(argv, "workdir")
   if page is None and workdir is not None:
     saved = paths.local(workdir, "--workdir") / "config.json"
     page = str(saved) if saved.exists() else None
@@ -89,7 +89,7 @@ def _last_of_each(argv: list[str]) -> list[str]:
   return [*reversed(kept), *argv[end:]]
 
 
-def taken(argv: list[str], name: str) -> tuple[str | None, list[str]]:
+def take_flag(argv: list[str], name: str) -> tuple[str | None, list[str]]:
   """Take a flag out of the words: (its last value or None, the others)."""
   value = None
   rest = []

@@ -32,7 +32,7 @@ _DIRECTION = flags.DEFINE_enum(
 _PRUNER = flags.DEFINE_enum(
   "pruner", "median", ["median", "none"], "What ends a trial early."
 )
-_SEED = command.seed("Of the search; the runs' own is config.seed.")
+_SEED = command.define_seed("Of the search; the runs' own is config.seed.")
 flags.adopt_module_key_flags(training)
 _OF_TRAIN = ("check_data", "coordinator", "processes", "track")
 
@@ -49,12 +49,12 @@ def prepare(argv: list[str]) -> list[str]:
   from cvae_jax.apps.tuning import plans
   from cvae_jax.host import paths
 
-  page, _ = training.taken(argv, "config")
-  workdir, _ = training.taken(argv, "workdir")
+  page, _ = training.take_flag(argv, "config")
+  workdir, _ = training.take_flag(argv, "workdir")
   if page is None and workdir is not None:
-    known = plans.words(paths.local(workdir, "--workdir"))
+    known = plans.load_words(paths.local(workdir, "--workdir"))
     argv = [argv[0], *known, *argv[1:]]
-    page, _ = training.taken(argv, "config")
+    page, _ = training.take_flag(argv, "config")
   _page[:] = [page]
   return training.prepare(argv)
 
@@ -83,7 +83,7 @@ def main(_: list[str]) -> int:
     )
 
   config, (page,) = flags.FLAGS.config, _page
-  found = space.asked(_SPACE.value, page, config)
+  found = space.choose_space(_SPACE.value, page, config)
   plan = plans.plan(
     config,
     page,
@@ -103,7 +103,7 @@ def main(_: list[str]) -> int:
   if plots := results.plots(own):
     written.append(plots)
   console.say(results.text(own))
-  if under_way := results.under_way(own):
+  if under_way := results.count_running(own):
     console.say(f"{under_way} trials are under way in other processes")
   for path in written:
     console.say(f"wrote {path}")

@@ -22,7 +22,7 @@ def main(words: list[str]) -> int:
 
   if len(words) != 1:
     raise ValueError(
-      f"one run's folder expected: {commands.name_of('verify')} DIR"
+      f"one run's folder expected: {commands.format_command('verify')} DIR"
     )
   if not math.isfinite(_TOLERANCE.value):
     raise ValueError(

@@ -45,7 +45,7 @@ def command(name: str, runs_folder: Path, out_folder: Path) -> str:
   return f"python -m launch.report {name} --runs={runs} --out={out}"
 
 
-def trained_on(environments: Iterable[Mapping[str, Any]]) -> str:
+def describe_training(environments: Iterable[Mapping[str, Any]]) -> str:
   """Say on what devices, and at which commits, runs were trained.
 
   Args:

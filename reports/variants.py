@@ -20,23 +20,23 @@ class Name(NamedTuple):
     return next((name for name in known if self.has(name)), known[0])
 
 
-def of(config: ConfigDict) -> Name:
+def find(config: ConfigDict) -> Name:
   """Return the page and the variants that a run was asked for.
 
   Runs of the first release did not record them: theirs are inferred.
   """
-  page, _, words = (config.name or _inferred(config)).partition(":")
+  page, _, words = (config.name or _infer(config)).partition(":")
   parts = (word.partition("=") for word in words.split(",") if word)
   return Name(page, {name: value for name, _, value in parts})
 
 
-def _inferred(config: ConfigDict) -> str:
+def _infer(config: ConfigDict) -> str:
   """Infer page and variants from the numbers that the pages then set."""
   infer = {
     "gan": _gan,
     "autoencoder": _autoencoder,
-    "dfc_vae": _of_faces,
-    "caae": _of_faces,
+    "dfc_vae": _infer_faces,
+    "caae": _infer_faces,
     "vae": _vae,
     "m2": _m2,
     "m3": _m3,
@@ -53,7 +53,7 @@ def _autoencoder(config: ConfigDict) -> str:
   return "compare:vae" if config.model.variational else "compare:ae"
 
 
-def _of_faces(config: ConfigDict) -> str:
+def _infer_faces(config: ConfigDict) -> str:
   name = f"zoo_faces:{config.system}"
   return name if config.model.normalise else f"{name},faithful"
 

@@ -7,6 +7,7 @@ from cvae_jax import config as configs, data as sources, runs, train
 from cvae_jax.data import DataError
 from cvae_jax.loop import pictures
 from cvae_jax.runs import RunError
+from launch import run_flags
 from tests import small
 
 COUNT = 200
@@ -65,6 +66,15 @@ def test_words_a_mapping_text_and_vectors_ask_for_the_same(run):
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize(
+  "text", ["shape=cube", "form=circle", "shape", "turn=north"]
+)
+def test_an_error_in_words_names_the_flag(run, text):
+  with pytest.raises(DataError, match=f"^--condition={text}: "):
+    run_flags.parse(run, "condition", text)
+  assert run_flags.parse(run, "set", "") == {}
+
+
 def test_what_is_sampled_can_be_encoded_and_one_request_serves_all(run):
   images = run.sample(shape="circle", count=8)
   assert images.min() >= 0
@@ -83,7 +93,7 @@ def test_what_is_left_out_is_drawn_from_training_rows_together(run):
   np.testing.assert_array_equal(
     found.vectors[:, conditions.columns("shape")], np.eye(3)[[0] * 50]
   )
-  rows = conditions.drawn_from()
+  rows = conditions.training_conditions()
   others = slice(conditions.columns("shape").stop, None)
   assert {*map(tuple, found.vectors[:, others])} <= {
     *map(tuple, rows[:, others])

@@ -77,7 +77,7 @@ def test_too_few_rows_for_a_batch_is_an_error_with_both_numbers():
 )
 def test_padded_covers_each_row_once_in_order(rows, size):
   covered = []
-  for numbers, mask in batches.padded(rows, size):
+  for numbers, mask in batches.padded_batches(rows, size):
     assert numbers.shape == mask.shape == (size,)
     assert numbers.max() < rows  # padding can be gathered too
     covered += numbers[mask].tolist()

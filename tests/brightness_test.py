@@ -51,10 +51,11 @@ def test_a_decoder_begins_at_the_mean_of_the_training_images():
   assert mean(image) == pytest.approx((0.2, 19.5 / 255, 1.0))
   dataset = data.from_arrays(image, {"kind": ["a", "b"] * 20})
   train_mean = mean(dataset.train["image"])
-  for system in ("cvae", "vae", "aae"):
+  for system in ("cvae", "vae", "aae", "gan"):
     page = configs.load(f"images:smoke,system={system}")
     job = prepare(page, dataset=dataset)
-    decoder = job.system.init(jax.random.key(0)).params["decoder"]
+    branch = "generator" if system == "gan" else "decoder"
+    decoder = job.system.init(jax.random.key(0)).params[branch]
     logits = decoder["net"]["up_0"]["bias"]
     begun = 1 / (1 + np.exp(-np.asarray(logits)))
     np.testing.assert_allclose(

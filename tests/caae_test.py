@@ -8,7 +8,7 @@ import pytest
 from cvae_jax import config as configs
 from cvae_jax.figures import caae as figures
 from cvae_jax.nets.blocks import INITIALISERS
-from cvae_jax.nets.caae import tiled
+from cvae_jax.nets.caae import tile
 from cvae_jax.systems import caae
 from tests import arithmetic as a, small as small_runs
 
@@ -36,7 +36,7 @@ SMALL = {
 
 
 def started(variant):
-  """Gives the system and a state whose statistics and biases are not 0."""
+  """Return the system and a state whose statistics and biases are not 0."""
   path = f"configs/zoo_faces.py:caae,smoke{variant}"
   system = configs.resolve(configs.load(path, SMALL))
   return system, small_runs.drawn(system)
@@ -113,7 +113,7 @@ class Numpy:
 
 
 def terms(numpy, batch):
-  """Gives x, y, the code, the output and E's and G's terms, each [B]."""
+  """Return x, y, the code, the output and E's and G's terms, each [B]."""
   x = 2 * (batch["image"] / 255.0) - 1
   y = 2 * batch["condition"] - 1
   z = numpy.encode(x)
@@ -149,7 +149,7 @@ def test_the_faithful_networks_have_the_table_s_parameters():
 
 
 def test_no_attributes_are_tiled_to_none():
-  assert tiled(np.zeros((3, 0)), 50).shape == (3, 0)
+  assert tile(np.zeros((3, 0)), 50).shape == (3, 0)
 
 
 @pytest.mark.parametrize("size", [64, 128])

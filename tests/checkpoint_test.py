@@ -79,8 +79,8 @@ def test_the_latest_ones_are_kept(tmp_path):
 
 
 def test_a_save_leaves_few_objects_behind(checkpoints):
-  # Orbax asked tensorstore for its counters, whose answers are never freed:
-  # 360 objects a save. What is left, four an array, is tensorstore's too.
+  # Tensorstore never frees what it answers to orbax's questions for its
+  # counters and, array by array, for the folder's spec: 360 objects a save.
   def objects_after(steps):
     for step in steps:
       checkpoints.save(step, make(step), {})
@@ -90,7 +90,7 @@ def test_a_save_leaves_few_objects_behind(checkpoints):
 
   before = objects_after(range(1, 6))
   after = objects_after(range(6, 16))
-  assert (after - before) / 10 < 200  # and caches that fill at first
+  assert (after - before) / 10 < 100  # and caches that fill at first
 
 
 def test_saving_the_latest_step_again_changes_nothing(checkpoints):

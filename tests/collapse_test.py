@@ -29,7 +29,7 @@ def dataset():
 
 
 def made(folder, encode=None, strength=1.0, step=3):
-  """Makes a run whose images are sums of a few patterns."""
+  """Make a run whose images are sums of a few patterns."""
 
   def decode(state, z, condition):
     pixels = jnp.tensordot(strength * z, BASIS, axes=1)
@@ -103,7 +103,7 @@ def test_a_collapsed_posterior_and_varied_samples_are_told_apart(
 
 
 def test_the_fitted_gaussian_has_the_codes_moments(dataset, tmp_path):
-  z = collapse.fitted(made(tmp_path, code), dataset, 4000)
+  z = collapse.draw_fitted(made(tmp_path, code), dataset, 4000)
   codes = dataset.train["image"].reshape(60, -1) / 255.0 @ DIRECTIONS
   np.testing.assert_allclose(
     z.mean(0), codes.mean(0), atol=0.05 * codes[:, 0].std()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cvae_jax import config
-from cvae_jax.loop.begin import fast_compiled as quick
-from cvae_jax.measures.verify import published
+from cvae_jax.loop.begin import compile_fast as quick
+from cvae_jax.measures.verify import load_published
 from cvae_jax.method import baselines, cells, schedules
 from cvae_jax.nets.colouring import Branch, Decoder
 
@@ -91,7 +91,7 @@ def test_the_ladder_says_how_long_how_much_and_with_what_weight():
   photos = [c.data.train_images for c in found]
   assert photos == [100, 100, 100, 100, 0, 100, 0]
   for c in found:
-    assert len(published(c.reference)) == c.epochs
+    assert len(load_published(c.reference)) == c.epochs
 
 
 def test_the_learning_rate_falls_by_inverse_time():

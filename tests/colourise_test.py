@@ -79,7 +79,7 @@ def test_the_reported_loss_is_the_sum_of_its_terms_with_l2(run):
   terms = ("weighted_squared_error", "kl", "saturation", "l2")
   total = sum(first[f"model/{term}"] for term in terms)
   assert first["model/loss"] == pytest.approx(total, rel=1e-5)
-  init = begin.fast_compiled(run.system.init)  # what the run began with
+  init = begin.compile_fast(run.system.init)  # what the run began with
   params = init(keys.address(run.config.seed, "init")).params
   leaves = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim == 4]
   assert len(leaves) == 8 * len(SMALL["model.branch.features"])

@@ -10,16 +10,16 @@ ROOT = Path(__file__).parents[1]
 
 def test_in_a_checkout_commands_are_its_modules_and_scripts(monkeypatch):
   monkeypatch.chdir(ROOT)
-  assert commands.name_of("train") == "python -m launch.train"
-  assert commands.preparing("faces") == "python data/prepare_faces.py"
+  assert commands.format_command("train") == "python -m launch.train"
+  assert commands.format_prepare("faces") == "python data/prepare_faces.py"
 
 
 def test_elsewhere_commands_are_those_of_the_installed_package(
   monkeypatch, tmp_path
 ):
   monkeypatch.chdir(tmp_path)
-  assert commands.name_of("train") == "cvae-jax train"
-  assert commands.preparing("digits") == "cvae-jax prepare digits"
+  assert commands.format_command("train") == "cvae-jax train"
+  assert commands.format_prepare("digits") == "cvae-jax prepare digits"
 
 
 def test_a_sweep_finds_a_page_by_its_short_name(monkeypatch, tmp_path):

@@ -77,7 +77,7 @@ def folder(tmp_path_factory):
 def page(folder, tmp_path_factory):
   out = tmp_path_factory.mktemp("docs")
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(distances, "embedding", lambda file="": embed)
+    patch.setattr(distances, "load_embedding", lambda file="": embed)
     patch.setattr(compare_curves, "FEWEST", EPOCHS)
     paths = reports.write("compare", folder, out)
   names = sorted(path.name for path in paths)
@@ -95,7 +95,7 @@ def test_it_says_what_it_is_of_and_what_is_missing(page, folder):
   assert "54 drawn faces train, 6 are held out" in page
   missing = page.split("Not trained: ")[1].split(". Trained on")[0]
   known = {str(vae(128)), str(Cell("GAN", 128))}
-  absent = {str(cell) for cell in compare_cells.expected()} - known
+  absent = {str(cell) for cell in compare_cells.list_cells()} - known
   assert {*missing.split("; ")} == absent
   verdicts = page.split("## What the source found")[1]
   assert verdicts.count("not measured.**") == 6
@@ -173,7 +173,7 @@ def test_real_images_are_drawn_into_the_runs_folder_alone(page, folder):
 def test_a_checkpoint_is_measured_once(page, folder, tmp_path, monkeypatch):
   path = folder / "vae" / kept.FILE
   before = path.read_text()
-  monkeypatch.setattr(distances, "embedding", lambda file="": embed)
+  monkeypatch.setattr(distances, "load_embedding", lambda file="": embed)
   monkeypatch.setattr(runs.Run, "encode", None)  # fails if it were asked
   monkeypatch.setattr("reports.compare.report._reconstruct", lambda *_: None)
   reports.write("compare", folder, tmp_path)
@@ -186,7 +186,7 @@ def test_the_expected_cells_are_the_sweep_s():
     compare_cells.cell(configs.load(f"{path}:{variant}"))
     for variant in pages.variants(path)
   }
-  assert swept == {*compare_cells.expected()}
+  assert swept == {*compare_cells.list_cells()}
 
 
 @pytest.mark.parametrize("kind", ["ae", "vae,mean", "gan", "wgan_gp"])
@@ -244,7 +244,7 @@ def edited(monkeypatch):
 @pytest.fixture
 def unmeasured(monkeypatch):
   """Measures nothing but by how the images would be set beside samples."""
-  monkeypatch.setattr(distances, "embedding", lambda file="": embed)
+  monkeypatch.setattr(distances, "load_embedding", lambda file="": embed)
   monkeypatch.setattr("reports.compare.report._reconstruct", lambda *_: None)
   monkeypatch.setattr("reports.compare.report._samples", lambda *_: {})
   monkeypatch.setattr(
@@ -314,9 +314,9 @@ STOP |= {"ends": 16.0, "kept": 10.0, "lowest": 10.0, "last": 20.0}
 
 
 def made(changes=()):
-  """Makes all runs, each worth the same but for {(kind, latents): changes}."""
+  """Make all runs, each worth the same but for {(kind, latents): changes}."""
   found = {}
-  for cell in compare_cells.expected():
+  for cell in compare_cells.list_cells():
     run = {
       "cell": cell,
       "complete": True,
@@ -342,7 +342,7 @@ def made(changes=()):
 
 
 def outcomes(changes=(), found=None):
-  """Gives each verdict's outcome by the first words of its claim."""
+  """Return each verdict's outcome by the first words of its claim."""
   judged = compare_claims.verdicts(made(changes) if found is None else found)
   names = ("size", "cause", "useless", "ae", "vae", "modes", "losses")
   names += ("stop", "remedy")
@@ -485,7 +485,7 @@ def tracked(share, seed, count):
     for t in steps
   ]
   tests = [{"step": t, "sliced": distance[t]} for t in steps]
-  found = compare_curves.tracking(epochs, tests)
+  found = compare_curves.correlate_losses(epochs, tests)
   return any(compare_claims._strength(values)[0] for values in found.values())
 
 
@@ -501,7 +501,7 @@ def test_a_trend_alone_seldom_tracks_and_a_loss_that_tells_does(
 
 def test_few_evaluations_are_not_correlated():
   rows = [{"step": t, "a/loss": -t, "sliced": -t} for t in range(15)]
-  assert compare_curves.tracking(rows, rows) == {}
+  assert compare_curves.correlate_losses(rows, rows) == {}
 
 
 def test_a_floor_is_what_the_best_of_unlinked_signals_reaches():
@@ -554,7 +554,7 @@ def test_without_runs_nothing_is_judged_and_all_is_named():
   judged = compare_claims.verdicts({})
   assert {verdict.outcome for verdict in judged} == {"not measured"}
   reasons = " ".join(r for verdict in judged for r in verdict.reasons)
-  for cell in compare_cells.expected():
+  for cell in compare_cells.list_cells():
     assert f"{cell} (not trained)" in reasons
 
 
@@ -570,4 +570,4 @@ def test_without_features_the_sliced_distance_ranks():
 
 def test_pictures_are_of_the_plain_vae_of_most_latents():
   cells = [ae(128), ae(512), vae(512, "mean, mean"), vae(128), vae(512, beta=4)]
-  assert compare_cells.shown(cells) == {"AE": ae(512), "VAE": vae(128)}
+  assert compare_cells.choose_drawn(cells) == {"AE": ae(512), "VAE": vae(128)}

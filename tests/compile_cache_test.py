@@ -67,10 +67,10 @@ def test_a_folder_that_cannot_be_written_is_one_warning(
 
 
 def test_other_processors_have_other_folders(monkeypatch):
-  mine = compile_cache._machine()
-  assert compile_cache._machine() == mine
+  mine = compile_cache._name_processor()
+  assert compile_cache._name_processor() == mine
   monkeypatch.setattr(compile_cache.platform, "machine", lambda: "other")
-  assert compile_cache._machine() != mine
+  assert compile_cache._name_processor() != mine
 
 
 def test_entries_that_a_kill_cut_short_go(tmp_path):

@@ -148,12 +148,15 @@ def test_what_a_run_began_with_may_not_change():
 
 def test_variants_of_a_sweep_are_chosen_by_name_or_pattern():
   variants = ["m1", "m2,draw=0", "m2,draw=1"]
-  assert pages.chosen(variants, []) == variants
-  assert pages.chosen(variants, ["m2,*"]) == variants[1:]
-  assert pages.chosen(variants, ["m2,draw=0", "m1"]) == variants[:2]
-  assert pages.chosen(["a=1", "a=2", "a=3"], ["a=1,a=3"]) == ["a=1", "a=3"]
+  assert pages.select_variants(variants, []) == variants
+  assert pages.select_variants(variants, ["m2,*"]) == variants[1:]
+  assert pages.select_variants(variants, ["m2,draw=0", "m1"]) == variants[:2]
+  assert pages.select_variants(["a=1", "a=2", "a=3"], ["a=1,a=3"]) == [
+    "a=1",
+    "a=3",
+  ]
   with pytest.raises(configs.ConfigError, match=r"'m3' not in .*m2,draw=0"):
-    pages.chosen(variants, ["m1", "m3"])
+    pages.select_variants(variants, ["m1", "m3"])
 
 
 @pytest.mark.parametrize(

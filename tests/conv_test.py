@@ -44,7 +44,7 @@ def assert_close(got, expected, dtype):
 
 
 def windows(n, k, stride, padding):
-  """Gives (low padding, number of windows): TensorFlow's documentation."""
+  """Return (low padding, number of windows): TensorFlow's documentation."""
   if padding == "VALID":
     return 0, len(range(0, n - k + 1, stride))
   count = -(-n // stride)
@@ -137,7 +137,7 @@ def test_conv_transpose_equals_loops_and_with_gradients_lax(
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 def test_fold_is_the_transpose_of_patches(k, stride, padding):
   size = (9, 7)
-  pads = tuple(im2col.pads_of(n, k, stride, padding) for n in size)
+  pads = tuple(im2col.axis_padding(n, k, stride, padding) for n in size)
   (x,) = draw(0, (2, *size, 3), dtype="float32")
   cut = jax.jit(lambda x: im2col.patches(x, k, stride, pads))(x)
   (p,) = draw(1, cut.shape, dtype="float32")
@@ -151,7 +151,7 @@ def test_fold_is_the_transpose_of_patches(k, stride, padding):
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 def test_patches_lists_each_window_row_by_row_then_channels(padding):
   x = np.arange(2 * 5 * 6 * 2, dtype=np.float32).reshape(2, 5, 6, 2)
-  pads = tuple(im2col.pads_of(n, 3, 1, padding) for n in (5, 6))
+  pads = tuple(im2col.axis_padding(n, 3, 1, padding) for n in (5, 6))
   got = im2col.patches(x, 3, 1, pads)
   side = 1 if padding == "SAME" else 0
   full = np.pad(x, ((0, 0), (side, side), (side, side), (0, 0)))

@@ -97,7 +97,7 @@ def test_named_csv_refuses(tmp_path, text, message):
   path = tmp_path / "table.csv"
   path.write_text(text)
   with pytest.raises(DataError, match=re.escape(message)) as caught:
-    face_tables.named_csv(path, ("eyes",), ((0, 1),))
+    face_tables.read_named_csv(path, ("eyes",), ((0, 1),))
   assert "table.csv" in str(caught.value)
 
 
@@ -154,4 +154,4 @@ def test_a_compressed_table_that_is_cut_is_named(tmp_path):
   path = tmp_path / "table.csv.gz"
   path.write_bytes(gzip.compress(f"file,male\n{rows}".encode())[:900])
   with pytest.raises(DataError, match=r"table\.csv\.gz: not a CSV table"):
-    face_tables.named_csv(path)
+    face_tables.read_named_csv(path)

@@ -270,7 +270,7 @@ def test_a_judge_of_other_data_is_refused(run, data, tmp_path):
   judge = SimpleNamespace(folder=run, config=small.config(other))
   test = {"image": np.zeros((1, 28, 28, 1), np.uint8), "condition": np.ones(1)}
   with pytest.raises(RunMismatch, match="train image"):
-    control._unseen(test, [judge], None)
+    control._select_unseen(test, [judge], None)
 
 
 def test_a_finished_run_without_a_record_of_its_data_gets_one(

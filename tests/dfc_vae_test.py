@@ -57,7 +57,7 @@ def test_a_misspelt_name_is_refused_with_those_there_are(field, known):
 def test_weights_that_have_no_place_are_refused(change, message):
   config = configs.load("configs/zoo_faces.py:dfc_vae", SMALL | change)
   with pytest.raises(ValueError, match=message):
-    restore.pretrained(configs.resolve(config), config)
+    restore.load_pretrained(configs.resolve(config), config)
 
 
 def small(variant="", **changes):
@@ -67,7 +67,7 @@ def small(variant="", **changes):
 
 
 def started(config):
-  """Gives the system and a state whose statistics and biases are not 0."""
+  """Return the system and a state whose statistics and biases are not 0."""
   system = configs.resolve(config)
   return system, small_runs.drawn(system)
 

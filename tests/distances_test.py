@@ -56,7 +56,7 @@ def shrunk(images, factor):
 def test_both_distances_are_scipys_of_the_same_images_and_latents(
   data, monkeypatch
 ):
-  monkeypatch.setattr(distances, "embedding", lambda file: embed)
+  monkeypatch.setattr(distances, "load_embedding", lambda file: embed)
   monkeypatch.setattr(distances, "ROWS", 3)  # the last batch is padded
   made = small_zoo.made("vae", data__path=str(data), **DRAWN)
   test = Feed(check(load(made.config.data).test, made.system.columns))
@@ -65,7 +65,7 @@ def test_both_distances_are_scipys_of_the_same_images_and_latents(
   found = measure(state)
   assert measure(state) == found
 
-  rows = distances.chosen(test.rows, 8)
+  rows = distances.choose_rows(test.rows, 8)
   assert len({*rows}) == 8 < test.rows
   real = test.columns["image"][rows] / 255.0
   z = jax.random.normal(keys.address(0, "sample"), (8, 3))
@@ -126,12 +126,12 @@ def test_a_kill_after_the_best_leaves_no_trace(data, whole, tmp_path):
   """The running mean goes on from the checkpoint of the best."""
   folder = shutil.copytree(whole[0], tmp_path / "killed")
   (folder / "DONE").unlink()
-  for step in soak.steps_saved(folder):
+  for step in soak.list_saved_steps(folder):
     if step > whole[1].step:
       shutil.rmtree(folder / "checkpoints" / str(step))
-  assert soak.steps_saved(folder)[-1] == whole[1].step
+  assert soak.list_saved_steps(folder)[-1] == whole[1].step
   assert equal(small_zoo.run(data, folder, "vae", **WATCHED), whole[1])
-  assert soak.steps_saved(folder) == soak.steps_saved(whole[0])
+  assert soak.list_saved_steps(folder) == soak.list_saved_steps(whole[0])
   assert equal_runs.differences(whole[0], folder) == []
 
 

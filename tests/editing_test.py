@@ -87,7 +87,7 @@ def test_a_walk_moves_latents_and_conditions_from_end_to_end(run, photo):
 
 
 def known_run(names, quantiles):
-  """Makes a run whose images are its conditions, each a grey of its own."""
+  """Make a run whose images are its conditions, each a grey of its own."""
   conditions = Conditions(names, ((0.0, 1.0),) * len(names), quantiles)
 
   def decode(z, condition):
@@ -97,6 +97,7 @@ def known_run(names, quantiles):
   return SimpleNamespace(
     folder="known",
     conditions=conditions,
+    condition_size=len(names),
     config=SimpleNamespace(system="known"),
     system=SimpleNamespace(
       columns={"image": (1, 1, 3), "condition": (len(names),)},

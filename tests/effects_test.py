@@ -41,16 +41,16 @@ def test_any_number_of_latents_takes_a_bounded_number_of_images(size):
 def test_a_slider_spans_three_deviations_and_leaves_no_edge_by_much():
   generator = np.random.default_rng(0)
   z = np.stack([generator.normal(size=4000), generator.uniform(-1, 1, 4000)], 1)
-  low, high = effects.spans(z).T
+  low, high = effects.latent_ranges(z).T
   np.testing.assert_allclose(high, [3.0, 1.5], atol=0.11)
   np.testing.assert_allclose(low, [-3.0, -1.5], atol=0.11)
 
 
 def test_explorer_page_and_traversal_begin_with_the_same_latents():
   run = runs.load("pretrained/digits")
-  explorer = opening.opened(run, "digits").latents
+  explorer = opening.from_run(run, "digits").latents
   draws = page_latents.draws(run)[0]
-  condition = opening.condition_of(run)[0]
+  condition = opening.example_condition(run)[0]
   page = [row["index"] for row in page_latents.strongest(run, draws, condition)]
   moved = run.traverse(count=8, **{"class": 5}, ink=0.5).rows
   traversed = [int(row.split()[-1]) for row in moved]

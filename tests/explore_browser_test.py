@@ -38,13 +38,13 @@ import sys
 from cvae_jax.apps.explore import opened, serve
 from tests.explore_test import all_kinds
 runs = [opened.open_run(f"pretrained/{name}") for name in ("digits", "scvae")]
-serve.serve([*runs, opened.opened(all_kinds(), "kinds")], int(sys.argv[1]))
+serve.serve([*runs, opened.from_run(all_kinds(), "kinds")], int(sys.argv[1]))
 """
 
 
 @pytest.fixture(scope="module")
 def runs():
-  kinds = opening.opened(explore_test.all_kinds(), "kinds")
+  kinds = opening.from_run(explore_test.all_kinds(), "kinds")
   names = ("digits", "scvae")
   return *(opening.open_run(f"pretrained/{name}") for name in names), kinds
 

@@ -16,7 +16,7 @@ from PIL import Image
 from cvae_jax import config as configs, runs
 from cvae_jax.apps import handwriting
 from cvae_jax.apps.explore import (
-  beside,
+  comparison,
   history,
   opened as opening,
   photo,
@@ -26,7 +26,7 @@ from cvae_jax.apps.explore import (
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions import Conditions
 from cvae_jax.data.conditions.classes import Class
-from cvae_jax.loop.run_data import places
+from cvae_jax.loop.run_data import attribute_columns
 from cvae_jax.runs import RunError
 from cvae_jax.systems import cvae
 from cvae_jax.types import Facts
@@ -136,7 +136,7 @@ def test_a_run_that_draws_nothing_is_refused():
       system = "attribute"
 
   with pytest.raises(RunError, match="draws no images"):
-    opening.opened(Run, "judge")
+    opening.from_run(Run, "judge")
 
 
 KINDS = {
@@ -158,14 +158,14 @@ def all_kinds(known_bits=True):
   conditions = Conditions.fit(entries, table, known_bits)
   config = configs.load("configs/images.py:smoke", {"model.latents": 3})
   shapes = {"image": (16, 16, 3), "condition": (conditions.size,)}
-  system = cvae.make(config, Facts(shapes, 60, places(conditions)))
+  system = cvae.make(config, Facts(shapes, 60, attribute_columns(conditions)))
   state = small.drawn(system)
   return runs.Run(Path("runs/kinds"), config, conditions, system, state)
 
 
 @pytest.mark.parametrize("known_bits", [False, True])
 def test_each_kind_of_condition_comes_back_from_its_link(known_bits):
-  opened = opening.opened(all_kinds(known_bits), "kinds")
+  opened = opening.from_run(all_kinds(known_bits), "kinds")
   values = {
     **{"shape": "star", "glossy": "yes", "size": "large"},
     **{"light": 0.75, "turn": 45.0, "tags": "beach;night"},
@@ -178,12 +178,12 @@ def test_each_kind_of_condition_comes_back_from_its_link(known_bits):
 
 
 def test_an_unknown_condition_is_one_only_where_the_model_knows_of_such():
-  opened = opening.opened(all_kinds(), "kinds")
+  opened = opening.from_run(all_kinds(), "kinds")
   first = request.first(opened)
   asked = request.Request(first.values | {"light": None})
   link = parse_qsl(asked.to_query("kinds"), keep_blank_values=True)
   assert request.from_query(opened, link) == asked
-  known = opening.opened(all_kinds(False), "kinds")
+  known = opening.from_run(all_kinds(False), "kinds")
   with pytest.raises(RunError, match="needs a value"):
     request.from_query(known, link)
 
@@ -248,7 +248,7 @@ def test_what_the_controls_are_set_to_is_what_they_say():
   gradio = pytest.importorskip("gradio", reason="the extra web is missing")
   from cvae_jax.apps.explore.panels import controls
 
-  opened = opening.opened(all_kinds(), "kinds")
+  opened = opening.from_run(all_kinds(), "kinds")
   values = request.first(opened).values | {"light": 2.5, "tags": "night"}
   made = controls.build(opened, values)
   assert controls.read(made, controls.write(made, values)) == values
@@ -260,7 +260,7 @@ def test_what_the_controls_are_set_to_is_what_they_say():
   ]
   assert controls.read(made, given) == unknown
   many = Class("letter", tuple(map(str, range(controls.BUTTONS + 1))))
-  (longer,) = controls.of([many], {"letter": "3"}, False)
+  (longer,) = controls.add_controls([many], {"letter": "3"}, False)
   assert isinstance(longer.value, gradio.Dropdown)
 
 
@@ -297,14 +297,16 @@ def test_curves_have_a_line_for_each_split(digits):
     "loss": {"epoch": [(1, 3.0)], "test": [(1, 2.0)]},
     "kl": {"test": [(1, 1.0)]},
   }
-  assert "<svg" in history.draw(history.curves(history.rows_of(digits)))
+  assert "<svg" in history.draw(history.curves(history.load_rows(digits)))
 
 
 def test_runs_side_by_side_share_what_both_can_be_asked(digits):
   other = opening.open_run("pretrained/scvae")
-  assert [a.name for a in beside.shared([digits, other])] == ["class"]
-  kinds = opening.opened(all_kinds(), "kinds")
-  assert beside.shared([digits, kinds]) == []
+  assert [a.name for a in comparison.common_attributes([digits, other])] == [
+    "class"
+  ]
+  kinds = opening.from_run(all_kinds(), "kinds")
+  assert comparison.common_attributes([digits, kinds]) == []
 
 
 def test_settings_name_no_folder_of_the_machine(digits):

@@ -183,7 +183,7 @@ def test_an_onnx_runtime_computes_what_the_system_does(
 ):
   convert = pytest.importorskip("cvae_jax.apps.export.convert")
   runtime = pytest.importorskip("onnxruntime")
-  found = functions.of_run(drawn(page))
+  found = functions.from_run(drawn(page))
   assert found
   rng = np.random.default_rng(0)
   for function in found.values():
@@ -211,7 +211,7 @@ def test_the_colouring_that_is_exported_is_the_runs(plain_convolutions_here):
   rng = np.random.default_rng(2)
   z = rng.standard_normal((2, 6)).astype(np.float32)
   grey = images_of((112, 112, 1), 2)[..., 0]
-  colours, image = jax.jit(functions.of_run(run)["colour"].apply)(z, grey)
+  colours, image = jax.jit(functions.from_run(run)["colour"].apply)(z, grey)
   np.testing.assert_allclose(
     colours, run.decode(z[:, None], grey)[:, 0], atol=1e-6
   )
@@ -230,7 +230,7 @@ def test_an_export_is_loaded_like_the_run_and_is_the_same(
   run, exported, digits
 ):
   loaded = runs.load(exported)
-  condition = run.conditions.of(*digits)
+  condition = run.conditions.encode_images(*digits)
   np.testing.assert_array_equal(
     loaded.sample(condition, seed=3), run.sample(condition, seed=3)
   )

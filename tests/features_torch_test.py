@@ -18,7 +18,7 @@ pytestmark = pytest.mark.torch
 
 @pytest.fixture
 def narrow(monkeypatch):
-  """Makes the networks narrow: what is tested is order, not size."""
+  """Make the networks narrow: what is tested is order, not size."""
   monkeypatch.setattr(features, "WIDTHS", (4, 6, 8, 10, 12))
 
 
@@ -97,7 +97,7 @@ def torch_lpips(tree, heads, a, b):
 
 @pytest.fixture
 def weights(request):
-  """Gives the real weights where they are, else narrow drawn ones."""
+  """Return the real weights where they are, else narrow drawn ones."""
   try:
     return vgg_files.lpips()
   except DataError:
@@ -125,7 +125,7 @@ def test_lpips_equals_torch_s_and_is_0_for_equal_images(weights):
 def test_the_embedding_is_relu5_3_averaged_whatever_the_images_type(narrow):
   tree = draw("vgg16")
   images = np.random.default_rng(4).integers(0, 256, (35, 16, 16, 3), np.uint8)
-  found = perceptual.embedding(tree)(images)
+  found = perceptual.make_embedding(tree)(images)
   assert found.shape == (35, 12)
   x = images[-2:].astype(np.float32) / 255
   mean = np.array([0.485, 0.456, 0.406], np.float32)
@@ -134,4 +134,4 @@ def test_the_embedding_is_relu5_3_averaged_whatever_the_images_type(narrow):
   expected = maps.mean((2, 3)).numpy()
   np.testing.assert_allclose(found[-2:], expected, atol=1e-5, rtol=1e-4)
   with pytest.raises(ValueError, match=r"found \[\(2, 8, 8, 1\)\]"):
-    perceptual.embedding(tree)(np.zeros((2, 8, 8, 1)))
+    perceptual.make_embedding(tree)(np.zeros((2, 8, 8, 1)))

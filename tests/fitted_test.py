@@ -183,7 +183,7 @@ def test_a_damaged_fit_is_made_anew(run, damage):
 def test_a_mixture_is_asked_for_by_its_size_and_kept_beside(run, monkeypatch):
   assert run.with_prior("fitted").fitted.components == 1
   assert run.with_prior("fitted:2").fitted.components == 2
-  assert {p.name for p in fitted.kept(run.folder)} == {
+  assert {p.name for p in fitted.list_files(run.folder)} == {
     "prior.npz",
     "prior_2.npz",
   }
@@ -202,7 +202,7 @@ def test_more_gaussians_than_images_are_refused_in_our_words(run):
   with pytest.raises(
     runs.RunError, match=r"400 for 999: give a smaller fitted:K"
   ):
-    fitted.of_run(run, "fitted:999")
+    fitted.load_or_fit(run, "fitted:999")
 
 
 def test_a_run_without_an_encoder_says_so(run):
@@ -233,8 +233,8 @@ def test_grids_and_scores_use_the_fitted_prior(run):
   assert scores["protocol"]["prior"] == "fitted:1"
   assert scores["fitted"]["components"] == 1
   score.save(own, scores)
-  assert score.known(own) is not None
-  assert score.known(run) is None  # they are not of the run's own prior
+  assert score.load_known(own) is not None
+  assert score.load_known(run) is None  # they are not of the run's own prior
   assert "log fitted prior of codes" in score_text.table(scores)
 
 

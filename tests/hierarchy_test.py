@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from cvae_jax import config as configs
 from cvae_jax.method import gaussian, kl_control
 from cvae_jax.metrics import bounds
 from cvae_jax.nets import hierarchy
+from cvae_jax.systems.models import vae, vae_bound
 from cvae_jax.types import Facts
 from tests import small
 
@@ -25,7 +26,8 @@ PAGE = "configs/images.py:latents=hierarchy,blocks=residual"
 
 def made(page=PAGE, shape=SHAPE, conditions=3, **changes):
   changes = {name.replace("__", "."): v for name, v in changes.items()}
-  config = configs.load(page, {"model.levels": LEVELS} | changes)
+  plain = {"model.levels": LEVELS, "optim.ema": 0.0}
+  config = configs.load(page, plain | changes)
   columns = {"image": shape, "condition": (conditions,)}
   return configs.resolve(config, Facts(columns, rows=60))
 
@@ -116,9 +118,9 @@ def test_one_level_has_the_bound_of_a_plain_vae():
   system = made(shape=(8, 8, 1), model__levels=(1,))
   state = small.drawn(system)
   one = batch((8, 8, 1))
-  found = jax.jit(bounds.importance_weighted(system, 3))(state, one, KEY)
+  found = jax.jit(bounds.make_bound(system, 3))(state, one, KEY)
   plain = system._replace(posterior=None)  # of encode, a diagonal Gaussian
-  wanted = jax.jit(bounds.importance_weighted(plain, 3))(state, one, KEY)
+  wanted = jax.jit(bounds.make_bound(plain, 3))(state, one, KEY)
   np.testing.assert_allclose(found["iw_bound"], wanted["iw_bound"], rtol=1e-5)
 
 
@@ -155,10 +157,38 @@ def test_the_bound_is_log_p_where_the_posterior_of_two_levels_is_exact():
     decode=lambda state, z, c: (z @ loads)[:, None],
   )
   image = np.array([0, 51, 255], np.uint8).reshape(3, 1, 1, 1)
-  found = bounds.importance_weighted(system, 6, 3)(None, {"image": image}, KEY)
+  found = bounds.make_bound(system, 6, 3)(None, {"image": image}, KEY)
   spread = np.sqrt(loads @ loads + variance)
   wanted = stats.norm.logpdf(image.ravel() / 255.0, 0.0, spread)
   np.testing.assert_allclose(found["iw_bound"], wanted, atol=1e-4)
+
+
+def test_iwae_s_loss_is_that_of_the_samples_densities():
+  changes = {"model.levels": LEVELS, "loss.objective": "iwae"}
+  changes["loss.samples"] = 3
+  config = configs.load(f"{PAGE},system=vae", changes)
+  columns = {"image": SHAPE, "condition": (3,)}
+  model = vae.build(config, Facts(columns, rows=60))
+  params = small.drawn(made(f"{PAGE},system=vae")).params
+  one = batch()
+  one["image"] = unit(one["image"])
+  loss, (terms, _) = jax.jit(
+    lambda: vae_bound.bound_loss(model, params, {}, one, KEY, (None, None), 0)
+  )()
+  x = one["image"].reshape(4, -1)
+  noise = jax.random.normal(jax.random.split(KEY)[0], (12, LATENTS))
+  q, z, logits = jax.jit(model.posterior)(
+    params, noise, np.tile(x, (3, 1)), np.tile(one["condition"], (3, 1))
+  )
+  x, z, logits = (np.asarray(a, np.float64) for a in (x, z, logits))
+  spread = np.exp(0.5 * np.asarray(q.logvar))
+  logs = stats.norm.logpdf(z).sum(-1)
+  logs -= stats.norm.logpdf(z, q.mean, spread).sum(-1)
+  x = np.tile(x, (3, 1))  # Bernoulli pixels
+  logs += (x * logits - np.logaddexp(0.0, logits)).sum(-1)
+  bound = special.logsumexp(logs.reshape(3, 4), axis=0) - np.log(3)
+  assert float(terms["bound"]) == pytest.approx(bound.mean(), rel=1e-5)
+  assert float(loss) == pytest.approx(-bound.mean(), rel=1e-5)
 
 
 def test_free_bits_are_held_against_the_mean_of_each_level():
@@ -167,7 +197,7 @@ def test_free_bits_are_held_against_the_mean_of_each_level():
   found = control.penalty(jnp.asarray(kl), 0, (2, 3))
   wanted = 2.0 * (max(3.0, 2 * 0.5) + max(0.3, 3 * 0.5))
   assert float(found) == pytest.approx(wanted)
-  each = control.of_each(jnp.asarray(kl), 0, (2, 3))
+  each = control.per_example(jnp.asarray(kl), 0, (2, 3))
   np.testing.assert_allclose(each, [2 * (4.0 + 1.5), 2 * (2.0 + 1.5)])
 
 
@@ -213,7 +243,7 @@ def test_each_likelihood_trains_and_the_levels_make_up_the_kl(page, changes):
 
 @pytest.mark.parametrize(("side", "count"), [(8, 1), (16, 2), (64, 3)])
 def test_there_are_as_many_levels_as_small_images_have_maps(side, count):
-  found = hierarchy.maps_of((side, side, 3), ())
+  found = hierarchy.level_shapes((side, side, 3), ())
   assert [latents for *_, latents in found] == [8, 4, 2][:count]
 
 
@@ -222,8 +252,8 @@ def test_there_are_as_many_levels_as_small_images_have_maps(side, count):
   [
     (PAGE, {"model__levels": (1, 1, 1)}, "maps for up to 2: say fewer"),
     (PAGE, {"prior__name": "conditional"}, "learns the prior of each level"),
-    (PAGE, {"loss__objective": "tc"}, "a hierarchy has elbo"),
-    (f"{PAGE},system=vae", {"loss__objective": "dreg"}, "has elbo"),
+    (PAGE, {"loss__objective": "tc"}, "a hierarchy has elbo and iw"),
+    (f"{PAGE},system=vae", {"loss__objective": "dreg"}, "has elbo and"),
     (PAGE, {"model__levels": (2, 0)}, "expected 1 or more"),
     (f"{PAGE},system=gan", {}, "of system=cvae or vae; found gan"),
     ("configs/images.py:latents=many", {}, "expected vector, hierarchy"),

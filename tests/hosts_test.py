@@ -167,7 +167,7 @@ def test_what_the_first_process_cannot_do_is_an_error_of_all(monkeypatch):
   said = []
   monkeypatch.setattr(hosts, "count", lambda: 2)
   monkeypatch.setattr(hosts, "_bytes", lambda data: said.append(data) or data)
-  with pytest.raises(OSError, match="no room"), hosts.opening():
+  with pytest.raises(OSError, match="no room"), hosts.open_together():
     raise OSError("no room")
   monkeypatch.setattr(hosts, "first", lambda: False)
   monkeypatch.setattr(hosts, "_bytes", lambda _: said[-1])
@@ -181,7 +181,7 @@ def test_what_was_told_before_an_error_is_told_once(monkeypatch):
   monkeypatch.setattr(hosts, "_bytes", lambda data: said.append(data) or data)
 
   def train():
-    with hosts.opening() as tell:
+    with hosts.open_together() as tell:
       tell(over=False)
       raise OSError("later")
 

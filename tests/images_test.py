@@ -180,14 +180,14 @@ def test_a_picture_that_cannot_be_encoded_leaves_the_old_file(tmp_path):
 def test_averaged_pixels_are_the_means_of_blocks():
   rng = np.random.default_rng(0)
   pictures = rng.integers(0, 256, (2, 12, 12, 3), np.uint8)
-  found = images.averaged(pictures, 4)
+  found = images.average_pool(pictures, 4)
   expected = downscale_local_mean(pictures / 255.0, (1, 3, 3, 1))
   np.testing.assert_allclose(found, expected, rtol=1e-5)
   unit = (pictures / 255.0).astype(np.float32)
-  np.testing.assert_allclose(images.averaged(unit, 4), expected, rtol=1e-5)
-  np.testing.assert_array_equal(images.averaged(pictures, 16), unit)
+  np.testing.assert_allclose(images.average_pool(unit, 4), expected, rtol=1e-5)
+  np.testing.assert_array_equal(images.average_pool(pictures, 16), unit)
   with pytest.raises(ValueError, match="5 pixels a side do not divide 12"):
-    images.averaged(pictures, 5)
+    images.average_pool(pictures, 5)
 
 
 @pytest.mark.parametrize(

@@ -246,7 +246,7 @@ def test_convolutions_and_moving_averages_give_what_numpy_computes(
     "decoder.norm": "start_norm",
   }
   arrays, layout = import_weights.read(tmp_path / name)
-  state = weight_table.filled(system, arrays, table, layout=layout)
+  state = weight_table.fill_state(system, arrays, table, layout=layout)
   rng = np.random.default_rng(3)
   z = rng.standard_normal((2, 8), np.float32)
   image = rng.random((2, 64, 64, 3), np.float32)
@@ -264,7 +264,7 @@ def test_what_is_missing_or_no_weights_is_said_in_a_line(layers, tmp_path):
   wrong = TABLE | {"encoder.mean": "encoder/mean"}
   said = r"to be encoder/mean.bias or encoder/mean.beta, which is not in the"
   with pytest.raises(RunError, match=said):
-    weight_table.filled(system, arrays, wrong, layout=layout)
+    weight_table.fill_state(system, arrays, wrong, layout=layout)
   (tmp_path / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n...")
   (tmp_path / "a.keras").write_bytes(b"no archive")
   for name in ("cut.h5", "a.keras"):

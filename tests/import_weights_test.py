@@ -134,7 +134,7 @@ def pairs(model):
 
 
 def test_a_cvae_of_pytorch_gives_the_same_outputs_here(cvae, system):
-  state = weight_table.filled(system, weights(cvae), TABLE)
+  state = weight_table.fill_state(system, weights(cvae), TABLE)
   known = pairs(cvae)
   q = system.encode(state, known["encode.image"], known["encode.condition"])
   np.testing.assert_allclose(q.mean, known["encode.mean"], atol=1e-5)
@@ -163,7 +163,7 @@ def test_convolutions_norms_maps_and_joint_heads_are_turned_to_what_is_here(
   }
   latents = 16 // 2
   assert system.latents == latents
-  state = weight_table.filled(system, theirs, table)
+  state = weight_table.fill_state(system, theirs, table)
   rng = np.random.default_rng(1)
   z = rng.standard_normal((3, latents), np.float32)
   image = rng.random((3, 64, 64, 3), np.float32)
@@ -219,7 +219,7 @@ def without(table, name):
 )
 def test_a_table_that_does_not_fit_says_where(table, said, cvae, system):
   with pytest.raises(RunError, match=said):
-    weight_table.filled(system, weights(cvae), table)
+    weight_table.fill_state(system, weights(cvae), table)
 
 
 @pytest.mark.parametrize(
@@ -238,14 +238,14 @@ def test_weights_that_are_no_numbers_of_a_network_are_refused(
     np.errstate(over="ignore"),
     pytest.raises(RunError, match=said),
   ):
-    weight_table.filled(system, theirs, TABLE)
+    weight_table.fill_state(system, theirs, TABLE)
 
 
 def test_a_map_of_a_convolution_is_refused():
   theirs = {"a.weight": np.zeros((4, 3, 4, 4), np.float32)}
   entry = {"from": ["a"], "in_map": [4, 4, 4]}
   with pytest.raises(RunError, match="in_map is for dense layers, and theirs"):
-    weight_table._converted("x.kernel", entry, theirs, set(), PYTORCH)
+    weight_table._convert_array("x.kernel", entry, theirs, set(), PYTORCH)
 
 
 def test_a_type_of_arrays_that_is_not_read_is_named(tmp_path):
@@ -264,7 +264,7 @@ def test_what_is_ignored_is_not_missed(cvae, system):
     "n.num_batches_tracked": 1,
   }
   table = TABLE | {"ignore": ["loss.scale"]}
-  weight_table.filled(system, arrays, table)
+  weight_table.fill_state(system, arrays, table)
 
 
 @pytest.fixture

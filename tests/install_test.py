@@ -62,9 +62,9 @@ def test_the_commit_is_never_that_of_another_repository(tmp_path, monkeypatch):
   git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=b"]
   for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "mine"]):
     subprocess.run([*git, *words], check=True)
-  before = provenance.of_code()
+  before = provenance.describe_code()
   monkeypatch.setattr(provenance, "_PACKAGE", package)
-  after = provenance.of_code()
+  after = provenance.describe_code()
   assert after["commit"] is None
   assert after["uncommitted"] is False
   assert after["sha256"] == before["sha256"]

@@ -12,7 +12,7 @@ from sklearn.metrics import log_loss
 from cvae_jax import config as configs, data as sources, runs, train
 from cvae_jax.data.conditions import Conditions
 from cvae_jax.loop import job
-from cvae_jax.loop.run_data import places
+from cvae_jax.loop.run_data import attribute_columns
 from cvae_jax.measures import cas, control
 from cvae_jax.types import Facts, System
 
@@ -177,7 +177,7 @@ def test_what_is_unknown_does_not_teach(dataset):
   facts = Facts(
     {"image": (SIDE, SIDE, 1), "condition": (conditions.size,)},
     COUNT,
-    places(conditions),
+    attribute_columns(conditions),
   )
   system = configs.resolve(config, facts)
   state = system.init(jax.random.key(0))
@@ -200,7 +200,9 @@ def test_a_judge_takes_images_of_any_size_from_16_on(shape):
   )
   config = configs.load("configs/judge.py:smoke", TINY)
   columns = {"image": shape, "condition": (2,)}
-  system = configs.resolve(config, Facts(columns, 9, places(conditions)))
+  system = configs.resolve(
+    config, Facts(columns, 9, attribute_columns(conditions))
+  )
   state = jax.eval_shape(system.init, jax.random.key(0))
   image = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
   assert jax.eval_shape(system.predict, state, image, None).shape == (2, 2)
@@ -220,12 +222,12 @@ def test_what_a_judge_cannot_read_is_said(shape, asked, said):
   config = configs.load("configs/judge.py:smoke", TINY)
   columns = {"image": shape, "condition": (conditions.size,)}
   with pytest.raises(ValueError, match=said):
-    configs.resolve(config, Facts(columns, 9, places(conditions)))
+    configs.resolve(config, Facts(columns, 9, attribute_columns(conditions)))
 
 
 def test_the_attribute_system_refuses_what_is_no_class(dataset):
   # Its softmax called every rank the first class, and all of noise right.
-  grade = dataset.conditions.entries_of("grade")
+  grade = dataset.conditions.entry_numbers("grade")
   settings = {"columns.target": grade, "data.image_shape": (SIDE, SIDE, 1)}
   config = configs.load(
     "configs/classifier.py:smoke",

@@ -166,7 +166,7 @@ MAY_IMPORT = {
   "nets": ("nets", "method", "types"),
   "systems": ("systems.models", "nets", "method", "types"),
   "data": ("data", "host"),
-  "metrics": ("metrics", "method", "nets.features", "types"),
+  "metrics": ("metrics", "method", "nets.features", "types", "host.images"),
   "loop": (*MIDDLE, "loop"),
   "runs": (*MIDDLE, "loop"),
   "train": (*MIDDLE, "loop"),

@@ -19,7 +19,7 @@ from cvae_jax.host.files import DamagedFile
 from cvae_jax.loop import checkpoint, launches, quirks, run_data
 from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints, Damaged
 from cvae_jax.loop.record import RunMismatch
-from cvae_jax.loop.rows import lost, read_metrics
+from cvae_jax.loop.rows import describe_loss, read_metrics
 from cvae_jax.types import TrainState
 from tests import small
 from tests.damage_test import (
@@ -423,10 +423,11 @@ def test_a_damaged_record_of_the_data_is_named(tmp_path, content):
 
 def test_rows_of_somebody_else_are_said(tmp_path):
   rows = [{"step": n, "split": "train"} for n in (1, 2, 3, 4)]
-  assert "2 are of somebody else" in lost(tmp_path, rows, 3, 1)
-  assert "1 are lost" in lost(tmp_path, rows, 3, 4)
-  assert lost(tmp_path, rows, 3, 3) is None
-  assert lost(tmp_path, rows, 3, 0) is None  # an older one did not count
+  assert "2 are of somebody else" in describe_loss(tmp_path, rows, 3, 1)
+  assert "1 are lost" in describe_loss(tmp_path, rows, 3, 4)
+  assert describe_loss(tmp_path, rows, 3, 3) is None
+  # A checkpoint of an older release did not count.
+  assert describe_loss(tmp_path, rows, 3, 0) is None
 
 
 # Logs

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cvae_jax import config as configs
 from cvae_jax.nets.mlp import MLP
 from cvae_jax.systems import m2
 from cvae_jax.types import Facts
@@ -16,8 +17,19 @@ FACTS = Facts({"image": (28, 28, 1), "condition": (10,)})
 UNIT = {False: a.softplus, True: a.relu}  # of M2, on an M1 or not
 
 
+@pytest.mark.parametrize("name", ["zoo:m2,labels=100", "adgm:labels=100"])
+def test_weights_that_are_not_the_shares_of_the_data_are_named(name):
+  """A page computes them for its own digits; a path may bring others."""
+  config = configs.load(name)
+  for rows, count in ((4500, 0), (None, 0), (2000, 1)):
+    system = configs.resolve(config, FACTS._replace(rows=rows))
+    said = [line for line in system.notes if "100 of 2,000" in line]
+    assert len(said) == count
+    assert len(system.notes) == 1 + count
+
+
 def m2_bounds(params, x, y, m1=False):
-  """Gives L(x, y) of one label, in NumPy, z being its mean."""
+  """Return L(x, y) of one label, in NumPy, z being its mean."""
   mean, logvar = a.mlp(
     np.hstack([x, y]), params["inference"], UNIT[m1], "mean", "logvar"
   )
@@ -34,7 +46,7 @@ def m2_bounds(params, x, y, m1=False):
 
 
 def marginal(params, x, m1=False):
-  """Gives U(x) = Σ q(y|x) L(x, y) − H(q(y|x)), a label at a time."""
+  """Return U(x) = Σ q(y|x) L(x, y) − H(q(y|x)), a label at a time."""
   q = a.softmax(a.mlp(x, params["classifier"], UNIT[m1], "logits")[0])
   total = np.zeros(len(x))
   for label in range(10):
@@ -45,7 +57,7 @@ def marginal(params, x, m1=False):
 
 @functools.cache
 def m2_case(name):
-  """Gives a small M2 without noise, its state and its data in NumPy."""
+  """Return a small M2 without noise, its state and its data in NumPy."""
   system = zoo.made(
     name,
     loss__binarise=False,

@@ -53,7 +53,7 @@ def test_a_perfect_reading_is_perfect_and_not_ignored(name):
   figure = CONDITIONS.attribute(name).figure
   assert found[figure] == best[figure]
   assert found["samples"] == N
-  assert not merits.ignored(name, found)
+  assert not merits.describe_ignored(name, found)
   assert merits.text(found)
 
 
@@ -65,7 +65,7 @@ def test_a_reading_of_noise_is_at_chance_and_ignored(name):
   if figure != "r_squared":
     level = 0.0 if figure == "rank_correlation" else found["floor"]
     assert found[figure] == pytest.approx(level, abs=near)
-  assert merits.ignored(name, found)
+  assert merits.describe_ignored(name, found)
 
 
 def test_an_ordinal_that_is_noise_is_not_taken_for_an_obedient_class():
@@ -75,7 +75,7 @@ def test_an_ordinal_that_is_noise_is_not_taken_for_an_obedient_class():
   found = scored("grade", constant)
   assert found["rank_correlation"] == 0.0
   assert found["right"] < 0.5
-  assert merits.ignored("grade", found)
+  assert merits.describe_ignored("grade", found)
 
 
 def test_the_hit_rate_is_sklearns_accuracy():

@@ -50,13 +50,13 @@ def losses(config, columns, size, limit=feed.RESIDENT_BYTES, together=1):
     config.mesh = size
     config.batch_size = BATCH
   system = configs.resolve(config)
-  devices = mesh.of(config)
+  devices = mesh.from_config(config)
   source = feed.Feed(columns, limit, devices)
   if config.system not in FIRST:
-    init = begin.fast_compiled(system.init)
+    init = begin.compile_fast(system.init)
     FIRST[config.system] = jax.device_get(init(keys.address(0, "init")))
   # Copies, as an update takes the memory of the state that it is given.
-  state = devices.whole(jax.tree.map(np.array, FIRST[config.system]))
+  state = devices.replicate(jax.tree.map(np.array, FIRST[config.system]))
   dispatch = make_dispatch(system, devices, source.take)
   update = None
   key = devices.key(lambda: keys.address(0, "train"))
@@ -66,7 +66,7 @@ def losses(config, columns, size, limit=feed.RESIDENT_BYTES, together=1):
     rows = rng.integers(0, ROWS, (together, BATCH)).astype(np.int32)
     with jax.transfer_guard("disallow"):
       table, rows = source(rows)
-      given = (state, table, rows, key, devices.whole(np.int32(at)))
+      given = (state, table, rows, key, devices.replicate(np.int32(at)))
       # Once: it takes no state that lies elsewhere after a step.
       update = update or dispatch.lower(*given).compile()
       state, metrics = update(*given)
@@ -112,7 +112,9 @@ def m2(size):
 
 def noise(size, partitionable):
   """Draw noise for a batch that is shared out: what a step draws."""
-  devices = mesh.of(configs.ConfigDict({"mesh": size, "batch_size": BATCH}))
+  devices = mesh.from_config(
+    configs.ConfigDict({"mesh": size, "batch_size": BATCH})
+  )
   rows = devices.split(np.arange(BATCH, dtype=np.float32))
   with jax.threefry_partitionable(partitionable):
     draw = devices.jit(
@@ -130,7 +132,7 @@ def read():
     return rows
 
   config = configs.ConfigDict({"mesh": 4, "batch_size": BATCH})
-  mesh.of(config).gather({"number": of}, np.arange(BATCH)[::-1])
+  mesh.from_config(config).gather({"number": of}, np.arange(BATCH)[::-1])
   return [rows for rows in asked if rows]
 
 
@@ -169,7 +171,7 @@ def scored(folder):
 def refused(data, **changes):
   """Return what is said of a config that cannot train."""
   try:
-    mesh.of(small.config(data, **changes))
+    mesh.from_config(small.config(data, **changes))
   except configs.ConfigError as error:
     return str(error)
   return ""

@@ -113,18 +113,18 @@ def test_one_device_is_jax_s_own_and_changes_no_program(data):
   def double(x):
     return 2 * x
 
-  one = mesh.of(small.config(data, mesh=1))
+  one = mesh.from_config(small.config(data, mesh=1))
   assert one is mesh.ONE
   given = np.ones(3, np.float32)
   text = jax.jit(double).lower(given).as_text()
   assert one.jit(double).lower(given).as_text() == text
   assert one.local(feed.take) is feed.take
-  array = one.whole(given)
+  array = one.replicate(given)
   assert not array.committed
-  assert one.own(array) is array
+  assert one.to_one_device(array) is array
 
 
 def test_all_devices_are_used_where_the_mesh_is_0(data):
-  assert mesh.of(small.config(data, mesh=0)).size == jax.device_count()
+  assert mesh.from_config(small.config(data, mesh=0)).size == jax.device_count()
   with pytest.raises(ConfigError, match="mesh=2; expected"):
-    mesh.of(small.config(data, mesh=2))
+    mesh.from_config(small.config(data, mesh=2))

@@ -25,12 +25,12 @@ def test_usage_counts_latents_whose_mean_moves_and_sums_their_kl():
 def test_hits_are_certain_for_an_obedient_model_and_chance_for_a_deaf_one():
   requested = np.repeat(np.arange(10), 300)
   obedient = np.eye(10)[requested]
-  scores = control.hits(requested, obedient)
+  scores = control.score_hits(requested, obedient)
   assert scores["hit_rate"] == 1.0
   assert scores["per_class"] == [1.0] * 10
   assert scores["floor"] == pytest.approx(0.1)
   read = np.random.default_rng(1).integers(10, size=3000)
-  deaf = control.hits(requested, np.eye(10)[read])
+  deaf = control.score_hits(requested, np.eye(10)[read])
   assert deaf["hit_rate"] == pytest.approx(0.1, abs=0.03)
 
 
@@ -49,7 +49,7 @@ def test_chance_is_what_permuted_requests_seldom_reach():
 def test_confusion_counts_what_each_request_was_read_as():
   requested = np.array([0, 0, 1, 2])
   read = np.array([0, 2, 1, 1])
-  found = control.hits(requested, np.eye(3)[read])["confusion"]
+  found = control.score_hits(requested, np.eye(3)[read])["confusion"]
   assert found == [[1, 0, 1], [0, 1, 0], [0, 1, 0]]
 
 
@@ -117,7 +117,7 @@ def _bound(system, samples, pixels):
     "image": jnp.asarray(pixels, jnp.float32).reshape(-1, 1, 1, 1),
     "condition": jnp.zeros((len(pixels), 0)),
   }
-  bound = bounds.importance_weighted(system, samples)
+  bound = bounds.make_bound(system, samples)
   return np.asarray(bound(None, batch, jax.random.key(0))["iw_bound"])
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cvae_jax import config as configs, data, runs, train
 from cvae_jax.data.files import shapes
-from cvae_jax.loop import unknown
+from cvae_jax.loop import condition_dropout
 from cvae_jax.loop.job import prepare as make_job
 from cvae_jax.measures import score
 from cvae_jax.nets import images
@@ -234,7 +234,9 @@ def test_condition_dropout_drops_whole_attributes_with_their_bits(drawn):
   dataset = data.load(configs.load(PAGE, changes).data)
   conditions = dataset.conditions
   assert conditions.known_bits
-  step = unknown.dropping(Probe, unknown.places(conditions), 0.25)
+  step = condition_dropout.drop_attributes(
+    Probe, condition_dropout.attribute_masks(conditions), 0.25
+  )
   whole = np.tile(dataset.train["condition"], (20, 1))
   for at in (3, 3, 4):
     step(None, {"condition": jnp.asarray(whole)}, jax.random.key(0), at)
@@ -274,7 +276,7 @@ def test_missing_cells_and_dropout_train_and_unknowns_may_be_asked(
 def test_dropout_without_known_bits_is_refused():
   changes = {"data.condition_dropout": 0.1}
   with pytest.raises(ValueError, match="needs conditions that know"):
-    unknown.places(object())
+    condition_dropout.attribute_masks(object())
   assert configs.load(PAGE, changes).data.condition_dropout == 0.1
 
 

@@ -195,7 +195,7 @@ def test_8_bit_weights_are_within_half_a_step_of_their_block_s_largest():
   generator = np.random.default_rng(0)
   array = generator.normal(size=(7, 45)) * 10.0 ** generator.integers(-9, 3, 45)
   array[2] = 0
-  codes, scales = program.in_blocks(array)
+  codes, scales = program.quantise_blocks(array)
   blocks = -(-array.size // 64)
   assert (codes.shape, scales.shape) == ((array.size,), (blocks,))
   padded = np.pad(array.ravel(), (0, 64 * blocks - array.size))
@@ -211,7 +211,7 @@ def test_what_no_page_can_show_is_one_line(tmp_path, every, monkeypatch):
     write.write(judge, tmp_path / "page.html")
   with pytest.raises(RunError, match=r"as in page\.html; found .*page\.png"):
     write.write(every, tmp_path / "page.png")
-  found = "cvae_jax.apps.page.program.known"
+  found = "cvae_jax.apps.page.program.list_operators"
   monkeypatch.setattr(found, lambda: {"Add"})
   with pytest.raises(RunError, match="cannot compute Identity, MatMul"):
     write.write(every, tmp_path / "page.html")

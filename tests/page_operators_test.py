@@ -23,7 +23,7 @@ def test_the_pages_operators_compute_what_the_system_does(
   name, page, plain_convolutions_here
 ):
   run = export_test.drawn(name)
-  function = functions.of_run(run).get("decode")
+  function = functions.from_run(run).get("decode")
   if function is None:  # a judge, or the colouring, which no page shows
     assert run.config.system in (
       "attribute",
@@ -32,7 +32,7 @@ def test_the_pages_operators_compute_what_the_system_does(
       "judge",
     )
     return
-  found = program.of_onnx(convert.to_onnx(*function))
+  found = program.from_onnx(convert.to_onnx(*function))
   rng = np.random.default_rng(0)
   inputs = [rng.random((3, *s), np.float32) for s in function.inputs.values()]
   expected = np.asarray(jax.jit(function.apply)(*inputs))
@@ -105,4 +105,4 @@ def test_an_operator_is_numpys(name, page):
 
 
 def test_the_page_computes_every_operator_that_it_says(page):
-  assert program.known() == {*page.evaluate("Object.keys(OPERATORS)")}
+  assert program.list_operators() == {*page.evaluate("Object.keys(OPERATORS)")}

@@ -44,7 +44,7 @@ def rounded(x):
 def test_operands_are_rounded_and_sums_are_not(case):
   run, *shapes = CASES[case]
   x, w = draw(*shapes)
-  with half.on():
+  with half.trace_bfloat16():
     got = jax.jit(lambda x, w: run(x, w))(x, w)
   assert got.dtype == np.float32
   exact = run(rounded(x), rounded(w))
@@ -61,7 +61,7 @@ def test_gradients_are_those_of_rounded_operands(case):
   def total(x, w):
     return (run(x, w) * g).sum()
 
-  with half.on():
+  with half.trace_bfloat16():
     got = jax.jit(jax.grad(lambda *a: total(*a), (0, 1)))(x, w)
   exact = jax.grad(total, (0, 1))(rounded(x), rounded(w))
   for a, b in zip(got, exact, strict=True):
@@ -76,7 +76,7 @@ def test_a_penalty_on_a_gradient_has_a_gradient():
   def penalty(w, x):
     return (jax.grad(lambda x: (run(x, w) ** 2).sum())(x) ** 2).mean()
 
-  with half.on():
+  with half.trace_bfloat16():
     got = jax.jit(jax.grad(lambda *a: penalty(*a)))(w, x)
   exact = jax.grad(penalty)(rounded(w), rounded(x))
   assert got.dtype == np.float32

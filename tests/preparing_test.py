@@ -176,14 +176,14 @@ def test_a_disk_without_room_is_said_before_anything_is_decoded(
 def test_the_order_is_the_names_and_no_column_s():
   names = [f"{age:03d}_0_0_2017.jpg" for age in range(1, 101)]
   table = pd.DataFrame({"file": names, "age": np.arange(1, 101)})
-  shuffled = finding.shuffled(table, "hash")
-  again = finding.shuffled(table[::-1], "hash")
+  shuffled = finding.shuffle(table, "hash")
+  again = finding.shuffle(table[::-1], "hash")
   assert shuffled["file"].tolist() == again["file"].tolist()
   assert sorted(shuffled["age"]) == table["age"].tolist()
   train = shuffled["age"][:90]
   held_out = shuffled["age"][90:]
   assert abs(train.mean() - held_out.mean()) < 25  # sorted: 45.5 and 95.5
-  assert finding.shuffled(table, "file") is table
+  assert finding.shuffle(table, "file") is table
 
 
 def test_a_lock_ends_with_its_process(tmp_path):
@@ -228,12 +228,12 @@ def test_every_tenth_of_the_rows_has_every_class(by):
   if by != "folder":
     table["file"] = table["file"].str.replace("/", "_")
     table[by] = classes
-  rows = finding.shuffled(table, "hash")
+  rows = finding.shuffle(table, "hash")
   found = rows["file"].str[:3].to_numpy()
   assert sorted(rows["file"]) == sorted(table["file"])
   for start in range(len(found) - 19):
     assert {*found[start : start + 20]} == {*sizes}
-  again = finding.shuffled(table[::-1], "hash")
+  again = finding.shuffle(table[::-1], "hash")
   assert again["file"].tolist() == rows["file"].tolist()
 
 
@@ -243,7 +243,7 @@ def test_folders_of_few_images_are_no_classes():
   flat = table.assign(file=table["file"].to_numpy())
   digest = lambda name: hashlib.sha256(name.encode()).hexdigest()  # noqa: E731
   expected = sorted(flat["file"], key=digest)
-  assert finding.shuffled(table, "hash")["file"].tolist() == expected
+  assert finding.shuffle(table, "hash")["file"].tolist() == expected
 
 
 def test_a_set_with_people_says_so(tmp_path):

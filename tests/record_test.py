@@ -15,7 +15,7 @@ from tensorboardX.record_writer import RecordWriter
 
 from benchmarks import equal_runs
 from cvae_jax import config as configs, train
-from cvae_jax.defaults import LOOP, filled
+from cvae_jax.defaults import LOOP, fill_missing
 from cvae_jax.host.files import write_atomically
 from cvae_jax.loop import record as record_module, rows
 from cvae_jax.loop.record import (
@@ -224,7 +224,9 @@ def test_a_kill_while_a_finished_run_is_lengthened_leaves_it_unfinished(
 
 
 def test_a_start_reads_the_metrics_once(tmp_path, monkeypatch):
-  config = ConfigDict(filled(LOOP, {"system": "x", "data": {}, "model": {}}))
+  config = ConfigDict(
+    fill_missing(LOOP, {"system": "x", "data": {}, "model": {}})
+  )
   first = Record(tmp_path)
   first.start(config, {}, 0, {})
   first.metrics({"step": 1, "split": "train", "loss": 1.0})

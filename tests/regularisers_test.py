@@ -82,7 +82,7 @@ def test_dip_holds_a_covariance_against_the_identity(name):
 
 def test_shuffled_latents_keep_their_values_and_lose_their_company():
   z = np.tile(np.arange(50.0)[:, None], (1, Z))
-  found = np.asarray(regularisers.permuted(KEY, z))
+  found = np.asarray(regularisers.permute(KEY, z))
   np.testing.assert_array_equal(np.sort(found, axis=0), z)
   assert (found[:, 0] != found[:, 1]).mean() > 0.8
 

@@ -114,7 +114,7 @@ def test_a_signal_that_comes_late_in_a_step_is_not_taken_for_saved(
   monkeypatch.setattr(train.Record, "metrics", metrics)
   with pytest.raises(train.Preempted, match="saved step 13"):
     train.train_and_evaluate(small.config(data), tmp_path)
-  assert soak.steps_saved(tmp_path) == [7, 13]
+  assert soak.list_saved_steps(tmp_path) == [7, 13]
 
 
 def test_sigterm_exits_with_75_and_the_same_command_ends_the_run(
@@ -179,11 +179,11 @@ def test_an_unfinished_save_is_not_taken_for_a_checkpoint(
 
 def test_checkpoints_come_at_the_interval_and_at_the_end(data, tmp_path):
   train.train_and_evaluate(small.config(data, keep=9), tmp_path)
-  assert soak.steps_saved(tmp_path) == [7, 14, 21, 24]
+  assert soak.list_saved_steps(tmp_path) == [7, 14, 21, 24]
 
 
 def test_only_the_latest_checkpoints_are_kept(whole):
-  assert soak.steps_saved(whole) == [70, STEPS]
+  assert soak.list_saved_steps(whole) == [70, STEPS]
 
 
 def test_a_finished_run_says_so_and_changes_nothing(data, whole):
@@ -254,7 +254,7 @@ def test_changed_data_are_refused(data, tmp_path):
 
 
 def begin(data, folder, source, **changes):
-  """Gives (first state, the same from scratch, counters)."""
+  """Return (first state, the same from scratch, counters)."""
   config = small.config(data, init_from=source, **changes)
   system = configs.resolve(config)
   checkpoints = Checkpoints(folder)
@@ -357,7 +357,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_state_before(
   with pytest.raises(NonFinite, match=r"step 11: .*model/loss.*step 10") as e:
     train.train_and_evaluate(config, tmp_path / "bad")
   assert any("checkpoints/10" in note for note in e.value.__notes__)
-  assert soak.steps_saved(tmp_path / "bad") == [7, 10]
+  assert soak.list_saved_steps(tmp_path / "bad") == [7, 10]
   assert not (tmp_path / "bad" / "DONE").exists()
   state, counters = equal_runs.final_state(tmp_path / "bad")
   assert state.step == 10
@@ -398,7 +398,7 @@ def test_a_logged_term_that_is_not_finite_keeps_the_state_before_too(
   config = small.config(data, seed=4321)  # no other test's program
   with pytest.raises(NonFinite, match="step 1: model/elbo not finite"):
     train.train_and_evaluate(config, tmp_path)
-  assert soak.steps_saved(tmp_path) == [0]
+  assert soak.list_saved_steps(tmp_path) == [0]
   assert restored(tmp_path).step == 0
 
 

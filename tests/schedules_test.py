@@ -35,11 +35,11 @@ def test_inverse_time_without_decay_is_constant():
 )
 @pytest.mark.parametrize("traced", [False, True])
 def test_delayed_starts_at_its_step_exactly(step, weight, traced):
-  schedule = schedules.delayed(0.32, 1875)
+  schedule = schedules.delayed_weight(0.32, 1875)
   got = jax.jit(schedule)(jnp.int32(step)) if traced else schedule(step)
   assert np.float32(got) == np.float32(weight)
 
 
 def test_delayed_from_step_0_is_never_off():
-  schedule = schedules.delayed(0.5, 0)
+  schedule = schedules.delayed_weight(0.5, 0)
   assert [float(schedule(step)) for step in (0, 1, 100)] == [0.5] * 3

@@ -201,7 +201,7 @@ def test_a_job_that_was_cancelled_is_not_requeued(
   cluster("squeue", f"#!/bin/sh\necho {said}\n")
   monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
   monkeypatch.setenv("SLURM_JOB_ID", "7")
-  assert slurm_job.goes_on() is goes_on
+  assert slurm_job.should_requeue() is goes_on
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_a_space_is_held_against_the_page_before_anything_is_trained(
 ):
   config = configs.load_page(PAGE)
   with pytest.raises(ConfigError, match=said):
-    space.asked([word], PAGE, config)
+    space.choose_space([word], PAGE, config)
 
 
 def test_choices_become_values_of_their_key_s_type():
@@ -105,7 +105,7 @@ def test_choices_become_values_of_their_key_s_type():
     "optim.name": "lion",
     "model.latents": "7",
   }
-  found = space.applied(config, values)
+  found = space.apply_values(config, values)
   assert found.model.encoder.widths == (8, 8)
   assert found.loss.binarise is True
   assert found.optim.name == "lion"
@@ -116,14 +116,14 @@ def test_choices_become_values_of_their_key_s_type():
 def test_without_a_space_the_page_is_asked_and_named(tmp_path):
   page = tmp_path / "mine.py"
   page.write_text("def space(trial):\n  return {'config.seed': 3}\n")
-  drawn = space.asked([], str(page), configs.load_page(PAGE))
+  drawn = space.choose_space([], str(page), configs.load_page(PAGE))
   assert drawn(None) == {"seed": 3}
   page.write_text("def space(trial):\n  return {}['lr']\n")
-  drawn = space.asked([], str(page), configs.load_page(PAGE))
+  drawn = space.choose_space([], str(page), configs.load_page(PAGE))
   with pytest.raises(ConfigError, match=r"mine\.py:2: KeyError: 'lr'"):
     drawn(None)
   with pytest.raises(ConfigError, match=r"nothing to search .* --space="):
-    space.asked([], PAGE, configs.load_page(PAGE))
+    space.choose_space([], PAGE, configs.load_page(PAGE))
 
 
 optuna = pytest.importorskip("optuna")
@@ -137,7 +137,7 @@ def begin(folder, words=SPACE, **changes):
   asked = {"metric": "loss", "direction": "min", "pruner": "median", "seed": 0}
   plan = plans.plan(config, PAGE, words, **asked | changes)
   study = studies.Study(folder, plan)
-  return study, config, space.asked(words, PAGE, config)
+  return study, config, space.choose_space(words, PAGE, config)
 
 
 def value(config, epoch):
@@ -289,7 +289,7 @@ def test_the_table_has_a_row_a_trial(whole):
 def test_a_study_s_folder_is_a_sweep_s_to_other_commands(whole):
   found = [run.path.name for run in runs.below(whole.folder)]
   assert found == [f"{number:04d}" for number in range(20)]
-  assert ".tune" not in " ".join(tables.unfinished(whole.folder))
+  assert ".tune" not in " ".join(tables.describe_unfinished(whole.folder))
 
 
 def test_the_plots_are_one_page_that_asks_no_server(whole):
@@ -375,7 +375,7 @@ def test_a_number_of_scores_json_can_be_searched_for(tmp_path, monkeypatch):
   search.search(study, config, drawn, 1, Training())
   assert study.best.value == -3.5
   with pytest.raises(ConfigError, match=r"did you mean 'test\.iw"):
-    search.measured(tmp_path / "0000", 3, "score.iw_bound")
+    search.measure_trial(tmp_path / "0000", 3, "score.iw_bound")
 
 
 def test_valid_rows_decide_where_there_are_some_and_the_step_handed_out(
@@ -389,8 +389,8 @@ def test_valid_rows_decide_where_there_are_some_and_the_step_handed_out(
       row = {"step": step, "split": split, "epoch": step, "loss": loss + worse}
       record.metrics(row)
   record.close(done=True)
-  assert search.measured(tmp_path, 3, "loss") == 0.4
-  assert search.measured(tmp_path, 2, "loss") == 0.3
+  assert search.measure_trial(tmp_path, 3, "loss") == 0.4
+  assert search.measure_trial(tmp_path, 2, "loss") == 0.3
 
 
 @pytest.mark.parametrize("content", [b"no database" * 99, None])
@@ -411,7 +411,7 @@ def test_a_damaged_database_is_named(whole, tmp_path, content):
 def test_a_damaged_plan_is_named(tmp_path, content):
   (tmp_path / plans.FILE).write_text(content)
   with pytest.raises(DamagedFile, match="give --config and --space again"):
-    plans.words(tmp_path)
+    plans.load_words(tmp_path)
 
 
 def test_the_folder_of_a_run_is_no_study_s(tmp_path):

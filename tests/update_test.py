@@ -453,7 +453,7 @@ def test_an_input_s_gradient_is_each_example_s_own_and_has_one_itself():
 
 def averaged_system(decay, frozen=()):
   players = {"first": two_players()["first"]}
-  return additions.averaged(
+  return additions.average(
     System(
       init=lambda key: update.init_state(players, make_params()),
       step=update.make_step(players),

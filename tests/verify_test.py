@@ -26,7 +26,7 @@ def _run(folder, losses, reference="digits/Model 2"):
 
 
 def test_the_shipped_curves_are_the_spec_tables():
-  two, four = (verify.published(f"digits/Model {k}") for k in (2, 4))
+  two, four = (verify.load_published(f"digits/Model {k}") for k in (2, 4))
   assert two[1] == 34.0153
   assert two[8] == 24.1930
   assert (len(two), len(four)) == (8, 9)
@@ -34,7 +34,7 @@ def test_the_shipped_curves_are_the_spec_tables():
 
 
 def test_each_epoch_must_be_within_the_tolerance(tmp_path):
-  curve = verify.published("digits/Model 2")
+  curve = verify.load_published("digits/Model 2")
   close = {e: loss * 1.019 for e, loss in curve.items()}
   assert verify.matches(verify.compare(_run(tmp_path / "a", close)))
   off = close | {5: curve[5] * 0.979}
@@ -45,7 +45,7 @@ def test_each_epoch_must_be_within_the_tolerance(tmp_path):
 
 
 def test_an_unfinished_run_misses(tmp_path):
-  curve = verify.published("digits/Model 2")
+  curve = verify.load_published("digits/Model 2")
   epochs = verify.compare(_run(tmp_path / "a", {1: curve[1]}))
   assert not verify.matches(epochs)
 
@@ -56,13 +56,13 @@ def test_what_cannot_be_compared_is_explained(tmp_path):
   with pytest.raises(verify.VerifyError, match="has no `reference`"):
     verify.compare(_run(tmp_path / "a", {}, reference=""))
   with pytest.raises(verify.VerifyError, match=r"of 'cats'; of .*digits"):
-    verify.published("cats/Model 1")
+    verify.load_published("cats/Model 1")
   with pytest.raises(verify.VerifyError, match="Model 2"):
     verify.compare(_run(tmp_path / "b", {}, reference="digits/Model 9"))
 
 
 def test_the_command_prints_draws_and_exits_by_the_verdict(tmp_path):
-  curve = verify.published("digits/Model 2")
+  curve = verify.load_published("digits/Model 2")
   good = _run(tmp_path / "good", curve)
   bad = _run(tmp_path / "bad", curve | {8: 30.0})
   for folder, code in ((good, 0), (bad, 1)):

@@ -50,7 +50,7 @@ def watched(data, **changes):
 
 
 def keras_stops(values, mode, patience, min_delta):
-  """Gives (evaluation that stops or None, the best one), counted from 0."""
+  """Return (evaluation that stops or None, the best one), counted from 0."""
   better = np.less if mode == "min" else np.greater
   min_delta *= -1 if mode == "min" else 1
   best = np.inf if mode == "min" else -np.inf
@@ -68,7 +68,7 @@ def keras_stops(values, mode, patience, min_delta):
 
 
 def keras_rates(values, mode, patience, min_delta, factor, floor):
-  """Gives the learning rate, 1 at first, after each evaluation."""
+  """Return the learning rate, 1 at first, after each evaluation."""
   rate = 1.0
   wait = 0
   rates = []
@@ -117,7 +117,7 @@ def test_decisions_are_kerass_also_across_a_save(seed):
 
 
 def curves():
-  """Gives metrics as they come: falling, turning, swinging, standing still."""
+  """Return metrics as they come: falling, turning, swinging, standing still."""
   draw = np.random.default_rng(0)
   t = np.arange(80)
   noise = draw.normal(0, 0.1, (6, len(t)))
@@ -129,7 +129,7 @@ def curves():
 
 
 def replay(values, mode, patience, relative, smoothing, min_delta=0.0):
-  """Gives (evaluation that stops or None, the best one), counted from 0."""
+  """Return (evaluation that stops or None, the best one), counted from 0."""
   series = pd.Series(values if mode == "min" else np.negative(values))
   means = series.ewm(alpha=1 - smoothing, adjust=False, ignore_na=True).mean()
   best_at = series.first_valid_index()
@@ -197,12 +197,12 @@ def test_a_factor_scales_the_next_update_and_recompiles_nothing():
   full = jax.device_put(full, jax.devices()[0])  # as a checkpoint brings it
   moves = []
   for factor in (1.0, 0.25):
-    state, _ = step(additions.scaled(full, factor), {}, key, 0)
+    state, _ = step(additions.set_factor(full, factor), {}, key, 0)
     moves.append(state.params["w"]["x"] - params["w"]["x"])
   assert step._cache_size() == 2  # with and without a factor
   assert np.array_equal(params["w"]["x"] + moves[0], plain.params["w"]["x"])
   np.testing.assert_allclose(moves[1], 0.25 * moves[0], rtol=1e-6)
-  assert additions.scaled(plain, 0.5) is plain  # has no factor to set
+  assert additions.set_factor(plain, 0.5) is plain  # has no factor to set
 
 
 @pytest.fixture(scope="module")
@@ -226,8 +226,8 @@ def test_a_run_stops_where_its_logged_metric_says(whole):
   assert (folder / "DONE").exists()
   assert state.step == steps[best]
   # Latest ones come and go, the best stays.
-  assert soak.steps_saved(folder)[0] == steps[best]
-  assert soak.steps_saved(folder)[-1] == steps[at]
+  assert soak.list_saved_steps(folder)[0] == steps[best]
+  assert soak.list_saved_steps(folder)[-1] == steps[at]
 
 
 def test_the_best_state_is_restored_bit_for_bit(data, whole, tmp_path):
@@ -238,7 +238,7 @@ def test_the_best_state_is_restored_bit_for_bit(data, whole, tmp_path):
   short = train.train_and_evaluate(config, tmp_path)
   assert equal(short, state)
   assert equal(runs.load(folder).state, state)
-  latest = runs.load(folder, soak.steps_saved(folder)[-1]).state
+  latest = runs.load(folder, soak.list_saved_steps(folder)[-1]).state
   assert not equal(latest.params, state.params)
   taken = begin.borrow(jax.tree.map(jnp.zeros_like, state.params), f"{folder}")
   assert equal(taken, state.params)
@@ -274,7 +274,10 @@ class Killed(BaseException):
 def test_a_kill_between_evaluation_and_save_leaves_no_trace(
   data, whole, tmp_path, monkeypatch, at
 ):
-  steps = {"best": int(whole[1].step), "end": soak.steps_saved(whole[0])[-1]}
+  steps = {
+    "best": int(whole[1].step),
+    "end": soak.list_saved_steps(whole[0])[-1],
+  }
   save = Checkpoints.save
 
   def killed(checkpoints, step, *rest, **named):
@@ -287,14 +290,14 @@ def test_a_kill_between_evaluation_and_save_leaves_no_trace(
     with pytest.raises(Killed):
       train.train_and_evaluate(watched(data), tmp_path)
   assert evaluations(tmp_path, "accuracy")[0][-1] == steps[at]
-  assert soak.steps_saved(tmp_path)[-1] < steps[at]
+  assert soak.list_saved_steps(tmp_path)[-1] < steps[at]
   state = train.train_and_evaluate(watched(data), tmp_path)
   assert equal_runs.differences(whole[0], tmp_path) == []
   assert equal(state, whole[1])
 
 
 def test_a_signal_in_mid_patience_and_a_resume_end_alike(data, whole, tmp_path):
-  small.stop(watched(data), tmp_path, soak.steps_saved(whole[0])[-1] - 1)
+  small.stop(watched(data), tmp_path, soak.list_saved_steps(whole[0])[-1] - 1)
   assert equal(train.train_and_evaluate(watched(data), tmp_path), whole[1])
   assert equal_runs.differences(whole[0], tmp_path) == []
 

@@ -15,7 +15,7 @@ EACH = pytest.mark.parametrize("k", KERNELS)
 
 
 def maps(k, transposed, dtype):
-  """Gives x, kernel, bias and a cotangent; 3 channels large and 4 small."""
+  """Return x, kernel, bias and a cotangent; 3 channels large and 4 small."""
   stride = winograd.STRIDE[k]
   large = (2, *(stride * n for n in SMALL), 3)
   small = (2, *SMALL, 4)
@@ -99,4 +99,4 @@ def test_it_is_for_wide_maps_of_whole_tiles(
   large, kernel, stride, suits, monkeypatch
 ):
   monkeypatch.setattr(winograd, "CHANNELS", {3: 128, 4: 64})
-  assert winograd.suits(large, kernel, stride) == suits
+  assert winograd.is_faster(large, kernel, stride) == suits

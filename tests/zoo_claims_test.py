@@ -66,12 +66,12 @@ def test_errors_are_held_against_their_target_and_paired_by_draw():
   ]
   assert claims.error(alone, claims.M2).outcome == "missed so far"
   assert claims.error(3 * stacked, claims.M1M2).outcome == "met"
-  assert claims.stacking(alone, stacked).outcome == "confirmed so far"
-  backwards = claims.stacking(stacked, alone).outcome
+  assert claims.judge_stacking(alone, stacked).outcome == "confirmed so far"
+  backwards = claims.judge_stacking(stacked, alone).outcome
   assert backwards == "contradicted so far"
   crossed = [entry(seed=0, tests=[{"error": 0.12}]), stacked[1]]
-  assert claims.stacking(alone, crossed).outcome == "undecided"
-  assert claims.stacking(alone, []).outcome == "not measured"
+  assert claims.judge_stacking(alone, crossed).outcome == "undecided"
+  assert claims.judge_stacking(alone, []).outcome == "not measured"
 
 
 def scored(purity, confusion):

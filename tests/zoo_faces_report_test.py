@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
     figures["samples"] = 450
     asked = {"Bald": {"sweep": figures, "real": figures}}
     record(run, scores(None) | {"control": asked})
-    protocol = kept.state_of(runs.load(run)) | PROTOCOL
+    protocol = kept.identify_state(runs.load(run)) | PROTOCOL
     known = {"protocol": protocol, "distances": {"sampled_ratio": 0.25}}
     kept.write(run, "variety", known)
   return folder
@@ -89,11 +89,11 @@ def test_without_the_weights_the_rest_is_reported(folder, monkeypatch, capsys):
     raise DataError("no weights of vgg16; pip install lpips")
 
   monkeypatch.setattr(likeness, "measure", missing)
-  zoo = zoo_runs.measured(zoo_runs.collect(folder))
+  zoo = zoo_runs.measure_all(zoo_runs.collect(folder))
   (entry,) = zoo.of("CAAE")
   assert entry.variety["distances"]["sampled_ratio"] == 0.25
   assert entry.likeness == {}
   assert "not measured in full: no weights of vgg16" in capsys.readouterr().out
   monkeypatch.setattr(data, "load", lambda config: missing(0, config))
-  (entry,) = zoo_runs.measured(zoo_runs.collect(folder)).of("CAAE")
+  (entry,) = zoo_runs.measure_all(zoo_runs.collect(folder)).of("CAAE")
   assert (entry.variety, entry.likeness) == ({}, {})

@@ -301,9 +301,9 @@ def test_the_states_that_were_kept_of_scvae_are_judged(monkeypatch):
 
   monkeypatch.setattr(zoo_runs, "state", kept)
   entry = SimpleNamespace(title=zoo_claims.SCVAE)
-  assert zoo_runs._hits(entry, [reader()]) == {1: 0.1, 10: 1.0}
-  assert zoo_runs._hits(entry, []) == {}
-  assert zoo_runs._hits(SimpleNamespace(title="M3"), [reader()]) == {}
+  assert zoo_runs._measure_hits(entry, [reader()]) == {1: 0.1, 10: 1.0}
+  assert zoo_runs._measure_hits(entry, []) == {}
+  assert zoo_runs._measure_hits(SimpleNamespace(title="M3"), [reader()]) == {}
 
 
 def test_a_region_s_draws_are_decoded_class_by_class(data, tmp_path):
@@ -357,20 +357,20 @@ def test_scores_of_another_protocol_judge_or_state_are_not_reused(
   judge = other.get("judge", {})
   judges = [] if judge is None else [at(tmp_path / "judge", **judge)]
   run = at(tmp_path, **other.get("run", {}))
-  score.saved(run, judges, **other.get("counts", {}))
-  score.saved(at(tmp_path), [at(tmp_path / "judge")])
+  score.load_or_measure(run, judges, **other.get("counts", {}))
+  score.load_or_measure(at(tmp_path), [at(tmp_path / "judge")])
   assert len(measured) == 2
 
 
 def test_scores_of_one_protocol_are_measured_once(measured, tmp_path):
   for place in (tmp_path, tmp_path.parent / "." / tmp_path.name):
-    found = score.saved(at(place), [at(place / "judge")])
+    found = score.load_or_measure(at(place), [at(place / "judge")])
     assert found == kept.read(tmp_path, score.NAME)
   assert len(measured) == 1
 
 
 def test_scores_that_say_no_state_are_measured_again(measured, tmp_path):
   kept.write(tmp_path, score.NAME, {"protocol": {"step": 1}})
-  assert score.known(at(tmp_path)) is None
-  score.saved(at(tmp_path))
+  assert score.load_known(at(tmp_path)) is None
+  score.load_or_measure(at(tmp_path))
   assert len(measured) == 1

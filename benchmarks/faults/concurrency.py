@@ -36,7 +36,7 @@ def _holding(room, second, number=signal.SIGTERM, **changes):
   wrong = []
   if ended.code not in (75, -9):
     wrong.append(f"A ended with {ended.code}: {ended.text[-200:]}")
-  saved = max(soak.steps_saved(run), default=0)
+  saved = max(soak.list_saved_steps(run), default=0)
   rows = [r["step"] for r in soak.read_metrics(run) if r["split"] == "train"]
   lost = sorted(set(range(1, saved + 1)) - set(rows))
   wrong += [f"rows of steps {lost[:5]} lost"] * bool(lost)
@@ -102,7 +102,7 @@ def _reading(read, times):
 
   def act(room):
     def beside(run):
-      _until(_Alive(), lambda: len(soak.steps_saved(run)) > 0)
+      _until(_Alive(), lambda: len(soak.list_saved_steps(run)) > 0)
       texts = []
       for _ in range(times):
         done = read(room, run)

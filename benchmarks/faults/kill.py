@@ -98,11 +98,11 @@ def _saved_at(number):
     _until(process, lambda: soak.last_step(run) >= 5)
     process.send_signal(number)
     done = launching.finish(process)
-    if done.code == 75 and soak.steps_saved(run):
+    if done.code == 75 and soak.list_saved_steps(run):
       done.code = 0
       done.value = []
     else:
-      done.value = [f"rc {done.code}, saved {soak.steps_saved(run)}"]
+      done.value = [f"rc {done.code}, saved {soak.list_saved_steps(run)}"]
       done.code = 0
     return done
 

@@ -1,1 +1,1 @@
-"""What a person does with a trained run, beside sampling and scoring it."""
+"""Uses of a trained run beside sampling and scoring it."""

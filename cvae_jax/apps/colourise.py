@@ -13,18 +13,18 @@ from cvae_jax.host import images
 from cvae_jax.method import baselines, cells, recompose
 from cvae_jax.runs import Run, RunError
 
-PIXELS = 1 << 21  # that are coloured at once: 100 MB of floats
-_COLOURLESS = 2.0  # levels: a photo of less mean chroma has no truth to show
+PIXELS = 1 << 21  # pixels that are coloured at once: 100 MB of floats
+_COLOURLESS = 2.0  # of 255: a photo of less mean chroma counts as grey
 
 
 class Coloured(NamedTuple):
-  """A photo's variants, and what they are to be compared with."""
+  """A photo's variants, and the pictures to compare them with."""
 
   grey: NDArray  # uint8 [H, W]
   maps: NDArray  # [V, 14, 14, 2]
   variants: list[NDArray]  # uint8 [H, W, 3] each
   photo: NDArray | None  # uint8 [H, W, 3] if it has colours
-  recomposed: NDArray | None  # from its true 14 × 14 colours: the best there is
+  recomposed: NDArray | None  # from its true 14 × 14 colours, the best possible
 
 
 def read(path: str | Path) -> NDArray[np.uint8]:
@@ -33,7 +33,7 @@ def read(path: str | Path) -> NDArray[np.uint8]:
   Raises:
     DataError: there is no such file, or it is not a whole image.
   """
-  return decoding.on_white(decoding.read(path))
+  return decoding.lay_on_white(decoding.read(path))
 
 
 def colourise(
@@ -60,7 +60,7 @@ def colourise(
     ]
   )
   small = image_files.resize_bilinear(grey[..., None], cells.SIDE)[..., 0]
-  maps = variants_of(run, small[None], run.prior(count, seed)[None])[0]
+  maps = decode_variants(run, small[None], run.prior(count, seed)[None])[0]
   true = None
   if np.ptp(photo, axis=-1).mean() >= _COLOURLESS:
     fitted = image_files.resize_bilinear(photo, cells.SIDE)
@@ -91,7 +91,7 @@ def check(run: Run) -> None:
 
 
 def caution(run: Run) -> str:
-  """Return a line where a run's latents carry no colour, or nothing."""
+  """Return a warning if a run's latents carry no colour, else ""."""
   if run.config.model.encoder.get("sees_colour", False):
     return ""
   return (
@@ -100,10 +100,10 @@ def caution(run: Run) -> str:
   )
 
 
-def variants_of(run: Run, greys: NDArray, z: NDArray) -> NDArray:
+def decode_variants(run: Run, greys: NDArray, z: NDArray) -> NDArray:
   """Return colour maps [N, V, 14, 14, 2] of greys uint8 [N, 112, 112].
 
-  A photo at a time, each with its own latents z [N, V, Z].
+  It works photo by photo; each has its own latents of z [N, V, Z].
   """
   pairs = zip(z, greys, strict=True)
   maps = [run.decode(z[None], grey[None] / 255.0) for z, grey in pairs]
@@ -142,8 +142,8 @@ def paint(colours: NDArray, grey: NDArray, smoothing: str = "") -> NDArray:
   bands = _bands(*grey.shape)
   if len(bands) == 1:
     return images.to_bytes(_luma_true(colours, grey.astype("f4") / 255.0))
-  # The map's rows first: they are few. Its columns follow in each band.
-  colours = np.asarray(_stretched(colours, len(grey)))
+  # The few rows of the map are stretched first, the columns band by band.
+  colours = np.asarray(_stretch_rows(colours, len(grey)))
   painted = np.empty((*grey.shape, 3), np.uint8)
   for rows in bands:
     band = grey[rows].astype(np.float32) / 255.0
@@ -154,13 +154,13 @@ def paint(colours: NDArray, grey: NDArray, smoothing: str = "") -> NDArray:
 def _bands(height: int, width: int) -> list[slice]:
   """Cut a photo's rows so that its floats need little memory.
 
-  A band of one compiled shape; what is left over is a last one.
+  All bands but the last have one shape, so that a program is compiled once.
   """
   rows = max(1, PIXELS // width)
   return [slice(i, i + rows) for i in range(0, height, rows)]
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _stretched(colours, height):
+def _stretch_rows(colours, height):
   """Interpolate the rows of a map [h, w, 2]: [height, w, 2]."""
   return jax.image.resize(colours, (height, *colours.shape[1:]), "linear")

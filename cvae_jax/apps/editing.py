@@ -1,8 +1,8 @@
 """Edit a picture: encoded as what it is, decoded as what it might be.
 
-What it shows is said in words, or found: the condition under which the model
-explains it best. launch.edit and the explorer's panel of one's own picture
-both do it so, for a run on any data.
+What the picture shows is given in words, or found: it is the condition under
+which the model explains the picture best. launch.edit and the explorer use
+this, for runs on any data.
 """
 
 import itertools
@@ -22,10 +22,10 @@ CLEAR = 1.0  # nats; a value that wins by less is a guess
 
 
 class Search(NamedTuple):
-  """How long what a picture shows is looked for."""
+  """How thorough the search is for what a picture shows."""
 
-  settings: int  # that are tried, at most
-  draws: int  # of the latents, in each
+  settings: int  # settings that are tried, at most
+  draws: int  # draws of the latents for each setting
 
 
 PATIENT = Search(1000, 4)  # a command's
@@ -46,8 +46,8 @@ def quick(run: Run) -> Search:
 
 
 def attributes(run: Run) -> tuple[Attribute, ...]:
-  """Return what a run can be told of a picture."""
-  if not run.system.columns.get("condition", (0,))[0]:
+  """Return the attributes that a picture can be said to show."""
+  if not run.condition_size:
     return ()
   return tuple(getattr(run.conditions, "attributes", ()))
 
@@ -57,10 +57,10 @@ def find(
 ) -> Reading:
   """Find the condition under which the model explains image [H, W, C] best.
 
-  Every setting of the attributes is tried, with the same noise for each, so
-  that they differ by nothing else. It is as sharp as the model's own use of a
-  condition: the notes say by how many nats each value won, and which ones are
-  guesses.
+  Every setting of the attributes is tried with the same noise, so that they
+  differ in nothing else. The search is as good as the model's use of its
+  condition. The notes say by how many nats each value won, and which values
+  are guesses.
 
   Raises:
     RunError: the run has no likelihood, or there are too many settings.
@@ -68,12 +68,12 @@ def find(
   if not attributes(run):
     return Reading({})
   check_search(run, search)
-  shown = _shown(run)
+  shown = _trial_values(run)
   settings = list(itertools.product(*shown.values()))
   columns = zip(*settings, strict=True)
   table = dict(zip(shown, map(list, columns), strict=True))
   condition = run.conditions.encode(table)
-  elbo = elbo_of(run, image, condition, search.draws, seed)
+  elbo = estimate_elbo(run, image, condition, search.draws, seed)
   best = int(elbo.argmax())
   values = {name: column[best] for name, column in table.items()}
   notes = [f"condition by the ELBO: {elbo[best]:.1f} nats, best of {len(elbo)}"]
@@ -100,7 +100,7 @@ def check_search(run: Run, search: Search = PATIENT) -> None:
       "find what a picture shows; say it with --condition, a value for each "
       f"of {names}"
     )
-  shown = _shown(run)
+  shown = _trial_values(run)
   count = math.prod(map(len, shown.values()))
   if count > search.settings:
     raise RunError(
@@ -117,13 +117,13 @@ def vector(run: Run, values: Mapping[str, Any]) -> NDArray[np.float32]:
       a value is none that there is.
   """
   if not attributes(run):
-    return nothing(run)
+    return blank_condition(run)
   return run.conditions.encode(dict(values))
 
 
-def nothing(run: Run) -> NDArray[np.float32]:
+def blank_condition(run: Run) -> NDArray[np.float32]:
   """Return the condition vector [1, A] that says nothing."""
-  return np.zeros((1, *run.system.columns.get("condition", (0,))), np.float32)
+  return np.zeros((1, run.condition_size), np.float32)
 
 
 def edit(
@@ -174,13 +174,13 @@ def walk(run: Run, images: NDArray, conditions: NDArray, steps: int) -> NDArray:
   return np.clip(run.decode(z, walks.line(*conditions, steps)), 0, 1)
 
 
-def elbo_of(
+def estimate_elbo(
   run: Run, image: NDArray, condition: NDArray, draws: int = 4, seed: int = 0
 ) -> NDArray:
   """Return the ELBO [G] of image [H, W, C] under conditions [G, A], in nats."""
   images = np.tile(unit(image), (len(condition), 1, 1, 1))
   shape = (draws, 1, run.system.latents)
-  draw = posteriors.drawing(run, images, condition)
+  draw = posteriors.make_draw(run, images, condition)
   elbo = []
   for each in np.random.default_rng(seed).standard_normal(shape, np.float32):
     noise = np.repeat(each, len(images), axis=0)
@@ -190,8 +190,8 @@ def elbo_of(
   return np.mean(elbo, axis=0)
 
 
-def _shown(run: Run) -> dict[str, list[Any]]:
-  """Return {attribute: the values that are tried}."""
+def _trial_values(run: Run) -> dict[str, list[Any]]:
+  """Return {attribute: values to try}."""
   numbers = 5 if _is_small(run) else 3
   return {
     a.name: run.conditions.likely(a.name, numbers) for a in attributes(run)

@@ -1,4 +1,4 @@
-"""What a config's system, loss, prior and optimiser are, in words."""
+"""Describe a config's system, loss, prior and optimiser in words."""
 
 from ml_collections import ConfigDict
 
@@ -25,7 +25,7 @@ def lines(config: ConfigDict, facts: Facts | None = None) -> list[str]:
       f"{config.name}: the loss depends on the size of your images, which the "
       "page does not know; give a run on them: --config=RUN/config.json"
     )
-  with lookups.explained(config):
+  with lookups.explain_errors(config):
     system = resolve(config, facts)
   said = [f"{config.name or config.system}: system {config.system}"]
   said += system.notes

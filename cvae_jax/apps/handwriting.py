@@ -1,4 +1,4 @@
-"""Writes all ten digits in the hand of one drawn digit (digits.md §8)."""
+"""Write all ten digits in the hand of one drawn digit (digits.md §8)."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ class Handwriting(NamedTuple):
 
 
 def rewrite(run: Run, judge: Run, image: NDArray) -> Handwriting:
-  """Recognise image uint8 [28, 28, 1] and writes all digits in its hand.
+  """Recognise image uint8 [28, 28, 1] and write all digits in its hand.
 
   The image is encoded once, with its own class and its own ink; the mean of
   that code is decoded as every class with that same ink.
@@ -59,9 +59,9 @@ def rewrite_faithful(
 ) -> NDArray:
   """Write the nine other digits as the source does: [3 · samples, 9, …].
 
-  The source's oddity is kept: the drawing is encoded with the class and the
-  ink that are to come out, not with its own, so each target has another code
-  and "the same hand" is only approximate. Rows: sample × ink (0, 0.5, 1).
+  As in the source, the drawing is encoded with the class and the ink of the
+  target and not with its own. So each target has another code, and "the same
+  hand" is only approximate. Rows: sample × ink (0, 0.5, 1).
 
   Raises:
     RunError: one of the runs is not on digits.
@@ -76,7 +76,7 @@ def rewrite_faithful(
     for j, ink in enumerate((0.0, 0.5, 1.0)):
       condition = run.conditions.encode(others, ink)
       images = np.repeat(image[None], len(others), axis=0)
-      _, z = posteriors.drawing(run, images, condition)(noise[i, j])
+      _, z = posteriors.make_draw(run, images, condition)(noise[i, j])
       sheet.append(run.decode(z, condition))
   return np.stack(sheet)
 

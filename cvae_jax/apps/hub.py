@@ -11,10 +11,12 @@ from cvae_jax.host.arguments import RunError
 from cvae_jax.loop import exports
 from cvae_jax.runs import Run
 
-_KINDS = (*hub.FILES, "*.onnx", "*.stablehlo")  # all that an export may have
+# The files that an export may have.
+_KINDS = (*hub.FILES, "*.onnx", "*.stablehlo")
 
 _EXPORT = {"conditions.json", "config.json", "model.safetensors"}
-_EMPTY = {".gitattributes", "README.md"}  # what a new repository may have
+# The files that a new repository may have.
+_EMPTY = {".gitattributes", "README.md"}
 
 
 def share(
@@ -29,9 +31,9 @@ def share(
 ) -> list[str]:
   """Export a run and put its files into a repository, in one commit.
 
-  The repository is made if there is none. Files of an export before that this
-  one does not have are taken away; other files of the repository stay. A run
-  that is an export goes as it is.
+  The repository is made if there is none. Files of an earlier export that this
+  one does not have are deleted; other files of the repository stay. A run that
+  is already an export is sent as it is.
 
   Args:
     run: the run.
@@ -66,7 +68,7 @@ def share(
       lines = write.export(
         run, folder, formats, half=half, licence=licence, note=note
       )[:-1]
-    with hub.explained(repo):
+    with hub.explain_errors(repo):
       url = _put(api, folder, repo, private)
   return [
     *lines,
@@ -90,8 +92,10 @@ def _put(api, folder: Path, repo: str, private: bool) -> str:
       f"hf://{repo} holds other things ({', '.join(sorted(there)[:4])}); give "
       "a name that is free. Nothing was sent"
     )
-  names = [path.name for path in folder.iterdir() if _ours(path.name)]
-  stale = [name for name in sorted(there) if _ours(name) and name not in names]
+  names = [path.name for path in folder.iterdir() if _is_run_file(path.name)]
+  stale = [
+    name for name in sorted(there) if _is_run_file(name) and name not in names
+  ]
   operations = [
     package.CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name)
     for name in sorted(names)
@@ -101,5 +105,5 @@ def _put(api, folder: Path, repo: str, private: bool) -> str:
   return str(url)
 
 
-def _ours(name: str) -> bool:
+def _is_run_file(name: str) -> bool:
   return any(fnmatch.fnmatch(name, kind) for kind in _KINDS)

@@ -1,4 +1,4 @@
-"""Weights of PyTorch or Keras in a network here, by a table of names."""
+"""Load weights of PyTorch or Keras into a network, by a table of names."""
 
 import tempfile
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cvae_jax.apps import weight_table
 from cvae_jax.apps.export import functions, write as exporting
-from cvae_jax.apps.weight_layouts import KERAS, PYTORCH, Layout, of_keras
+from cvae_jax.apps.weight_layouts import KERAS, PYTORCH, Layout, from_keras
 from cvae_jax.data.files import weight_files
 from cvae_jax.host import tensors
 from cvae_jax.host.arguments import RunError
@@ -20,7 +20,7 @@ from cvae_jax.host.files import read_json
 from cvae_jax.loop import job, run_data
 from cvae_jax.runs import Run
 
-CLOSE = 1e-4  # that outputs may differ from theirs
+CLOSE = 1e-4  # how much outputs may differ from theirs
 
 
 def read(path: Path) -> tuple[dict[str, NDArray], Layout]:
@@ -36,7 +36,7 @@ def read(path: Path) -> tuple[dict[str, NDArray], Layout]:
   if ending == ".safetensors":
     return tensors.read(path)[0], PYTORCH
   if ending in (".h5", ".keras"):
-    return of_keras(weight_files.read(Path(path))), KERAS
+    return from_keras(weight_files.read(Path(path))), KERAS
   raise RunError(
     f"{path} ends in none of .safetensors, .h5 and .keras; other weight files "
     "may hold code. In PyTorch write one with: safetensors.torch.save_file("
@@ -93,7 +93,9 @@ def write(
   with tempfile.TemporaryDirectory() as made:
     parts = job.prepare(config)
     run_data.keep_identity(Path(made), parts.identity)
-    state = weight_table.filled(parts.system, arrays, entries, steps, layout)
+    state = weight_table.fill_state(
+      parts.system, arrays, entries, steps, layout
+    )
     run = Run(Path(made), config, parts.conditions, parts.system, state)
     lines = ["note: nothing was compared with the other program; give --check"]
     if compare is not None:
@@ -106,7 +108,7 @@ def check(run: Run, pairs: Mapping[str, NDArray]) -> list[str]:
 
   Args:
     run: the run.
-    pairs: arrays by the names of `functions.of_run` with the function's own
+    pairs: arrays by the names of `functions.from_run` with the function's own
       before them: decode.z, decode.condition, decode.image. Images are
       [B, H, W, C].
 
@@ -116,7 +118,7 @@ def check(run: Run, pairs: Mapping[str, NDArray]) -> list[str]:
   Raises:
     RunError: they are farther apart than CLOSE, or an array is missing.
   """
-  known = functions.of_run(run)
+  known = functions.from_run(run)
   chosen = {name.partition(".")[0] for name in pairs}
   if not chosen or not chosen <= known.keys():
     raise RunError(

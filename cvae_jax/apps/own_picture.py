@@ -1,4 +1,4 @@
-"""Bring a picture of one's own to the size and form that a run reads."""
+"""Bring a user's picture to the size and form that a run reads."""
 
 import contextlib
 from pathlib import Path
@@ -46,8 +46,8 @@ def read(
 def fit(run: Run, picture: Image.Image) -> NDArray[np.uint8]:
   """Bring a picture to what a run reads, uint8 [H, W, C].
 
-  A run on digits gets the one digit of the picture, white on black; another
-  one the largest middle part.
+  A run on digits gets the one digit of the picture, white on black. Any other
+  run gets the largest part in the middle.
 
   Raises:
     PhotoError: there is not one digit in it.
@@ -55,7 +55,7 @@ def fit(run: Run, picture: Image.Image) -> NDArray[np.uint8]:
   if run.config.data.name == "digits":
     return digit_from_photo(picture)
   height, width, channels = run.system.columns["image"]
-  rgb = decoding.on_white(picture)
+  rgb = decoding.lay_on_white(picture)
   top, bottom, left, right = image_files.middle(*rgb.shape[:2], (height, width))
   part = Image.fromarray(rgb[top:bottom, left:right])
   if channels == 1:
@@ -65,7 +65,7 @@ def fit(run: Run, picture: Image.Image) -> NDArray[np.uint8]:
 
 
 def _fit_of_faces(run: Run, square, crop: int) -> image_files.Fit:
-  """Say how a photo becomes what a run on faces was trained on."""
+  """Return how a photo is cut for a run on faces."""
   config = run.config.data
   resize = "bilinear"
   if config.source == "prepared":

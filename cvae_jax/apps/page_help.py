@@ -1,4 +1,4 @@
-"""What a config page offers: its variants, and every key with its comment."""
+"""Help on a config page: its variants, and every key with its comment."""
 
 import ast
 import io
@@ -9,13 +9,13 @@ from typing import Any
 
 from cvae_jax import config, defaults, pages, settings
 
-_WIDTH = 44  # of a key and its value, before the comment
+_WIDTH = 44  # width of a key and its value, before the comment
 
 
 def variants(page: str) -> dict[str, Any]:
   """Return the variants that a page knows: {name: default}.
 
-  Those are what it gives config.parse_variants.
+  They are the arguments of its call of config.parse_variants.
 
   Raises:
     ConfigError: there is no such page, or it fails.
@@ -29,7 +29,7 @@ def variants(page: str) -> dict[str, Any]:
 
   if hasattr(found, "parse_variants"):
     found.parse_variants = listen  # the page's own name: no other page sees it
-    with pages.placed(Path(pages.find(page))):
+    with pages.explain_errors(Path(pages.find(page))):
       found.get_config("")
   return known
 
@@ -68,8 +68,8 @@ def lines(name: str) -> Iterator[str]:
 def comments(text: str) -> dict[str, str]:
   """Return the comments at a source's dictionary keys: {dotted key: text}.
 
-  A key that stands in several places has one if all of them say the same: a
-  page of many systems explains a key of one of them.
+  A key that occurs in several places has a comment only if all places have the
+  same one.
 
   Args:
     text: of Python; a comment stands at the end of the line of a value.
@@ -86,6 +86,8 @@ def comments(text: str) -> dict[str, str]:
     pairs = zip(node.keys, node.values, strict=True) if _is_dict(node) else ()
     for key, value in pairs:
       if isinstance(key, ast.Constant) and isinstance(key.value, str):
+        if "." in key.value:  # a table or a change of keys, not the keys
+          continue
         name = f"{prefix}{key.value}"
         line = key.lineno if _is_dict(value) else value.end_lineno
         found.setdefault(name, set()).add(at.get(line, ""))
@@ -110,8 +112,8 @@ def _is_dict(node: ast.AST) -> bool:
 def _nearest(key: str, comments: dict[str, str]) -> str:
   """Return the comment of a key, or of the longest end of it that has one.
 
-  A page may build a group apart, so that its dictionary does not say where
-  the group will stand.
+  A page may build a group in a separate dictionary, which does not say where
+  the group belongs.
   """
   parts = key.split(".")
   ends = (".".join(parts[first:]) for first in range(len(parts)))
@@ -121,7 +123,7 @@ def _nearest(key: str, comments: dict[str, str]) -> str:
 def format_variant(variant: tuple[str, Any]) -> str:
   """Return a variant, (name, default), as it is typed.
 
-  One that is off has its name alone.
+  A variant that is off by default is typed as its name.
   """
   name, default = variant
   return name if default is False else f"{name}={default!r}"

@@ -37,7 +37,7 @@ def entries(names: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
   return found
 
 
-def ignored(names: Mapping[str, Any]) -> set[str]:
+def list_ignored(names: Mapping[str, Any]) -> set[str]:
   """Return the names that the table leaves out.
 
   Raises:

@@ -1,9 +1,11 @@
 """How PyTorch and Keras name the arrays of a layer, and lay them out.
 
-Here a dense kernel is [in, out] and a convolution's [k, k, in, out]. Keras has
-them so too, but a transposed convolution's is [k, k, out, in]; PyTorch's are
-[out, in] and [out, in, k, k], and [in, out, k, k] of a transposed one. A
-transposed convolution's kernel is turned round in both.
+                       here            Keras           PyTorch
+    dense              [in, out]       [in, out]       [out, in]
+    convolution        [k, k, in, out] [k, k, in, out] [out, in, k, k]
+    transposed one     [k, k, in, out] [k, k, out, in] [in, out, k, k]
+
+In both programs a transposed convolution's kernel is also flipped.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,8 +17,8 @@ from numpy.typing import NDArray
 class Layout(NamedTuple):
   """One program's names and layouts.
 
-  `parts` has of each array here what it may be called there, and `turn` maps
-  a kernel there, and whether it is of a transposed convolution, to that here.
+  `parts` holds the names there of each array here. `turn` maps a kernel there,
+  and whether it is a transposed convolution's, to the kernel here.
   """
 
   parts: Mapping[str, tuple[str, ...]]
@@ -70,7 +72,7 @@ _ORDER = {  # Keras 3 numbers a layer's arrays
 }
 
 
-def of_keras(arrays: Mapping[str, NDArray]) -> dict[str, NDArray]:
+def from_keras(arrays: Mapping[str, NDArray]) -> dict[str, NDArray]:
   """Return the arrays of a Keras file as {"layer.part": array}.
 
   Args:
@@ -83,16 +85,16 @@ def of_keras(arrays: Mapping[str, NDArray]) -> dict[str, NDArray]:
     *groups, part = path.split("/")
     if set(groups) & {*_OTHERS}:
       continue
-    layer = _joined([group for group in groups if group not in _FRAMES])
+    layer = _layer_path([group for group in groups if group not in _FRAMES])
     layers.setdefault(layer, {})[part.partition(":")[0]] = array
   return {
     f"{layer}.{part}": array
     for layer, parts in layers.items()
-    for part, array in _named(parts).items()
+    for part, array in _name_arrays(parts).items()
   }
 
 
-def _joined(groups: list[str]) -> str:
+def _layer_path(groups: list[str]) -> str:
   """Return a layer's path; Keras 2 writes its name twice."""
   kept = [
     group
@@ -102,7 +104,7 @@ def _joined(groups: list[str]) -> str:
   return "/".join(kept)
 
 
-def _named(parts: Mapping[str, NDArray]) -> dict[str, NDArray]:
+def _name_arrays(parts: Mapping[str, NDArray]) -> dict[str, NDArray]:
   """Return a layer's arrays by name where they have numbers, "0" and "1"."""
   if not all(part.isdigit() for part in parts):
     return dict(parts)

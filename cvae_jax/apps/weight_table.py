@@ -1,17 +1,22 @@
 """A table of names: which layer of another program is which one here.
 
-A table says of each layer here which one of theirs it is:
+A table names the other program's layer for each layer here:
 
     {"encoder.dense_0": "fc1",
      "encoder.mean": "fc21",
      "decoder.conv_0": {"from": "up.0", "as": "conv_transpose"}}
 
-An entry is a name, or {"from": a name or several, whose outputs follow one
-another; "as": linear, conv, conv_transpose or norm, which the shapes tell but
-for conv_transpose; "in": [[first, end], …], the blocks of their inputs in the
-order here; "in_map" and "out_map": [H, W, C] where a dense layer reads or
-writes a map that lies there as [C, H, W], as PyTorch's do}. The key "ignore"
-lists what of theirs is left out.
+An entry is a name, or a dictionary with these keys:
+
+    from      a name, or several names whose outputs are joined
+    as        linear, conv, conv_transpose or norm; only conv_transpose has to
+              be given, the shapes tell the others
+    in        [[first, end], …], the blocks of their inputs in the order here
+    in_map    [H, W, C], if a dense layer reads a map that lies there as
+              [C, H, W], as PyTorch's maps do
+    out_map   the same, if it writes such a map
+
+The key "ignore" lists their layers that are left out.
 """
 
 from collections.abc import Mapping
@@ -24,14 +29,14 @@ from numpy.typing import NDArray
 from cvae_jax.apps import weight_entries
 from cvae_jax.apps.weight_layouts import PYTORCH, Layout
 from cvae_jax.host.arguments import RunError
-from cvae_jax.loop.integrity import path_name
+from cvae_jax.loop.integrity import leaf_name
 from cvae_jax.loop.restore import abstract_state
 from cvae_jax.types import System, TrainState
 
-_COUNTER = "num_batches_tracked"  # of a norm there; nothing reads it
+_COUNTER = "num_batches_tracked"  # an array of a norm there that nothing reads
 
 
-def filled(
+def fill_state(
   system: System,
   arrays: Mapping[str, NDArray],
   names: Mapping[str, Any],
@@ -53,22 +58,22 @@ def filled(
   """
   entries = weight_entries.entries(names)
   abstract = abstract_state(system)
-  read: set[str] = weight_entries.ignored(names)
+  read: set[str] = weight_entries.list_ignored(names)
   layers: set[str] = set()
   if lost := sorted(read - arrays.keys()):
     raise RunError(f"ignore names {', '.join(lost)}, which the file has not")
 
   def fill(path, leaf):
-    name = path_name(path).replace("/", ".")
+    name = leaf_name(path).replace("/", ".")
     layer, _, part = name.rpartition(".")
     layers.add(layer)
     entry = entries.get(layer)
     if entry is None:
       raise RunError(
         f"the table says nothing of {layer} (its {part} is {leaf.shape}); "
-        f"there is {_near(arrays, read)}"
+        f"there is {_name_unread(arrays, read)}"
       )
-    found = _converted(name, entry, arrays, read, layout)
+    found = _convert_array(name, entry, arrays, read, layout)
     if found.shape != leaf.shape:
       raise RunError(
         f"{layer}: its {part} is {leaf.shape} here, and {found.shape} of "
@@ -92,7 +97,7 @@ def filled(
 
 
 def _check_read(entries, layers: set, arrays: Mapping, read: set) -> None:
-  """Check that no entry and no array of theirs is of no use."""
+  """Check that every entry and every array of theirs was used."""
   if idle := sorted(entries.keys() - layers):
     raise RunError(
       f"the table names {', '.join(idle)}, and no layer here is called so; "
@@ -106,7 +111,7 @@ def _check_read(entries, layers: set, arrays: Mapping, read: set) -> None:
     )
 
 
-def _converted(name, entry, arrays, read, layout: Layout) -> NDArray:
+def _convert_array(name, entry, arrays, read, layout: Layout) -> NDArray:
   """Return one array as it is here."""
   part = name.rpartition(".")[2]
   parts = []
@@ -116,10 +121,10 @@ def _converted(name, entry, arrays, read, layout: Layout) -> NDArray:
     if theirs is None:
       raise RunError(
         f"{name} is to be {' or '.join(names)}, which is not in the file; "
-        f"there is {_near(arrays, read)}"
+        f"there is {_name_unread(arrays, read)}"
       )
     read.add(theirs)
-    parts.append(_turned(name, entry, arrays[theirs], layout))
+    parts.append(_to_layout(name, entry, arrays[theirs], layout))
   found = np.concatenate(parts, axis=-1)
   if part == "kernel" and "in" in entry:
     rows = [np.arange(len(found))[first:end] for first, end in entry["in"]]
@@ -133,7 +138,7 @@ def _converted(name, entry, arrays, read, layout: Layout) -> NDArray:
   return found
 
 
-def _turned(
+def _to_layout(
   name: str, entry: Mapping, array: NDArray, layout: Layout
 ) -> NDArray:
   """Return an array of theirs in the layout here."""
@@ -155,7 +160,7 @@ def _turned(
 
 
 def _check_use(name: str, entry: Mapping, kernel: NDArray) -> None:
-  """Check that an entry says nothing that this kernel would not follow."""
+  """Check that an entry has no key that has no effect on this kernel."""
   dense = kernel.ndim == 2
   kinds = ("linear",) if dense else ("conv", "conv_transpose")
   if entry.get("as", kinds[0]) not in kinds:
@@ -170,7 +175,7 @@ def _check_use(name: str, entry: Mapping, kernel: NDArray) -> None:
 
 
 def _map(name: str, array: NDArray, shape, axis: int) -> NDArray:
-  """Order an axis as [H, W, C] that is as [C, H, W]; what follows stays."""
+  """Reorder an axis from [C, H, W] to [H, W, C]; the rest of it stays."""
   if shape is None:
     return array
   size = int(np.prod(shape))
@@ -185,7 +190,7 @@ def _map(name: str, array: NDArray, shape, axis: int) -> NDArray:
   return np.take(array, np.concatenate([order.ravel(), rest]), axis)
 
 
-def _near(arrays: Mapping, read: set) -> str:
-  """Name some arrays of theirs that no layer has read."""
+def _name_unread(arrays: Mapping, read: set) -> str:
+  """Name some of their arrays that no layer has read."""
   left = sorted(name for name in arrays if name not in read)
   return ", ".join(left[:8]) + (", …" if len(left) > 8 else "")

@@ -5,7 +5,7 @@ import os
 import pathlib
 import pkgutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -22,9 +22,9 @@ class DataError(ValueError):
 
 
 class Repeated(NamedTuple):
-  """A column in which each entry serves `times` rows in turn, stored once.
+  """A column in which each entry, stored once, serves `times` rows in turn.
 
-  Row r is entry r // times: np.repeat(entries, times, axis=0) without its
+  Row r is entry r // times, as in np.repeat(entries, times, axis=0) without the
   copies. `entries` may be memory-mapped, or on the device (feed.Feed).
   """
 
@@ -46,20 +46,19 @@ class Repeated(NamedTuple):
     return self.entries[rows // self.times]
 
 
-# How config.data.binarise makes values 0 or 1: not, anew each time, once.
+# How config.data.binarise makes values 0 or 1: never, in each step, or once.
 BINARISE = ("", "dynamic", "static")
 
 
 class Dataset(NamedTuple):
-  """Columns of equal length, held out or not, and how to condition on them.
+  """Training and held-out columns of equal length, and their conditions.
 
-  `valid` is what training is watched by: early stopping and plateaus follow
-  it, and `test` is measured at the end. Where there is no `valid`, `test`
-  serves for both.
+  Early stopping and plateaus follow the rows of `valid`, and `test` is measured
+  at the end. Without `valid`, `test` serves for both.
 
-  `conditions` is the source's own object: it turns what a person asks for
-  into condition vectors and measures what an image shows. `name` is what a
-  report calls the data.
+  `conditions` is the source's own object: it turns requests into condition
+  vectors and measures what an image shows. `name` is what a report calls the
+  data.
   """
 
   train: Mapping[str, np.ndarray]
@@ -69,7 +68,7 @@ class Dataset(NamedTuple):
   valid: Mapping[str, np.ndarray] | None = None
 
   def identity(self, whole: bool = False) -> dict[str, Any]:
-    """Return what says which data these are; see `identity.of`.
+    """Return what identifies the data; see `identity.compute`.
 
     Args:
       whole: read all of a prepared set's images, not only sampled blocks.
@@ -81,11 +80,11 @@ class Dataset(NamedTuple):
     parts = {"train": self.train, "test": self.test}
     if self.valid is not None:
       parts["valid"] = self.valid
-    return module.of(parts, whole)
+    return module.compute(parts, whole)
 
 
 def root() -> pathlib.Path:
-  """Return the data folder: $CVAE_JAX_DATA, else `data` where we stand."""
+  """Return the data folder: $CVAE_JAX_DATA, else `data` in this folder."""
   return local(os.environ.get("CVAE_JAX_DATA") or "data", "CVAE_JAX_DATA")
 
 
@@ -125,10 +124,10 @@ def load(config: Any) -> Dataset:
     raise DataError(
       f"data.binarise is one of {', '.join(map(repr, BINARISE))}; found {how!r}"
     )
-  return _binarised(dataset) if how == "static" else dataset
+  return _binarise(dataset) if how == "static" else dataset
 
 
-def _binarised(dataset: Dataset) -> Dataset:
+def _binarise(dataset: Dataset) -> Dataset:
   """Return images whose values are drawn 0 or 255 from their means, once.
 
   Raises:
@@ -136,7 +135,7 @@ def _binarised(dataset: Dataset) -> Dataset:
       values would be drawn anew for each row.
   """
 
-  def drawn(split: Mapping[str, np.ndarray] | None, seed: int):
+  def draw(split: Mapping[str, np.ndarray] | None, seed: int):
     if split is None:
       return None
     image = split.get("image")
@@ -156,7 +155,7 @@ def _binarised(dataset: Dataset) -> Dataset:
     return {**split, **dict.fromkeys(names, binary)}
 
   return dataset._replace(
-    train=drawn(dataset.train, 0), test=drawn(dataset.test, 1)
+    train=draw(dataset.train, 0), test=draw(dataset.test, 1)
   )
 
 
@@ -183,6 +182,46 @@ def from_arrays(
   """
   module = importlib.import_module(f"{__name__}.arrays")
   return module.make(images, conditions or {}, held_out, seed, kinds or {})
+
+
+def from_records(
+  records: Any,
+  folder: str | os.PathLike[str],
+  image: str = "image",
+  conditions: Sequence[str] = (),
+  held_out: float = 0.1,
+  seed: int = 0,
+  kinds: Mapping[str, str] | None = None,
+) -> Dataset:
+  """Build a Dataset from records that are read one by one, once.
+
+  The images are written to one memory-mapped file, so that they need not fit
+  into memory, and any batch can be found again when a run resumes.
+
+  Args:
+    records: anything with a length whose entries are found by their numbers
+      and are mappings: a grain MapDataset, a datasets.Dataset of Hugging Face
+      (`with_format("numpy")`), a map-style dataset of PyTorch.
+    folder: where the images are written, as images.npy.
+    image: the name of a record's image, uint8 [H, W] or [H, W, C], all of one
+      shape.
+    conditions: the names of values to condition on, one value a record each.
+    held_out: the share of the records that is held out; 0 for none.
+    seed: of the shuffling.
+    kinds: {name: kind}, see `from_arrays`.
+
+  Raises:
+    DataError: if names, shapes, types or values do not fit.
+  """
+  if not len(records):
+    raise DataError("there are 0 records; bring at least one")
+  arrays = importlib.import_module(f"{__name__}.arrays")
+  reader = importlib.import_module(f"{__name__}.files.records")
+  train, test = arrays.shuffle(len(records), held_out, seed)
+  order = [*train.tolist(), *test.tolist()]
+  images, columns = reader.copy(records, order, folder, image, conditions)
+  parts = (slice(0, len(train)), slice(len(train), None))
+  return arrays.build(images, columns, *parts, kinds or {})
 
 
 def pretrained(config: Any) -> Any:

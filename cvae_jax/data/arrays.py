@@ -1,4 +1,4 @@
-"""Data that are handed in as arrays, and what they can be asked for.
+"""Data that a caller hands in as arrays, and their conditions.
 
     from cvae_jax import data
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from cvae_jax.data import DataError, Dataset, conditions
 from cvae_jax.data.conditions import kinds
-from cvae_jax.data.conditions.attribute import blank, word
+from cvae_jax.data.conditions.attribute import blank, format_level
 
 
 class Conditions(conditions.Conditions):
@@ -39,7 +39,7 @@ class Conditions(conditions.Conditions):
 
 
 def load(config: Any) -> Dataset:
-  """Refuse: arrays come from Python and from no config.
+  """Raise an error: arrays come from Python and from no config.
 
   Raises:
     DataError: always.
@@ -66,20 +66,52 @@ def make(
       "images are uint8 [N, H, W] or [N, H, W, C]; found "
       f"{images.dtype} {images.shape}"
     )
-  columns = {name: _column(name, v) for name, v in conditions.items()}
-  for name, values in columns.items():
-    if len(values) != len(images):
+  for name, values in conditions.items():
+    if np.ndim(values) and len(values) != len(images):
       raise DataError(f"{name} has {len(values)} rows, images {len(images)}")
+  parts = shuffle(len(images), held_out, seed)
+  return build(images, conditions, *parts, stated)
+
+
+def shuffle(
+  count: int, held_out: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Return the numbers of the rows that train and of those held out.
+
+  Raises:
+    DataError: the share that is held out is none.
+  """
   if not 0.0 <= held_out < 1.0:
     raise DataError(f"held_out is from 0 to below 1; found {held_out}")
-  order = np.random.default_rng(seed).permutation(len(images))
-  train, test = np.split(order, [len(order) - round(held_out * len(order))])
+  order = np.random.default_rng(seed).permutation(count)
+  train, test = np.split(order, [count - round(held_out * count)])
+  return train, test
+
+
+def build(
+  images: np.ndarray,
+  conditions: Mapping[str, npt.ArrayLike],
+  train: np.ndarray | slice,
+  test: np.ndarray | slice,
+  stated: Mapping[str, str],
+) -> Dataset:
+  """Build a Dataset of two parts of the rows.
+
+  Args:
+    images: uint8 [N, H, W, C]; parts that are slices are not copied.
+    conditions: {name: [N]}.
+    train: the rows that train.
+    test: the rows that are held out; none is allowed.
+    stated: {name: kind}, see data.from_arrays.
+  """
+  columns = {name: _column(name, v) for name, v in conditions.items()}
   entries = _entries(columns, stated)
   rows = _rows(columns, train)
   _check_held_out(entries, rows, _rows(columns, test))
-  fitted = Conditions.fit(entries, rows, _missing(columns))
+  fitted = Conditions.fit(entries, rows, _is_missing(columns))
   parts = [_split(images, columns, fitted, rows) for rows in (train, test)]
-  return Dataset(parts[0], parts[1] if len(test) else None, fitted, "arrays")
+  held_out = parts[1] if len(parts[1]["image"]) else None
+  return Dataset(parts[0], held_out, fitted, "arrays")
 
 
 def _column(name: str, values: npt.ArrayLike) -> np.ndarray:
@@ -96,7 +128,7 @@ def _column(name: str, values: npt.ArrayLike) -> np.ndarray:
   return values
 
 
-def _missing(columns: Mapping[str, np.ndarray]) -> bool:
+def _is_missing(columns: Mapping[str, np.ndarray]) -> bool:
   """Tell whether a value is None, as an array of objects may have it."""
   objects = (c for c in columns.values() if c.dtype.kind == "O")
   return any(value is None for column in objects for value in column)
@@ -131,7 +163,7 @@ def _number(name: str) -> dict[str, Any]:
 
 
 def _rows(
-  columns: Mapping[str, np.ndarray], rows: np.ndarray
+  columns: Mapping[str, np.ndarray], rows: np.ndarray | slice
 ) -> dict[str, list[Any]]:
   return {name: values[rows].tolist() for name, values in columns.items()}
 
@@ -147,9 +179,9 @@ def _check_held_out(
     DataError: one is in no training row.
   """
   for name in (e["name"] for e in entries if e["kind"] == "class"):
-    known = {word(value) for value in train[name]}
+    known = {format_level(value) for value in train[name]}
     for value in test[name]:
-      if not blank(value) and word(value) not in known:
+      if not blank(value) and format_level(value) not in known:
         raise DataError(
           f"{name}: {value} is in no training row; bring more rows of it, or "
           "another seed"
@@ -160,10 +192,11 @@ def _split(
   images: np.ndarray,
   columns: Mapping[str, np.ndarray],
   fitted: Conditions,
-  rows: np.ndarray,
+  rows: np.ndarray | slice,
 ) -> dict[str, np.ndarray]:
   """Return the columns of some of the rows."""
-  condition = np.empty((len(rows), 0), np.float32)
-  if columns and len(rows):
+  chosen = images[rows]
+  condition = np.empty((len(chosen), 0), np.float32)
+  if columns and len(chosen):
     condition = fitted.encode_table(_rows(columns, rows))
-  return {"image": images[rows], "condition": condition}
+  return {"image": chosen, "condition": condition}

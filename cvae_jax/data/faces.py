@@ -1,7 +1,7 @@
 """Faces conditioned on named attributes (faces spec, section 1).
 
-`prepared` holds real faces that `data/prepare_faces.py` prepared,
-`synthetic_faces` draws others; here is what they are taught with.
+`prepared` reads real faces that `data/prepare_faces.py` prepared, and
+`synthetic_faces` draws others. This module makes the columns of a training.
 """
 
 import hashlib
@@ -66,7 +66,7 @@ def load(config: Any) -> Dataset:
       f" {len(names)}: {', '.join(names)}"
     )
   images, table, info = _read(config)
-  where = _where(config)
+  where = _describe_table(config)
   vectors = columns.values(table, names, ranges, where)
   rows = config.train_rows if config.source == "prepared" else 0
   column = _split_column(config.split_column, info, where)
@@ -90,7 +90,7 @@ def folder(config: Any) -> pathlib.Path:
   return local(found, "config.data.path")
 
 
-def _where(config: Any) -> str:
+def _describe_table(config: Any) -> str:
   """Name the table, for errors."""
   if config.source == "synthetic":
     return "synthetic faces"
@@ -100,24 +100,24 @@ def _where(config: Any) -> str:
 def _note_scale(
   names: tuple[str, ...], ranges: tuple[tuple[float, float], ...], where: str
 ) -> None:
-  """Print which columns condition in units that dwarf the others'."""
+  """Print which columns have units that dwarf those of the others."""
   wide = [n for n, r in zip(names, ranges, strict=True) if max(map(abs, r)) > 2]
   if wide:
     print(
       f"note: {where}: {', '.join(wide)} conditions unscaled; ranges check"
       " values and do not scale them. Bring the column into [0, 1] in the"
-      f" table: {_scaling(wide[0], ranges[names.index(wide[0])])}"
+      f" table: {_describe_scaling(wide[0], ranges[names.index(wide[0])])}"
     )
 
 
-def _scaling(name: str, limits: tuple[float, float]) -> str:
+def _describe_scaling(name: str, limits: tuple[float, float]) -> str:
   """Say how values of a range are brought into [0, 1]."""
   low, high = limits
   return f"({name} - {low:g}) / {high - low:g}" if low else f"{name} / {high:g}"
 
 
 def _identity(info: Mapping[str, Any], rows: npt.NDArray[np.intp]) -> str:
-  """Digest what says which images these are, without reading them all."""
+  """Return a digest that identifies the images, without reading them all."""
   said = {k: v for k, v in info.items() if k not in _INCIDENTAL}
   digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
   digest.update(rows.astype("<i8").tobytes())
@@ -135,7 +135,7 @@ def _read(config: Any) -> prepared.Prepared:
     raise DataError(
       f"source is one of prepared, synthetic; found {config.source!r}"
     )
-  how = f"{commands.preparing('faces')} {WORDS}"
+  how = f"{commands.format_prepare('faces')} {WORDS}"
   return prepared.read(folder(config), shape[0], how)
 
 
@@ -143,7 +143,7 @@ Rows = slice | npt.NDArray[np.intp]
 
 
 def _split_column(asked: str, info: Mapping[str, Any], where: str) -> str:
-  """Return the column whose values stay in one split, "" for none."""
+  """Return the column whose values stay within one split, "" for none."""
   if asked or not info.get("split_column"):
     return "" if asked == "none" else asked
   column = info["split_column"]

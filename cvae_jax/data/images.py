@@ -42,12 +42,12 @@ def load(config: Any) -> Dataset:
       or the config names no attribute of it.
   """
   where = folder(config)
-  how = f"{commands.preparing('images')} --images=… --table=…"
+  how = f"{commands.format_prepare('images')} --images=… --table=…"
   images, table, _ = prepared.read(where, how=how, text=True)
   if SPLIT not in table:
     raise DataError(f"{where} has no splits; prepare it again: {how}")
   _check_size(images.shape[1:3], config.get("size", ""), where)
-  entries = _chosen(_schema(where), config.conditions, where)
+  entries = _choose(_schema(where), config.conditions, where)
   rows = {name: _rows(table[SPLIT] == name) for name in NAMES}
   train = table.iloc[rows["train"]]
   try:
@@ -84,8 +84,8 @@ def folder(config: Any) -> pathlib.Path:
   if not config.path:
     raise DataError(
       "config.data.path names no prepared set; prepare your images with "
-      f"{commands.preparing('images')} --images=FOLDER --out=data/mine, then "
-      "give --config.data.path=data/mine"
+      f"{commands.format_prepare('images')} --images=FOLDER --out=data/mine, "
+      "then give --config.data.path=data/mine"
     )
   return local(config.path, "config.data.path")
 
@@ -122,7 +122,7 @@ def _schema(where: pathlib.Path) -> list[dict[str, Any]]:
   return entries
 
 
-def _chosen(
+def _choose(
   entries: Sequence[Mapping[str, Any]], asked: str, where: pathlib.Path
 ) -> list[Mapping[str, Any]]:
   """Return the entries that a config names, in its order."""

@@ -1,9 +1,8 @@
 """Colour photographs, taught a cell at a time (colouring spec, section 1).
 
-`prepared` holds photos of your own that `data/prepare_photos.py` prepared,
-`packaged_photos` reads those that installed packages bring along; here is
-what they are taught with. A row is one of the 196 cells of a photo; the photo
-is stored once.
+`prepared` reads a user's photos that `data/prepare_photos.py` prepared, and
+`packaged_photos` those of installed packages. This module makes the columns of
+a training. A row is one of the 196 cells of a photo, which is stored once.
 """
 
 import dataclasses
@@ -31,7 +30,7 @@ class Conditions:
   """
 
   photos: int
-  sha256: str  # of the training photos' pixels
+  sha256: str  # digest of the training photos' pixels
 
   @classmethod
   def fit(cls, photos: npt.NDArray[np.uint8]) -> Self:
@@ -106,7 +105,7 @@ def _split(config: Any) -> tuple[np.ndarray, np.ndarray]:
       f"source is one of packages, prepared; found {config.source!r}"
     )
   folder = local(config.path or root() / "photos_112", "config.data.path")
-  how = f"{commands.preparing('photos')} {WORDS}"
+  how = f"{commands.format_prepare('photos')} {WORDS}"
   photos, table, _ = prepared.read(folder, SIDE, how)
   count = len(photos)
   wanted = config.train_images or count - max(1, count // 5)

@@ -22,12 +22,12 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
   dataset = load_data(run.folder, run.config.data)
   images = (dataset.test or dataset.train)["image"][:SHOWN]
   codes = run.encode(images, np.zeros((len(images), 0))).mean
-  reconstructed = gan.decoded(run, codes)
+  reconstructed = gan.decode(run, codes)
   ways = zip(codes[:-1:2], codes[1::2], strict=False)
   return {
     **gan.draw(run, seed),
     "reconstruction": np.stack([unit(images), reconstructed]),
     "between": np.stack(
-      [gan.decoded(run, line(a, b, gan.STEPS)) for a, b in ways]
+      [gan.decode(run, line(a, b, gan.STEPS)) for a, b in ways]
     ),
   }

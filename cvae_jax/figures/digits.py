@@ -40,7 +40,7 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
 def captions(run: Run) -> dict[str, Captions]:
   """Return what stands left of the rows and above the columns."""
   labels = [f"{label}" for label in range(run.conditions.classes)]
-  inks = [f"ink {ink:g}" for ink in inks_of(run)]
+  inks = [f"ink {ink:g}" for ink in ink_conditions(run)]
   return {
     "classes": ((), labels),
     "styles": (inks * 4, labels),
@@ -108,13 +108,13 @@ def styles(run: Run, seed: int = 0, latents: int = 4) -> NDArray:
   too and differ in ink, from average to bold (thin to bold by the source's
   own values for model 1).
   """
-  inks = inks_of(run)
+  inks = ink_conditions(run)
   z = run.prior(latents, seed)
   rows = [_row(run, style, ink) for style in z for ink in inks]
   return np.stack(rows)
 
 
-def inks_of(run: Run) -> tuple[float, ...]:
+def ink_conditions(run: Run) -> tuple[float, ...]:
   """Return the three ink conditions that the source's pictures show."""
   return (0.1, 0.5, 0.9) if run.conditions.ink == "global" else (0.0, 0.5, 1.0)
 

@@ -37,7 +37,7 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
     "prior": prior(run, seed),
     "interpolation": interpolation(run, seed),
   }
-  if _has_the_source_s(run):
+  if _matches_source_conditions(run):
     drawn["settings"] = settings(run, seed)
     drawn["info_change"] = info_change(run, seed)
   return drawn
@@ -56,12 +56,12 @@ def captions(run: Run) -> dict[str, Captions]:
     "prior": ((), asked),
     "interpolation": (asked, ()),
     "settings": (
-      [f"{_who(m)}\nhair {h:g}" for m in (1, 0) for h in HAIR],
+      [f"{_gender_word(m)}\nhair {h:g}" for m in (1, 0) for h in HAIR],
       [f"mouth {m:g}\neyes {e:g}" for m in MOUTH for e in EYES],
     ),
     "info_change": (
       [
-        f"{_who(m)}, hair {h:g}\nmouth {o:g}, eyes {e:g}"
+        f"{_gender_word(m)}, hair {h:g}\nmouth {o:g}, eyes {e:g}"
         for m, h, o, e in CHANGES
       ],
       (),
@@ -128,7 +128,7 @@ def interpolation(run: Run, seed: int = 0, steps: int = 9) -> NDArray:
   return np.stack(rows)
 
 
-def _has_the_source_s(run: Run) -> bool:
+def _matches_source_conditions(run: Run) -> bool:
   conditions = run.conditions
   unit = all(tuple(pair) == (0.0, 1.0) for pair in conditions.ranges)
   return unit and set(conditions.names) == {*_ASKED, "female"}
@@ -142,11 +142,11 @@ def _encode(run: Run, rows) -> NDArray:
 def _describe_request(condition: NDArray, conditions) -> str:
   """Say in two words a line what a setting of the panel asks for."""
   named = dict(zip(conditions.names, condition.tolist(), strict=True))
-  words = [_who(named.pop("male"))] if "male" in named else []
+  words = [_gender_word(named.pop("male"))] if "male" in named else []
   named.pop("female", None)
   words += [f"{name.partition('_')[0]} {x:.2g}" for name, x in named.items()]
   return "\n".join(words)
 
 
-def _who(male: float) -> str:
+def _gender_word(male: float) -> str:
   return "male" if male > 0.5 else "female"

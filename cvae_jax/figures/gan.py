@@ -21,16 +21,16 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
 
 def prior(run: Run, seed: int = 0, side: int = 8) -> NDArray:
   """Draw z ~ N(0, I): [side, side, …]."""
-  images = decoded(run, run.prior(side**2, seed))
+  images = decode(run, run.prior(side**2, seed))
   return images.reshape(side, side, *images.shape[1:])
 
 
 def interpolation(run: Run, seed: int = 0, rows: int = 6) -> NDArray:
   """Walk between two draws of the prior in each row."""
   ends = run.prior(2 * rows, seed).reshape(rows, 2, -1)
-  return np.stack([decoded(run, arc(a, b, STEPS)) for a, b in ends])
+  return np.stack([decode(run, arc(a, b, STEPS)) for a, b in ends])
 
 
-def decoded(run: Run, z: NDArray) -> NDArray:
+def decode(run: Run, z: NDArray) -> NDArray:
   """Return the images of z [N, Z]: [N, H, W, C]."""
   return run.decode(z, np.zeros((len(z), 0)))

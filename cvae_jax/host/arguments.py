@@ -26,7 +26,7 @@ def images(
     RunError: they are of another type, range or shape.
   """
   try:
-    values = pictures.checked(values)
+    values = pictures.check(values)
   except ValueError as error:
     raise RunError(str(error)) from None
   if shape is not None and values.shape[1:] != tuple(shape):

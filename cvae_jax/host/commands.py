@@ -3,7 +3,7 @@
 from pathlib import Path
 
 
-def name_of(name: str) -> str:
+def format_command(name: str) -> str:
   """Return a command to type: python -m launch.train, or cvae-jax train.
 
   The first serves in a checkout alone, the second wherever it is installed.
@@ -12,7 +12,7 @@ def name_of(name: str) -> str:
   return f"python -m launch.{name}" if here.is_file() else f"cvae-jax {name}"
 
 
-def preparing(name: str) -> str:
+def format_prepare(name: str) -> str:
   """Return the command that prepares digits, faces or photos."""
   script = Path("data") / f"prepare_{name}.py"
   if script.is_file():

@@ -44,7 +44,7 @@ def use(choice: str = "") -> Path | None:
   folder = None
   try:
     folder = Path(choice).expanduser() if choice else default()
-    folder = folder / _machine()
+    folder = folder / _name_processor()
     # Programs are run as they are: nobody else may put some there.
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _tidy(folder)
@@ -80,7 +80,7 @@ def default() -> Path:
   return base / "cvae_jax" / "compiled"
 
 
-def _machine() -> str:
+def _name_processor() -> str:
   """Return a name of this kind of processor.
 
   A home folder may be shared by machines, and machine code for one processor

@@ -75,6 +75,32 @@ def tune(restart: bool = False) -> None:
   keep_freed_memory()
 
 
+def tune_script(warn: Callable[[str], None]) -> None:
+  """Tune a script's or a notebook's process, which no command has tuned.
+
+  Args:
+    warn: is told what is missing, where jax has computed on the CPU before:
+      XLA has read its flags then.
+  """
+  if os.environ.get(_OFF) == "0" or fuses_outputs():
+    return
+  if not _has_computed():
+    tune()
+  elif sys.modules["jax"].default_backend() == "cpu":
+    warn(
+      "note: jax computed before this training began, so XLA's flags for CPU "
+      "could not be set; for full speed begin the script with `from "
+      "cvae_jax.host import cpu; cpu.tune()`"
+    )
+
+
+def _has_computed() -> bool:
+  """Tell whether jax has begun, after which XLA reads no more flags."""
+  bridge = sys.modules.get("jax._src.xla_bridge")
+  has_begun = getattr(bridge, "backends_are_initialized", None)
+  return has_begun() if has_begun else bridge is not None
+
+
 def _restart(library: Path) -> None:
   """Start the interpreter anew with a library preloaded; returns if it cannot.
 
@@ -153,7 +179,9 @@ def check_flags() -> None:
 def _xla() -> Iterator[Callable[[str], bool] | None]:
   """Yield a function that tells whether XLA knows a flag's name.
 
-  Its names stand in its library. None: another build, without that file.
+  Its names stand in its library, each between two zero bytes. Names of flags
+  that it knew once stand there too, but otherwise. None: another build,
+  without that file.
   """
   package = importlib.util.find_spec("jaxlib").submodule_search_locations[0]
   library = Path(package) / "libjax_common.so"
@@ -164,7 +192,7 @@ def _xla() -> Iterator[Callable[[str], bool] | None]:
     library.open("rb") as file,
     mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as code,
   ):
-    yield lambda name: code.find(name.encode()) >= 0
+    yield lambda name: code.find(b"\0%b\0" % name.encode()) >= 0
 
 
 def fuses_outputs() -> bool:

@@ -62,7 +62,7 @@ def origin(folder: Path) -> str | None:
   return f"hf://{match['user']}/{match['name']}"
 
 
-def shown(folder: Path) -> str:
+def display_name(folder: Path) -> str:
   """Return a run's folder for people: its name, where it is of the Hub."""
   return origin(folder) or str(folder)
 
@@ -93,7 +93,7 @@ def fetch(folder: str | os.PathLike) -> str | os.PathLike:
     return folder
   repo, revision = repository(folder)
   hub = package()
-  with explained(repo):
+  with explain_errors(repo):
     found = hub.snapshot_download(
       repo, revision=revision, allow_patterns=[*FILES]
     )
@@ -136,7 +136,7 @@ def package():
 
 
 @contextlib.contextmanager
-def explained(repo: str) -> Iterator[None]:
+def explain_errors(repo: str) -> Iterator[None]:
   """Say the Hub's errors in one line.
 
   Raises:
@@ -157,7 +157,7 @@ def explained(repo: str) -> Iterator[None]:
       "Hub, ask there, and log in with: hf auth login"
     ) from None
   except errors.HfHubHTTPError as error:
-    raise RunError(f"hf://{repo}: {_status(error)}") from None
+    raise RunError(f"hf://{repo}: {_describe_status(error)}") from None
   except errors.LocalEntryNotFoundError:
     raise RunError(
       f"hf://{repo} is not in the cache, and the Hub cannot be reached; "
@@ -166,14 +166,14 @@ def explained(repo: str) -> Iterator[None]:
   except errors.LocalTokenNotFoundError:
     raise RunError(f"hf://{repo}: {_LOGIN}") from None
   except errors.HFValidationError as error:
-    raise RunError(f"hf://{repo}: {_gist(error)}") from None
+    raise RunError(f"hf://{repo}: {_first_line(error)}") from None
   except errors.OfflineModeIsEnabled:
     raise RunError("the Hub is switched off; unset HF_HUB_OFFLINE") from None
   except Exception as error:
     # An error of an upload is the cause of another one.
     cause = error.__cause__ or error
     if isinstance(cause, errors.HfHubHTTPError):
-      raise RunError(f"hf://{repo}: {_status(cause)}") from None
+      raise RunError(f"hf://{repo}: {_describe_status(cause)}") from None
     # The Hub's package has changed its HTTP library before.
     if type(cause).__module__.partition(".")[0] not in _HTTP:
       raise
@@ -187,7 +187,7 @@ _HTTP = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3")
 _LOGIN = "the Hub wants a token; log in with: hf auth login, or set HF_TOKEN"
 
 
-def _status(error) -> str:
+def _describe_status(error) -> str:
   """Say what an answer of the Hub means."""
   from huggingface_hub import errors
 
@@ -207,9 +207,9 @@ def _status(error) -> str:
       "your token has no right to do this; make one that may write, and log in "
       "with: hf auth login"
     )
-  return f"the Hub answers {status}: {_gist(error)}"
+  return f"the Hub answers {status}: {_first_line(error)}"
 
 
-def _gist(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
   said = getattr(error, "server_message", None) or str(error)
   return " ".join(said.split())[:200]

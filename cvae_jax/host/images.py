@@ -23,7 +23,7 @@ _READABLE = 84  # pixels a side at which a picture is recognised
 _ROUNDING = 1e-3  # that a float image may lie outside [0, 1]
 
 
-def checked(images: ArrayLike) -> NDArray:
+def check(images: ArrayLike) -> NDArray:
   """Return images as an array, after a check of what their values mean.
 
   Args:
@@ -95,7 +95,7 @@ def grid(images: ArrayLike, gap: int = 2, scale: int = 1) -> NDArray[np.uint8]:
   return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def averaged(images: ArrayLike, side: int) -> NDArray[np.float32]:
+def average_pool(images: ArrayLike, side: int) -> NDArray[np.float32]:
   """Shrink images [N, S, S, C] to [N, side, side, C], averaging pixels.
 
   Args:

@@ -9,7 +9,7 @@ from cvae_jax.settings import ConfigError, hint
 
 
 @contextlib.contextmanager
-def explained(config: ConfigDict) -> Iterator[None]:
+def explain_errors(config: ConfigDict) -> Iterator[None]:
   """Turn the lookup of a key that a config lacks into a ConfigError."""
   try:
     yield

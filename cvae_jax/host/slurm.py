@@ -73,7 +73,7 @@ def _wait(
     jobs by name; why those failed that did; names of jobs that have not ended.
   """
   executor = _executor(asked, folder)
-  jobs = _under_way(executor, orders, folder / _JOBS)
+  jobs = _list_running(executor, orders, folder / _JOBS)
   waiting = [name for name in orders if name not in jobs]
   failed = {}
   left = [*jobs]
@@ -89,7 +89,7 @@ def _wait(
     left += begun
     for name in [name for name in left if jobs[name].done()]:
       left.remove(name)
-      if why := _why(jobs[name]):
+      if why := _describe_failure(jobs[name]):
         failed[name] = why
       say(f"== {name}: {why or 'done'}")
     time.sleep(_PAUSE[asked.cluster])
@@ -120,7 +120,9 @@ def _executor(asked: Options, folder: Path) -> Any:
   return executor
 
 
-def _under_way(executor, names: Iterable[str], listed: Path) -> dict[str, Any]:
+def _list_running(
+  executor, names: Iterable[str], listed: Path
+) -> dict[str, Any]:
   """Return the jobs of an earlier call that have not ended."""
   try:
     known = json.loads(listed.read_text())
@@ -156,7 +158,7 @@ def _submit(executor, orders: Mapping[str, Order]) -> dict[str, Any]:
   return dict(zip(orders, jobs, strict=True))
 
 
-def _why(job: Any) -> str:
+def _describe_failure(job: Any) -> str:
   """Say why a job that has ended has failed; nothing where it has not."""
   if not job.paths.result_pickle.exists():
     return f"{job.state.lower()} before its end; see {job.paths.stderr}"

@@ -39,7 +39,7 @@ class Order:
       signal.signal(number, handler)
     # One may be stopped without us: Slurm signals all processes of a job.
     if code == self.preempted or (heard and code < 0):
-      if signal.SIGINT not in heard and goes_on():
+      if signal.SIGINT not in heard and should_requeue():
         _requeue(before)
       sys.exit(self.preempted)
     return code
@@ -51,7 +51,7 @@ class Order:
     return DelayedSubmission(self)
 
 
-def goes_on() -> bool:
+def should_requeue() -> bool:
   """Tell whether this job is to be requeued by itself.
 
   A job that was cancelled is not. One that Slurm has requeued is waiting.

@@ -1,1 +1,1 @@
-"""What one training run is made of: its data, its state, its records."""
+"""The parts of one training run: its data, its state, its records."""

@@ -1,4 +1,4 @@
-"""Which rows make up which batch: a pure function of (seed, step)."""
+"""The rows of each batch, as a pure function of (seed, step)."""
 
 import functools
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ def permutation(seed: int, epoch: int, rows: int) -> NDArray[np.int32]:
   """Shuffle `rows` rows for one epoch: [N], the same at every call."""
   generator = np.random.Generator(np.random.Philox(key=[seed, epoch]))
   order = generator.permutation(rows).astype(np.int32)
-  order.flags.writeable = False  # the cache hands out the array itself
+  order.flags.writeable = False  # the cache returns this very array
   return order
 
 
@@ -37,7 +37,9 @@ def rows_at(seed: int, step: int, rows: int, batch_size: int) -> NDArray:
   return permutation(seed, epoch, rows)[start : start + batch_size]
 
 
-def padded(rows: int, batch_size: int) -> Iterator[tuple[NDArray, NDArray]]:
+def padded_batches(
+  rows: int, batch_size: int
+) -> Iterator[tuple[NDArray, NDArray]]:
   """Yield (row numbers [B], mask [B]): each row once, the last batch padded.
 
   Every batch has the same shape, so evaluation compiles once.

@@ -1,4 +1,4 @@
-"""The first state of a training: a checkpoint's, another run's or fresh."""
+"""The first state of a training: from a checkpoint, another run, or fresh."""
 
 import math
 import re
@@ -22,7 +22,8 @@ from cvae_jax.loop.checkpoint import (
   check_names,
   shapes,
 )
-from cvae_jax.loop.restore import abstract_state, pretrained, run_state
+from cvae_jax.loop.restore import abstract_state, load_pretrained, run_state
+from cvae_jax.loop.run_data import load_attribute_columns
 from cvae_jax.loop.same_run import (
   check_config,
   check_identity,
@@ -40,18 +41,19 @@ def initial_state(
   checkpoints: Checkpoints,
   identity: Mapping[str, Any] | None = None,
 ) -> tuple[TrainState, dict[str, Any]]:
-  """Return the state to go on from and the loop's counters with it.
+  """Return the state to go on from, and the loop's counters.
 
-  In this order: 1. the workdir's latest checkpoint that is whole; 2.
-  parameters of another run, `config.init_from`, with a fresh optimiser; 3.
-  from scratch. Branches of `config.pretrained` come from their files in each
-  case. A damaged checkpoint is set aside, <step>.damaged.
+  The state is the first of these that exists: 1. the latest undamaged
+  checkpoint of the workdir; 2. the parameters of another run,
+  `config.init_from`, with a fresh optimiser; 3. a state from scratch. In each
+  case branches of `config.pretrained` come from their files. A damaged
+  checkpoint is set aside, as <step>.damaged.
 
   Raises:
     CheckpointError: there were checkpoints and none is whole; or the latest
       is of another config, or of other data than `identity` says.
   """
-  held = pretrained(system, config)
+  held = load_pretrained(system, config)
   checkpoints.hold(held)
   while (step := checkpoints.latest()) is not None:
     try:
@@ -69,7 +71,7 @@ def initial_state(
       f"{', '.join(damaged)}; bring a copy of one back, or train again in "
       "another --workdir"
     )
-  init = fast_compiled(system.init)
+  init = compile_fast(system.init)
   key = keys.address(config.seed, "init")
   _check_size(init.trace(key).out_info)
   state = init(key)
@@ -83,7 +85,7 @@ def initial_state(
 def _check_size(state: TrainState) -> None:
   """Check that a state and its gradients fit into memory.
 
-  Without it the kernel ends the process, and nothing says why.
+  Without this check the kernel would end the process without a message.
 
   Raises:
     ConfigError: they do not; the largest array is named.
@@ -119,10 +121,10 @@ def _bytes(leaf: Any) -> int:
   return math.prod(leaf.shape) * leaf.dtype.itemsize
 
 
-def fast_compiled(init: Callable) -> Callable:
+def compile_fast(init: Callable) -> Callable:
   """Compile a function that runs once without optimising it.
 
-  On CPU each random draw's code costs LLVM a quarter of a second otherwise.
+  On CPU, LLVM would else take a quarter of a second for each random draw.
   """
   cpu = jax.default_backend() == "cpu"
   options = {"xla_backend_optimization_level": 0} if cpu else {}
@@ -144,7 +146,8 @@ def borrow(params: dict, source: str) -> dict:
       "train it first, or say where it is: --config.init_from=…"
     )
   config = configs.of_run(run)
-  _, state = run_state(run, config, step=step)
+  attributes = load_attribute_columns(run, config.data.name)
+  _, state = run_state(run, config, attributes, step)
   taken = state.params
   wanted = params
   if branches:
@@ -163,7 +166,7 @@ def borrow(params: dict, source: str) -> dict:
 def _loan(source: str) -> tuple[Path, int | None, list[str]]:
   """Split init_from into the run's folder, the step and the branches.
 
-  A folder whose own name has an @ or a colon is found as it is written.
+  A folder whose name itself has an @ or a colon is found, too.
   """
   whole, _, last = source.rpartition(":")
   for text, names in ((source, ""), (whole, last)):

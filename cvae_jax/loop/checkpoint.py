@@ -1,11 +1,12 @@
 """Checkpoints: the only importer of orbax.
 
-A checkpoint named k is the state after k completed updates, with the loop's
-own counters beside it as JSON. A kill inside a save leaves a folder that
-orbax does not take for a checkpoint. The counters hold the SHA-256 of the
-state and their own, so damage that came later is noticed when it is read.
+The checkpoint named k holds the state after k completed updates, and the
+loop's counters as JSON. A kill during a save leaves a folder that orbax does
+not take for a checkpoint. The counters hold the SHA-256 of the state and of
+themselves, so later damage is noticed when the checkpoint is read.
 
-Of branches that come from a file (VGG's features) it holds the SHA-256 alone.
+Branches that come from a file (VGG's features) are not stored, only their
+SHA-256.
 """
 
 import concurrent.futures
@@ -30,23 +31,23 @@ from cvae_jax.loop.integrity import (
   check_types,
   digest,
   fingerprint,
-  sealed,
+  seal,
   shapes,
 )
-from cvae_jax.loop.quirks import Alias, listed, read, stop_counting, written
+from cvae_jax.loop.quirks import Alias, explain, read, retry, stop_leaks
 from cvae_jax.types import PyTree, TrainState
 
-stop_counting()
+stop_leaks()
 _policies = ocp.checkpoint_managers.preservation_policy
 
 
 class _Pinned(_policies.PreservationPolicy):
-  """Keeps the steps that the latest save named, whatever comes after."""
+  """Keeps the checkpoints of the steps that the latest save named."""
 
   steps: tuple[int | None, ...] = ()
 
   def should_preserve(self, checkpoints, *, context):
-    """Tell for each checkpoint whether it is one of them."""
+    """Tell for each checkpoint whether it is kept."""
     return [info.step in self.steps for info in checkpoints]
 
 
@@ -85,7 +86,7 @@ class Checkpoints:
     registry.add("state", ocp.args.StandardRestore, state)
     registry.add("counters", ocp.args.JsonSave, counters)
     registry.add("counters", ocp.args.JsonRestore, counters)
-    return listed(
+    return retry(
       lambda: ocp.CheckpointManager(
         self._alias.folder / "checkpoints",
         options=ocp.CheckpointManagerOptions(
@@ -99,12 +100,12 @@ class Checkpoints:
     )
 
   def hold(self, branches: Mapping[str, PyTree]) -> None:
-    """Keep branches {name: NumPy arrays} of params out; `restore` adds them."""
+    """Leave branches {name: arrays} of params out; `restore` adds them."""
     self._held = dict(branches)
     self._fingerprints = {k: fingerprint(v) for k, v in branches.items()}
 
   def latest(self) -> int | None:
-    """Return the newest checkpoint's step, or None; one under way counts."""
+    """Return the newest checkpoint's step, or None; a save under way counts."""
     self._settle()
     return self._manager.latest_step()
 
@@ -114,8 +115,8 @@ class Checkpoints:
     return sorted(self._manager.all_steps())
 
   def reload(self) -> None:
-    """Look again which checkpoints there are: another process may save."""
-    listed(self._manager.reload)
+    """List the checkpoints again, since another process may have saved."""
+    retry(self._manager.reload)
 
   def save(
     self,
@@ -126,8 +127,8 @@ class Checkpoints:
   ) -> None:
     """Save in the background; return once the state may be donated.
 
-    It first waits for the save before. Checkpoints `pinned` outlive the
-    latest ones; what was pinned before goes when this save is complete.
+    It first waits for the previous save. Checkpoints of the steps `pinned` are
+    kept beside the latest ones; earlier pins end when this save is complete.
 
     Raises:
       CheckpointError: the save before could not be written.
@@ -135,7 +136,7 @@ class Checkpoints:
     self._wait()
     if step == self.latest():
       return
-    # The writer reads a copy: on CPU an array's memory is soon used again.
+    # The writer reads a copy: on CPU the array's memory is soon reused.
     copy = jax.tree.map(jnp.copy, self._without(state))
     if jax.process_count() > 1:  # orbax would ask others for their parts
       copy = jax.device_get(copy)
@@ -146,9 +147,9 @@ class Checkpoints:
     )
 
   def _write(self, step, state, counters, pinned) -> None:
-    """Hash a state and give it to orbax, beside the steps that follow."""
+    """Hash a state and give it to orbax, while the next steps run."""
     self._pinned.steps = pinned
-    counters = sealed({**counters, "sha256": digest(state)})
+    counters = seal({**counters, "sha256": digest(state)})
     args = ocp.args.Composite(
       state=ocp.args.StandardSave(state), counters=ocp.args.JsonSave(counters)
     )
@@ -164,12 +165,12 @@ class Checkpoints:
         they are listed; or a branch that is held is not the run's.
       Damaged: it cannot be read, or is not what was saved.
     """
-    self._wait()  # orbax lists a save under way too
+    self._wait()  # orbax also lists a save that is under way
     if step not in self._manager.all_steps():
       raise CheckpointError(
         f"no checkpoint {step} in {self.folder}; there are {self.steps()}"
       )
-    where = self._where(step)
+    where = self._describe(step)
     abstract = self._without(abstract)
     counters = self.counters(step)
     saved = read(where, lambda: self._manager.item_metadata(step).state)
@@ -193,7 +194,7 @@ class Checkpoints:
     """
     self._wait()
     check_files(self.folder / str(step))
-    where = self._where(step)
+    where = self._describe(step)
     args = ocp.args.Composite(counters=ocp.args.JsonRestore())
     found = read(where, lambda: self._manager.restore(step, args=args).counters)
     return check_counters(found, where)
@@ -227,20 +228,20 @@ class Checkpoints:
       self._alias.close()
 
   def _settle(self) -> None:
-    """Wait until orbax has the state that was saved last."""
+    """Wait until orbax has taken over the state that was saved last."""
     pending = self._pending
     self._pending = None
     if pending:
-      with written(self.folder):
+      with explain(self.folder):
         pending.result()
 
   def _wait(self) -> None:
     """Wait until all that was saved is on the disk."""
     self._settle()
-    with written(self.folder):
+    with explain(self.folder):
       self._manager.wait_until_finished()
 
-  def _where(self, step: int) -> str:
+  def _describe(self, step: int) -> str:
     return f"checkpoint {self.folder / str(step)}"
 
   def _without(self, state: TrainState) -> TrainState:

@@ -25,7 +25,7 @@ def make_advance(job: Job) -> Callable:
     rows = np.stack([job.rows(at) for at in range(start, step)])
     with jax.transfer_guard("disallow"):
       table, rows = job.train(rows)
-      at = mesh.whole(np.int32(start))
+      at = mesh.replicate(np.int32(start))
       return step, *dispatch(state, table, rows, key, at)
 
   return advance
@@ -36,7 +36,7 @@ def make_dispatch(
 ) -> Callable:
   """Compile (state, table, rows [K, B], key, at) -> (state, {name: [K]}).
 
-  One call is K updates. The state is donated: the caller's is gone.
+  One call makes K updates. It overwrites the state that it is given.
   """
 
   def one(state, rows_at, table, key):
@@ -44,7 +44,7 @@ def make_dispatch(
     return system.step(state, take(table, rows), key, at)
 
   def dispatch(state, table, rows, key, at):
-    if rows.shape[0] == 1:  # a loop of one costs XLA:CPU its threads
+    if rows.shape[0] == 1:  # within a loop, XLA:CPU does not use its threads
       state, metrics = one(state, (rows[0], at), table, key)
       return state, jax.tree.map(lambda value: value[None], metrics)
     steps = at + jnp.arange(rows.shape[0], dtype=at.dtype)
@@ -58,8 +58,8 @@ def make_dispatch(
 def end_after(step: int, stride: int, steps: int) -> int:
   """Return the step after which the dispatch that begins at `step` ends.
 
-  Ends are multiples of the stride, which everything else counts on. A run
-  that goes on from a state between two of them is back on them after one.
+  Dispatches end at multiples of the stride; epochs, rows and checkpoints rely
+  on it. From a state between two multiples, the first dispatch is shorter.
   """
   end = min(step + stride - step % stride, steps)
   assert step < end <= steps

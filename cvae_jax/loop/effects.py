@@ -2,11 +2,11 @@
 
 The effect of a latent is Morris's screening measure μ*, the mean of absolute
 elementary effects (Morris 1991; Campolongo, Cariboni and Saltelli 2007): from
-a few draws of the prior one latent is moved by a standard deviation and the
-others are held, and the change of a pixel is averaged. It needs a decoder and
-nothing else. The active units of Burda et al. 2016 are counted from the
-posterior means of data, which an export does not bring and a GAN has not; they
-are a figure of a run (`cvae_jax.measures.collapse`), not the order of sliders.
+a few draws of the prior, one latent is moved by a standard deviation while the
+others are held, and the change of a pixel is averaged. This needs only a
+decoder. The active units of Burda et al. 2016 are counted from posterior means
+of data. An export has no data, and a GAN has no posterior. So active units are
+a figure of a run (`cvae_jax.measures.collapse`), not the order of sliders.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-DRAWS = 400  # of the prior, from which spans and effects are taken
+DRAWS = 400  # draws of the prior for ranges and effects
 REACH = 3.0  # standard deviations to each side that a slider spans
-_DECODES = 512  # images that are decoded for the effects, about
-_BASES = 8  # draws from which each latent is moved, at most
+_DECODES = 512  # images that are decoded for the effects, roughly
+_BASES = 8  # draws in which each latent is moved, at most
 
 
 def measure(
@@ -46,11 +46,11 @@ def measure(
 
 
 def order(effects: NDArray) -> list[int]:
-  """Return the numbers of latents, that of the greatest effect first."""
+  """Return the numbers of the latents, the one of the greatest effect first."""
   return np.argsort(-effects, kind="stable").tolist()
 
 
-def spans(z: NDArray) -> NDArray[np.float64]:
+def latent_ranges(z: NDArray) -> NDArray[np.float64]:
   """Return the low and the high end of each latent, [Z, 2], to a tenth.
 
   Args:

@@ -1,4 +1,4 @@
-"""What is said of a state: exact means over a split, and sample grids."""
+"""Evaluate a state: exact means over a split, and sample grids."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ def make_mean(per_example: PerExample) -> Callable[..., dict[str, float]]:
   """
 
   @functools.cache
-  def compiled(mesh: Mesh, take: Callable) -> Callable:
+  def compile_sums(mesh: Mesh, take: Callable) -> Callable:
     def masked_sums(state, table, rows, mask, key):
       values = per_example(state, take(table, rows), key)
       return {k: jnp.where(mask, v, 0.0).sum() for k, v in values.items()}
@@ -32,9 +32,11 @@ def make_mean(per_example: PerExample) -> Callable[..., dict[str, float]]:
     return mesh.jit(masked_sums)
 
   def mean(state, source: feed.Feed, batch_size: int, key):
-    masked_sums = compiled(source.mesh, source.take)
+    masked_sums = compile_sums(source.mesh, source.take)
     sums: list[Mapping] = []
-    for i, (rows, mask) in enumerate(batches.padded(source.rows, batch_size)):
+    for i, (rows, mask) in enumerate(
+      batches.padded_batches(source.rows, batch_size)
+    ):
       table, rows = source(rows)
       sums.append(
         masked_sums(state, table, rows, mask, jax.random.fold_in(key, i))
@@ -50,9 +52,9 @@ def make_mean(per_example: PerExample) -> Callable[..., dict[str, float]]:
 def make_assessment(job: Job) -> Callable[[TrainState], tuple[dict, dict]]:
   """Build (state) -> (means over the watched split, sample grids).
 
-  The same noise and the same examples at every call, so that grids of
-  different epochs are comparable. Distances of samples, where config.distance
-  asks for them, are beside the means.
+  Every call uses the same noise and the same examples, so that grids of
+  different epochs are comparable. The means hold the distances of samples, if
+  config.distance asks for them.
   """
   mean = make_mean(job.system.evaluate)
   measure = None
@@ -79,7 +81,7 @@ def make_assessment(job: Job) -> Callable[[TrainState], tuple[dict, dict]]:
 
 
 def make_final(job: Job) -> Callable[[TrainState], dict[str, float]]:
-  """Build (state) -> means over the test split, where another is watched."""
+  """Build (state) -> means over the test split, if another split is watched."""
   mean = make_mean(job.system.evaluate)
   noise = keys.address(job.config.seed, "evaluate")
 

@@ -1,8 +1,8 @@
 """An exported run: one folder without checkpoints, read like a run.
 
-model.safetensors has the state's arrays by name, params.encoder.conv_0.kernel,
-and in its notes the step and the SHA-256 of the files beside it that say what
-the arrays mean. Nothing in the folder is code.
+model.safetensors holds the state's arrays by name, as in
+params.encoder.conv_0.kernel. Its notes hold the step, and the SHA-256 of the
+other files, which say what the arrays mean. Nothing in the folder is code.
 """
 
 import hashlib
@@ -36,14 +36,16 @@ def is_export(folder: Path) -> bool:
 
 
 def find(folder: Path) -> Path:
-  """Return a folder, or the package's own where it names one of those.
+  """Return a folder, or the folder of a model that comes with the package.
 
   pretrained/digits is the folder of that name, if there is one, else the
   model that comes with the package.
   """
   if (folder / "config.json").exists() or folder.parts[:-1] != ("pretrained",):
     return folder
-  package = Path(__file__).parents[1]  # installed inside, or in a checkout
+  package = Path(__file__).parents[
+    1
+  ]  # inside the installed package, or in a checkout
   for place in (package, package.parent):
     if (place / folder / "config.json").exists():
       return place / folder
@@ -67,7 +69,7 @@ def arrays(state: TrainState, without: Mapping = {}) -> dict[str, NDArray]:
   }
 
 
-def seals(folder: Path) -> str:
+def hash_files(folder: Path) -> str:
   """Return the SHA-256 of the files that say what the arrays mean, as JSON."""
   found = {
     name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
@@ -128,7 +130,7 @@ def _check_notes(folder: Path, notes: Mapping[str, str]) -> None:
       f"release reads version {VERSION}: install a newer release"
     )
   wanted = json.loads(notes.get("files", "{}"))
-  there = json.loads(seals(folder))
+  there = json.loads(hash_files(folder))
   for name in wanted.keys() | there.keys():
     if wanted.get(name) != there.get(name):
       what = "is missing" if name not in there else "was changed"

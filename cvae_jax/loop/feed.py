@@ -1,4 +1,4 @@
-"""Brings columns to the device: whole when they fit, by the batch otherwise."""
+"""Bring columns to the device: whole if they fit, else batch by batch."""
 
 import functools
 import mmap
@@ -19,27 +19,27 @@ HOST_BYTES = 1 << 30  # the same on a CPU, where it is the host's memory
 
 
 class Feed:
-  """Hands out (table, rows) so that `take(table, rows)` is the batch.
+  """Returns (table, rows) such that `take(table, rows)` is the batch.
 
-  Small data live on the device as uint8 and the compiled step gathers from
-  them; large data are gathered on the host and travel batch by batch. The
-  compiled step is the same text for both. Of a Repeated column the entries
-  are resident, once each. The devices of a mesh share a batch: each has all of
-  small data, and of large data its own part of a batch alone.
+  Small data lie on the device as uint8, and the compiled step gathers the
+  batch. Large data are gathered on the host, and each batch is copied to the
+  device. The compiled step is the same for both. A Repeated column is stored
+  as its entries, once each. On a mesh, each device holds small data in full,
+  and of large data only its part of a batch.
   """
 
   def __init__(
     self, columns: Columns, limit: int | None = None, mesh: Mesh = ONE
   ):
     if limit is None:
-      own = jax.default_backend() != "cpu"  # memory of the device's own
+      own = jax.default_backend() != "cpu"  # the device has its own memory
       limit = RESIDENT_BYTES if own else HOST_BYTES
     _check_lengths(columns)
     self.columns = columns
     self.rows = next(iter(columns.values())).shape[0]
     size = sum(column.nbytes for column in columns.values())
     self.mesh = mesh
-    self.resident = mesh.whole(dict(columns)) if size <= limit else None
+    self.resident = mesh.replicate(dict(columns)) if size <= limit else None
     if self.resident is None:
       for column in columns.values():
         _expect_any_order(getattr(column, "entries", column))
@@ -48,7 +48,9 @@ class Feed:
     """Return the table and the rows [..., B] to take from it."""
     if self.resident is not None:
       return self.resident, self.mesh.split(rows)
-    read = {n: functools.partial(_at, c) for n, c in self.columns.items()}
+    read = {
+      n: functools.partial(_take_rows, c) for n, c in self.columns.items()
+    }
     return self.mesh.gather(read, rows)
 
   @property
@@ -59,14 +61,14 @@ class Feed:
 
 def take(table: Batch, rows: jax.Array) -> Batch:
   """Gather a batch from a table, inside the compiled step."""
-  return {name: _at(column, rows) for name, column in table.items()}
+  return {name: _take_rows(column, rows) for name, column in table.items()}
 
 
 def _expect_any_order(array: NDArray) -> None:
   """Tell the system that rows of a memory-mapped array are read in any order.
 
-  Else Linux reads up to megabytes around each row: of a million images of
-  64×64×3 a batch of 32 cost 24 to 49 ms of the processor's time, and so 0.5.
+  Else Linux reads up to megabytes around each row. With a million images of
+  64×64×3 a batch of 32 then took 24 to 49 ms of processor time; now it is 0.5.
   """
   while isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
     array = array.base
@@ -75,14 +77,14 @@ def _expect_any_order(array: NDArray) -> None:
     mapped.madvise(mmap.MADV_RANDOM)
 
 
-def _at(column: NDArray | jax.Array | Repeated, rows):
+def _take_rows(column: NDArray | jax.Array | Repeated, rows):
   return column.at(rows) if isinstance(column, Repeated) else column[rows]
 
 
 def check(
   columns: Columns, expected: Mapping[str, tuple[int, ...]]
 ) -> dict[str, NDArray | Repeated]:
-  """Pick the columns that a system needs and checks their shapes.
+  """Pick the columns that a system needs and check their shapes.
 
   Raises:
     ValueError: a column is missing, its examples have another shape or its

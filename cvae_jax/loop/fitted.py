@@ -1,7 +1,7 @@
 """Priors fitted to a run's posteriors after training: prior.npz in its folder.
 
-A fit belongs to one state, whose digest it holds. One of another state is made
-anew where the run's data are there.
+A fit belongs to one state, whose digest it holds. A fit of another state is
+not used: a new one is made, for which the run's data must be there.
 """
 
 import io
@@ -18,14 +18,14 @@ from cvae_jax.host.files import UNREADABLE, write_atomically
 from cvae_jax.loop import exports
 from cvae_jax.loop.distances import conditions
 from cvae_jax.loop.integrity import digest
-from cvae_jax.loop.run_data import load_data, places
+from cvae_jax.loop.run_data import attribute_columns, load_data
 from cvae_jax.method import gaussian
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.metrics import aggregate
 from cvae_jax.metrics.aggregate import Aggregate
 
-FILE = "prior.npz"  # of a Gaussian; of a mixture of K prior_K.npz
-ROWS = 10_000  # training images, at most, whose posteriors are fitted
+FILE = "prior.npz"  # for one Gaussian; for a mixture of K it is prior_K.npz
+ROWS = 10_000  # at most so many posteriors of training images are fitted
 _FIELDS = tuple(Aggregate.__dataclass_fields__)
 _NAME = re.compile(r"fitted(:(?P<components>[1-9]\d{0,2}))?")
 
@@ -35,7 +35,7 @@ def file(count: int) -> str:
   return FILE if count == 1 else f"prior_{count}.npz"
 
 
-def kept(folder: Path) -> list[Path]:
+def list_files(folder: Path) -> list[Path]:
   """List the files of fitted priors in a run's folder."""
   return sorted(Path(folder).glob("prior*.npz"))
 
@@ -55,10 +55,12 @@ def components(name: str) -> int:
   return int(match["components"] or 1)
 
 
-def of_run(run: Any, name: str = "fitted", dataset: Any = None) -> Aggregate:
+def load_or_fit(
+  run: Any, name: str = "fitted", dataset: Any = None
+) -> Aggregate:
   """Return a run's fitted prior: the one that is stored, or a new one.
 
-  A new one is stored beside a run's checkpoints, and not in an export.
+  A new one is stored beside a run's checkpoints, but not in an export.
 
   Args:
     run: a runs.Run whose system encodes images.
@@ -102,19 +104,19 @@ def fit(run: Any, dataset: Any = None, count: int = 1) -> Aggregate:
       f"{run.folder}: a prior is fitted to 2 images or more, and to one for "
       f"each Gaussian; found {total} for {count}: give a smaller fitted:K"
     )
-  # Evenly spread: rows may be sorted by class.
+  # Spread evenly, since rows may be sorted by class.
   rows = np.unique(np.linspace(0, total - 1, min(ROWS, total)).astype(int))
   image = train["image"][rows]
   given = conditions(train, rows)
   if "labelled_image" in train and run.system.classify and given.shape[1]:
-    # Conditions are of other images, the labelled ones.
+    # The conditions belong to other images, the labelled ones.
     label = run.classify(image).argmax(axis=-1)
     given = np.eye(given.shape[1], dtype=np.float32)[label]
   q = run.encode(image, given)
   return aggregate.fit(q.mean, np.exp(q.logvar), given, count)
 
 
-def named(run: Any) -> dict[str, str]:
+def describe(run: Any) -> dict[str, str]:
   """Return {"prior": "fitted:K"} of a run with a fitted prior, else {}."""
   if run.fitted is None:
     return {}
@@ -125,19 +127,21 @@ def draw(
   run: Any, count: int, seed: int, condition: NDArray | None, shared: int
 ) -> NDArray:
   """Draw z [count, Z] of a run's fitted prior, see Aggregate.draw."""
-  known = _known(run, condition)
+  known = _is_known(run, condition)
   return run.fitted.draw(count, seed, condition, known, shared)
 
 
-def _known(run: Any, condition: NDArray | None) -> NDArray | bool:
-  """Tell of which conditions [B, A] all values are known, [B] or True."""
+def _is_known(run: Any, condition: NDArray | None) -> NDArray | bool:
+  """Tell in which conditions [B, A] all values are known, [B] or True."""
   if condition is None or not getattr(run.conditions, "known_bits", False):
     return True
-  bits = [place.bit for place in places(run.conditions)]
+  bits = [place.bit for place in attribute_columns(run.conditions)]
   return np.asarray(condition)[:, bits].all(axis=1)
 
 
-def gain(run: Any, q: Gaussian, condition: NDArray) -> dict[str, Any]:
+def compare_to_prior(
+  run: Any, q: Gaussian, condition: NDArray
+) -> dict[str, Any]:
   """Compare the fitted prior with the run's own, in nats of a code.
 
   Args:
@@ -157,7 +161,7 @@ def gain(run: Any, q: Gaussian, condition: NDArray) -> dict[str, Any]:
     own = float(np.mean(jax.jit(run.system.log_prior)(run.state, z)))
   elif run.system.prior is None:
     own = float(np.mean(gaussian.log_density(z, gaussian.standard(z))))
-  logs = run.fitted.log_density(z, condition, _known(run, condition))
+  logs = run.fitted.log_density(z, condition, _is_known(run, condition))
   return {
     "components": run.fitted.components,
     "fitted": float(logs.mean()),
@@ -166,7 +170,7 @@ def gain(run: Any, q: Gaussian, condition: NDArray) -> dict[str, Any]:
 
 
 def identity(arrays: dict[str, NDArray]) -> str:
-  """Return what a fit knows a state by: the digest of exports.arrays."""
+  """Return the digest of exports.arrays, by which a fit knows its state."""
   return digest(dict(sorted(arrays.items())))
 
 
@@ -179,7 +183,7 @@ def write(path: Path, found: Aggregate, state: str) -> None:
 
 
 def read(path: Path, state: str) -> Aggregate | None:
-  """Read a fit; None of another state or where the file is damaged."""
+  """Read a fit; None if it is of another state or its file is damaged."""
   try:
     with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
       if str(file["state"]) != state:

@@ -10,9 +10,9 @@ from cvae_jax import settings
 from cvae_jax.config import to_json
 from cvae_jax.defaults import GROUPS
 
-# What may change when a run is resumed: how long, how often, on how many
-# devices, how many updates at a time, and where the data lie. Not `init_from`:
-# config.json says what the run began with.
+# What may change when a run is resumed: how long it trains, how often it does
+# something, the devices, the updates of a dispatch, and where the data lie.
+# `init_from` may not: config.json says what the run began with.
 FREE = (
   "name",
   "epochs",
@@ -26,8 +26,8 @@ FREE = (
 )
 
 
-# Keys that pages have learnt since their runs were begun, at the values that
-# a run without them has.
+# Keys that were added to pages, with the values that older runs, which lack
+# them, were trained with.
 LATER = dict(settings.leaves(GROUPS)) | {"data.binarise": ""}
 
 
@@ -38,7 +38,7 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
   )
   keys = sorted(before.keys() | after.keys())
   absent = "(absent)"
-  # Patience is counted in evaluations: their rhythm is part of the rule then.
+  # Patience counts evaluations, so their interval is part of the rule.
   watched = any(
     before.get(f"{rule}.metric") for rule in ("early_stop", "plateau")
   )
@@ -64,7 +64,7 @@ def values(config: ConfigDict) -> dict[str, Any]:
 def is_free(key: str) -> bool:
   """Tell whether a resumed run may change a key.
 
-  A file of weights may have moved: a checkpoint knows its content's hash.
+  A file of weights may have moved: a checkpoint holds the hash of its content.
   """
   weights = key.startswith("pretrained.") and key.endswith(".file")
   return weights or key in FREE

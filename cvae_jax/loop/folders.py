@@ -23,7 +23,7 @@ _PARTS = ("checkpoints", "samples")  # folders of a run that hold no run
 class Folder:
   """A run's folder. Each file is read when it is first asked for.
 
-  Every field raises DamagedFile where its file cannot be read.
+  Every field raises DamagedFile if its file cannot be read.
   """
 
   path: Path

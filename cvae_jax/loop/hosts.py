@@ -1,8 +1,8 @@
 """Several processes that train together, on one machine or on several.
 
-Each runs the same loop on its part of every batch. The first one alone reads
-checkpoints and writes the run's folder; it tells the others what they begin
-with, or why they cannot, and all stop at one step.
+Each runs the same loop on its part of every batch. Only the first one reads
+checkpoints and writes the run's folder. It tells the others what they begin
+with, or why they cannot begin. All stop at the same step.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from cvae_jax.config import ConfigError
 from cvae_jax.loop.mesh import Mesh
 from cvae_jax.types import PyTree
 
-_LOST = 30  # seconds until a process that says nothing counts as lost
+_LOST = 30  # seconds until a silent process counts as lost
 
 
 class HostError(RuntimeError, ValueError):
@@ -30,11 +30,11 @@ class HostError(RuntimeError, ValueError):
 
 
 class Lost(HostError):
-  """Says that another process has ended: all are to be started again."""
+  """Says that another process has ended, so all must be started again."""
 
 
 class Nobody:
-  """Stands for what only the first process has: takes all, does nothing."""
+  """Stands in for an object that only the first process has; does nothing."""
 
   def __getattr__(self, name: str) -> "Nobody":
     return self
@@ -53,8 +53,8 @@ class Nobody:
 def start(coordinator: str = "", processes: int = 0, process: int = -1) -> None:
   """Connect this process with the others; call it before jax computes.
 
-  Without a coordinator nothing is done, unless Slurm's srun started several
-  tasks: these find each other.
+  Without a coordinator nothing is done, unless Slurm's srun has started
+  several tasks: they find each other.
 
   Args:
     coordinator: host:port on the machine of process 0, the same for all.
@@ -101,10 +101,10 @@ def start(coordinator: str = "", processes: int = 0, process: int = -1) -> None:
 
 
 def _own_gpus() -> list[int] | None:
-  """Return which of the GPUs it sees a task of Slurm uses, or None.
+  """Return which of its visible GPUs a task of Slurm uses, or None.
 
-  Those are all, where no other task sees them. Else jax gives a task the one
-  of the task's number on its node.
+  They are all of them if no other task sees them. Else jax gives each task the
+  GPU with the task's number on its node.
   """
   seen = [n for n in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if n]
   tasks = os.environ.get("SLURM_STEP_TASKS_PER_NODE", "")
@@ -151,10 +151,10 @@ def check_same(config: ConfigDict, identity: Mapping[str, Any]) -> None:
 
 
 def tell(**facts: Any) -> dict[str, Any]:
-  """Return JSON facts of the first process, in all; others give none.
+  """Return the JSON facts of the first process in every process.
 
   Raises:
-    HostError: the first process failed before it began (`opening`).
+    HostError: the first process failed before it began (`open_together`).
   """
   if count() == 1:
     return facts
@@ -165,16 +165,16 @@ def tell(**facts: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def opening() -> Iterator[Callable]:
+def open_together() -> Iterator[Callable]:
   """Yield `tell`; what fails before it was called fails in all processes."""
   told = []
 
-  def once(**facts: Any) -> None:
+  def tell_once(**facts: Any) -> None:
     told.append(True)
     tell(**facts)
 
   try:
-    yield once
+    yield tell_once
   except BaseException as error:
     if not told and count() > 1:
       tell(failed=" ".join(str(error).split()))
@@ -182,8 +182,8 @@ def opening() -> Iterator[Callable]:
 
 
 @contextlib.contextmanager
-def together() -> Iterator[None]:
-  """Say what an error of the connection to another process means.
+def explain_errors() -> Iterator[None]:
+  """Explain an error of the connection to another process.
 
   Raises:
     Lost: one has ended.
@@ -200,7 +200,7 @@ def together() -> Iterator[None]:
 
 
 def share(tree: PyTree) -> PyTree:
-  """Return the first process's arrays, in all, to the last bit.
+  """Return the first process's arrays in every process, to the last bit.
 
   Args:
     tree: the arrays; in the other processes their shapes and types.
@@ -216,9 +216,9 @@ def share(tree: PyTree) -> PyTree:
 
 
 class Agreement:
-  """Tells in all processes at the same step that one was asked to stop.
+  """Tells all processes at the same step that one of them was asked to stop.
 
-  It answers with what was asked a step before: so nobody waits for it.
+  It answers with the requests of one step before, so that no process waits.
   """
 
   def __init__(self, mesh: Mesh):
@@ -235,7 +235,7 @@ class Agreement:
 
 
 def _bytes(data: bytes) -> bytes:
-  """Return the first process's bytes, in all."""
+  """Return the first process's bytes in every process."""
   size = multihost_utils.broadcast_one_to_all(np.uint32(len(data)))
   whole = np.zeros(int(size), np.uint8)
   if first():

@@ -1,4 +1,4 @@
-"""What tells the state that was saved from another one, or a damaged one."""
+"""Digests and checks that tell a saved state from another or a damaged one."""
 
 import concurrent.futures
 import hashlib
@@ -20,7 +20,7 @@ MARK = "_CHECKPOINT_METADATA"  # orbax's file of a checkpoint's times
 
 
 class CheckpointError(ValueError):
-  """Says which checkpoint does not fit, and by which names."""
+  """Says which checkpoint does not fit, and which names differ."""
 
 
 class Damaged(CheckpointError):
@@ -31,7 +31,7 @@ def fingerprint(tree: PyTree) -> str:
   """Return the SHA-256 of a tree's names, shapes and float32 values."""
   total = hashlib.sha256()
   for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-    total.update(f"{path_name(path)} {leaf.shape}\n".encode())
+    total.update(f"{leaf_name(path)} {leaf.shape}\n".encode())
     total.update(np.ascontiguousarray(leaf, np.float32).tobytes())
   return total.hexdigest()
 
@@ -39,25 +39,24 @@ def fingerprint(tree: PyTree) -> str:
 def digest(tree: PyTree) -> str:
   """Return the SHA-256 of a tree's names, shapes, types and every bit.
 
-  The leaves are hashed at the same time, on all processors: hashlib releases
-  Python's lock.
+  The leaves are hashed in parallel, since hashlib releases Python's lock.
   """
   named = jax.tree_util.tree_leaves_with_path(tree)
   with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-    leaves = pool.map(_of_array, (leaf for _, leaf in named))
+    leaves = pool.map(_hash_array, (leaf for _, leaf in named))
     total = hashlib.sha256()
     for (path, _), leaf in zip(named, leaves, strict=True):
-      total.update(f"{path_name(path)} {leaf}\n".encode())
+      total.update(f"{leaf_name(path)} {leaf}\n".encode())
   return total.hexdigest()
 
 
-def _of_array(leaf: Array) -> str:
+def _hash_array(leaf: Array) -> str:
   array = np.ascontiguousarray(leaf)
   content = hashlib.sha256(array.view(np.uint8).reshape(-1)).hexdigest()
   return f"{array.shape} {array.dtype} {content}"
 
 
-def path_name(path) -> str:
+def leaf_name(path) -> str:
   """Return the name of a leaf, "params/encoder/conv_0/kernel"."""
   return "/".join(_key_name(key) for key in path)
 
@@ -73,11 +72,11 @@ def _key_name(key) -> str:
 def shapes(tree: PyTree) -> dict[str, tuple[int, ...]]:
   """Return {"params/encoder/conv_0/kernel": shape} of all leaves."""
   leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-  return {path_name(path): tuple(leaf.shape) for path, leaf in leaves}
+  return {leaf_name(path): tuple(leaf.shape) for path, leaf in leaves}
 
 
 def check_names(expected: Mapping, found: Mapping, where: str) -> None:
-  """Compare {name: shape} of what is wanted with what is there.
+  """Compare the expected {name: shape} with those that are there.
 
   Raises:
     CheckpointError: names are missing or extra, or shapes differ.
@@ -103,9 +102,9 @@ def check_types(expected: PyTree, found: PyTree, where: str) -> None:
     CheckpointError: an array has another type: it would be cast unsaid.
   """
   wanted = jax.tree_util.tree_leaves_with_path(expected)
-  types = {path_name(path): str(leaf.dtype) for path, leaf in wanted}
+  types = {leaf_name(path): str(leaf.dtype) for path, leaf in wanted}
   for path, leaf in jax.tree_util.tree_leaves_with_path(found):
-    name = path_name(path)
+    name = leaf_name(path)
     if str(leaf.dtype) != types[name]:
       raise CheckpointError(
         f"{where}: {name} is {leaf.dtype}, expected {types[name]}; it was not "
@@ -114,10 +113,10 @@ def check_types(expected: PyTree, found: PyTree, where: str) -> None:
 
 
 def check_marks(folder: Path, repair: bool) -> None:
-  """Check the times that orbax keeps of each checkpoint, which it lists by.
+  """Check the files of times by which orbax lists checkpoints.
 
-  Orbax does without the file, or JSON in it, but stops at other JSON. With
-  `repair` such a file is removed; the state has its SHA-256 elsewhere.
+  Orbax works without such a file, and with one that is no JSON. It fails if the
+  file holds unexpected JSON. With `repair` such a file is removed.
 
   Raises:
     CheckpointError: a file is a link or a device.
@@ -128,8 +127,8 @@ def check_marks(folder: Path, repair: bool) -> None:
     try:
       found = json.loads(path.read_bytes())
     except RecursionError:
-      found = ()  # groups within groups: orbax would stop at it
-    except (OSError, ValueError):  # the training deletes checkpoints meanwhile
+      found = ()  # nested groups, at which orbax would fail
+    except (OSError, ValueError):  # the training may delete checkpoints now
       continue
     if isinstance(found, dict):
       continue
@@ -142,7 +141,7 @@ def check_marks(folder: Path, repair: bool) -> None:
 
 
 def check_files(folder: Path) -> None:
-  """Refuse links and devices in a checkpoint: they would read from elsewhere.
+  """Refuse links and devices in a checkpoint: they read from elsewhere.
 
   Raises:
     CheckpointError: there is one.
@@ -153,7 +152,7 @@ def check_files(folder: Path) -> None:
   for path in paths:
     try:
       mode = path.lstat().st_mode
-    except FileNotFoundError:  # another process deletes it: reading will fail
+    except FileNotFoundError:  # another process has deleted it
       continue
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
       kind = "a link" if stat.S_ISLNK(mode) else "no plain file"
@@ -179,14 +178,14 @@ def check_held(
       )
 
 
-def sealed(counters: Mapping[str, Any]) -> dict[str, Any]:
+def seal(counters: Mapping[str, Any]) -> dict[str, Any]:
   """Return counters with their own SHA-256, which `check_counters` compares."""
   counters = {k: v for k, v in counters.items() if k != "counters_sha256"}
-  return {**counters, "counters_sha256": _of_json(counters)}
+  return {**counters, "counters_sha256": _hash_json(counters)}
 
 
 def check_counters(counters: Any, where: str) -> dict[str, Any]:
-  """Return counters as they were before `sealed`.
+  """Return counters as they were before `seal`.
 
   Checkpoints made before there were digests have none.
 
@@ -199,7 +198,7 @@ def check_counters(counters: Any, where: str) -> dict[str, Any]:
       "expected a mapping"
     )
   seal = counters.pop("counters_sha256", None)
-  if seal is not None and _of_json(counters) != seal:
+  if seal is not None and _hash_json(counters) != seal:
     raise Damaged(
       f"{where} is damaged: its counters are not those that were saved "
       "(SHA-256)"
@@ -207,7 +206,7 @@ def check_counters(counters: Any, where: str) -> dict[str, Any]:
   return counters
 
 
-def _of_json(counters: Mapping[str, Any]) -> str:
+def _hash_json(counters: Mapping[str, Any]) -> str:
   text = json.dumps(counters, sort_keys=True)
   return hashlib.sha256(text.encode()).hexdigest()
 
@@ -215,7 +214,7 @@ def _of_json(counters: Mapping[str, Any]) -> str:
 def check_state(
   state: TrainState, sha256: str | None, step: int, where: str
 ) -> None:
-  """Compare a state with what its counters and its folder say of it.
+  """Compare a state with its counters and its folder.
 
   Checkpoints made before there were digests have none.
 
@@ -229,9 +228,9 @@ def check_state(
   if int(state.step) != step:
     raise Damaged(f"{where} is damaged: its state is of step {int(state.step)}")
   for path, leaf in jax.tree_util.tree_leaves_with_path(state):
-    # An optimiser's second moment may overflow; a NaN is never its own doing.
-    moment = path_name(path).startswith("opt_state/")
+    # An optimiser's second moment may overflow, but it never becomes NaN.
+    moment = leaf_name(path).startswith("opt_state/")
     values = np.asarray(leaf)
     sound = ~np.isnan(values) if moment else np.isfinite(values)
     if not sound.all():
-      raise Damaged(f"{where} is damaged: {path_name(path)} is not finite")
+      raise Damaged(f"{where} is damaged: {leaf_name(path)} is not finite")

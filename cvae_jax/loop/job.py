@@ -1,4 +1,4 @@
-"""What a run works with: its system, its data on the device, its length."""
+"""The parts that a run is made of: system, data on the device, length."""
 
 from typing import Any, NamedTuple
 
@@ -10,16 +10,16 @@ from cvae_jax import config as configs, data, settings
 from cvae_jax.host import lookups
 from cvae_jax.loop import (
   batches,
+  condition_dropout,
   distances,
-  fitting,
   mesh as meshes,
+  network_errors,
   precision,
   strides,
-  unknown,
   watch,
 )
 from cvae_jax.loop.feed import Feed, check
-from cvae_jax.loop.run_data import mean, places
+from cvae_jax.loop.run_data import attribute_columns, mean
 from cvae_jax.types import Facts, System, TrainState
 
 STEPS = 2**31  # TrainState.step is an int32
@@ -30,19 +30,21 @@ _COUNTS = (  # of at least 1
 
 
 class Job(NamedTuple):
-  """What the loop works with; training changes none of it."""
+  """What the loop needs and training does not change."""
 
   config: ConfigDict
   system: System
   train: Feed
   test: Feed | None
-  valid: Feed | None  # what training is watched by; without it `test` is
+  valid: (
+    Feed | None
+  )  # the rows that watch the training; without them `test` does
   conditions: Any  # the data source's own
   epoch_steps: int
   steps: int  # in all
-  identity: dict[str, Any]  # which data these are: data.json
+  identity: dict[str, Any]  # identifies the data: data.json
   mesh: meshes.Mesh = meshes.ONE  # the devices that share a batch
-  stride: int = 1  # updates of a dispatch
+  stride: int = 1  # updates in a dispatch
 
   @property
   def watched(self) -> Feed | None:
@@ -56,7 +58,7 @@ class Job(NamedTuple):
     return batches.rows_at(seed, step, self.train.rows, size)
 
   def schedules(self, step: int) -> dict[str, float]:
-    """Return what the schedules were for the update that made `step`."""
+    """Return the schedules' values in the update that led to `step`."""
     return {
       f"schedule/{name}": float(
         schedule(step - 1) if callable(schedule) else schedule
@@ -65,7 +67,7 @@ class Job(NamedTuple):
     }
 
   def summary(self, state: TrainState) -> str:
-    """Say in a few lines what is about to train, on what, from where."""
+    """Describe in a few lines what is about to train."""
     size = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     together = f"{self.stride} at a time, " if self.stride > 1 else ""
     return "\n".join(
@@ -78,7 +80,7 @@ class Job(NamedTuple):
     )
 
   def _devices(self) -> str:
-    """Say which devices are used, and that others are not."""
+    """Name the devices that are used, and those that are not."""
     first = jax.devices()[0]
     size = self.mesh.size
     there = jax.device_count()
@@ -111,18 +113,20 @@ def prepare(
       a number of the loop is below 1.
   """
   _check_jax()
-  with lookups.explained(config):
+  with lookups.explain_errors(config):
     settings.check(config, used=system is None)
     _check_counts(config)
     if dataset is None:
       dataset = data.load(config.data)
     facts = _facts(config, dataset)
-    with fitting.explained(config):
+    with network_errors.explain(config):
       system = configs.resolve(config, facts, system=system)
-    system = precision.applied(config, system)
+    system = precision.apply(config, system)
   if rate := config.data.get("condition_dropout", 0.0):
-    system = unknown.dropping(system, unknown.places(dataset.conditions), rate)
-  mesh = meshes.of(config)
+    system = condition_dropout.drop_attributes(
+      system, condition_dropout.attribute_masks(dataset.conditions), rate
+    )
+  mesh = meshes.from_config(config)
   train, test, valid = (
     split and Feed(check(split, system.columns), mesh=mesh)
     for split in (dataset.train, dataset.test, dataset.valid)
@@ -130,10 +134,10 @@ def prepare(
   watched = valid or test
   distances.check(config, system, watched)
   if any(config[group].metric for group in watch.RULES):
-    with fitting.explained(config):
-      watch.check(config, _evaluated(config, system, watched))
+    with network_errors.explain(config):
+      watch.check(config, _metric_names(config, system, watched))
   epoch_steps, steps = _count_steps(config, train.rows)
-  stride = strides.chosen(config, system, epoch_steps)
+  stride = strides.choose(config, system, epoch_steps)
   return Job(
     config,
     system,
@@ -166,13 +170,16 @@ def _count_steps(config: ConfigDict, rows: int) -> tuple[int, int]:
 
 
 def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:
-  """Return what the data know, compared with what the config states.
+  """Return the facts of the data, after a comparison with the config.
 
   Raises:
     ConfigError: the config states another shape or number of conditions.
   """
   shapes = {n: tuple(c.shape[1:]) for n, c in dataset.train.items()}
-  known = places(dataset.conditions), mean(dataset.train.get("image"))
+  known = (
+    attribute_columns(dataset.conditions),
+    mean(dataset.train.get("image")),
+  )
   facts = Facts(shapes, len(next(iter(dataset.train.values()))), *known)
   stated = {
     "image_shape": shapes.get("image"),
@@ -192,7 +199,7 @@ def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:
 
 
 def _check_jax() -> None:
-  """Check the settings of jax under which nothing here can train.
+  """Check the settings of jax: under some of them nothing here can train.
 
   Raises:
     ConfigError: one is on.
@@ -210,7 +217,7 @@ def _check_jax() -> None:
 
 
 def _check_counts(config: ConfigDict) -> None:
-  """Check the numbers of which 0 would train nothing, or keep nothing.
+  """Check the numbers that must not be 0: nothing would train or be kept.
 
   Raises:
     ConfigError: one is below 1.
@@ -222,7 +229,7 @@ def _check_counts(config: ConfigDict) -> None:
     )
 
 
-def _evaluated(
+def _metric_names(
   config: ConfigDict, system: System, test: Feed | None
 ) -> list[str]:
   """Name the metrics of an evaluation, without computing one."""

@@ -1,11 +1,11 @@
-"""Several devices as one: the only place that knows how arrays are shared out.
+"""Several devices as one: the only place that divides arrays among devices.
 
-Each device has the whole state and a part of each batch, and XLA adds up what
-they find: the means of a loss, the statistics of a batch, the gradients. So a
-program says nothing of devices. Its numbers do not depend on how many there
-are, but for the order in which sums are added.
+Each device has the whole state and a part of each batch. XLA adds up their
+results: the means of a loss, the statistics of a batch, the gradients. So no
+program needs to know of devices. Its numbers depend on the number of devices
+only through the order of additions.
 
-With one device everything here is what jax does by itself.
+With one device everything here is what jax does by default.
 """
 
 import functools
@@ -23,11 +23,11 @@ from cvae_jax.types import PyTree
 
 _AXIS = "batch"
 _WHOLE = PartitionSpec()
-_FIRST = PartitionSpec(_AXIS)  # the first axis is shared out
+_FIRST = PartitionSpec(_AXIS)  # the first axis is divided among the devices
 
 
 class Mesh(NamedTuple):
-  """The devices that share a batch; `grid` is None where it is one alone."""
+  """The devices that share a batch; `grid` is None if there is only one."""
 
   grid: jax.sharding.Mesh | None = None
 
@@ -37,18 +37,18 @@ class Mesh(NamedTuple):
     return self.grid.size if self.grid else 1
 
   def jit(self, function: Callable, **how: Any) -> Callable:
-    """Compile a function whose results each device has in full."""
+    """Compile a function whose results lie in full on each device."""
     if self.grid is None:
       return jax.jit(function, **how)
 
-    known = _known(self.grid, function)
+    known = _with_grid(self.grid, function)
     return jax.jit(known, out_shardings=NamedSharding(self.grid, _WHOLE), **how)
 
   def key(self, make: Callable[[], jax.Array]) -> jax.Array:
-    """Return the random key that `make` makes; each device has it."""
+    """Return the random key that `make` makes, on each device."""
     return self.jit(make)() if self.grid else make()
 
-  def whole(self, tree: PyTree) -> PyTree:
+  def replicate(self, tree: PyTree) -> PyTree:
     """Put arrays on each device in full."""
     if self.grid is None:
       return jax.device_put(tree)
@@ -57,7 +57,7 @@ class Mesh(NamedTuple):
   def split(self, rows: NDArray) -> jax.Array:
     """Put rows [..., B] on the devices, a part of B on each."""
     if self.grid is None or rows.shape[-1] % self.size:
-      return self.whole(rows)
+      return self.replicate(rows)
     return self._put(rows, PartitionSpec(*(None,) * (rows.ndim - 1), _AXIS))
 
   def batch(self, columns: NDArray) -> NDArray | jax.Array:
@@ -69,10 +69,10 @@ class Mesh(NamedTuple):
   def gather(
     self, read: Mapping[str, Callable], rows: NDArray
   ) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Read rows [..., B] on the host: (table, where in it the rows are).
+    """Read rows [..., B] on the host: (table, positions of the rows in it).
 
-    A device has those entries of the table that its part of B asks for, and a
-    process reads only those of its own devices.
+    Each device holds the entries of the table that its part of B needs, and
+    each process reads only the entries of its own devices.
 
     Args:
       read: by a column's name, row numbers [N] -> entries [N, ...].
@@ -81,8 +81,8 @@ class Mesh(NamedTuple):
     if self.grid is None or rows.shape[-1] % self.size:
       places = np.arange(rows.size, dtype=np.int32).reshape(rows.shape)
       table = {name: np.asarray(of(rows.ravel())) for name, of in read.items()}
-      return self.whole(table), self.whole(places)
-    # A device's rows of several batches lie one behind the other.
+      return self.replicate(table), self.replicate(places)
+    # A device's rows of several batches follow one another.
     shape = (-1, self.size, rows.shape[-1] // self.size)
     order = rows.reshape(shape).transpose(1, 0, 2).ravel()
     places = np.arange(rows.size, dtype=np.int32)
@@ -107,8 +107,8 @@ class Mesh(NamedTuple):
     flags = self._build((self.size,), _FIRST, lambda _: mine)
     return _any(self)(flags)
 
-  def own(self, tree: PyTree) -> PyTree:
-    """Return arrays that each device has in full as those of one device."""
+  def to_one_device(self, tree: PyTree) -> PyTree:
+    """Return arrays that lie in full on each device as arrays of one device."""
     if self.grid is None:
       return tree
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
@@ -118,7 +118,7 @@ class Mesh(NamedTuple):
     return self._build(array.shape, spec, lambda index: array[index])
 
   def _build(self, shape, spec: PartitionSpec, part: Callable) -> jax.Array:
-    """Put an array on the devices; a process makes the parts of its own."""
+    """Put an array on the devices; each process makes its devices' parts."""
     with jax.transfer_guard("allow"):  # it is meant
       return jax.make_array_from_callback(
         shape, NamedSharding(self.grid, spec), part
@@ -129,14 +129,14 @@ ONE = Mesh()
 
 
 @functools.lru_cache(maxsize=256)  # so that a function is compiled once
-def _known(grid: jax.sharding.Mesh, function: Callable) -> Callable:
-  """Return a function in which noise may be shared out: parts.shared."""
+def _with_grid(grid: jax.sharding.Mesh, function: Callable) -> Callable:
+  """Return a function in which parts.share_noise can divide noise."""
 
-  def known(*given):
+  def apply(*given):
     with jax.sharding.use_abstract_mesh(grid.abstract_mesh):
       return function(*given)
 
-  return known
+  return apply
 
 
 @functools.cache
@@ -155,7 +155,7 @@ def _local(grid: jax.sharding.Mesh, take: Callable) -> Callable:
   )
 
 
-def of(config: ConfigDict) -> Mesh:
+def from_config(config: ConfigDict) -> Mesh:
   """Return the mesh that config.mesh asks for: so many devices, 0 for all.
 
   Raises:
@@ -179,16 +179,16 @@ def of(config: ConfigDict) -> Mesh:
       f"batch_size={config.batch_size} cannot be shared evenly by {size} "
       f"devices (mesh={asked}); give a multiple of {size}, or another mesh"
     )
-  return _of(jax.devices()[:size])
+  return _build_mesh(jax.devices()[:size])
 
 
-def of_run(config: ConfigDict) -> Mesh:
+def for_run(config: ConfigDict) -> Mesh:
   """Return the mesh of a finished run: as many devices, if they are here."""
   devices = jax.local_devices()
-  return _of(devices[: config.get("mesh", 1) or len(devices)])
+  return _build_mesh(devices[: config.get("mesh", 1) or len(devices)])
 
 
-def _of(devices: list[jax.Device]) -> Mesh:
+def _build_mesh(devices: list[jax.Device]) -> Mesh:
   size = len(devices)
   if size == 1:
     return ONE

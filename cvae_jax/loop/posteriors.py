@@ -1,8 +1,8 @@
 """Draws of a run's posteriors, also where its latents have levels.
 
-A hierarchy's posterior is no Gaussian over [B, Z]: each level is known given
-draws of those above it. There `Run.encode` gives each level by the means of
-those above, which is right for editing and not for a likelihood.
+A hierarchy's posterior is no Gaussian over [B, Z]: each level depends on draws
+of the levels above it. `Run.encode` uses the means of the levels above. That
+is right for editing, but not for a likelihood.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from cvae_jax.metrics import latents
 SEED = 0  # of the draws that a hierarchy's KL is of
 
 
-def drawing(run: Any, images: NDArray, condition: NDArray) -> Callable:
+def make_draw(run: Any, images: NDArray, condition: NDArray) -> Callable:
   """Return the function noise [B, Z] → (q, z), both over [B, Z].
 
   Args:
@@ -31,7 +31,7 @@ def drawing(run: Any, images: NDArray, condition: NDArray) -> Callable:
   return lambda noise: (q, q.mean + np.exp(0.5 * q.logvar) * noise)
 
 
-def usage(
+def measure_usage(
   run: Any, images: NDArray, condition: NDArray, q: Gaussian | None = None
 ) -> dict[str, Any]:
   """Return how much of the latents is used, see metrics.latents.usage.
@@ -47,5 +47,5 @@ def usage(
     return latents.usage(*q)
   shape = (len(images), run.system.latents)
   noise = np.random.default_rng(SEED).standard_normal(shape, np.float32)
-  drawn, _ = drawing(run, images, condition)(noise)
+  drawn, _ = make_draw(run, images, condition)(noise)
   return latents.usage(*q, latents.kl(*drawn))

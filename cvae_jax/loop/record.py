@@ -1,4 +1,4 @@
-"""A run's folder: what was asked, where it ran, what came out.
+"""A run's folder: its config, its machine and its results.
 
 config.json · conditions.json · data.json · environment.json · parameters.txt ·
 metrics.jsonl · events.out.tfevents.* · samples/<step>_<grid>.png · DONE;
@@ -30,11 +30,11 @@ from cvae_jax.types import PyTree
 
 
 class RecordError(OSError):
-  """Says which file of a run cannot be written, and from where it goes on."""
+  """Says which file of a run cannot be written, and how to go on."""
 
 
 class Record:
-  """Writes one run's folder; knows nothing of systems."""
+  """Writes one run's folder; it does not depend on systems."""
 
   def __init__(self, workdir: Path, trackers: Sequence[str | Tracker] = ()):
     self.folder = Path(workdir)
@@ -44,7 +44,7 @@ class Record:
     self._events = None
     self._found: tuple[list, list[int]] | None = None
 
-  def _parsed(self) -> tuple[list[dict[str, Any]], list[int]]:
+  def _parse(self) -> tuple[list[dict[str, Any]], list[int]]:
     """Return the rows that were there, and damaged lines; they are read once.
 
     Nobody else writes them: the folder is locked.
@@ -61,7 +61,7 @@ class Record:
   ) -> None:
     """Check config, conditions and data against the run's own, if any.
 
-    It writes nothing: a launch that fails leaves no trace of its data.
+    It writes nothing, so a failed launch leaves no trace of its data.
 
     Raises:
       RunMismatch: the folder holds a run of another config or other data.
@@ -73,18 +73,18 @@ class Record:
         "another --workdir"
       )
     if not (self.folder / "config.json").exists():
-      if not same_run.untouched(self.folder, self._parsed()[0]):
+      if not same_run.is_untouched(self.folder, self._parse()[0]):
         raise RunMismatch(
           f"{self.folder} has checkpoints or rows of a run and no config.json, "
           "so nothing says which run they are of; bring the file back or use "
           "another --workdir"
         )
       return
-    if same_run.untouched(self.folder, self._parsed()[0]):
+    if same_run.is_untouched(self.folder, self._parse()[0]):
       return
     old = configs.of_run(self.folder)
     every = old.checkpoint_every
-    same_run.check_checkpoints(self.folder, self._parsed()[0], every)
+    same_run.check_checkpoints(self.folder, self._parse()[0], every)
     if differing := fixed.differences(old, config):
       raise RunMismatch(
         f"{self.folder} holds a run of another config; differing keys:\n  "
@@ -95,7 +95,7 @@ class Record:
     before = {}
     if path.exists():
       before = read_json(path, dict, "bring a copy of it back")
-    # Older runs lack what conditions learnt to say since: that is not held.
+    # Keys that older runs lack in their conditions are not compared.
     today = {
       k: v for k, v in json.loads(_json(conditions)).items() if k in before
     }
@@ -121,13 +121,12 @@ class Record:
   ) -> None:
     """Begin or continue the record after `step` completed updates.
 
-    Rows past `step` belong to updates that a kill took back; they go. Fewer
-    than `rows_saved` rows before it mean that some were lost: a warning says
-    so.
+    Rows after `step`, whose updates a kill took back, are deleted. A warning
+    says if fewer than `rows_saved` rows come before it: some were lost.
     """
-    # First, or a kill could leave a lengthened run that passes for whole.
+    # First: after a kill, a lengthened run must not pass for a finished one.
     (self.folder / "DONE").unlink(missing_ok=True)
-    # config.json makes the folder a run's, so conditions are there before.
+    # config.json makes the folder a run's, so it is written after conditions.
     write_atomically(self.folder / "conditions.json", _json(conditions))
     if identity is not None:
       keep_identity(self.folder, identity)
@@ -135,7 +134,7 @@ class Record:
     launches.add(self.folder, step, devices, stride)
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
     path = self.folder / rows.FILE
-    found, bad = self._parsed()
+    found, bad = self._parse()
     if bad:
       aside = path.with_name(f"{rows.FILE}.damaged")
       shutil.copy2(path, aside)
@@ -145,7 +144,7 @@ class Record:
       )
     kept = [row for row in found if row["step"] <= step]
     self.count(step, rows_saved)
-    self._found = None  # they are of no use from here on
+    self._found = None  # they are not needed any more
     self.rows = len(kept)
     write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))
     self._metrics = path.open("a")
@@ -155,17 +154,19 @@ class Record:
     self._trackers.start(told, step, kept, dropped)
 
   def count(self, step: int, rows_saved: int) -> None:
-    """Warn where there are fewer rows up to `step` than its checkpoint saw."""
-    if said := rows.lost(self.folder, self._parsed()[0], step, rows_saved):
+    """Warn if there are fewer rows up to `step` than its checkpoint counted."""
+    if said := rows.describe_loss(
+      self.folder, self._parse()[0], step, rows_saved
+    ):
       say(said)
 
   def metrics(self, row: Mapping[str, Any]) -> None:
-    """Append a row to metrics.jsonl and its numbers to TensorBoard's events.
+    """Append a row to metrics.jsonl, and its numbers to TensorBoard's events.
 
     Raises:
       RecordError: the row cannot be written.
     """
-    with self._written(rows.FILE):
+    with self._explain_errors(rows.FILE):
       self._metrics.write(json.dumps(row) + "\n")
       self._metrics.flush()
     self.rows += 1
@@ -182,7 +183,7 @@ class Record:
     """
     for name, array in grids.items():
       path = f"samples/{step:06d}_{name}.png"
-      with self._written(path):
+      with self._explain_errors(path):
         images.save_grid(self.folder / path, array)
       sheet = images.grid(array)
       self._events.image(f"samples/{name}", sheet, step)
@@ -194,14 +195,16 @@ class Record:
     Raises:
       RecordError: the disk does not take them.
     """
-    with self._written(rows.FILE):
+    with self._explain_errors(rows.FILE):
       os.fsync(self._metrics.fileno())
     self._events.flush()
 
   def close(self, done: bool) -> None:
     """Close the files; mark the run as finished if it is."""
     if self._metrics:
-      with contextlib.suppress(OSError):  # the rest of a row that failed
+      with contextlib.suppress(
+        OSError
+      ):  # the rest of a row that could not be written
         self._metrics.close()
       self._events.close()
       self._trackers.close(done)
@@ -209,8 +212,8 @@ class Record:
       write_atomically(self.folder / "DONE", "")
 
   @contextlib.contextmanager
-  def _written(self, name: str) -> Iterator[None]:
-    """Say what a file that cannot be written means for the run."""
+  def _explain_errors(self, name: str) -> Iterator[None]:
+    """Explain what a file that cannot be written means for the run."""
     try:
       yield
     except OSError as error:

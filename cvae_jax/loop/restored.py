@@ -1,4 +1,4 @@
-"""A restored run: what it can be asked, and its functions applied to arrays."""
+"""A restored run: its requests, and its functions applied to arrays."""
 
 import dataclasses
 import functools
@@ -16,12 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax.host import arguments, hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.images import unit
-from cvae_jax.loop import asking, fitted
+from cvae_jax.loop import fitted, requests
 from cvae_jax.loop.mesh import ONE, Mesh
 from cvae_jax.metrics.aggregate import Aggregate
 from cvae_jax.types import PyTree, System, TrainState
 
-ROWS = 500  # that a run computes at once, of small images
+ROWS = 500  # small images that a run computes at once
 VALUES = 1 << 21  # of the images computed at once: 48 faces of 120 × 120
 Request = ArrayLike | Mapping[str, Any] | str | None
 YOUNG = 200  # steps, fewer than any page trains for but its smoke variant
@@ -29,16 +29,16 @@ YOUNG = 200  # steps, fewer than any page trains for but its smoke variant
 
 @dataclasses.dataclass(frozen=True)
 class Restored:
-  """A run's parts, what it can be asked, and checks of what it is given.
+  """A run's parts, its requests, and checks of its arguments.
 
   Attributes:
     folder: the run's folder, or its export's.
-    config: what it was trained with.
-    conditions: what it can be asked for: encode, measure, panel.
+    config: the one that it was trained with.
+    conditions: the data source's, which say what it can be asked for.
     system: the functions of its method.
     state: its parameters and statistics.
     fitted: a prior that is used instead of the system's, see `with_prior`.
-    mesh: the devices that share its work, config.mesh of those that are here.
+    mesh: the devices that share its work, at most config.mesh.
   """
 
   folder: Path
@@ -52,7 +52,14 @@ class Restored:
   @functools.cached_property
   def placed(self) -> TrainState:
     """Return the state on each device of the mesh."""
-    return self.state if self.mesh.grid is None else self.mesh.whole(self.state)
+    return (
+      self.state if self.mesh.grid is None else self.mesh.replicate(self.state)
+    )
+
+  @property
+  def condition_size(self) -> int:
+    """Return the length A of a condition, 0 where the system reads none."""
+    return self.system.columns.get("condition", (0,))[0]
 
   def with_prior(self, name: str, dataset: Any = None) -> Self:
     """Return the run with a prior fitted to its posteriors after training.
@@ -70,7 +77,9 @@ class Restored:
     """
     if not name:
       return self
-    return dataclasses.replace(self, fitted=fitted.of_run(self, name, dataset))
+    return dataclasses.replace(
+      self, fitted=fitted.load_or_fit(self, name, dataset)
+    )
 
   def prior(
     self,
@@ -107,7 +116,7 @@ class Restored:
       RunError: the run can be asked for nothing.
       DataError: a name or a value is none that there is.
     """
-    return asking.parse(self.folder, self.conditions, request)
+    return requests.parse(self.folder, self.conditions, request)
 
   def request(
     self,
@@ -115,7 +124,7 @@ class Restored:
     count: int | None = None,
     seed: int = 0,
     **named: Any,
-  ) -> asking.Asked:
+  ) -> requests.Asked:
     """Return the condition vectors of a request, and what was left out.
 
     Args:
@@ -133,8 +142,8 @@ class Restored:
       words = self.parse(condition or {})
       if not getattr(self.conditions, "attributes", ()):
         self.parse(named)
-        return asking.Asked(self._nothing(1 if count is None else count))
-      return asking.vectors(
+        return requests.Asked(self._blank(1 if count is None else count))
+      return requests.vectors(
         self.folder, self.config, self.conditions, words | named, count, seed
       )
     if named:
@@ -147,7 +156,7 @@ class Restored:
       if len(vectors) != 1:
         raise RunError(f"count is {count}; found {len(vectors)} conditions")
       vectors = np.repeat(vectors, count, axis=0)
-    return asking.Asked(vectors)
+    return requests.Asked(vectors)
 
   def _function(self, name: str) -> Callable[..., PyTree]:
     """Return one of the system's functions, or say that it has none."""
@@ -160,37 +169,36 @@ class Restored:
     return function
 
   def _images(self, images: ArrayLike) -> NDArray:
-    """Return checked images [B, H, W, C], of the size that the run knows."""
+    """Return checked images [B, H, W, C] of the run's size."""
     shape = self.system.columns.get("image")
     return arguments.images(images, shape, self.folder)
 
-  def _known(self, condition: Request, named: Mapping[str, Any]) -> NDArray:
+  def _encode(self, condition: Request, named: Mapping[str, Any]) -> NDArray:
     """Return a condition [B, A] in which nothing is drawn at random."""
     if condition is not None and not isinstance(condition, str | Mapping):
       return self.request(condition, **named).vectors
     words = self.parse(condition or {})
     words = words | self.parse(named)
     if not getattr(self.conditions, "attributes", ()):
-      return self._nothing(1)
+      return self._blank(1)
     return self.conditions.encode(words)
 
-  def _nothing(self, count: int) -> NDArray:
+  def _blank(self, count: int) -> NDArray:
     """Return the conditions [count, A] of a run that can be asked nothing."""
-    width = self.system.columns.get("condition", (0,))[0]
-    return np.zeros((count, width), np.float32)
+    return np.zeros((count, self.condition_size), np.float32)
 
   def _condition(self, condition: ArrayLike) -> NDArray:
     """Return a checked condition [B, A]; one of [A] is one row."""
     width = self.system.columns.get("condition")
-    return self._shaped(condition, "condition", "A", width and width[0])
+    return self._check_vectors(condition, "condition", "A", width and width[0])
 
-  def _shaped(
+  def _check_vectors(
     self, values: ArrayLike, name: str, letter: str, width: int | None
   ) -> NDArray:
     """Return finite values [B, width]; those of [width] are one row.
 
-    A system without images, the colouring, has shapes of its own. Width 0 is
-    "no condition", which a system that reads none takes.
+    The colouring, a system without images, has shapes of its own. A width of 0
+    is an empty condition, for a system that reads none.
     """
     if "image" not in self.system.columns:
       width = None
@@ -199,15 +207,15 @@ class Restored:
   def _apply(self, name: str, *columns: NDArray) -> PyTree:
     """Apply one of the system's functions, a bounded number of rows at once.
 
-    The maps of ten thousand images would take gigabytes, and a hundred
-    thousand uint8 images as floats, so these become floats part by part.
+    The maps of ten thousand images would take gigabytes of memory, and so would
+    a hundred thousand images as floats: they become floats part by part.
     """
-    # The same function compiles once.
+    # The same function is compiled only once.
     function = self.mesh.jit(self._function(name))
     size = math.prod(self.system.columns.get("image", ()))
     rows = max(1, min(ROWS, VALUES // size)) * self.mesh.size
     count = len(columns[0])
-    if not count:  # one row of zeros has the shapes of an empty result
+    if not count:  # one row of zeros gives the shapes of an empty result
       columns = [np.zeros((1, *c.shape[1:]), c.dtype) for c in columns]
     try:
       parts = [
@@ -230,11 +238,11 @@ class Restored:
 
 
 def caution(run: Restored) -> str:
-  """Return a line where a run is too young to show much, or nothing."""
+  """Return a warning if a run was trained for too few steps, else ""."""
   step = int(run.state.step)
   if step >= YOUNG:
     return ""
   return (
-    f"note: {hub.shown(run.folder)} was trained for {step} steps only; do not "
-    "judge the model by what it shows"
+    f"note: {hub.display_name(run.folder)} was trained for {step} steps only; "
+    "do not judge the model by what it shows"
   )

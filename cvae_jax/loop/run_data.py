@@ -1,4 +1,4 @@
-"""Which data a run is of: data.json, and loading what it names."""
+"""The data of a run: data.json, and loading what it names."""
 
 import json
 from collections.abc import Mapping
@@ -13,8 +13,10 @@ from cvae_jax.host.files import DamagedFile, read_json, write_atomically
 from cvae_jax.host.paths import local
 from cvae_jax.types import Facts, Place
 
-SEEN = 256  # images that say how bright all are
-DATA = "data.json"  # which data a run trains on, and holds out
+SEEN = 256  # images whose brightness stands for all
+DATA = (
+  "data.json"  # identifies the data that a run trains on, and those held out
+)
 
 
 class RunMismatch(ValueError):
@@ -48,7 +50,7 @@ def check_data(folder: Path, identity: Mapping[str, Any]) -> None:
 
 
 def facts(folder: Path) -> Facts | None:
-  """Return what a run's folder says of its data; None of an older run."""
+  """Return what a run's folder says of its data; None for an older run."""
   path = Path(folder) / DATA
   if not path.exists():
     return None
@@ -61,7 +63,7 @@ def _identity(path: Path, remedy: str) -> dict[str, Any]:
   """Read a data.json.
 
   Raises:
-    DamagedFile: it lacks what `identity.of` returns, or has it otherwise.
+    DamagedFile: it lacks what `identity.compute` returns, or has it otherwise.
   """
   saved = read_json(path, dict, remedy)
   splits = [columns for columns in saved.values() if columns is not None]
@@ -85,14 +87,14 @@ def _is_split(columns: Any) -> bool:
   )
 
 
-def places(conditions: Any) -> tuple[Place, ...]:
-  """Return where each attribute stands; () of conditions that do not say."""
+def attribute_columns(conditions: Any) -> tuple[Place, ...]:
+  """Return the places of all attributes; () if the conditions have none."""
   return tuple(
     Place(
       attribute.name,
       attribute.kind,
       attribute.head,
-      conditions.entries_of(attribute.name),
+      conditions.entry_numbers(attribute.name),
       conditions.bit(attribute.name),
     )
     for attribute in getattr(conditions, "attributes", ())
@@ -100,7 +102,7 @@ def places(conditions: Any) -> tuple[Place, ...]:
 
 
 def mean(image: Any) -> tuple[float, ...]:
-  """Return the mean [C] of some images [N, H, W, C], in [0, 1]; else ()."""
+  """Return the mean [C] of some images [N, H, W, C] in [0, 1]; () without."""
   if not isinstance(image, np.ndarray) or image.ndim != 4 or not len(image):
     return ()
   some = image[:: -(-len(image) // SEEN)]
@@ -155,9 +157,23 @@ def _load(config: Any) -> data.Dataset:
     raise
 
 
-def saved_conditions(
-  folder: Path, source: Any, asked: dict, remedy: str
-) -> Any:
+def load_attribute_columns(folder: Path, source: str) -> tuple[Place, ...]:
+  """Return where each attribute of a run's conditions stands.
+
+  Args:
+    folder: the run's.
+    source: the name of its data source.
+
+  Raises:
+    DamagedFile: its conditions cannot be read.
+  """
+  remedy = "bring a copy of the file back"
+  asked = read_json(folder / "conditions.json", dict, remedy)
+  conditions = load_conditions(folder, data.source(source), asked, remedy)
+  return attribute_columns(conditions)
+
+
+def load_conditions(folder: Path, source: Any, asked: dict, remedy: str) -> Any:
   """Return the conditions that a run's folder keeps.
 
   Raises:

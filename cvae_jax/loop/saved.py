@@ -1,4 +1,4 @@
-"""Which checkpoints a run's folder has, by their names alone."""
+"""The checkpoints of a run's folder, by their names alone."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ def steps(workdir: str | Path) -> list[int]:
   return sorted(int(name) for name in names if name.isdigit())
 
 
-def any_of(workdir: str | Path) -> bool:
-  """Tell whether a run has a checkpoint, be it one that is set aside."""
+def has_checkpoint(workdir: str | Path) -> bool:
+  """Tell whether a run has a checkpoint, even one that was set aside."""
   return any(n.isdigit() or ".damaged" in n for n in _names(workdir))
 
 

@@ -1,4 +1,4 @@
-"""What a run shows of itself, in a notebook and as arrays."""
+"""Pictures of a run, for notebooks and as arrays."""
 
 import base64
 import html
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax.host import hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import DamagedFile
-from cvae_jax.loop import asking, effects, pictures, walks
+from cvae_jax.loop import effects, pictures, requests, walks
 from cvae_jax.loop.pictures import LATENTS, STEPS, Picture
 from cvae_jax.loop.restored import Request, Restored, caution
 from cvae_jax.loop.rows import read_metrics
@@ -59,7 +59,7 @@ class Views(Restored):
     seed: int = 0,
     **named: Any,
   ) -> Picture:
-    """Move an attribute, or latents one after another, and hold the rest.
+    """Move an attribute, or the latents one by one, and hold the rest.
 
     Args:
       what: an attribute, from its low to its high end, a latent a row; or
@@ -131,8 +131,8 @@ class Views(Restored):
     """
     self._function("decode")
     if any(np.ndim(given) == 3 for given in (a, b) if given is not None):
-      # What an image shows is not drawn at random.
-      begin = asking.Asked(self._known(condition, named))
+      # The condition of an image is not drawn at random.
+      begin = requests.Asked(self._encode(condition, named))
     else:
       begin = self.request(condition, 1, seed, **named)
     end = begin.vectors
@@ -165,7 +165,7 @@ class Views(Restored):
       return spare
     given = np.asarray(given)
     if given.ndim == 1:
-      return self._shaped(given, "a latent", "Z", self.system.latents)[0]
+      return self._check_vectors(given, "a latent", "Z", self.system.latents)[0]
     if given.ndim != 3:
       raise RunError(
         "a walk goes between images [H, W, C] or latents [Z]; found shape "
@@ -177,7 +177,7 @@ class Views(Restored):
     """Show samples, what can be asked for, and the last evaluation."""
     config = self.config
     step = int(self.state.step)
-    name = hub.shown(self.folder)
+    name = hub.display_name(self.folder)
     parts = [
       f"<b>{html.escape(name)}</b>: {html.escape(config.name)}, "
       f"system {html.escape(config.system)}, {step:,} steps"

@@ -1,1 +1,1 @@
-"""What trained runs are worth: figures of runs, kept beside them."""
+"""Measures of trained runs; the figures are kept in the runs' folders."""

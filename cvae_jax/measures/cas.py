@@ -1,8 +1,9 @@
 """Classification accuracy score: do samples teach what real images teach?
 
 A judge's network is trained on samples only and tested on real images (Ravuri
-and Vinyals 2019). Samples that obey but are all alike, or unlike real images,
-teach little: that is what this score sees and control does not.
+and Vinyals 2019). Samples may show what was asked for, and yet be all alike or
+unlike real images. Then they teach little, which this score shows and control
+does not.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,8 +23,8 @@ from cvae_jax.measures.control import figures
 from cvae_jax.metrics import merits
 from cvae_jax.runs import Run, RunError
 
-FOLDER = "cas"  # in a run's folder: judges that its samples taught
-ROWS = 1000  # samples that are floats at once
+FOLDER = "cas"  # in a run's folder: the judges trained on its samples
+ROWS = 1000  # samples that are held as floats at once
 
 
 def score(
@@ -57,8 +58,8 @@ def score(
   dataset = load_data(run.folder, run.config.data)
   if dataset.test is None:
     raise RunError(f"{run.folder}: its data have no test split to score on")
-  asked = _shared(run, judge)
-  samples = _sampled(run, dataset, asked, seed)
+  asked = _shared_attributes(run, judge)
+  samples = _draw_dataset(run, dataset, asked, seed)
   folder = run.folder / FOLDER / f"{judge.folder.name}_{digest(run.state)[:8]}"
   train(judge.config, folder, dataset=samples)
   test = dataset.test
@@ -94,7 +95,7 @@ def lines(scores: Mapping[str, Any]) -> list[str]:
   return found
 
 
-def _shared(run: Run, judge: Run) -> Conditions:
+def _shared_attributes(run: Run, judge: Run) -> Conditions:
   """Return the attributes that both have.
 
   Raises:
@@ -110,7 +111,7 @@ def _shared(run: Run, judge: Run) -> Conditions:
   return Conditions(shared, run.conditions.known_bits)
 
 
-def _sampled(
+def _draw_dataset(
   run: Run, dataset: Dataset, asked: Conditions, seed: int
 ) -> Dataset:
   """Return samples under the training rows' conditions, as a dataset.
@@ -125,16 +126,20 @@ def _sampled(
   ]
   train = {
     "image": np.concatenate(parts),
-    "condition": _moved(run.conditions, asked, rows),
+    "condition": _convert_conditions(run.conditions, asked, rows),
   }
   test = {
     "image": dataset.test["image"],
-    "condition": _moved(run.conditions, asked, dataset.test["condition"]),
+    "condition": _convert_conditions(
+      run.conditions, asked, dataset.test["condition"]
+    ),
   }
   return Dataset(train, test, asked, "samples")
 
 
-def _moved(source: Any, target: Conditions, rows: NDArray) -> NDArray:
+def _convert_conditions(
+  source: Any, target: Conditions, rows: NDArray
+) -> NDArray:
   """Return conditions [N, A] with the attributes of `target` alone."""
   found = target.blank(len(rows))
   for name in target.asked:

@@ -1,8 +1,8 @@
-"""Measures two kinds of collapse apart, and what samples are worth.
+"""Measure two kinds of collapse, and the quality of samples.
 
-Of the posterior: codes say nothing, so all reconstructions are one picture.
-Of the modes: samples repeat, whatever the codes. Neither implies the other,
-and a generator without an encoder can only have the second.
+If the posterior collapses, codes say nothing, and all reconstructions are one
+picture. If modes collapse, samples repeat, whatever the codes. Neither implies
+the other, and a generator without an encoder can only have the second.
 """
 
 import functools
@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
 from cvae_jax import data
-from cvae_jax.host.images import averaged, to_bytes
+from cvae_jax.host.images import average_pool, to_bytes
 from cvae_jax.loop import distances, posteriors
 from cvae_jax.loop.distances import Embed
 from cvae_jax.measures import kept
@@ -29,23 +29,23 @@ from cvae_jax.metrics import (
 from cvae_jax.runs import Run
 
 KID = "kid_vgg16"  # of VGG16's features, beside distances.FRECHET
-IMAGES = 2000  # of each set, fewer where fewer are held out
-PAIRED = 512  # of them whose distances are taken of all pairs, at full size
+IMAGES = 2000  # images of each set, or fewer if fewer are held out
+PAIRED = 512  # images whose distances are computed for all pairs, at full size
 FEWEST = 4  # of each set: an image and manifold's 3 neighbours
-FITTED = 10_000  # training images, at most, whose codes are fitted
+FITTED = 10_000  # at most so many training images have their codes fitted
 PIXELS = 32
-FEATURES = 64  # averaged sides where config.distance has none
+FEATURES = 64  # sides of averaged images if config.distance has none
 
 
 class Held:
-  """A data set's held-out images, with what all runs on it are set beside.
+  """A data set's held-out images, and the statistics to compare runs with.
 
-  It is computed when it is first asked for, once.
+  Each statistic is computed once, when it is first needed.
 
   Args:
     dataset: its test split is what is held out.
     rule: config.distance; sides and numbers that it does not set are ours.
-    embed: of distances.embedding; without it there is no Fréchet distance,
+    embed: of distances.load_embedding; without it there is no Fréchet distance,
       and neighbours are pixels'.
 
   Raises:
@@ -70,12 +70,12 @@ class Held:
     self.sliced = rule.sliced or _divisor(image.shape[1], PIXELS)
     self.frechet = rule.frechet or _divisor(image.shape[1], FEATURES)
     self.directions = rule.directions
-    rows = distances.chosen(len(image), self.count)
+    rows = distances.choose_rows(len(image), self.count)
     self.image = image[rows]
     self.condition = distances.conditions(dataset.test, rows)
 
   def protocol(self) -> dict[str, Any]:
-    """Say how sets of images are measured."""
+    """Describe how sets of images are measured."""
     return {
       "images": self.count,
       "paired": min(PAIRED, self.count),
@@ -96,24 +96,26 @@ class Held:
   def floor(self) -> dict[str, float]:
     """Return the distances of as many training images from these."""
     image = self.dataset.train["image"]
-    seen = self._see(image[distances.chosen(len(image), self.count)])
+    seen = self._extract_features(
+      image[distances.choose_rows(len(image), self.count)]
+    )
     return self._distances(seen)
 
   def _distances(self, seen: "_Seen") -> dict[str, float]:
     """Return the distances of a set from the held-out images."""
-    found = distances.between(seen.summary, self._seen.summary)
+    found = distances.compare(seen.summary, self._seen.summary)
     if self.embed:
       found[KID] = kid.distance(seen.points, self._seen.points)
     return found
 
   def judge(self, images: NDArray) -> dict[str, Any]:
-    """Set as many samples [N, ...] beside the images."""
-    seen = self._see(images)
+    """Compare as many samples [N, ...] with the images."""
+    seen = self._extract_features(images)
     known = self._seen
     return {
       "ratio": diversity.mean_distance(images[:PAIRED]) / self.variety,
       "near_duplicates": manifold.near_duplicates(known.points, seen.points),
-      # Features of pictures that show no face lie close, however these vary.
+      # Features of pictures without a face are close, even of varied ones.
       "near_duplicates_pixels": manifold.near_duplicates(
         known.pixels, seen.pixels
       ),
@@ -129,24 +131,24 @@ class Held:
 
   @functools.cached_property
   def _seen(self) -> "_Seen":
-    return self._see(self.image)
+    return self._extract_features(self.image)
 
-  def _see(self, images: NDArray) -> "_Seen":
-    """Look at images [N, ...]: at their features, or without at pixels."""
-    pooled = averaged(images, self.sliced)
+  def _extract_features(self, images: NDArray) -> "_Seen":
+    """Return the features of images [N, ...], or without VGG16 their pixels."""
+    pooled = average_pool(images, self.sliced)
     quantiles = sliced.quantiles(pooled, self.directions)
     pixels = pooled.reshape(len(images), -1)
     if self.embed is None:
       return _Seen(pixels, pixels, distances.Summary(quantiles, None))
     points = np.concatenate(
-      [self.embed(averaged(part, self.frechet)) for part in _parts(images)]
+      [self.embed(average_pool(part, self.frechet)) for part in _parts(images)]
     )
     moments = frechet.moments([points])
     return _Seen(points, pixels, distances.Summary(quantiles, moments))
 
 
 class _Seen(NamedTuple):
-  """A set of images as its neighbours and distances are taken."""
+  """A set of images, prepared for neighbours and distances."""
 
   points: NDArray  # [N, D], features or without them pixels
   pixels: NDArray  # [N, P], averaged down
@@ -168,7 +170,7 @@ def measure(run: Run, held: Held, seed: int = 0) -> dict[str, Any]:
       `fitted` to training codes: what Held.judge says.
   """
   protocol = {"seed": seed, **held.protocol()}
-  return kept.measured_once(
+  return kept.measure_once(
     run, "collapse", protocol, lambda: _measure(run, held, seed)
   )
 
@@ -177,19 +179,19 @@ def _measure(run: Run, held: Held, seed: int) -> dict[str, Any]:
   latent = {"prior": run.prior(held.count, seed)}
   posterior = None
   if run.system.encode:
-    latent["fitted"] = fitted(run, held.dataset, held.count, seed)
+    latent["fitted"] = draw_fitted(run, held.dataset, held.count, seed)
     posterior = _posterior(run, held)
   return {
     "real": {"distance": held.variety, **held.floor},
     "posterior": posterior,
     "samples": {
-      name: held.judge(_decoded(run, z, held.condition))
+      name: held.judge(_decode(run, z, held.condition))
       for name, z in latent.items()
     },
   }
 
 
-def fitted(
+def draw_fitted(
   run: Run, dataset: data.Dataset, count: int, seed: int = 0
 ) -> NDArray[np.float32]:
   """Draw z [count, Z] from a Gaussian fitted to the training images' codes.
@@ -205,15 +207,15 @@ def fitted(
 
 
 def _divisor(size: int, side: int) -> int:
-  """Return the largest side up to `side` that images average down to."""
+  """Return the largest side, up to `side`, that divides the images' side."""
   return max(n for n in range(1, min(size, side) + 1) if size % n == 0)
 
 
 def _posterior(run: Run, held: Held) -> dict[str, Any]:
   q = run.encode(held.image, held.condition)
-  usage = posteriors.usage(run, held.image, held.condition, q)
+  usage = posteriors.measure_usage(run, held.image, held.condition, q)
   shown = slice(PAIRED)
-  again = _decoded(run, q.mean[shown], held.condition[shown])
+  again = _decode(run, q.mean[shown], held.condition[shown])
   return {
     "active": usage["active"],
     "of": usage["of"],
@@ -223,8 +225,8 @@ def _posterior(run: Run, held: Held) -> dict[str, Any]:
   }
 
 
-def _decoded(run: Run, z: NDArray, condition: NDArray) -> NDArray[np.uint8]:
-  """Decode z [N, Z] as pictures show it: a byte a value, so all fit."""
+def _decode(run: Run, z: NDArray, condition: NDArray) -> NDArray[np.uint8]:
+  """Decode z [N, Z] to uint8, so that all images fit into memory."""
   pairs = zip(_parts(z), _parts(condition), strict=True)
   return np.concatenate([to_bytes(run.decode(*pair)) for pair in pairs])
 

@@ -1,7 +1,7 @@
-"""Measures a colouring run on its held-out photos, beside what needs no run.
+"""Measure a colouring run on its held-out photos, beside the baselines.
 
-Every contender gives 14 × 14 colours, painted over the photo's own luma in
-the same way, so the truth painted so is the best that any can reach.
+Every contender gives 14 × 14 colours, which are painted over the photo's own
+luma. The true colours are painted in the same way: no contender can do better.
 """
 
 from typing import Any
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.apps.colourise import check, paint, variants_of
+from cvae_jax.apps.colourise import check, decode_variants, paint
 from cvae_jax.host import images
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.method import baselines, cells
 from cvae_jax.metrics import colour as metrics
 from cvae_jax.runs import Run, RunError
 
-MEAN_OF = 16  # latents whose mean colour is the run's one best guess
+MEAN_OF = 16  # latents whose mean colour is the run's best single guess
 SHOWN = 8  # held-out photos in a sheet
 FIGURES = ("delta_e", "chroma_ratio", "psnr", "error")
 
@@ -72,7 +72,7 @@ def score(
 def _one(run: Run, base, photo: NDArray, z: NDArray, variants: int):
   """Score one photo: {contender: figures}, variety, a row of pictures."""
   grey = np.asarray(cells.grey(photo)).astype(np.uint8)
-  maps = variants_of(run, grey[None], z[None])[0]
+  maps = decode_variants(run, grey[None], z[None])[0]
   drawn = maps[MEAN_OF:-1]
   true = np.asarray(baselines.true_map(photo))
   guesses = {

@@ -1,8 +1,8 @@
 """Do samples show what was asked for? Read by judges, attribute by attribute.
 
-A data source's Conditions say what there is to ask for: `attributes`, each of
-a kind with its own figure of merit. They make the requests (`probe`) and
-measure what needs no judge (`gauge`).
+A data source's Conditions say what can be asked for: `attributes`, each of a
+kind that has its own figure of merit. They make the requests (`probe`), and
+measure attributes that need no judge (`gauge`).
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from cvae_jax.runs import Run, RunError
 __all__ = ["Reader", "check_judges", "lines", "score", "warnings"]
 
 LEGIBLE = 0.5  # how far above chance a judge should read real images
-CEILING = 5000  # real images that it is read from, at most
+CEILING = 5000  # real images that a judge reads for the ceiling, at most
 
 
 def score(
@@ -60,7 +60,7 @@ def score(
       )
   rows = _draw_rows(test["condition"], 10 * count, seed)
   real = read(run.sample(rows, seed), rows)
-  fresh = _unseen(test, judges, train)
+  fresh = _select_unseen(test, judges, train)
   ceiling = read(*fresh) if len(fresh[0]) else {}
   found = {}
   for name in real:
@@ -97,21 +97,20 @@ def figures(
 ) -> dict[str, Any]:
   """Score one attribute of requests [N, A] by its readings [N, K].
 
-  Rows that asked for nothing of it do not count.
+  Rows that do not ask for this attribute do not count.
   """
   known = conditions.known(asked, name)
   wanted = asked[known][:, conditions.columns(name)]
   return merits.score(conditions.attribute(name), wanted, read[known], seed)
 
 
-def _unseen(
+def _select_unseen(
   test: Mapping, judges: Sequence[Run], train: Mapping | None
 ) -> tuple[NDArray, NDArray]:
   """Return test images, and conditions, that no judge was trained on.
 
-  The first CEILING of them.
-
-  Images are told by their bytes, since a judge's split may be another.
+  They are the first CEILING ones. Images are compared by their bytes, since a
+  judge may have been trained on another split.
   """
   load = Datasets()
   seen: set[bytes] = set()
@@ -167,7 +166,8 @@ def _leakage(run, read: Reader, rows: NDArray, test, seed: int):
 def _spread(conditions: Any, name: str, test: Mapping) -> float:
   """Return the deviation of an attribute's entries in the test split.
 
-  Of the first one of at most two; half the sum of more, as of a class.
+  With one or two entries it is that of the first. With more, as for a class,
+  it is half the sum of all.
   """
   rows = test["condition"][conditions.known(test["condition"], name)]
   entries = rows[:, conditions.columns(name)]
@@ -182,9 +182,9 @@ def warnings(scores: Mapping[str, Any]) -> list[str]:
   """Name the attributes that samples do not follow."""
   found = []
   for name, entry in scores["control"].items():
-    if said := merits.ignored(name, entry["sweep"]):
+    if said := merits.describe_ignored(name, entry["sweep"]):
       found.append(f"condition ignored: {said}")
-    blind = "ceiling" in entry and merits.ignored(
+    blind = "ceiling" in entry and merits.describe_ignored(
       name, entry["ceiling"], LEGIBLE
     )
     if blind:

@@ -1,4 +1,4 @@
-"""Curves of runs over each other: the loss of each epoch."""
+"""Draw the losses of several runs by epoch, in one figure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,16 +15,16 @@ PANELS = {"epoch": "training loss", "test": "test loss"}
 
 
 def first_player(row: Mapping[str, Any]) -> str:
-  """Return whose loss stands for a run: the first by name, where not alone."""
+  """Return the player whose loss is drawn: the first one by name."""
   return min(k.partition("/")[0] for k in row if k.endswith("/loss"))
 
 
 def figure(groups: Mapping[str, Sequence[Folder]]) -> Figure:
   """Draw the losses of groups of runs over each other.
 
-  A line is the mean of a group, the band around it one standard deviation of
-  a sample; dashed is the published curve that a config names. The logarithm
-  of the loss is drawn where all losses are above 0.
+  A line is the mean of a group, with a band of one sample standard deviation.
+  The published curve that a config names is dashed. The axis is logarithmic
+  if all losses are above 0.
 
   Args:
     groups: runs by their label; one or more each.

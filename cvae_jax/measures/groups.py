@@ -1,4 +1,4 @@
-"""Runs that differ in their seeds alone, and what they have in common."""
+"""Groups of runs that differ only in their seeds, and their statistics."""
 
 import dataclasses
 import fnmatch
@@ -12,7 +12,7 @@ from cvae_jax.measures import typeset
 
 SHOWN = ("parameters", "epochs", "loss", "published", "test *", "seconds")
 SEEDS = ("seed", "data.label_seed")
-_WIDE = 6  # differing keys, more than which stand in a table of their own
+_WIDE = 6  # more differing keys than this have a table of their own
 
 
 class ColumnError(ValueError):
@@ -52,7 +52,7 @@ def group(table: pd.DataFrame, runs: dict[str, Folder]) -> list[Group]:
 
 
 def _label(names: list[str]) -> str:
-  """Return what the names of runs have in common: model=2 of model=2,seed=0."""
+  """Return the common part of runs' names: model=2 for model=2,seed=0."""
   common = [
     word
     for word in names[0].split(",")
@@ -62,7 +62,7 @@ def _label(names: list[str]) -> str:
 
 
 def notes(groups: Sequence[Group]) -> list[str]:
-  """Say which runs of a group have the same seed: their mean is no mean."""
+  """Name the runs of a group that share a seed, which spoils their mean."""
   lines = []
   for one in groups:
     seeds = [tuple(_seeds(run)) for run in one.runs]
@@ -107,7 +107,7 @@ def summarise(groups: Sequence[Group], shown: Sequence[str]) -> pd.DataFrame:
 def settings_table(groups: Sequence[Group]) -> pd.DataFrame | None:
   """Return many differing keys as a table of text, a key a row.
 
-  None where `summarise` has them as columns.
+  It is None if `summarise` has them as columns.
   """
   if len(groups[0].settings) <= _WIDE:
     return None

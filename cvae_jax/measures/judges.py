@@ -19,7 +19,7 @@ _BY_COLUMN = ("class", "binary", "number")  # what the attribute system reads
 
 
 class Reader:
-  """Reads from images every attribute that it has a judge or a gauge for."""
+  """Reads every attribute of images for which there is a judge or a gauge."""
 
   def __init__(self, conditions: Any, judges: Sequence[Run] = ()):
     """Find what each judge reads.
@@ -40,7 +40,7 @@ class Reader:
 
   def __call__(self, images: NDArray, asked: NDArray) -> dict[str, NDArray]:
     """Read {attribute: [N, K]} from images of which [N, A] was asked."""
-    images = np.clip(unit(images), 0.0, 1.0)  # what a picture can show
+    images = np.clip(unit(images), 0.0, 1.0)  # the range of a picture
     found = {}
     whole = {}
     for name, (judge, given) in self.judges.items():
@@ -53,7 +53,7 @@ class Reader:
     return found | self.conditions.gauge(images, asked)
 
   def _add_heads(self, judge: Run) -> None:
-    """Take a judge for all attributes that it and the conditions have."""
+    """Use a judge for all attributes that both it and the conditions have."""
     own = {a.name: a for a in judge.conditions.attributes}
     shared = [a for a in self.conditions.attributes if a.name in own]
     if not shared:
@@ -71,7 +71,7 @@ class Reader:
       self.judges[attribute.name] = judge, None
 
   def _add_column(self, judge: Run) -> None:
-    """Take a judge of the attribute system for the one attribute it reads."""
+    """Use a judge of the attribute system for the one attribute it reads."""
     of = {self._entries(name): name for name in self.conditions.asked}
     target, given = (
       _names(judge.conditions, judge.config.columns[kind])
@@ -86,7 +86,7 @@ class Reader:
     if kind not in _BY_COLUMN:
       raise RunError(
         f"judge {judge.folder} reads a class or a number, and {of[target]} is "
-        f"{kind}: train {commands.name_of('train')} --config=judge"
+        f"{kind}: train {commands.format_command('train')} --config=judge"
       )
     if given and of.get(given) not in self.judges:
       raise RunError(
@@ -97,7 +97,7 @@ class Reader:
 
   def _entries(self, name: str) -> tuple[str, ...]:
     """Name the entries of one attribute."""
-    return _names(self.conditions, self.conditions.entries_of(name))
+    return _names(self.conditions, self.conditions.entry_numbers(name))
 
 
 def check_judges(judges: Sequence[Run]) -> None:
@@ -121,5 +121,5 @@ def _names(conditions: Any, columns: Sequence[int]) -> tuple[str, ...]:
 
 
 def _describe(attribute: Any) -> str:
-  """Say what kind an attribute is of, and its values."""
+  """Describe the kind of an attribute and its values."""
   return f"{attribute.kind} ({attribute.choices()})"

@@ -2,9 +2,9 @@
 
     {"scores": {…}, "collapse": {…}, "likeness": {…}, "variety": {…}}
 
-Each section has its `protocol`: what was measured, on which state, with which
-seed. Older runs have a file for each kind, scores.json and so on, which is
-read where measures.json has no such section.
+Each section has a `protocol`: what was measured, on which state and with which
+seed. Older runs have a file for each kind, as scores.json. It is read if
+measures.json has no such section.
 """
 
 import json
@@ -25,7 +25,7 @@ _REMEDY = "delete it, and what it held is measured anew"
 def read(folder: Path, name: str) -> dict[str, Any] | None:
   """Return a section of a run's figures, or None where there is none.
 
-  In measures.json what is no mapping counts as no section: it is measured anew.
+  A section that is no mapping is ignored, so it is measured anew.
 
   Raises:
     DamagedFile: the file is no JSON.
@@ -50,13 +50,13 @@ def write(folder: Path, name: str, section: Mapping[str, Any]) -> None:
     write_atomically(folder / FILE, json.dumps(found, indent=2) + "\n")
 
 
-def measured_once(
+def measure_once(
   run: Run,
   name: str,
   protocol: Mapping[str, Any],
   measure: Callable[[], Mapping[str, Any]],
 ) -> dict[str, Any]:
-  """Return a section that was measured by a protocol, measured where it is not.
+  """Return a section measured by a protocol; measure it if it is not there.
 
   Args:
     run: the run. Its state's step and digest are part of the protocol.
@@ -64,7 +64,7 @@ def measured_once(
     protocol: what else decides the figures.
     measure: makes the figures.
   """
-  wanted = state_of(run) | dict(protocol)
+  wanted = identify_state(run) | dict(protocol)
   name = section(run, name)
   known = read(run.folder, name)
   if known is None or known.get("protocol") != wanted:
@@ -73,15 +73,15 @@ def measured_once(
   return known
 
 
-def state_of(run: Run) -> dict[str, Any]:
-  """Return the step and the digest by which a run's state is known again."""
+def identify_state(run: Run) -> dict[str, Any]:
+  """Return the step and the digest that identify a run's state."""
   state = {"step": int(run.state.step), "state": digest(run.state)}
-  return state | fitted.named(run)
+  return state | fitted.describe(run)
 
 
 def section(run: Run, name: str) -> str:
-  """Return a section's name: figures of a fitted prior stand beside the own."""
-  return name + "".join(f"_{prior}" for prior in fitted.named(run).values())
+  """Return a section's name; a fitted prior has sections of its own."""
+  return name + "".join(f"_{prior}" for prior in fitted.describe(run).values())
 
 
 def _sections(folder: Path) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""Measures how like real images a run's own are, as a frozen VGG16 sees them.
+"""Measure how similar a run's images are to real ones, by a frozen VGG16.
 
-Samples under held-out images' conditions, as collapse.Held judges them, and
-reconstructions beside the images, by LPIPS.
+Samples are drawn under the conditions of held-out images and judged by
+collapse.Held. Reconstructions are compared with their images by LPIPS.
 """
 
 import functools
@@ -19,20 +19,20 @@ from cvae_jax.measures.collapse import Held
 from cvae_jax.metrics import perceptual
 from cvae_jax.runs import Run
 
-IMAGES = 1000  # of the held-out ones, or all
+IMAGES = 1000  # held-out images that are used, or all
 PAIRS = 256  # of them beside their reconstructions
 DIRECTIONS = 256  # of the sliced distance
 
 
 class _Yardstick:
-  """What every run is held against; costly, so made once, if at all."""
+  """What every run is compared with; it is computed once, when needed."""
 
   def __init__(self, dataset: Dataset, count: int):
     weights, heads = vgg_files.lpips()
     rule = SimpleNamespace(
       images=count, sliced=0, frechet=0, directions=DIRECTIONS
     )
-    self.held = Held(dataset, rule, perceptual.embedding(weights))
+    self.held = Held(dataset, rule, perceptual.make_embedding(weights))
     self.lpips = perceptual.lpips(weights, heads)
 
   def measure(self, run: Run, seed: int) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class _Yardstick:
 
 
 def measure(runs: Sequence[Run], dataset: Dataset, seed: int = 0) -> list:
-  """Measure runs of the same data; what is known is in their measures.json.
+  """Measure runs of the same data, if their measures.json has no figures yet.
 
   Returns:
     For each run protocol; lpips, the mean distance of an image and its
@@ -64,7 +64,7 @@ def measure(runs: Sequence[Run], dataset: Dataset, seed: int = 0) -> list:
   count = min(IMAGES, *(len(s["image"]) for s in (dataset.train, dataset.test)))
   yardstick = functools.cache(lambda: _Yardstick(dataset, count))
   return [
-    kept.measured_once(
+    kept.measure_once(
       run,
       "likeness",
       {

@@ -1,6 +1,6 @@
-"""Do draws from a class's place in the prior show that class?
+"""Do draws from the region of a class in the prior show that class?
 
-Systems without a condition can be asked for a class too where training gave
+A system without a condition can be asked for a class, too, if training gave
 each class a region of the prior (the label-aware AAE; zoo §8).
 """
 
@@ -31,12 +31,12 @@ def score(
   for judge in judges:
     z, label = run.regions(10 * count, seed)
     images = run.decode(z, run.conditions.blank(len(z)))
-    read = judge.predict(np.clip(images, 0.0, 1.0))  # what a picture can show
+    read = judge.predict(np.clip(images, 0.0, 1.0))  # the range of a picture
     if read.shape[1] <= label.max():
       raise RunError(
         f"judge {judge.folder} reads {read.shape[1]} classes; the prior of "
         f"{run.folder} has places for {label.max() + 1}"
       )
-    figures = control.hits(label, read) | {"samples": len(label)}
+    figures = control.score_hits(label, read) | {"samples": len(label)}
     found["class"] = {"sweep": figures, "judge": str(judge.folder)}
   return {"control": found, "leakage": None}

@@ -1,9 +1,9 @@
-"""Scores a run's latents by the labels of its data: what does a latent mean?
+"""Score a run's latents by the labels of its data: what does a latent mean?
 
-The labels are the conditions' attributes or, where there are none, the column
-`label`; of prepared images that were trained without a condition they are all
-that the set has. A latent of a conditional model need not say what its
-condition says, so there a low score is the good one.
+The labels are the attributes of the conditions or, without any, the column
+`label`. For prepared images that were trained without a condition, they are
+all attributes of the set. In a conditional model the latents need not hold
+what the condition says, so a low score is good there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,8 @@ from cvae_jax.loop.run_data import load_data
 from cvae_jax.metrics import representation
 from cvae_jax.runs import Run, RunError
 
-ROWS = 5_000  # of each split, at most
-TREES = 1_000  # training rows, at most, that DCI's trees are grown by
+ROWS = 5_000  # rows of each split, at most
+TREES = 1_000  # training rows for the trees of DCI, at most
 
 
 class Factors(NamedTuple):
@@ -68,7 +68,7 @@ def score(
 
 
 def _images(split: Mapping) -> Any:
-  """Return the images that a split's labels are of."""
+  """Return the images of a split that its labels describe."""
   return split.get("labelled_image", split["image"])
 
 
@@ -130,7 +130,7 @@ def _factors(
   known = np.ones(sum(map(len, rows)), bool)
   if group.get("labels", -1) != 0:
     found, known = _columns(labelled, rows)
-  # One level says nothing.
+  # A factor of one level tells nothing.
   names = [n for n, (_, v) in found.items() if len(np.unique(v[known])) > 1]
   if not names or known.sum() < 2:
     raise RunError(
@@ -147,7 +147,7 @@ def _factors(
 def _columns(dataset: Dataset, rows: Sequence[NDArray]) -> tuple[dict, NDArray]:
   """Return {factor: (whether it is real, values [N])} and what is known, [N].
 
-  N are the rows of both splits, one behind the other.
+  N counts the rows of both splits, which follow one another.
   """
   splits = dataset.train, dataset.test
   pairs = list(zip(splits, rows, strict=True))
@@ -157,14 +157,14 @@ def _columns(dataset: Dataset, rows: Sequence[NDArray]) -> tuple[dict, NDArray]:
   for attribute in getattr(dataset.conditions, "attributes", ()):
     known &= dataset.conditions.known(vectors, attribute.name)
     entries = vectors[:, dataset.conditions.columns(attribute.name)]
-    found |= _of_attribute(attribute, entries)
+    found |= _attribute_factors(attribute, entries)
   if not found and "label" in dataset.train:
     label = np.concatenate([split["label"][r] for split, r in pairs])
     found["label"] = False, label.astype(np.float64)
   return found, known
 
 
-def _of_attribute(attribute: Any, entries: NDArray) -> dict:
+def _attribute_factors(attribute: Any, entries: NDArray) -> dict:
   """Return the factors of one attribute's entries [N, K]."""
   name = attribute.name
   kind = attribute.kind

@@ -1,4 +1,4 @@
-"""Scores a run: likelihood, reconstruction, control, latents, categories."""
+"""Score a run: likelihood, reconstruction, control, latents, categories."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,15 +13,19 @@ from cvae_jax.loop import evaluate, fitted, keys, posteriors
 from cvae_jax.loop.feed import Feed, check
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.measures import control, kept, regions
-from cvae_jax.measures.asked import askable, bounded, lent_labels
-from cvae_jax.measures.score_text import unscored, warnings
+from cvae_jax.measures.abilities import (
+  askable,
+  borrows_labels,
+  bounded_likelihood,
+)
+from cvae_jax.measures.score_text import explain_missing, warnings
 from cvae_jax.metrics import bounds, clusters
 from cvae_jax.runs import VALUES, Run, RunError
 
 NAME = "scores"  # of the section in a run's measures.json
-SAMPLES = 50  # of the importance-weighted bound
+SAMPLES = 50  # samples of the importance-weighted bound
 PER_CLASS = 200  # generated images of each class or level
-# What labels say of q(y | x): nothing, where no label taught it.
+# Figures of q(y | x), which mean nothing if no label was used.
 BY_LABEL = ("error", "labelled", "cross_entropy")
 
 
@@ -38,7 +42,7 @@ def score(
 
   Args:
     run: a run that encodes and decodes. What its system cannot answer is
-      None, and `unscored` says why.
+      None, and `explain_missing` says why.
     judges: runs of the attribute system; what none of them reads is not
       scored, unless the data source measures it itself (the digits' ink).
     samples: k of the importance-weighted bound; 0 leaves it out.
@@ -51,13 +55,13 @@ def score(
     RunError: the run encodes no images, its data have no test split, or the
       judges do not fit.
   """
-  control.check_judges(judges)  # at once, not after minutes of scoring
+  control.check_judges(judges)  # now, and not after minutes of scoring
   if run.system.encode is None or "image" not in run.system.columns:
     raise RunError(
       f"{run.folder}: a {run.config.system} encodes no images, which is what "
       "is scored here; a colouring is scored by "
-      f"{commands.name_of('colourise')}, a GAN by {commands.name_of('report')} "
-      "compare"
+      f"{commands.format_command('colourise')}, a GAN by "
+      f"{commands.format_command('report')} compare"
     )
   given = dataset
   if dataset is None:
@@ -74,14 +78,14 @@ def score(
     | {"test_examples": len(test["condition"])},
     "test": terms,
     "iw_samples": samples if "iw_bound" in terms else 0,
-    "iw_of": bounded(run) if "iw_bound" in terms else None,
+    "iw_of": bounded_likelihood(run) if "iw_bound" in terms else None,
     "condition_gap_nats": gap,
     **_latents(run, test),
     "categories": _categories(run, test),
     "unlabelled": run.system.unlabelled,
     **_control(run, judges, test, per_class, seed, given and given.train),
   }
-  scores["unscored"] = unscored(run, scores, samples)
+  scores["unscored"] = explain_missing(run, scores, samples)
   scores["warnings"] = warnings(scores)
   return scores
 
@@ -98,11 +102,11 @@ def protocol(
   per_class: int = PER_CLASS,
   seed: int = 0,
 ) -> dict[str, Any]:
-  """Return what decides a run's scores: states, judges, counts and seed.
+  """Return what a run's scores depend on: states, judges, counts and seed.
 
-  Judges count where the run can be asked for anything. A state is known by
-  its step and its digest, so that a run or a judge that was trained again is
-  another one.
+  Judges matter only if the run can be asked for something. A state is
+  identified by its step and its digest, so a run or a judge that was trained
+  again counts as another one.
   """
   used = sorted(judges, key=lambda j: str(j.folder)) if askable(run) else []
   return {
@@ -115,22 +119,24 @@ def protocol(
 
 
 def _state(run: Run) -> dict[str, Any]:
-  return {"run": str(run.folder), **kept.state_of(run)}
+  return {"run": str(run.folder), **kept.identify_state(run)}
 
 
-def known(run: Run) -> dict[str, Any] | None:
-  """Return the scores that a run's folder holds, if they are of this state.
+def load_known(run: Run) -> dict[str, Any] | None:
+  """Return the scores in a run's folder, None if they are of another state.
 
-  By whatever protocol they were measured, which they say.
+  They may be of any protocol, which they hold.
   """
   found = kept.read(run.folder, kept.section(run, NAME)) or {}
   of = found.get("protocol", {}).get
-  alike = all(of(k) == v for k, v in kept.state_of(run).items())
+  alike = all(of(k) == v for k, v in kept.identify_state(run).items())
   return found if alike else None
 
 
-def saved(run: Run, judges: Sequence[Run] = (), **counts) -> dict[str, Any]:
-  """Return the scores that a run's folder holds, measured where they are not.
+def load_or_measure(
+  run: Run, judges: Sequence[Run] = (), **counts
+) -> dict[str, Any]:
+  """Return the scores in a run's folder; measure them if they are not there.
 
   Those of another protocol do not count: of another state of the run, of
   other judges or of other numbers.
@@ -139,7 +145,7 @@ def saved(run: Run, judges: Sequence[Run] = (), **counts) -> dict[str, Any]:
     counts: samples, per_class and seed, as in `score`.
   """
   wanted = _comparable(protocol(run, judges, **counts))
-  found = known(run)
+  found = load_known(run)
   if found and _comparable(found["protocol"]).items() >= wanted.items():
     return found
   scores = score(run, judges, **counts)
@@ -148,7 +154,7 @@ def saved(run: Run, judges: Sequence[Run] = (), **counts) -> dict[str, Any]:
 
 
 def _comparable(protocol: Mapping[str, Any]) -> dict[str, Any]:
-  """Name folders by their last part: a path says where, not what, they are."""
+  """Name folders by their last part, since they may have been moved."""
   named = protocol.get("judges", [])
   judges = [judge | {"run": Path(judge["run"]).name} for judge in named]
   rest = {name: value for name, value in protocol.items() if name != "run"}
@@ -169,14 +175,16 @@ def _latents(run: Run, test) -> dict[str, Any]:
   """Return how much of the latents is used, and what a fitted prior gains."""
   given = (test["image"], test["condition"])
   q = run.encode(*given)
-  found = {"latents": posteriors.usage(run, *given, q)}
+  found = {"latents": posteriors.measure_usage(run, *given, q)}
   if run.fitted is not None:
-    found["fitted"] = fitted.gain(run, q, np.asarray(test["condition"]))
+    found["fitted"] = fitted.compare_to_prior(
+      run, q, np.asarray(test["condition"])
+    )
   return found
 
 
 def _categories(run: Run, test) -> dict[str, Any] | None:
-  """Compare q(y | x) with the labels, where there is the one and the other."""
+  """Compare q(y | x) with the labels, if there are both."""
   if run.system.classify is None or "label" not in test:
     return None
   category = run.classify(test["image"]).argmax(axis=-1)
@@ -186,8 +194,8 @@ def _categories(run: Run, test) -> dict[str, Any] | None:
 def _likelihood(run: Run, test, samples: int, seed: int):
   """Return the test means and the nats lost when conditions are permuted.
 
-  The second is None where the ELBO, if any, does not read the condition, as
-  M2's sums over all of them: then it tells nothing of its use.
+  The second is None if there is no ELBO, or if it does not read the condition:
+  M2's ELBO sums over all labels. Then it tells nothing of the condition's use.
   """
   key = keys.address(seed, "evaluate")
   split = Feed(check(test, run.system.columns), mesh=run.mesh)
@@ -196,12 +204,10 @@ def _likelihood(run: Run, test, samples: int, seed: int):
   terms = mean(run.placed, split, size, key)
   if run.system.unlabelled:
     terms = {k: v for k, v in terms.items() if k not in BY_LABEL}
-  if samples and run.system.nats and not lent_labels(run):
+  if samples and run.system.nats and not borrows_labels(run):
     values = math.prod(test["image"].shape[1:])
     at_once = max(SAMPLES, VALUES // values)
-    bound = evaluate.make_mean(
-      bounds.importance_weighted(run.system, samples, at_once)
-    )
+    bound = evaluate.make_mean(bounds.make_bound(run.system, samples, at_once))
     few = max(1, min(size, VALUES // (samples * values)))
     terms |= bound(run.placed, split, few, key)
   if "elbo" not in terms:

@@ -1,23 +1,25 @@
-"""A run's scores in words: what is missing, what to mistrust, a table."""
+"""A run's scores as text: what is missing, warnings, a table."""
 
 from typing import Any
 
 from cvae_jax.measures import control
-from cvae_jax.measures.asked import askable, lent_labels
+from cvae_jax.measures.abilities import askable, borrows_labels
 from cvae_jax.runs import Run
 
 IGNORED = 1.0  # nats: a smaller gap means that the condition is not used
 
 
-def unscored(run: Run, scores: dict[str, Any], samples: int) -> list[str]:
-  """Say what was asked of a run whose system has no answer to it."""
+def explain_missing(
+  run: Run, scores: dict[str, Any], samples: int
+) -> list[str]:
+  """Explain which figures are missing because the system cannot have them."""
   name = run.config.system
   found = []
   if "elbo" not in scores["test"]:
     found.append(f"ELBO: {name} has none")
   if samples and run.system.nats is None:
     found.append(f"importance-weighted bound: {name} gives no p(x | z)")
-  elif samples and lent_labels(run):
+  elif samples and borrows_labels(run):
     found.append(
       "importance-weighted bound: it would be of log p(x | y), and no label "
       f"taught {name} what y means"
@@ -34,7 +36,7 @@ def unscored(run: Run, scores: dict[str, Any], samples: int) -> list[str]:
 
 
 def warnings(scores: dict[str, Any]) -> list[str]:
-  """Say what makes a run's figures look better or worse than they are."""
+  """Warn where a run's figures look better or worse than they are."""
   found = []
   gap = scores["condition_gap_nats"]
   if gap is not None and gap < IGNORED:

@@ -1,4 +1,4 @@
-"""Set runs side by side: what differs between them and what they reached."""
+"""Tabulate runs: in what they differ, and what they reached."""
 
 import json
 import os
@@ -16,9 +16,9 @@ from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.folders import Folder
 from cvae_jax.measures import curves, groups, typeset, verify
 
-# Keys of which the figures of a run do not depend.
+# Keys on which a run's figures do not depend.
 _WITHOUT_EFFECT = ("name", "reference", "keep", "log_every", "checkpoint_every")
-_ADDRESS = ("step", "split", "epoch")  # of a row, no figures
+_ADDRESS = ("step", "split", "epoch")  # columns of a row that are no figures
 
 
 class TableError(ValueError):
@@ -67,7 +67,7 @@ def collect(*places: str | Path) -> pd.DataFrame:
   found = find(places)
   ended = {name: run for name, run in found.items() if run.split("epoch")}
   if not ended:
-    begun = "".join(f"\n  {line}" for line in unfinished(*places))
+    begun = "".join(f"\n  {line}" for line in describe_unfinished(*places))
     where = ", ".join(map(str, places))
     raise TableError(f"no run with a finished epoch in {where}{begun}")
   rows = [_row(run) for run in ended.values()]
@@ -125,7 +125,7 @@ def _row(run: Folder) -> dict[str, Any]:
 
 
 def _seconds(run: Path) -> float | None:
-  """Return the time that the latest checkpoint took to reach, all launches."""
+  """Return the time up to the latest checkpoint, over all launches."""
   if not (run / "checkpoints").is_dir():
     return None
   checkpoints = Checkpoints(run, read_only=True)
@@ -136,10 +136,10 @@ def _seconds(run: Path) -> float | None:
     checkpoints.close()
 
 
-def unfinished(*places: str | Path) -> list[str]:
-  """Say of each run below folders that has not ended how far it came.
+def describe_unfinished(*places: str | Path) -> list[str]:
+  """Say how far each unfinished run below folders has come.
 
-  A folder in which a launch failed before there was a run is one, too.
+  A folder in which a launch failed before there was a run counts, too.
   """
   runs = find(places)
   begun = {run.path for run in runs.values()}
@@ -188,7 +188,7 @@ def write(
   summary = groups.summarise(found, shown)
   settings_ = groups.settings_table(found)
   parts = [part for part in (settings_, summary) if part is not None]
-  notes = [*groups.notes(found), *unfinished(*places)]
+  notes = [*groups.notes(found), *describe_unfinished(*places)]
   if out is not None:
     folder = Path(out)
     rows = json.loads(table.to_json(orient="records"))

@@ -37,8 +37,8 @@ def cell(value: Any) -> str:
 def spread(values: Sequence[float | None], factor: float = 1.0) -> str | None:
   """Write the mean of several runs' values ± their standard deviation.
 
-  None and nan are left out; of one value there is no deviation, and of none no
-  text. Equal whole numbers stay whole.
+  None and nan are left out. One value has no deviation; without values the
+  text is empty. Equal whole numbers stay whole.
   """
   known = [factor * v for v in values if v is not None and v == v]
   if not known:
@@ -64,7 +64,7 @@ def markdown(table: pd.DataFrame) -> str:
 def latex(table: pd.DataFrame) -> str:
   """Lay a table of text out as a LaTeX tabular with booktabs' rules."""
   head, *body = [list(table.columns), *table.to_numpy().tolist()]
-  rows = [" & ".join(map(_escaped, line)) + r" \\" for line in (head, *body)]
+  rows = [" & ".join(map(_escape, line)) + r" \\" for line in (head, *body)]
   columns = "l" + "r" * (len(head) - 1)
   lines = [
     "% needs \\usepackage{booktabs}",
@@ -79,7 +79,7 @@ def latex(table: pd.DataFrame) -> str:
   return "\n".join(lines) + "\n"
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
   return re.sub(".", lambda match: _LATEX.get(match[0], match[0]), text)
 
 

@@ -1,4 +1,4 @@
-"""Measures how varied a run's images are: beside real ones, and its latents."""
+"""Measure how varied a run's images are beside real ones, and its latents."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +31,7 @@ def measure(
   """
   count = min(IMAGES, len(test["image"]))
   protocol = {"images": count, "samples": SAMPLES, "seed": seed}
-  return kept.measured_once(
+  return kept.measure_once(
     run, "variety", protocol, lambda: _measure(run, test, count, seed)
   )
 
@@ -51,7 +51,7 @@ def _measure(run: Run, test, count: int, seed: int) -> dict[str, Any]:
       # The same latents under each setting.
       sets=[_draw(run, np.tile(one, (SAMPLES, 1)), seed) for one in settings],
     ),
-    "latents": posteriors.usage(run, image, condition, q),
+    "latents": posteriors.measure_usage(run, image, condition, q),
   }
 
 

@@ -1,4 +1,4 @@
-"""Compares a run's epoch losses with the published curve."""
+"""Compare a run's epoch losses with the published curve."""
 
 import csv
 from pathlib import Path
@@ -24,8 +24,8 @@ class Epoch(NamedTuple):
   """One epoch's mean training loss beside the published one."""
 
   epoch: int
-  published: float
-  ours: float | None  # None where the run has not come so far
+  load_published: float
+  ours: float | None  # None if the run has not come so far
 
   @property
   def ratio(self) -> float | None:
@@ -33,7 +33,7 @@ class Epoch(NamedTuple):
     return None if self.ours is None else self.ours / self.published
 
 
-def published(name: str) -> dict[int, float]:
+def load_published(name: str) -> dict[int, float]:
   """Read the published curve "family/model": {epoch: loss}.
 
   Raises:
@@ -58,8 +58,8 @@ def published(name: str) -> dict[int, float]:
 
 
 def curve(config: ConfigDict) -> dict[int, float]:
-  """Return the published curve of a config, {} where it names none."""
-  return published(config.reference) if config.reference else {}
+  """Return the published curve of a config, {} if it names none."""
+  return load_published(config.reference) if config.reference else {}
 
 
 def reference(workdir: Path) -> str:
@@ -81,12 +81,12 @@ def reference(workdir: Path) -> str:
 
 
 def compare(workdir: Path) -> list[Epoch]:
-  """Set a run's epochs beside the published ones of its reference.
+  """Compare a run's epochs with the published ones of its reference.
 
   Raises:
-    VerifyError: see `reference` and `published`.
+    VerifyError: see `reference` and `load_published`.
   """
-  curve = published(reference(workdir))
+  curve = load_published(reference(workdir))
   ours = {
     round(row["epoch"]): row["model/loss"]
     for row in read_metrics(workdir)

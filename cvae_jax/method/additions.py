@@ -1,7 +1,8 @@
-"""What a system's state may hold beside its players' own.
+"""Additions to a system's state, beside what its players keep there.
 
-A factor of all learning rates (`adjustable`), which a plateau lowers, and a
-running mean of the parameters (`averaged`), which is evaluated instead of them.
+`adjustable` adds a factor of all learning rates, which a plateau lowers.
+`average` adds a running mean of the parameters, which is evaluated in their
+place.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,7 +15,7 @@ from cvae_jax.method.update import FACTOR
 from cvae_jax.types import Batch, PyTree, System, TrainState
 
 AVERAGE = "parameter_average"  # beside the players in an averaged state
-# What of a system reads a state; it is given the average.
+# The functions of a system that read a state. They are given the average.
 _READERS = (
   *("evaluate", "render", "encode", "decode", "classify", "predict"),
   *("outputs", "posterior", "draw", "log_prior"),
@@ -22,7 +23,7 @@ _READERS = (
 
 
 def adjustable(system: System) -> System:
-  """Return its state a factor of all learning rates, 1 until `scaled`."""
+  """Add a factor of all learning rates to its state, 1 until `set_factor`."""
 
   def init(key: Array) -> TrainState:
     state = system.init(key)
@@ -32,10 +33,11 @@ def adjustable(system: System) -> System:
   return system._replace(init=init)
 
 
-def scaled(state: TrainState, factor: float) -> TrainState:
-  """Set the factor of an adjustable state, another state comes as it is.
+def set_factor(state: TrainState, factor: float) -> TrainState:
+  """Set the factor of an adjustable state; leave any other state unchanged.
 
-  It is a value on the old one's device, so nothing is compiled anew.
+  The new factor lies on the device of the old one, so nothing is compiled
+  again.
   """
   if (old := state.opt_state.get(FACTOR)) is None:
     return state
@@ -43,14 +45,12 @@ def scaled(state: TrainState, factor: float) -> TrainState:
   return state.replace(opt_state=state.opt_state | factor)
 
 
-def averaged(
-  system: System, decay: float, frozen: Iterable[str] = ()
-) -> System:
+def average(system: System, decay: float, frozen: Iterable[str] = ()) -> System:
   """Return a system whose state holds a running mean of the parameters.
 
   After step t the mean moves by 1 − min(decay, (1 + t) / (10 + t)) towards
-  the parameters, so that the first values are soon forgotten. Training goes
-  on from the parameters; all that reads a state sees the mean instead.
+  the parameters, so that the first values are soon forgotten. Training uses
+  the parameters. All functions that read a state use the mean.
 
   Args:
     system: it may be of any kind.
@@ -61,7 +61,7 @@ def averaged(
   def init(key: Array) -> TrainState:
     state = system.init(key)
     params = {k: v for k, v in state.params.items() if k not in frozen}
-    # Not the same buffers: a step is given both, to be overwritten.
+    # A copy, since a step overwrites the buffers of both.
     mean = {AVERAGE: jax.tree.map(jnp.copy, params)}
     return state.replace(opt_state=state.opt_state | mean)
 
@@ -75,12 +75,12 @@ def averaged(
     mean = jax.tree.map(lambda m, p: m + share * (p - m), old, params)
     return new.replace(opt_state={**new.opt_state, AVERAGE: mean}), metrics
 
-  def reading(function: Callable | None) -> Callable | None:
+  def read_average(function: Callable | None) -> Callable | None:
     if function is None:
       return None
     return lambda state, *rest: function(mean_state(state), *rest)
 
-  readers = {name: reading(getattr(system, name)) for name in _READERS}
+  readers = {name: read_average(getattr(system, name)) for name in _READERS}
   return system._replace(init=init, step=step, **readers)
 
 
@@ -91,7 +91,7 @@ def mean_state(state: TrainState) -> TrainState:
 
 
 def begin(state: TrainState, params: PyTree) -> TrainState:
-  """Return a state that begins with other parameters, their mean, too."""
+  """Return a state that begins with other parameters, and so does its mean."""
   opt_state = state.opt_state
   if (mean := opt_state.get(AVERAGE)) is not None:
     mean = {name: jax.tree.map(jnp.array, params[name]) for name in mean}

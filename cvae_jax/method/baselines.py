@@ -1,4 +1,4 @@
-"""What colours photos without a network: the bar that a model must pass."""
+"""Colour photos without a network: the least that a model must surpass."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ NEIGHBOURS = 256
 
 
 class Baselines(NamedTuple):
-  """The training cells of photos, to colour other photos by."""
+  """The training cells of photos, by which other photos are coloured."""
 
   looks: KDTree  # [M, 3]: grey, row and column of each training cell
   colours: NDArray  # [M, 2]
@@ -27,7 +27,7 @@ class Baselines(NamedTuple):
   def nearest_grey(self, photo: NDArray) -> NDArray:
     """Regress on grey: a cell gets the mean colour of its neighbours.
 
-    They are the NEIGHBOURS training cells nearest in mean grey and place.
+    They are the NEIGHBOURS training cells nearest in mean grey and position.
     Nearness of whole grey windows, pixel by pixel, was worse than no
     regression at all (docs/colour.md).
     """
@@ -46,8 +46,8 @@ def fit(photos: NDArray) -> Baselines:
 def describe(photo: NDArray) -> tuple[NDArray, NDArray]:
   """Return (grey, row, column) [196, 3] of a photo's cells, and their colour.
 
-  Each of the three in units of its spread over all cells, about: a quarter of
-  the range of grey, 0.3 of the side.
+  Each of the three is in units of its spread over all cells, roughly: a
+  quarter of the range of grey, 0.3 of the side.
   """
   return tuple(map(np.asarray, _describe(photo)))
 

@@ -1,9 +1,9 @@
 """A photo as 14 × 14 cells: grey surroundings in, colour out (colouring §1).
 
-Letters: N photos of SIDE × SIDE pixels, B cells; cell 14 i + j is row i,
-column j. Everything is whole numbers and looked-up quotients until the mean
-over a cell, whose additions have a fixed order: the same bits on any device,
-and the same as NumPy's (tests/colour_cells_test.py).
+Letters: N photos of SIDE × SIDE pixels, B cells; cell 14 i + j is in row i and
+column j. Up to the mean over a cell, all numbers are whole or come from a
+table. The additions of the mean have a fixed order. So the bits are the same
+on any device, and the same as NumPy's (tests/colour_cells_test.py).
 """
 
 import jax.numpy as jnp
@@ -49,7 +49,7 @@ def targets(rgb: Array, cell: Array) -> Array:
   """Return the mean colour vector (x, y) [B, 2] of a cell of each photo.
 
   x + iy is chroma / 255 at the angle of the hue, averaged over the cell's
-  8 × 8 pixels: opposite hues cancel.
+  8 × 8 pixels. Opposite hues cancel.
 
   Args:
     rgb: uint8 [B, SIDE, SIDE, 3].
@@ -94,7 +94,7 @@ def pyramid(
 
 
 def _window(grey: Array, photo: Array, cell: Array, factor: int) -> Array:
-  """Cut and shrinks the window of 14 · factor pixels, [B, 14, 14]."""
+  """Cut and shrink the window of 14 · factor pixels, [B, 14, 14]."""
   taps = np.arange(min(factor, 2)) + (factor - 1) // 2
   offsets = (factor * np.arange(GRID)[:, None] + taps).reshape(1, -1)
   offsets = offsets + CELL // 2 - GRID * factor // 2
@@ -112,10 +112,10 @@ def _window(grey: Array, photo: Array, cell: Array, factor: int) -> Array:
 
 
 def positions(cell: Array, count: int) -> Array:
-  """Say where cells are, [B, count] in [0, 1], count one of POSITIONS.
+  """Return the positions of cells, [B, count] in [0, 1].
 
-  Row and column; with 7 also the distances to the four corners and to the
-  middle (§6).
+  They are the row and the column. With a count of 7 the distances to the four
+  corners and to the middle follow (§6). `count` is one of POSITIONS.
   """
   return jnp.asarray(_positions()[:, :count])[cell]
 

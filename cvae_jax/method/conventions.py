@@ -1,8 +1,8 @@
-"""What another library's VAE loss is in nats: its weights as β."""
+"""Translate the VAE loss of another library into nats and a weight β."""
 
 from typing import NamedTuple
 
-from cvae_jax.method.names import checked
+from cvae_jax.method.names import check
 
 KINDS = ("mse", "bce")
 REDUCTIONS = ("sum", "mean")
@@ -19,7 +19,7 @@ class Convention(NamedTuple):
 
 
 class Meaning(NamedTuple):
-  """The same loss, over its KL's weight: mse · SSE or BCE / β, plus the KL."""
+  """The loss divided by its KL's weight: mse · SSE + KL, or BCE / β + KL."""
 
   beta: float  # × KL beside ½ · SSE, or beside BCE, both summed
   mse: float | None  # loss.mse of a Gaussian likelihood with loss.beta 1
@@ -27,7 +27,7 @@ class Meaning(NamedTuple):
 
 
 def translate(loss: Convention, values: int, latents: int) -> Meaning:
-  """Return what a loss weighs, from the sizes of an image and of z.
+  """Return the weights of a loss in nats, from the sizes of an image and of z.
 
   Args:
     loss: as a library writes it. A mean over the batch is taken of both
@@ -38,9 +38,9 @@ def translate(loss: Convention, values: int, latents: int) -> Meaning:
   Raises:
     ValueError: a name is unknown, or a number is not above 0.
   """
-  checked(KINDS, loss.kind, "the reconstruction")
+  check(KINDS, loss.kind, "the reconstruction")
   for reduction in (loss.reduce, loss.kl_reduce):
-    checked(REDUCTIONS, reduction, "a reduction")
+    check(REDUCTIONS, reduction, "a reduction")
   if min(loss.weight, loss.kl_weight, values, latents) <= 0:
     raise ValueError(
       f"weights and sizes are above 0; found {loss.weight}, {loss.kl_weight}, "
@@ -55,7 +55,7 @@ def translate(loss: Convention, values: int, latents: int) -> Meaning:
 
 
 def lines(loss: Convention, values: int, latents: int) -> list[str]:
-  """Say what a loss amounts to, a line each."""
+  """Describe a loss in nats, in lines."""
   found = translate(loss, values, latents)
   said = [
     f"{loss.weight:g} × {loss.kind.upper()} ({loss.reduce} of {values:,} "

@@ -1,9 +1,9 @@
 """The distributions of pixels: nats, mean and sample of a decoder's output.
 
 Values are flat: targets x [..., D] in [0, 1] and outputs [..., D · width],
-where a decoder gives `width` numbers for each value. A likelihood of `sigma`
-has log-variances beside the output, [..., S] with S = 1 for all values or C,
-one for each channel; the others have None there.
+where a decoder gives `width` numbers for each value. The likelihood `Sigma`
+needs log-variances beside the output, `scale` [..., S]: S is 1 for all values
+or C, one for each channel. For the other likelihoods `scale` is None.
 """
 
 import math
@@ -16,16 +16,16 @@ from jax import Array
 from cvae_jax.method.softplus import softplus
 
 LEVELS = 255  # steps between black and white
-# The variance of rounding to 8 bits; of an exact output it would be 0.
+# The variance of rounding to 8 bits: an exact output has no smaller one.
 LEAST = (1 / LEVELS) ** 2 / 12
-LOG_SCALES = (-7.0, 7.0)  # of a logistic; values span [−1, 1]
+LOG_SCALES = (-7.0, 7.0)  # limits of a logistic, for values in [−1, 1]
 
 
 class Likelihood(Protocol):
   """What a system asks of p(x | z)."""
 
   width: int  # numbers of the decoder for each value
-  means: bool  # they are means in [0, 1], else anything
+  means: bool  # the numbers are means in [0, 1], else any real numbers
 
   def nats(self, x: Array, output: Array, scale: Array | None = None) -> Array:
     """Return −log p(x | output), summed over the last axis, [...]."""
@@ -38,7 +38,7 @@ class Likelihood(Protocol):
 
 
 class Gaussian(NamedTuple):
-  """N(output, 1 / (2 weight)): weight × squared error and a constant."""
+  """N(output, 1 / (2 weight)): weight × squared error, plus a constant."""
 
   weight: float
   width: int = 1
@@ -62,18 +62,18 @@ class Gaussian(NamedTuple):
 class Sigma(NamedTuple):
   """N(output, σ²) with one σ² for all values or one for each channel.
 
-  It is learned like any parameter, or the one that fits a batch best, which
-  is the batch's mean squared error (Rybkin et al. 2021).
+  With `learned`, σ² is a parameter. Else it is the value that fits a batch
+  best, the batch's mean squared error (Rybkin et al. 2021).
   """
 
   learned: bool
-  channels: int = 1  # of the image, where each has its own
+  channels: int = 1  # those of the image where each has a σ², else 1
   width: int = 1
   means: bool = True
 
   def nats(self, x: Array, output: Array, scale: Array) -> Array:
     """Return ½ Σ (log 2πσ² + (x − output)² / σ²)."""
-    scale = self._each(scale, x)
+    scale = self._repeat(scale, x)
     error = (x - output) ** 2 * jnp.exp(-scale)
     return 0.5 * jnp.sum(math.log(2 * math.pi) + scale + error, axis=-1)
 
@@ -84,21 +84,21 @@ class Sigma(NamedTuple):
   def sample(self, key: Array, output: Array, scale: Array) -> Array:
     """Draw from N(output, σ²); values may lie outside [0, 1]."""
     noise = jax.random.normal(key, output.shape, output.dtype)
-    return output + jnp.exp(0.5 * self._each(scale, output)) * noise
+    return output + jnp.exp(0.5 * self._repeat(scale, output)) * noise
 
   def optimal(self, x: Array, output: Array) -> Array:
     """Return the log-variances [S] that fit x [B, D] best."""
     error = ((x - output) ** 2).reshape(-1, self.channels).mean(axis=0)
     return jnp.log(jnp.maximum(error, LEAST))
 
-  def _each(self, scale: Array, x: Array) -> Array:
+  def _repeat(self, scale: Array, x: Array) -> Array:
     """Repeat log-variances [..., S] for each value, [..., D]."""
     each = jnp.tile(scale, x.shape[-1] // self.channels)
     return each.reshape((1,) * (x.ndim - each.ndim) + each.shape)
 
 
 class Bernoulli(NamedTuple):
-  """Values that are 0 or 1; grey ones count as the share of both."""
+  """Values that are 0 or 1; a grey value counts as the mean of many such."""
 
   width: int = 1
   means: bool = False
@@ -120,7 +120,7 @@ class Bernoulli(NamedTuple):
 class ContinuousBernoulli(NamedTuple):
   """The density on [0, 1] whose exponent is the binary cross-entropy.
 
-  Loaiza-Ganem and Cunningham 2019. In logits l its normaliser is
+  See Loaiza-Ganem and Cunningham 2019. With logits l its normaliser is
   l / tanh(l / 2).
   """
 
@@ -144,7 +144,7 @@ class ContinuousBernoulli(NamedTuple):
     u = jax.random.uniform(key, output.shape, output.dtype)
     small = jnp.abs(output) < 1e-3
     size = jnp.where(small, 1.0, jnp.abs(output))
-    # Of −|l|, where nothing overflows; of |l| it is 1 less that.
+    # For −|l| nothing overflows. For |l| the sample is 1 minus this one.
     low = -jnp.log1p(u * jnp.expm1(-size)) / size
     return jnp.where(small, u, jnp.where(output > 0, 1.0 - low, low))
 
@@ -152,8 +152,8 @@ class ContinuousBernoulli(NamedTuple):
 class Logistic(NamedTuple):
   """A mixture of logistics over the 256 levels of 8 bits.
 
-  Salimans et al. 2017, each value on its own. The ends of the range take all
-  that lies beyond them, so probabilities sum to 1.
+  As in Salimans et al. 2017, but each value is independent. The first and the
+  last level take all the mass beyond them, so probabilities sum to 1.
   """
 
   mixture: int = 1
@@ -173,7 +173,7 @@ class Logistic(NamedTuple):
     above = (x - mean + 1 / LEVELS) * inverse
     below = (x - mean - 1 / LEVELS) * inverse
     width = 2 / LEVELS * inverse
-    # log(σ(above) − σ(below)) without the difference.
+    # log(σ(above) − σ(below)), in a form without a difference of sigmoids.
     inner = below - softplus(above) - softplus(below)
     inner += width + jnp.log(-jnp.expm1(-width))
     log_p = jnp.where(x < -1 + 1 / LEVELS, -softplus(-above), inner)

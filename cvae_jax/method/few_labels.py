@@ -1,9 +1,12 @@
 """What systems share that learn classes from few labels (Kingma et al. 2014).
 
-With L(x, y) a bound on −log p(x, y) and q(y | x) a classifier, an unlabelled
-example costs U(x) = Σ_y q(y | x) L(x, y) − H(q(y | x)), a sum over all K
-labels, and a labelled one L(x, y). The loss adds them by their share of the
-data, α · (−log q(y | x)) of the labelled ones, and l2 · Σ kernel².
+L(x, y) is a bound on −log p(x, y), and q(y | x) is a classifier. A labelled
+example costs L(x, y). An unlabelled one costs a sum over all K labels,
+
+    U(x) = Σ_y q(y | x) L(x, y) − H(q(y | x)).
+
+The loss is the sum of both, weighted by their shares of the data, plus
+α · (−log q(y | x)) of the labelled examples, plus l2 · Σ kernel².
 """
 
 from typing import Protocol
@@ -16,7 +19,7 @@ from cvae_jax.types import Metrics
 
 
 class Weights(Protocol):
-  """What weighs the terms."""
+  """The weights of the terms."""
 
   labelled: float  # × mean L(x, y): the share of labelled data
   unlabelled: float  # × mean U(x): the share of the others
@@ -27,7 +30,7 @@ def likelihood(loss, channels: int) -> likelihoods.Likelihood:
   """Build the likelihood of pixels that config.loss describes.
 
   Raises:
-    ValueError: its σ is of one output, and there is one for each label.
+    ValueError: σ is to be fitted to one output, but each label has its own.
   """
   found = likelihoods.build(loss, channels, "bernoulli")
   if isinstance(found, likelihoods.Sigma) and not found.learned:
@@ -61,6 +64,7 @@ def terms(
     y: their labels, one-hot [B, K].
   """
   q = jnp.exp(logq)
+  # U = Σ_y q(y | x) (L(x, y) + log q(y | x)).
   return {
     "unlabelled": jnp.sum(q * (bounds + logq), axis=-1),
     "labelled": labelled[:, 0],
@@ -70,7 +74,7 @@ def terms(
 
 
 def total(weights: Weights, means: Metrics) -> Array:
-  """Return the loss of the terms' means and of the weighed kernels, `l2`."""
+  """Return the loss from the terms' means and `l2`, the weighted kernels."""
   return (
     weights.unlabelled * means["unlabelled"]
     + weights.labelled * means["labelled"]
@@ -80,7 +84,7 @@ def total(weights: Weights, means: Metrics) -> Array:
 
 
 def error(guess: Array, label: Array) -> Array:
-  """Return 1 where logits [B, K] do not name the label [B], else 0."""
+  """Return 1 where the largest logit [B, K] is not the label [B], else 0."""
   return (guess.argmax(axis=-1) != label).astype(jnp.float32)
 
 
@@ -90,4 +94,25 @@ def note(weights: Weights, classes: int) -> str:
     f"loss: {weights.unlabelled:g} × U + {weights.labelled:g} × L + "
     f"{weights.alpha:g} × cross-entropy + L2, in nats; U sums over "
     f"{classes} labels"
+  )
+
+
+def warnings(config, rows: int | None) -> tuple[str, ...]:
+  """Warn if the weights of the loss are not the shares of the data.
+
+  Args:
+    config: of a run; its page computes the weights for its own data.
+    rows: the training examples, None where they are not known.
+  """
+  labels = config.data.get("labels", -1)
+  if rows is None or labels < 1:
+    return ()
+  share = labels / rows
+  if abs(config.loss.labelled - share) <= 0.01 * share:
+    return ()
+  return (
+    f"warning: loss.labelled is {config.loss.labelled:.4g}, but {labels:,} of "
+    f"{rows:,} training examples are labelled: set "
+    f"--config.loss.labelled={share:.6g} and "
+    f"--config.loss.unlabelled={1 - share:.6g}",
   )

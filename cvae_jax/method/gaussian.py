@@ -21,7 +21,7 @@ def reparameterise(
 ) -> Array:
   """Draw z [B, Z] = mean + std · ε (Kingma and Welling 2014, §2.4).
 
-  All entries along the axes `shared` have one ε.
+  All entries along the axes `shared` use the same ε.
   """
   axes = {axis % q.mean.ndim for axis in shared}
   shape = tuple(1 if i in axes else n for i, n in enumerate(q.mean.shape))
@@ -59,5 +59,5 @@ def standard(z: Array) -> Gaussian:
 
 
 def point(z: Array) -> Gaussian:
-  """Return the Gaussian without spread at z [B, Z], a deterministic code."""
+  """Return the Gaussian of variance 0 at z [B, Z]: a deterministic code."""
   return Gaussian(z, jnp.full_like(z, -jnp.inf))

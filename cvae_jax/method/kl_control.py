@@ -1,4 +1,4 @@
-"""What weighs the KL of a VAE: β, warm-up, cycles, free bits and capacity."""
+"""The weight of a VAE's KL: β, warm-up, cycles, free bits and capacity."""
 
 from typing import NamedTuple
 
@@ -10,13 +10,13 @@ Counts = int | tuple[int, ...]  # of latents: all, or those of each level
 
 
 class Control(NamedTuple):
-  """How the KL enters the loss; the ELBO that is logged knows none of it.
+  """How the KL enters the loss. The logged ELBO does not depend on it.
 
-  The weight is β. It rises from 0 in `warmup` steps; with `cycles` of n it
-  does so n times, each followed by as many steps at β. `free_bits` are nats
-  that each latent may have for nothing. With a `capacity` the loss has
-  β · |KL − C|, and C rises from 0 to it in `warmup` steps (Burgess et al.
-  2018).
+  The weight is β, `beta`. With `warmup` it rises from 0 to β in so many steps.
+  With `cycles` = n it rises n times, and stays at β for as many steps after
+  each rise. `free_bits` are the nats of each latent that cost nothing. With a
+  `capacity` the term is β · |KL − C|, and C rises from 0 to the capacity in
+  `warmup` steps (Burgess et al. 2018).
   """
 
   beta: float = 1.0
@@ -27,12 +27,12 @@ class Control(NamedTuple):
 
   @property
   def plain(self) -> bool:
-    """Tell whether the loss has the KL as it is."""
+    """Tell whether the KL enters the loss unchanged."""
     return self == Control()
 
   @property
   def constant(self) -> bool:
-    """Tell whether the loss has the KL by a constant weight, β."""
+    """Tell whether the KL enters the loss with a constant weight β."""
     return self._replace(beta=1.0).plain
 
   def weight(self, step: Array) -> Array | float:
@@ -48,27 +48,27 @@ class Control(NamedTuple):
   def penalty(self, kl: Array, step: Array, latents: Counts) -> Array:
     """Return the KL's part of a training loss, [].
 
-    Free bits are held against the batch's mean of each latent (Kingma et al.
-    2016), the capacity against the mean of the sum.
+    Free bits are compared with the batch's mean KL of each latent (Kingma et
+    al. 2016), the capacity with the mean of their sum.
 
     Args:
       kl: nats [B, Z]; or [B, 1], where only their sum is known.
       step: of the update.
-      latents: Z; or of a hierarchy the latents of each level, and free bits
-        are held against the level's KL.
+      latents: Z. In a hierarchy the number of latents of each level; free
+        bits are then compared with the level's KL.
     """
-    kl = _summed(kl, latents)
+    kl = _sum_latents(kl, latents)
     kl = kl.mean(axis=0)
-    kl = jnp.maximum(kl, self._free(kl, latents)).sum(axis=-1)
-    return self._weighed(kl, step)
+    kl = jnp.maximum(kl, self._free_nats(kl, latents)).sum(axis=-1)
+    return self._weigh(kl, step)
 
-  def of_each(self, kl: Array, step: Array, latents: Counts) -> Array:
-    """Return the same of each example alone, [B], for an evaluation."""
-    kl = _summed(kl, latents)
-    kl = jnp.maximum(kl, self._free(kl, latents)).sum(axis=-1)
-    return self._weighed(kl, step)
+  def per_example(self, kl: Array, step: Array, latents: Counts) -> Array:
+    """Return the penalty of each example alone, [B], for an evaluation."""
+    kl = _sum_latents(kl, latents)
+    kl = jnp.maximum(kl, self._free_nats(kl, latents)).sum(axis=-1)
+    return self._weigh(kl, step)
 
-  def _free(self, kl: Array, latents: Counts) -> Array | float:
+  def _free_nats(self, kl: Array, latents: Counts) -> Array | float:
     """Return the least that each column of kl counts as."""
     if not self.free_bits:
       return -1e9
@@ -77,21 +77,21 @@ class Control(NamedTuple):
     each = self.free_bits * jnp.asarray(latents, kl.dtype)
     return jnp.broadcast_to(each, kl.shape)
 
-  def _weighed(self, kl: Array, step: Array) -> Array:
+  def _weigh(self, kl: Array, step: Array) -> Array:
     if not self.capacity:
       return self.weight(step) * kl
     rise = jnp.minimum(1.0, step / self.warmup) if self.warmup else 1.0
     return self.beta * jnp.abs(kl - rise * self.capacity)
 
 
-def by_level(kl: Array, counts: tuple[int, ...]) -> Array:
-  """Add the KL [B, Z] of latents up to that of levels, [B, L]."""
+def sum_levels(kl: Array, counts: tuple[int, ...]) -> Array:
+  """Add up the KL of latents [B, Z] to the KL of levels [B, L]."""
   ends = np.cumsum(counts)[:-1]
   return jnp.stack([a.sum(-1) for a in jnp.split(kl, ends, -1)], axis=-1)
 
 
-def _summed(kl: Array, latents: Counts) -> Array:
-  return kl if isinstance(latents, int) else by_level(kl, latents)
+def _sum_latents(kl: Array, latents: Counts) -> Array:
+  return kl if isinstance(latents, int) else sum_levels(kl, latents)
 
 
 def control(loss) -> Control:

@@ -1,9 +1,9 @@
 """Priors of latents by name: standard, conditional, mixture and VampPrior.
 
 The conditional prior p(z | c) = N(m(c), s(c)²) is a change of variables: the
-latent of the system is e = (z − m) / s, whose prior is N(0, I) again. So what
-draws, edits and measures latents needs to know nothing of it, and an edited
-image keeps its place within its condition.
+latent of the system is e = (z − m) / s, whose prior is N(0, I) again. So code
+that draws, edits or measures latents needs not know of this prior, and an
+edited image keeps its place within its condition.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from jax import Array
 
 from cvae_jax.method import gaussian
 from cvae_jax.method.gaussian import Gaussian
-from cvae_jax.method.names import checked
+from cvae_jax.method.names import check
 from cvae_jax.types import PyTree, TrainState
 
 BRANCH = "prior"  # of params
@@ -23,7 +23,7 @@ NAMES = ("standard", "conditional", "mixture", "vamp")
 
 
 class Prior(NamedTuple):
-  """The prior of a system's latents; what it learns is a branch of params."""
+  """The prior of a system's latents; its parameters are a branch of params."""
 
   name: str
   latents: int
@@ -38,7 +38,7 @@ class Prior(NamedTuple):
 
   @property
   def sampled(self) -> bool:
-    """Tell whether the KL is known by a sample of z only."""
+    """Tell whether the KL is estimated by a sample of z."""
     return self.name in ("mixture", "vamp")
 
   def begin(self, key: Array) -> PyTree:
@@ -65,7 +65,7 @@ class Prior(NamedTuple):
     return {BRANCH: branch}
 
   def standardise(self, params: PyTree, q: Gaussian, condition) -> Gaussian:
-    """Return q(e) of a posterior q(z); they are one but for `conditional`."""
+    """Return q(e) for a posterior q(z); only `conditional` changes anything."""
     if self.name != "conditional":
       return q
     mean, logvar = self._moments(params, condition)
@@ -73,7 +73,7 @@ class Prior(NamedTuple):
     return Gaussian(scaled, q.logvar - logvar)
 
   def place(self, params: PyTree, e: Array, condition: Array) -> Array:
-    """Return z of e [..., Z]: what the decoder reads."""
+    """Return the z [..., Z] that the decoder reads, from e [..., Z]."""
     if self.name != "conditional":
       return e
     mean, logvar = self._moments(params, condition)
@@ -131,8 +131,8 @@ class Prior(NamedTuple):
     return jnp.zeros(self.components), encode(*pseudo)
 
 
-def functions(prior: Prior, pseudo: Callable) -> tuple[Callable, Callable]:
-  """Return a prior's share of a System: draw and log_prior.
+def make_functions(prior: Prior, pseudo: Callable) -> tuple[Callable, Callable]:
+  """Return a prior's functions of a System: draw and log_prior.
 
   Args:
     prior: of the system's latents.
@@ -164,7 +164,7 @@ def build(config, latents: int, image: tuple[int, ...], conditions: int):
     ValueError: there is no such prior, or nothing to condition it on.
   """
   group = config.get("prior", {})
-  name = checked(NAMES, group.get("name", "standard"), "prior.name")
+  name = check(NAMES, group.get("name", "standard"), "prior.name")
   components = group.get("components", 10)
   if components < 1:
     raise ValueError(f"prior.components is 1 or more; found {components}")

@@ -1,7 +1,7 @@
 """Likelihoods of pixels by name, and their part in a system.
 
-The distributions themselves are in distributions.py. A variance of `sigma` is
-a branch of params where it is learned, else a running mean in model_state.
+The distributions themselves are in distributions.py. A learned variance of
+`sigma` is a branch of params. A fitted one is a running mean in model_state.
 """
 
 import math
@@ -68,7 +68,7 @@ def build(loss, channels: int, own: str) -> Likelihood:
 
 
 class Outputs(NamedTuple):
-  """What a likelihood is of: a decoder's flat output and its log-variances."""
+  """The arguments of a likelihood: a decoder's flat output, log-variances."""
 
   output: Array  # [B, D · width]
   scale: Array | None = None  # [B, S]
@@ -95,7 +95,7 @@ def branches(likelihood: Likelihood) -> tuple[str, ...]:
 def scale(
   likelihood: Likelihood, params: PyTree, model_state: PyTree
 ) -> Array | None:
-  """Return sigma's log-variance outside of training, None for the others."""
+  """Return sigma's log-variance outside of training; None if there is none."""
   if not isinstance(likelihood, Sigma):
     return None
   source = params if likelihood.learned else model_state
@@ -107,8 +107,8 @@ def fit(
 ) -> tuple[Array | None, PyTree]:
   """Return sigma's log-variance in a training step, and the model_state after.
 
-  The optimal one is that of this batch; its running mean serves outside of
-  training, where it may not know the image.
+  The optimal variance is fitted to this batch. Its running mean is used
+  outside of training, where the variance must not depend on the image.
 
   Args:
     likelihood: any; others than sigma have None.
@@ -131,7 +131,7 @@ def fit(
 def outputs(
   likelihood: Likelihood, params: PyTree, model_state: PyTree, output: Array
 ) -> Outputs:
-  """Return a decoder's output [B, ...] with what else the nats are of."""
+  """Return a decoder's output [B, ...] and what else the nats depend on."""
   found = scale(likelihood, params, model_state)
   if found is not None:
     found = jnp.broadcast_to(found, (output.shape[0], *found.shape))
@@ -188,7 +188,7 @@ def nats_of_images(likelihood: Likelihood, image: Array, of: Outputs) -> Array:
 
 
 def bits(likelihood: Likelihood, elbo: Array, shape: Sequence[int]) -> dict:
-  """Return {"bits_per_dim": of the ELBO} where values are levels of 8 bits."""
+  """Return {"bits_per_dim": the ELBO's} where values are levels of 8 bits."""
   if not isinstance(likelihood, Logistic):
     return {}
   return {"bits_per_dim": -elbo / (math.prod(shape) * math.log(2))}

@@ -52,10 +52,10 @@ def bernoulli_nats(target: Array, logits: Array) -> Array:
 
 
 def bernoulli_nats_of_means(target: Array, mean: Array) -> Array:
-  """Return the same [B] from images of pixel means in [0, 1].
+  """Return `bernoulli_nats` [B] from images of pixel means in [0, 1].
 
-  Where only the image is at hand: a pixel is at most 16 nats wrong, since
-  float32 cannot tell a mean nearer to 0 or 1.
+  It is for decoded images, whose logits are not known. Each pixel has at most
+  16 nats, since float32 has no mean nearer to 0 or 1.
   """
   mean = jnp.clip(mean, 1e-7, 1.0 - 1e-7)
   return -_per_example(
@@ -66,9 +66,9 @@ def bernoulli_nats_of_means(target: Array, mean: Array) -> Array:
 def discriminator_loss(logit: Array, real: bool) -> Array:
   """Return −log D for a real example, −log(1 − D) for another, [...].
 
-  D = sigmoid(logit). With `real` as it truly is this is the discriminator's
-  loss. With real=True for a generated example it is the generator's, in the
-  form that does not saturate (Goodfellow et al. 2014, §3).
+  D = sigmoid(logit). With the true value of `real` it is the discriminator's
+  loss. With real=True for a generated example it is the generator's loss, in
+  the form that does not saturate (Goodfellow et al. 2014, §3).
   """
   return softplus(-logit if real else logit)
 
@@ -76,8 +76,8 @@ def discriminator_loss(logit: Array, real: bool) -> Array:
 def wasserstein_loss(score: Array, real: bool) -> Array:
   """Return −score for a real example, the score for another, [...].
 
-  It is used as `discriminator_loss` is: for the critic, and with real=True
-  for the generator (Arjovsky et al. 2017, §3).
+  It is used like `discriminator_loss`: for the critic, and with real=True for
+  the generator (Arjovsky et al. 2017, §3).
   """
   return -score if real else score
 

@@ -12,10 +12,10 @@ def pick(table: Mapping[str, Entry], name: str, what: str) -> Entry:
   Raises:
     ValueError: the table lacks it; the names it has are listed.
   """
-  return table[checked(table, name, what)]
+  return table[check(table, name, what)]
 
 
-def checked(names: Iterable[str], name: str, what: str) -> str:
+def check(names: Iterable[str], name: str, what: str) -> str:
   """Return the name, if it is one of the names.
 
   Raises:

@@ -14,13 +14,13 @@ def importance_bound(log_weights: Array) -> Array:
   return jax.nn.logsumexp(log_weights, axis=0) - math.log(count)
 
 
-def doubly_reparameterised(
+def doubly_reparameterised_bound(
   log_weights: Callable[[Array], Array], z: Array
 ) -> Array:
   """Return the same bound with the gradient of Tucker et al. 2019, [B].
 
-  A sample's gradient on its way to q is weighted by the square of its share
-  w / Σ w, that of p by the share.
+  A sample's share is w / Σ w. The gradient through q is weighted by the
+  square of the share, the gradient of p by the share.
 
   Args:
     log_weights: (z [k, B, Z]) → [k, B]. Its density of q must hold the
@@ -37,7 +37,7 @@ def doubly_reparameterised(
 
 @jax.custom_vjp
 def scale_gradient(x: Array, by: Array) -> Array:
-  """Return x, its gradient multiplied by `by`, which has none."""
+  """Return x with its gradient multiplied by `by`, which gets no gradient."""
   return x
 
 

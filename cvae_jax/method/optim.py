@@ -8,13 +8,13 @@ import optax
 from cvae_jax.method import schedules
 from cvae_jax.method.names import pick
 
-# Those of optax that need nothing but gradients and parameters.
+# The optimisers of optax that need only gradients and parameters.
 NAMES = (
   *("adabelief", "adadelta", "adagrad", "adam", "adamax", "adamw"),
   *("amsgrad", "lamb", "lion", "nadam", "nadamw", "novograd", "radam"),
   *("rmsprop", "sgd", "sm3", "yogi"),
 )
-# Keys of config.optim that an optimiser is given where it knows them.
+# Keys of config.optim that are passed on if the optimiser knows them.
 _OWN = ("b1", "b2", "eps", "momentum", "nesterov")
 _ADAM = {"b1": 0.9, "b2": 0.999, "eps": 1e-8}  # of Adam, where none is set
 
@@ -45,7 +45,7 @@ def build(
   for key, least in (("clip", 0.0), ("weight_decay", 0.0), ("accumulate", 1)):
     if (value := optim.get(key, least)) < least:
       raise ValueError(f"optim.{key} is {least:g} or more; found {value}")
-  tx = _by_name(optim, _rate(optim, rate))
+  tx = _build_named(optim, _rate(optim, rate))
   if clip := optim.get("clip", 0.0):
     tx = optax.chain(optax.clip_by_global_norm(clip), tx)
   batches = optim.get("accumulate", 1)
@@ -55,10 +55,9 @@ def build(
 
 
 def _rate(optim, rate) -> optax.ScalarOrSchedule:
-  """Return the rate by the optimiser's own count of its updates.
+  """Return the rate as a function of the optimiser's count of updates.
 
-  With `accumulate` it counts one for several steps, and its nth update is made
-  in the last of them.
+  With `accumulate` one update is made for several steps, in the last of them.
   """
   if rate is None:
     rate = schedules.learning_rate(optim)
@@ -70,7 +69,7 @@ def _rate(optim, rate) -> optax.ScalarOrSchedule:
   return lambda count: rate(batches * (count + 1) - 1)
 
 
-def _by_name(optim, rate) -> optax.GradientTransformation:
+def _build_named(optim, rate) -> optax.GradientTransformation:
   """Return optax's optimiser with the keys of the group that it knows."""
   name = optim.get("name", "adam")
   decay = optim.get("weight_decay", 0.0)
@@ -88,7 +87,7 @@ def _by_name(optim, rate) -> optax.GradientTransformation:
       f"{', '.join(n for n in NAMES if _has_momentum(n))} have it"
     )
   if not given.get("momentum", 1.0):
-    del given["momentum"]  # optax: None is without, and keeps no trace
+    del given["momentum"]  # None: optax keeps no trace of the momentum
   if "weight_decay" in known:
     return make(rate, weight_decay=decay, **given)
   tx = make(rate, **given)
@@ -101,14 +100,14 @@ def _has_momentum(name: str) -> bool:
   return "momentum" in inspect.signature(getattr(optax, name)).parameters
 
 
-def logged(optim) -> dict[str, Callable]:
-  """Return {"learning_rate": function of the step} where it changes."""
+def rates(optim) -> dict[str, Callable]:
+  """Return {"learning_rate": function of the step} if the rate changes."""
   rate = schedules.learning_rate(optim)
   return {"learning_rate": rate} if callable(rate) else {}
 
 
-def beside_adam(optim) -> list[str]:
-  """List the settings of the group that plain Adam does not heed."""
+def list_beyond_adam(optim) -> list[str]:
+  """List the settings of the group that plain Adam does not have."""
   plain = {"name": "adam", "clip": 0.0, "weight_decay": 0.0, "accumulate": 1}
   return [
     f"optim.{key}={optim[key]}"

@@ -1,4 +1,4 @@
-"""Parts that many systems are made of: branches, mean terms, sample grids."""
+"""Parts that many systems share: branches, mean terms, sample grids."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,17 +13,22 @@ Networks = Mapping[str, Any]  # {branch: flax module}
 STYLES = 8  # latents, the rows of a sample grid
 
 
-def shared(x: Array) -> Array:
-  """Share the rows of noise [B, ...] out among devices, as a batch's are.
+def share_noise(x: Array) -> Array:
+  """Divide the rows of noise [B, ...] among devices, like those of a batch.
 
-  What comes of a batch is shared out by itself. Networks that see noise alone
-  would run on each device in full. With one device nothing is done.
+  Arrays that depend on a batch are divided with it. A network that sees noise
+  alone would run in full on each device. With one device nothing is done.
   """
   if axes := jax.sharding.get_abstract_mesh().axis_names:
     return jax.lax.with_sharding_constraint(
       x, jax.sharding.PartitionSpec(axes[0])
     )
   return x
+
+
+def unit(image: Array) -> Array:
+  """Map uint8 images [B, H, W, C] of a batch to float32 in [0, 1]."""
+  return image.astype(jnp.float32) / 255.0
 
 
 def init_branches(
@@ -112,7 +117,7 @@ def make_render(
 
   def render(state: TrainState, batch: Batch, panel: Array, key: Array):
     image = batch.get("labelled_image", batch["image"])
-    image = image.astype(jnp.float32) / 255.0
+    image = unit(image)
     condition = batch["condition"]
     z = encode(state, image, condition).mean
     rows = [image, decode(state, z, condition)]

@@ -1,7 +1,7 @@
 """Priors of adversarial autoencoders, as points and the regions they lie in.
 
-Makhzani et al. 2015, §2.3: to put each class of the data into a region of its
-own, the discriminator is shown points together with their region.
+Each class of the data can have a region of its own: the discriminator then
+sees points together with their region (Makhzani et al. 2015, §2.3).
 """
 
 import math
@@ -19,7 +19,7 @@ PETAL = (1.4, 0.5, 0.1)  # a mixture component's distance, length and width
 
 
 class Draw(NamedTuple):
-  """Points of a prior and where they lie."""
+  """Points of a prior, and the regions that they lie in."""
 
   z: Array  # [N, Z]
   region: Array  # int32 [N], 0 to 9
@@ -36,10 +36,10 @@ def normal(key: Array, count: int, latents: int = 2) -> Draw:
 
 
 def swiss_roll(key: Array, count: int, latents: int = 2) -> Draw:
-  """Draw scikit-learn's roll, noise 0.1, seen from the side, over 7.5.
+  """Draw scikit-learn's swiss roll in two dimensions, divided by 7.5.
 
-  (t cos t, t sin t) with t = 1.5 π (1 + 2u) and u uniform; the regions are
-  ten stretches of t of equal length.
+  It is (t cos t, t sin t) with t = 1.5 π (1 + 2u), u uniform, and noise 0.1.
+  The regions are ten intervals of t of equal length.
   """
   _only_plane("swiss_roll", latents)
   along, noise = jax.random.split(key)
@@ -50,7 +50,7 @@ def swiss_roll(key: Array, count: int, latents: int = 2) -> Draw:
 
 
 def mixture(key: Array, count: int, latents: int = 2) -> Draw:
-  """Draw from ten Gaussians set like petals; a petal is a region."""
+  """Draw from ten Gaussians that lie like petals; each is a region."""
   _only_plane("mixture", latents)
   which, noise = jax.random.split(key)
   region = jax.random.randint(which, (count,), 0, REGIONS)

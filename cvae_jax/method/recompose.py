@@ -1,7 +1,7 @@
-"""From a map of colours and a grey photo to a coloured one (colouring §5).
+"""Colour a grey photo by a map of colours (colouring §5).
 
 A colour is (x, y) as in `cells`: its length is max − min of the channels, its
-angle the hue. Greys and coloured photos are floats, 1 for 255.
+angle is the hue. Greys and coloured photos are floats in [0, 1].
 """
 
 import jax
@@ -18,13 +18,13 @@ SMOOTHINGS = ("hue", "rgb")
 def paint(colours: Array, grey: Array) -> Array:
   """Colour greys [..., H, W] by maps [..., h, w, 2]: [..., H, W, 3].
 
-  The map is interpolated as vectors, so that no hue wraps. Every pixel keeps
-  its luma to within rounding: the colour is added to the grey as a difference
-  of luma 0, and shortened where it would leave [0, 1].
+  The map is interpolated as vectors, so that no hue wraps. The colour is added
+  to the grey as a difference of luma 0, and is shortened where the sum would
+  leave [0, 1]. So every pixel keeps its luma, up to rounding.
   """
   shape = (*colours.shape[:-3], *grey.shape[-2:], 2)
   fine = jax.image.resize(colours, shape, "linear")
-  away = fully_coloured(fine)
+  away = most_saturated(fine)
   away = away - jnp.sum(away * _weights(away), axis=-1, keepdims=True)
   grey = grey[..., None]
   room = jnp.where(away > 0, 1.0 - grey, grey)
@@ -33,9 +33,9 @@ def paint(colours: Array, grey: Array) -> Array:
   return grey + share * away
 
 
-def fully_coloured(colours: Array) -> Array:
-  """Return RGB [..., 3] of these hues and chromas whose least channel is 0."""
-  hue, chroma = _polar(colours)
+def most_saturated(colours: Array) -> Array:
+  """Return the RGB [..., 3] of these hues and chromas with a channel at 0."""
+  hue, chroma = _to_polar(colours)
   sextant = hue[..., None] / 60.0
   ramps = [
     jnp.abs(sextant - 3.0) - 1.0,
@@ -50,15 +50,16 @@ def paint_as_source(
 ) -> NDArray:
   """Colour a grey photo [112, 112] by a map [14, 14, 2] as the source does.
 
-  Its grey is taken for (max + min) / 2, which it is not, so saturated colours
-  come out too bright or too dark (§7.4); nothing is clipped here. Smoothing,
-  σ = 2 pixels: "hue", as used for models 1 to 3, averages hue angles, so that
-  next to red 359° and 1° become 180°, the wrong colour; "rgb" is its later
-  version (§5.6), which smooths what is left without the lightness.
+  The source takes the grey for (max + min) / 2. It is not, so saturated
+  colours come out too bright or too dark (§7.4). Nothing is clipped here.
+
+  The smoothing has σ = 2 pixels. "hue", used for models 1 to 3, averages hue
+  angles: near red, 359° and 1° become 180°, a wrong colour. "rgb" is the
+  source's later version (§5.6), which smooths the colours without lightness.
   """
   cell = grey.shape[0] // colours.shape[0]
   fine = colours.repeat(cell, axis=0).repeat(cell, axis=1)
-  hue, chroma = map(np.asarray, _polar(fine))
+  hue, chroma = map(np.asarray, _to_polar(fine))
   if smoothing == "hue":
     hue = _blur(hue)
     chroma = _blur(chroma)
@@ -78,7 +79,7 @@ def paint_as_source(
   )
 
 
-def _polar(colours: Array) -> tuple[Array, Array]:
+def _to_polar(colours: Array) -> tuple[Array, Array]:
   """Return hue in degrees [0, 360) and chroma of colours [..., 2]."""
   x = colours[..., 0]
   y = colours[..., 1]

@@ -1,7 +1,7 @@
 """What an objective adds to −ELBO, from a batch of latents.
 
-Each is a function of a batch as a whole. In nats or not, it is no part of the
-ELBO, which is logged as it is.
+Each term is a function of the whole batch. No term is part of the ELBO, which
+is logged without it.
 """
 
 import math
@@ -40,7 +40,7 @@ class Regulariser(NamedTuple):
     if self.name == "mmd":
       return {"mmd": mean_discrepancy(z, draw())}
     spread = covariance(q, self.name == "dip_ii")
-    return {"dip": off_identity(spread, self.diagonal)}
+    return {"dip": identity_penalty(spread, self.diagonal)}
 
 
 def total_correlation(z: Array, q: Gaussian, rows: int) -> Array:
@@ -51,7 +51,7 @@ def total_correlation(z: Array, q: Gaussian, rows: int) -> Array:
 
   Args:
     z: samples [B, Z].
-    q: the posteriors that they are of.
+    q: the posteriors that z was drawn from.
     rows: N.
   """
   wide = jax.tree.map(lambda a: a[None], q)
@@ -65,7 +65,7 @@ def total_correlation(z: Array, q: Gaussian, rows: int) -> Array:
 def mean_discrepancy(a: Array, b: Array) -> Array:
   """Return the squared maximum mean discrepancy [] of two samples [B, Z].
 
-  Unbiased, so it may be below 0. The kernel is the mean of
+  The estimate is unbiased, so it may be below 0. The kernel is the mean of
   exp(−‖a − b‖² / (2 s Z)) over the scales s; two draws of N(0, I) are 2 Z
   apart (Zhao et al. 2019; Gretton et al. 2012).
   """
@@ -83,8 +83,8 @@ def _kernel(a: Array, b: Array) -> Array:
 def covariance(q: Gaussian, whole: bool) -> Array:
   """Return the covariance [Z, Z] of the posterior means over a batch.
 
-  The `whole` one is the aggregate posterior's: with the mean variances
-  (Kumar et al. 2018, DIP-VAE-II; without, DIP-VAE-I).
+  With `whole` it is the covariance of the aggregate posterior: the mean
+  variances are added (Kumar et al. 2018: DIP-VAE-II; without, DIP-VAE-I).
   """
   centred = q.mean - q.mean.mean(axis=0, keepdims=True)
   found = centred.T @ centred / len(centred)
@@ -93,22 +93,22 @@ def covariance(q: Gaussian, whole: bool) -> Array:
   return found
 
 
-def off_identity(found: Array, diagonal: float) -> Array:
+def identity_penalty(found: Array, diagonal: float) -> Array:
   """Return Σ_{i≠j} C_ij² + diagonal · Σ_i (C_ii − 1)² of C [Z, Z]."""
   entries = jnp.diag(found)
   others = jnp.sum(found**2) - jnp.sum(entries**2)
   return others + diagonal * jnp.sum((entries - 1.0) ** 2)
 
 
-def permuted(key: Array, z: Array) -> Array:
-  """Shuffle each latent over the batch: draws of Π_j q(z_j), [B, Z]."""
+def permute(key: Array, z: Array) -> Array:
+  """Shuffle each latent over the batch: a sample of Π_j q(z_j), [B, Z]."""
   keys = jax.random.split(key, z.shape[-1])
   columns = jax.vmap(jax.random.permutation)(keys, z.T)
   return columns.T
 
 
 def read(loss, name: str, rows: int | None) -> Regulariser | None:
-  """Read a config's group `loss`; None of an objective without a term.
+  """Read a config's group `loss`; None if the objective has no such term.
 
   Args:
     loss: the group. `strength` weighs the term, `diagonal` is of dip.

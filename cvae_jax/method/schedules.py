@@ -12,7 +12,7 @@ def inverse_time(init: float, decay: float) -> optax.Schedule:
   return lambda step: init / (1.0 + decay * step)
 
 
-def delayed(weight: float, start: int) -> optax.Schedule:
+def delayed_weight(weight: float, start: int) -> optax.Schedule:
   """Return 0 before step `start` and `weight` from it on."""
   return optax.join_schedules(
     [optax.constant_schedule(0.0), optax.constant_schedule(weight)], [start]
@@ -22,11 +22,11 @@ def delayed(weight: float, start: int) -> optax.Schedule:
 def staircase(
   init: float, factor: float, floor: float, start: int, every: int
 ) -> optax.Schedule:
-  """Hold init, then multiplies it by `factor` every `every` steps.
+  """Hold init, then multiply it by `factor` every `every` steps.
 
-  The first drop is at step `start`. The floor is a stop, not a clamp: the
-  rate freezes at the first value that is not above it, so just below. The
-  values are the source's float32 recurrence to the last bit (faces §4).
+  The first drop is at step `start`. The rate stops at the first value that is
+  not above the floor, so it may lie just below. The values are those of the
+  source's float32 recurrence, to the last bit (faces §4).
 
   Raises:
     ValueError: factor is not in (0, 1) or the floor not above 0, so that it
@@ -56,9 +56,9 @@ STAGES = 8  # of Burda et al. 2016: stage i is 3^i long
 def learning_rate(optim, init: float | None = None) -> optax.ScalarOrSchedule:
   """Build the learning rate by the step that config.optim describes.
 
-  It is lr / (1 + decay · step), lr constant or, if set, a staircase; times
-  what `schedule` and `warmup` make of it. Without any of these it is lr
-  itself, and the optimiser's state has no count.
+  It is lr / (1 + decay · step), where lr is constant or a staircase, times
+  the factors of `schedule` and `warmup`. Without any of these it is the number
+  lr, and the optimiser's state has no count.
 
   Args:
     optim: the group. `schedule` is one of SHAPES, "" for none; `steps` is how
@@ -99,7 +99,7 @@ def _exponential(part, final):
 
 
 def _stages(part, final):
-  """Fall to `final` in seven equal factors, after 1, 4, 13 … of 3,280 parts."""
+  """Fall to `final` by seven equal factors, after 1, 4, 13 … of 3,280 parts."""
   ends = jnp.array([(3**i - 1) / 2 for i in range(1, STAGES)], jnp.float32)
   passes = part * ((3**STAGES - 1) / 2) + 1e-3  # float32 falls short of ends
   stage = jnp.sum(passes >= ends)
@@ -116,7 +116,7 @@ SHAPES = {
 
 
 def _share(optim) -> optax.Schedule | None:
-  """Return what `schedule` and `warmup` multiply the rate by, if anything."""
+  """Return the factor of `schedule` and `warmup`, None if there is none."""
   name = optim.get("schedule", "")
   warmup = optim.get("warmup", 0)
   steps = optim.get("steps", 0)

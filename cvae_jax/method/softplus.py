@@ -1,7 +1,7 @@
 """log(1 + eˣ), the hidden units of Kingma et al. 2014 and half of each loss.
 
-Its derivative is told to JAX: what XLA:CPU makes of jax.nn.softplus takes
-three times as long, value and gradient together.
+Its derivative is written out here. On XLA:CPU jax.nn.softplus takes three
+times as long, value and gradient together.
 """
 
 import jax

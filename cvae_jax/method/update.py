@@ -33,7 +33,7 @@ def init_state(
     params=params,
     model_state={} if model_state is None else model_state,
     opt_state={
-      name: player.tx.init(_owned(player, params))
+      name: player.tx.init(_select_owned(player, params))
       for name, player in players.items()
     },
   )
@@ -44,20 +44,22 @@ def make_step(
 ) -> Callable[[TrainState, Batch, Array, Array], tuple[TrainState, Metrics]]:
   """Build (state, batch, key, at) -> (state, metrics), an update per player.
 
-  The players move in order, so each sees what the ones before it did; or, if
-  simultaneous, each sees the parameters before the step. A player of `every`
-  n moves in every n-th step; in the others its part is not computed and its
-  metrics are 0, `moves` among them, which is 1 where it moves (meter.Meter
-  makes means over these). A branch that nobody owns is frozen. Entries of
-  model_state named as a branch, its batch statistics, are its owner's too:
-  what another player makes of them is dropped. All else of model_state goes
-  through the players in order.
+  The players move in order, and each sees the parameters that the players
+  before it have changed. With `simultaneous` each sees the parameters before
+  the step. A player with `every` = n moves in every n-th step. In the other
+  steps its part is not computed and its metrics are 0. Its metric `moves` is 1
+  where it moves and 0 elsewhere, so meter.Meter can average over its moves.
 
-  Where one of a player's metrics, its loss and gradient norm among them, is
-  not finite the state comes back as it was, its step too. `at` is the step
-  that the batch was made for, and a state at another step also comes back as
-  it was: so after a bad step the later ones, already under way, change
-  nothing, and what the caller holds is the state before the bad step.
+  A branch that no player owns is frozen. An entry of model_state with the name
+  of a branch holds the branch's batch statistics and belongs to its owner:
+  changes by other players are dropped. The rest of model_state goes through
+  the players in order.
+
+  A metric of a player may be not finite, its loss and its gradient's norm
+  included. Then the step returns the state as it was, with its step number.
+  `at` is the step that the batch was made for. A state at another step is
+  returned as it was, too. So the steps that are already under way after a bad
+  one change nothing, and the caller holds the state before the bad step.
 
   Raises:
     ValueError: simultaneous players own the same branch, or rest.
@@ -92,7 +94,8 @@ def make_step(
 def input_gradient(fn: Callable[[Array], Array], x: Array) -> Array:
   """Return the gradient [B, ...] of each fn(x)[b] with respect to x[b].
 
-  For penalties on gradients, in a loss that is differentiated in its turn.
+  It is for penalties on gradients: the loss that uses it is differentiated
+  once more.
 
   Args:
     fn: maps x [B, ...] to [B], each entry from its own example alone (so no
@@ -115,22 +118,22 @@ def _turn(name: str, player: Player, state: TrainState, batch, key, finite):
     wanted, terms, ok = _differentiate(name, player, state, batch, key)
     finite &= ok
     state = _apply({name: player}, {name: wanted}, state, finite)
-    own = _owned(player, state.params), state.opt_state[name]
+    own = _select_owned(player, state.params), state.opt_state[name]
     return (*own, state.model_state), terms, finite
 
-  def rest(state, batch, key, finite):
-    own = _owned(player, state.params), state.opt_state[name]
+  def keep(state, batch, key, finite):
+    own = _select_owned(player, state.params), state.opt_state[name]
     return (*own, state.model_state), none, finite
 
   if player.every == 1:
     changed, terms, finite = move(state, batch, key, finite)
   else:
-    move = jax.jit(move)  # so that its shapes and its branch are one tracing
+    move = jax.jit(move)  # eval_shape and cond then trace it only once
     _, terms, _ = jax.eval_shape(move, state, batch, key, finite)
     none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), terms)
     due = (state.step + 1) % player.every == 0
     changed, terms, finite = jax.lax.cond(
-      due, move, rest, state, batch, key, finite
+      due, move, keep, state, batch, key, finite
     )
     terms = {**terms, "moves": due.astype(jnp.float32)}
   owned, opt_state, model_state = changed
@@ -151,10 +154,10 @@ def _differentiate(name: str, player: Player, state: TrainState, batch, key):
 
   (value, (terms, model_state)), gradients = jax.value_and_grad(
     loss, has_aux=True
-  )(_owned(player, state.params))
+  )(_select_owned(player, state.params))
   norm = optax.tree.norm(gradients)
   metrics = {"loss": value, **terms, "gradient_norm": norm}
-  ok = jnp.array(True)  # what meter.Meter stops at, so both mean the same step
+  ok = jnp.array(True)  # meter.Meter stops at the same metrics
   for metric in metrics.values():
     ok &= jnp.isfinite(metric)
   others = state.params.keys() - set(player.owns)
@@ -165,8 +168,8 @@ def _differentiate(name: str, player: Player, state: TrainState, batch, key):
 
 
 def _apply(players, moves, state: TrainState, finite: Array) -> TrainState:
-  """Update what the players own by their moves, if all of it is finite."""
-  *_, last = moves.values()  # it saw the model_state that the others left
+  """Update the branches that the players own, if all moves are finite."""
+  *_, last = moves.values()  # its model_state has the others' changes
 
   def apply(owned, opt_state, _):
     moved = {}
@@ -181,13 +184,16 @@ def _apply(players, moves, state: TrainState, finite: Array) -> TrainState:
     owned, opt_state = ({k: v[i] for k, v in moved.items()} for i in range(2))
     return owned, opt_state, last.model_state
 
-  # A branch, not a select: it updates the donated buffers in place, where a
-  # select made XLA:CPU copy every parameter and moment first (1.2x a step).
+  # A cond and not a select: it updates the donated buffers in place. A select
+  # made XLA:CPU copy every parameter and moment first (1.2 × a step's time).
   owned, opt_state, model_state = jax.lax.cond(
     finite,
     apply,
     lambda *kept: kept,
-    {name: _owned(player, state.params) for name, player in players.items()},
+    {
+      name: _select_owned(player, state.params)
+      for name, player in players.items()
+    },
     {name: state.opt_state[name] for name in players},
     state.model_state,
   )
@@ -205,9 +211,9 @@ def _updates(tx: optax.GradientTransformation, *given):
   """Return (updates, the optimiser's state after), as tx.update does."""
   updates, after = tx.update(*given)
   if jax.default_backend() == "cpu" and cpu.fuses_outputs():
-    # XLA:CPU writes moments and parameters in one pass over them only if none
-    # is made from another, so the parameters' have moments of their own, behind
-    # a barrier that hides that they are the same.
+    # XLA:CPU writes moments and parameters in one pass over them only if no
+    # output is made from another one. So the parameters are updated by moments
+    # that are computed a second time. The barrier hides that they are equal.
     updates, _ = tx.update(*jax.lax.optimization_barrier(given))
   return updates, after
 
@@ -224,5 +230,5 @@ def _check_apart(players: Mapping[str, Player]) -> None:
     )
 
 
-def _owned(player: Player, params: PyTree) -> PyTree:
+def _select_owned(player: Player, params: PyTree) -> PyTree:
   return {branch: params[branch] for branch in player.owns}

@@ -1,1 +1,1 @@
-"""What a model is worth, in figures that do not depend on its loss weights."""
+"""Metrics of models that do not depend on the weights of their losses."""

@@ -1,15 +1,15 @@
 """Gaussians and mixtures fitted to the aggregate posterior, by condition.
 
 The aggregate posterior is q(z) = mean of q(z | x, c) over the training rows.
-Where it differs from the prior, samples of the prior are decoded from places
-that no image has, and those of the fit are not.
+If it differs from the prior, draws of the prior lie where no image has its
+code. Draws of the fit do not.
 
 Given a condition c the fit is a mixture of Gaussians around a mean that is
-linear in c. Entries of c that are 0 or 1 in all rows make cells: rows that
-agree in them. A cell with enough rows has a mixture of its own, and its mean
-is linear in the other entries, the numbers. A condition of no such cell takes
-the fit of all rows, whose mean is linear in all entries; one with an unknown
-value takes the fit without a condition.
+linear in c. Some entries of c are 0 or 1 in all rows; rows that agree in them
+form a cell. A cell with enough rows has a mixture of its own, whose mean is
+linear in the other entries, the numbers. For a condition of no such cell the
+fit of all rows is used, whose mean is linear in all entries. For a condition
+with an unknown value the fit without a condition is used.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from scipy import special, stats
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-CELLS = 200  # at most: more combinations are too many to keep a fit each
+CELLS = 200  # at most; more would be too many to keep a fit for each
 MARGINAL = 0
 ALL = 1  # groups before the cells
 
@@ -30,8 +30,8 @@ ALL = 1  # groups before the cells
 class Aggregate:
   """Mixtures of Gaussians over [Z], a group for each cell of conditions [A].
 
-  Group MARGINAL heeds no condition, group ALL is of all rows, and the cells
-  follow.
+  Group MARGINAL is the fit without a condition, group ALL the fit of all rows.
+  The cells follow.
   """
 
   binary: NDArray  # bool [A]: entries that are 0 or 1 in all rows
@@ -47,7 +47,7 @@ class Aggregate:
     return self.share.shape[1]
 
   def groups(self, condition: NDArray, known: NDArray) -> NDArray:
-    """Return the group [B] of conditions [B, A], all `known` [B] or not."""
+    """Return the groups [B] of conditions [B, A], with what is `known` [B]."""
     entries = np.where(self.binary, condition, 0.0)
     found = np.full(len(condition), ALL)
     for index, cell in enumerate(self.cells):
@@ -75,7 +75,7 @@ class Aggregate:
     size = (count // shared, self.mean.shape[-1])
     noise = generator.standard_normal(size).repeat(shared, axis=0)
     pick = generator.random(len(noise) // shared).repeat(shared)
-    group, center = self._placed(count, condition, known)
+    group, center = self._locate_groups(count, condition, known)
     edges = self.share.cumsum(axis=1)[group, :-1]
     component = (pick[:, None] >= edges).sum(axis=1)
     z = np.empty_like(noise)
@@ -94,7 +94,7 @@ class Aggregate:
   ) -> NDArray:
     """Return log p(z | condition) [B] of z [B, Z] in nats."""
     z = np.asarray(z, np.float64)
-    group, center = self._placed(len(z), condition, known)
+    group, center = self._locate_groups(len(z), condition, known)
     found = np.empty(len(z))
     for index in np.unique(group):
       rows = group == index
@@ -114,7 +114,9 @@ class Aggregate:
       found[rows] = special.logsumexp(np.atleast_2d(np.stack(logs)), axis=0)
     return found
 
-  def _placed(self, count: int, condition, known) -> tuple[NDArray, NDArray]:
+  def _locate_groups(
+    self, count: int, condition, known
+  ) -> tuple[NDArray, NDArray]:
     """Return the group [B] and the linear part of the mean [B, Z]."""
     if condition is None:
       condition = np.zeros((count, len(self.binary)))
@@ -129,8 +131,8 @@ class Aggregate:
     return group, center
 
 
-def fewest(latents: int, components: int) -> int:
-  """Return the rows that a cell has to have for a fit of its own."""
+def min_rows(latents: int, components: int) -> int:
+  """Return how many rows a cell needs for a fit of its own."""
   return components * (2 * latents + 20)
 
 
@@ -160,7 +162,7 @@ def fit(
   given = np.asarray(given, np.float64)
   binary = ((given == 0) | (given == 1)).all(axis=0)
   cells, which, counts = _cells(np.where(binary, given, 0.0))
-  large = np.flatnonzero(counts >= fewest(latents, components))
+  large = np.flatnonzero(counts >= min_rows(latents, components))
   large = large[np.argsort(-counts[large], kind="stable")][:CELLS]
   everything = np.ones(rows, bool)
   asked = [(everything, np.zeros_like(binary)), (everything, True)]
@@ -174,9 +176,9 @@ def fit(
 
 
 def _cells(entries: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-  """Return distinct rows [G, A], which one each row [N] is, and their counts.
+  """Return distinct rows [G, A], the index of each row [N], and the counts.
 
-  Without an entry there are none.
+  Without entries there are no cells.
   """
   if not entries.shape[1]:
     return entries[:0], np.zeros(len(entries), int), np.zeros(0, int)

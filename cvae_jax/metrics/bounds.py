@@ -7,14 +7,15 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import gaussian
+from cvae_jax.method.parts import unit
 from cvae_jax.types import Batch, Metrics, PyTree, System, TrainState
 
 
-def importance_weighted(system: System, samples: int, at_once: int = 0):
+def make_bound(system: System, samples: int, at_once: int = 0):
   """Build (state, batch, key) -> {"iw_bound": [B]}.
 
-  log (1/k) Σ p(x | z) p(z) / q(z | x) over k = samples draws (Burda et al.
-  2016): between the ELBO (k = 1) and log p(x | condition).
+  The bound is log (1/k) Σ p(x | z) p(z) / q(z | x) over k = samples draws
+  (Burda et al. 2016), between the ELBO (k = 1) and log p(x | condition).
 
   Args:
     system: encodes, decodes and has `nats`.
@@ -24,15 +25,15 @@ def importance_weighted(system: System, samples: int, at_once: int = 0):
   parts = _parts(samples, at_once)
 
   def bound(state: TrainState, batch: Batch, key: Array) -> Metrics:
-    image = batch["image"].astype(jnp.float32) / 255.0
-    # A system that asks for none is not given one.
+    image = unit(batch["image"])
+    # A system that reads no condition gets none.
     condition = batch.get("condition", jnp.zeros((len(image), 0)))
-    if system.observe:  # once: the bound is of one x, whatever k
+    if system.observe:  # once, since all k samples bound the same x
       image = system.observe(jax.random.fold_in(key, 1), image)
-    # One wide batch [k · B]: a loop over samples would cost CPU its threads.
+    # One wide batch [k · B]: within a loop, CPUs would not use their threads.
     times = samples // parts
     draw = _draws(system, state, image, condition, times)
-    image, condition = _tiled((image, condition), times)
+    image, condition = _tile((image, condition), times)
 
     def log_sum(key: Array) -> Array:
       q, z = draw(key)
@@ -59,7 +60,7 @@ def importance_weighted(system: System, samples: int, at_once: int = 0):
 def _draws(system: System, state, image, condition, times: int) -> Callable:
   """Return key → (q, z), both over [times · B, Z]: draws of each image."""
   if system.posterior is None:
-    q = _tiled(system.encode(state, image, condition), times)
+    q = _tile(system.encode(state, image, condition), times)
     return lambda key: (q, gaussian.reparameterise(key, q))
 
   def draw(key: Array) -> tuple[gaussian.Gaussian, Array]:
@@ -69,8 +70,8 @@ def _draws(system: System, state, image, condition, times: int) -> Callable:
   return draw
 
 
-def _tiled(tree: PyTree, times: int) -> PyTree:
-  """Repeat the rows of arrays, all in turn."""
+def _tile(tree: PyTree, times: int) -> PyTree:
+  """Repeat all rows of arrays, one repetition after another."""
   return jax.tree.map(lambda x: jnp.tile(x, (times, *[1] * (x.ndim - 1))), tree)
 
 

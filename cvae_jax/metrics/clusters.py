@@ -1,4 +1,4 @@
-"""What a model's categories have to do with the true classes."""
+"""Compare a model's categories with the true classes."""
 
 from typing import Any
 

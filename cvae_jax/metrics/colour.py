@@ -1,4 +1,4 @@
-"""How far a coloured photo is from the true one: ΔE, chroma, PSNR, variety.
+"""Compare a coloured photo with the true one: ΔE, chroma, PSNR, variety.
 
 Photos are float [..., H, W, 3] sRGB in [0, 1]; each figure is one photo's.
 """
@@ -24,7 +24,7 @@ def delta_e(a: NDArray, b: NDArray) -> float:
 def chroma_ratio(found: NDArray, true: NDArray) -> float:
   """Return the mean chroma C* of a photo over the true one's, in CIELAB.
 
-  Below 1 it is paler than it should be, as every mean of several guesses is.
+  Below 1 the photo is too pale, as every mean of several guesses is.
   """
   ours, theirs = (np.hypot(p[..., 1], p[..., 2]).mean() for p in (found, true))
   return float(ours / max(theirs, 1e-6))

@@ -1,14 +1,14 @@
-"""Do samples obey their conditions? Asked of an independent judge."""
+"""Do samples show their conditions, as an independent judge reads them?"""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-PERMUTATIONS = 200  # that a correlation's floor is taken of
+PERMUTATIONS = 200  # permutations for the floor of a correlation
 
 
-def hits(requested: NDArray, probabilities: NDArray) -> dict[str, Any]:
+def score_hits(requested: NDArray, probabilities: NDArray) -> dict[str, Any]:
   """Score samples of requested classes [N] by a judge's view [N, K].
 
   Returns:
@@ -42,7 +42,7 @@ def wilson(successes: int, trials: int, z: float = 1.96) -> list[float]:
 
 
 def agreement(requested: NDArray, measured: NDArray) -> dict[str, float]:
-  """Compare a continuous condition asked for [N] with what came out [N].
+  """Compare requested values [N] of a continuous condition with those read [N].
 
   The correlation is 0 where either is the same throughout.
   """

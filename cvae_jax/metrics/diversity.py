@@ -1,6 +1,6 @@
-"""How far images of a set are apart: root mean squared difference per value.
+"""Distances within a set of images: the root mean squared difference.
 
-1 is the distance from black to white. Pictures that are all alike have none.
+The distance from black to white is 1. If all pictures are equal it is 0.
 """
 
 import itertools
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 64  # images compared with as many others at once
+BLOCK = 64  # images that are compared with as many others at once
 
 
 def mean_distance(images: NDArray) -> float:
@@ -48,7 +48,7 @@ def compare(
   sampled: NDArray,
   sets: Sequence[NDArray],
 ) -> dict[str, float]:
-  """Set generated images' distances beside those of real ones.
+  """Compare generated images' distances with those of real ones.
 
   Args:
     real: [N, ...].
@@ -80,7 +80,7 @@ def compare(
 
 
 def _block(images: NDArray, start: int) -> NDArray:
-  """Return rows [B, D] in float64, as a picture can show them."""
+  """Return rows [B, D] in float64, clipped to the range of a picture."""
   block = np.asarray(images[start : start + BLOCK])
   scale = 255.0 if block.dtype == np.uint8 else 1.0
   flat = block.reshape(len(block), -1).astype(np.float64) / scale

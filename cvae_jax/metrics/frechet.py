@@ -1,4 +1,4 @@
-"""The Fréchet distance of two sets of features, seen as Gaussians."""
+"""The Fréchet distance of two sets of features, taken as Gaussians."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -19,8 +19,8 @@ class Moments(NamedTuple):
 def moments(batches: Iterable[NDArray]) -> Moments:
   """Return the moments of features [N, D] that come in batches [B, D].
 
-  Only the sums are held: Chan et al.'s pairwise update, which loses nothing
-  where the mean is large.
+  Only sums are kept in memory, by Chan et al.'s pairwise update. It stays exact
+  if the mean is large.
 
   Raises:
     ValueError: there are fewer than two vectors.
@@ -45,9 +45,9 @@ def moments(batches: Iterable[NDArray]) -> Moments:
 def distance(a: Moments, b: Moments) -> float:
   """Return |μ − μ'|² + tr(C + C' − 2 (C C')^½), Dowson and Landau 1982.
 
-  Call it by the features' network: an FID is of Inception's. The trace of
-  the root is the sum of the roots of the eigenvalues of C^½ C' C^½, which are
-  real and ≥ 0 also where the covariances are singular.
+  Name it by the network of the features; FID means Inception's. The trace of
+  the root is the sum of the roots of the eigenvalues of C^½ C' C^½. They are
+  real and ≥ 0, also if the covariances are singular.
   """
   values, vectors = scipy.linalg.eigh(a.covariance)
   root = vectors * np.sqrt(values.clip(min=0.0)) @ vectors.T

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 def distance(a: NDArray, b: NDArray) -> float:
   """Return the unbiased MMD² of features [N, D] and [M, D].
 
-  The kernel is (x·y / D + 1)³. Unlike a Fréchet distance its mean does not
-  depend on N and M: of two sets from one distribution it is 0, so single
-  values may be below. Call it by the features' network: a KID is of
-  Inception's.
+  The kernel is (x·y / D + 1)³. Unlike that of a Fréchet distance, its mean
+  does not depend on N and M. For two sets of one distribution the mean is 0,
+  so single values may be negative. Name it by the network of the features; KID
+  means Inception's.
 
   Raises:
     ValueError: a set has fewer than two vectors, or the widths differ.

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 1000  # rows whose distances are held at once
+BLOCK = 1000  # rows whose distances are in memory at once
 
 
 def precision_recall(
@@ -11,8 +11,8 @@ def precision_recall(
 ) -> dict[str, float]:
   """Score samples [M, D] beside real features [N, D].
 
-  A set's manifold is the union of balls around its points that reach to
-  their k-th neighbour in the set.
+  A set's manifold is a union of balls around its points. Each ball reaches to
+  the point's k-th neighbour in the set.
 
   Returns:
     precision: the share of samples in the real manifold (quality);
@@ -29,8 +29,8 @@ def precision_recall(
   if real.shape[1] != samples.shape[1]:
     raise ValueError(f"features differ: {real.shape} and {samples.shape}")
   return {
-    "precision": _covered(samples, real, neighbours),
-    "recall": _covered(real, samples, neighbours),
+    "precision": _coverage(samples, real, neighbours),
+    "recall": _coverage(real, samples, neighbours),
   }
 
 
@@ -39,8 +39,9 @@ def near_duplicates(
 ) -> float:
   """Return the share of samples [N, D] that another sample nearly repeats.
 
-  Near is what only `quantile` of the real points are to the nearest of the
-  others: of real points [N, D] the share would be `quantile` itself.
+  Near is a distance below the given quantile of the distances of real points
+  [N, D] to their nearest neighbour. For the real points the share would be
+  `quantile` itself.
 
   Raises:
     ValueError: the sets differ in size (neighbours are nearer in a larger
@@ -51,8 +52,8 @@ def near_duplicates(
       f"expected two sets [N, D] of one shape, N from 2 on; found "
       f"{real.shape} and {samples.shape}"
     )
-  near = np.quantile(np.sqrt(_reach(real, 1)), quantile)
-  return float((np.sqrt(_reach(samples, 1)) <= near).mean())
+  near = np.quantile(np.sqrt(_squared_radii(real, 1)), quantile)
+  return float((np.sqrt(_squared_radii(samples, 1)) <= near).mean())
 
 
 def near_duplicates_interval(
@@ -64,14 +65,16 @@ def near_duplicates_interval(
 ) -> list[float]:
   """Return a bootstrap interval [low, high] of `near_duplicates`.
 
-  What is drawn anew are the distances to the nearest neighbour, of both sets:
-  those of real points decide what is near, and are few below the quantile.
+  The distances to the nearest neighbour are resampled, in both sets: those of
+  real points decide what is near, and only few lie below the quantile.
 
   Raises:
     ValueError: as near_duplicates.
   """
   near_duplicates(real, samples, quantile)  # checks
-  known, found = (np.sqrt(_reach(points, 1)) for points in (real, samples))
+  known, found = (
+    np.sqrt(_squared_radii(points, 1)) for points in (real, samples)
+  )
   rng = np.random.default_rng(0)
   count = len(known)
   shares = []
@@ -82,22 +85,24 @@ def near_duplicates_interval(
   return [float(q) for q in np.quantile(shares, [outside, 1 - outside])]
 
 
-def _covered(points: NDArray, centres: NDArray, neighbours: int) -> float:
+def _coverage(points: NDArray, centres: NDArray, neighbours: int) -> float:
   """Return the share of points within some centre's ball."""
-  radius = _reach(centres, neighbours)
+  radius = _squared_radii(centres, neighbours)
   inside = [
-    (_squared(block, centres) <= radius).any(axis=1)
+    (_squared_distances(block, centres) <= radius).any(axis=1)
     for block in _blocks(points)
   ]
   return float(np.concatenate(inside).mean())
 
 
-def _reach(centres: NDArray, neighbours: int) -> NDArray:
+def _squared_radii(centres: NDArray, neighbours: int) -> NDArray:
   """Return each centre's squared distance to its k-th neighbour: [N]."""
   return np.concatenate(
     [
       # The nearest is the point itself.
-      np.partition(_squared(block, centres), neighbours, axis=1)[:, neighbours]
+      np.partition(_squared_distances(block, centres), neighbours, axis=1)[
+        :, neighbours
+      ]
       for block in _blocks(centres)
     ]
   )
@@ -107,7 +112,7 @@ def _blocks(rows: NDArray) -> list[NDArray]:
   return [rows[i : i + BLOCK] for i in range(0, len(rows), BLOCK)]
 
 
-def _squared(a: NDArray, b: NDArray) -> NDArray:
+def _squared_distances(a: NDArray, b: NDArray) -> NDArray:
   """Return squared distances [len(a), len(b)], in float64: they cancel."""
   a = np.asarray(a, np.float64)
   b = np.asarray(b, np.float64)

@@ -1,7 +1,7 @@
-"""What an attribute's control is scored by: a figure of merit for each kind.
+"""Figures of merit for the control of an attribute, one for each kind.
 
-What was asked for and what a judge read are entries of condition vectors,
-[N, K] both; a judge gives probabilities in place of 0 and 1.
+What was asked for and what a judge has read are entries of condition vectors,
+[N, K]. A judge gives probabilities in place of 0 and 1.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from cvae_jax.metrics import control
 
-# Of the way from chance to certainty; a correlation that is below it, or below
-# what permuted requests reach.
+# An attribute counts as ignored below this share of the way from chance to
+# certainty; or if the correlation is below it or below the permuted requests'.
 IGNORED = 0.1
 
 
@@ -37,18 +37,18 @@ def score(
 
 
 def hit_rate(attribute: Any, asked, read, seed: int) -> dict[str, Any]:
-  """Return the share read as asked for; see `control.hits`."""
+  """Return the share read as asked for; see `control.score_hits`."""
   if asked.shape[1] == 1:
     wanted = (asked[:, 0] >= 0.5).astype(int)
-    return control.hits(wanted, np.concatenate([1 - read, read], axis=1))
-  return control.hits(asked.argmax(axis=-1), read)
+    return control.score_hits(wanted, np.concatenate([1 - read, read], axis=1))
+  return control.score_hits(asked.argmax(axis=-1), read)
 
 
 def mean_average_precision(attribute: Any, asked, read, seed: int):
   """Return the mean over labels of the average precision.
 
-  Labels that all rows have, or none, are left out. Its floor is their share of
-  the rows.
+  Labels of all rows, or of none, are left out. The floor is the labels' share
+  of the rows.
   """
   from sklearn.metrics import average_precision_score
 
@@ -72,7 +72,7 @@ def mean_average_precision(attribute: Any, asked, read, seed: int):
 def rank_correlation(attribute: Any, asked, read, seed: int):
   """Return Spearman's correlation of the ranks, and the share read exactly.
 
-  A judge's rank is the sum of its probabilities to be above each one.
+  A judge's rank is the sum of its probabilities to be above each level.
   """
   wanted = asked.sum(axis=1)
   found = read.sum(axis=1)
@@ -89,7 +89,7 @@ def rank_correlation(attribute: Any, asked, read, seed: int):
 
 
 def r_squared(attribute: Any, asked, read, seed: int) -> dict[str, Any]:
-  """Return how numbers agree: R², correlation, slope and mean error."""
+  """Compare numbers: R², correlation, slope and mean error."""
   wanted = np.array(attribute.decode(asked))
   found = np.array(attribute.decode(read))
   spread = ((wanted - wanted.mean()) ** 2).sum()
@@ -103,8 +103,8 @@ def r_squared(attribute: Any, asked, read, seed: int) -> dict[str, Any]:
 def circular_error(attribute: Any, asked, read, seed: int) -> dict[str, Any]:
   """Return the mean distance on the circle, in the angle's own unit.
 
-  `r_squared` is of the points on the unit circle. The floor is the distance
-  that permuted requests have on average.
+  `r_squared` is computed from points on the unit circle. The floor is the mean
+  distance of permuted requests.
   """
   wanted = np.array(attribute.decode(asked))
   found = np.array(attribute.decode(read))
@@ -133,10 +133,10 @@ FIGURES: Mapping[str, Callable[..., dict[str, Any]]] = {
 }
 
 
-def ignored(
+def describe_ignored(
   name: str, figures: Mapping[str, Any], least: float = IGNORED
 ) -> str:
-  """Say that figures are hardly better than chance, or return "".
+  """Say that figures are hardly better than chance; "" if they are better.
 
   Args:
     name: the attribute's.
@@ -205,9 +205,9 @@ def text(figures: Mapping[str, Any]) -> str:
 def change(low: NDArray, high: NDArray) -> float:
   """Return by how much readings [N, K] differ between two requests.
 
-  With one or two entries it is the first one's mean change, with its sign; of
-  more the mean of half the absolute changes' sum, the share of a class that
-  moved.
+  With one or two entries it is the mean change of the first, with its sign.
+  With more it is half the sum of the absolute changes, on average: the share of
+  a class that has moved.
   """
   if low.shape[1] <= 2:
     return float((high - low)[:, 0].mean())

@@ -8,6 +8,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from cvae_jax.host.images import unit
 from cvae_jax.nets.features import LPIPS_TAPS, Features
 from cvae_jax.types import PyTree
 
@@ -36,12 +37,12 @@ def lpips(weights: PyTree, heads: PyTree) -> Callable[..., NDArray]:
       for tap in LPIPS_TAPS
     )
 
-  return lambda images, others: _by_rows(
+  return lambda images, others: _apply_in_parts(
     lambda *rows: distances(weights, heads, *rows), images, others
   )
 
 
-def embedding(weights: PyTree) -> Callable[..., NDArray]:
+def make_embedding(weights: PyTree) -> Callable[..., NDArray]:
   """Build (images) -> [N, 512]: the map averages of VGG16's relu5_3.
 
   The features that the project's Fréchet distance, precision and recall are
@@ -54,7 +55,9 @@ def embedding(weights: PyTree) -> Callable[..., NDArray]:
     maps = net.apply({"params": weights}, images)[EMBEDDING]
     return maps.mean(axis=(1, 2))
 
-  return lambda images: _by_rows(lambda rows: embed(weights, rows), images)
+  return lambda images: _apply_in_parts(
+    lambda rows: embed(weights, rows), images
+  )
 
 
 def _unit(maps: Array) -> Array:
@@ -63,7 +66,7 @@ def _unit(maps: Array) -> Array:
   return maps / (norm + 1e-10)
 
 
-def _by_rows(function: Callable, *images: NDArray) -> NDArray:
+def _apply_in_parts(function: Callable, *images: NDArray) -> NDArray:
   """Apply a function to a bounded number of rows at once.
 
   The last rows are padded, so that it compiles once.
@@ -80,10 +83,5 @@ def _by_rows(function: Callable, *images: NDArray) -> NDArray:
   count = shapes[0][0]
   for start in range(0, count, ROWS):
     rows = np.arange(start, start + ROWS).clip(max=count - 1)
-    parts.append(np.asarray(function(*(_unit_range(x[rows]) for x in images))))
+    parts.append(np.asarray(function(*(unit(x[rows]) for x in images))))
   return np.concatenate(parts)[:count]
-
-
-def _unit_range(images: NDArray) -> NDArray:
-  scale = 255.0 if images.dtype == np.uint8 else 1.0
-  return np.asarray(images, np.float32) / np.float32(scale)

@@ -28,7 +28,7 @@ def distance(
       f"{images.shape} and {others.shape}"
     )
   a, b = (quantiles(x, directions, seed) for x in (images, others))
-  return between(a, b)
+  return quantile_distance(a, b)
 
 
 def quantiles(
@@ -36,8 +36,8 @@ def quantiles(
 ) -> NDArray[np.float32]:
   """Return the projections of images [N, …] in order: [N, directions].
 
-  They are all that `between` asks of a set, so those of a set that many are
-  compared with are computed once.
+  They are all that `quantile_distance` asks of a set, so those of a set that
+  many are compared with are computed once.
   """
   generator = np.random.default_rng(seed)
   size = int(np.prod(images.shape[1:]))
@@ -50,7 +50,7 @@ def quantiles(
   return np.concatenate(parts, axis=1)
 
 
-def between(a: NDArray, b: NDArray) -> float:
+def quantile_distance(a: NDArray, b: NDArray) -> float:
   """Return the distance of two sets by their quantiles, both [N, K]."""
   return float(np.abs(a - b).mean(dtype=np.float64))
 

@@ -18,8 +18,8 @@ from cvae_jax.types import PyTree
 class ADGM(NamedTuple):
   """q(a | x), q(y | a, x), q(z | a, x, y), p(a | ·) and p(x | ·).
 
-  In ADGM p(a | x, y, z) and p(x | y, z); with `skip`, in SDGM, p(a | y, z) and
-  p(x | a, y, z).
+  ADGM has p(a | x, y, z) and p(x | y, z). With `skip` it is SDGM, which has
+  p(a | y, z) and p(x | a, y, z).
   """
 
   auxiliary: MLP
@@ -56,28 +56,30 @@ class ADGM(NamedTuple):
 
   def infer(self, params: PyTree, x, a, y, key=None) -> Gaussian:
     """Return q(z | a, x, y)."""
-    return Gaussian(**self._apply(params, "inference", x, beside(a, y), key))
+    return Gaussian(
+      **self._apply(params, "inference", x, concatenate(a, y), key)
+    )
 
   def explain(self, params: PyTree, x, y, z) -> Gaussian:
-    """Return p(a | x, y, z), of SDGM p(a | y, z)."""
+    """Return p(a | x, y, z); for SDGM p(a | y, z)."""
     return Gaussian(**self._apply(params, "partner", *self._partner(x, y, z)))
 
   def generate(self, params: PyTree, y, z, a) -> Array:
-    """Return the logits of p(x | y, z), of SDGM of p(x | a, y, z)."""
+    """Return the logits of p(x | y, z); for SDGM of p(x | a, y, z)."""
     inputs = self._generator(y, z, a)
     return self._apply(params, "generator", *inputs)["logits"]
 
   def _partner(self, x, y, z) -> tuple[Array, Array]:
-    return (z, y) if self.skip else (x, beside(y, z))
+    return (z, y) if self.skip else (x, concatenate(y, z))
 
   def _generator(self, y, z, a) -> tuple[Array, Array]:
-    return (beside(y, z), a) if self.skip else (z, y)
+    return (concatenate(y, z), a) if self.skip else (z, y)
 
   def _apply(self, params: PyTree, name: str, *inputs) -> dict[str, Array]:
     return getattr(self, name).apply({"params": params[name]}, *inputs)
 
 
-def beside(*arrays: Array) -> Array:
+def concatenate(*arrays: Array) -> Array:
   """Concatenate arrays [..., ·] whose leading axes broadcast."""
   lead = jnp.broadcast_shapes(*(array.shape[:-1] for array in arrays))
   wide = [jnp.broadcast_to(a, (*lead, a.shape[-1])) for a in arrays]

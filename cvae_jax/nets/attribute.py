@@ -15,7 +15,7 @@ from cvae_jax.nets.layers import Conv, Dense, dropout
 
 
 class Attribute(nn.Module):
-  """Logits of K classes, or the one of a value, from an image."""
+  """Logits of K classes, or the logit of a value, from an image."""
 
   features: Sequence[int]
   pool_after: Sequence[int]  # indices of convolutions followed by 2×2 pooling
@@ -57,7 +57,7 @@ class Attribute(nn.Module):
 def _check(
   key: str, after: Sequence[int], layers: str, sizes: Sequence[int]
 ) -> None:
-  """Check that there is a layer for each index, or it would do nothing.
+  """Check that there is a layer for each index, so that none is ignored.
 
   Raises:
     ValueError: there is none.

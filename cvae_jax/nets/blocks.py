@@ -1,4 +1,4 @@
-"""Convolution blocks with batch normalisation, and its running statistics.
+"""Convolution blocks with batch normalisation and its running statistics.
 
 A network's statistics are its collection "batch_stats", which a system keeps
 in `model_state` under the name of the network's branch.
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.method.names import checked, pick
+from cvae_jax.method.names import check, pick
 from cvae_jax.nets.fast import conv
 
 ACTIVATIONS = {
@@ -27,17 +27,18 @@ INITIALISERS = {
   "glorot": nn.initializers.glorot_uniform(),
   "he": nn.initializers.he_normal(),
   # Keras's he_normal of a transposed convolution. Its kernel is [k, k, out, in]
-  # and read as [k, k, in, out], so its fan is that of the outputs.
+  # but Keras reads it as [k, k, in, out], so the fan is that of the outputs.
   "he_transposed": nn.initializers.variance_scaling(
     2.0, "fan_out", "truncated_normal"
   ),
   "normal": nn.initializers.normal(0.02),
 }
-# Normalises by running statistics if its first field is true, else by the
-# batch, which moves them; momentum and ε are Keras's.
+# If its first field is true, it normalises by the running statistics. Else it
+# normalises by the batch, which moves them. Momentum and ε are Keras's.
 Norm = functools.partial(nn.BatchNorm, momentum=0.99, epsilon=1e-3)
-# (by running statistics?) -> a layer; "batch_0.9" has PyTorch's constants,
-# "layer" is of one example alone: all its values, a scale for each channel.
+# {name: (by running statistics?) -> a layer}. "batch_0.9" has PyTorch's
+# constants. "layer" normalises all values of one example, with a scale for
+# each channel.
 NORMALISERS = {
   "batch": Norm,
   "batch_0.9": functools.partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5),
@@ -78,7 +79,7 @@ class Block(nn.Module):
     if self.how == "transposed":
       x = conv.conv_transpose(x, kernel, self.stride, bias=bias)
     elif self.how == "upsample":
-      x = upsampled(x, kernel, self.edge, bias)
+      x = upsample(x, kernel, self.edge, bias)
     else:
       x = conv.conv(x, kernel, self.stride, self.how.upper(), bias=bias)
     if self.norm:
@@ -86,7 +87,7 @@ class Block(nn.Module):
     return pick(ACTIVATIONS, self.activation, "activation")(x, self.slope)
 
 
-def halved(
+def downsample(
   x: Array,
   features: Sequence[int],
   train: bool,
@@ -95,9 +96,10 @@ def halved(
   norm_first: bool = True,
   **how: Any,
 ) -> Array:
-  """Apply leaky 4×4 convolutions of stride 2 and flattens: [B, D].
+  """Apply leaky 4×4 convolutions of stride 2 and flatten: [B, D].
 
-  They are submodules of the caller. What is normalised has no bias.
+  They are submodules of the caller. A convolution that is normalised has no
+  bias.
   """
   for i, width in enumerate(features):
     named = norm if i or norm_first else ""
@@ -114,21 +116,22 @@ def halved(
   return x.reshape(x.shape[0], -1)
 
 
-def upsampled(
+def upsample(
   x: Array, kernel: Array, edge: str = "zero", bias: Array | None = None
 ) -> Array:
-  """Double x [B, H, W, C] by nearest neighbour and convolves it, 3×3, SAME.
+  """Double x [B, H, W, C] by nearest neighbour and convolve it, 3×3, SAME.
 
-  The doubled map is never made: its rows come in equal pairs, so both steps
-  are one transposed convolution of stride 2, whose 4×4 kernel sums the taps
-  that fall on one pixel of x; 4 products of 4 taps instead of 4 of 9.
+  The doubled map is never computed. Its rows are equal in pairs, so both steps
+  are one transposed convolution of stride 2. Its 4×4 kernel holds the sums of
+  the taps that fall on the same pixel of x. That takes 4 products of 4 taps
+  instead of 4 products of 9.
   """
   wide = kernel
   for axis in (0, 1):
     before, after = ([(0, 0)] * 4 for _ in range(2))
     before[axis], after[axis] = (1, 0), (0, 1)
     wide = jnp.pad(wide, before) + jnp.pad(wide, after)
-  if checked(("zero", "replicate"), edge, "edge") == "zero":
+  if check(("zero", "replicate"), edge, "edge") == "zero":
     return conv.conv_transpose(x, wide, 2, bias=bias)
   x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
   return conv.conv_transpose(x, wide, 2, bias=bias)[:, 2:-2, 2:-2]

@@ -11,15 +11,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.method.names import checked
+from cvae_jax.method.names import check
 from cvae_jax.nets.blocks import Block, Norm
 from cvae_jax.nets.layers import Dense
 
 KERNEL = 5
 
 
-def tiled(y: Array, size: int) -> Array:
-  """Repeat y [B, A] to the most whole copies within `size`, at least one."""
+def tile(y: Array, size: int) -> Array:
+  """Repeat y [B, A] as often as it fits into `size`, at least once."""
   return jnp.tile(y, (1, max(1, size // max(1, y.shape[-1]))))
 
 
@@ -39,7 +39,7 @@ class Encoder(nn.Module):
         features,
         KERNEL,
         stride=2,
-        how=checked(("same", "valid"), self.padding, "padding"),
+        how=check(("same", "valid"), self.padding, "padding"),
         activation="relu",
         initialiser="he",
         name=f"conv_{i}",
@@ -52,7 +52,7 @@ class Decoder(nn.Module):
   """The image of a code under attributes: transposed convolutions."""
 
   map: Sequence[int]  # (H, W, C) of the dense layer's output
-  features: Sequence[int]  # of the stride-2 ones; one of stride 1 ends it
+  features: Sequence[int]  # those of stride 2; a last one has stride 1
   channels: int = 3
   tile: bool = True  # attributes are repeated to about the code's length
   initialiser: str = "he"  # of the stride-2 ones; or he_transposed, Keras's
@@ -60,7 +60,7 @@ class Decoder(nn.Module):
   @nn.compact
   def __call__(self, z: Array, y: Array) -> Array:
     """Map [B, Z] and [B, A] to images [B, H, W, C] in (−1, 1)."""
-    y = tiled(y, z.shape[-1]) if self.tile else y
+    y = tile(y, z.shape[-1]) if self.tile else y
     x = jnp.concatenate([z, y], axis=-1)
     x = jax.nn.relu(Dense(math.prod(self.map), name="dense")(x))
     x = x.reshape(-1, *self.map)
@@ -117,7 +117,7 @@ class ImageCritic(nn.Module):
         name=f"conv_{i}",
       )(x, train)
       if i == 0:
-        maps = tiled(y, self.tile)[:, None, None, :]
+        maps = tile(y, self.tile)[:, None, None, :]
         maps = jnp.broadcast_to(maps, (*x.shape[:3], maps.shape[-1]))
         x = jnp.concatenate([x, maps], axis=-1)
     x = x.reshape(x.shape[0], -1)

@@ -1,8 +1,8 @@
 """The encoder and the decoder of the colouring (spec colouring, §2).
 
-Both look at the same grey pyramid through four branches of their own, one a
-level. The eight are written out one by one: batched over stacked parameters
-XLA compiles them in two thirds of the time, but runs their products slower.
+Each sees the same grey pyramid through four branches of its own, one for each
+level. The eight branches are separate. Batched over stacked parameters they
+would compile in two thirds of the time, but their products would be slower.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,8 @@ from cvae_jax.nets.layers import Dense, dropout
 class _Conv(nn.Module):
   """A 3×3 valid convolution with bias; on CPU a product of windows.
 
-  Maps are so small here, 14 × 14 pixels and less, that XLA's convolution
-  forward takes longer than the product of the windows, which its gradient
-  needs anyway.
+  The maps are small, 14 × 14 pixels at most. So XLA's convolution takes longer
+  than the product of the windows, and the gradient needs the windows anyway.
   """
 
   features: int
@@ -45,7 +44,7 @@ class _Conv(nn.Module):
 
 
 class Branch(nn.Module):
-  """What one level of the pyramid says: valid convolutions, two dense."""
+  """The code of one level of the pyramid: valid convolutions, two dense."""
 
   features: Sequence[int]
   dense: int
@@ -69,7 +68,7 @@ class Branch(nn.Module):
 
 
 class Encoder(nn.Module):
-  """q(z | grey pyramid, position), and the true colour where it may see it."""
+  """q(z | grey pyramid, position); with `sees_colour` also of the colour."""
 
   branch: Mapping[str, Any]  # the fields of a Branch
   hidden: int
@@ -85,7 +84,7 @@ class Encoder(nn.Module):
     key: Array | None = None,
   ) -> Gaussian:
     """Map [B, 4, 14, 14], [B, P] and [B, 2] to a Gaussian over [B, Z]."""
-    joined = [_look(self.branch, levels, key), position]
+    joined = [_add_branches(self.branch, levels, key), position]
     if self.sees_colour:
       joined.append(colour)
     x = jnp.concatenate(joined, axis=-1)
@@ -112,9 +111,9 @@ class Decoder(nn.Module):
   ) -> Array:
     """Map [B, 4, 14, 14], [B, P] and z [B, V, Z] to colours [B, V, 2].
 
-    The branches see no latent, so that V of them cost little more than one.
+    The branches do not see z, so V latents cost little more than one.
     """
-    looks = _look(self.branch, levels, key)
+    looks = _add_branches(self.branch, levels, key)
     looks, position = (
       jnp.broadcast_to(x[:, None], (*z.shape[:-1], x.shape[-1]))
       for x in (looks, position)
@@ -125,7 +124,9 @@ class Decoder(nn.Module):
     return jnp.tanh(Dense(2, name="colour")(x))
 
 
-def _look(branch: Mapping[str, Any], levels: Array, key: Array | None) -> Array:
+def _add_branches(
+  branch: Mapping[str, Any], levels: Array, key: Array | None
+) -> Array:
   """Add four branches to the calling module: [B, 4 · code]."""
   looks = [
     Branch(**branch, name=f"level_{k}")(levels[:, k], _key(key, k))

@@ -22,7 +22,7 @@ def _flat(x: Array) -> Array:
 
 
 def _join(x: Array, condition: Array | None) -> Array:
-  """Flatten x [B, …] and appends the condition, if there is one."""
+  """Flatten x [B, …] and append the condition, if there is one."""
   return (
     _flat(x)
     if condition is None
@@ -31,7 +31,7 @@ def _join(x: Array, condition: Array | None) -> Array:
 
 
 def _layers(*settings: Sequence) -> zip:
-  """Pair features, strides and dropout, which have an entry a layer.
+  """Pair features, strides and dropout, which have an entry for each layer.
 
   Raises:
     ValueError: they differ in length.
@@ -53,8 +53,8 @@ def _keys(key: Array | None, count: int) -> list[Array | None]:
 class Encoder(nn.Module):
   """q(z | image, condition): convolutions beside a dense path of raw pixels.
 
-  The condition joins after the convolutions, which never see it. Streams are
-  dense paths from the maps of the first convolutions, after their dropout.
+  The convolutions do not see the condition, which joins after them. Streams
+  are dense paths from the maps of the first convolutions, after their dropout.
   """
 
   features: Sequence[int]
@@ -114,10 +114,10 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
   """p(image | z, condition): two dense layers, then transposed convolutions.
 
-  The last activation is the same as the others, as in the source: with ReLU
-  an output is ≥ 0 but not bounded by 1; `last` names another. A shortcut is a
-  dense map from the latents straight onto the input of a transposed
-  convolution, added to it.
+  The last activation is the same as the others, as in the source. With ReLU
+  the output is ≥ 0 but not bounded by 1. `last` names another activation. A
+  shortcut is a dense map of the latents that is added to the input of a
+  transposed convolution.
   """
 
   dense: int
@@ -127,7 +127,7 @@ class Decoder(nn.Module):
   dropout: Sequence[float]  # after each transposed convolution
   kernel: int = 3
   activation: str = "relu"
-  shortcuts: str = ""  # "z" or "z+condition": what drives them, if any
+  shortcuts: str = ""  # their input, "z" or "z+condition"; "" for none
   last: str = ""  # activation of the output; "" for that of all layers
 
   @nn.compact

@@ -1,7 +1,7 @@
 """DCGAN's networks (Radford et al. 2016, homework §B).
 
-A trunk halves the map at each convolution, the decoder mirrors it; how many
-there are is what the image's size decides.
+A trunk halves the map at each convolution, and the decoder mirrors it. The
+image's size decides how many convolutions there are.
 """
 
 import math
@@ -16,7 +16,7 @@ from cvae_jax.nets.blocks import (
   INITIALISERS,
   NORMALISERS,
   Block,
-  halved,
+  downsample,
 )
 from cvae_jax.nets.layers import Dense
 
@@ -33,7 +33,7 @@ class Trunk(nn.Module):
   @nn.compact
   def __call__(self, image: Array, train: bool = False) -> dict[str, Array]:
     """Map [B, H, W, C] to {head: [B, features]}."""
-    x = halved(
+    x = downsample(
       image,
       self.features,
       train,

@@ -8,7 +8,7 @@ import jax
 from jax import Array
 
 from cvae_jax.method.gaussian import Gaussian
-from cvae_jax.nets.blocks import Block, halved
+from cvae_jax.nets.blocks import Block, downsample
 from cvae_jax.nets.layers import Dense
 
 
@@ -23,7 +23,7 @@ class Encoder(nn.Module):
   @nn.compact
   def __call__(self, image: Array, train: bool = False) -> Gaussian:
     """Map [B, H, W, C] to a Gaussian over [B, Z]."""
-    x = halved(
+    x = downsample(
       image,
       self.features,
       train,

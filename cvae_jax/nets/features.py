@@ -55,7 +55,7 @@ def _lpips(image: Array) -> Array:
 # What the weights were trained on, made of RGB in [0, 1].
 PREPROCESSING = {
   "torchvision": _torchvision,  # standardised RGB
-  "caffe": _caffe,  # BGR of 0..255 less its mean: the authors', Keras's
+  "caffe": _caffe,  # BGR in 0..255 minus its mean: the authors' and Keras's
   "lpips": _lpips,  # torchvision's to two digits, from [−1, 1]
   "none": lambda image: image,  # the zoo source's mistake
 }
@@ -64,9 +64,9 @@ PREPROCESSING = {
 class Features(nn.Module):
   """ReLU outputs of VGG, computed no deeper than the last tap.
 
-  Unlike elsewhere XLA's own convolutions are fast here on CPU too: stride is
-  1, and as nobody trains the kernels only an image's gradient is taken, which
-  is a convolution like the one forward. `patches` would hold 9 maps at once.
+  XLA's own convolutions are used, on CPU too. They are fast here: the stride
+  is 1, and the kernels are not trained, so only the gradient by the image is
+  taken, which is again such a convolution. `patches` would hold 9 maps at once.
   """
 
   network: str  # vgg16 or vgg19

@@ -3,15 +3,15 @@
     p(x, z | c) = p(x | z_1 … z_L, c) · Π p(z_l | z_1 … z_(l−1), c)
     q(z | x, c) =                       Π q(z_l | z_1 … z_(l−1), x, c)
 
-z_1 is the top level, of the smallest map, and z_L the finest. The encoder
-reads maps from the image on its way up. The decoder goes down: at each level
-it knows the levels above, and so has the prior N(m, s²) of the next; the
-posterior sees the same and the image's map (Sønderby et al. 2016; Vahdat and
-Kautz 2020).
+z_1 is the top level, which has the smallest map, and z_L is the finest. The
+encoder computes maps of the image from fine to coarse. The decoder goes from
+the top down. At each level it knows the levels above, and computes the prior
+N(m, s²) of the level. The posterior sees the same, and the image's map
+(Sønderby et al. 2016; Vahdat and Kautz 2020).
 
-Latents are what the priors leave over, e_l = (z_l − m) / s. Their prior is
-N(0, I) at every level, so what draws, edits or exports latents needs to know
-nothing of the levels: all of them are one vector e [B, Z], top level first.
+The latents are e_l = (z_l − m) / s, whose prior is N(0, I) at every level. So
+code that draws, edits or exports latents needs not know of levels: they are
+one vector e [B, Z], top level first.
 """
 
 import math
@@ -24,25 +24,25 @@ import numpy as np
 from jax import Array
 
 from cvae_jax.method.gaussian import Gaussian
-from cvae_jax.method.names import checked, pick
-from cvae_jax.nets import images
+from cvae_jax.method.names import check, pick
+from cvae_jax.nets import images, telling
 from cvae_jax.nets.fast import ops
 from cvae_jax.nets.images import BLOCKS, WIDTHS, Residual, Shape
-from cvae_jax.nets.layers import Conv, Dense, logits_of
+from cvae_jax.nets.layers import Conv, Dense, logit_initialiser
 from cvae_jax.types import PyTree
 
 USUAL = (8, 4, 2)  # latents of a pixel of each level's map, where none are said
 
 
 class Pass(NamedTuple):
-  """What the way down finds."""
+  """What the decoder finds on its way down."""
 
   output: Array  # [B, H, W, channels], not bounded
   z: Array  # [B, Z], e of the module's heading
   q: Gaussian | None  # over [B, Z]: what z was drawn from, level by level
 
 
-def maps_of(shape: Shape, levels: Sequence[int]) -> list[Shape]:
+def level_shapes(shape: Shape, levels: Sequence[int]) -> list[Shape]:
   """Return (height, width, latents of a pixel) of each level, top first.
 
   Args:
@@ -77,7 +77,7 @@ class Encoder(nn.Module):
   def __call__(self, image: Array) -> list[Array]:
     """Map [B, H, W, C] or [B, H · W · C] to [B, h, w, F] of each level."""
     first = pick(WIDTHS, self.width, "model.width")
-    residual = checked(BLOCKS, self.blocks, "model.blocks") == "residual"
+    residual = check(BLOCKS, self.blocks, "model.blocks") == "residual"
     count = len(images.sides(*self.shape[:2])) - 1
     x = image.reshape(-1, *self.shape) - 0.5
     maps = []
@@ -87,7 +87,7 @@ class Encoder(nn.Module):
         x = Residual(width, name=f"residual_{i}")(x)
       x = ops.silu(x)
       maps.append(x)
-    return maps[::-1][: len(maps_of(self.shape, self.levels))]
+    return maps[::-1][: len(level_shapes(self.shape, self.levels))]
 
 
 class Decoder(nn.Module):
@@ -95,16 +95,17 @@ class Decoder(nn.Module):
 
   shape: Shape
   levels: Sequence[int]
-  channels: int  # of the output, which may be more than the image's
+  channels: int  # of the output, at least the image's
   width: str = "small"
   blocks: str = "plain"
   mean: tuple[float, ...] = ()  # of each channel, where outputs are logits
+  angles: telling.Angles = telling.Angles()  # of the condition
 
   @nn.compact
   def __call__(
     self, e: Array, condition: Array, maps: Sequence[Array] | None = None
   ) -> Pass:
-    """Decode e [B, Z]; with maps of images, infer e from noise in its place.
+    """Decode e [B, Z]; with maps of images, infer e from noise and decode it.
 
     Args:
       e: latents; beside maps, a draw of N(0, I) of the same shape.
@@ -112,20 +113,20 @@ class Decoder(nn.Module):
       maps: of the encoder.
     """
     first = pick(WIDTHS, self.width, "model.width")
-    residual = checked(BLOCKS, self.blocks, "model.blocks") == "residual"
+    residual = check(BLOCKS, self.blocks, "model.blocks") == "residual"
     sizes = images.sides(*self.shape[:2])[::-1]
     widths = images.features(first, len(sizes) - 1)[::-1]
-    levels = maps_of(self.shape, self.levels)
+    levels = level_shapes(self.shape, self.levels)
     parts = split(e, levels)
-    told = images.embedded(condition, 8 * first)
+    told = telling.embed(condition, 8 * first, self.angles)
     start = self.param("start", nn.initializers.zeros, (*sizes[0], widths[0]))
     x = jnp.broadcast_to(start, (e.shape[0], *start.shape))
     found = []
     for i, width in enumerate(widths):
       if i:
-        x = self._enlarged(x, width, sizes[i], f"up_{i}")
+        x = self._enlarge(x, width, sizes[i], f"up_{i}")
       if told is not None:
-        x = images.moved(x, told, i)
+        x = telling.modulate(x, told, i)
       if i < len(levels):
         part = parts[i].reshape(-1, *levels[i])
         x, part, q = self._level(x, part, maps and maps[i], i)
@@ -133,8 +134,8 @@ class Decoder(nn.Module):
       if residual:
         x = Residual(width, name=f"residual_{i}")(x)
       x = ops.silu(x)
-    begin = logits_of(self.mean)
-    output = self._enlarged(x, self.channels, sizes[-1], "image", begin)
+    begin = logit_initialiser(self.mean)
+    output = self._enlarge(x, self.channels, sizes[-1], "image", begin)
     e = join([part for part, _ in found])
     if maps is None:
       return Pass(output, e, None)
@@ -149,7 +150,7 @@ class Decoder(nn.Module):
     count = e.shape[-1]
     above = ops.silu(x)
 
-    # POSTERIOR: q(e_l | e_<l, x, c), of the map so far and of the image's.
+    # POSTERIOR: q(e_l | e_<l, x, c), from the map so far and the image's.
     q = None
     if seen is not None:
       both = jnp.concatenate([above, seen], axis=-1)
@@ -167,7 +168,7 @@ class Decoder(nn.Module):
     heads = Dense(2 * count, nn.initializers.zeros, name=name)(x)
     return Gaussian(*jnp.split(heads, 2, axis=-1))
 
-  def _enlarged(
+  def _enlarge(
     self,
     x: Array,
     width: int,
@@ -189,13 +190,13 @@ class Hierarchy(NamedTuple):
   @property
   def sizes(self) -> tuple[int, ...]:
     """Return the number of latents of each level, top first."""
-    levels = maps_of(self.decoder.shape, self.decoder.levels)
+    levels = level_shapes(self.decoder.shape, self.decoder.levels)
     return tuple(math.prod(level) for level in levels)
 
   def infer(
     self, params: PyTree, image: Array, condition: Array, noise: Array
   ) -> Pass:
-    """Draw e of images' posteriors, and decode it.
+    """Draw e of the posteriors of images, and decode it.
 
     Args:
       params: of the system.

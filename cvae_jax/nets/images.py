@@ -1,8 +1,8 @@
 """Networks that build themselves for images of any size from 8 pixels on.
 
-The encoder halves the map until a side is below 8, the decoder doubles it back
-and cuts the row or column that an odd side has not. How wide they are and of
-which blocks is a choice of two words; all else is what the data's shapes say.
+The encoder halves the map until a side is below 8. The decoder doubles it back
+and cuts the extra row or column of an odd side. A config chooses the width and
+the kind of block; the shapes of the data decide the rest.
 """
 
 import math
@@ -14,9 +14,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method.gaussian import Gaussian
-from cvae_jax.method.names import checked, pick
+from cvae_jax.method.names import check, pick
 from cvae_jax.nets.fast import ops
-from cvae_jax.nets.layers import Conv, Dense, logits_of
+from cvae_jax.nets.layers import Conv, Dense, logit_initialiser
+from cvae_jax.nets.telling import Angles, embed, modulate
 
 WIDTHS = {"small": 16, "medium": 32, "large": 64}  # features of the first map
 BLOCKS = ("plain", "residual")
@@ -61,32 +62,14 @@ class Residual(nn.Module):
     return x + scale[None, None, None] * Conv(self.features, name="conv_1")(y)
 
 
-class Embedding(nn.Module):
-  """What a condition [B, A] says, as the layers are told it."""
-
-  features: int
-
-  @nn.compact
-  def __call__(self, condition: Array) -> Array:
-    """Map [B, A] to [B, features]."""
-    x = ops.silu(Dense(self.features, name="dense_0")(condition))
-    return ops.silu(Dense(self.features, name="dense_1")(x))
-
-
-def embedded(condition: Array | None, size: int) -> Array | None:
-  """Return a condition's embedding, None where there is nothing to embed."""
-  if condition is None or not condition.shape[-1]:
-    return None
-  return Embedding(size, name="embedding")(condition)
-
-
 class Encoder(nn.Module):
-  """Reads heads from an image beside a condition."""
+  """Compute heads from an image and a condition."""
 
   shape: Shape
   heads: Mapping[str, int]  # {name: features}
   width: str = "small"
   blocks: str = "plain"
+  angles: Angles = Angles()  # of the condition
 
   @nn.compact
   def __call__(
@@ -97,7 +80,7 @@ class Encoder(nn.Module):
     The key is of no use: there is no dropout.
     """
     first = pick(WIDTHS, self.width, "model.width")
-    residual = checked(BLOCKS, self.blocks, "model.blocks") == "residual"
+    residual = check(BLOCKS, self.blocks, "model.blocks") == "residual"
     levels = len(sides(*self.shape[:2])) - 1
     x = image.reshape(-1, *self.shape) - 0.5
     for i, width in enumerate(features(first, levels)):
@@ -106,7 +89,7 @@ class Encoder(nn.Module):
         x = Residual(width, name=f"residual_{i}")(x)
       x = ops.silu(x)
     x = x.reshape(x.shape[0], -1)
-    told = embedded(condition, 8 * first)
+    told = embed(condition, 8 * first, self.angles)
     if told is not None:
       x = jnp.concatenate([x, told], axis=-1)
     x = ops.silu(Dense(16 * first, name="dense")(x))
@@ -116,25 +99,26 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
   """Draws maps of pixels from latents and a condition.
 
-  Each level's features are scaled and shifted by what the condition says, so
-  that it is not forgotten on the way. The first images are near `mean`: from
-  grey, all layers would run to a dark set's black together, and past it.
+  The features of each level are scaled and shifted by the condition, so that
+  no level loses it. The first images are near `mean`. From grey ones, all
+  layers would at first run together towards the black of a dark set, and past.
   """
 
   shape: Shape
-  channels: int  # of the output, which may be more than the image's
+  channels: int  # of the output, at least the image's
   width: str = "small"
   blocks: str = "plain"
   mean: tuple[float, ...] = ()  # of each channel, where outputs are logits
+  angles: Angles = Angles()  # of the condition
 
   @nn.compact
   def __call__(self, z: Array, condition: Array | None = None) -> Array:
     """Map [B, Z] and [B, A] to [B, H, W, channels], not bounded."""
     first = pick(WIDTHS, self.width, "model.width")
-    residual = checked(BLOCKS, self.blocks, "model.blocks") == "residual"
+    residual = check(BLOCKS, self.blocks, "model.blocks") == "residual"
     *maps, smallest = sides(*self.shape[:2])
     widths = features(first, len(maps))
-    told = embedded(condition, 8 * first)
+    told = embed(condition, 8 * first, self.angles)
     x = z if told is None else jnp.concatenate([z, told], axis=-1)
     x = ops.silu(Dense(16 * first, name="dense_0")(x))
     x = ops.silu(Dense(math.prod(smallest) * widths[-1], name="dense_1")(x))
@@ -142,25 +126,17 @@ class Decoder(nn.Module):
     outputs = [self.channels, *widths[:-1]]
     for i in reversed(range(len(maps))):
       height, width = maps[i]
-      begin = logits_of(self.mean if i == 0 else ())
+      begin = logit_initialiser(self.mean if i == 0 else ())
       x = Conv(outputs[i], 4, 2, "SAME", True, begin, name=f"up_{i}")(x)
       x = x[:, :height, :width]
       if i == 0:
         return x
       if told is not None:
-        x = moved(x, told, i)
+        x = modulate(x, told, i)
       if residual:
         x = Residual(outputs[i], name=f"residual_{i}")(x)
       x = ops.silu(x)
     return x
-
-
-def moved(x: Array, told: Array, level: int) -> Array:
-  """Scale and shift a map's features by an embedded condition."""
-  width = x.shape[-1]
-  moves = Dense(2 * width, nn.initializers.zeros, name=f"told_{level}")(told)
-  scale, shift = jnp.split(moves[:, None, None], 2, axis=-1)
-  return x * (1.0 + scale) + shift
 
 
 class GaussianEncoder(nn.Module):
@@ -170,13 +146,14 @@ class GaussianEncoder(nn.Module):
   latents: int
   width: str = "small"
   blocks: str = "plain"
+  angles: Angles = Angles()  # of the condition
 
   @nn.compact
   def __call__(self, image: Array, condition: Array, key=None) -> Gaussian:
     """Map [B, H, W, C] and [B, A] to a Gaussian over [B, Z]."""
     heads = {"mean": self.latents, "logvar": self.latents}
-    net = Encoder(self.shape, heads, self.width, self.blocks, name="net")
-    return Gaussian(**net(image, condition, key))
+    how = (self.shape, heads, self.width, self.blocks, self.angles)
+    return Gaussian(**Encoder(*how, name="net")(image, condition, key))
 
 
 class ImageDecoder(nn.Module):
@@ -185,16 +162,17 @@ class ImageDecoder(nn.Module):
   shape: Shape
   width: str = "small"
   blocks: str = "plain"
-  outputs: int = 1  # a channel: what a likelihood's parameters take
+  outputs: int = 1  # for each channel: the parameters of a likelihood
   bounded: bool = True  # outputs are means in [0, 1]
   mean: tuple[float, ...] = ()  # of the images' channels, if outputs is 1
+  angles: Angles = Angles()  # of the condition
 
   @nn.compact
   def __call__(self, z: Array, condition: Array, key=None) -> Array:
     """Map [B, Z] and [B, A] to [B, H, W, C · outputs], in [0, 1] if bounded."""
     channels = self.shape[-1] * self.outputs
     how = (self.shape, channels, self.width, self.blocks, self.mean)
-    found = Decoder(*how, name="net")(z, condition)
+    found = Decoder(*how, self.angles, name="net")(z, condition)
     return nn.sigmoid(found) if self.bounded else found
 
 
@@ -223,11 +201,12 @@ class Generator(nn.Module):
   shape: Shape
   width: str = "small"
   blocks: str = "plain"
+  mean: tuple[float, ...] = ()  # of the images' channels
 
   @nn.compact
   def __call__(self, z: Array, train: bool = False) -> Array:
     """Map [B, Z] to [B, H, W, C]; it has no batch statistics."""
-    how = (self.shape, self.shape[-1], self.width, self.blocks)
+    how = (self.shape, self.shape[-1], self.width, self.blocks, self.mean)
     return Decoder(*how, name="net")(z)
 
 

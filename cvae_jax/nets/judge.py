@@ -14,19 +14,22 @@ SMALLEST = 4  # side of the last map, at least
 class Judge(nn.Module):
   """Outputs [B, K] of an image, one for each entry of a condition.
 
-  Two convolutions a block, of which the first halves the map, as long as it
-  has a side of at least 8; then a dense layer.
+  A block has two convolutions, of which the first halves the map. Blocks
+  follow as long as each side is at least 8, then a dense layer.
   """
 
   outputs: int  # K
-  features: Sequence[int]  # of each block; the last serves all further ones
+  features: Sequence[
+    int
+  ]  # of each block; the last value serves all further blocks
   dense: int
   dropout: float  # before the dense layer and the outputs
 
   @nn.compact
   def __call__(self, image: Array, key: Array | None = None) -> Array:
     """Map [B, H, W, C] to [B, K]; without a key dropout is off."""
-    x = 2.0 * image - 1.0  # a bright ground would hide the colours
+    # Centred: on a bright ground, colours would be small differences.
+    x = 2.0 * image - 1.0
     block = 0
     while not block or min(x.shape[1:3]) >= 2 * SMALLEST:
       features = self.features[min(block, len(self.features) - 1)]

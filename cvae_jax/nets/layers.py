@@ -58,10 +58,10 @@ class Conv(nn.Module):
     return conv.conv(x, kernel, self.stride, self.padding, bias=bias)
 
 
-def logits_of(mean: Sequence[float]) -> nn.initializers.Initializer:
-  """Return the initialiser of biases [C] to logits of means, 0 without any.
+def logit_initialiser(mean: Sequence[float]) -> nn.initializers.Initializer:
+  """Return an initialiser of biases [C]: the logits of means, or 0 without.
 
-  A mean in [0, 1] stays off its ends, where a sigmoid would not learn.
+  Means are kept away from 0 and 1, where a sigmoid would not learn.
   """
   if not mean:
     return nn.initializers.zeros
@@ -74,11 +74,11 @@ def logits_of(mean: Sequence[float]) -> nn.initializers.Initializer:
 
 
 def dropout(key: Array | None, x: Array, rate: float) -> Array:
-  """Zero a share `rate` of x and scales the rest; identity if key is None.
+  """Zero a share `rate` of x and scale the rest; identity if key is None.
 
-  The mask comes from a counter-based integer hash of (key, position), not
-  from threefry, whose bits alone cost a quarter of a CPU training step.
-  tests/dropout_test.py holds its statistics beside threefry's.
+  The mask is a counter-based integer hash of (key, position). The bits of
+  threefry alone would cost a quarter of a CPU training step.
+  tests/dropout_test.py compares its statistics with those of threefry.
 
   Raises:
     ValueError: the rate is not in [0, 1).
@@ -95,8 +95,8 @@ def dropout(key: Array | None, x: Array, rate: float) -> Array:
 def hash_bits(seeds: Array, shape: tuple[int, ...]) -> Array:
   """Hash positions to uniform uint32 [shape]: two rounds of a 32-bit mix.
 
-  The mixer is C. Wellons's lowbias32 (public domain); a seed enters before
-  each round, so that streams of different keys are no shifts of each other.
+  The mixer is C. Wellons's lowbias32 (public domain). A seed enters before
+  each round, so no stream is a shifted copy of another key's stream.
   """
   index = jax.lax.iota(jnp.uint32, _size(shape)).reshape(shape)
   return _mix(_mix(index ^ seeds[0]) + seeds[1])

@@ -16,8 +16,8 @@ READ = 0.1  # × the largest norm of a latent's weights: a decoder reads more
 class M1(NamedTuple):
   """The networks of params' branches encoder and decoder, those of a VAE.
 
-  Latents that the decoder does not read are noise, their posterior being the
-  prior. As features they are 0.
+  The posterior of a latent that the decoder does not read is the prior, so
+  this latent is noise. As a feature it is 0.
   """
 
   encoder: MLP
@@ -34,25 +34,27 @@ class M1(NamedTuple):
     return self.decoder.apply({"params": params["decoder"]}, z)["logits"]
 
   def features(self, params: PyTree, pixels: Array, key=None) -> Array:
-    """Draw z₁ of pixels, or gives its mean without a key, [B, Z]."""
+    """Draw z₁ [B, Z] of pixels; without a key return its mean."""
     q = self.encode(params, pixels)
     z = q.mean if key is None else gaussian.reparameterise(key, q)
-    return self.of_read(params, z)
+    return self.mask_unread(params, z)
 
-  def of_read(self, params: PyTree, values: Array, others=0.0) -> Array:
-    """Keep values [..., Z] of latents that are read, for others `others`."""
+  def mask_unread(self, params: PyTree, values: Array, others=0.0) -> Array:
+    """Keep values [..., Z] of latents that are read; set others to `others`."""
     kernel = params["decoder"]["dense_0"]["kernel"][: self.latents]
     norms = jnp.linalg.norm(kernel, axis=-1)
-    # Not above a constant: Adam's steps keep what is not read from 0.
+    # A relative bound: Adam's steps keep unread weights from reaching 0.
     read = norms > READ * norms.max()
     return jnp.where(jnp.broadcast_to(read, values.shape), values, others)
 
-  def surplus(self, params: PyTree, pixels: Array, z: Array) -> Array:
-    """Return log q(z₁ | pixels), of unread latents their KL, in nats [B].
+  def posterior_excess(self, params: PyTree, pixels: Array, z: Array) -> Array:
+    """Return log q(z₁ | pixels) in nats [B]; for unread latents their KL.
 
-    What a bound on log p(z₁) of the features z [B, Z] and log p(pixels | z₁)
-    lack of a bound on log p(pixels).
+    A bound on log p(pixels) is the bound on log p(z₁) of the features z [B, Z],
+    plus log p(pixels | z₁), minus this.
     """
     q = self.encode(params, pixels)
-    spent = self.of_read(params, -gaussian.nats(z, q), gaussian.kl_to_prior(q))
+    spent = self.mask_unread(
+      params, -gaussian.nats(z, q), gaussian.kl_to_prior(q)
+    )
     return spent.sum(axis=-1)

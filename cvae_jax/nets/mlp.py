@@ -33,8 +33,8 @@ def binary(key: Array, means: Array) -> Array:
 class Joint(nn.Module):
   """A dense layer on several inputs, as if they were concatenated.
 
-  Their leading axes broadcast: what is the same for all labels is multiplied
-  once, and a one-hot label only picks its row of the kernel.
+  Their leading axes broadcast. An input that is the same for all labels is
+  multiplied once, and a one-hot label picks its row of the kernel.
   """
 
   features: int

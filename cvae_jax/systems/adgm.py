@@ -61,7 +61,7 @@ def make(config, facts: Facts) -> System:
     )
   }
 
-  encode, output, decode = _functions(model)
+  encode, output, decode = _make_functions(model)
 
   # SDGM's p(x | y, z) is an integral over a, of which a mean is no value.
   likelihood = None if nets.skip else model.likelihood
@@ -85,11 +85,14 @@ def make(config, facts: Facts) -> System:
     observe=binary if model.binarise else None,
     latents=model.sizes[-1],
     schedules={"learning_rate": lr} | kl_control.schedule(model.kl),
-    notes=(few_labels.note(model, model.sizes[1]),),
+    notes=(
+      few_labels.note(model, model.sizes[1]),
+      *few_labels.warnings(config, facts.rows),
+    ),
   )
 
 
-def _functions(model: Model) -> tuple[Callable, Callable, Callable]:
+def _make_functions(model: Model) -> tuple[Callable, Callable, Callable]:
   """Return the system's encode, output and decode; a is its mean in them."""
   nets = model.nets
 

@@ -1,8 +1,8 @@
 """Judge: a network that reads an attribute, a class or a value in [0, 1].
 
-It is the independent judge of conditional samples. What it reads are columns
-of the condition: several are a class, one-hot or as probabilities, and one is
-a value. Others may be given to it beside the image.
+It is the independent judge of conditional samples. It reads columns of the
+condition: several columns are a class, one-hot or as probabilities, and one
+column is a value. Other columns may be given to it beside the image.
 
 The loss is the cross-entropy of a class in nats, or with loss.binary of a
 value that is 0 or 1, and the squared error of other values; plus
@@ -129,13 +129,13 @@ def _name(model: Model) -> str:
 
 def _terms(model: Model, params, batch: Batch, key=None) -> Metrics:
   """Return the error of each example [B] under the name of its kind."""
-  image = batch["image"].astype(jnp.float32) / 255.0
+  image = parts.unit(batch["image"])
   condition = batch["condition"]
   target = condition[:, jnp.array(model.target, jnp.int32)]
   given = condition[:, jnp.array(model.given, jnp.int32)]
   logits = model.logits(params, image, given, key)
 
-  # A CLASS: −Σ_k y_k log p_k.
+  # 1. CLASS: −Σ_k y_k log p_k.
   if len(model.target) > 1:
     right = logits.argmax(-1) == target.argmax(-1)
     return {
@@ -143,7 +143,7 @@ def _terms(model: Model, params, batch: Batch, key=None) -> Metrics:
       "accuracy": right.astype(jnp.float32),
     }
 
-  # A VALUE: (v − v̂)², and of one that is 0 or 1 its cross-entropy.
+  # 1. VALUE: (v − v̂)²; with loss.binary −v log v̂ − (1 − v) log (1 − v̂).
   error = (model.read(logits) - target)[:, 0]
   terms = {"squared_error": error**2, "absolute_error": jnp.abs(error)}
   if model.binary:
@@ -155,7 +155,7 @@ def _terms(model: Model, params, batch: Batch, key=None) -> Metrics:
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
   terms = parts.means(_terms(model, params, batch, key))
 
-  # KERNELS: l2 · Σ kernel² of the dense layers, once a step.
+  # 2. KERNELS: l2 · Σ kernel² of the dense layers, once a step.
   terms["l2"] = model.l2 * losses.dense_l2(params)
   return terms[_name(model)] + terms["l2"], (terms, model_state)
 

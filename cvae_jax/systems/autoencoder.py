@@ -16,7 +16,6 @@ import functools
 import math
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import (
@@ -102,7 +101,7 @@ def _forward(model: Model, state, batch: Batch, key, step=None):
   """
   params, stats = state
   train = step is not None
-  image = batch["image"].astype(jnp.float32) / 255.0
+  image = parts.unit(batch["image"])
   if model.binarise:
     image = binary(jax.random.fold_in(key, 1), image)
   q, stats = model.encode(params, stats, image, train)
@@ -163,7 +162,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   given = state.params, state.model_state
   terms, (nats, each), _ = _forward(model, given, batch, key)
   if not model.kl.constant:
-    penalty = model.kl.of_each(each, state.step, model.latents)
+    penalty = model.kl.per_example(each, state.step, model.latents)
     terms["loss"] = model.loss(nats, penalty)
   return terms
 

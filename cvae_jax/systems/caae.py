@@ -77,7 +77,7 @@ def _players(model: Model, group, lr) -> dict[str, Player]:
     ValueError: they share Adam's counter, and another optimiser or what goes
       around it is asked for.
   """
-  if group.shared and (other := optim.beside_adam(group)):
+  if group.shared and (other := optim.list_beyond_adam(group)):
     raise ValueError(
       f"optim.shared is of Adam alone; found {', '.join(other)}: set "
       "optim.shared=false"
@@ -116,7 +116,7 @@ def _adam(group, turn: int, turns: int) -> optax.GradientTransformation:
   return optax.GradientTransformation(adam.init, update)
 
 
-def _signed(values: Array) -> Array:
+def _to_signed(values: Array) -> Array:
   """Map [0, 1] to [−1, 1]."""
   return 2.0 * values - 1.0
 
@@ -129,17 +129,17 @@ def _uniform(model: Model, key: Array, count: int) -> Array:
 
 def _encode(model: Model, state: TrainState, image: Array) -> Gaussian:
   """Return the code as a Gaussian without spread."""
-  return gaussian.point(model.encode(state.params, _signed(image)))
+  return gaussian.point(model.encode(state.params, _to_signed(image)))
 
 
 def _decode(model: Model, state: TrainState, z: Array, c: Array) -> Array:
-  return 0.5 * (model.decode(state.params, z, _signed(c)) + 1.0)
+  return 0.5 * (model.decode(state.params, z, _to_signed(c)) + 1.0)
 
 
 def _forward(model: Model, params, batch: Batch):
   """Return x, y, the code z and G(z, y)."""
-  x = _signed(batch["image"].astype(jnp.float32) / 255.0)
-  y = _signed(batch["condition"])
+  x = _to_signed(parts.unit(batch["image"]))
+  y = _to_signed(batch["condition"])
   z = model.encode(params, x)
   return x, y, z, model.decode(params, z, y)
 
@@ -178,6 +178,7 @@ def _autoencoder_loss(
 def _latent_critic_loss(
   model: Model, params, model_state, batch: Batch, key, step
 ):
+  # CODES: −log(1 − D_z(E(x))) − log D_z(u) for u ~ Uniform(−1, 1).
   _, _, z, _ = _forward(model, params, batch)
   drawn = _uniform(model, key, z.shape[0])
   return _critic_loss(
@@ -188,6 +189,7 @@ def _latent_critic_loss(
 def _image_critic_loss(
   model: Model, params, model_state, batch: Batch, key, step
 ):
+  # IMAGES: −log(1 − D_img(G(E(x), y), y)) − log D_img(x, y).
   x, y, _, output = _forward(model, params, batch)
   return _critic_loss(
     model, "image_critic", params, model_state, fake=(output, y), real=(x, y)

@@ -169,7 +169,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   terms, each, _ = _forward(model, state.params, state.model_state, batch, key)
   kl = terms["kl"]
   if not model.kl.plain:
-    kl = model.kl.of_each(each, state.step, model.encoder.latents)
+    kl = model.kl.per_example(each, state.step, model.encoder.latents)
   total = _total(model, terms, kl)
   levels, position, colour = model.inputs(batch)
   blind = jax.random.fold_in(key, 1)

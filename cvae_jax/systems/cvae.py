@@ -70,7 +70,7 @@ def make(config, facts: Facts) -> System:
   def posterior(state: TrainState, noise, image, condition):
     return model.posterior(state.params, noise, image, condition)[:2]
 
-  draw, log_prior = latent_priors.functions(model.prior, model.pseudo)
+  draw, log_prior = latent_priors.make_functions(model.prior, model.pseudo)
   sampled = model.prior.sampled
   return System(
     init=lambda key: update.init_state(players, *begin(model, conditions, key)),
@@ -121,7 +121,7 @@ def _forward(
   masks than those that z came from. Keras's graph mode did this in the
   original experiment. With a step it is a pass of training.
   """
-  image = batch["image"].astype(jnp.float32) / 255.0
+  image = parts.unit(batch["image"])
   condition = batch["condition"]
   if model.binarise:
     image = binary(jax.random.fold_in(noise, 1), image)
@@ -185,7 +185,8 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
     kl = model.kl.penalty(found.kl, step, model.counts)
   total = _reconstruction(terms) + kl + terms["grey"] + terms["l2"]
 
-  # 5. REGULARISER: of the batch's latents, by the objective's name.
+  # 5. REGULARISER: strength · R(z), by the objective's name; the equations
+  # are in method/regularisers.py.
   if (regulariser := model.regulariser) is not None:
     draw = functools.partial(model.draw, params, noise, len(found.z))
     added = regulariser.terms(found.z, found.q, draw)
@@ -200,7 +201,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   terms["grey"] *= model.grey(state.step)
   kl = terms["kl"]
   if not model.kl.plain:
-    kl = model.kl.of_each(found.kl, state.step, model.counts)
+    kl = model.kl.per_example(found.kl, state.step, model.counts)
   total = _reconstruction(terms) + kl + terms["grey"]
   psnr = losses.psnr(found.image, found.output)
   return {"loss": total, **terms, "psnr": psnr}

@@ -109,7 +109,7 @@ def _forward(model: Model, params, stats, batch: Batch, key, step=None):
   With a step it is a pass of training.
   """
   train = model.normalise and step is not None
-  image = batch["image"].astype(jnp.float32) / 255.0
+  image = parts.unit(batch["image"])
   q, stats = model.encode(params, stats, image, train)
   z = gaussian.reparameterise(key, q)
   given, stats = model.decode(params, stats, z, train)

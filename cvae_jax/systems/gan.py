@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import gaussian, losses, optim, parts, update
-from cvae_jax.method.names import checked
+from cvae_jax.method.names import check
 from cvae_jax.nets import images
 from cvae_jax.nets.dcgan import Decoder, Trunk
 from cvae_jax.types import (
@@ -113,16 +113,17 @@ def make(config, facts: Facts) -> System:
   )
 
 
-def _own_networks(model, shape: tuple[int, ...]) -> dict[str, Any]:
+def _own_networks(model, facts: Facts) -> dict[str, Any]:
+  shape = facts.image_shape
   how = {"width": model.width, "blocks": model.blocks}
   return {
-    "generator": images.Generator(shape, **how),
+    "generator": images.Generator(shape, **how, mean=facts.mean),
     "critic": images.Critic(shape, **how),
   }
 
 
 def _model(config, facts: Facts) -> Model:
-  kind = checked(KINDS, config.loss.kind, "loss.kind")
+  kind = check(KINDS, config.loss.kind, "loss.kind")
   own = images.builds_itself(config.model)
   norm = "" if own else config.model.critic.norm
   if config.loss.penalty and norm.startswith("batch"):
@@ -131,7 +132,7 @@ def _model(config, facts: Facts) -> Model:
       f"is 'layer' or ''; found {norm!r}"
     )
   return Model(
-    nets=_own_networks(config.model, facts.image_shape)
+    nets=_own_networks(config.model, facts)
     if own
     else {
       "generator": Decoder(**config.model.generator),
@@ -160,8 +161,8 @@ def _players(model: Model, config) -> dict[str, Player]:
 def _critic_loss(model: Model, params, model_state, batch: Batch, key, step):
   """Score real and generated images apart, as two batches."""
   draw, mix = jax.random.split(key)
-  real = batch["image"].astype(jnp.float32) / 255.0
-  z = parts.shared(gaussian.draw(draw, real.shape[0], model.latents))
+  real = parts.unit(batch["image"])
+  z = parts.share_noise(gaussian.draw(draw, real.shape[0], model.latents))
   fake, _ = model.generate(params, model_state, z, train=True)
   on_real, stats = model.score(params, model_state, real, train=True)
   on_fake, stats = model.score(params, stats, fake, train=True)
@@ -193,7 +194,9 @@ def _gradient_penalty(score: Callable[[Array], Array], image: Array) -> Array:
 
 def _generator_loss(model: Model, params, model_state, batch: Batch, key, step):
   z = gaussian.draw(key, batch["image"].shape[0], model.latents)
-  fake, stats = model.generate(params, model_state, parts.shared(z), train=True)
+  fake, stats = model.generate(
+    params, model_state, parts.share_noise(z), train=True
+  )
   score, _ = model.score(params, stats, fake, train=True)
 
   # DECEPTION: −log D(G(z)), or −D(G(z)).
@@ -205,7 +208,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
 
   The losses rise and fall with the opponent: they say nothing of quality.
   """
-  real = batch["image"].astype(jnp.float32) / 255.0
+  real = parts.unit(batch["image"])
   z = gaussian.draw(key, real.shape[0], model.latents)
   fake, _ = model.generate(state.params, state.model_state, z)
   on_real, _ = model.score(state.params, state.model_state, real)

@@ -124,7 +124,7 @@ def _cross_entropies(outputs: Array, target: Array) -> Array:
   return nats.sum(axis=-1)
 
 
-def _squared(outputs: Array, target: Array) -> Array:
+def _squared_error(outputs: Array, target: Array) -> Array:
   return ((outputs - target) ** 2).sum(axis=-1)
 
 
@@ -137,17 +137,18 @@ READINGS: Mapping[str, Callable[[Array], Array]] = {
 LOSSES: Mapping[str, Callable[[Array, Array], Array]] = {
   "softmax": optax.losses.softmax_cross_entropy,
   "sigmoid": _cross_entropies,
-  "linear": _squared,
-  "circular": _squared,
+  "linear": _squared_error,
+  "circular": _squared_error,
 }
 
 
 def _terms(model: Model, params, batch: Batch, key=None) -> Metrics:
   """Return {attribute: its unweighted loss [B]}, 0 where it is unknown."""
-  image = batch["image"].astype(jnp.float32) / 255.0
+  image = parts.unit(batch["image"])
   condition = batch["condition"]
   outputs = model.outputs(params, image, key)
   found = {}
+  # HEADS: one term each, by the attribute's kind; the module says which.
   for head in model.heads:
     entries = jnp.array(head.entries)
     loss = LOSSES[head.head](outputs[:, entries], condition[:, entries])

@@ -99,7 +99,7 @@ def make(config, facts: Facts) -> System:
     observe=binary if model.loss.binarise else None,
     latents=model.latents,
     schedules=kl_control.schedule(model.loss.kl),
-    notes=_notes(model),
+    notes=_notes(model) + few_labels.warnings(config, facts.rows),
   )
 
 
@@ -118,11 +118,15 @@ def _terms(
   """
   keys = jax.random.split(key, 4)
   nets = model.nets
+
+  # 1. UNLABELLED: U(x) = Σ_y q(y | x) L(x, y) − H(q(y | x)).
   x = model.data(params, batch["image"], keys[0])
   logq = jax.nn.log_softmax(nets.classify(params, x, drop[0]))
   logq = _scale_gradient(logq, trust)
   every = jnp.eye(model.classes)[None]
   bounds = model.bound(params, x[:, None], every, keys[1], drop[1], step)
+
+  # 2. LABELLED: L(x, y), and −log q(y | x) of the classifier.
   x = model.data(params, batch["labelled_image"], keys[2])
   y = batch["condition"]
   guess = jax.nn.log_softmax(nets.classify(params, x, drop[2]))
@@ -135,6 +139,8 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   trust = _trust(model.loss.warm_up, step)
   terms = _terms(model, params, batch, noise, drop, trust, step)
   terms = parts.means(terms)
+
+  # 3. KERNELS: l2 · Σ kernel², once a step.
   terms["l2"] = _l2(model, params)
   return few_labels.total(model.loss, terms), (terms, model_state)
 
@@ -157,15 +163,19 @@ def _scale_gradient(x: Array, by: Array | float) -> Array:
 def _soft_loss(model: Model, params, model_state, batch: Batch, key, step):
   """Return the source's loss: reconstruction + KL under y = q(y | x) itself.
 
-  No label, no sum over labels, no entropy, and nobody owns the classifier,
-  so y is a fixed random code of x (zoo §3, bugs).
+  There is no label, no sum over labels and no entropy. No player owns the
+  classifier, so y is a fixed random code of x (zoo §3, bugs).
   """
   noise, pixels, guess, drop = (jax.random.fold_in(key, i) for i in range(4))
   x = model.data(params, batch["image"], pixels)
   y = jax.nn.softmax(model.nets.classify(params, x, guess))
+
+  # 1. BOUND: −log p(x | z, y) + KL(q(z | x, y) ‖ N(0, I)); log K is left out.
   bound = model.bound(params, x[:, None], y[:, None], noise, drop, step)
   bound = bound.mean()
   bound -= math.log(model.classes)
+
+  # 2. KERNELS: l2 · Σ kernel², once a step.
   terms = {"l2": _l2(model, params)}
   return bound + terms["l2"], (terms, model_state)
 
@@ -192,7 +202,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
     pixels = model.pixels(image, first)
     z = model.data(params, image, first)
     elbo -= losses.bernoulli_nats(pixels, nets.m1.logits(params, z))
-    elbo -= nets.m1.surplus(params, flat(image), z)
+    elbo -= nets.m1.posterior_excess(params, flat(image), z)
   return {"error": error, "elbo": elbo, **terms}
 
 

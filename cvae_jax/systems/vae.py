@@ -6,12 +6,12 @@ example, with sums over pixels and latents, is
 
     −log p(x | z, c) + β · KL(q(z | x, c) ‖ p(z)) + l2 · Σ kernel²
 
-with Bernoulli pixels, β 1 and p(z) = N(0, I), unless config.loss and
-config.prior say otherwise. The last
-term is a prior N(0, 1 / (2 l2)) on the kernels. With `objective` iwae or dreg
-the first two are replaced by −log (1/k) Σ p(x | z) p(z) / q(z | x) over k
-samples (Burda et al. 2016). Other objectives add a term of the batch's
-latents to −ELBO; `factor`'s is of a second player, which tells latents from
+with Bernoulli pixels, β = 1 and p(z) = N(0, I), unless config.loss and
+config.prior say otherwise. The last term is a prior N(0, 1 / (2 l2)) on the
+kernels. With `objective` iwae or dreg, −log (1/k) Σ p(x | z) p(z) / q(z | x)
+over k samples takes the place of the first two terms (Burda et al. 2016).
+Other objectives add a term of the batch's latents to −ELBO. The term of
+`factor` comes from a second player, a discriminator, which tells latents from
 shuffled ones (Kim and Mnih 2018).
 """
 
@@ -85,7 +85,7 @@ def make(config, facts: Facts) -> System:
   def posterior(state: TrainState, noise, image, condition):
     return model.posterior(state.params, noise, flat(image), condition)[:2]
 
-  draw, log_prior = latent_priors.functions(model.prior, model.pseudo)
+  draw, log_prior = latent_priors.make_functions(model.prior, model.pseudo)
   sampled = model.prior.sampled
   return System(
     init=lambda key: update.init_state(players, *begin(model, conditions, key)),
@@ -102,7 +102,7 @@ def make(config, facts: Facts) -> System:
     log_prior=log_prior if sampled else None,
     posterior=posterior if model.levels else None,
     latents=model.latents,
-    schedules=optim.logged(config.optim) | kl_control.schedule(model.loss.kl),
+    schedules=optim.rates(config.optim) | kl_control.schedule(model.loss.kl),
     notes=(_note(model), *hierarchy.note(model.levels)),
   )
 
@@ -193,7 +193,8 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
     penalty = kl.penalty(found.kl, step, model.counts)
     total = terms["reconstruction"] + penalty + terms["l2"]
 
-  # 4. REGULARISER: of the batch's latents, by the objective's name.
+  # 4. REGULARISER: strength · R(z), by the objective's name; the equations
+  # are in method/regularisers.py.
   regulariser = _regulariser(model, params, found.z, found.q, noise)
   if regulariser:
     terms |= regulariser
@@ -227,7 +228,8 @@ def _discriminator_loss(
   found = _forward(model, params, model_state, batch, noise, drop)
   first, second = jnp.array_split(found.z, 2)
   joint = model.discriminate(params, first)
-  apart = model.discriminate(params, regularisers.permuted(shuffle, second))
+  apart = model.discriminate(params, regularisers.permute(shuffle, second))
+  # DISCRIMINATOR: −½ log d(z) − ½ log (1 − d(z̄)) for shuffled latents z̄.
   total = 0.5 * losses.discriminator_loss(joint, real=True).mean()
   total += 0.5 * losses.discriminator_loss(apart, real=False).mean()
   accuracy = jnp.concatenate([joint > 0, apart < 0]).mean()
@@ -241,7 +243,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   kl = model.loss.kl
   loss = -terms["elbo"]
   if not kl.plain:
-    penalty = kl.of_each(found.kl, state.step, model.counts)
+    penalty = kl.per_example(found.kl, state.step, model.counts)
     loss = terms["reconstruction"] + penalty
   psnr = losses.psnr(found.x, model.loss.likelihood.mean(found.output))
   return {"loss": loss, **terms, "psnr": psnr}

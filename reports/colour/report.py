@@ -32,7 +32,7 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
   if not found:
     raise ReportError(
       f"no colouring run with a finished epoch in {runs_folder}; train one: "
-      f"{commands.name_of('train')} --config=colour --workdir=…"
+      f"{commands.format_command('train')} --config=colour --workdir=…"
     )
   out = Path(out_folder)
   pictures = [out / "colour_curves.png"]
@@ -105,7 +105,7 @@ def _claim(found: Runs) -> str:
   seeds = sorted(first.keys() & third.keys())
   if not seeds:
     return "Not measured here: it takes runs of both from the same seed."
-  curves = [verify.published(f"colouring/{model}") for model in finals]
+  curves = [verify.load_published(f"colouring/{model}") for model in finals]
   rows = [("published", *(curve[max(curve)] for curve in curves))]
   rows += [(f"seed {seed}", first[seed], third[seed]) for seed in seeds]
   changes = [b / a - 1 for _, a, b in rows]

@@ -40,7 +40,7 @@ def ae(latents: int) -> Cell:
   return Cell("AE", latents, "sum")
 
 
-def expected() -> Iterator[Cell]:
+def list_cells() -> Iterator[Cell]:
   """List the experiment's cells (homework §C1, §C4)."""
   for z in LATENTS:
     yield ae(z)
@@ -51,7 +51,7 @@ def expected() -> Iterator[Cell]:
 
 def cell(config: ConfigDict) -> Cell:
   """Name what a config of configs/compare.py trains."""
-  kind = KINDS[variants.of(config).choice(("vae", *KINDS))]
+  kind = KINDS[variants.find(config).choice(("vae", *KINDS))]
   latents = config.model.latents
   if kind in ("GAN", "WGAN-GP"):
     return Cell(kind, latents)
@@ -61,7 +61,7 @@ def cell(config: ConfigDict) -> Cell:
   return Cell(kind, latents, f"{pixels}, {nats}", config.loss.beta)
 
 
-def shown(cells: Collection[Cell]) -> dict[str, Cell]:
+def choose_drawn(cells: Collection[Cell]) -> dict[str, Cell]:
   """Choose the cell of each kind whose pictures and curves are drawn.
 
   The one of most latents, of those with β = 1 and summed terms if there are

@@ -17,11 +17,11 @@ from reports.compare.rules import (
   KEPT,
   TRACKS,
   USELESS,
-  collapsed,
-  poor,
-  repeated,
+  describe_poor,
+  describe_unlike,
+  judge_collapse,
+  near_duplicates,
   sign,
-  unlike,
 )
 
 Runs = Mapping[Cell, Mapping[str, Any]]  # what reports.compare gathered
@@ -42,7 +42,7 @@ def verdicts(runs: Runs) -> list[Verdict]:
       "1'. Instead, averaging the loss's terms collapses it, summing does not",
       causes,
     ),
-    _useless(runs, "2. The GAN is useless with 128 latents, not with 512"),
+    _usefulness(runs, "2. The GAN is useless with 128 latents, not with 512"),
     _ranking(runs, "3. Samples of N(0, I): the VAE's beat the AE's", ae, vae),
     _ranking(
       runs,
@@ -82,12 +82,12 @@ def _collapse(runs: Runs, claim: str, pairs) -> Verdict:
   return _judge(runs, claim, pairs, judge)
 
 
-def _useless(runs: Runs, claim: str) -> Verdict:
+def _usefulness(runs: Runs, claim: str) -> Verdict:
   def judge(small, large):
     name, a = distance(small["samples"]["prior"])
     b = distance(large["samples"]["prior"])[1]
     words = f"{name} {a:.4g} and {b:.4g}"
-    if doubt := unlike(small, large) or poor(large):
+    if doubt := describe_unlike(small, large) or describe_poor(large):
       return 0, f"{words}: {doubt}"
     held = a >= USELESS * b and a - b > small["real"][name]
     return held - (a <= ALIKE * b), words
@@ -106,7 +106,7 @@ def _ranking(runs: Runs, claim: str, worse: Callable, better: Callable):
     if first["cell"].kind == "AE":
       fitted = distance(first["samples"]["fitted"])[1]
       words += f" ({fitted:.4g} of the AE with z from its fitted Gaussian)"
-    if doubt := unlike(first, second) or poor(second):
+    if doubt := describe_unlike(first, second) or describe_poor(second):
       return 0, f"{words}: {doubt}"
     least = first["real"][name]  # two sets of real images differ by so much
     nearer = b < (1 - BETTER) * a and a - b > least
@@ -120,14 +120,14 @@ def _ranking(runs: Runs, claim: str, worse: Callable, better: Callable):
 def _modes(runs: Runs, claim: str) -> Verdict:
   def judge(run):
     samples = run["samples"]["prior"]
-    share, (low, high) = repeated(samples)
+    share, (low, high) = near_duplicates(samples)
     words = (
       f"{share:.1%} near duplicates ({low:.1%} to {high:.1%}), mean distance "
       f"{samples['ratio']:.3g} of the images'"
     )
-    if doubt := poor(run):
+    if doubt := describe_poor(run):
       return 0, f"{words}: {doubt}"
-    return collapsed(samples), words
+    return judge_collapse(samples), words
 
   return _judge(runs, claim, [(Cell("GAN", z),) for z in LATENTS], judge)
 
@@ -189,7 +189,7 @@ def _remedy(runs: Runs, claim: str) -> Verdict:
 
   def judge(gan, remedy):
     a, b = (run["samples"]["prior"] for run in (gan, remedy))
-    shares = [repeated(samples) for samples in (a, b)]
+    shares = [near_duplicates(samples) for samples in (a, b)]
     values = {
       "mean distance over the images'": (a["ratio"], b["ratio"]),
       "recall": (a["recall"], b["recall"]),
@@ -198,9 +198,9 @@ def _remedy(runs: Runs, claim: str) -> Verdict:
     words = ", ".join(
       f"{n} {x:.3g} and {y:.3g}" for n, (x, y) in values.items()
     )
-    if collapsed(a) < 1:
+    if judge_collapse(a) < 1:
       return None, f"{words}: the GAN lost no mode for sure, so none to cure"
-    if doubt := unlike(gan, remedy):
+    if doubt := describe_unlike(gan, remedy):
       return 0, f"{words}: {doubt}"
     (low, high), (least, most) = (interval for _, interval in shares)
     signs = [
@@ -227,7 +227,7 @@ def _judge(runs: Runs, claim: str, groups, judge: Callable) -> Verdict:
   reasons = []
   lacking = {}
   for cells in groups:
-    missing = {cell: why for cell in cells if (why := _lacking(runs, cell))}
+    missing = {cell: why for cell in cells if (why := _missing(runs, cell))}
     lacking |= missing
     if not missing:
       gain, words = judge(*(runs[cell] for cell in cells))
@@ -239,7 +239,7 @@ def _judge(runs: Runs, claim: str, groups, judge: Callable) -> Verdict:
   return Verdict(claim, outcome(found) if found else "not measured", reasons)
 
 
-def _lacking(runs: Runs, cell: Cell) -> str:
+def _missing(runs: Runs, cell: Cell) -> str:
   """Say why a run cannot be judged; "" if it can."""
   if cell not in runs:
     return "not trained"

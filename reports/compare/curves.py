@@ -38,7 +38,9 @@ def quality(tests: Rows) -> str | None:
   return next(names, None)
 
 
-def tracking(epochs: Rows, tests: Rows) -> dict[str, dict[str, float | None]]:
+def correlate_losses(
+  epochs: Rows, tests: Rows
+) -> dict[str, dict[str, float | None]]:
   """Correlate every loss with the distance over a run's evaluations.
 
   Returns:
@@ -53,7 +55,7 @@ def tracking(epochs: Rows, tests: Rows) -> dict[str, dict[str, float | None]]:
   tests = [row for row in tests if row["step"] in by_step]
   if goal is None or len(tests) < FEWEST:
     return {}
-  rows = [{**_held_out(row), **by_step[row["step"]]} for row in tests]
+  rows = [{**_name_held_out(row), **by_step[row["step"]]} for row in tests]
   wanted = [
     name
     for name in rows[0]
@@ -80,13 +82,13 @@ def _given_time(a: Sequence[float], b: Sequence[float]) -> float | None:
   None where one stands still, or does nothing but rise or fall: then nothing
   is left to correlate.
   """
-  left = _detrended(a), _detrended(b)
+  left = _detrend(a), _detrend(b)
   if any(residual is None for residual in left):
     return None
   return float(left[0] @ left[1])
 
 
-def _detrended(values: Sequence[float]) -> NDArray | None:
+def _detrend(values: Sequence[float]) -> NDArray | None:
   """Return the residuals [T] of ranks on their number, of length 1."""
   left = scipy.signal.detrend(scipy.stats.rankdata(values))
   length = np.linalg.norm(left)
@@ -103,8 +105,8 @@ def _floor(
   together, which are alike in a curve; the largest of all signals corrects
   for choosing the best.
   """
-  left = [*map(_detrended, signals)]
-  goal = _detrended(distances)
+  left = [*map(_detrend, signals)]
+  goal = _detrend(distances)
   left = [residual for residual in left if residual is not None]
   if goal is None or not left:
     return None
@@ -125,7 +127,7 @@ def is_loss(signal: str) -> bool:
   return signal.rpartition("/")[2] in LOSSES
 
 
-def _held_out(row: Mapping[str, Any]) -> dict[str, Any]:
+def _name_held_out(row: Mapping[str, Any]) -> dict[str, Any]:
   """Name an evaluation's metrics apart from those of training."""
   return {f"held-out/{name}": value for name, value in row.items()}
 
@@ -229,7 +231,7 @@ def _distances(axes, tests: Rows) -> None:
       place.tick_params(axis="y", labelcolor=colour)
 
 
-def recorded(config: ConfigDict, rows: Rows) -> dict[str, Rows]:
+def split_rows(config: ConfigDict, rows: Rows) -> dict[str, Rows]:
   """Part the rows of metrics.jsonl: each epoch's, and each due evaluation's.
 
   A last evaluation that was not due is one that a longer run does not have.

@@ -42,17 +42,17 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
     ReportError: no run of the comparison has a finished epoch, two are of the
       same cell, or they are of several sizes, data or ways to be measured.
   """
-  found = _found(Path(runs_folder))
+  found = _read_runs(Path(runs_folder))
   out = Path(out_folder)
   held = _holder()
-  shown = compare_cells.shown(found).values()
+  shown = compare_cells.choose_drawn(found).values()
   grids = {}
   ways = {}
   for cell, record in found.items():
     run = runs.load(record["folder"])
     beside = held(run)
     record |= _state(run, record["rows"]["epoch"][-1])
-    record |= _measured(run, beside) if beside else {}
+    record |= _measure(run, beside) if beside else {}
     if cell in shown:
       grids |= _samples(run, cell.kind, beside)
       ways[cell.kind] = gan.interpolation(run, rows=WAYS)
@@ -77,11 +77,11 @@ def _path(folder: Path, name: str) -> Path:
   return folder / f"compare_{name}.png"
 
 
-def _found(folder: Path) -> Found:
+def _read_runs(folder: Path) -> Found:
   """Return what the comparison's runs below a folder have on record."""
   found: Found = {}
   for run in runs.below(folder):
-    ours = variants.of(run.config).page == PAGE
+    ours = variants.find(run.config).page == PAGE
     if not ours or run.config.system not in SYSTEMS or not run.split("epoch"):
       continue
     if not runs.saved(run.path):
@@ -97,7 +97,7 @@ def _found(folder: Path) -> Found:
   if not found:
     raise ReportError(
       f"no run of the comparison in {folder}; train them: "
-      f"{commands.name_of('sweep')} --config=compare --workdir=…"
+      f"{commands.format_command('sweep')} --config=compare --workdir=…"
     )
   if len(sizes := {record["size"] for record in found.values()}) > 1:
     raise ReportError(
@@ -113,7 +113,7 @@ def _order(cell: Cell) -> tuple:
 
 
 def _record(run: runs.Folder, cell: Cell) -> dict[str, Any]:
-  parted = compare_curves.recorded(run.config, run.rows)
+  parted = compare_curves.split_rows(run.config, run.rows)
   last = parted["epoch"][-1]
   return {
     "cell": cell,
@@ -124,7 +124,9 @@ def _record(run: runs.Folder, cell: Cell) -> dict[str, Any]:
     "epochs": round(last["epoch"]),
     "environment": run.environment,
     "rows": parted,
-    "tracking": compare_curves.tracking(parted["epoch"], parted["test"]),
+    "tracking": compare_curves.correlate_losses(
+      parted["epoch"], parted["test"]
+    ),
     "stop": compare_curves.stop(run.config, parted["test"]),
     "samples": {},
     "posterior": None,
@@ -134,7 +136,7 @@ def _record(run: runs.Folder, cell: Cell) -> dict[str, Any]:
 def _holder() -> Callable[[runs.Run], collapse.Held | None]:
   """Return each run's held-out images, those of equal data loaded once."""
   known = {}
-  embed = _embedding()
+  embed = _load_embedding()
   load = Datasets()
 
   def held(run: runs.Run) -> collapse.Held | None:
@@ -153,9 +155,9 @@ def _holder() -> Callable[[runs.Run], collapse.Held | None]:
   return held
 
 
-def _embedding() -> distances.Embed | None:
+def _load_embedding() -> distances.Embed | None:
   try:
-    return distances.embedding()
+    return distances.load_embedding()
   except data.DataError as error:
     print(f"neighbours and distances are of pixels alone: {error}")
     return None
@@ -179,7 +181,7 @@ def _state(run: runs.Run, last: Mapping[str, Any]) -> dict[str, Any]:
   }
 
 
-def _measured(run: runs.Run, beside: collapse.Held) -> dict[str, Any]:
+def _measure(run: runs.Run, beside: collapse.Held) -> dict[str, Any]:
   """Measure a run beside its held-out images."""
   if run.system.encode:
     _reconstruct(run, beside)
@@ -226,8 +228,8 @@ def _samples(run: runs.Run, kind: str, held) -> dict[str, NDArray]:
   grid = gan.prior(run)
   found = {name: grid}
   if kind == "AE" and held:
-    z = collapse.fitted(run, held.dataset, grid.shape[0] * grid.shape[1])
-    found["ae_fitted"] = gan.decoded(run, z).reshape(grid.shape)
+    z = collapse.draw_fitted(run, held.dataset, grid.shape[0] * grid.shape[1])
+    found["ae_fitted"] = gan.decode(run, z).reshape(grid.shape)
   return found
 
 
@@ -236,5 +238,5 @@ def _small(grid: NDArray) -> NDArray:
   size = grid.shape[2]
   if size % SIDE:
     return grid
-  flat = images.averaged(grid.reshape(-1, *grid.shape[2:]), SIDE)
+  flat = images.average_pool(grid.reshape(-1, *grid.shape[2:]), SIDE)
   return flat.reshape(*grid.shape[:2], *flat.shape[1:])

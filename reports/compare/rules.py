@@ -42,7 +42,7 @@ all pairs of finished runs, contradicted where its opposite does. There is one
 run of each: what seeds change is not measured."""
 
 
-def unlike(*group: Mapping[str, Any]) -> str:
+def describe_unlike(*group: Mapping[str, Any]) -> str:
   """Say whether runs moved too unlike often to be compared; "" if not."""
   moves = [run["updates"] for run in group]
   if max(moves) <= UNLIKE * min(moves):
@@ -51,7 +51,7 @@ def unlike(*group: Mapping[str, Any]) -> str:
   return f"too unlike in training to tell, updated {counts} times"
 
 
-def poor(run: Mapping[str, Any]) -> str:
+def describe_poor(run: Mapping[str, Any]) -> str:
   """Say whether a GAN's samples are too poor to be judged; "" if not."""
   share = run["samples"]["prior"]["precision"]
   if run["cell"].kind not in ("GAN", "WGAN-GP") or share >= QUALITY:
@@ -59,7 +59,7 @@ def poor(run: Mapping[str, Any]) -> str:
   return f"precision {share:.3g}, the GAN is not there yet"
 
 
-def repeated(samples: Mapping[str, Any]) -> tuple[float, list[float]]:
+def near_duplicates(samples: Mapping[str, Any]) -> tuple[float, list[float]]:
   """Return the share of near duplicates and its interval.
 
   They are what both spaces see: those of the smaller share.
@@ -69,9 +69,9 @@ def repeated(samples: Mapping[str, Any]) -> tuple[float, list[float]]:
   return samples[name], samples[f"{name}_interval"]
 
 
-def collapsed(samples: Mapping[str, Any]) -> int:
+def judge_collapse(samples: Mapping[str, Any]) -> int:
   """Tell whether modes are lost, 1, or kept, −1, or neither is sure, 0."""
-  _, (low, high) = repeated(samples)
+  _, (low, high) = near_duplicates(samples)
   lost = low > REPEATED or samples["ratio"] < SIMILAR
   return lost - (high <= REPEATED and samples["ratio"] >= SIMILAR)
 

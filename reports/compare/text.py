@@ -62,13 +62,13 @@ def page(runs: Runs, drawn: Collection[str], command: str) -> str:
     drawn: the grids of samples there are, of PICTURES.
     command: that writes it.
   """
-  shown = compare_cells.shown(runs).values()
+  shown = compare_cells.choose_drawn(runs).values()
   cells = ", ".join(map(str, shown))
   curves = compare_curves.caption(runs[cell] for cell in shown)
   parts = [
     "# AE, VAE and GAN compared: all tables\n\n"
     f"Written by `{command}`; run it again to renew it.",
-    _setting(runs),
+    _setting_lines(runs),
     f"## Ablation\n\n{_ablation(runs)}",
     f"## Samples\n\nAll are decoded from latents drawn at random: {cells}.",
     *(
@@ -79,16 +79,16 @@ def page(runs: Runs, drawn: Collection[str], command: str) -> str:
     "![Interpolations](compare_interpolations.png)\n\n*From one draw of the "
     "prior to another, along the sphere.*",
     f"## Collapse of the modes\n\n{_modes(runs)}",
-    f"## Which signal tracks quality\n\n{_tracking(runs)}",
+    f"## Which signal tracks quality\n\n{_tracking_lines(runs)}",
     f"![Curves](compare_curves.png)\n\n*{curves}*",
-    f"### Stopping by a distance\n\n{_stopping(runs)}",
+    f"### Stopping by a distance\n\n{_stopping_lines(runs)}",
     "## What the source found\n\n" + claims.page(compare_claims.verdicts(runs)),
     compare_rules.HOW,
   ]
   return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def _setting(runs: Runs) -> str:
+def _setting_lines(runs: Runs) -> str:
   """Say on what data, how far, where, by which code, and what is missing."""
   first = next(iter(runs.values()))
   known = [run for run in runs.values() if "data" in run]
@@ -99,7 +99,7 @@ def _setting(runs: Runs) -> str:
     train, test = known[0]["counts"]
     lines = [f"{train:,} {known[0]['data']} train, {test:,} are held out."]
   lines.append(f"Images have {first['size']} pixels a side.")
-  absent = [str(c) for c in compare_cells.expected() if c not in runs]
+  absent = [str(c) for c in compare_cells.list_cells() if c not in runs]
   partial = [
     f"{cell} ({run['epochs']} epochs so far)"
     for cell, run in runs.items()
@@ -108,11 +108,13 @@ def _setting(runs: Runs) -> str:
   for words, cells in (("Not trained", absent), ("Not finished", partial)):
     if cells:
       lines.append(f"{words}: {'; '.join(cells)}.")
-  where = markdown.trained_on(run["environment"] for run in runs.values())
+  where = markdown.describe_training(
+    run["environment"] for run in runs.values()
+  )
   return " ".join([*lines, where])
 
 
-def _named(cell: Cell) -> dict[str, Any]:
+def _cell_name(cell: Cell) -> dict[str, Any]:
   return {
     "system": cell.kind,
     "latents": cell.latents,
@@ -132,7 +134,7 @@ def _ablation(runs: Runs) -> str:
     )
     rows.append(
       {
-        **_named(cell),
+        **_cell_name(cell),
         "parameters": run["parameters"],
         "epochs": run["trained"],
         "BCE": test.get("bce"),
@@ -174,7 +176,7 @@ def _protocol(run: Mapping[str, Any]) -> str:
 def _modes(runs: Runs) -> str:
   rows = [
     {
-      **_named(cell),
+      **_cell_name(cell),
       "z": {"prior": "N(0, I)", "fitted": "fitted"}[name],
       "mean distance": samples["ratio"],
       "near duplicates": samples["near_duplicates"],
@@ -196,9 +198,9 @@ def _modes(runs: Runs) -> str:
   return f"{markdown.table(rows)}\n\n{words}"
 
 
-def _tracking(runs: Runs) -> str:
+def _tracking_lines(runs: Runs) -> str:
   rows = [
-    {**_named(cell), "signal": signal, **values}
+    {**_cell_name(cell), "signal": signal, **values}
     for cell, run in runs.items()
     for signal, values in run["tracking"].items()
   ]
@@ -212,9 +214,11 @@ def _tracking(runs: Runs) -> str:
   return f"{markdown.table(rows)}\n\n{TRACKING.format(goal=goal)}"
 
 
-def _stopping(runs: Runs) -> str:
+def _stopping_lines(runs: Runs) -> str:
   rows = [
-    {**_named(cell), **run["stop"]} for cell, run in runs.items() if run["stop"]
+    {**_cell_name(cell), **run["stop"]}
+    for cell, run in runs.items()
+    if run["stop"]
   ]
   if not rows:
     return "Not measured: no run recorded a distance while it trained."

@@ -35,7 +35,7 @@ CONFOUNDS = """\
 def shortcuts(models: Mapping[int, Mapping[str, Any]]) -> Verdict:
   """Judge model 8 beside model 7, by training and by held-out loss."""
   claim = "Decoder shortcuts help (model 7 → 8)"
-  if lacking := _lacking(models, (7, 8), ("loss", "test loss")):
+  if lacking := _explain_missing(models, (7, 8), ("loss", "test loss")):
     return Verdict(claim, "not measured", [lacking])
   falls = []
   reasons = []
@@ -56,7 +56,7 @@ def weight(models: Mapping[int, Mapping[str, Any]]) -> Verdict:
   falls = []
   reasons = []
   for pair in PAIRS:
-    if lacking := _lacking(models, pair, ("one_condition",)):
+    if lacking := _explain_missing(models, pair, ("one_condition",)):
       reasons.append(f"models {pair[0]} and {pair[1]} not compared: {lacking}")
       continue
     before, after = (models[k]["one_condition"] for k in pair)
@@ -72,7 +72,7 @@ def weight(models: Mapping[int, Mapping[str, Any]]) -> Verdict:
   return Verdict(claim, outcome(falls, DISTANCE), reasons)
 
 
-def _lacking(models, wanted, names) -> str:
+def _explain_missing(models, wanted, names) -> str:
   """Say what of the wanted models is missing; "" if nothing is."""
   for k in wanted:
     if k not in models:

@@ -32,7 +32,7 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
   if not models:
     raise ReportError(
       f"no run of the face ladder in {runs_folder}; train it: "
-      f"{commands.name_of('sweep')} --config=faces --workdir=…"
+      f"{commands.format_command('sweep')} --config=faces --workdir=…"
     )
   shown = SHOWN if SHOWN in models else max(models)
   out = Path(out_folder)
@@ -42,7 +42,7 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
   load = Datasets()
   for rung, model in models.items():
     run = runs.load(model["folder"])
-    model |= _measured(run, load) | {"scores": score.known(run) or {}}
+    model |= _measure(run, load) | {"scores": score.load_known(run) or {}}
     rows.append(_panel(run))
     captions = figures.captions(run)["prior"][1]
     if rung == shown:
@@ -85,7 +85,7 @@ def _ladder(folder: Path) -> Models:
         "report on a folder with one run of each"
       )
     losses = [r["model/loss"] for r in record.split("epoch")]
-    curve = verify.published(config.reference)
+    curve = verify.load_published(config.reference)
     models[int(rung)] = row | {
       "folder": run,
       "H": config.model.encoder.latents,
@@ -97,7 +97,7 @@ def _ladder(folder: Path) -> Models:
   return dict(sorted(models.items()))
 
 
-def _measured(run: runs.Run, load: Datasets) -> Model:
+def _measure(run: runs.Run, load: Datasets) -> Model:
   """Measure a run beside its held-out faces; nothing where they are not here.
 
   Args:

@@ -79,7 +79,7 @@ def _setting(models: Models) -> str:
   for words, rungs in (("", absent), (" to the end", partial)):
     if rungs:
       lines.append(f"Not trained{words}: {', '.join(rungs)}.")
-  where = markdown.trained_on(m["environment"] for m in models.values())
+  where = markdown.describe_training(m["environment"] for m in models.values())
   return " ".join([*lines, where])
 
 

@@ -12,11 +12,11 @@ from reports.zoo.evidence import (
   GENERATED,
   RECONSTRUCTED,
   Term,
-  compared,
+  comparable_config,
   count_runs,
-  known_values,
-  pairs_of,
-  so_far,
+  list_values,
+  mark_few,
+  pair_runs,
 )
 from reports.zoo.runs import EPOCHS, Entry, Zoo
 
@@ -40,7 +40,7 @@ def verdicts(zoo: Zoo) -> Iterator[Verdict]:
   """Judge every claim, as far as there are runs for it."""
   yield convergence(zoo.of(VAE), zoo.of(SCVAE))
   yield from (error(zoo.of(title), title) for title in TARGETS)
-  yield stacking(zoo.of(M2), zoo.of(M1M2))
+  yield judge_stacking(zoo.of(M2), zoo.of(M1M2))
   yield categories(zoo)
   yield control(zoo.groups)
   yield generation(zoo)
@@ -63,14 +63,14 @@ def hits(entry: Entry) -> float | None:
   return known.get("sweep", {}).get("hit_rate")
 
 
-def mixed(entry: Entry) -> float | None:
+def mean_entropy(entry: Entry) -> float | None:
   """Return the mean entropy of a category's samples, in nats."""
   known = entry.scores.get("control", {}).get("class", {})
   counts = known.get("sweep", {}).get("confusion")
   return counts and clusters.row_entropy(np.array(counts))
 
 
-def pure(entry: Entry) -> float | None:
+def purity(entry: Entry) -> float | None:
   """Return the purity of q(y | x)'s categories."""
   return (entry.scores.get("categories") or {}).get("purity")
 
@@ -78,7 +78,7 @@ def pure(entry: Entry) -> float | None:
 def convergence(plain: Sequence[Entry], labelled: Sequence[Entry]) -> Verdict:
   """Judge whether the label speeds learning, beyond what it gives for free."""
   claim = "Label conditioning converges faster"
-  curves = [[curve(e) for e in pair] for pair in pairs_of(plain, labelled)]
+  curves = [[curve(e) for e in pair] for pair in pair_runs(plain, labelled)]
   curves = [pair for pair in curves if all({*EPOCHS} <= {*c} for c in pair)]
   if not curves:
     wanted = f"{VAE} and {SCVAE} of {EPOCHS[-1]} epochs and of one seed"
@@ -103,7 +103,7 @@ def convergence(plain: Sequence[Entry], labelled: Sequence[Entry]) -> Verdict:
     "gain, with every seed"
   )
   ahead = [*(within - without)[:, 0], *(left[0] - left[1])]
-  return Verdict(claim, so_far(outcome(ahead), len(curves)), reasons)
+  return Verdict(claim, mark_few(outcome(ahead), len(curves)), reasons)
 
 
 def error(entries: Sequence[Entry], title: str) -> Verdict:
@@ -115,13 +115,13 @@ def error(entries: Sequence[Entry], title: str) -> Verdict:
   errors = [entry.last["error"] for entry in entries]
   reason = f"{markdown.spread(errors, 100)} % over {len(errors)} draws"
   met = "met" if np.mean(errors) <= target else "missed"
-  return Verdict(claim, so_far(met, len(errors), least=DRAWS), [reason])
+  return Verdict(claim, mark_few(met, len(errors), least=DRAWS), [reason])
 
 
-def stacking(alone: Sequence[Entry], stacked: Sequence[Entry]) -> Verdict:
+def judge_stacking(alone: Sequence[Entry], stacked: Sequence[Entry]) -> Verdict:
   """Judge M1+M2 beside M2, draw by draw of the labels."""
   claim = "M1+M2 errs less than M2"
-  pairs = pairs_of(alone, stacked)
+  pairs = pair_runs(alone, stacked)
   if not pairs:
     return Verdict(claim, "not measured", ["it takes both with one draw"])
   gains = [a.last["error"] - b.last["error"] for a, b in pairs]
@@ -129,7 +129,7 @@ def stacking(alone: Sequence[Entry], stacked: Sequence[Entry]) -> Verdict:
     f"by {markdown.spread(gains, 100)} points over {len(pairs)} draws of the "
     "labels"
   ]
-  return Verdict(claim, so_far(outcome(gains), len(pairs)), reasons)
+  return Verdict(claim, mark_few(outcome(gains), len(pairs)), reasons)
 
 
 def categories(zoo: Zoo) -> Verdict:
@@ -142,11 +142,11 @@ def categories(zoo: Zoo) -> Verdict:
   reasons = []
   counts = []
   for words, value, enough in (
-    ("purity of q(y | x)", pure, CLEARER),
-    ("entropy of a category's samples, nats", mixed, -CLEARER * FREE),
+    ("purity of q(y | x)", purity, CLEARER),
+    ("entropy of a category's samples, nats", mean_entropy, -CLEARER * FREE),
   ):
     ours, theirs = (
-      known_values(zoo.of(title), value) for title in (M3, M2_SOURCE)
+      list_values(zoo.of(title), value) for title in (M3, M2_SOURCE)
     )
     if not ours or not theirs:
       return Verdict(claim, "not measured", [f"no {words} of both"])
@@ -157,14 +157,14 @@ def categories(zoo: Zoo) -> Verdict:
       f"counts from {abs(enough):.2g} on"
     )
   reasons.append(count_runs(*counts[:2]))
-  return Verdict(claim, so_far(outcome(gains, 1.0), *counts), reasons)
+  return Verdict(claim, mark_few(outcome(gains, 1.0), *counts), reasons)
 
 
 def control(groups: Mapping[str, Sequence[Entry]]) -> Verdict:
   """Judge whether some system draws the class that is asked for."""
   claim = f"Class control of SCVAE or ilAAE is at least {CONTROL:.0%}"
   known = {
-    title: known_values(group, hits)
+    title: list_values(group, hits)
     for title, group in groups.items()
     if title.startswith(("SCVAE", "ilAAE"))
   }
@@ -177,7 +177,7 @@ def control(groups: Mapping[str, Sequence[Entry]]) -> Verdict:
   ]
   best = max(known.values(), key=np.mean)
   met = "met" if np.mean(best) >= CONTROL else "missed"
-  return Verdict(claim, so_far(met, len(best)), reasons)
+  return Verdict(claim, mark_few(met, len(best)), reasons)
 
 
 def generation(zoo: Zoo) -> Verdict:
@@ -196,7 +196,9 @@ def _faces(
   zoo: Zoo, claim: str, titles: tuple[str, str], terms: Sequence[Term]
 ) -> Verdict:
   """Judge whether the first title is better than the second by all terms."""
-  kinds = {compared(entry) for title in titles for entry in zoo.of(title)}
+  kinds = {
+    comparable_config(entry) for title in titles for entry in zoo.of(title)
+  }
   if len(kinds) > 1:
     reason = "the runs differ in more than their layers: KL weight, network"
     return Verdict(claim, "not measured", [reason + " or epochs"])
@@ -204,7 +206,7 @@ def _faces(
   reasons = []
   counts = []
   for term in terms:
-    known = [known_values(zoo.of(title), term.value) for title in titles]
+    known = [list_values(zoo.of(title), term.value) for title in titles]
     if not all(known):
       lacking = titles[0] if not known[0] else titles[1]
       return Verdict(claim, "not measured", [f"no {term.words} of {lacking}"])
@@ -215,4 +217,4 @@ def _faces(
     reasons.append(f"{term.words}: {values[0]}, of {titles[1]} {values[1]}")
   reasons.append("; ".join(f"{t.words} counts from {t.enough}" for t in terms))
   reasons.append(count_runs(*counts[:2]))
-  return Verdict(claim, so_far(outcome(gains, 1.0), *counts), reasons)
+  return Verdict(claim, mark_few(outcome(gains, 1.0), *counts), reasons)

@@ -48,7 +48,7 @@ RECONSTRUCTED = (
 )
 
 
-def so_far(word: str, *counts: int, least: int = RUNS) -> str:
+def mark_few(word: str, *counts: int, least: int = RUNS) -> str:
   """Return a verdict's outcome, marked where it is of few runs.
 
   Args:
@@ -63,13 +63,13 @@ def count_runs(*counts: int) -> str:
   return f"runs: {' and '.join(map(str, counts))}"
 
 
-def compared(entry: Entry) -> tuple:
+def comparable_config(entry: Entry) -> tuple:
   """Return what is alike in runs whose layers are to be compared."""
   config = entry.config
   return config.loss.kl, config.model.features.network, entry.epochs
 
 
-def pairs_of(
+def pair_runs(
   one: Sequence[Entry], other: Sequence[Entry]
 ) -> list[tuple[Entry, Entry]]:
   """Pair runs of the same seed."""
@@ -81,7 +81,7 @@ def pairs_of(
   ]
 
 
-def known_values(entries: Sequence[Entry], value: Value) -> list[float]:
+def list_values(entries: Sequence[Entry], value: Value) -> list[float]:
   """Return the values of the runs that have one."""
   values = [value(entry) for entry in entries]
   return [value for value in values if value is not None]

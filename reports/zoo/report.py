@@ -28,7 +28,7 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
       f"no finished run of the zoo in {runs_folder}; train it: "
       f"{zoo_text.DIGITS}"
     )
-  zoo = zoo_runs.measured(zoo)
+  zoo = zoo_runs.measure_all(zoo)
   out = Path(out_folder)
   drawn = zoo_figures.draw(zoo, out)
   command = markdown.command("zoo", runs_folder, out)

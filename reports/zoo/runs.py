@@ -70,7 +70,7 @@ def collect(folder: Path) -> Zoo:
   unfinished = []
   for run in runs.below(folder):
     is_judge = run.config.system == JUDGE
-    ours = variants.of(run.config).page in KINDS
+    ours = variants.find(run.config).page in KINDS
     if not is_judge and not (ours and run.config.system in SYSTEMS):
       continue
     tests = run.split("test")
@@ -113,7 +113,7 @@ def _check(entries) -> None:
 
 def title(config: ConfigDict) -> str:
   """Name what a config is, so that runs that differ in the seed are alike."""
-  asked = variants.of(config)
+  asked = variants.find(config)
   kind = asked.choice(KINDS[asked.page])
   name = {
     "vae": "VAE, {latents} latents",
@@ -156,10 +156,10 @@ def state(entry: Entry, epoch: int) -> runs.Run | None:
   return None
 
 
-def measured(zoo: Zoo) -> Zoo:
+def measure_all(zoo: Zoo) -> Zoo:
   """Measure what is not yet in the runs' folders; says what cannot be."""
   entries = {
-    entry.folder: _scored(entry, zoo.judges)
+    entry.folder: _add_scores(entry, zoo.judges)
     for group in zoo.groups.values()
     for entry in group
   }
@@ -169,7 +169,7 @@ def measured(zoo: Zoo) -> Zoo:
       key = configs.to_json(entry.config.data)
       of_data.setdefault(key, []).append(entry)
   for alike in of_data.values():
-    entries |= {entry.folder: entry for entry in _seen(alike)}
+    entries |= {entry.folder: entry for entry in _add_samples(alike)}
   groups = {
     name: [entries[entry.folder] for entry in group]
     for name, group in zoo.groups.items()
@@ -177,19 +177,21 @@ def measured(zoo: Zoo) -> Zoo:
   return zoo._replace(groups=groups)
 
 
-def _scored(entry: Entry, judges: list[runs.Run]) -> Entry:
+def _add_scores(entry: Entry, judges: list[runs.Run]) -> Entry:
   """Add the scores of a run, by the judges of its kind of images."""
   shape = entry.config.data.image_shape
   fitting = [j for j in judges if j.config.data.image_shape == shape]
   try:
-    found = entry._replace(scores=score.saved(runs.load(entry.folder), fitting))
-    return found._replace(hits=_hits(entry, fitting))
+    found = entry._replace(
+      scores=score.load_or_measure(runs.load(entry.folder), fitting)
+    )
+    return found._replace(hits=_measure_hits(entry, fitting))
   except (data.DataError, runs.RunError) as error:
     print(f"{entry.folder}: not scored: {error}")
     return entry
 
 
-def _hits(entry: Entry, judges: list[runs.Run]) -> dict[int, float]:
+def _measure_hits(entry: Entry, judges: list[runs.Run]) -> dict[int, float]:
   """Return the share of SCVAE's samples that show their class, by epoch."""
   if not judges or not entry.title.startswith("SCVAE"):
     return {}
@@ -203,7 +205,7 @@ def _hits(entry: Entry, judges: list[runs.Run]) -> dict[int, float]:
   return found
 
 
-def _seen(entries: list[Entry]) -> list[Entry]:
+def _add_samples(entries: list[Entry]) -> list[Entry]:
   """Add variety and likeness of faces of the same data, as far as there are.
 
   The one needs the data, the other the weights of VGG16 too.

@@ -39,12 +39,14 @@ def likelihood(zoo: Zoo) -> list[Row]:
   return [
     _base(title, group)
     | {
-      "test ELBO": _of(group, _test("elbo")),
-      "IW bound": _of(group, _score("test", "iw_bound")),
-      "KL": _of(group, _test("kl")),
-      "active latents": _of(group, _score("latents", "active")),
+      "test ELBO": _spread(group, _test("elbo")),
+      "IW bound": _spread(group, _score("test", "iw_bound")),
+      "KL": _spread(group, _test("kl")),
+      "active latents": _spread(group, _score("latents", "active")),
     }
-    for title, group in _chosen(zoo, "VAE", "SCVAE", "M1", "M2", "M1+M2", "M3")
+    for title, group in _choose_groups(
+      zoo, "VAE", "SCVAE", "M1", "M2", "M1+M2", "M3"
+    )
   ]
 
 
@@ -53,13 +55,13 @@ def labels(zoo: Zoo) -> list[Row]:
   return [
     _base(title, group)
     | {
-      "error, %": _of(group, _error, 100),
+      "error, %": _spread(group, _error, 100),
       "published": PUBLISHED.get(title),
-      "purity": _of(group, zoo_claims.pure),
-      "categories used": _of(group, _score("categories", "used")),
-      "entropy, nats": _of(group, zoo_claims.mixed),
+      "purity": _spread(group, zoo_claims.purity),
+      "categories used": _spread(group, _score("categories", "used")),
+      "entropy, nats": _spread(group, zoo_claims.mean_entropy),
     }
-    for title, group in _chosen(zoo, "M2", "M1+M2", "M3")
+    for title, group in _choose_groups(zoo, "M2", "M1+M2", "M3")
   ]
 
 
@@ -69,12 +71,12 @@ def control(zoo: Zoo) -> list[Row]:
   return [
     _base(title, group)
     | {
-      **{f"epoch {e}, %": _of(group, _hits(e), 100) for e in EPOCHS},
-      "control, %": _of(group, zoo_claims.hits, 100),
-      "floor, %": _of(group, _score(*sweep, "floor"), 100),
+      **{f"epoch {e}, %": _spread(group, _read_hits(e), 100) for e in EPOCHS},
+      "control, %": _spread(group, zoo_claims.hits, 100),
+      "floor, %": _spread(group, _score(*sweep, "floor"), 100),
       "samples of each run": _score(*sweep, "samples")(group[0]),
     }
-    for title, group in _chosen(zoo, "SCVAE", "M2", "M1+M2", "ilAAE")
+    for title, group in _choose_groups(zoo, "SCVAE", "M2", "M1+M2", "ilAAE")
     if not group[0].scores.get("unlabelled")
   ]
 
@@ -84,29 +86,29 @@ def codes(zoo: Zoo) -> list[Row]:
   return [
     _base(title, group)
     | {
-      "½ · mean squared error": _of(group, _test("weighted_squared_error")),
-      "PSNR, dB": _of(group, _test("psnr")),
+      "½ · mean squared error": _spread(group, _test("weighted_squared_error")),
+      "PSNR, dB": _spread(group, _test("psnr")),
     }
-    for title, group in _chosen(zoo, "AAE", "ilAAE")
+    for title, group in _choose_groups(zoo, "AAE", "ilAAE")
   ]
 
 
 def faces(zoo: Zoo) -> list[Row]:
   """Return reconstruction and samples of faces, and the floor of distances."""
-  chosen = dict(_chosen(zoo, zoo_claims.PIXELS, "DFC-VAE", "CAAE"))
+  chosen = dict(_choose_groups(zoo, zoo_claims.PIXELS, "DFC-VAE", "CAAE"))
   rows = [
     _base(title, group)
     | {
-      "batch": _listed(entry.config.batch_size for entry in group),
-      "PSNR, dB": _of(group, _test("psnr")),
-      "LPIPS": _of(group, _like("lpips")),
-      "Fréchet (VGG16)": _of(group, _like(FRECHET)),
-      "KID (VGG16)": _of(group, _like(KID)),
+      "batch": _list_numbers(entry.config.batch_size for entry in group),
+      "PSNR, dB": _spread(group, _test("psnr")),
+      "LPIPS": _spread(group, _read_likeness("lpips")),
+      "Fréchet (VGG16)": _spread(group, _read_likeness(FRECHET)),
+      "KID (VGG16)": _spread(group, _read_likeness(KID)),
       "N": group[0].likeness.get("protocol", {}).get("images"),
-      "sliced W₁": _of(group, _like(SLICED)),
-      "precision": _of(group, _like("precision")),
-      "recall": _of(group, _like("recall")),
-      "variety": _of(group, _variety("sampled_ratio")),
+      "sliced W₁": _spread(group, _read_likeness(SLICED)),
+      "precision": _spread(group, _read_likeness("precision")),
+      "recall": _spread(group, _read_likeness("recall")),
+      "variety": _spread(group, _read_variety("sampled_ratio")),
     }
     for title, group in chosen.items()
   ]
@@ -127,12 +129,12 @@ def attributes(zoo: Zoo) -> list[Row]:
   """Return how well faces show each attribute that is asked for."""
   return [
     {"system": title, **row}
-    for title, group in _chosen(zoo, "CAAE")
+    for title, group in _choose_groups(zoo, "CAAE")
     for row in markdown.control(group[0].scores)
   ]
 
 
-def _chosen(zoo: Zoo, *names: str) -> Iterator[tuple[str, list[Entry]]]:
+def _choose_groups(zoo: Zoo, *names: str) -> Iterator[tuple[str, list[Entry]]]:
   """Return the groups of some names, in the order of the sweeps.
 
   A title is a name, then what sets it apart behind a comma.
@@ -147,15 +149,15 @@ def _base(title: str, group: Sequence[Entry]) -> Row:
   return {
     "system": title,
     "runs": len(group),
-    "epochs": _listed(entry.epochs for entry in group),
+    "epochs": _list_numbers(entry.epochs for entry in group),
   }
 
 
-def _listed(numbers: Iterable[int]) -> str:
+def _list_numbers(numbers: Iterable[int]) -> str:
   return ", ".join(map(str, sorted({*numbers})))
 
 
-def _of(group: Sequence[Entry], value: Value, factor: float = 1.0):
+def _spread(group: Sequence[Entry], value: Value, factor: float = 1.0):
   return markdown.spread([value(entry) for entry in group], factor)
 
 
@@ -165,7 +167,7 @@ def _error(entry: Entry) -> float | None:
   return None if entry.scores.get("unlabelled") else known
 
 
-def _hits(epoch: int) -> Value:
+def _read_hits(epoch: int) -> Value:
   return lambda entry: entry.hits.get(epoch)
 
 
@@ -173,11 +175,11 @@ def _test(name: str) -> Value:
   return lambda entry: entry.last.get(name)
 
 
-def _like(name: str) -> Value:
+def _read_likeness(name: str) -> Value:
   return lambda entry: entry.likeness.get(name)
 
 
-def _variety(name: str) -> Value:
+def _read_variety(name: str) -> Value:
   return lambda entry: entry.variety.get("distances", {}).get(name)
 
 

@@ -107,7 +107,7 @@ def page(zoo: Zoo, drawn: Mapping[str, Path], command: str) -> str:
       f"![{name}]({path.name})\n\n*{zoo_figures.CAPTIONS[name]}*"
       for name, path in drawn.items()
     ),
-    _undrawn(drawn),
+    _name_undrawn(drawn),
   ]
   return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
@@ -138,7 +138,7 @@ def _setting(zoo: Zoo) -> str:
     lines.append(f"Not finished: {'; '.join(zoo.unfinished)}.")
   if not zoo.judges:
     lines.append(f"No judge says what samples show: `{JUDGE}`.")
-  where = markdown.trained_on(entry.environment for entry in entries)
+  where = markdown.describe_training(entry.environment for entry in entries)
   return " ".join([*lines, where])
 
 
@@ -170,7 +170,7 @@ def _quality(zoo: Zoo) -> str:
   return QUALITY.format(images=" or ".join(map(str, sorted(counts))))
 
 
-def _undrawn(drawn: Mapping[str, Path]) -> str:
+def _name_undrawn(drawn: Mapping[str, Path]) -> str:
   """Name the figures that no run is there for."""
   lacking = [name for name in zoo_figures.CAPTIONS if name not in drawn]
   if not lacking:

@@ -1,5 +1,5 @@
 """An explorer of trained runs in the browser.
 
-`opened`, `request`, `pictures`, `photo` and `history` answer in arrays and
-text; they need no browser. The panels beside them are the page.
+`opened`, `request`, `pictures`, `photo` and `history` return arrays and text
+and need no browser. The panels are the page itself.
 """

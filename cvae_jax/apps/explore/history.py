@@ -62,7 +62,7 @@ def legend(shown: Mapping[str, Mapping[str, list]]) -> list[tuple[str, str]]:
   return [(SPLITS[name], COLOURS[name]) for name in SPLITS if name in there]
 
 
-def rows_of(opened: Opened) -> list[dict[str, Any]]:
+def load_rows(opened: Opened) -> list[dict[str, Any]]:
   """Return the rows of a run's metrics.jsonl, none where it has no such."""
   if not (opened.run.folder / "metrics.jsonl").exists():
     return []
@@ -71,7 +71,7 @@ def rows_of(opened: Opened) -> list[dict[str, Any]]:
 
 def scores(opened: Opened) -> str | None:
   """Return the run's scores and its control table as text, None without."""
-  found = score.known(opened.run)
+  found = score.load_known(opened.run)
   return None if found is None else score_text.table(found)
 
 

@@ -42,7 +42,7 @@ def address(content: bytes, kind: str = "image/png") -> str:
   return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def tag(image: ArrayLike, alt: str, classes: str = "") -> str:
+def image_tag(image: ArrayLike, alt: str, classes: str = "") -> str:
   """Return an image as a tag, each pixel as it is."""
   small = max(np.shape(image)[:2]) <= PIXELATED
   classes = f"{classes} ex-pixels" if small else classes
@@ -52,7 +52,7 @@ def tag(image: ArrayLike, alt: str, classes: str = "") -> str:
   )
 
 
-def enlarged(image: NDArray) -> NDArray:
+def enlarge(image: NDArray) -> NDArray:
   """Repeat the pixels of a small picture so that a person can see it."""
   scale = max(1, -(-LARGE // max(image.shape[:2])))
   return image.repeat(scale, axis=0).repeat(scale, axis=1)
@@ -64,7 +64,7 @@ def downloads(
   """Return links that save a picture and the request that made it."""
   note = json.dumps(request)
   text = json.dumps(request, indent=2, ensure_ascii=False) + "\n"
-  picture = address(png(enlarged(image), note))
+  picture = address(png(enlarge(image), note))
   written = f"data:application/json;charset=utf-8,{quote(text)}"
   stem = html.escape(name, quote=True)
   copy = '<button type="button" class="ex-copy">Copy link</button>'
@@ -76,7 +76,7 @@ def downloads(
   )
 
 
-def saved_row(
+def row_downloads(
   shown: Sequence[NDArray], request: Mapping[str, Any], name: str
 ) -> str:
   """Return links that save pictures of one size as one, and their request."""
@@ -90,7 +90,8 @@ def strip(
   """Return small pictures in a row, each a button that picks it."""
   buttons = [
     f'<button type="button" class="ex-draw" data-pick="{i}" '
-    f'aria-pressed="{str(i == pick).lower()}">{tag(image, alt[i])}</button>'
+    f'aria-pressed="{str(i == pick).lower()}">'
+    f"{image_tag(image, alt[i])}</button>"
     for i, image in enumerate(shown)
   ]
   return (
@@ -102,7 +103,7 @@ def strip(
 def figure(image: ArrayLike, caption: str, alt: str = "") -> str:
   """Return a large picture with its caption."""
   return (
-    f'<figure class="ex-figure">{tag(image, alt or caption, "ex-large")}'
+    f'<figure class="ex-figure">{image_tag(image, alt or caption, "ex-large")}'
     f"<figcaption>{html.escape(caption)}</figcaption></figure>"
   )
 
@@ -110,7 +111,7 @@ def figure(image: ArrayLike, caption: str, alt: str = "") -> str:
 def row(shown: Sequence[tuple[ArrayLike, str]]) -> str:
   """Return pictures beside each other, a caption under each."""
   cells = [
-    f'<figure class="ex-cell">{tag(image, text)}'
+    f'<figure class="ex-cell">{image_tag(image, text)}'
     f"<figcaption>{html.escape(text)}</figcaption></figure>"
     for image, text in shown
   ]
@@ -123,7 +124,7 @@ def table(images_: NDArray, rows: Sequence[str], columns: Sequence[str]) -> str:
   lines = [f"<tr><td></td>{head}</tr>"]
   for name, line in zip(rows, images_, strict=True):
     cells = "".join(
-      f"<td>{tag(image, f'{name}, {column}')}</td>"
+      f"<td>{image_tag(image, f'{name}, {column}')}</td>"
       for image, column in zip(line, columns, strict=True)
     )
     lines.append(f"<tr><th scope='row'>{html.escape(name)}</th>{cells}</tr>")

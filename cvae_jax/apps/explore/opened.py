@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax import runs
+from cvae_jax.apps import editing
 from cvae_jax.loop import effects
 from cvae_jax.runs import Run, RunError
 
@@ -37,8 +38,7 @@ class Opened:
   @property
   def attributes(self) -> tuple[Any, ...]:
     """Return the conditions that the run can be asked for."""
-    found = getattr(self.run.conditions, "attributes", ())
-    return tuple(found) if self.reads_condition else ()
+    return editing.attributes(self.run) if self.reads_condition else ()
 
   @property
   def unknowns(self) -> bool:
@@ -72,10 +72,10 @@ def open_run(folder: str | Path, taken: tuple[str, ...] = ()) -> Opened:
     RunError: the folder is no run, or the run can draw nothing.
   """
   run = runs.load(folder)
-  return opened(run, _name(Path(folder), taken))
+  return from_run(run, _name(Path(folder), taken))
 
 
-def opened(run: Run, name: str) -> Opened:
+def from_run(run: Run, name: str) -> Opened:
   """Return a loaded run as the explorer needs it; see `open_run`."""
   if run.system.decode is None:
     raise RunError(
@@ -85,12 +85,12 @@ def opened(run: Run, name: str) -> Opened:
   if "image" not in run.system.columns:
     return Opened(run, name, np.zeros(0), np.zeros((0, 2)), False)
   z = run.prior(effects.DRAWS)
-  found = effects.measure(run.guided, z, condition_of(run)[0])
-  spans = effects.spans(z)
+  found = effects.measure(run.guided, z, example_condition(run)[0])
+  spans = effects.latent_ranges(z)
   return Opened(run, name, found, spans, _reads_condition(run, z))
 
 
-def condition_of(run: Run) -> NDArray[np.float32]:
+def example_condition(run: Run) -> NDArray[np.float32]:
   """Return a condition [1, A] that the run takes: the panel's middle one."""
   if getattr(run.conditions, "attributes", ()):
     panel = run.conditions.panel()

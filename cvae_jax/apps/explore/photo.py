@@ -16,7 +16,7 @@ from cvae_jax.data.files import decoding
 from cvae_jax.runs import RunError
 
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-BYTES = 10 << 20  # of an upload, at most
+BYTES = 10 << 20  # bytes of an upload, at most
 PIXELS = 40_000_000
 STEPS = 8  # of a walk
 
@@ -49,12 +49,12 @@ def decode(content: bytes) -> Image.Image:
 
 def guess(opened: Opened, image: NDArray) -> dict[str, Any] | None:
   """Return what an image shows, or None where it cannot be found quickly."""
-  if not guesses(opened):
+  if not can_guess(opened):
     return None
   return editing.find(opened.run, image, editing.quick(opened.run)).values
 
 
-def guesses(opened: Opened) -> bool:
+def can_guess(opened: Opened) -> bool:
   """Tell whether `guess` can find what an image shows."""
   if not opened.attributes:
     return False
@@ -93,8 +93,8 @@ def walk(
   return editing.walk(opened.run, np.stack(images), ends, STEPS)
 
 
-def warm(opened: Opened) -> None:
-  """Compile what a picture is answered with."""
+def warm_up(opened: Opened) -> None:
+  """Compile the functions that answer an upload."""
   if opened.colours or not opened.reads_photos:
     return
   image = np.zeros(opened.shape, np.uint8)
@@ -106,10 +106,10 @@ def warm(opened: Opened) -> None:
 def vector(opened: Opened, values: Mapping[str, Any]) -> NDArray:
   """Return the condition vector [1, A] of values.
 
-  Zeros of a run that gives the same picture under each condition.
+  It is zeros for a run whose pictures do not depend on the condition.
   """
   if not opened.attributes:
-    return editing.nothing(opened.run)
+    return editing.blank_condition(opened.run)
   return editing.vector(opened.run, values)
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.apps.explore.opened import Opened, condition_of
+from cvae_jax.apps.explore.opened import Opened, example_condition
 from cvae_jax.apps.explore.request import COUNT, Request, first
 from cvae_jax.runs import RunError
 
@@ -39,7 +39,7 @@ def draw(opened: Opened, request: Request) -> Drawn:
   return Drawn(images, z)
 
 
-def warm(opened: Opened) -> None:
+def warm_up(opened: Opened) -> None:
   """Compile what the page will ask for, so that its first answer is quick."""
   if opened.colours:
     return
@@ -60,7 +60,7 @@ def latents(opened: Opened, request: Request) -> NDArray:
 def condition(opened: Opened, request: Request) -> NDArray:
   """Return a request's condition vectors [COUNT, A]."""
   if not opened.attributes:
-    return np.repeat(condition_of(opened.run), COUNT, axis=0)
+    return np.repeat(example_condition(opened.run), COUNT, axis=0)
   return opened.run.request(dict(request.values), COUNT).vectors
 
 
@@ -76,8 +76,8 @@ def plane(
   """
   if across == up:
     raise RunError("choose two different latents")
-  columns = steps_of(opened, across, steps)
-  rows = steps_of(opened, up, steps)[::-1]
+  columns = latent_values(opened, across, steps)
+  rows = latent_values(opened, up, steps)[::-1]
   z = latents(opened, request)[request.pick]
   z = np.tile(z, (steps, steps, 1))
   z[..., across] = columns[None, :]
@@ -140,7 +140,7 @@ def draws(opened: Opened, request: Request, across: str) -> Sheet:
   return Sheet(images, rows, [attribute.text(value) for value in columns])
 
 
-def steps_of(opened: Opened, latent: int, steps: int) -> NDArray:
+def latent_values(opened: Opened, latent: int, steps: int) -> NDArray:
   """Return the values [steps] of a latent in a plane."""
   low, high = opened.spans[latent]
   middle = (low + high) / 2

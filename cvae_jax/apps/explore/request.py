@@ -1,4 +1,4 @@
-"""What a picture is asked for, as a link and as JSON.
+"""The request that a picture answers, as a link and as JSON.
 
 A link speaks as the command line does: set=class=3&set=ink=0.5&seed=7&z=4:1.5
 """
@@ -20,7 +20,7 @@ UNKNOWN = "unknown"
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-  """All that one picture depends on, beside the run.
+  """Everything that one picture depends on, apart from the run.
 
   `values` has a value for each condition, None where it is unknown. `pick` is
   the one of COUNT draws of `seed` that is shown large; `moved` has the
@@ -56,7 +56,7 @@ class Request:
 
 
 def first(opened: Opened) -> Request:
-  """Return what a run is asked for at first: a visible setting of all."""
+  """Return the first request of a run: a visible setting of all attributes."""
   values = {}
   for attribute in opened.attributes:
     shown = attribute.settings(3)
@@ -66,7 +66,7 @@ def first(opened: Opened) -> Request:
 
 
 def from_query(opened: Opened, query: Sequence[tuple[str, str]]) -> Request:
-  """Return the request of a link; what it leaves out is as at first.
+  """Return the request of a link; the rest is as in `first`.
 
   Args:
     opened: the run.
@@ -87,7 +87,7 @@ def from_query(opened: Opened, query: Sequence[tuple[str, str]]) -> Request:
     values,
     int(_number(given, "seed", 0, 0, SEEDS - 1)),
     int(_number(given, "pick", 0, 0, COUNT - 1)),
-    _moved(opened, given.get("z", "")),
+    _parse_moves(opened, given.get("z", "")),
     _number(given, "guidance", 1.0, low, high),
   )
 
@@ -116,7 +116,7 @@ def _number(given, key: str, default: float, low: float, high: float) -> float:
   return value
 
 
-def _moved(opened: Opened, text: str) -> dict[int, float]:
+def _parse_moves(opened: Opened, text: str) -> dict[int, float]:
   """Read "4:1.5,7:-2" into {latent: value}."""
   found = {}
   for part in filter(None, text.split(",")):

@@ -52,15 +52,15 @@ def serve(
   )
   # The first picture does not wait for all that is compiled. The thread is no
   # daemon: a process that ends while XLA compiles is aborted.
-  threading.Thread(target=_warm, args=(runs, built)).start()
+  threading.Thread(target=_warm_up, args=(runs, built)).start()
   if wait:
     built.block_thread()
   return built
 
 
-def _warm(runs: Sequence[Opened], server: gr.Blocks) -> None:
+def _warm_up(runs: Sequence[Opened], server: gr.Blocks) -> None:
   """Compile what the page will ask for, while the server is there."""
-  for work in (pictures.warm, photo.warm):
+  for work in (pictures.warm_up, photo.warm_up):
     for opened in runs:
       if not server.is_running:
         return

@@ -1,1 +1,1 @@
-"""Handing a run on: one folder that other programs can read, too."""
+"""Export a run: write one folder that other programs can read, too."""

@@ -1,9 +1,9 @@
-"""A function of arrays as an ONNX file, for any size of a batch.
+"""Write a function of arrays as an ONNX file, for any batch size.
 
-The function is traced with a symbolic batch size, and each operation of the
-trace is written by `operators.py`. What depends on parameters alone is
-computed here and becomes a constant. There is a package for this, jax2onnx,
-but it asks for another release of orbax than checkpoints here are written by.
+The function is traced with a symbolic batch size, and `operators.py` writes
+each operation of the trace. Values that depend only on parameters are computed
+here and become constants. The package jax2onnx does the same, but it needs
+another release of orbax than the one that writes checkpoints here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +15,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from cvae_jax.apps.export import trace
 from cvae_jax.apps.export.graph import Graph, Unsupported, Value
 from cvae_jax.apps.export.operators import OPERATORS
+from cvae_jax.nets.fast import ops
 
 
 def to_onnx(
@@ -35,7 +36,7 @@ def to_onnx(
     Unsupported: it has an operation that has no translation.
   """
   arguments = trace.symbolic(inputs)
-  with trace.plain():
+  with ops.trace_plain():
     traced = jax.make_jaxpr(lambda *xs: jax.tree.leaves(function(*xs)))(
       *arguments
     )
@@ -80,7 +81,7 @@ def _equation(graph: Graph, equation, values: list[Value]) -> list[Value]:
   shapes = [variable.aval.shape for variable in equation.outvars]
   fixed = all(isinstance(n, int) for shape in shapes for n in shape)
   if fixed and all(value.constant is not None for value in values):
-    return _computed(equation, values)
+    return _compute(equation, values)
   if fixed and all(0 in shape for shape in shapes):
     return [_constant(np.zeros(shape, np.float32)) for shape in shapes]
   for inner in ("call_jaxpr", "jaxpr", "fun_jaxpr"):
@@ -95,7 +96,7 @@ def _equation(graph: Graph, equation, values: list[Value]) -> list[Value]:
   return [OPERATORS[name](graph, equation, values)]
 
 
-def _computed(equation, values: list[Value]) -> list[Value]:
+def _compute(equation, values: list[Value]) -> list[Value]:
   """Compute an operation whose inputs are all known."""
   arrays = [value.constant for value in values]
   found = equation.primitive.bind(*arrays, **equation.params)
@@ -113,7 +114,7 @@ def _split(graph: Graph, equation, value: Value) -> list[Value]:
   ):
     numbers = ([end], [end + size], [axis])
     names = [graph.array(each, np.int64) for each in numbers]
-    name = graph.node("Slice", [graph.whole(value), *names])
+    name = graph.add_node("Slice", [graph.expand(value), *names])
     results.append(Value(name, tuple(variable.aval.shape)))
     end += size
   return results

@@ -18,26 +18,30 @@ def convolution(graph: Graph, equation: JaxprEqn, values) -> Value:
   if params["batch_group_count"] != 1:
     raise Unsupported("a convolution over groups of the batch")
   map_, kernel = values
-  x = graph.node("Transpose", [graph.whole(map_)], perm=[*numbers.lhs_spec])
-  write = _transposed if set(params["lhs_dilation"]) != {1} else _plain
+  x = graph.add_node(
+    "Transpose", [graph.expand(map_)], perm=[*numbers.lhs_spec]
+  )
+  write = (
+    _write_conv_transpose if set(params["lhs_dilation"]) != {1} else _write_conv
+  )
   y = write(graph, params, x, kernel, numbers.rhs_spec)
   back = [int(i) for i in np.argsort(numbers.out_spec)]
-  name = graph.node("Transpose", [y], perm=back)
+  name = graph.add_node("Transpose", [y], perm=back)
   return Value(name, tuple(equation.outvars[0].aval.shape))
 
 
-def _plain(graph, params, x: str, kernel: Value, spec) -> str:
+def _write_conv(graph, params, x: str, kernel: Value, spec) -> str:
   """Write a convolution; negative pads, which cut, come before it."""
   low, high = zip(*params["padding"], strict=True)
   cut = [min(p, 0) for p in low], [min(p, 0) for p in high]
   if any(cut[0]) or any(cut[1]):
     pads = [0, 0, *cut[0], 0, 0, *cut[1]]
-    x = graph.node("Pad", [x, graph.array(pads, np.int64)])
+    x = graph.add_node("Pad", [x, graph.array(pads, np.int64)])
   pads = [max(p, 0) for p in (*low, *high)]
-  weights = graph.node("Transpose", [graph.whole(kernel)], perm=[*spec])
+  weights = graph.add_node("Transpose", [graph.expand(kernel)], perm=[*spec])
   if kernel.constant is not None:
     weights = graph.array(np.transpose(kernel.constant, spec))
-  return graph.node(
+  return graph.add_node(
     "Conv",
     [x, weights],
     strides=[*params["window_strides"]],
@@ -47,7 +51,7 @@ def _plain(graph, params, x: str, kernel: Value, spec) -> str:
   )
 
 
-def _transposed(graph, params, x: str, kernel: Value, spec) -> str:
+def _write_conv_transpose(graph, params, x: str, kernel: Value, spec) -> str:
   plain = (
     set(params["window_strides"]) == {1}
     and set(params["rhs_dilation"]) == {1}
@@ -72,7 +76,7 @@ def _transposed(graph, params, x: str, kernel: Value, spec) -> str:
     raise Unsupported(
       "a transposed convolution with pads wider than its kernel"
     )
-  return graph.node(
+  return graph.add_node(
     "ConvTranspose",
     [x, graph.array(np.ascontiguousarray(weights))],
     strides=[*params["lhs_dilation"]],
@@ -90,13 +94,13 @@ def max_pool(graph: Graph, equation: JaxprEqn, values) -> Value:
   dilated = {*params["base_dilation"], *params["window_dilation"]} != {1}
   if len(window) != 4 or window[0] != 1 or window[3] != 1 or dilated:
     raise Unsupported("pooling over other axes than rows and columns")
-  x = graph.node("Transpose", [graph.whole(values[0])], perm=[0, 3, 1, 2])
-  y = graph.node(
+  x = graph.add_node("Transpose", [graph.expand(values[0])], perm=[0, 3, 1, 2])
+  y = graph.add_node(
     "MaxPool",
     [x],
     kernel_shape=[*window[1:3]],
     strides=[*strides[1:3]],
     pads=[*before[1:3], *after[1:3]],
   )
-  name = graph.node("Transpose", [y], perm=[0, 2, 3, 1])
+  name = graph.add_node("Transpose", [y], perm=[0, 2, 3, 1])
   return Value(name, tuple(equation.outvars[0].aval.shape))

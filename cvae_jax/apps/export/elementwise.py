@@ -37,7 +37,7 @@ _SAME = {  # elementwise: JAX's name → ONNX's
 }
 
 
-def shape_of(equation: JaxprEqn) -> tuple:
+def result_shape(equation: JaxprEqn) -> tuple:
   """Return the shape of an operation's result."""
   return tuple(equation.outvars[0].aval.shape)
 
@@ -53,79 +53,84 @@ def elementwise(
   whole = [not v.narrow and tuple(v.shape) == shape for v in values]
   if shape and not any(whole):
     index = next(i for i, v in enumerate(values) if tuple(v.shape) == shape)
-    found[index] = graph.whole(values[index])
+    found[index] = graph.expand(values[index])
   return found
 
 
 def _same(graph, equation, values):
-  shape = shape_of(equation)
+  shape = result_shape(equation)
   names = elementwise(graph, shape, values)
-  return Value(graph.node(_SAME[equation.primitive.name], names), shape)
+  return Value(graph.add_node(_SAME[equation.primitive.name], names), shape)
 
 
 def _sequence(*steps: tuple) -> Callable:
   """Return x put through (operator, constant or None) one after another."""
 
   def write(graph, equation, values):
-    name = graph.whole(values[0])
+    name = graph.expand(values[0])
     for operator, constant in steps:
       more = [] if constant is None else [graph.array(constant, np.float32)]
-      name = graph.node(operator, [name, *more])
-    return Value(name, shape_of(equation))
+      name = graph.add_node(operator, [name, *more])
+    return Value(name, result_shape(equation))
 
   return write
 
 
 def _log1p(graph, equation, values):
   one = graph.array(1, np.float32)
-  name = graph.node("Add", [graph.whole(values[0]), one])
-  return Value(graph.node("Log", [name]), shape_of(equation))
+  name = graph.add_node("Add", [graph.expand(values[0]), one])
+  return Value(graph.add_node("Log", [name]), result_shape(equation))
 
 
 def _integer_pow(graph, equation, values):
   power = graph.array(equation.params["y"], np.float32)
-  name = graph.node("Pow", [graph.whole(values[0]), power])
-  return Value(name, shape_of(equation))
+  name = graph.add_node("Pow", [graph.expand(values[0]), power])
+  return Value(name, result_shape(equation))
 
 
 def _select(graph, equation, values):
   if len(values) != 3:
     raise Unsupported("select_n of more than two cases")
   which, no, yes = values
-  names = elementwise(graph, shape_of(equation), (which, yes, no))
-  return Value(graph.node("Where", names), shape_of(equation))
+  names = elementwise(graph, result_shape(equation), (which, yes, no))
+  return Value(graph.add_node("Where", names), result_shape(equation))
 
 
 def _clamp(graph, equation, values):
-  low, x, high = (graph.whole(value) for value in values)
-  name = graph.node("Max", [x, low])
-  return Value(graph.node("Min", [name, high]), shape_of(equation))
+  low, x, high = (graph.expand(value) for value in values)
+  name = graph.add_node("Max", [x, low])
+  return Value(graph.add_node("Min", [name, high]), result_shape(equation))
 
 
 def _remainder(graph, equation, values):
-  shape = shape_of(equation)
+  shape = result_shape(equation)
   names = elementwise(graph, shape, values)
-  return Value(graph.node("Mod", names, fmod=1), shape)  # the dividend's sign
+  name = graph.add_node("Mod", names, fmod=1)  # it has the dividend's sign
+  return Value(name, shape)
 
 
 def _not_equal(graph, equation, values):
-  shape = shape_of(equation)
+  shape = result_shape(equation)
   names = elementwise(graph, shape, values)
-  return Value(graph.node("Not", [graph.node("Equal", names)]), shape)
+  return Value(graph.add_node("Not", [graph.add_node("Equal", names)]), shape)
 
 
 def _atan2(graph, equation, values):
   """Write the angle of (x, y), which ONNX has only of y / x; 0 of (0, 0)."""
-  y, x = (graph.whole(value) for value in values)
+  y, x = (graph.expand(value) for value in values)
   zero, pi = (graph.array(n, np.float32) for n in (0.0, np.pi))
-  half = graph.node("Atan", [graph.node("Div", [y, x])])
-  turn = graph.node("Neg", [pi])
-  turn = graph.node("Where", [graph.node("Less", [y, zero]), turn, pi])
-  turn = graph.node("Add", [half, turn])
-  found = graph.node("Where", [graph.node("Less", [x, zero]), turn, half])
-  none = [graph.node("Equal", [each, zero]) for each in (x, y)]
-  none = graph.node("And", none)
-  return Value(graph.node("Where", [none, zero, found]), shape_of(equation))
+  half = graph.add_node("Atan", [graph.add_node("Div", [y, x])])
+  turn = graph.add_node("Neg", [pi])
+  turn = graph.add_node("Where", [graph.add_node("Less", [y, zero]), turn, pi])
+  turn = graph.add_node("Add", [half, turn])
+  found = graph.add_node(
+    "Where", [graph.add_node("Less", [x, zero]), turn, half]
+  )
+  none = [graph.add_node("Equal", [each, zero]) for each in (x, y)]
+  none = graph.add_node("And", none)
+  return Value(
+    graph.add_node("Where", [none, zero, found]), result_shape(equation)
+  )
 
 
 ELEMENTWISE: dict[str, Callable] = {

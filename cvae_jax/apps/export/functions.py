@@ -18,16 +18,16 @@ from cvae_jax.runs import Run
 class Function(NamedTuple):
   """One function of a run, and the names and shapes of its arrays."""
 
-  apply: Callable  # of arrays [B, …], in the order of `inputs`
+  apply: Callable  # takes arrays [B, …] in the order of `inputs`
   inputs: Mapping[str, tuple[int, ...]]  # {name: shape of one example}
   outputs: tuple[str, ...]
 
 
-def of_run(run: Run) -> dict[str, Function]:
+def from_run(run: Run) -> dict[str, Function]:
   """Return what a run's system can do: {decode, encode, sample, …: function}.
 
-  `sample` is there where the prior is N(0, I): its noise is the latent. The
-  colouring has `colour` alone, and another system without images nothing.
+  `sample` is there if the prior is N(0, I): its noise is the latent. The
+  colouring has only `colour`, and another system without images has nothing.
   """
   system = run.system
   found = {}
@@ -57,7 +57,7 @@ def of_run(run: Run) -> dict[str, Function]:
     )
   if system.predict:
     given = len(run.config.get("columns", {}).get("given", ()))
-    found["predict"] = _with(
+    found["predict"] = _drop_empty_input(
       lambda *xs: system.predict(run.state, *xs),
       {"image": image, "given": (given,)},
       ("output",),
@@ -92,10 +92,12 @@ def _conditional(run: Run, function, names, outputs) -> Function:
     "noise": (system.latents,),
   }[names[0]]
   inputs = {names[0]: first, names[1]: system.columns.get("condition", (0,))}
-  return _with(lambda *xs: function(run.state, *xs), inputs, outputs)
+  return _drop_empty_input(
+    lambda *xs: function(run.state, *xs), inputs, outputs
+  )
 
 
-def _with(apply, inputs, outputs) -> Function:
+def _drop_empty_input(apply, inputs, outputs) -> Function:
   """Leave out a second input that has no entries."""
   (first, shape), (_, width) = inputs.items()
   if width[0]:

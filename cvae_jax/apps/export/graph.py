@@ -1,9 +1,9 @@
 """An ONNX graph under construction: nodes, constants, and lazy broadcasts.
 
 A value of the graph has the shape that JAX gives it, whose first axis may be
-symbolic (B, or a multiple of it). ONNX broadcasts in elementwise operations
-as NumPy does, so a broadcast is written only where another operation needs
-the whole array: a `Value` knows whether it is still narrow.
+symbolic (B, or a multiple of it). Elementwise operations of ONNX
+broadcast like NumPy's. So a broadcast is written only where another operation
+needs the whole array. A `Value` knows whether it is still narrow.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-OPSET = 18  # of 2022: what every runtime in use reads
+OPSET = 18  # from 2022, which all runtimes in use can read
 IR_VERSION = 8  # the file format of that time
 
 
@@ -40,7 +40,7 @@ class Graph:
     self._constants: dict[bytes, onnx.TensorProto] = {}
     self._count = 0
 
-  def node(
+  def add_node(
     self, operator: str, inputs: Sequence[str], **attributes: Any
   ) -> str:
     """Add a node with one output; return the output's name."""
@@ -66,11 +66,11 @@ class Graph:
       return self.array(value.constant)
     return value.name
 
-  def whole(self, value: Value) -> str:
-    """Return the name of the whole array, broadcast where it was not."""
+  def expand(self, value: Value) -> str:
+    """Return the name of the whole array; broadcast it if it is narrow."""
     if not value.narrow:
       return self.name(value)
-    return self.node("Expand", [self.name(value), self.sizes(value.shape)])
+    return self.add_node("Expand", [self.name(value), self.sizes(value.shape)])
 
   def sizes(self, shape: Sequence) -> str:
     """Return the name of a shape as an array; it may depend on B."""
@@ -82,10 +82,12 @@ class Graph:
         parts.append(self.array([n], np.int64))
         continue
       times = self.multiple(n)
-      batch = self.node("Shape", [self._source], start=0, end=1)
+      batch = self.add_node("Shape", [self._source], start=0, end=1)
       factor = self.array([times], np.int64)
-      parts.append(batch if times == 1 else self.node("Mul", [batch, factor]))
-    return self.node("Concat", parts, axis=0)
+      parts.append(
+        batch if times == 1 else self.add_node("Mul", [batch, factor])
+      )
+    return self.add_node("Concat", parts, axis=0)
 
   def multiple(self, size: Any) -> int:
     """Return n of a symbolic size n · B."""
@@ -109,7 +111,7 @@ class Graph:
     """
     for name, value in outputs.items():
       self._nodes.append(
-        helper.make_node("Identity", [self.whole(value)], [name], name=name)
+        helper.make_node("Identity", [self.expand(value)], [name], name=name)
       )
     shapes = {name: value.shape for name, value in outputs.items()}
     self._prune(outputs)
@@ -117,8 +119,8 @@ class Graph:
     graph = helper.make_graph(
       self._nodes,
       "cvae_jax",
-      [self._described(name, shape) for name, shape in inputs.items()],
-      [self._described(name, shape) for name, shape in shapes.items()],
+      [self._value_info(name, shape) for name, shape in inputs.items()],
+      [self._value_info(name, shape) for name, shape in shapes.items()],
       initializer=[
         array for array in self._constants.values() if array.name in used
       ],
@@ -134,7 +136,7 @@ class Graph:
     return model.SerializeToString(deterministic=True)
 
   def _prune(self, outputs: Sequence[str]) -> None:
-    """Leave out the nodes that no output comes from."""
+    """Leave out the nodes on which no output depends."""
     needed = {*outputs}
     kept = []
     for node in reversed(self._nodes):
@@ -143,6 +145,6 @@ class Graph:
         kept.append(node)
     self._nodes = kept[::-1]
 
-  def _described(self, name: str, shape: Sequence):
+  def _value_info(self, name: str, shape: Sequence):
     shape = [n if isinstance(n, int) else str(n) for n in shape]
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

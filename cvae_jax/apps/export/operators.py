@@ -12,7 +12,7 @@ import numpy as np
 from onnx import helper
 
 from cvae_jax.apps.export.convolutions import convolution, max_pool
-from cvae_jax.apps.export.elementwise import ELEMENTWISE, shape_of
+from cvae_jax.apps.export.elementwise import ELEMENTWISE, result_shape
 from cvae_jax.apps.export.gathers import gather
 from cvae_jax.apps.export.graph import Graph, Unsupported, Value
 
@@ -25,8 +25,8 @@ _REDUCTIONS = {
 
 def _convert(graph, equation, values):
   kind = helper.np_dtype_to_tensor_dtype(np.dtype(equation.params["new_dtype"]))
-  name = graph.node("Cast", [graph.name(values[0])], to=kind)
-  return Value(name, shape_of(equation), narrow=values[0].narrow)
+  name = graph.add_node("Cast", [graph.name(values[0])], to=kind)
+  return Value(name, result_shape(equation), narrow=values[0].narrow)
 
 
 def _itself(graph, equation, values):
@@ -39,35 +39,37 @@ def reshape(graph: Graph, name: str, shape: Sequence) -> str:
   if len(symbolic) > 1:
     raise Unsupported(f"a shape with two sizes that depend on B: {shape}")
   sizes = [n if isinstance(n, int) else -1 for n in shape]
-  return graph.node("Reshape", [name, graph.array(sizes, np.int64)])
+  return graph.add_node("Reshape", [name, graph.array(sizes, np.int64)])
 
 
 def _reshape(graph, equation, values):
-  shape = shape_of(equation)
-  return Value(reshape(graph, graph.whole(values[0]), shape), shape)
+  shape = result_shape(equation)
+  return Value(reshape(graph, graph.expand(values[0]), shape), shape)
 
 
 def _broadcast(graph, equation, values):
-  shape = shape_of(equation)
+  shape = result_shape(equation)
   kept = equation.params["broadcast_dimensions"]
   (value, *_) = values
   narrow = [1] * len(shape)
   for axis, size in zip(kept, value.shape, strict=True):
     narrow[axis] = size
-  name = reshape(graph, graph.whole(value), narrow)
+  name = reshape(graph, graph.expand(value), narrow)
   return Value(name, shape, narrow=tuple(narrow) != shape)
 
 
 def _transpose(graph, equation, values):
   order = [*equation.params["permutation"]]
-  name = graph.node("Transpose", [graph.whole(values[0])], perm=order)
-  return Value(name, shape_of(equation))
+  name = graph.add_node("Transpose", [graph.expand(values[0])], perm=order)
+  return Value(name, result_shape(equation))
 
 
 def _concatenate(graph, equation, values):
   axis = equation.params["dimension"]
-  names = [graph.whole(value) for value in values if value.shape[axis] != 0]
-  return Value(graph.node("Concat", names, axis=axis), shape_of(equation))
+  names = [graph.expand(value) for value in values if value.shape[axis] != 0]
+  return Value(
+    graph.add_node("Concat", names, axis=axis), result_shape(equation)
+  )
 
 
 def _slice(graph, equation, values):
@@ -88,8 +90,8 @@ def _slice(graph, equation, values):
     raise Unsupported("a slice whose ends depend on the batch")
   numbers = (starts, ends, range(len(starts)), steps)
   names = [graph.array([*each], np.int64) for each in numbers]
-  name = graph.node("Slice", [graph.whole(values[0]), *names])
-  return Value(name, shape_of(equation))
+  name = graph.add_node("Slice", [graph.expand(values[0]), *names])
+  return Value(name, result_shape(equation))
 
 
 def _pad(graph, equation, values):
@@ -97,21 +99,25 @@ def _pad(graph, equation, values):
   if any(inner):
     raise Unsupported("padding between the entries")
   pads = graph.array([*low, *high], np.int64)
-  names = [graph.whole(values[0]), pads, graph.name(values[1])]
-  return Value(graph.node("Pad", names, mode="constant"), shape_of(equation))
+  names = [graph.expand(values[0]), pads, graph.name(values[1])]
+  return Value(
+    graph.add_node("Pad", names, mode="constant"), result_shape(equation)
+  )
 
 
 def _tile(graph, equation, values):
   times = graph.array([*equation.params["reps"]], np.int64)
-  name = graph.node("Tile", [graph.whole(values[0]), times])
-  return Value(name, shape_of(equation))
+  name = graph.add_node("Tile", [graph.expand(values[0]), times])
+  return Value(name, result_shape(equation))
 
 
 def _reduce(graph, equation, values):
   axes = graph.array([*equation.params["axes"]], np.int64)
   operator = _REDUCTIONS[equation.primitive.name]
-  names = [graph.whole(values[0]), axes]
-  return Value(graph.node(operator, names, keepdims=0), shape_of(equation))
+  names = [graph.expand(values[0]), axes]
+  return Value(
+    graph.add_node(operator, names, keepdims=0), result_shape(equation)
+  )
 
 
 def _stack(graph, equation, values):
@@ -120,19 +126,23 @@ def _stack(graph, equation, values):
   for value in values:
     shape = list(value.shape)
     shape.insert(axis, 1)
-    names.append(reshape(graph, graph.whole(value), shape))
-  return Value(graph.node("Concat", names, axis=axis), shape_of(equation))
+    names.append(reshape(graph, graph.expand(value), shape))
+  return Value(
+    graph.add_node("Concat", names, axis=axis), result_shape(equation)
+  )
 
 
 def _argmax(graph, equation, values):
   (axis,) = equation.params["axes"]
-  name = graph.node("ArgMax", [graph.whole(values[0])], axis=axis, keepdims=0)
+  name = graph.add_node(
+    "ArgMax", [graph.expand(values[0])], axis=axis, keepdims=0
+  )
   kind = helper.np_dtype_to_tensor_dtype(equation.params["index_dtype"])
-  return Value(graph.node("Cast", [name], to=kind), shape_of(equation))
+  return Value(graph.add_node("Cast", [name], to=kind), result_shape(equation))
 
 
 def _iota(graph, equation, values):
-  shape = shape_of(equation)
+  shape = result_shape(equation)
   axis = equation.params["dimension"]
   if not isinstance(shape[axis], int):
     raise Unsupported("counting along the batch")
@@ -148,10 +158,10 @@ def _dot(graph, equation, values):
     "dimension_numbers"
   ]
   x, y = values
-  names = [graph.whole(value) for value in values]
+  names = [graph.expand(value) for value in values]
   plain = tuple(left) == (len(x.shape) - 1,) and tuple(right) == (0,)
   if plain and len(y.shape) == 2 and not left_batch:
-    return Value(graph.node("MatMul", names), shape_of(equation))
+    return Value(graph.add_node("MatMul", names), result_shape(equation))
   letters = iter(string.ascii_lowercase)
   first = [next(letters) for _ in x.shape]
   second = [next(letters) for _ in y.shape]
@@ -163,7 +173,9 @@ def _dot(graph, equation, values):
     second[i] for i in range(len(second)) if i not in (*right, *right_batch)
   ]
   rule = f"{''.join(first)},{''.join(second)}->{''.join(shared + rest)}"
-  return Value(graph.node("Einsum", names, equation=rule), shape_of(equation))
+  return Value(
+    graph.add_node("Einsum", names, equation=rule), result_shape(equation)
+  )
 
 
 OPERATORS: dict[str, Callable] = {

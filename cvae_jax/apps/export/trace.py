@@ -6,8 +6,6 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
-from cvae_jax.nets.fast.ops import plain as plain
-
 BATCH = "B"
 
 

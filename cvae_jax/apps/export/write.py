@@ -18,6 +18,7 @@ from cvae_jax.host.paths import folder as checked_folder
 from cvae_jax.loop import exports, fitted
 from cvae_jax.loop.rows import FILE as METRICS, read_metrics
 from cvae_jax.measures import kept, score
+from cvae_jax.nets.fast import ops
 from cvae_jax.runs import Run
 
 FORMATS = ("safetensors", "onnx", "stablehlo")
@@ -93,7 +94,7 @@ def _check_free(out: Path, run: Run) -> None:
 def _replace(beside: Path, out: Path) -> None:
   """Put a finished folder in its place, and the one before it away."""
   old = out.with_name(f".{out.name}.{os.getpid()}.old")
-  with lock.wait_for(out.parent):  # two exports may end at once
+  with lock.wait_for(out.parent):  # two exports may end at the same time
     if out.exists():
       out.rename(old)
     beside.rename(out)
@@ -103,7 +104,7 @@ def _replace(beside: Path, out: Path) -> None:
 def _fill(run: Run, folder: Path, formats, half, licence, note) -> list[str]:
   """Write all files into a new folder."""
   _write_facts(run, folder)
-  found = functions.of_run(run)
+  found = functions.from_run(run)
   lines = []
   writers = {"onnx": _onnx, "stablehlo": _stablehlo}
   for name in [n for n in FORMATS if n in formats and n in writers]:
@@ -152,14 +153,14 @@ def _write_weights(run: Run, folder: Path, half: bool) -> None:
   """Write model.safetensors last: it makes the folder an export."""
   arrays = exports.arrays(run.state, run.config.get("pretrained", {}))
   if half:
-    arrays = {name: _halved(name, array) for name, array in arrays.items()}
+    arrays = {name: _to_float16(name, array) for name, array in arrays.items()}
   notes = {
     "format": exports.FORMAT,
     "version": str(exports.VERSION),
     "step": str(int(run.state.step)),
     "system": str(run.config.system),
     "written_by": f"cvae_jax {__version__}",
-    "files": exports.seals(folder),
+    "files": exports.hash_files(folder),
   }
   content = tensors.content(arrays, notes)
   write_atomically(folder / exports.WEIGHTS, content)
@@ -167,15 +168,15 @@ def _write_weights(run: Run, folder: Path, half: bool) -> None:
 
 
 def _write_priors(run: Run, folder: Path, arrays: Mapping) -> None:
-  """Write the run's fitted priors as those of the arrays as they are read."""
+  """Write the run's fitted priors, with the digest of the exported arrays."""
   own = exports.arrays(run.state, run.config.get("pretrained", {}))
   read = {name: arrays[name].astype(own[name].dtype) for name in own}
-  for path in fitted.kept(run.folder):
+  for path in fitted.list_files(run.folder):
     if found := fitted.read(path, fitted.identity(own)):
       fitted.write(folder / path.name, found, fitted.identity(read))
 
 
-def _halved(name: str, array):
+def _to_float16(name: str, array):
   if not name.startswith("params.") or array.dtype != np.float32:
     return array
   half = array.astype(np.float16)
@@ -188,7 +189,7 @@ def _write_functions(
   ending: str,
   write: Callable[[functions.Function], bytes],
 ) -> list[str]:
-  """Write each function that can be; return lines about the others."""
+  """Write all functions that can be written; return notes on the others."""
   lines = []
   for name, function in found.items():
     try:
@@ -211,7 +212,7 @@ def _stablehlo(function: functions.Function) -> bytes:
   from cvae_jax.apps.export import trace
 
   apply = jax.jit(lambda *xs: jax.tree.leaves(function.apply(*xs)))
-  with trace.plain():
+  with ops.trace_plain():
     exported = jax.export.export(apply, platforms=PLATFORMS)(
       *trace.symbolic(function.inputs)
     )

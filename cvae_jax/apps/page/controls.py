@@ -1,7 +1,7 @@
-"""What the page's controls are: of each attribute the settings it can have.
+"""The controls of the page: for each attribute the settings it can have.
 
-The entries of every setting are computed here by the attribute itself, so the
-page has no formula of its own for what a value becomes.
+The attribute itself computes the entries of every setting here, so the page
+needs no formula for them.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cvae_jax.apps import editing
 from cvae_jax.data.conditions.angle import Angle
 from cvae_jax.data.conditions.attribute import Attribute
 from cvae_jax.data.conditions.multilabel import MultiLabel
@@ -19,16 +20,15 @@ STEPS = 101  # settings of a number's slider
 _TURN = 72  # of an angle's
 
 
-def of_run(run: Run) -> list[dict[str, Any]]:
+def from_run(run: Run) -> list[dict[str, Any]]:
   """Return a control for each attribute of a run, as JSON types.
 
   Raises:
     RunError: the run has conditions without attributes.
   """
   conditions = run.conditions
-  width = run.system.columns.get("condition", (0,))[0]
-  attributes = getattr(conditions, "attributes", ()) if width else ()
-  if width and not attributes:
+  attributes = editing.attributes(run)
+  if run.condition_size and not attributes:
     raise RunError(
       f"{run.folder}: its conditions name no attributes, so the page has "
       "nothing to show as a control"
@@ -41,7 +41,7 @@ def of_run(run: Run) -> list[dict[str, Any]]:
 
 def _first(conditions: Any) -> dict[str, Any]:
   """Return the values that the page shows first: those of a training row."""
-  rows = conditions.drawn_from()
+  rows = conditions.training_conditions()
   rows = conditions.panel() if rows is None else rows
   return conditions.decode(rows[:1])[0]
 

@@ -1,4 +1,4 @@
-"""Latents that the page draws from, and which of them change a picture most."""
+"""The latents of the page, and those that change a picture most."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ SHOWN = 8  # latents that have a slider
 def draws(run: Run) -> tuple[NDArray[np.float32], list[int] | None]:
   """Return the latents [DRAWS, Z] of a page, and their classes, or None.
 
-  They are those of `run.prior(DRAWS)`; where the prior gives each class a
-  place, those of `run.regions(DRAWS)`.
+  They are those of `run.prior(DRAWS)`. If each class has a region of the
+  prior, they are those of `run.regions(DRAWS)`.
   """
   if run.system.regions is None:
     return np.asarray(run.prior(DRAWS), np.float32), None
@@ -37,7 +37,7 @@ def strongest(run: Run, z: NDArray, condition: NDArray) -> list[dict[str, Any]]:
     high are the slider's ends. See `cvae_jax.loop.effects`.
   """
   found = effects.measure(run.guided, z, condition)
-  ends = effects.spans(z)
+  ends = effects.latent_ranges(z)
   return [
     {"index": i, "low": float(ends[i, 0]), "high": float(ends[i, 1])}
     for i in effects.order(found)[:SHOWN]

@@ -1,8 +1,8 @@
 """A decoder as a list of operators that the page's JavaScript runs.
 
-It is the ONNX graph of `apps/export` in JSON; its constants follow one another
-in one string of bytes: 32-bit or 16-bit numbers, or 8-bit ones in blocks of 64,
-of which each has a 32-bit number to multiply by.
+It is the ONNX graph of `apps/export` in JSON. Its constants follow one another
+in one string of bytes. They are 32-bit or 16-bit numbers, or 8-bit numbers in
+blocks of 64; a block has one 32-bit factor.
 """
 
 import base64
@@ -35,14 +35,14 @@ def script(name: str) -> str:
   return (folder / name).read_text(encoding="utf-8")
 
 
-def known() -> set[str]:
+def list_operators() -> set[str]:
   """Return the operators that the page computes: the keys of OPERATORS."""
   table = script("operators.js").partition("const OPERATORS = {\n")[2]
   table = table.partition("\n};")[0]
   return {*re.findall(r"^  (\w+): ", table, re.MULTILINE)}
 
 
-def of_onnx(content: bytes, bits: int = 32) -> Program:
+def from_onnx(content: bytes, bits: int = 32) -> Program:
   """Return the program of an ONNX file with one output.
 
   Args:
@@ -53,7 +53,7 @@ def of_onnx(content: bytes, bits: int = 32) -> Program:
     Unsupported: the page cannot compute one of its operators.
   """
   graph = onnx.load_from_string(content).graph
-  if missing := {node.op_type for node in graph.node} - known():
+  if missing := {node.op_type for node in graph.node} - list_operators():
     raise Unsupported(
       f"the page cannot compute {', '.join(sorted(missing))}; use launch.export"
     )
@@ -90,10 +90,10 @@ def _attribute(attribute: onnx.AttributeProto) -> Any:
   return value.decode() if isinstance(value, bytes) else value
 
 
-def in_blocks(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Return 8-bit numbers, and the 32-bit one of each block of 64 of them.
+def quantise_blocks(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Return 8-bit numbers, and the 32-bit factor of each block of 64.
 
-  Their product is the array, in the order of its entries.
+  The products of numbers and factors are the array's entries, in order.
   """
   flat = array.astype(np.float32).ravel()
   padded = np.pad(flat, (0, -len(flat) % BLOCK)).reshape(-1, BLOCK)
@@ -104,14 +104,14 @@ def in_blocks(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _constant(array: np.ndarray, data: bytearray, bits: int) -> dict:
-  """Describe a constant; the bytes of a larger one go behind the others."""
+  """Describe a constant; append its bytes to the others if it is large."""
   shape = [*array.shape]
   if array.size <= _SMALL or array.dtype != np.float32:
     wide = np.clip(array.astype(np.float64), -3.4e38, 3.4e38)
     return {"shape": shape, "values": wide.ravel().tolist()}
   start = len(data)
   if bits == 8:
-    codes, scales = in_blocks(array)
+    codes, scales = quantise_blocks(array)
     data += scales.astype("<f4").tobytes() + codes.tobytes()
   else:
     data += array.astype("<f2" if bits == 16 else "<f4").tobytes()

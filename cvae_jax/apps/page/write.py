@@ -43,8 +43,8 @@ def write(run: Run, path: str | Path) -> list[str]:
     RunError: the run has no decoder of images, a part of it cannot be computed
       by the page, or the package onnx is missing.
   """
-  path = _checked(Path(path))
-  decode = functions.of_run(run).get("decode")
+  path = _check_path(Path(path))
+  decode = functions.from_run(run).get("decode")
   if decode is None:
     raise RunError(
       f"{run.folder}: a page shows the decoder of images, and the system "
@@ -71,7 +71,7 @@ def write(run: Run, path: str | Path) -> list[str]:
   return lines
 
 
-def _checked(path: Path) -> Path:
+def _check_path(path: Path) -> Path:
   if path.suffix.lower() not in (".html", ".htm"):
     raise RunError(f"a page is an HTML file, as in page.html; found {path}")
   if path.is_dir():
@@ -91,7 +91,7 @@ def _graph(run: Run, decode: functions.Function) -> bytes:
     raise RunError(
       f"a page needs the package {error.name}: pip install 'cvae_jax[export]'"
     ) from None
-  with _explained(run):
+  with _explain_errors(run):
     return convert.to_onnx(*decode)
 
 
@@ -103,12 +103,12 @@ def _program(run: Run, graph: bytes, bits: int):
   """
   from cvae_jax.apps.page import program
 
-  with _explained(run):
-    return program.of_onnx(graph, bits)
+  with _explain_errors(run):
+    return program.from_onnx(graph, bits)
 
 
 @contextlib.contextmanager
-def _explained(run: Run) -> Iterator[None]:
+def _explain_errors(run: Run) -> Iterator[None]:
   """Say in one line why a decoder cannot be written as a page.
 
   Raises:
@@ -124,11 +124,10 @@ def _explained(run: Run) -> Iterator[None]:
 
 
 def _about(run: Run) -> dict[str, Any]:
-  """Return what the page has to know besides the network, as JSON types."""
-  found = controls.of_run(run)
-  width = run.system.columns.get("condition", (0,))[0]
+  """Return the facts that the page needs beside the network, as JSON types."""
+  found = controls.from_run(run)
   z, regions = latents.draws(run)
-  first = np.zeros(width, np.float32)
+  first = np.zeros(run.condition_size, np.float32)
   for control in found:
     _enter(first, control, control["first"])
   name = run.config.name or run.config.system
@@ -138,7 +137,7 @@ def _about(run: Run) -> dict[str, Any]:
     f"{int(run.state.step):,} steps. cvae_jax {__version__}",
     "folder": _folder(run),
     "shape": [*run.system.columns["image"]],
-    "width": int(width),
+    "width": run.condition_size,
     "controls": found,
     "guidance": bool(getattr(run.conditions, "known_bits", False) and found),
     "draws": {"count": len(z), "latents": z.shape[1]},
@@ -181,7 +180,7 @@ def _fits(run: Run, about: dict[str, Any], bits: int) -> bool:
 
   with np.errstate(over="ignore"):
     params = jax.tree.map(
-      lambda leaf: _shortened(np.asarray(leaf), bits), run.state.params
+      lambda leaf: _round_weights(np.asarray(leaf), bits), run.state.params
     )
   state = run.state.replace(params=params)
   short = dataclasses.replace(run, state=state)
@@ -189,13 +188,13 @@ def _fits(run: Run, about: dict[str, Any], bits: int) -> bool:
   return bool(moved.max() <= _CLOSE[bits])  # not of NaN
 
 
-def _shortened(leaf: NDArray, bits: int) -> NDArray[np.float32]:
-  """Return an array as it comes out of a page with weights of so many bits."""
+def _round_weights(leaf: NDArray, bits: int) -> NDArray[np.float32]:
+  """Return an array rounded to weights of so many bits, as a page reads it."""
   from cvae_jax.apps.page import program
 
   if bits == 16:
     return leaf.astype(np.float16).astype(np.float32)
-  codes, scales = program.in_blocks(leaf)
+  codes, scales = program.quantise_blocks(leaf)
   wide = scales.repeat(program.BLOCK)[: len(codes)]
   return (codes * wide).reshape(leaf.shape)
 

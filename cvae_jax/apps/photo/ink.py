@@ -23,13 +23,13 @@ def ink_map(rgb: np.ndarray, grain: float) -> np.ndarray:
   axis = np.einsum("hw,hwc->c", strength, departure)
   axis = axis / max(np.linalg.norm(axis), 1e-9)
   ink = departure @ axis
-  shade = _wide_shade(ink)
+  shade = _find_shade(ink)
   ink = ink - shade
   if axis.sum() < 0:
     # Dark ink scatters a share of the light: undo a shadow on the paper.
     light = paper.mean(-1) - np.maximum(shade, 0) / np.sqrt(3)
     ink = ink * np.clip(np.median(light) / np.maximum(light, 1), 0.5, 4)
-  peak = _peak(ink)
+  peak = _find_peak(ink)
   bare = ink[ink < 0.35 * peak]
   noise = 1.48 * np.median(abs(bare - np.median(bare))) if bare.size else 0.0
   if peak < max(MIN_CONTRAST, MIN_SNR * noise):
@@ -82,7 +82,7 @@ def _fit_surface(
   return surface, float(votes @ np.log1p(distance))
 
 
-def _wide_shade(ink: np.ndarray) -> np.ndarray:
+def _find_shade(ink: np.ndarray) -> np.ndarray:
   """Find in [H, W] what is too wide for a stroke: shadows, a table's edge."""
   step = max(1, max(ink.shape) // 96)
   small = ink[::step, ::step]
@@ -95,7 +95,7 @@ def _wide_shade(ink: np.ndarray) -> np.ndarray:
   return grown[: ink.shape[0], : ink.shape[1]]
 
 
-def _peak(ink: np.ndarray) -> float:
+def _find_peak(ink: np.ndarray) -> float:
   """Find the typical level of the strokes, given that they stand out."""
   peak = float(ink.max())
   for _ in range(10):

@@ -1,4 +1,4 @@
-"""What a study was begun with, and whether another is asked for."""
+"""The plan of a study, and its differences from another one."""
 
 import contextlib
 import json
@@ -12,8 +12,8 @@ from cvae_jax import config as configs, settings
 from cvae_jax.host.files import DamagedFile, read_json
 
 FILE = "study.json"  # in a study's folder
-# What a study may go on with: another path to the same data, other rhythms of
-# logs and checkpoints.
+# Keys that may change when a study goes on: the path to the same data, and how
+# often it logs and saves.
 FREE = ("name", "log_every", "checkpoint_every", "keep", "data.path")
 
 
@@ -60,7 +60,7 @@ def plan(
   }
 
 
-def words(folder: Path) -> list[str]:
+def load_words(folder: Path) -> list[str]:
   """Return the words that a folder's study was asked for with, or none."""
   path = Path(folder) / FILE
   if not path.exists():
@@ -72,7 +72,9 @@ def words(folder: Path) -> list[str]:
   return found
 
 
-def refusal(folder: Path, keys: list[str], old: Mapping, new: Mapping) -> str:
+def describe_difference(
+  folder: Path, keys: list[str], old: Mapping, new: Mapping
+) -> str:
   """Say how a study differs from what its folder holds."""
   lines = []
   for key in keys:
@@ -107,8 +109,8 @@ def check_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def readable(path: Path) -> Iterator[None]:
-  """Say in one line that a study's database cannot be read.
+def explain_errors(path: Path) -> Iterator[None]:
+  """Explain in one line that a study's database cannot be read.
 
   Raises:
     DamagedFile: it cannot.

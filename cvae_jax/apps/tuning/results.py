@@ -65,7 +65,7 @@ def text(study: Study) -> str:
   return "\n".join([lines, *notes])
 
 
-def under_way(study: Study) -> int:
+def count_running(study: Study) -> int:
   """Return how many trials other processes work on."""
   return sum(trial.state.name == "RUNNING" for trial in study.trials)
 

@@ -1,4 +1,4 @@
-"""Train a study's trials, one after another, and note what each is worth."""
+"""Train a study's trials one after another, and note the value of each."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,7 +26,7 @@ from cvae_jax.settings import ConfigError, hint, leaves
 
 SCORE = "score."  # begins the name of a metric of scores.json
 IN_A_ROW = 3  # failed trials that end a search
-# They are of the folder or the data, not of a trial's values.
+# Errors of the folder or the data, not of a trial's values.
 _NOT_ITS_OWN = (
   *(CheckpointError, DamagedFile, DataError, FolderInUse, PathError),
   RunMismatch,
@@ -89,10 +89,10 @@ def _try(study: Study, config: ConfigDict, claim: Claim, train) -> str | None:
     return None
   watch = _Watch(study, claim, config.epochs)
   try:
-    own = spaces.applied(config, claim.values)
+    own = spaces.apply_values(config, claim.values)
     watch.epochs = own.epochs
     state = train(own, claim.folder, trackers=(watch,))
-    value = measured(claim.folder, int(state.step), study.plan["metric"])
+    value = measure_trial(claim.folder, int(state.step), study.plan["metric"])
   except Stop:
     if watch.error:
       raise watch.error from None
@@ -122,19 +122,19 @@ def _give_up(study: Study, claim: Claim, why: str) -> None:
   say(f"== trial {claim.trial.number}: diverged: {why}")
 
 
-def measured(folder: Path, step: int, metric: str) -> float:
-  """Return what a finished run is worth by a metric.
+def measure_trial(folder: Path, step: int, metric: str) -> float:
+  """Return the value of a finished run by a metric.
 
-  It is that of the evaluation of the state that the run hands out: of the
-  valid rows where the data have some, else of the test rows. "score.…" is one
-  of the numbers of scores.json, measured now.
+  It is the metric of the state that the run hands out, evaluated on the valid
+  rows if the data have some, else on the test rows. "score.…" is one of the
+  numbers of scores.json, which is measured now.
 
   Raises:
     NoMetricError: the run has none of that name.
   """
   if metric.startswith(SCORE):
     found = dict(leaves(score.score(runs.load(folder))))
-    return _of(found, metric.removeprefix(SCORE), SCORE)
+    return _get_number(found, metric.removeprefix(SCORE), SCORE)
   rows = read_metrics(folder)
   watched = [row for row in rows if row["split"] == "valid"]
   watched = watched or [row for row in rows if row["split"] == "test"]
@@ -143,10 +143,12 @@ def measured(folder: Path, step: int, metric: str) -> float:
       f"{folder}: its data have no test or valid rows to be judged by"
     )
   at = [row for row in watched if row["step"] == step]
-  return _of((at or watched)[-1], metric)
+  return _get_number((at or watched)[-1], metric)
 
 
-def _of(found: Mapping[str, Any], metric: str, prefix: str = "") -> float:
+def _get_number(
+  found: Mapping[str, Any], metric: str, prefix: str = ""
+) -> float:
   """Return a number by its name.
 
   Raises:
@@ -174,7 +176,7 @@ class _Watch:
     self.error: NoMetricError | None = None
     self._study = study
     self._claim = claim
-    self._split: str | None = None  # valid where there are such rows
+    self._split: str | None = None  # valid, if there are such rows
 
   def start(self, begun: Begun) -> None:
     """Nothing is kept elsewhere."""
@@ -193,11 +195,11 @@ class _Watch:
       return
     self.epoch = round(row["epoch"])
     try:
-      value = _of(row, metric)
+      value = _get_number(row, metric)
     except NoMetricError as error:
       self.error = error
       raise Stop from None
-    hopeless = self._study.hopeless(self._claim, self.epoch, value)
+    hopeless = self._study.should_prune(self._claim, self.epoch, value)
     if hopeless and self.epoch < self.epochs:
       raise Stop
 

@@ -1,4 +1,4 @@
-"""What a search may set: keys of a config and the values that each may have.
+"""The space of a search: keys of a config, and the values of each.
 
 config.optim.lr=log:1e-4..1e-2          a number, its logarithm uniform
 config.model.dropout=float:0..0.5       a number; /0.1 behind it: in steps
@@ -29,7 +29,7 @@ Space = Callable[[Any], Mapping[str, Any]]
 
 
 class Axis(NamedTuple):
-  """One key and what it may be."""
+  """One key and the values that it may have."""
 
   key: str  # dotted, without "config."
   kind: str  # one of KINDS
@@ -136,7 +136,7 @@ def check(axes: Sequence[Axis], config: ConfigDict) -> None:
     shown = axis.values or (axis.low, axis.high)
     for value in shown:
       tried = ConfigDict(config.to_dict()).lock()
-      settings.apply(tried, {axis.key: typed(config, axis.key, value)})
+      settings.apply(tried, {axis.key: cast(config, axis.key, value)})
       settings.check(tried)
 
 
@@ -155,7 +155,7 @@ def _suggest(axis: Axis, trial: Any) -> Any:
   return trial.suggest_float(axis.key, *ends, step=axis.step, log=log)
 
 
-def asked(words: Sequence[str], page: str, config: ConfigDict) -> Space:
+def choose_space(words: Sequence[str], page: str, config: ConfigDict) -> Space:
   """Return the space that words describe, else the page's own space(trial).
 
   Raises:
@@ -175,16 +175,16 @@ def asked(words: Sequence[str], page: str, config: ConfigDict) -> Space:
       "1e-2, or write a function space(trial) into the page"
     )
 
-  def drawn(trial: Any) -> dict[str, Any]:
-    with pages.placed(local(pages.find(path))):
+  def draw(trial: Any) -> dict[str, Any]:
+    with pages.explain_errors(local(pages.find(path))):
       values = dict(own(trial))
     return {key.removeprefix("config."): v for key, v in values.items()}
 
-  return drawn
+  return draw
 
 
-def typed(config: ConfigDict, key: str, value: Any) -> Any:
-  """Return a choice, which is a word, as a value like the key's own."""
+def cast(config: ConfigDict, key: str, value: Any) -> Any:
+  """Return a choice, a word, as a value of the key's type."""
   if not isinstance(value, str):
     return value
   own: Any = config
@@ -200,13 +200,13 @@ def typed(config: ConfigDict, key: str, value: Any) -> Any:
     return value
 
 
-def applied(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
+def apply_values(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
   """Return a config with the values of a trial, locked and checked.
 
   Raises:
     ConfigError: a key is unknown, or a value makes no sense.
   """
   found = ConfigDict(config.to_dict()).lock()
-  settings.apply(found, {k: typed(config, k, v) for k, v in values.items()})
+  settings.apply(found, {k: cast(config, k, v) for k, v in values.items()})
   settings.check(found)
   return found

@@ -1,10 +1,10 @@
 """A study: trials in a SQLite file, each claimed by one process at a time.
 
 A trial is a run in a folder of its own, <workdir>/0007. The process that works
-on it holds a lock that ends with the process. So a trial that the file calls
-running and that nobody holds was left by a kill: the next process takes it,
-and its run goes on from its checkpoint. The values of trial n are drawn from
-the seed, n and the trials before it, whatever was killed in between.
+on it holds a lock, which ends with the process. If the file says that a trial
+is running and no process holds it, its process was killed. The next process
+takes the trial, and its run goes on from its checkpoint. The values of trial n
+are a function of the seed, n and the trials before it, whatever was killed.
 """
 
 import contextlib
@@ -27,8 +27,8 @@ from cvae_jax.settings import ConfigError
 FILE = "study.db"
 PRUNED = "PRUNED"  # in a trial's folder: why it ended early
 _HIDDEN = ".tune"  # holds the locks
-_LONG = 5  # seconds after which a wait is told of
-_STARTUP = 5  # trials, and evaluations of each, that are never pruned by
+_LONG = 5  # seconds after which a wait is reported
+_STARTUP = 5  # trials, and evaluations of each, that are never pruned
 
 
 def optuna() -> Any:
@@ -57,7 +57,7 @@ class Claim(NamedTuple):
 
 
 class Study:
-  """One search; several processes may hold one each of the same folder."""
+  """One search; several processes may work on the same folder."""
 
   def __init__(self, folder: Path, plan: Mapping[str, Any]):
     """Begin a study or go on with it.
@@ -74,7 +74,7 @@ class Study:
     self.folder = Path(folder)
     self.plan = plan
     plans.check_folder(self.folder)
-    with self._alone(), plans.readable(self.folder / FILE):
+    with self._lock_choice(), plans.explain_errors(self.folder / FILE):
       self._study = self._open()
 
   @property
@@ -85,7 +85,7 @@ class Study:
   @property
   def best(self) -> Any:
     """Return the best finished trial, None where none is finished."""
-    done = self._of("COMPLETE")
+    done = self._trials_in("COMPLETE")
     sign = 1 if self.plan["direction"] == "min" else -1
     return min(done, key=lambda trial: sign * trial.value, default=None)
 
@@ -102,17 +102,17 @@ class Study:
   def claim(self, space: Space, count: int) -> Iterator[Claim | None]:
     """Hold a trial: one that a kill left, else a new one up to `count`.
 
-    None: there are `count` trials, and none of them is left to go on with.
+    It is None if there are `count` trials and none of them is left over.
     """
     with contextlib.ExitStack() as held:
-      with self._alone():
-        trial = self._left(held)
+      with self._lock_choice():
+        trial = self._hold_abandoned(held)
         resumed = True
         if trial is None and len(self.trials) < count:
           trial = self._ask(held)
           resumed = False
         if trial is not None:
-          self._seed(trial.number)
+          self._seed_sampler(trial.number)
           values = dict(space(trial))
       if trial is None:
         yield None
@@ -151,8 +151,8 @@ class Study:
     state = self._optuna.trial.TrialState.FAIL
     self._study.tell(claim.trial, state=state)
 
-  def hopeless(self, claim: Claim, epoch: int, value: float) -> bool:
-    """Note the evaluation after an epoch; tell whether to give the trial up."""
+  def should_prune(self, claim: Claim, epoch: int, value: float) -> bool:
+    """Note the evaluation after an epoch; tell whether to end the trial."""
     seen = self.trials[claim.trial.number]
     if epoch not in seen.intermediate_values and np.isfinite(value):
       claim.trial.report(value, epoch)
@@ -173,7 +173,9 @@ class Study:
       if differing := sorted(k for k in held if plan[k] != old.get(k)):
         done = self._optuna.load_study(study_name=names[0], storage=storage)
         if any(trial.state.is_finished() for trial in done.get_trials()):
-          raise ConfigError(plans.refusal(self.folder, differing, old, plan))
+          raise ConfigError(
+            plans.describe_difference(self.folder, differing, old, plan)
+          )
         self._optuna.delete_study(study_name=names[0], storage=storage)
     write_atomically(path, json.dumps(plan, indent=2) + "\n")
     directions = {"min": "minimize", "max": "maximize"}
@@ -190,8 +192,8 @@ class Study:
       return self._optuna.pruners.NopPruner()
     return self._optuna.pruners.MedianPruner(n_startup_trials=_STARTUP)
 
-  def _seed(self, number: int) -> None:
-    """Make what trial `number` draws a function of the seed and the trials."""
+  def _seed_sampler(self, number: int) -> None:
+    """Seed the sampler by the study's seed and the trial's number."""
     seed = np.random.SeedSequence([self.plan["seed"], number])
     self._study.sampler = self._optuna.samplers.TPESampler(
       seed=int(seed.generate_state(1)[0])
@@ -199,28 +201,28 @@ class Study:
 
   def _ask(self, held: contextlib.ExitStack) -> Any:
     """Begin a trial and hold it."""
-    self._seed(len(self.trials))
+    self._seed_sampler(len(self.trials))
     trial = self._study.ask()
     held.enter_context(self._hold(trial.number))
     return trial
 
-  def _left(self, held: contextlib.ExitStack) -> Any:
-    """Hold a running trial that no process holds, None: there is none."""
-    for found in self._of("RUNNING"):
+  def _hold_abandoned(self, held: contextlib.ExitStack) -> Any:
+    """Hold a running trial that no process holds; None if there is none."""
+    for found in self._trials_in("RUNNING"):
       with contextlib.suppress(lock.FolderInUse):
         held.enter_context(self._hold(found.number))
         return self._optuna.trial.Trial(self._study, found._trial_id)
     return None
 
-  def _of(self, state: str) -> list[Any]:
+  def _trials_in(self, state: str) -> list[Any]:
     return [trial for trial in self.trials if trial.state.name == state]
 
   def _hold(self, number: int) -> contextlib.AbstractContextManager:
     return lock.hold(self.folder / _HIDDEN / f"{number:04d}", "tuning")
 
   @contextlib.contextmanager
-  def _alone(self) -> Iterator[None]:
-    """Wait until no other process looks for a trial, then keep it so."""
+  def _lock_choice(self) -> Iterator[None]:
+    """Let no other process choose a trial meanwhile; wait if one does."""
     choice = self.folder / _HIDDEN / "study"
     begun = time.monotonic()
     told = False

@@ -6,9 +6,9 @@
     )
     conditions.encode(shape="square", size=0.3)  # [1, 3]
 
-A condition vector [A] holds the entries of each attribute in turn. A value may
-be unknown where the conditions have `known_bits`: its entries are 0, and behind
-all entries stands a bit for each attribute, 1 where it is known.
+A condition vector [A] holds the entries of each attribute in turn. With
+`known_bits` a value may be unknown. Its entries are then 0, and the vector ends
+with a bit for each attribute, which is 1 if the attribute is known.
 """
 
 import dataclasses
@@ -25,15 +25,15 @@ from cvae_jax.data.conditions.attribute import Attribute, blank
 from cvae_jax.data.conditions.requests import Requests
 
 VERSION = 1  # of schema.json and conditions.json
-KEPT = 500  # training rows, from which what is left out is drawn
+KEPT = 500  # training rows, from which missing attributes are drawn
 
 
 @dataclasses.dataclass(frozen=True)
 class Conditions(Requests):
   """Attributes, whether values may be unknown, and some of the training rows.
 
-  `rows` has the values of at most `KEPT` training rows, a value for each
-  attribute, None for an unknown one.
+  `rows` holds at most `KEPT` training rows: a value for each attribute, None if
+  it is unknown.
   """
 
   attributes: tuple[Attribute, ...]
@@ -77,14 +77,14 @@ class Conditions(Requests):
       attributes.append(kind.fit(entry, known))
     bits = missing if known_bits is None else known_bits
     fitted = cls(tuple(attributes), bits)
-    return dataclasses.replace(fitted, rows=_some(fitted, table))
+    return dataclasses.replace(fitted, rows=_pick_rows(fitted, table))
 
   @functools.cached_property
   def _drawn(self) -> NDArray[np.float32]:
     columns = zip(*self.rows, strict=True)
     return self.encode_table(dict(zip(self.asked, columns, strict=True)))
 
-  def drawn_from(self) -> NDArray[np.float32] | None:
+  def training_conditions(self) -> NDArray[np.float32] | None:
     """Return condition vectors [N, A] of training rows, None without any."""
     return self._drawn if self.rows else None
 
@@ -126,17 +126,19 @@ def check_version(saved: Mapping[str, Any]) -> None:
     )
 
 
-def _some(fitted: Conditions, table: Mapping[str, Any]) -> tuple:
+def _pick_rows(fitted: Conditions, table: Mapping[str, Any]) -> tuple:
   """Return the values of rows spread evenly over all of them."""
   if not fitted.attributes:
     return ()
   columns = [list(table[name]) for name in fitted.asked]
   count = len(columns[0])
   places = np.linspace(0, count - 1, min(KEPT, count)).round().astype(int)
-  return tuple(tuple(_plain(column[i]) for column in columns) for i in places)
+  return tuple(
+    tuple(_to_json_type(column[i]) for column in columns) for i in places
+  )
 
 
-def _plain(value: Any) -> Any:
+def _to_json_type(value: Any) -> Any:
   """Return a value as JSON has it."""
   if isinstance(value, set | frozenset | tuple | list):
     return ";".join(map(str, sorted(value)))

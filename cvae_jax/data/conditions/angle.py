@@ -1,4 +1,4 @@
-"""An angle: a number that comes round again."""
+"""An angle: a number with a period."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -11,16 +11,16 @@ from cvae_jax.data import DataError
 from cvae_jax.data.conditions.attribute import (
   STEPS,
   Attribute,
+  check_distinct,
   numbers,
-  unlike,
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Angle(Attribute):
-  """A number of which all that differ by `period` are the same.
+  """A number with a period: numbers that differ by `period` are equal.
 
-  Two entries: cosine and sine.
+  It has two entries, cosine and sine.
   """
 
   period: float = 360.0
@@ -32,7 +32,7 @@ class Angle(Attribute):
   @classmethod
   def fit(cls, entry: Mapping[str, Any], values: Sequence[Any]) -> Self:
     """Take the period from the entry, 360 where there is none."""
-    unlike(entry["name"], values)
+    check_distinct(entry["name"], values)
     numbers(entry["name"], values)
     period = float(entry.get("period", 360.0))
     if not 0 < period < np.inf:
@@ -63,7 +63,7 @@ class Angle(Attribute):
     return (share % 1.0 * self.period).tolist()
 
   def settings(self, steps: int = STEPS) -> list[float]:
-    """Return `steps` angles of one turn; the last is not the first again."""
+    """Return `steps` angles of one turn, without the first one at the end."""
     return np.linspace(0, self.period, steps, endpoint=False).tolist()
 
   def ends(self) -> NDArray[np.float32]:

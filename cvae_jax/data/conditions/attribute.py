@@ -1,4 +1,4 @@
-"""What every kind of attribute has in common."""
+"""The base of all kinds of attributes."""
 
 import dataclasses
 import difflib
@@ -17,17 +17,18 @@ STEPS = 9  # settings of a number that is moved from low to high
 class Attribute:
   """One thing that can be asked for. Each kind is a subclass of its own file.
 
-  A kind says how its values become entries of a condition vector and back,
-  which settings show it, and by what a judge of it learns (`head`) and is
-  scored (`figure`). `levels` are its words; a number and an angle have none.
+  A kind defines how its values become entries of a condition vector and back,
+  and which settings show it. `head` is how a judge learns it, and `figure` how
+  control of it is scored. `levels` are its words; a number and an angle have
+  none.
   """
 
   name: str
   levels: tuple[str, ...] = ()
 
   kind: ClassVar[str] = ""  # its name in schema.json
-  head: ClassVar[str] = ""  # a judge's: softmax, sigmoid, linear or circular
-  figure: ClassVar[str] = ""  # of merit; see cvae_jax.metrics.merits
+  head: ClassVar[str] = ""  # of a judge: softmax, sigmoid, linear or circular
+  figure: ClassVar[str] = ""  # the figure of merit; see cvae_jax.metrics.merits
 
   @classmethod
   def fit(cls, entry: Mapping[str, Any], values: Sequence[Any]) -> Self:
@@ -54,10 +55,10 @@ class Attribute:
     return (self.name,)
 
   def known(self, value: Any) -> bool:
-    """Tell whether a value says anything: None, "" and NaN do not."""
+    """Tell whether a value is known: None, "" and NaN are not."""
     return not blank(value)
 
-  def listed(self, value: Any) -> list[Any]:
+  def as_list(self, value: Any) -> list[Any]:
     """Return what was given for N rows as a list; one value is alone.
 
     Raises:
@@ -95,7 +96,7 @@ class Attribute:
     return list(self.levels)
 
   def ends(self) -> NDArray[np.float32]:
-    """Return the entries [2, K] between which it is moved: low and high."""
+    """Return the entries [2, K] at its low and its high end."""
     shown = self.settings()
     return self.encode([shown[0], shown[-1]])
 
@@ -124,17 +125,17 @@ class Attribute:
       DataError: a word is none of the levels.
     """
     numbers = {level: i for i, level in enumerate(self.levels)}
-    found = [numbers.get(word(value), -1) for value in values]
+    found = [numbers.get(format_level(value), -1) for value in values]
     if -1 in found:
-      raise self.unknown(values[found.index(-1)])
+      raise self.unknown_level_error(values[found.index(-1)])
     return found
 
-  def unknown(self, value: Any) -> DataError:
-    """Return the error of a value that is none of this attribute's."""
-    near = difflib.get_close_matches(word(value), self.levels, 1)
+  def unknown_level_error(self, value: Any) -> DataError:
+    """Return the error of a value that this attribute does not have."""
+    near = difflib.get_close_matches(format_level(value), self.levels, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return DataError(
-      f"{self.name} has no level {word(value)!r}; there is "
+      f"{self.name} has no level {format_level(value)!r}; there is "
       f"{self.choices()}{hint}"
     )
 
@@ -162,8 +163,8 @@ def blank(value: Any) -> bool:
   return isinstance(value, float | np.floating) and bool(np.isnan(value))
 
 
-def word(value: Any) -> str:
-  """Return a value as a level is written: 3, 3.0 and "3" are all "3"."""
+def format_level(value: Any) -> str:
+  """Return a value in the form of a level: 3, 3.0 and "3" become "3"."""
   if isinstance(value, float | np.floating) and float(value).is_integer():
     return str(int(value))
   return str(value).strip()
@@ -186,7 +187,7 @@ def numbers(name: str, values: Sequence[Any]) -> NDArray[np.float64]:
   return found
 
 
-def unlike(name: str, values: Sequence[Any]) -> None:
+def check_distinct(name: str, values: Sequence[Any]) -> None:
   """Check that values differ.
 
   Raises:
@@ -194,10 +195,10 @@ def unlike(name: str, values: Sequence[Any]) -> None:
   """
   if not len(values):
     raise DataError(f"{name}: no training row has a value; leave it out")
-  if len({word(value) for value in values}) < 2:
+  if len({format_level(value) for value in values}) < 2:
     raise DataError(
-      f"{name}: all training rows have the value {word(values[0])}, so there "
-      "is nothing to condition on; leave it out"
+      f"{name}: all training rows have the value {format_level(values[0])}, so "
+      "there is nothing to condition on; leave it out"
     )
 
 
@@ -211,27 +212,27 @@ def fit_levels(
       there are fewer than `least`.
   """
   name = entry["name"]
-  found = {word(value) for value in values}
-  levels = tuple(map(str, entry.get("levels", ()))) or natural(found)
+  found = {format_level(value) for value in values}
+  levels = tuple(map(str, entry.get("levels", ()))) or sort_naturally(found)
   if len(levels) < least:
-    unlike(name, values)
+    check_distinct(name, values)
     raise DataError(f"{name} needs {least} levels; found {', '.join(levels)}")
   if len(set(levels)) < len(levels):
     raise DataError(f"{name}: a level comes twice in {', '.join(levels)}")
   if absent := [level for level in levels if level not in found]:
     raise DataError(
-      f"{name}: {listed(absent)} is in no training row, so it cannot be "
+      f"{name}: {shorten(absent)} is in no training row, so it cannot be "
       "learnt; bring rows of it, or take the level out of schema.json"
     )
-  if extra := natural(found - set(levels)):
+  if extra := sort_naturally(found - set(levels)):
     raise DataError(
-      f"{name}: {listed(extra)} is none of its levels, {', '.join(levels)}; "
+      f"{name}: {shorten(extra)} is none of its levels, {', '.join(levels)}; "
       "add it in schema.json, or correct the table"
     )
   return levels
 
 
-def natural(words: set[str]) -> tuple[str, ...]:
+def sort_naturally(words: set[str]) -> tuple[str, ...]:
   """Sort words: by value where all are numbers, else as text."""
   try:
     return tuple(sorted(words, key=float))
@@ -239,6 +240,6 @@ def natural(words: set[str]) -> tuple[str, ...]:
     return tuple(sorted(words))
 
 
-def listed(words: Sequence[str]) -> str:
+def shorten(words: Sequence[str]) -> str:
   """Return the first few of many words."""
   return ", ".join(words[:8]) + (", …" if len(words) > 8 else "")

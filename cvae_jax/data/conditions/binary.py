@@ -10,7 +10,7 @@ from cvae_jax.data import DataError
 from cvae_jax.data.conditions.attribute import (
   Attribute,
   fit_levels,
-  word,
+  format_level,
 )
 
 NO = ("no", "false", "n", "f", "off", "0", "-1")
@@ -18,10 +18,10 @@ YES = ("yes", "true", "y", "t", "on", "1")
 
 
 class Binary(Attribute):
-  """Whether something is so: one entry, 0 or 1.
+  """A yes or a no: one entry, 0 or 1.
 
-  `levels` are its two words, the second being yes. Beside them 0, 1, no, yes,
-  false and true are understood.
+  `levels` are its two words; the second one means yes. The words 0, 1, no, yes,
+  false and true are understood, too.
   """
 
   kind: ClassVar[str] = "binary"
@@ -31,7 +31,7 @@ class Binary(Attribute):
   @classmethod
   def fit(cls, entry: Mapping[str, Any], values: Sequence[Any]) -> Self:
     """Take the two words from the entry, or from training values."""
-    found = sorted({word(value) for value in values}, key=_rank)
+    found = sorted({format_level(value) for value in values}, key=_rank)
     stated = {} if "levels" in entry else {"levels": found}
     levels = fit_levels({**entry, **stated}, values)
     if len(levels) != 2:
@@ -57,7 +57,7 @@ class Binary(Attribute):
 
   def _level(self, value: Any) -> str:
     """Return the level that a word of the same meaning stands for."""
-    said = word(value)
+    said = format_level(value)
     if said in self.levels:
       return said
     for level, words in zip(self.levels, (NO, YES), strict=True):

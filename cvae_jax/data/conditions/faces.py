@@ -24,10 +24,10 @@ _PANEL = ("male", "mouth", "eyes")  # what a panel varies, slowest first
 class Conditions(Requests):
   """Maps named values to condition vectors [A], in the order of `names`.
 
-  `ranges` has (low, high) of each name: what may be asked for. `quantiles`
-  has (5 %, 50 %, 95 %) over the training rows: what has been seen. `rows` and
-  `sha256`, the training rows' number and identity, are stored with the run, so
-  that it is not continued on others; 0 and "" where they are unknown.
+  `ranges` holds (low, high) of each name, what may be asked for. `quantiles`
+  holds (5 %, 50 %, 95 %) over the training rows, what has been seen. `rows` and
+  `sha256` are the training rows' number and identity, or 0 and "" if unknown.
+  They are stored with the run, so that it is not continued on other rows.
   """
 
   names: tuple[str, ...] = dataclasses.field()  # not Requests' default
@@ -85,11 +85,11 @@ class Conditions(Requests):
   def ends(self, name: str) -> npt.NDArray[np.float32]:
     """Return an attribute's low and high values [2, K] of its K entries.
 
-    Those that it was seen at; of gender female, then male.
+    They are the quantiles of training; for gender female, then male.
     """
     if self.attribute(name).levels:
       return np.array([(0, 1), (1, 0)], np.float32)
-    return np.array(self._seen(name), np.float32)[:, None]
+    return np.array(self._training_range(name), np.float32)[:, None]
 
   def settings(self, name: str, steps: int = STEPS) -> npt.NDArray[np.float32]:
     """Return the entries [L, K] from an attribute's low to its high end."""
@@ -119,7 +119,7 @@ class Conditions(Requests):
         range, or lengths differ.
     """
     given = {**(values or {}), **named}
-    given = self._spelled(given)
+    given = self._expand_gender(given)
     if wrong := sorted(given.keys() ^ set(self.names)):
       raise DataError(
         f"missing or unknown: {', '.join(wrong)}; the conditions are"
@@ -146,7 +146,7 @@ class Conditions(Requests):
 
   def left_out(self, given: Mapping[str, Any]) -> list[str]:
     """Name the attributes that a request does not mention."""
-    spelled = self._spelled(given)
+    spelled = self._expand_gender(given)
     left = [name for name in self.names if name not in spelled]
     paired = "gender" in self.asked
     return [
@@ -159,14 +159,14 @@ class Conditions(Requests):
     self, vectors: npt.ArrayLike, values: Mapping[str, Any]
   ) -> npt.NDArray[np.float32]:
     """Return condition vectors [N, A] with some values replaced."""
-    return super().fill(vectors, self._spelled(values))
+    return super().fill(vectors, self._expand_gender(values))
 
-  def _spelled(self, values: Mapping[str, Any]) -> dict[str, Any]:
+  def _expand_gender(self, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values with gender as male and female, each 1 minus the other."""
     given = dict(values)
     if "gender" in given and "gender" in self.asked:
       gender = self.attribute("gender")
-      entries = gender.encode(gender.listed(given.pop("gender")))
+      entries = gender.encode(gender.as_list(given.pop("gender")))
       given |= dict(zip(_PAIR, entries.T, strict=True))
     for one, other in (("male", "female"), ("female", "male")):
       if one in self.names and one not in given and other in given:
@@ -176,16 +176,18 @@ class Conditions(Requests):
   def panel(self) -> npt.NDArray[np.float32]:
     """Return [P, A], settings that differ visibly, for sample grids.
 
-    Male and female (slowest), mouth closed and open, eyes narrow and wide,
-    as far as they were seen; all others at the median.
-    Other names take the place of those that there are not; P is 8, or less
-    where there are fewer than 3 names, 1 without any.
+    They combine male and female (slowest), mouth closed and open, and eyes
+    narrow and wide, as far as they were seen; the others are at the median.
+    If one of these names is missing, another one takes its place. P is 8, less
+    with fewer than 3 names, and 1 without any.
     """
     middle = {n: q[1] for n, q in zip(self.names, self.quantiles, strict=True)}
     varied = [n for n in _PANEL if n in self.names]
     varied += [n for n in self.names if n not in (*varied, "female")]
     ends = [
-      self._range("male")[::-1] if name == "male" else self._seen(name)
+      self._range("male")[::-1]
+      if name == "male"
+      else self._training_range(name)
       for name in varied[:3]
     ]
     rows = np.array(list(itertools.product(*ends)))
@@ -203,10 +205,10 @@ class Conditions(Requests):
     except (TypeError, ValueError):
       raise DataError(f"{name} is a number; found {value!r}") from None
 
-  def _seen(self, name: str) -> tuple[float, float]:
+  def _training_range(self, name: str) -> tuple[float, float]:
     """Return the 5 % and the 95 % quantile of training.
 
-    Where they are one value, as of an attribute that few have, its range.
+    If they are equal, as for an attribute that few have, it is the range.
     """
     low, _, high = self.quantiles[self.names.index(name)]
     return (low, high) if low < high else self._range(name)

@@ -11,7 +11,7 @@ from cvae_jax.host import images as pictures
 def ink_ratio(images: npt.ArrayLike) -> npt.NDArray[np.float64]:
   """Return r [N]: the mean of each image's pixels, white being 1."""
   try:
-    images = pictures.checked(images)
+    images = pictures.check(images)
   except ValueError as error:
     raise DataError(str(error)) from None
   if images.shape[1:] not in ((SIDE, SIDE), (SIDE, SIDE, 1)):

@@ -1,4 +1,4 @@
-"""Where in a condition vector each attribute stands."""
+"""The place of each attribute in a condition vector."""
 
 import functools
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from cvae_jax.data.conditions.attribute import Attribute
 
 
 class Layout:
-  """The entries of `attributes` in turn, then a known-bit of each, if any."""
+  """The entries of all attributes in turn, then their known-bits, if any."""
 
   attributes: tuple[Attribute, ...]
   known_bits: bool = False
@@ -59,7 +59,7 @@ class Layout:
         return slice(start, end)
     raise self._no_attribute(name)
 
-  def entries_of(self, name: str) -> tuple[int, ...]:
+  def entry_numbers(self, name: str) -> tuple[int, ...]:
     """Return the same as numbers."""
     places = np.arange(self.size)[self.columns(name)]
     return tuple(places.tolist())

@@ -11,7 +11,7 @@ from cvae_jax.data.conditions.attribute import (
   Leveled,
   blank,
   fit_levels,
-  word,
+  format_level,
 )
 
 SEPARATOR = ";"
@@ -43,12 +43,12 @@ class MultiLabel(Leveled):
     return cls(entry["name"], levels)
 
   def known(self, value: Any) -> bool:
-    """Tell whether a value says anything; "" says that there is no label."""
+    """Tell whether a value is known; "" is known and means no label."""
     return isinstance(value, str) or not blank(value)
 
-  def listed(self, value: Any) -> list[Any]:
-    """Return what was given for N rows as a list; a tuple is one value."""
-    return [value] if isinstance(value, tuple) else super().listed(value)
+  def as_list(self, value: Any) -> list[Any]:
+    """Return the values of N rows as a list; a tuple is one value."""
+    return [value] if isinstance(value, tuple) else super().as_list(value)
 
   def encode(self, values: Sequence[Any], strict: bool = True) -> NDArray:
     """Return 0 or 1 for each label, [N, K]."""
@@ -88,10 +88,10 @@ class MultiLabel(Leveled):
 def labels(value: Any) -> list[str]:
   """Return the labels that a value names, each once."""
   if isinstance(value, set | frozenset | tuple | list):
-    parts = [word(part) for part in value]
+    parts = [format_level(part) for part in value]
   elif isinstance(value, str):
     parts = [part.strip() for part in value.split(SEPARATOR)]
   else:
-    parts = [word(value)]
+    parts = [format_level(value)]
   found = [part for part in dict.fromkeys(parts) if part]
   return [] if [part.lower() for part in found] == [NONE] else found

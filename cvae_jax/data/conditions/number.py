@@ -11,8 +11,8 @@ from cvae_jax.data import DataError
 from cvae_jax.data.conditions.attribute import (
   STEPS,
   Attribute,
+  check_distinct,
   numbers,
-  unlike,
 )
 
 
@@ -20,10 +20,10 @@ from cvae_jax.data.conditions.attribute import (
 class Number(Attribute):
   """A number from low to high: one entry.
 
-  `range` is what can be asked for and becomes `scaled`; where the two are the
-  same, a number is its own entry. With `mean` and `std`, of each level of the
-  class `within`, what is asked for are their units: `standardise` tells what a
-  measured number is in them.
+  `range` is what can be asked for; it is mapped to `scaled`. If the two are
+  equal, a number is its own entry. With `mean` and `std` of each level of the
+  class `within`, numbers are asked for in their units, into which `standardise`
+  turns a measured number.
   """
 
   range: tuple[float, float] = (0.0, 1.0)
@@ -40,7 +40,7 @@ class Number(Attribute):
   def fit(cls, entry: Mapping[str, Any], values: Sequence[Any]) -> Self:
     """Take the range from the entry, or from training values."""
     name = entry["name"]
-    unlike(name, values)
+    check_distinct(name, values)
     found = numbers(name, values)
     low, high = entry.get("range") or (found.min(), found.max())
     if not low < high:
@@ -69,12 +69,12 @@ class Number(Attribute):
       raise DataError(
         f"{self.name} is from {low:g} to {high:g}; found {outside[0]:g}"
       )
-    return self._moved(found, self.range, self.scaled).astype(np.float32)
+    return self._rescale(found, self.range, self.scaled).astype(np.float32)
 
   def decode(self, vectors: NDArray) -> list[float]:
     """Return the numbers of entries [N, 1]."""
     entries = np.asarray(vectors, np.float64)[:, 0]
-    return self._moved(entries, self.scaled, self.range)[:, 0].tolist()
+    return self._rescale(entries, self.scaled, self.range)[:, 0].tolist()
 
   def settings(self, steps: int = STEPS) -> list[float]:
     """Return `steps` numbers from low to high."""
@@ -105,9 +105,9 @@ class Number(Attribute):
   def standardise(
     self, measured: ArrayLike, level: ArrayLike
   ) -> NDArray[np.float64]:
-    """Return half of what measured numbers [N] lie above their level's mean.
+    """Return half the distance of measured numbers [N] from their level's mean.
 
-    In standard deviations, cut off at `range`.
+    It is in standard deviations, with its sign, and cut off at `range`.
 
     Args:
       measured: numbers [N].
@@ -117,7 +117,7 @@ class Number(Attribute):
     std = np.array(self.std)[level]
     return np.clip(0.5 * (np.asarray(measured) - mean) / std, *self.range)
 
-  def _moved(self, values: NDArray, source, target) -> NDArray:
+  def _rescale(self, values: NDArray, source, target) -> NDArray:
     """Bring numbers [N] from one range to another, [N, 1]."""
     if source == target:
       return values[:, None]

@@ -1,4 +1,4 @@
-"""Requests in words, made condition vectors: one way for all sources."""
+"""Turn requests in words into condition vectors, for all sources alike."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ PANEL = 10  # settings in a sample grid, at most
 
 
 class Requests(Layout):
-  """What can be asked of conditions: in words, as a panel, to probe them."""
+  """Requests in words, as a panel, and to probe attributes."""
 
   def encode(
     self, values: Mapping[str, Any] | None = None, **named: Any
@@ -40,7 +40,7 @@ class Requests(Layout):
         "with all of them known; "
         + "; ".join(self.describe(name) for name in left)
       )
-    lists = {n: self.attribute(n).listed(value) for n, value in given.items()}
+    lists = {n: self.attribute(n).as_list(value) for n, value in given.items()}
     lengths = {name: len(column) for name, column in lists.items()}
     several = set(lengths.values()) - {1}
     if len(several) > 1:
@@ -52,7 +52,7 @@ class Requests(Layout):
     table = {name: [None] * rows for name in left}
     for name, column in lists.items():
       table[name] = column * rows if len(column) == 1 else column
-    return self._encoded(table, rows, strict=True)
+    return self._encode_lists(table, rows, strict=True)
 
   def left_out(self, given: Mapping[str, Any]) -> list[str]:
     """Name the attributes that a request does not mention."""
@@ -73,7 +73,7 @@ class Requests(Layout):
     found = np.array(vectors, np.float32)
     for name, value in values.items():
       attribute = self.attribute(name)
-      column = attribute.listed(value)
+      column = attribute.as_list(value)
       if not all(map(attribute.known, column)):
         if len(column) > 1:
           raise DataError(f"{name}: some values are unknown and some are not")
@@ -94,7 +94,7 @@ class Requests(Layout):
         may be; the row is said, from 1.
     """
     rows = len(next(iter(columns.values()), ()))
-    return self._encoded(columns, rows, strict=False)
+    return self._encode_lists(columns, rows, strict=False)
 
   def parse(self, text: str) -> dict[str, Any]:
     """Read "shape=triangle,size=0.9" into {attribute: value}.
@@ -123,7 +123,7 @@ class Requests(Layout):
     return attribute.encode(attribute.settings(steps))
 
   def likely(self, name: str, steps: int = STEPS) -> list[Any]:
-    """Return the values among which what an image shows is looked for."""
+    """Return the values to try when searching for what an image shows."""
     return self.attribute(name).settings(steps)
 
   def ends(self, name: str) -> NDArray[np.float32]:
@@ -133,10 +133,10 @@ class Requests(Layout):
   def draw(self, count: int, seed: int = 0) -> NDArray[np.float32]:
     """Return [count, A]: conditions of training rows, drawn at random.
 
-    Where none were kept, each attribute is drawn from its settings.
+    Without kept rows, each attribute is drawn from its settings.
     """
     generator = np.random.default_rng(seed)
-    rows = self.drawn_from()
+    rows = self.training_conditions()
     if rows is not None:
       return rows[generator.integers(len(rows), size=count)]
     found = self.blank(count)
@@ -147,17 +147,17 @@ class Requests(Layout):
       )
     return found
 
-  def drawn_from(self) -> NDArray[np.float32] | None:
+  def training_conditions(self) -> NDArray[np.float32] | None:
     """Return condition vectors [N, A] of training rows, None without any."""
     return None
 
   def panel(self) -> NDArray[np.float32]:
     """Return [P, A], settings that differ visibly, for sample grids.
 
-    They are spread evenly over all combinations of levels, a number at its
-    low and its high; P is at most 10.
+    They are spread evenly over all combinations of levels; a number is at its
+    low and its high end. P is at most 10.
     """
-    shown = [self._shown(attribute) for attribute in self.attributes]
+    shown = [self._panel_entries(attribute) for attribute in self.attributes]
     sizes = [len(entries) for entries in shown]
     every = math.prod(sizes)
     places = np.linspace(0, every - 1, min(PANEL, every)).round().astype(int)
@@ -194,7 +194,9 @@ class Requests(Layout):
     """Measure what needs no judge, {attribute: [N, K]}: here nothing."""
     return {}
 
-  def _encoded(self, table, rows: int, strict: bool) -> NDArray[np.float32]:
+  def _encode_lists(
+    self, table, rows: int, strict: bool
+  ) -> NDArray[np.float32]:
     """Build condition vectors from lists of equal length."""
     found = self.blank(rows)
     for attribute in self.attributes:
@@ -211,20 +213,20 @@ class Requests(Layout):
       try:
         entries = attribute.encode(given, strict)
       except DataError as error:
-        raise _in_row(attribute, values, strict) or error from None
+        raise _find_error(attribute, values, strict) or error from None
       found[known, self.columns(name)] = entries
       if self.known_bits:
         found[:, self.bit(name)] = known
     return found
 
-  def _shown(self, attribute: Attribute) -> NDArray[np.float32]:
+  def _panel_entries(self, attribute: Attribute) -> NDArray[np.float32]:
     """Return entries [L, K]: all levels, or a number's low and high."""
     if attribute.levels:
       return self.settings(attribute.name)
     return self.ends(attribute.name)
 
 
-def _in_row(
+def _find_error(
   attribute: Attribute, values: Sequence[Any], strict: bool
 ) -> DataError | None:
   """Return the error of the first of several values that is wrong."""

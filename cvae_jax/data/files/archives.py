@@ -51,7 +51,7 @@ def open_tar(
   """
   with contextlib.ExitStack() as opened:
     try:
-      file = opened.enter_context(plain(path))
+      file = opened.enter_context(open_plain(path))
       with tarfile.open(fileobj=file, mode="r:") as archive:
         members = [member for member in archive if member.isfile()]
         links = [member for member in archive if _is_link(member)]
@@ -132,7 +132,7 @@ def _reader(
   return read
 
 
-def plain(path: pathlib.Path) -> IO[bytes]:
+def open_plain(path: pathlib.Path) -> IO[bytes]:
   """Open a file; if it is compressed, a decompressed copy of it."""
   with path.open("rb") as file:
     head = file.read(6)

@@ -24,7 +24,7 @@ from cvae_jax.data.files import decoding, finding, splits
 from cvae_jax.data.files.array_images import upright, white_level
 from cvae_jax.data.files.pictures import Pictures
 from cvae_jax.data.files.schema import Entry
-from cvae_jax.data.files.tables import as_text
+from cvae_jax.data.files.tables import to_text
 from cvae_jax.host.files import UNREADABLE
 
 _LABELS = ("y", "label", "labels", "lbls", "target", "targets", "class", "")
@@ -68,13 +68,15 @@ def _load(path: pathlib.Path, prefix: str) -> dict[str, np.ndarray]:
         name = member.filename.removesuffix(".npy")
         if prefix:
           name = prefix if name == "arr_0" else f"{prefix}_{name}"
-        found[name] = _member(archive, member)
+        found[name] = _read_member(archive, member)
     return found
   except UNREADABLE as error:
     raise DataError(f"{path}: not arrays that can be read: {error}") from error
 
 
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+def _read_member(
+  archive: zipfile.ZipFile, member: zipfile.ZipInfo
+) -> np.ndarray:
   if member.file_size <= _IN_MEMORY:
     content = io.BytesIO(archive.read(member))
     return np.load(content, allow_pickle=False)
@@ -87,12 +89,12 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
   return array
 
 
-def _words(name: str) -> list[str]:
+def _split_words(name: str) -> list[str]:
   return [word for word in re.split(r"[^A-Za-z0-9]+", name.lower()) if word]
 
 
-def _split_of(name: str) -> str:
-  return next(filter(None, map(splits.canonical, _words(name))), "")
+def _guess_split(name: str) -> str:
+  return next(filter(None, map(splits.canonical, _split_words(name))), "")
 
 
 def _parts(found: Mapping[str, np.ndarray], path: pathlib.Path) -> list[Part]:
@@ -108,18 +110,18 @@ def _parts(found: Mapping[str, np.ndarray], path: pathlib.Path) -> list[Part]:
     raise DataError(
       f"{path}: no array of images [N, H, W] or [N, H, W, C]; found {shapes}"
     )
-  if twice := len(images) - len({_split_of(name) for name in images}):
+  if twice := len(images) - len({_guess_split(name) for name in images}):
     raise DataError(
       f"{path}: {twice + 1} arrays may be the images: {', '.join(images)}; "
       "keep one for each of train, val and test"
     )
   parts = []
   for name, array in images.items():
-    split = _split_of(name)
+    split = _guess_split(name)
     attributes = {}
     for other, values in found.items():
       fits = values.ndim in (1, 2) and len(values) == len(array)
-      if other not in images and fits and _split_of(other) == split:
+      if other not in images and fits and _guess_split(other) == split:
         attributes |= _columns(_attribute(other), values)
     parts.append(Part(split, array, attributes))
   return parts
@@ -128,7 +130,7 @@ def _parts(found: Mapping[str, np.ndarray], path: pathlib.Path) -> list[Part]:
 def _attribute(name: str) -> str:
   """Return what an array's name says beside the split."""
   words = [
-    w for w in _words(name) if not splits.canonical(w) and w not in _NOISE
+    w for w in _split_words(name) if not splits.canonical(w) and w not in _NOISE
   ]
   if not words or words[-1] in _LABELS:
     return "class"
@@ -206,8 +208,8 @@ def _texts(values: np.ndarray) -> list[str]:
   if values.dtype.kind == "S":
     values = np.char.decode(values, "utf-8")
   if values.dtype.kind == "f":
-    return ["" if np.isnan(x) else as_text(x) for x in values.tolist()]
-  return [as_text(value) for value in values.tolist()]
+    return ["" if np.isnan(x) else to_text(x) for x in values.tolist()]
+  return [to_text(value) for value in values.tolist()]
 
 
 def _kind(values: np.ndarray) -> str:

@@ -34,22 +34,22 @@ def find(path: pathlib.Path, transpose: bool) -> Pictures | None:
   if files is None:
     return None
   meta = next((files[name] for name in _META if name in files), None)
-  names = _unpickled("meta", meta()) if meta else {}
+  names = _unpickle("meta", meta()) if meta else {}
   parts = []
   for name, split in _FILES.items():
     if name not in files:
       continue
-    batch = _unpickled(name, files[name]())
+    batch = _unpickle(name, files[name]())
     if not isinstance(batch.get("data"), np.ndarray):
       raise DataError(f"{path}: {name} holds no array 'data'")
     images = batch["data"].reshape(-1, 3, 32, 32)
     attributes = {
-      attribute: _words(batch[key], names.get(levels))
+      attribute: _name_levels(batch[key], names.get(levels))
       for key, (attribute, levels) in _LABELS.items()
       if key in batch
     }
     parts.append(arrays.Part(split, images, attributes))
-  return arrays.join(_joined(parts), path, transpose, _stated(parts))
+  return arrays.join(_join_parts(parts), path, transpose, _schema(parts))
 
 
 def _files(path: pathlib.Path) -> dict[str, Callable[[], bytes]] | None:
@@ -67,7 +67,7 @@ def _files(path: pathlib.Path) -> dict[str, Callable[[], bytes]] | None:
   return found if ten or hundred else None
 
 
-def _unpickled(name: str, content: bytes) -> dict[str, Any]:
+def _unpickle(name: str, content: bytes) -> dict[str, Any]:
   try:
     found = ArraysOnly(io.BytesIO(content), encoding="latin1").load()
   except DataError as error:
@@ -77,11 +77,11 @@ def _unpickled(name: str, content: bytes) -> dict[str, Any]:
   return found if isinstance(found, dict) else {}
 
 
-def _words(labels: list[int], levels: list[str] | None) -> np.ndarray:
+def _name_levels(labels: list[int], levels: list[str] | None) -> np.ndarray:
   return np.array(labels if levels is None else [levels[i] for i in labels])
 
 
-def _joined(parts: list[arrays.Part]) -> list[arrays.Part]:
+def _join_parts(parts: list[arrays.Part]) -> list[arrays.Part]:
   """Put the batches of a split together."""
   found = []
   for split in ("train", "test"):
@@ -96,6 +96,6 @@ def _joined(parts: list[arrays.Part]) -> list[arrays.Part]:
   return found
 
 
-def _stated(parts: list[arrays.Part]) -> dict[str, dict[str, str]]:
+def _schema(parts: list[arrays.Part]) -> dict[str, dict[str, str]]:
   names = parts[0].attributes if parts else ()
   return {name: {"name": name, "kind": "class"} for name in names}

@@ -32,13 +32,13 @@ def values(
         f"{where}: row {row + 1} ({table['file'].iloc[row]}), column {name!r}:"
         f" found {table[name].iloc[row]}, expected a number"
         + (f" in [{low:g}, {high:g}]" if ranges else "")
-        + _advice(column, low, high)
+        + _advise(column, low, high)
       )
     taken[:, i] = column
   return taken
 
 
-def _advice(column: np.ndarray, low: float, high: float) -> str:
+def _advise(column: np.ndarray, low: float, high: float) -> str:
   """Say how a column of numbers above [0, 1] comes into it."""
   fits = np.isfinite(column).all() and column.min() >= 0
   if not fits or (low, high) != (0, 1):
@@ -59,12 +59,12 @@ def require(where: object, table: pd.DataFrame, names: Sequence[str]) -> None:
   if missing:
     raise DataError(
       f"{where}: no column {', '.join(map(repr, missing))}; it has"
-      f" {listed(table)}. Prepare a table with them, or"
+      f" {describe(table)}. Prepare a table with them, or"
       " name others in config.data.names, .ranges and .conditions"
     )
 
 
-def listed(table: pd.DataFrame) -> str:
+def describe(table: pd.DataFrame) -> str:
   """Return the names of a table's first columns, for errors."""
   names = [str(name) for name in table.columns]
   return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")

@@ -52,7 +52,7 @@ def decode(content: bytes, side: int = 0) -> Image.Image:
   Raises:
     DataError: they are no whole image, or one too large.
   """
-  with _explained(content), Image.open(io.BytesIO(content)) as picture:
+  with _explain_errors(content), Image.open(io.BytesIO(content)) as picture:
     if side:
       picture.draft(None, (side, side))
     return _eight_bits(ImageOps.exif_transpose(picture))
@@ -68,12 +68,12 @@ def convert(picture: Image.Image | np.ndarray) -> Image.Image:
     DataError: it is no such array, or its samples are no brightness.
   """
   if isinstance(picture, np.ndarray):
-    return _eight_bits(_of_array(picture))
-  with _explained(b""):
+    return _eight_bits(_from_array(picture))
+  with _explain_errors(b""):
     return _eight_bits(ImageOps.exif_transpose(picture))
 
 
-def on_white(picture: Image.Image) -> npt.NDArray[np.uint8]:
+def lay_on_white(picture: Image.Image) -> npt.NDArray[np.uint8]:
   """Return RGB [H, W, 3]; what is transparent lies on white."""
   if picture.mode == "RGBA":
     white = Image.new("RGBA", picture.size, "white")
@@ -90,7 +90,7 @@ def white_level(pixels: np.ndarray) -> float:
 
 
 @contextlib.contextmanager
-def _explained(content: bytes) -> Iterator[None]:
+def _explain_errors(content: bytes) -> Iterator[None]:
   """Turn what Pillow raises into a DataError of one line."""
   try:
     yield
@@ -125,7 +125,7 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
 def _wide(picture: Image.Image) -> Image.Image:
   """Bring greys of more than 8 bits to RGB, or to RGBA with a clear grey."""
   pixels = np.asarray(picture)
-  grey = _of_array(pixels).convert("RGB")
+  grey = _from_array(pixels).convert("RGB")
   clear = picture.info.get("transparency")
   if isinstance(clear, int):
     grey.putalpha(
@@ -134,7 +134,7 @@ def _wide(picture: Image.Image) -> Image.Image:
   return grey
 
 
-def _of_array(array: np.ndarray) -> Image.Image:
+def _from_array(array: np.ndarray) -> Image.Image:
   """Convert samples [H, W] or [H, W, 1 | 3 | 4] to an image of 8 bits."""
   pixels = array[:, :, 0] if array.shape[2:] == (1,) else array
   if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,), (4,)):

@@ -35,7 +35,7 @@ def pixel_order(names: Sequence[str], side: int, where: object) -> list[int]:
     raise DataError(
       f"{where}: expected columns `label` and {pixels} pixels (1x1..28x28);"
       f" found {'a' if 'label' in names else 'no'} `label` and"
-      f" {len(others)} others ({short}, ...){_hint(names)}"
+      f" {len(others)} others ({short}, ...){_describe_names(names)}"
     )
   counts = collections.Counter(names)
   if twice := [name for name, count in counts.items() if count > 1]:
@@ -61,7 +61,7 @@ def pixel_order(names: Sequence[str], side: int, where: object) -> list[int]:
   return [at[name] for name in wanted]
 
 
-def _hint(names: Sequence[str]) -> str:
+def _describe_names(names: Sequence[str]) -> str:
   for separator, said in ((";", ";"), ("\t", "tabs"), ("|", "|")):
     if len(names) < 3 and names[0].count(separator) > 1:
       return f"; separated by {said}? Commas are expected"
@@ -70,7 +70,7 @@ def _hint(names: Sequence[str]) -> str:
   return ""
 
 
-def bytes_of_ink(images: np.ndarray, where: object) -> np.ndarray:
+def to_bytes(images: np.ndarray, where: object) -> np.ndarray:
   """Return images [N, 28, 28] that use 0..255: those of 0 and 1 are scaled.
 
   Prints a line where it scales, and where digits look black on white.
@@ -118,7 +118,7 @@ def check_file(path: pathlib.Path) -> None:
     )
 
 
-def looks_like(folder: pathlib.Path) -> str:
+def describe_folder(folder: pathlib.Path) -> str:
   """Say what a folder without digits holds instead, "" if nothing known."""
   if not folder.is_dir():
     return ""

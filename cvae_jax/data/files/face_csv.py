@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from cvae_jax.data import DataError
-from cvae_jax.data.files.columns import listed
+from cvae_jax.data.files.columns import describe
 
 # Of a file that is no table, or is compressed and cut short.
 UNREADABLE = (
@@ -47,7 +47,7 @@ def read_csv(path: pathlib.Path, file_column: str = "") -> pd.DataFrame:
     if file_column not in table:
       raise DataError(
         f"{path}: no column {file_column!r} (--file_column); it has"
-        f" {listed(table)}"
+        f" {describe(table)}"
       )
     if file_column != "file":
       table = table.drop(columns="file", errors="ignore")
@@ -57,8 +57,8 @@ def read_csv(path: pathlib.Path, file_column: str = "") -> pd.DataFrame:
   if "file" not in table:
     likely = [c for c in table if re.search(r"path|image|file|name", str(c))]
     raise DataError(
-      f"{path}: no column 'file'; it has {listed(table)}. Rename the one that"
-      " names the images to file, or give"
+      f"{path}: no column 'file'; it has {describe(table)}. Rename the one"
+      " that names the images to file, or give"
       f" --file_column={likely[0] if likely else 'NAME'}"
     )
   if table["file"].isna().any():
@@ -73,7 +73,7 @@ def first_line(path: pathlib.Path) -> str:
     return file.readline(1000)
 
 
-def name_some(names: Iterable[str]) -> str:
+def name_first(names: Iterable[str]) -> str:
   """Name the first of some things, in brackets."""
   names = list(names)
   return f" (found {', '.join(names[:3])}, ...)" if names else ""

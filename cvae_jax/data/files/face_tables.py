@@ -13,7 +13,7 @@ import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files.columns import require, values
-from cvae_jax.data.files.face_csv import first_line, name_some, read_csv
+from cvae_jax.data.files.face_csv import first_line, name_first, read_csv
 from cvae_jax.host.paths import local
 
 Adapted = tuple[pd.DataFrame, dict[str, str]]
@@ -70,7 +70,7 @@ def read(
     raise DataError(f"no table {path}; give a file, celeba:FILE or utkface")
   if official or first_line(path).strip().isdigit():
     return celeba(path, hair)
-  return named_csv(path, names, file_column=file_column)
+  return read_named_csv(path, names, file_column=file_column)
 
 
 def utkface(names: Iterable[str]) -> Adapted:
@@ -93,7 +93,7 @@ def utkface(names: Iterable[str]) -> Adapted:
   if not rows:
     raise DataError(
       f"none of {len(left_out)} images is named as UTKFace's are,"
-      f" [age]_[gender]_[race]_[date].jpg{name_some(left_out)}"
+      f" [age]_[gender]_[race]_[date].jpg{name_first(left_out)}"
     )
   table = pd.DataFrame(rows, columns=["file", "male", "female", "age"])
   return table, left_out
@@ -170,7 +170,7 @@ def _celeba_rows(path: pathlib.Path) -> pd.DataFrame:
   return table.rename_axis("file").reset_index()
 
 
-def named_csv(
+def read_named_csv(
   path: pathlib.Path,
   names: Sequence[str] = (),
   ranges: Sequence[tuple[float, float]] | None = None,

@@ -65,10 +65,10 @@ def open_images(
   rest = set(names) - set(images)
   known = (*tables, *(f"{ending}.gz" for ending in tables))
   _count_others(path, {n for n in rest if not n.lower().endswith(known)})
-  return listed(images, read, sizes)
+  return list_images(images, read, sizes)
 
 
-def listed(
+def list_images(
   images: Sequence[str], read: Callable[[str], Any], sizes: dict[str, int]
 ) -> Images:
   """Return Images of paths, those nearest to the root first."""
@@ -92,8 +92,8 @@ def _open_zip(path: pathlib.Path) -> tuple[dict[str, int], Callable]:
     counts = collections.Counter(info.filename for info in infos)
     twice = [name for name, count in counts.items() if count > 1]
     raise DataError(
-      f"{path}: {some(twice)} {'is' if len(twice) == 1 else 'are'} in the zip"
-      " more than once; write the zip again with each name once"
+      f"{path}: {shorten(twice)} {'is' if len(twice) == 1 else 'are'} in the"
+      " zip more than once; write the zip again with each name once"
     )
   return sizes, archive.read
 
@@ -145,12 +145,12 @@ def check_unique(images: Images, files: Iterable[str]) -> None:
     paths = images.twice.get(name, ())
     if len(paths) > 1:
       raise DataError(
-        f"{len(paths)} files {name}: {some(paths)}; the table says {name};"
+        f"{len(paths)} files {name}: {shorten(paths)}; the table says {name};"
         " write folder/name"
       )
 
 
-def resolved(images: Images, table: pd.DataFrame) -> pd.DataFrame:
+def resolve(images: Images, table: pd.DataFrame) -> pd.DataFrame:
   """Replace names that begin in another folder than the images do.
 
   A table's `img/0001.jpg` is the images' `0001.jpg` or `all/img/0001.jpg`:
@@ -171,7 +171,9 @@ def resolved(images: Images, table: pd.DataFrame) -> pd.DataFrame:
       if asked.endswith("/" + path) or ("/" + path).endswith(asked)
     ]
     if len(paths) > 1:
-      raise DataError(f"the table's {name} may be any of {some(sorted(paths))}")
+      raise DataError(
+        f"the table's {name} may be any of {shorten(sorted(paths))}"
+      )
     if paths:
       found[name] = paths[0]
   names = collections.defaultdict(set)
@@ -180,7 +182,7 @@ def resolved(images: Images, table: pd.DataFrame) -> pd.DataFrame:
   for path, several in names.items():
     if len(several) > 1:
       raise DataError(
-        f"the table's {some(sorted(several))} are one image, {path}; give"
+        f"the table's {shorten(sorted(several))} are one image, {path}; give"
         " --images the folder in which the table's names begin"
       )
   return table.assign(file=table["file"].replace(found))
@@ -190,7 +192,7 @@ _CLASS = ("class", "label")  # columns whose values every part shall have
 _MANY = 10  # images a folder on average, from which on folders are classes
 
 
-def shuffled(table: pd.DataFrame, order: str) -> pd.DataFrame:
+def shuffle(table: pd.DataFrame, order: str) -> pd.DataFrame:
   """Order rows by a digest of their file name, or leave them.
 
   Names are often sorted by age or class, and the last rows are held out. The
@@ -221,7 +223,7 @@ def _classes(table: pd.DataFrame) -> pd.Series | None:
   return folders if 1 < count <= len(table) / _MANY else None
 
 
-def some(names: Iterable[str]) -> str:
+def shorten(names: Iterable[str]) -> str:
   """Name the first few."""
   names = list(names)
   return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -13,7 +13,7 @@ _LARGE = 1 << 29  # bytes in memory from which SHA-256 takes too long a start
 _WORDS = 1 << 17  # of 8 bytes, that are summed up together
 
 
-def of(
+def compute(
   splits: Mapping[str, Mapping[str, Any] | None], whole: bool = False
 ) -> dict[str, Any]:
   """Return split → column → shape, dtype and SHA-256; JSON types.
@@ -73,7 +73,7 @@ def _column(column: Any, whole: bool) -> dict[str, Any]:
     "dtype": str(entries.dtype),
     "sha256": "",
   }
-  if isinstance(entries, np.memmap) and prepared.holds(entries.filename):
+  if isinstance(entries, np.memmap) and prepared.is_prepared(entries.filename):
     # Of a part of a file: the whole file's digest, and where the part lies.
     file = prepared_digest.digest(entries.filename, whole)
     start = _address(entries) - _address(_root(entries))

@@ -8,7 +8,7 @@ import numpy as np
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files import archives, arrays, splits
-from cvae_jax.data.files.finding import some
+from cvae_jax.data.files.finding import shorten
 from cvae_jax.data.files.pictures import Pictures
 
 _NAME = re.compile(r"(?P<stem>.*?)(?P<what>images|labels)[-.]idx\d.*", re.I)
@@ -31,23 +31,23 @@ def find(path: pathlib.Path, transpose: bool) -> Pictures | None:
       found.setdefault(match["stem"], {})[match["what"].lower()] = file
   if not found:
     return None
-  names = {_set_of(stem) for stem in found}
+  names = {_set_name(stem) for stem in found}
   if path.is_file():
-    names = {_set_of(_NAME.fullmatch(path.name)["stem"])}
+    names = {_set_name(_NAME.fullmatch(path.name)["stem"])}
   if len(names) > 1:
     raise DataError(
-      f"{path} holds several sets: {some(sorted(names))}; give --images the "
+      f"{path} holds several sets: {shorten(sorted(names))}; give --images the "
       "path of one's images file"
     )
   (name,) = names
   parts = []
   for stem, files in found.items():
-    if _set_of(stem) == name:
+    if _set_name(stem) == name:
       parts.append(_part(stem, files))
   return arrays.join(parts, path, transpose)
 
 
-def _set_of(stem: str) -> str:
+def _set_name(stem: str) -> str:
   """Return what a stem says beside the split: emnist-balanced."""
   words = [
     w for w in re.split(r"[-_.]+", stem) if w and not splits.canonical(w)
@@ -80,7 +80,7 @@ def read(path: pathlib.Path) -> np.ndarray:
   Raises:
     DataError: if it is no idx file, or is cut.
   """
-  with archives.plain(path) as file:
+  with archives.open_plain(path) as file:
     head = file.read(4)
     kind = _TYPES.get(head[2] if len(head) == 4 else 0)
     if head[:2] != b"\0\0" or kind is None or not 0 < head[3] <= 5:

@@ -95,10 +95,10 @@ class Fit:
     if self.grey:
       image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
     if self.pad:
-      return self._padded(image)
-    return self._resized(image, *self.shape[:2])
+      return self._pad(image)
+    return self._resize(image, *self.shape[:2])
 
-  def _resized(self, image: np.ndarray, height: int, width: int) -> np.ndarray:
+  def _resize(self, image: np.ndarray, height: int, width: int) -> np.ndarray:
     if image.shape[:2] == (height, width):
       return image.copy()
     if self.resize == "bilinear":
@@ -107,13 +107,13 @@ class Fit:
     resized = picture.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(resized).reshape(height, width, -1)
 
-  def _padded(self, image: np.ndarray) -> np.ndarray:
+  def _pad(self, image: np.ndarray) -> np.ndarray:
     height, width = image.shape[:2]
     scale = min(self.shape[0] / height, self.shape[1] / width)
     size = [max(1, round(scale * side)) for side in (height, width)]
     whole = np.zeros(self.shape, np.uint8)
     top, left = ((n - m) // 2 for n, m in zip(self.shape, size, strict=False))
-    resized = self._resized(image, *size)
+    resized = self._resize(image, *size)
     whole[top : top + size[0], left : left + size[1]] = resized
     return whole
 
@@ -130,8 +130,8 @@ def decode(content: bytes | np.ndarray) -> npt.NDArray[np.uint8]:
     DataError: if the bytes are not a whole image.
   """
   if isinstance(content, np.ndarray):
-    return decoding.on_white(decoding.convert(content))
-  return decoding.on_white(decoding.decode(content))
+    return decoding.lay_on_white(decoding.convert(content))
+  return decoding.lay_on_white(decoding.decode(content))
 
 
 def read_photo(path: str | pathlib.Path, fit: Fit) -> npt.NDArray[np.uint8]:
@@ -145,7 +145,7 @@ def read_photo(path: str | pathlib.Path, fit: Fit) -> npt.NDArray[np.uint8]:
   Raises:
     DataError: if it is no whole image, or too small for the crop or the box.
   """
-  image = decoding.on_white(decoding.read(path))
+  image = decoding.lay_on_white(decoding.read(path))
   try:
     if not (fit.crop or fit.square):
       fit = dataclasses.replace(fit, middle=True)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files import tables
-from cvae_jax.data.files.columns import listed
+from cvae_jax.data.files.columns import describe
 
 IGNORE = "ignore"
 _PAIRS = (
@@ -51,7 +51,7 @@ def infer(
   """
   if unknown := [name for name in asked if name not in table]:
     raise DataError(
-      f"--kind: no column {unknown[0]!r}; there is {listed(table)}"
+      f"--kind: no column {unknown[0]!r}; there is {describe(table)}"
     )
   entries = []
   left_out = {}

@@ -32,7 +32,7 @@ def open_pictures(options: Any) -> Pictures:
     raise DataError(f"--images={path}: no such file or folder")
   for reader in () if _holds_images(path) else _READERS:
     if (found := reader.find(path, options.transpose)) is not None:
-      return _with_rows(found, options)
+      return _join_table(found, options)
   if options.transpose:
     raise DataError(f"--transpose is for arrays of pixels; {path} is none")
   images = finding.open_images(path, tables.ENDINGS, tar=True)
@@ -43,10 +43,10 @@ def open_pictures(options: Any) -> Pictures:
   name, table = pictures.find_table(images, path, options.table)
   if table is None:
     names = [n.strip() for n in options.folders.split(",") if n.strip()]
-    return pictures.by_folder(images, names)
+    return pictures.from_folders(images, names)
   if not options.table:
     print(f"attributes are those of {name}")
-  return pictures.by_table(
+  return pictures.from_table(
     images, table, name, options.file_column, options.on_missing
   )
 
@@ -55,7 +55,7 @@ def _holds_images(path: pathlib.Path) -> bool:
   return path.is_dir() and any(map(finding.is_image, finding.walk(path)))
 
 
-def _with_rows(found: Pictures, options: Any) -> Pictures:
+def _join_table(found: Pictures, options: Any) -> Pictures:
   """Join arrays with a table whose rows are in their order.
 
   Raises:

@@ -68,4 +68,4 @@ def _read(where: tuple[str, str], name: str) -> np.ndarray:
   path = pathlib.Path(spec.submodule_search_locations[0], folder, name)
   if not path.is_file():
     raise DataError(f"this version of {package} has no {path}; update it")
-  return decoding.on_white(decoding.read(path))
+  return decoding.lay_on_white(decoding.read(path))

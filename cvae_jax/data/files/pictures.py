@@ -9,8 +9,8 @@ import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files import splits, tables
-from cvae_jax.data.files.columns import listed
-from cvae_jax.data.files.finding import Images, check_unique, resolved, some
+from cvae_jax.data.files.columns import describe
+from cvae_jax.data.files.finding import Images, check_unique, resolve, shorten
 from cvae_jax.data.files.schema import Entry
 from cvae_jax.host.paths import local
 
@@ -29,7 +29,7 @@ class Pictures(NamedTuple):
   grey: bool | None = None
 
 
-def paths_of(images: Images) -> list[str]:
+def list_paths(images: Images) -> list[str]:
   """List the images, each once.
 
   Raises:
@@ -38,7 +38,7 @@ def paths_of(images: Images) -> list[str]:
   return sorted({*images.where.values()})
 
 
-def by_folder(images: Images, names: Sequence[str] = ()) -> Pictures:
+def from_folders(images: Images, names: Sequence[str] = ()) -> Pictures:
   """Take classes from folders, and splits from folders named train or test.
 
   Args:
@@ -49,9 +49,9 @@ def by_folder(images: Images, names: Sequence[str] = ()) -> Pictures:
   Raises:
     DataError: if folders are not as deep as there are names.
   """
-  paths = paths_of(images)
+  paths = list_paths(images)
   folders = [path.split("/")[:-1] for path in paths]
-  shared = _shared(folders)
+  shared = _count_shared(folders)
   folders = [folder[shared:] for folder in folders]
   columns = {"file": paths}
   if len({tuple(f[:1]) for f in folders}) and all(
@@ -78,7 +78,7 @@ def by_folder(images: Images, names: Sequence[str] = ()) -> Pictures:
   return Pictures(images, pd.DataFrame(columns, dtype=str), stated)
 
 
-def _shared(folders: Sequence[Sequence[str]]) -> int:
+def _count_shared(folders: Sequence[Sequence[str]]) -> int:
   """Count the outer folders that all images lie in; a split's is none."""
   depth = 0
   for level in zip(*folders, strict=False):
@@ -101,7 +101,7 @@ def find_table(images: Images, where: pathlib.Path, given: str) -> tuple:
   Raises:
     DataError: if the given one is not there or cannot be read.
   """
-  inside = [n for n in images.bytes if tables.is_table(n) and not _hidden(n)]
+  inside = [n for n in images.bytes if tables.is_table(n) and not _is_hidden(n)]
   if given:
     path = local(given, "--table")
     if path.is_file():
@@ -111,14 +111,14 @@ def find_table(images: Images, where: pathlib.Path, given: str) -> tuple:
         return name, tables.read(images.read(name), name)
     raise DataError(
       f"no table {given}, neither here nor in {where}"
-      + (f"; there is {some(inside)}" if inside else "")
+      + (f"; there is {shorten(inside)}" if inside else "")
     )
   if not inside:
     return "", None
   depth = min(name.count("/") for name in inside)
   top = [name for name in inside if name.count("/") == depth]
   if len(top) > 1:
-    print(f"note: {where} holds {some(top)}; --table=NAME uses one")
+    print(f"note: {where} holds {shorten(top)}; --table=NAME uses one")
     return "", None
   try:
     table = tables.read(images.read(top[0]), top[0])
@@ -129,11 +129,11 @@ def find_table(images: Images, where: pathlib.Path, given: str) -> tuple:
   return top[0], table
 
 
-def _hidden(name: str) -> bool:
+def _is_hidden(name: str) -> bool:
   return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
 
 
-def by_table(
+def from_table(
   images: Images,
   table: pd.DataFrame,
   name: str,
@@ -156,7 +156,7 @@ def by_table(
   column = file_column or _file_column(images, table, name)
   if column not in table:
     raise DataError(
-      f"{name}: no column {column!r} (--file_column); it has {listed(table)}"
+      f"{name}: no column {column!r} (--file_column); it has {describe(table)}"
     )
   table = table.rename(columns={column: "file"} if column != "file" else {})
   if list(table.columns).count("file") > 1:
@@ -165,13 +165,13 @@ def by_table(
   if (table["file"] == "").any():
     row = int((table["file"] == "").to_numpy().argmax()) + 1
     raise DataError(f"{name}: row {row}, column {column!r} is empty")
-  table = resolved(images, _with_endings(images, table))
+  table = resolve(images, _add_endings(images, table))
   here = table["file"].isin(images.where.keys())
   if not here.all():
     missing = table["file"][~here].tolist()
     said = (
       f"{len(missing):,} of {len(table):,} images of {name} are missing: "
-      f"{some(missing)}"
+      f"{shorten(missing)}"
     )
     if on_missing == "fail" or not here.any():
       raise DataError(f"{said}; give --on_missing=skip to go on without them")
@@ -207,14 +207,14 @@ def _file_column(images: Images, table: pd.DataFrame, name: str) -> str:
   counts = _matches(images, table)
   if counts.max():
     # Of equals the one that is named so: whole numbers name files 1, 2, 3.
-    likely = [c for c in tables.likely_names(table) if counts[c]]
+    likely = [c for c in tables.find_file_columns(table) if counts[c]]
     best = [c for c in counts.index if counts[c] == counts.max()]
     return next((c for c in best if c in likely), best[0])
-  likely = tables.likely_names(table)
+  likely = tables.find_file_columns(table)
   first = table[likely[0] if likely else table.columns[0]].iloc[0]
   raise DataError(
     f"{name}: no column names the images; it has {', '.join(table.columns)}, "
-    f"and images are called {some(images.where)} (found {first!r}). "
+    f"and images are called {shorten(images.where)} (found {first!r}). "
     "--file_column=NAME says which one does"
   )
 
@@ -231,7 +231,7 @@ def _bare(path: str) -> str:
   return path.rpartition(".")[0]
 
 
-def _with_endings(images: Images, table: pd.DataFrame) -> pd.DataFrame:
+def _add_endings(images: Images, table: pd.DataFrame) -> pd.DataFrame:
   """Replace names without an ending, 000001, by their file's, 000001.jpg."""
   unknown = set(table["file"]) - images.where.keys()
   stems = _stems(images) if unknown else {}
@@ -242,7 +242,9 @@ def _with_endings(images: Images, table: pd.DataFrame) -> pd.DataFrame:
     fitting = [p for p in paths if ("/" + _bare(p)).endswith(ends)]
     paths = fitting or paths
     if len(paths) > 1:
-      raise DataError(f"the table's {name} may be any of {some(sorted(paths))}")
+      raise DataError(
+        f"the table's {name} may be any of {shorten(sorted(paths))}"
+      )
     if paths:
       found[name] = paths[0]
   return table.assign(file=table["file"].replace(found)) if found else table

@@ -50,7 +50,7 @@ def prepare(options: Any) -> None:
   warnings = splits.check(attributes, found, levels)
   _tell(entries, left_out, attributes, found, warnings)
   names = [entry["name"] for entry in entries]
-  table = _ordered(table[["file", *names]], found, options.seed)
+  table = _order_rows(table[["file", *names]], found, options.seed)
   fit = image_files.Fit(
     height,
     options.crop,
@@ -84,7 +84,7 @@ def prepare(options: Any) -> None:
   )
   print(
     f"kinds may be changed in {options.out / SCHEMA}. Next: "
-    f"{commands.name_of('train')} --config=configs/images.py "
+    f"{commands.format_command('train')} --config=configs/images.py "
     f"--config.data.path={options.out} --workdir=runs/{options.out.name}"
   )
 
@@ -122,7 +122,7 @@ def _split(pictures: Pictures, options: Any) -> np.ndarray:
   strata = [] if options.stratify == "no" else _strata(pictures, options)
   if not column:
     return splits.draw(table, ratio, options.seed, strata, options.group)
-  found = splits.of_column(table[column]).to_numpy(str)
+  found = splits.from_column(table[column]).to_numpy(str)
   if "valid" not in found and "train" in found:
     own = np.flatnonzero(found == "train")
     shares = (1 - ratio[1], ratio[1], 0)
@@ -144,7 +144,9 @@ def _strata(pictures: Pictures, options: Any) -> list[str]:
   return [entry["name"] for entry in entries if entry["kind"] in kinds]
 
 
-def _ordered(table: pd.DataFrame, found: np.ndarray, seed: int) -> pd.DataFrame:
+def _order_rows(
+  table: pd.DataFrame, found: np.ndarray, seed: int
+) -> pd.DataFrame:
   """Put the rows of each split together, shuffled, so that they are slices."""
   table = table.copy()
   table.insert(1, splits.SPLIT, found)
@@ -184,12 +186,12 @@ def _is_grey(pictures: Pictures) -> bool:
       image = image_files.decode(pictures.images.read(name))
     except (DataError, OSError):
       continue  # named when all are decoded
-    if _coloured(image):
+    if _has_colour(image):
       return False
   return True
 
 
-def _coloured(image: np.ndarray) -> bool:
+def _has_colour(image: np.ndarray) -> bool:
   return bool((image[..., :1] != image[..., 1:]).any())
 
 
@@ -205,7 +207,7 @@ def _grey_only(
     if isinstance(image, str):
       yield image
       continue
-    if _coloured(image):
+    if _has_colour(image):
       raise DataError(
         f"{name} has colours, the first images that were looked at have none; "
         "give --colour=rgb, or --colour=grey to drop them"

@@ -66,13 +66,13 @@ def write(
     DataError: if no image is left or one has another shape.
     NoRoom: the disk cannot hold them; nothing is written.
   """
-  size = len(table) * math.prod(shape_of(info))
+  size = len(table) * math.prod(image_shape(info))
   check_room(folder, size, "give a smaller --size or another --out")
   folder.mkdir(parents=True, exist_ok=True)
   unfinished = folder / f".{IMAGES}.{os.getpid()}.tmp"
   try:
     with unfinished.open("wb") as file:
-      skipped, sha256, equal = _stream(file, images, table, shape_of(info))
+      skipped, sha256, equal = _stream(file, images, table, image_shape(info))
     (folder / MARK).unlink(missing_ok=True)
     unfinished.replace(folder / IMAGES)
   finally:
@@ -100,7 +100,7 @@ def clear(folder: pathlib.Path) -> None:
     left.unlink(missing_ok=True)
 
 
-def shape_of(info: Mapping[str, Any]) -> tuple[int, ...]:
+def image_shape(info: Mapping[str, Any]) -> tuple[int, ...]:
   """Return the shape (H, W, C) of a set's images."""
   return tuple(info.get("shape") or (info["size"], info["size"], 3))
 
@@ -143,7 +143,7 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
   )
 
 
-def holds(path: str | pathlib.Path | None) -> bool:
+def is_prepared(path: str | pathlib.Path | None) -> bool:
   """Tell whether a file is the images.npy of a prepared set."""
   return bool(path) and (pathlib.Path(path).parent / MARK).is_file()
 
@@ -198,7 +198,7 @@ def read(
       f" prepare your own table: {how} --force"
     )
   found = images.shape[1:]
-  expected = shape_of({"size": size} if size else info)
+  expected = image_shape({"size": size} if size else info)
   if found != expected:
     raise DataError(
       f"{folder}: images have shape {found}, expected {expected}; change"

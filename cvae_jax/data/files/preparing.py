@@ -18,7 +18,7 @@ from rich import progress
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files import image_files, prepared
-from cvae_jax.data.files.finding import Images, some
+from cvae_jax.data.files.finding import Images, shorten
 from cvae_jax.host import lock
 from cvae_jax.host.paths import PathError, folder, local
 
@@ -101,7 +101,7 @@ def show_progress(images: Iterable, total: int, what: str) -> Iterator:
       print(f"  {i:,} of {total:,}", flush=True)
 
 
-def there(folder: pathlib.Path, settings: dict) -> bool:
+def is_up_to_date(folder: pathlib.Path, settings: dict) -> bool:
   """Tell whether a folder holds the set that these settings make.
 
   Raises:
@@ -175,14 +175,14 @@ def write(
     raise DataError(f"--workers={options.workers}: expected 1 or more")
   files = table["file"].tolist()
   settings = _settings(options, images, files, fit, own)
-  if not options.force and there(options.out, settings):
+  if not options.force and is_up_to_date(options.out, settings):
     print(f"already prepared: {options.out}")
     return
   distorted: list[str] = []
   start = time.perf_counter()
   with lock.hold(options.out, "preparing data"):
     # Another process may have written one before the lock was ours.
-    if not options.force and there(options.out, settings):
+    if not options.force and is_up_to_date(options.out, settings):
       print(f"already prepared: {options.out}")
       return
     prepared.clear(options.out)
@@ -220,13 +220,13 @@ def _settings(options, images: Images, files, fit, own) -> dict[str, Any]:
 def _note(distorted, fit, equal, what: str, remedy: str) -> None:
   """Say which images were distorted and which are equal."""
   if distorted:
-    names = some(distorted)
+    names = shorten(distorted)
     shape = "square" if fit.shape[0] == fit.shape[1] else f"of {fit.shape[:2]}"
     print(f"note: not {shape}, so distorted (see {remedy}): {names}")
   if equal:
-    groups = [" = ".join(some([*names]).split(", ")) for names in equal]
+    groups = [" = ".join(shorten([*names]).split(", ")) for names in equal]
     number = sum(map(len, equal))
     print(
       f"note: {number:,} {what} equal another in every pixel, so one may train"
-      f" and its copy be held out: {some(groups)}"
+      f" and its copy be held out: {shorten(groups)}"
     )

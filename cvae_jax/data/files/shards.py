@@ -11,7 +11,7 @@ import pandas as pd
 from cvae_jax.data import DataError
 from cvae_jax.data.files import archives, finding, splits
 from cvae_jax.data.files.pictures import Pictures
-from cvae_jax.data.files.tables import as_text
+from cvae_jax.data.files.tables import to_text
 
 _ROWS = 256  # that are read at once
 
@@ -96,6 +96,6 @@ def _entries(
         for key, value in record.items():
           if key in names and value is not None and value >= 0:
             value = names[key][value]
-          row[key] = as_text(value)
+          row[key] = to_text(value)
         rows.append(row)
         yield name, content

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cvae_jax.data import DataError
-from cvae_jax.data.files.finding import some
+from cvae_jax.data.files.finding import shorten
 
 SPLIT = "split"
 NAMES = ("train", "valid", "test")
@@ -24,7 +24,7 @@ def canonical(word: str) -> str:
   return _WORDS.get(word.strip().lower(), "") if not word.isdigit() else ""
 
 
-def of_column(column: pd.Series) -> pd.Series:
+def from_column(column: pd.Series) -> pd.Series:
   """Return the split of each row by a column's words.
 
   Raises:
@@ -111,11 +111,11 @@ def _spread(table, ratio, generator, strata) -> np.ndarray:
     share = share / (1 - ratio[2]) if name == "valid" else share
     steps = np.floor(at[: len(left) + 1] * share)
     found[left[np.diff(steps) > 0]] = name
-  _return_missing(table, strata, found)
+  _add_missing(table, strata, found)
   return found.astype(str)
 
 
-def _return_missing(table, strata, found: np.ndarray) -> None:
+def _add_missing(table, strata, found: np.ndarray) -> None:
   """Let a row of each value train."""
   for name in strata:
     values = table[name].to_numpy()
@@ -171,8 +171,8 @@ def check(
         continue
       if split == "train":
         raise DataError(
-          f"{name}: {some(lacking)} has no training row; split otherwise "
+          f"{name}: {shorten(lacking)} has no training row; split otherwise "
           "(--split, --group), or take the level out of the table"
         )
-      warnings.append(f"warning: {name}: no {split} row has {some(lacking)}")
+      warnings.append(f"warning: {name}: no {split} row has {shorten(lacking)}")
   return warnings

@@ -74,13 +74,13 @@ def draw(
   male, _, hair, mouth, eyes = np.asarray(values, np.float64)
   rng = np.random.default_rng((seed, index, 1))
   canvas = _Canvas(size * _FINER, rng)
-  skin = _between(_SKIN, rng.random()) + rng.normal(0, 4, 3)
-  colour = _between(_HAIR, hair) + rng.normal(0, 4, 3)
+  skin = _interpolate(_SKIN, rng.random()) + rng.normal(0, 4, 3)
+  colour = _interpolate(_HAIR, hair) + rng.normal(0, 4, 3)
   shape = 0.05 * rng.normal(size=3).clip(-1.5, 1.5)
-  _behind(canvas, male, skin, colour, rng)
+  _draw_behind(canvas, male, skin, colour, rng)
   canvas.fill(_head(male, shape), skin)
   _features(canvas, male, mouth, eyes, skin, colour, rng)
-  _fringe(canvas, male, colour, shape, rng)
+  _draw_fringe(canvas, male, colour, shape, rng)
   return canvas.finish(size, rng)
 
 
@@ -129,23 +129,23 @@ class _Canvas:
     return np.rint((np.asarray(small) * light).clip(0, 255)).astype(np.uint8)
 
 
-def _behind(canvas, male, skin, colour, rng) -> None:
+def _draw_behind(canvas, male, skin, colour, rng) -> None:
   """Draw what the head hides: shoulders, long hair, neck, ears."""
   cloth = rng.uniform(20, 240, 3)
   length = 1.0 + 0.35 * rng.random()
   if not male:
-    canvas.fill(_oval(0, 0.05, 0.98, length + 0.2, 3.0), 0.85 * colour)
-  canvas.fill(_oval(0, 2.0, 1.5 if male else 1.15, 0.85, 3.0), cloth)
+    canvas.fill(_outline(0, 0.05, 0.98, length + 0.2, 3.0), 0.85 * colour)
+  canvas.fill(_outline(0, 2.0, 1.5 if male else 1.15, 0.85, 3.0), cloth)
   neck = 0.42 if male else 0.3
-  canvas.fill(_oval(0, 0.95, neck, 0.5, 4.0), 0.85 * skin)
+  canvas.fill(_outline(0, 0.95, neck, 0.5, 4.0), 0.85 * skin)
   for side in (-1, 1):
-    canvas.fill(_oval(side * 0.76, 0.05, 0.12, 0.2), 0.92 * skin)
+    canvas.fill(_outline(side * 0.76, 0.05, 0.12, 0.2), 0.92 * skin)
 
 
 def _head(male: float, shape: Points) -> Points:
   """Outline a head: men's jaw is wide and square, women's chin narrow."""
-  top = _oval(0, 0, 0.76 + shape[0], 1.0 + shape[1], 2.2)
-  jaw = _oval(0, 0, 0.76 + shape[0], 1.0 + shape[1], 2.9 if male else 1.75)
+  top = _outline(0, 0, 0.76 + shape[0], 1.0 + shape[1], 2.2)
+  jaw = _outline(0, 0, 0.76 + shape[0], 1.0 + shape[1], 2.9 if male else 1.75)
   return np.where(top[:, 1:] < 0, top, jaw)
 
 
@@ -160,44 +160,44 @@ def _features(canvas, male, mouth, eyes, skin, colour, rng) -> None:
     y = -0.12
     a = 0.19
     b = 0.02 + 0.13 * eyes
-    canvas.fill(_oval(x, y, a, b), (250, 250, 250))
+    canvas.fill(_outline(x, y, a, b), (250, 250, 250))
     for radius, paint in ((0.1, iris), (0.05, dark)):
-      ball = _oval(x, y, radius, radius)
+      ball = _outline(x, y, radius, radius)
       lid = b * np.sqrt(1 - ((ball[:, 0] - x) / a) ** 2)
       ball[:, 1] = ball[:, 1].clip(y - lid, y + lid)  # the lids hide the rest
       canvas.fill(ball, paint)
-    upper = _oval(x, y, a, b)[30:]
+    upper = _outline(x, y, a, b)[30:]
     canvas.line(upper, dark, 0.035 if male else 0.06)
     brow = np.array([(-0.22, 0.02), (0, -0.05), (0.22, 0.03)]) * (side, 1)
     brow += np.array((x, -0.4))
     canvas.line(brow, 0.7 * colour, 0.1 if male else 0.05)
-  _mouth(canvas, male, mouth, skin)
+  _draw_mouth(canvas, male, mouth, skin)
 
 
-def _mouth(canvas, male: float, opened: float, skin: Points) -> None:
+def _draw_mouth(canvas, male: float, opened: float, skin: Points) -> None:
   lips = 0.78 * skin * (1, 0.85, 0.85) if male else np.array((196, 52, 70))
   y = 0.56
   a = 0.27 + 0.03 * (1 - male)
   b = 0.24 * opened
   lip = 0.055
-  canvas.fill(_oval(0, y + 0.5 * b, a + 0.03, b + lip), lips)
+  canvas.fill(_outline(0, y + 0.5 * b, a + 0.03, b + lip), lips)
   if b < 0.03:  # closed: a line between the lips
     canvas.line(np.array([(-a, y), (0, y + b), (a, y)]), 0.45 * lips, 0.03)
     return
-  inside = _oval(0, y + 0.5 * b, a - 0.03, b - 0.005)
+  inside = _outline(0, y + 0.5 * b, a - 0.03, b - 0.005)
   canvas.fill(inside, (70, 14, 20))
   teeth = inside.copy()
   teeth[:, 1] = teeth[:, 1].clip(max=y - 0.15 * b)
   canvas.fill(teeth, (245, 242, 235))
 
 
-def _fringe(canvas, male, colour, shape, rng) -> None:
+def _draw_fringe(canvas, male, colour, shape, rng) -> None:
   """Draw the hair over the brow: short for men, parted for women."""
   wide = 0.84 + shape[0]
   high = 1.12 + shape[1]
   part = 0.3 * rng.normal()
   line = -0.52 + 0.08 * rng.random()
-  cap = _oval(0, 0, wide, high, 2.2)
+  cap = _outline(0, 0, wide, high, 2.2)
   cap = cap[cap[:, 1] < (-0.3 if male else 0.15)]
   outer = cap[np.argsort(np.arctan2(cap[:, 1] - 0.3, cap[:, 0]))]
   x = np.linspace(1, -1, 15) * (0.68 + shape[0])
@@ -207,18 +207,20 @@ def _fringe(canvas, male, colour, shape, rng) -> None:
     inner = line - 0.3 + 0.75 * np.abs(x - part * 0.5) ** 1.6
     inner = inner.clip(max=0.1)
   canvas.fill(np.concatenate([outer, np.column_stack([x, inner])]), colour)
-  shine = _oval(-0.3, -0.85, 0.18, 0.05)
+  shine = _outline(-0.3, -0.85, 0.18, 0.05)
   canvas.fill(shine, np.minimum(colour + 28, 255))
 
 
-def _oval(x: float, y: float, a: float, b: float, power: float = 2.0) -> Points:
+def _outline(
+  x: float, y: float, a: float, b: float, power: float = 2.0
+) -> Points:
   """Outline [60, 2] of |x/a|^p + |y/b|^p = 1, clockwise from the right."""
   unit = np.column_stack([np.cos(_TURN), np.sin(_TURN)])
   unit = np.sign(unit) * np.abs(unit) ** (2 / power)
   return unit * (a, b) + (x, y)
 
 
-def _between(colours: npt.NDArray, t: float) -> Points:
+def _interpolate(colours: npt.NDArray, t: float) -> Points:
   """Interpolate in a list of colours [K, 3] at t in 0..1."""
   at = np.linspace(0, 1, len(colours))
   return np.array([np.interp(t, at, channel) for channel in colours.T])

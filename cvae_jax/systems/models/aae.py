@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import parts
-from cvae_jax.method.names import checked
+from cvae_jax.method.names import check
 from cvae_jax.method.priors import PRIORS, REGIONS
 from cvae_jax.nets import images
 from cvae_jax.nets.layers import dropout
@@ -23,17 +23,17 @@ NOISES = ("", "gaussian", "dropout")  # on the encoder's input
 
 
 class Model(NamedTuple):
-  """The three networks, the prior and what weighs the loss."""
+  """The three networks, the prior and the weight of the loss."""
 
   encoder: MLP
   decoder: MLP
   discriminator: MLP
   prior: str
   latents: int
-  slots: int  # labels that the discriminator is told: 0, 10 or 11
+  slots: int  # one-hot labels that the discriminator sees: 0, 10 or 11
   noise: str  # of NOISES
-  noise_level: float  # its deviation or its rate
-  weight: float  # of the squared error, summed over the image
+  noise_level: float  # the noise's standard deviation, or its rate
+  weight: float  # w of the squared error, which is summed over the image
 
   def encode(self, params: PyTree, image: Array, key=None) -> Array:
     """Return codes [B, Z] of images; without a key no noise is added."""
@@ -50,15 +50,16 @@ class Model(NamedTuple):
     return jax.nn.sigmoid(logits)
 
   def discriminate(self, params: PyTree, z: Array, slot: Array | None) -> Array:
-    """Return the logit [B] of z being drawn from the prior, in its slot."""
+    """Return the logit [B] that z, with its slot, is a draw of the prior."""
     variables = {"params": params["discriminator"]}
     return self.discriminator.apply(variables, z, slot)["logit"][:, 0]
 
   def codes(self, params, batch: Batch, key) -> tuple[Array, Array | None]:
     """Return codes of the batch's images and the slots of their classes.
 
-    Without slots they are of all images, with one slot a region of the
-    labelled ones, with a slot for the unlabelled of both.
+    Without slots they are codes of all images. With a slot for each region
+    they are codes of the labelled images. With one slot more, which is for
+    unlabelled images, they are codes of both.
     """
     names = []
     if self.slots != REGIONS:
@@ -70,13 +71,13 @@ class Model(NamedTuple):
     return self.encode(params, images, key), slots
 
   def draws(self, key: Array, count: int) -> tuple[Array, Array | None]:
-    """Draw points of the prior and their slots, as `codes` has them."""
+    """Draw as many points of the prior as `codes` returns, and their slots."""
     sets = 2 if self.slots > REGIONS else 1
     z, region = PRIORS[self.prior](key, sets * count, self.latents)
     return z, self._slots(region[-count:]) if self.slots else None
 
   def _slots(self, label: Array) -> Array:
-    """Return one-hot labels, behind as many unlabelled if those have a slot."""
+    """Return one-hot labels; if unlabelled images have a slot, theirs first."""
     if self.slots > REGIONS:
       label = jnp.concatenate([jnp.full_like(label, REGIONS), label])
     return jax.nn.one_hot(label, self.slots)
@@ -104,10 +105,10 @@ def build(config, facts: Facts) -> Model:
     encoder=encoder,
     decoder=decoder,
     discriminator=MLP(**nets.discriminator, heads={"logit": 1}),
-    prior=checked(PRIORS, nets.prior, "model.prior"),
+    prior=check(PRIORS, nets.prior, "model.prior"),
     latents=nets.latents,
     slots=nets.slots,
-    noise=checked(NOISES, nets.noise, "model.noise"),
+    noise=check(NOISES, nets.noise, "model.noise"),
     noise_level=nets.noise_level,
     weight=config.loss.mse,
   )

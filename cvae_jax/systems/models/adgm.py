@@ -16,7 +16,7 @@ BRANCHES = ("auxiliary", "classifier", "inference", "partner", "generator")
 
 
 class Model(NamedTuple):
-  """The networks and what weighs the terms of their loss."""
+  """The networks and the weights of the terms of their loss."""
 
   nets: ADGM
   sizes: tuple[int, int, int, int]  # of pixels, y, a and z
@@ -25,12 +25,12 @@ class Model(NamedTuple):
   unlabelled: float  # × mean U(x): the share of the others
   alpha: float  # × mean −log q(y | a, x) of labelled data
   l2: float  # × squared kernels
-  binarise: bool  # pixels are drawn anew from their grey values each time
+  binarise: bool  # draw pixels 0 or 1 from their grey values, in each step anew
   likelihood: likelihoods.Likelihood
-  kl: kl_control.Control  # of z's
+  kl: kl_control.Control  # the weight of z's KL
 
   def output(self, logits: Array) -> Array:
-    """Return what the likelihood is of."""
+    """Return the argument of the likelihood."""
     return jax.nn.sigmoid(logits) if self.likelihood.means else logits
 
   def bound(self, params: PyTree, x: Array, y: Array, a, q_a, key, step=None):
@@ -51,7 +51,7 @@ class Model(NamedTuple):
     if step is None or self.kl.plain:
       kl = kl.sum(axis=-1)
     else:
-      kl = self.kl.of_each(kl, step, self.sizes[-1])
+      kl = self.kl.per_example(kl, step, self.sizes[-1])
     scale = likelihoods.scale(self.likelihood, params, {})
     output = self.output(self.nets.generate(params, y, z, a))
     nats = self.likelihood.nats(x, output, scale)

@@ -25,7 +25,7 @@ REDUCTIONS = ("sum", "mean")
 
 
 class Model(NamedTuple):
-  """The two networks and what weighs the terms of their loss."""
+  """The two networks and the weights of the terms of their loss."""
 
   nets: Mapping[str, Any]  # encoder and decoder
   shape: tuple[int, ...]  # (H, W, C)
@@ -34,12 +34,12 @@ class Model(NamedTuple):
   kl: kl_control.Control
   reduction: tuple[str, str]  # over pixels, over latents
   likelihood: likelihoods.Likelihood
-  binarise: bool  # pixels are drawn anew from their grey values each time
+  binarise: bool  # draw pixels 0 or 1 from their grey values, in each step anew
 
   def encode(
     self, params: PyTree, stats: PyTree, image: Array, train: bool = False
   ) -> tuple[Gaussian, PyTree]:
-    """Return q(z | image), a point without `variational`, and statistics."""
+    """Return q(z | image) and statistics; a point if not `variational`."""
     heads, stats = parts.apply_branch(
       self.nets, "encoder", params, stats, image, train=train
     )
@@ -56,7 +56,7 @@ class Model(NamedTuple):
     )
 
   def output(self, logits: Array) -> Array:
-    """Return what the likelihood is of, from logits [B, H, W, C · width]."""
+    """Return the likelihood's argument, from logits [B, H, W, C · width]."""
     return jax.nn.sigmoid(logits) if self.likelihood.means else logits
 
   def image(self, logits: Array) -> Array:
@@ -69,7 +69,7 @@ class Model(NamedTuple):
   def loss(self, nats: Array, kl: Array | float) -> Array:
     """Reduce the sums and weigh the KL as config.loss says.
 
-    Without a constant weight the KL comes weighed.
+    If the weight of the KL is not constant, `kl` is already weighted.
     """
     over_pixels, over_latents = self.reduction
     pixels = math.prod(self.shape) if over_pixels == "mean" else 1

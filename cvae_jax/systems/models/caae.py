@@ -15,12 +15,12 @@ CRITICS = ("latent_critic", "image_critic")
 
 
 class Model(NamedTuple):
-  """The four networks and what weighs the terms of E's and G's loss."""
+  """The four networks and the weights of the terms of E's and G's loss."""
 
   nets: Mapping[str, Any]  # encoder, decoder and the two critics
   shape: tuple[int, ...]  # (H, W, C)
   latents: int
-  normalise: bool  # by the batch in training; else never, as in the source
+  normalise: bool  # training normalises by the batch; the source never does
   tv: float
   code: float
   image: float

@@ -20,7 +20,7 @@ from cvae_jax.types import (
 
 
 class Model(NamedTuple):
-  """The two networks and what weighs the terms of their loss."""
+  """The two networks and the weights of the terms of their loss."""
 
   encoder: Encoder
   decoder: Decoder
@@ -30,7 +30,7 @@ class Model(NamedTuple):
   kl: kl_control.Control
   saturation: float
   l2: float
-  second_pass: bool  # the KL is of another encoder pass than z
+  second_pass: bool  # the KL comes from a second encoder pass
 
   def inputs(self, batch: Batch) -> tuple[Array, Array, Array]:
     """Cut levels [B, 4, 14, 14], position and true colour [B, 2]."""

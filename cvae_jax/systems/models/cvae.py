@@ -1,4 +1,4 @@
-"""The networks of the conditional VAE, and what they answer."""
+"""The networks of the conditional VAE, and what they compute."""
 
 import functools
 from collections.abc import Callable
@@ -18,8 +18,8 @@ from cvae_jax.method import (
   schedules,
 )
 from cvae_jax.method.gaussian import Gaussian
-from cvae_jax.method.names import checked
-from cvae_jax.nets import images
+from cvae_jax.method.names import check
+from cvae_jax.nets import images, telling
 from cvae_jax.nets.conditional import Decoder, Encoder
 from cvae_jax.nets.hierarchy import Hierarchy
 from cvae_jax.systems.models import hierarchy
@@ -30,17 +30,17 @@ from cvae_jax.types import (
 
 
 class Model(NamedTuple):
-  """The two networks and what weighs the terms of their loss."""
+  """The two networks and the weights of the terms of their loss."""
 
   encoder: Encoder
   decoder: Decoder
   shape: tuple[int, ...]  # (H, W, C)
   likelihood: likelihoods.Likelihood
   kl: kl_control.Control
-  binarise: bool  # pixels are drawn anew from their grey values each time
+  binarise: bool  # draw pixels 0 or 1 from their grey values, in each step anew
   l2: float
   grey: optax.Schedule
-  second_pass: bool  # the KL is of another encoder pass than z
+  second_pass: bool  # the KL comes from a second encoder pass
   prior: latent_priors.Prior
   regulariser: regularisers.Regulariser | None  # of the batch's latents
   levels: Hierarchy | None  # both networks, where latents have several
@@ -52,17 +52,17 @@ class Model(NamedTuple):
 
   @property
   def counts(self) -> int | tuple[int, ...]:
-    """Return Z, or of a hierarchy the latents of each level."""
+    """Return Z; for a hierarchy the number of latents of each level."""
     return self.levels.sizes if self.levels else self.latents
 
   def posterior(self, params: PyTree, noise, image, condition) -> tuple:
-    """Return q, z and its output, all of noise's rows; of a hierarchy."""
+    """Return q, z and the output of a hierarchy, for each row of noise."""
     found = self.levels.infer(params, image, condition, noise)
-    return found.q, found.z, self._bounded(found.output)
+    return found.q, found.z, self._bound_output(found.output)
 
   def encode(self, params: PyTree, image, condition, key=None) -> Gaussian:
     """Return q(z | image, condition); without a key dropout is off."""
-    if self.levels:  # each level is of the means of those above
+    if self.levels:  # a level depends on the means of the levels above
       noise = jnp.zeros((image.shape[0], self.latents))
       return self.posterior(params, noise, image, condition)[0]
     variables = {"params": params["encoder"]}
@@ -70,7 +70,7 @@ class Model(NamedTuple):
     return self.prior.standardise(params, q, condition)
 
   def draw(self, params: PyTree, key: Array, count: int) -> Array:
-    """Draw z [count, Z] of the prior, by other noise than `key`'s own."""
+    """Draw z [count, Z] of the prior; `key` is not used as it is."""
     key = jax.random.fold_in(key, 2)
     return self.prior.draw(params, key, count, self.pseudo(params))
 
@@ -79,15 +79,15 @@ class Model(NamedTuple):
     return functools.partial(self.encode, params)
 
   def output(self, params: PyTree, z, condition, key=None) -> Array:
-    """Return what p(x | z) is of; without a key dropout is off."""
+    """Return the parameters of p(x | z); without a key dropout is off."""
     if self.levels:
-      return self._bounded(self.levels.output(params, z, condition))
+      return self._bound_output(self.levels.output(params, z, condition))
     variables = {"params": params["decoder"]}
     z = self.prior.place(params, z, condition)
     return self.decoder.apply(variables, z, condition, key)
 
-  def _bounded(self, output: Array) -> Array:
-    """Return a hierarchy's output as ImageDecoder has it."""
+  def _bound_output(self, output: Array) -> Array:
+    """Bound a hierarchy's output as ImageDecoder bounds its own."""
     return jax.nn.sigmoid(output) if self.likelihood.means else output
 
   def decode(self, params: PyTree, z, condition) -> Array:
@@ -129,7 +129,7 @@ def build(config, facts: Facts) -> Model:
     kl=kl_control.control(config.loss),
     binarise=config.data.get("binarise", "") == "dynamic",
     l2=config.loss.get("l2", 0.0),
-    grey=schedules.delayed(
+    grey=schedules.delayed_weight(
       config.loss.get("grey", 0.0), config.loss.get("grey_start", 0)
     ),
     second_pass=config.loss.get("kl_of_second_pass", False),
@@ -140,21 +140,23 @@ def build(config, facts: Facts) -> Model:
 
 
 def _regulariser(loss, rows: int | None) -> regularisers.Regulariser | None:
-  """Return what the objective adds to −ELBO, if anything.
+  """Return the term that the objective adds to −ELBO, None without one.
 
   Raises:
     ValueError: the objective is one that only a vae has.
   """
   names = ("elbo", *regularisers.NAMES)
   what = "loss.objective of a cvae (a vae has more)"
-  name = checked(names, loss.get("objective", "elbo"), what)
+  name = check(names, loss.get("objective", "elbo"), what)
   return regularisers.read(loss, name, rows)
 
 
 def _networks(model, facts: Facts, likelihood) -> tuple:
   """Return the encoder and the decoder that config.model describes."""
   if images.builds_itself(model):
-    how = {"width": model.width, "blocks": model.blocks}
+    # A run that was begun before there were harmonics has none.
+    angles = telling.angles(facts.attributes, model.get("harmonics", 1))
+    how = {"width": model.width, "blocks": model.blocks, "angles": angles}
     encoder = images.GaussianEncoder(facts.image_shape, model.latents, **how)
     decoder = images.ImageDecoder(
       facts.image_shape,

@@ -22,16 +22,16 @@ BRANCHES = ("encoder", "decoder")
 
 
 class Model(NamedTuple):
-  """The networks and what weighs the terms of their loss."""
+  """The networks and the weights of the terms of their loss."""
 
   nets: Mapping[str, Any]  # encoder and decoder
   features: Features
   latents: int
   shape: tuple[int, ...]  # (H, W, C)
-  normalise: bool  # by the batch in training; else never, as in the source
+  normalise: bool  # training normalises by the batch; the source never does
   kl: float
-  weight: float  # of each tap's mean squared difference
-  likelihood: likelihoods.Likelihood | None  # of pixels, where the loss has it
+  weight: float  # w of each tap's mean squared difference
+  likelihood: likelihoods.Likelihood | None  # of pixels, if the loss has them
 
   def encode(
     self, params: PyTree, stats: PyTree, image: Array, train: bool = False
@@ -70,9 +70,9 @@ class Model(NamedTuple):
 
 
 def read_likelihood(loss, channels: int) -> likelihoods.Likelihood | None:
-  """Return p(x | z) of pixels, where the loss has one.
+  """Return p(x | z) of pixels, None if the loss has no term of pixels.
 
-  Gaussian by the weight `pixel`, another by its name.
+  It is a Gaussian of the weight `pixel`, or another one by its name.
   """
   name = loss.get("likelihood", "")
   if not (name or loss.pixel):
@@ -83,7 +83,7 @@ def read_likelihood(loss, channels: int) -> likelihoods.Likelihood | None:
 
 
 def begin(model: Model, key: Array) -> tuple[PyTree, PyTree]:
-  """Draw the parameters, also of features that no file replaces."""
+  """Draw the parameters, also those of features that come from no file."""
   image = jnp.zeros((1, *model.shape))
   nets = dict(model.nets)
   if model.features.taps:

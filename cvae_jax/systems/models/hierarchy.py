@@ -1,4 +1,4 @@
-"""The hierarchy of latents of a cvae or a vae, where config.model has one."""
+"""The hierarchy of latents of a cvae or a vae, if config.model has one."""
 
 import math
 
@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import gaussian, kl_control
-from cvae_jax.nets import hierarchy, images
+from cvae_jax.nets import hierarchy, images, telling
 from cvae_jax.nets.hierarchy import Hierarchy
 from cvae_jax.types import Facts, Metrics, PyTree
 
@@ -31,7 +31,7 @@ def build(config, facts: Facts, width: int) -> Hierarchy | None:
   shape = facts.image_shape
   how = {"width": model.width, "blocks": model.blocks}
   levels = tuple(model.levels)
-  hierarchy.maps_of(shape, levels)  # raises what does not fit
+  hierarchy.level_shapes(shape, levels)  # raises an error if they do not fit
   return Hierarchy(
     hierarchy.Encoder(shape, levels, **how),
     hierarchy.Decoder(
@@ -40,12 +40,13 @@ def build(config, facts: Facts, width: int) -> Hierarchy | None:
       shape[-1] * width,
       **how,
       mean=facts.mean if width == 1 else (),
+      angles=telling.angles(facts.attributes, model.get("harmonics", 1)),
     ),
   )
 
 
 def _refuse(config) -> None:
-  """Raise a ValueError where a config asks for what a hierarchy has not."""
+  """Raise a ValueError if a config asks for what a hierarchy cannot do."""
   if not images.builds_itself(config.model):
     raise ValueError(
       "model.levels is of networks that build themselves; give model.width and "
@@ -57,10 +58,10 @@ def _refuse(config) -> None:
       "a pixel of each level's map"
     )
   objective = config.loss.get("objective", "elbo")
-  if objective != "elbo":
+  if objective not in ("elbo", "iwae"):
     raise ValueError(
       f"loss.objective={objective} is of one level of latents; a hierarchy has "
-      "elbo: leave it out, or leave out latents=hierarchy"
+      "elbo and iwae: leave it out, or leave out latents=hierarchy"
     )
   prior = config.get("prior", {}).get("name", "standard")
   if prior != "standard":
@@ -75,10 +76,10 @@ def _refuse(config) -> None:
 
 
 def examples(found: Hierarchy, condition: Array) -> dict[str, tuple]:
-  """Return what the networks' parameters are drawn with, one row each."""
+  """Return example inputs of one row, to draw the networks' parameters."""
   encoder = found.encoder
   image = jnp.zeros((1, *encoder.shape))
-  levels = hierarchy.maps_of(encoder.shape, encoder.levels)
+  levels = hierarchy.level_shapes(encoder.shape, encoder.levels)
   first = images.WIDTHS[encoder.width]
   count = len(images.sides(*encoder.shape[:2])) - 1
   widths = images.features(first, count)[::-1]
@@ -113,7 +114,7 @@ def terms(found: Hierarchy | None, kl: Array) -> Metrics:
   """Return {"kl_1": [B], …}: the KL of each level, top first."""
   if found is None:
     return {}
-  levels = kl_control.by_level(kl, found.sizes)
+  levels = kl_control.sum_levels(kl, found.sizes)
   return {f"kl_{i + 1}": levels[:, i] for i in range(levels.shape[-1])}
 
 
@@ -121,7 +122,7 @@ def note(found: Hierarchy | None) -> tuple[str, ...]:
   """Say what the levels are."""
   if found is None:
     return ()
-  maps = hierarchy.maps_of(found.decoder.shape, found.decoder.levels)
+  maps = hierarchy.level_shapes(found.decoder.shape, found.decoder.levels)
   said = ", ".join(f"{h}×{w} × {n}" for h, w, n in maps)
   total = sum(math.prod(level) for level in maps)
   return (f"latents: {total} in {len(maps)} levels, {said}, top first",)

@@ -24,21 +24,21 @@ from cvae_jax.types import (
 
 
 class Loss(NamedTuple):
-  """What weighs the terms."""
+  """The weights of the terms."""
 
   labelled: float  # × mean L(x, y): the share of labelled data
   unlabelled: float  # × mean U(x): the share of the others
   alpha: float  # × mean −log q(y | x) of labelled data
   l2: float  # × squared kernels
-  binarise: bool  # pixels are drawn anew from their grey values each time
-  soft: bool  # the source's loss: y = q(y | x) itself
+  binarise: bool  # draw pixels 0 or 1 from their grey values, in each step anew
+  soft: bool  # the source's loss, in which y is q(y | x) itself
   warm_up: int  # steps until the classifier learns from U in full
   likelihood: likelihoods.Likelihood  # of pixels
   kl: kl_control.Control
 
 
 class Model(NamedTuple):
-  """The networks, what they work on and what weighs their loss."""
+  """The networks, their data and the weights of their loss."""
 
   nets: M2
   shape: tuple[int, ...]  # (H, W, C)
@@ -56,8 +56,8 @@ class Model(NamedTuple):
   def data(self, params: PyTree, image: Array, key=None) -> Array:
     """Return what the networks see; without a key nothing is drawn.
 
-    An M1 reads the grey values: of pixels drawn anew its latents are noisier,
-    and M2 on them learns slower.
+    An M1 reads the grey values. From drawn pixels its latents are noisier, and
+    an M2 on them learns more slowly.
     """
     if self.nets.m1 is None:
       return self.pixels(image, key)
@@ -65,7 +65,7 @@ class Model(NamedTuple):
     return self.nets.m1.features(params, flat(image), drawn)
 
   def pixel_output(self, logits: Array) -> Array:
-    """Return what the likelihood of pixels is of."""
+    """Return the argument of the pixels' likelihood."""
     return jax.nn.sigmoid(logits) if self.loss.likelihood.means else logits
 
   def nats(self, params: PyTree, x: Array, output: Metrics) -> Array:
@@ -75,26 +75,26 @@ class Model(NamedTuple):
       scale = likelihoods.scale(likelihood, params, {})
       return likelihood.nats(x, self.pixel_output(output["logits"]), scale)
     nats = gaussian.nats(x, Gaussian(**output))
-    return self.nets.m1.of_read(params, nats).sum(axis=-1)
+    return self.nets.m1.mask_unread(params, nats).sum(axis=-1)
 
   def bound(
     self, params: PyTree, x: Array, y: Array, key, drop=None, step=None
   ) -> Array:
     """Return L(x, y) of x [B, 1, D] and one-hot y [B or 1, k, K], [B, k].
 
-    With a step the KL is weighed as in training; without, L is a bound.
+    With a step the KL has its weight of training. Without, L is a bound.
     """
     drop = (None, None) if drop is None else jax.random.split(drop)
     q = self.nets.infer(params, x, y, drop[0])
-    # One ε for all labels: what q(y | x) learns from are their differences,
-    # and with an ε each these were mostly chance.
+    # All labels share one ε. The classifier learns from the differences of
+    # their bounds, which with an ε for each label were mostly chance.
     z = gaussian.reparameterise(key, q, shared=(-2,))
     nats = self.nats(params, x, self.nets.generate(params, z, y, drop[1]))
     kl = gaussian.kl_to_prior(q)
     if step is None or self.loss.kl.plain:
       kl = kl.sum(axis=-1)
     else:
-      kl = self.loss.kl.of_each(kl, step, self.latents)
+      kl = self.loss.kl.per_example(kl, step, self.latents)
     return nats + kl + math.log(self.classes)
 
 

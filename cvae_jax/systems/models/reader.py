@@ -1,4 +1,4 @@
-"""The frame of a judge: one network that reads a condition off an image."""
+"""The frame of a judge: one network that reads a condition in an image."""
 
 from collections.abc import Callable
 from typing import Any

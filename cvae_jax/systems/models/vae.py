@@ -1,4 +1,4 @@
-"""A VAE's two networks and what its loss is made of."""
+"""A VAE's two networks and the parts of its loss."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from cvae_jax.method import (
   regularisers,
 )
 from cvae_jax.method.gaussian import Gaussian
-from cvae_jax.method.names import checked
+from cvae_jax.method.names import check
 from cvae_jax.nets import images
 from cvae_jax.nets.hierarchy import Hierarchy
 from cvae_jax.nets.mlp import MLP, flat
@@ -29,15 +29,15 @@ DISCRIMINATOR = "discriminator"  # FactorVAE's branch of params
 
 
 class Loss(NamedTuple):
-  """What the loss is made of."""
+  """The parts of the loss."""
 
   likelihood: likelihoods.Likelihood
   kl: kl_control.Control
-  binarise: bool  # pixels are drawn anew from their grey values each time
+  binarise: bool  # draw pixels 0 or 1 from their grey values, in each step anew
   l2: float
   objective: str
   samples: int  # of its bound
-  strength: float  # × what the objective adds
+  strength: float  # × the objective's term
   regulariser: regularisers.Regulariser | None
 
   @property
@@ -47,7 +47,7 @@ class Loss(NamedTuple):
 
 
 class Model(NamedTuple):
-  """The two networks and what their loss is made of."""
+  """The two networks and the parts of their loss."""
 
   encoder: MLP
   decoder: MLP
@@ -60,11 +60,11 @@ class Model(NamedTuple):
 
   @property
   def counts(self) -> int | tuple[int, ...]:
-    """Return Z, or of a hierarchy the latents of each level."""
+    """Return Z; for a hierarchy the number of latents of each level."""
     return self.levels.sizes if self.levels else self.latents
 
   def posterior(self, params: PyTree, noise, x, condition) -> tuple:
-    """Return q, z and its output, all of noise's rows; of a hierarchy."""
+    """Return q, z and the output of a hierarchy, for each row of noise."""
     found = self.levels.infer(params, x, condition, noise)
     return found.q, found.z, self._flat(found.output)
 
@@ -75,7 +75,7 @@ class Model(NamedTuple):
 
   def encode(self, params: PyTree, x, condition, key=None) -> Gaussian:
     """Return q(z | x [B, D], condition); without a key dropout is off."""
-    if self.levels:  # each level is of the means of those above
+    if self.levels:  # a level depends on the means of the levels above
       noise = jnp.zeros((x.shape[0], self.latents))
       return self.posterior(params, noise, x, condition)[0]
     variables = {"params": params["encoder"]}
@@ -87,7 +87,7 @@ class Model(NamedTuple):
     return lambda image, c: self.encode(params, flat(image), c)
 
   def output(self, params: PyTree, z, condition, key=None) -> Array:
-    """Return what p(x | z) is of, [B, D · width]; without a key no dropout."""
+    """Return p(x | z)'s parameters [B, D · width]; without a key no dropout."""
     if self.levels:
       return self._flat(self.levels.output(params, z, condition))
     variables = {"params": params["decoder"]}
@@ -97,7 +97,7 @@ class Model(NamedTuple):
     )
 
   def discriminate(self, params: PyTree, z: Array) -> Array:
-    """Return log d / (1 − d) [B] of z being a draw of q(z)."""
+    """Return the logit log d / (1 − d) [B] that z is a draw of q(z)."""
     variables = {"params": params[DISCRIMINATOR]}
     return self.discriminator.apply(variables, z)["logit"][:, 0]
 
@@ -134,7 +134,7 @@ def build(config, facts: Facts) -> Model:
 
 
 def _discriminator(loss: Loss, group) -> MLP | None:
-  """Return FactorVAE's: leaky ReLU units, as the authors have."""
+  """Return FactorVAE's discriminator: leaky ReLU units, as the authors have."""
   if loss.objective != "factor":
     return None
   widths = tuple(group.get("discriminator", (256, 256)))
@@ -165,7 +165,7 @@ def _networks(model, facts: Facts, latents: int, width: int) -> tuple:
 
 def _read(config, channels: int, rows: int | None) -> Loss:
   group = config.loss
-  objective = checked(
+  objective = check(
     OBJECTIVES, group.get("objective", "elbo"), "loss.objective"
   )
   drawn = config.data.get("binarise", "") == "dynamic"

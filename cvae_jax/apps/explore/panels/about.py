@@ -23,7 +23,7 @@ def build(opened: Opened, tab: gr.Tab) -> None:
 
 
 def _curves(opened: Opened) -> str:
-  shown = history.curves(history.rows_of(opened))
+  shown = history.curves(history.load_rows(opened))
   if not shown:
     return markup.message("This run has no curves.")
   source = markup.address(history.draw(shown).encode(), "image/svg+xml")

@@ -39,7 +39,7 @@ def build(opened: Opened) -> None:
     if found.photo is not None:
       shown.append((found.photo, "the photo itself"))
     record = {"run": opened.name, "seed": seed, "count": WAYS}
-    return markup.row(shown) + markup.saved_row(
+    return markup.row(shown) + markup.row_downloads(
       [picture for picture, _ in shown], record, f"{opened.name}_{seed}"
     )
 
@@ -49,15 +49,15 @@ def build(opened: Opened) -> None:
     except ValueError as error:
       return None, markup.message(str(error))
     picture.thumbnail((SIDE, SIDE))
-    image = decoding.on_white(picture)
+    image = decoding.lay_on_white(picture)
     return image, show(image, seed)
 
-  def again(image, seed):
+  def redraw(image, seed):
     seed = (seed + 1) % SEEDS
     return seed, show(image, seed)
 
   place.upload(read, seed, [kept, result], **SLOW)
-  new.click(again, [kept, seed], [seed, result], **SLOW)
+  new.click(redraw, [kept, seed], [seed, result], **SLOW)
 
 
 def _describe(note: str, opened: Opened) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from cvae_jax.apps.explore import beside, markup
+from cvae_jax.apps.explore import comparison, markup
 from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.panels import controls
 from cvae_jax.apps.explore.panels.shared import MOVE, QUICK
@@ -17,8 +17,8 @@ def build(page: gr.Blocks, runs: Sequence[Opened]) -> None:
   """Put the panel onto the page and connect it."""
   with gr.Row(equal_height=False):
     with gr.Column(scale=3, min_width=300):
-      made = controls.of(
-        beside.shared(runs),
+      made = controls.add_controls(
+        comparison.common_attributes(runs),
         first(runs[0]).values,
         all(opened.unknowns for opened in runs),
       )
@@ -35,28 +35,28 @@ def build(page: gr.Blocks, runs: Sequence[Opened]) -> None:
     values = controls.read(made, given)
     return "".join(_one(opened, values, seed) for opened in runs)
 
-  def again(seed, *given):
+  def redraw(seed, *given):
     seed = (seed + 1) % SEEDS
     return seed, show(seed, *given)
 
   page.load(show, [seed, *inputs], result, **QUICK)
   for part in inputs:
     part.input(show, [seed, *inputs], result, **MOVE)
-  new.click(again, [seed, *inputs], [seed, result], **QUICK)
+  new.click(redraw, [seed, *inputs], [seed, result], **QUICK)
 
 
 def _one(opened: Opened, values, seed: int) -> str:
   """Return one run's samples under its name."""
-  images, own = beside.samples(opened, values, seed)
+  images, own = comparison.samples(opened, values, seed)
   name = opened.run.conditions.attribute
   rest = ", ".join(name(key).text(value) for key, value in own.items())
   note = f" <small>at {html.escape(rest)}</small>" if rest else ""
   cells = "".join(
-    f"<td>{markup.tag(image, f'{opened.name}, draw {i + 1}')}</td>"
+    f"<td>{markup.image_tag(image, f'{opened.name}, draw {i + 1}')}</td>"
     for i, image in enumerate(images)
   )
   record = {"run": opened.name, "values": {**values, **own}, "seed": seed}
-  links = markup.saved_row(list(images), record, f"{opened.name}_{seed}")
+  links = markup.row_downloads(list(images), record, f"{opened.name}_{seed}")
   return (
     f'<section class="ex-run"><h3>{html.escape(opened.name)}{note}</h3>'
     '<div class="ex-scroll" tabindex="0">'

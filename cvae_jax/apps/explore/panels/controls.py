@@ -9,14 +9,14 @@ from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.data.conditions.multilabel import SEPARATOR, labels
 
 BUTTONS = 12  # levels that are shown as buttons; more become a list
-UNKNOWN = "\x00unknown"  # is no level's name
+UNKNOWN = "\x00unknown"  # it is not the name of a level
 STEPS = 100  # of a slider
 
 
 class Control(NamedTuple):
   """The control of one condition.
 
-  `unknown` is a box beside it where the control itself cannot say so.
+  `unknown` is a box beside the control, if the control has no such choice.
   """
 
   attribute: Any
@@ -31,10 +31,10 @@ class Control(NamedTuple):
 
 def build(opened: Opened, values: Mapping[str, Any]) -> list[Control]:
   """Put a control for each condition onto the page, at `values`."""
-  return of(opened.attributes, values, opened.unknowns)
+  return add_controls(opened.attributes, values, opened.unknowns)
 
 
-def of(
+def add_controls(
   attributes: Sequence[Any], values: Mapping[str, Any], unknowns: bool
 ) -> list[Control]:
   """Put a control for each attribute onto the page, at `values`."""
@@ -42,7 +42,7 @@ def of(
 
 
 def connect(controls: Sequence[Control], **how: Any) -> None:
-  """Let no control be moved while its condition is said to be unknown."""
+  """Disable each control while its condition is marked as unknown."""
 
   def follow(unknown: bool):
     return gr.update(interactive=not unknown)
@@ -125,9 +125,9 @@ def ends(attribute: Any) -> tuple[float, float]:
 def slider(low: float, high: float, value: float, **more: Any) -> gr.Slider:
   """Put a slider onto the page whose box may be typed into.
 
-  What lies outside becomes the nearer end; an empty box is `value`. Gradio
-  would fail there. It is not a class of its own, since Gradio writes a file
-  beside the code of each new component.
+  A number outside the range becomes the nearer end, and an empty box becomes
+  `value`. Gradio alone would fail there. It is no class of its own, since
+  Gradio writes a file beside the code of each new component.
   """
   made = gr.Slider(low, high, value=value, buttons=[], **more)
 

@@ -3,7 +3,7 @@
 import gradio as gr
 
 from cvae_jax.apps.explore import markup, pictures
-from cvae_jax.apps.explore.panels.shared import QUICK, Panel, request_of
+from cvae_jax.apps.explore.panels.shared import QUICK, Panel, build_request
 from cvae_jax.host import images
 
 DRAWS = "\x00draws"  # is no condition's name
@@ -30,7 +30,7 @@ def build(panel: Panel, tab: gr.Tab) -> None:
   sheet = gr.HTML(markup.message(markup.WAIT))
 
   def show(down, across, held, *given):
-    request = request_of(panel, given, held)
+    request = build_request(panel, given, held)
     try:
       found = (
         pictures.draws(opened, request, across)

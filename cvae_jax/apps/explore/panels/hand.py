@@ -42,7 +42,7 @@ def build(opened: Opened) -> None:
     yours = markup.row([(image, "yours")])
     note = f"Read as {label}, ink {ink:+.2f}. The ten digits in this hand:"
     record = {"run": opened.name, "digit": int(label), "ink": ink}
-    links = markup.saved_row(list(made), record, f"{opened.name}_hand")
+    links = markup.row_downloads(list(made), record, f"{opened.name}_hand")
     return f"{yours}<p>{note}</p>{row}{links}"
 
   def read(event: gr.EventData):

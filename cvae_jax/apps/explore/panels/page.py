@@ -86,7 +86,7 @@ def _restore(
       except ValueError as error:
         wrong = markup.message(f"This link cannot be shown: {error}")
     shown = controls.write(panel.controls, asked.values)
-    picture, *rest = shared.everything(panel, asked, link=False)
+    picture, *rest = shared.update_values(panel, asked, link=False)
     return [*shown, asked.guidance, wrong + picture, *rest]
 
   outputs = [*panel.inputs, panel.picture, panel.held, *panel.sliders]

@@ -11,7 +11,7 @@ from cvae_jax.apps.explore import markup, photo, pictures
 from cvae_jax.apps.explore.opened import Opened
 from cvae_jax.apps.explore.panels import controls, uploads
 from cvae_jax.apps.explore.panels.controls import Control
-from cvae_jax.apps.explore.panels.shared import QUICK, Panel, request_of
+from cvae_jax.apps.explore.panels.shared import QUICK, Panel, build_request
 from cvae_jax.apps.explore.request import first
 from cvae_jax.host import images
 
@@ -43,7 +43,10 @@ def build(panel: Panel) -> None:
       place = uploads.place("Your picture")
       take = gr.Button(SAMPLE, size="sm")
       if opened.attributes:
-        gr.HTML(f"<h3>What it shows</h3><p class='ex-note'>{_how(opened)}</p>")
+        gr.HTML(
+          "<h3>What it shows</h3>"
+          f"<p class='ex-note'>{_describe_source(opened)}</p>"
+        )
       own = controls.build(opened, start)
     with gr.Column(scale=4, min_width=300):
       result = gr.HTML(markup.message(FIRST), elem_classes="ex-few")
@@ -62,7 +65,7 @@ def build(panel: Panel) -> None:
   _connect(panel, _Parts(*parts))
 
 
-def edited(
+def edit(
   opened: Opened,
   image: NDArray,
   shows: Mapping[str, Any],
@@ -78,7 +81,7 @@ def edited(
   return row + markup.downloads(last, record, stem, link=False)
 
 
-def walked(
+def interpolate(
   opened: Opened,
   pair: tuple[NDArray, NDArray],
   shows: Mapping[str, Any],
@@ -86,15 +89,15 @@ def walked(
 ) -> str:
   """Return the way between two pictures as HTML.
 
-  What the second one shows is found by the model; where it cannot be, it is
-  unknown, or else what the first is to show.
+  The model finds what the second picture shows. If it cannot, the second one
+  counts as unknown, or else as what the first is to show.
   """
   there = _guess(opened, pair[1]) or shall
   made = photo.walk(opened, pair, (shows, there))
   numbers = ["yours", *map(str, range(2, len(made))), "the other"]
   record = {"run": opened.name, "from": shows, "to": there}
   row = markup.row(list(zip(made, numbers, strict=True)))
-  return row + markup.saved_row(list(made), record, f"{opened.name}_walk")
+  return row + markup.row_downloads(list(made), record, f"{opened.name}_walk")
 
 
 def _connect(panel: Panel, parts: _Parts) -> None:
@@ -112,12 +115,12 @@ def _connect(panel: Panel, parts: _Parts) -> None:
   def show(image, *given):
     if image is None:
       return gr.skip()
-    return _message(edited, opened, image, *values(given))
+    return _message(edit, opened, image, *values(given))
 
   def steps(image, other, *given):
     if image is None or other is None:
       return gr.skip()
-    return _message(walked, opened, (image, other), *values(given))
+    return _message(interpolate, opened, (image, other), *values(given))
 
   def read(event: gr.EventData):
     found, wrong = _read(opened, event)
@@ -129,12 +132,12 @@ def _connect(panel: Panel, parts: _Parts) -> None:
     found, wrong = _read(opened, event)
     return found, gr.skip() if found is not None else markup.message(wrong)
 
-  def sampled(held, *given):
-    request = request_of(panel, given, held)
+  def show_sample(held, *given):
+    request = build_request(panel, given, held)
     return images.to_bytes(pictures.draw(opened, request).images[request.pick])
 
   def take(held, *given):
-    found = sampled(held, *given)
+    found = show_sample(held, *given)
     shown = _settings(opened, parts.own, found)
     return [found, *shown, *shown]
 
@@ -149,7 +152,7 @@ def _connect(panel: Panel, parts: _Parts) -> None:
     shown.then(steps, ends, parts.walk, **QUICK)
   for event in (
     parts.other_place.upload(read_other, None, [other, parts.walk], **QUICK),
-    parts.other_take.click(sampled, asked, other, **QUICK),
+    parts.other_take.click(show_sample, asked, other, **QUICK),
   ):
     event.then(steps, ends, parts.walk, **QUICK)
   for part in (*own, *wanted):
@@ -183,9 +186,9 @@ def _message(function, *arguments) -> str:
     return markup.message(str(error))
 
 
-def _how(opened: Opened) -> str:
+def _describe_source(opened: Opened) -> str:
   """Say where the controls of what a picture shows come from."""
-  if photo.guesses(opened):
+  if photo.can_guess(opened):
     return "Found by the model; correct it where it is wrong."
   if opened.unknowns:
     return "Unknown at first; say what you know."

@@ -11,8 +11,8 @@ from cvae_jax.apps.explore.panels.shared import (
   MOVE,
   QUICK,
   Panel,
-  everything,
-  request_of,
+  build_request,
+  update_values,
 )
 from cvae_jax.apps.explore.request import Request
 from cvae_jax.host import images
@@ -69,12 +69,12 @@ def connect(panel: Panel, tab, across, up, chart) -> None:
 
   def show(across, up, held, *given):
     try:
-      request = request_of(panel, given, held)
+      request = build_request(panel, given, held)
       return draw(opened, request, across, up)
     except ValueError as error:
       return markup.message(str(error))
 
-  def opens(*state):
+  def open_plane(*state):
     return True, show(*state)
 
   def refresh(seen, *state):
@@ -85,18 +85,18 @@ def connect(panel: Panel, tab, across, up, chart) -> None:
       return [gr.skip()] * (2 + len(panel.sliders))
     x, y = (min(1.0, max(0.0, float(v))) for v in (event.x, event.y))
     moved = {
-      across: at(opened, across, x),
-      up: at(opened, up, 1.0 - y),
+      across: latent_value(opened, across, x),
+      up: latent_value(opened, up, 1.0 - y),
     }
     held = held | {"moved": {**held["moved"], **moved}}
-    request = request_of(panel, given, held)
-    return everything(panel, request)
+    request = build_request(panel, given, held)
+    return update_values(panel, request)
 
   outputs = [panel.picture, panel.held, *panel.sliders]
-  tab.select(opens, state, [seen, chart], **QUICK)
+  tab.select(open_plane, state, [seen, chart], **QUICK)
   for choice in (across, up):
     choice.input(show, state, chart, **QUICK)
-  # Of small pictures the map follows while a slider is dragged.
+  # With small pictures the map follows a slider while it is dragged.
   late = max(opened.shape[:2]) > SMALL
   moves = [
     getattr(part, "release", part.input) if late else part.input
@@ -120,7 +120,7 @@ def draw(opened: Opened, request: Request, across: int, up: int) -> str:
   return (
     f'<div class="ex-plane" tabindex="0" role="application" '
     f'data-steps="{steps}" aria-label="{html.escape(name)}: click, or move '
-    f'with the arrow keys">{markup.tag(image, name)}'
+    f'with the arrow keys">{markup.image_tag(image, name)}'
     f'<span class="ex-mark" style="left:{x:.2%};top:{y:.2%}"></span></div>'
     f'<div class="ex-axes"><span>latent {across}: '
     f"{sheet.columns[0]:.1f} to {sheet.columns[-1]:.1f} →</span>"
@@ -129,10 +129,10 @@ def draw(opened: Opened, request: Request, across: int, up: int) -> str:
   )
 
 
-def at(opened: Opened, latent: int, share: float) -> float:
+def latent_value(opened: Opened, latent: int, share: float) -> float:
   """Return a latent's value at a share of the map's width."""
   steps = pictures.plane_steps(opened)
-  values = pictures.steps_of(opened, latent, steps)
+  values = pictures.latent_values(opened, latent, steps)
   middle = share * steps - 0.5  # the middle of the first picture is 0
   return round(float(values[0] + middle * (values[1] - values[0])), 3)
 
@@ -140,6 +140,6 @@ def at(opened: Opened, latent: int, share: float) -> float:
 def place(opened: Opened, latent: int, value: float) -> float:
   """Return the share of the map's width of a latent's value."""
   steps = pictures.plane_steps(opened)
-  values = pictures.steps_of(opened, latent, steps)
+  values = pictures.latent_values(opened, latent, steps)
   share = ((value - values[0]) / (values[1] - values[0]) + 0.5) / steps
   return float(np.clip(share, 0, 1))

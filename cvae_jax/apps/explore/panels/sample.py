@@ -12,8 +12,8 @@ from cvae_jax.apps.explore.panels.shared import (
   QUICK,
   Panel,
   answer,
-  everything,
-  request_of,
+  build_request,
+  update_values,
 )
 from cvae_jax.apps.explore.request import COUNT, GUIDANCE, first
 from cvae_jax.settings import SEEDS
@@ -102,26 +102,26 @@ def _connect(panel: Panel, hold) -> None:
 
   def move(hold, held, *given):
     if hold:
-      shown = answer(panel.opened, request_of(panel, given, held))
+      shown = answer(panel.opened, build_request(panel, given, held))
       return [shown, held, *[gr.skip() for _ in panel.sliders]]
-    return again(held, *given)
+    return redraw(held, *given)
 
   def slide(index, value, held, *given):
     latent = panel.opened.latents[index]
     held = held | {"moved": {**held["moved"], latent: round(value, 4)}}
-    return answer(panel.opened, request_of(panel, given, held)), held
+    return answer(panel.opened, build_request(panel, given, held)), held
 
-  def again(held, *given):
+  def redraw(held, *given):
     held = {"seed": (held["seed"] + 1) % SEEDS, "pick": 0, "moved": {}}
-    return everything(panel, request_of(panel, given, held))
+    return update_values(panel, build_request(panel, given, held))
 
   def release(held, *given):
     held = held | {"moved": {}}
-    return everything(panel, request_of(panel, given, held))
+    return update_values(panel, build_request(panel, given, held))
 
   def pick(event: gr.EventData, held, *given):
     held = held | {"pick": int(event.pick) % COUNT, "moved": {}}
-    return everything(panel, request_of(panel, given, held))
+    return update_values(panel, build_request(panel, given, held))
 
   few = [panel.picture, panel.held]
   for component in panel.inputs:
@@ -133,6 +133,6 @@ def _connect(panel: Panel, hold) -> None:
       few,
       **MOVE,
     )
-  panel.new.click(again, [panel.held, *panel.inputs], outputs, **QUICK)
+  panel.new.click(redraw, [panel.held, *panel.inputs], outputs, **QUICK)
   panel.reset.click(release, [panel.held, *panel.inputs], outputs, **QUICK)
   panel.picture.select(pick, [panel.held, *panel.inputs], outputs, **QUICK)

@@ -29,7 +29,7 @@ class Panel(NamedTuple):
   reset: gr.Button
 
 
-def request_of(panel: Panel, given: Sequence[Any], held: Mapping) -> Request:
+def build_request(panel: Panel, given: Sequence[Any], held: Mapping) -> Request:
   """Return what the controls and the held draw ask for."""
   values = controls.read(panel.controls, given[:-1])
   return Request(
@@ -65,7 +65,7 @@ def caption(opened: Opened, request: Request) -> str:
   return " · ".join([*words, f"draw {request.seed}"])
 
 
-def everything(panel: Panel, request: Request, link: bool = True) -> list:
+def update_values(panel: Panel, request: Request, link: bool = True) -> list:
   """Return values of picture, held draw and sliders."""
   z = pictures.latents(panel.opened, request)[request.pick]
   held = {

@@ -1,4 +1,4 @@
-"""Two runs side by side: one request, the samples of each."""
+"""Compare runs side by side: one request, the samples of each run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,8 +10,8 @@ from cvae_jax.apps.explore.pictures import draw
 from cvae_jax.apps.explore.request import Request, first
 
 
-def shared(runs: Sequence[Opened]) -> list[Any]:
-  """Return the conditions that all runs can be asked for alike."""
+def common_attributes(runs: Sequence[Opened]) -> list[Any]:
+  """Return the attributes that all runs have in common."""
   others = [{a.name: a for a in opened.attributes} for opened in runs[1:]]
   return [
     attribute

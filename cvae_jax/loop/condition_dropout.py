@@ -1,4 +1,4 @@
-"""Conditions of which parts are unknown: dropped at random while training."""
+"""Dropout of conditions: attributes are made unknown at random in training."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,11 +10,11 @@ from jax import Array
 
 from cvae_jax.types import Batch, System, TrainState
 
-_STREAM = 1 << 20  # folded into a step's key; players have the first numbers
+_STREAM = 1 << 20  # folded into a step's key; players use the first numbers
 
 
-def places(conditions: Any) -> np.ndarray:
-  """Return [attributes, A], 1 where an attribute or its known-bit stands.
+def attribute_masks(conditions: Any) -> np.ndarray:
+  """Return masks [attributes, A]: 1 at an attribute's entries and known-bit.
 
   Raises:
     ValueError: the conditions have no known-bits.
@@ -31,14 +31,14 @@ def places(conditions: Any) -> np.ndarray:
   return found
 
 
-def dropping(
+def drop_attributes(
   system: System, where: np.ndarray | Sequence, rate: float
 ) -> System:
   """Return a system whose steps see each attribute unknown at a rate.
 
   Args:
     system: of any kind.
-    where: [attributes, A], see `places`.
+    where: [attributes, A], see `attribute_masks`.
     rate: from 0 to below 1: how often each attribute of a row is dropped.
 
   Raises:

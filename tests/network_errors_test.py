@@ -6,7 +6,7 @@ import pytest
 
 from cvae_jax import config as configs
 from cvae_jax.host import lookups
-from cvae_jax.loop import fitting
+from cvae_jax.loop import network_errors
 from cvae_jax.types import Facts
 from tests.used_test import PAGES, PLACE
 
@@ -16,7 +16,7 @@ def traced(system, key, value):
   page, shape, conditions = PAGES[system]
   config = configs.load(page, {key: value})
   facts = Facts({"image": shape, "condition": (conditions,)}, 90, (PLACE,))
-  with lookups.explained(config), fitting.explained(config):
+  with lookups.explain_errors(config), network_errors.explain(config):
     made = configs.resolve(config, facts)
     state = jax.eval_shape(made.init, jax.random.key(0))
     batch = {
@@ -56,7 +56,10 @@ def test_networks_that_do_not_fit_are_said_in_one_line(
 
 def test_a_fault_of_a_user_s_own_network_keeps_its_traceback():
   config = configs.load("digits")
-  with pytest.raises(TypeError, match="mul got"), fitting.explained(config):
+  with (
+    pytest.raises(TypeError, match="mul got"),
+    network_errors.explain(config),
+  ):
     jnp.ones(3) * jnp.ones(2)
 
 

@@ -1,0 +1,103 @@
+"""Data that are read record by record: of grain, Hugging Face or PyTorch.
+
+    from cvae_jax import data
+
+    dataset = data.from_records(records, "data/mine", conditions=("label",))
+
+The images are written once, as one memory-mapped array in shuffled order.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from cvae_jax.data import DataError
+from cvae_jax.host.paths import local
+
+
+class Records(Protocol):
+  """Anything with a length whose entries are found by their numbers."""
+
+  def __len__(self) -> int:
+    """Return the number of records."""
+
+  def __getitem__(self, row: int) -> Mapping[str, Any]:
+    """Return one record."""
+
+
+def copy(
+  records: Records,
+  order: Sequence[int],
+  folder: str | os.PathLike[str],
+  image: str,
+  conditions: Sequence[str],
+) -> tuple[np.memmap, dict[str, list[Any]]]:
+  """Read records in an order; see data.from_records.
+
+  Returns:
+    The images uint8 [N, H, W, C], memory-mapped from images.npy in the folder,
+    and {name: N values} of the conditions.
+
+  Raises:
+    DataError: a name is missing, or an image is of another type or shape.
+  """
+  first = _read(records, order[0], image, conditions)[image]
+  folder = local(folder, "folder")
+  folder.mkdir(parents=True, exist_ok=True)
+  path = folder / "images.npy"
+  # A run that reads an earlier file keeps it: this one takes its place whole.
+  new = folder / f"images.{os.getpid()}.npy"
+  shape = (len(order), *first.shape)
+  images = np.lib.format.open_memmap(new, "w+", np.uint8, shape)
+  values = {name: [] for name in conditions}
+  try:
+    for place, row in enumerate(order):
+      record = _read(records, row, image, conditions)
+      _check_shape(record[image], first.shape, row)
+      images[place] = record[image]
+      for name in conditions:
+        values[name].append(record[name])
+    images.flush()
+    new.replace(path)
+  finally:
+    new.unlink(missing_ok=True)
+  return np.load(path, mmap_mode="r"), values
+
+
+def _read(
+  records: Records, row: int, image: str, conditions: Sequence[str]
+) -> dict[str, Any]:
+  """Return a record with its image as uint8 [H, W, C].
+
+  Raises:
+    DataError: a name is missing, or the image is of another type or shape.
+  """
+  record = dict(records[row])
+  for name in (image, *conditions):
+    if name not in record:
+      raise DataError(f"record {row} has no {name!r}; it has {sorted(record)}")
+  pixels = np.asarray(record[image])
+  if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
+    raise DataError(
+      f"record {row}: an image is uint8 [H, W] or [H, W, C]; found "
+      f"{pixels.dtype} {pixels.shape}"
+    )
+  record[image] = pixels if pixels.ndim == 3 else pixels[..., None]
+  return record
+
+
+def _check_shape(
+  pixels: np.ndarray, expected: tuple[int, ...], row: int
+) -> None:
+  """Check that an image has the shape of the first.
+
+  Raises:
+    DataError: it has another.
+  """
+  if pixels.shape != expected:
+    raise DataError(
+      f"record {row} has an image of {pixels.shape}, others {expected}; "
+      "resize them first"
+    )
