@@ -77,19 +77,18 @@ def answers(address):
 
 @pytest.fixture(scope="module")
 def browser():
-  """A browser of one person: Gradio's code is read and compiled once."""
   with playwright.sync_playwright() as driver:
     found = driver.chromium.launch(
       executable_path=CHROMIUM, args=["--no-sandbox"]
     )
-    yield found.new_context(viewport={"width": 1280, "height": 900})
+    yield found
     found.close()
 
 
 @pytest.fixture
 def page(browser, address):
   """Open the page; at the end nothing may have failed or left the machine."""
-  found = browser.new_page()
+  found = browser.new_page(viewport={"width": 1280, "height": 900})
   wrong = []
   found.set_default_timeout(20_000)
   found.on(
