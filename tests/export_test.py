@@ -181,7 +181,7 @@ def images_of(shape, count):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_an_onnx_runtime_computes_what_the_system_does(
-  page, plain_convolutions
+  page, plain_convolutions_here
 ):
   convert = pytest.importorskip("cvae_jax.apps.export.convert")
   runtime = pytest.importorskip("onnxruntime")
@@ -208,7 +208,7 @@ def test_an_onnx_runtime_computes_what_the_system_does(
         )
 
 
-def test_the_colouring_that_is_exported_is_the_runs(plain_convolutions):
+def test_the_colouring_that_is_exported_is_the_runs(plain_convolutions_here):
   run = drawn("colouring")
   rng = np.random.default_rng(2)
   z = rng.standard_normal((2, 6)).astype(np.float32)
