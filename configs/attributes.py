@@ -130,14 +130,14 @@ def _base() -> ConfigDict:
       "data": {
         "name": "faces",
         "source": "prepared",  # or synthetic
-        "path": "",  # that prepare_faces.py wrote; "": faces_120, by size
+        "path": "",  # a set of prepare_faces.py; "": faces_120, by size
         "image_shape": (120, 120, 3),
         "conditions": len(NAMES),
         "names": NAMES,
         "ranges": ((0.0, 1.0),) * len(NAMES),
-        "train_rows": 0,  # all but the last tenth
-        "split_column": "",  # e.g. person: nobody in both splits
-        "count": 0,  # of synthetic faces
+        "train_rows": 0,  # 0: all but the last tenth
+        "split_column": "",  # e.g. person: no person is in both splits
+        "count": 0,  # number of synthetic faces
       },
       "columns": {"target": (2,), "given": (0, 1)},  # of the condition
       "model": {
@@ -145,11 +145,11 @@ def _base() -> ConfigDict:
         "pool_after": (1, 2, 3),
         "dense": (256, 64),
         "crop": (),  # top, bottom, left, right
-        "given_after": (0,),  # dense layer 0
+        "given_after": (0,),  # `given` joins after dense layer 0
       },
       "loss": {
-        "l2": 0.001,  # × squared dense kernels
-        "binary": False,  # the value is 0 or 1: cross-entropy
+        "l2": 0.001,  # weight of the squared dense kernels
+        "binary": False,  # cross-entropy of a value that is 0 or 1
       },
       "optim": {"lr": 0.001, "decay": 1e-6, "eps": 1e-7},
     }

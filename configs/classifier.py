@@ -59,7 +59,7 @@ def _base() -> ConfigDict:
         "crop": (),
         "given_after": (),
       },
-      "loss": {"l2": 0.001},  # × squared dense kernels
+      "loss": {"l2": 0.001},  # weight of the squared dense kernels
       "optim": {"lr": 0.001, "decay": 1e-6, "eps": 1e-7},
     }
   )

@@ -115,7 +115,7 @@ def _base() -> ConfigDict:
         "path": "",  # a folder that prepare_photos.py wrote
         "train_images": 100,  # the first ones; 0: all but the last fifth
         "test_images": 20,  # the last ones; 0: all that do not train
-        "mirrored": False,  # mirror images of the training photos train too
+        "mirrored": False,  # also train on mirror images of the photos
       },
       "model": {
         "branch": {  # eight alike: four levels in encoder and decoder
@@ -127,11 +127,11 @@ def _base() -> ConfigDict:
         },
         "encoder": {"hidden": 64, "latents": 120, "sees_colour": False},
         "decoder": {"hidden": 96},
-        "positions": 2,  # or 7
+        "positions": 2,  # features of a cell's place; or 7
       },
       "loss": loss(
-        mse=4.0,  # × mean squared error of x and y: the w of the source
-        saturation=1.0,  # × squared difference of squared radii
+        mse=4.0,  # weight of the mean squared error of x and y
+        saturation=1.0,  # weight of the squared difference of squared radii
         l2=0.001,  # × squared convolution kernels
         kl_of_second_pass=False,
       ),

@@ -65,9 +65,9 @@ DATA = {
   "conditions": 0,
   "names": (),
   "ranges": (),
-  "train_rows": 0,  # all but the last tenth
+  "train_rows": 0,  # 0: all but the last tenth
   "split_column": "",
-  "count": 0,  # of synthetic faces
+  "count": 0,  # number of synthetic faces
 }
 TRUNK = {
   "features": WIDTHS[256],
@@ -98,8 +98,8 @@ VAE = {
     "decoder": DECODER,
   },
   "loss": loss(
-    beta=1.0,  # × KL
-    reduction=("sum", "sum"),  # or mean: over pixels, over latents
+    beta=1.0,  # weight of the KL
+    reduction=("sum", "sum"),  # over pixels and over latents; or mean
   ),
   "optim": optimiser(lr=2e-4, decay=0.0, b1=0.9, eps=1e-8),
 }
@@ -111,14 +111,14 @@ GAN = {
   "model": {"latents": 128, "generator": DECODER, "critic": TRUNK},
   "loss": {
     "kind": "logistic",  # or wasserstein
-    "penalty": 0.0,  # × (|∇D| − 1)² between real and made images
+    "penalty": 0.0,  # weight of (|∇D| − 1)² between real and drawn images
   },
   "optim": {
     "lr": 2e-4,
     "b1": 0.5,
     "b2": 0.999,
     "eps": 1e-8,
-    "critic_steps": 1,  # for one of the generator
+    "critic_steps": 1,  # steps of the critic for one of the generator
   },
 }
 WGAN_GP = GAN | {

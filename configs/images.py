@@ -77,8 +77,8 @@ def _base(width: str, blocks: str) -> dict[str, Any]:
     **loop(batch_size=32, epochs=40, log_every=50, checkpoint_every=500),
     "data": {
       "name": "images",
-      "path": "",  # that prepare_images.py wrote
-      "size": "",  # of the images, to be checked; "" for any
+      "path": "",  # the folder of a set of prepare_images.py
+      "size": "",  # the images' size, to be checked; "": any
       "conditions": "all",  # or names of attributes, joined by commas
       "condition_dropout": 0.0,  # how often each is unknown while training
     },

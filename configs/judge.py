@@ -41,15 +41,15 @@ def _base(features: tuple[int, ...]) -> dict:
     **loop(batch_size=32, epochs=15, log_every=50, checkpoint_every=500),
     "data": {
       "name": "images",
-      "path": "",  # that prepare_images.py wrote
-      "size": "",  # of the images, to be checked; "" for any
+      "path": "",  # the folder of a set of prepare_images.py
+      "size": "",  # the images' size, to be checked; "": any
       "conditions": "all",  # or names of attributes, joined by commas
       "condition_dropout": 0.0,  # a judge learns from what is known
     },
     "model": {"features": features, "dense": 128, "dropout": 0.2},
     "loss": {
-      "weight": 2.0,  # × squared errors of numbers and angles, beside nats
-      "l2": 0.0,  # × squared dense kernels
+      "weight": 2.0,  # of squared errors of numbers and angles, beside nats
+      "l2": 0.0,  # weight of the squared dense kernels
     },
     "optim": {"lr": 2e-3, "decay": 2e-3, "eps": 1e-8, "clip": 1.0},
   }

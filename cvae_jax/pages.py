@@ -106,7 +106,7 @@ def module(path: str) -> ModuleType:
 
 @contextlib.contextmanager
 def explain_errors(file: Path) -> Iterator[None]:
-  """Turn what a config page raises into one line with its place."""
+  """Turn an error of a config page into one line, with its place."""
   try:
     yield
   except ConfigError:

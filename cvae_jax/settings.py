@@ -1,4 +1,4 @@
-"""What a config's values may be, and what is said of those that are not."""
+"""Checks of a config's values, and their errors."""
 
 import difflib
 import math
@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from cvae_jax.defaults import GROUPS, NEEDS, OWN, SYSTEMS
 
-SEEDS = 2**32  # jax keeps 32 bits: a seed of 2**32 would be that of 0
+SEEDS = 2**32  # jax keeps 32 bits: a seed of 2**32 would equal 0
 
 
 class ConfigError(ValueError):
@@ -32,7 +32,7 @@ _SIZES = (
   "harmonics",
   *("critic_steps", "generator_updates", "every", "accumulate"),
 )
-# A step's program has a term for each tap, so it would be built for ever.
+# The program of a step grows with each tap, so compiling would never end.
 _MOST = {"strides": 64, "kernel": 64}
 _PERIODS = ("accumulate", "critic_steps")  # steps until parameters move
 _NOT_NEGATIVE = (
@@ -55,7 +55,7 @@ def check(config: ConfigDict, used: bool = True) -> None:
     ConfigError: one is not finite, or makes no sense where it stands; or a
       choice is set that the system does not use.
   """
-  if used:  # not where another system is handed over
+  if used:  # not for a system that is handed over
     _check_used(config)
   for key, value in leaves(config.to_dict()):
     for number in _numbers(value):
@@ -81,7 +81,7 @@ def check_periods(config: ConfigDict, steps: int) -> None:
 
 
 def _check_used(config: ConfigDict) -> None:
-  """Check that no choice is set that changes nothing."""
+  """Check that no key is set that has no effect."""
   found = dict(leaves(config.to_dict()))
   usual = dict(leaves(GROUPS))
   system = found.get("system", "")
@@ -107,7 +107,7 @@ def _check_used(config: ConfigDict) -> None:
 
 
 def _describe_expected(key: str, number: float) -> str | None:
-  """Say what was expected in place of a number; None if it will do."""
+  """Return what was expected instead of a number; None if it is allowed."""
   group, _, name = key.rpartition(".")
   if isinstance(number, str):
     return "numbers" if name in _SIZES + _SHARES else None

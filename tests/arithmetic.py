@@ -95,11 +95,11 @@ def softmax(x):
 
 
 def bernoulli(x, logits):
-  """Gives −log p(x) of pixels with these logits, summed."""
+  """Return −log p(x) of pixels with these logits, summed."""
   p = sigmoid(logits)
   return -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(-1)
 
 
 def kl(mean, logvar):
-  """Gives the KL divergence from N(0, I), summed."""
+  """Return the KL divergence from N(0, I), summed."""
   return 0.5 * (mean**2 + np.exp(logvar) - 1 - logvar).sum(-1)

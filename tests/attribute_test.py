@@ -52,7 +52,7 @@ def test_columns_that_a_condition_does_not_have_are_refused(change, message):
 
 
 def started(config):
-  """Gives (system, compiled, and its first state)."""
+  """Return (system, compiled, and its first state)."""
   system = configs.resolve(config)
   compiled = {name: jax.jit(getattr(system, name)) for name in FUNCTIONS}
   state = jax.jit(system.init)(keys.address(0, "init"))

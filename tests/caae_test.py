@@ -36,7 +36,7 @@ SMALL = {
 
 
 def started(variant):
-  """Gives the system and a state whose statistics and biases are not 0."""
+  """Return the system and a state whose statistics and biases are not 0."""
   path = f"configs/zoo_faces.py:caae,smoke{variant}"
   system = configs.resolve(configs.load(path, SMALL))
   return system, small_runs.drawn(system)
@@ -113,7 +113,7 @@ class Numpy:
 
 
 def terms(numpy, batch):
-  """Gives x, y, the code, the output and E's and G's terms, each [B]."""
+  """Return x, y, the code, the output and E's and G's terms, each [B]."""
   x = 2 * (batch["image"] / 255.0) - 1
   y = 2 * batch["condition"] - 1
   z = numpy.encode(x)

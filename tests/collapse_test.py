@@ -29,7 +29,7 @@ def dataset():
 
 
 def made(folder, encode=None, strength=1.0, step=3):
-  """Makes a run whose images are sums of a few patterns."""
+  """Make a run whose images are sums of a few patterns."""
 
   def decode(state, z, condition):
     pixels = jnp.tensordot(strength * z, BASIS, axes=1)

@@ -314,7 +314,7 @@ STOP |= {"ends": 16.0, "kept": 10.0, "lowest": 10.0, "last": 20.0}
 
 
 def made(changes=()):
-  """Makes all runs, each worth the same but for {(kind, latents): changes}."""
+  """Make all runs, each worth the same but for {(kind, latents): changes}."""
   found = {}
   for cell in compare_cells.list_cells():
     run = {
@@ -342,7 +342,7 @@ def made(changes=()):
 
 
 def outcomes(changes=(), found=None):
-  """Gives each verdict's outcome by the first words of its claim."""
+  """Return each verdict's outcome by the first words of its claim."""
   judged = compare_claims.verdicts(made(changes) if found is None else found)
   names = ("size", "cause", "useless", "ae", "vae", "modes", "losses")
   names += ("stop", "remedy")

@@ -63,7 +63,7 @@ def make_batch(seed=1):
 
 
 def float64(state):
-  """Gives (parameters, statistics) of a state."""
+  """Return (parameters, statistics) of a state."""
   return jax.tree.map(np.float64, (state.params, state.model_state))
 
 
@@ -77,7 +77,7 @@ def key_of(player, step=0):
 
 
 def trunk(image, params, stats=None, seen=None, layer=False, slope=0.2):
-  """Gives the maps of an image, flat; by the batch's statistics or stats."""
+  """Return the maps of an image, flat; by the batch's statistics or stats."""
   x = a.conv(image, params["conv_0"]["kernel"], 2) + params["conv_0"]["bias"]
   x = a.conv(a.leaky(x, slope), params["conv_1"]["kernel"], 2)
   scale = params["conv_1"]["norm"]
@@ -93,7 +93,7 @@ def trunk(image, params, stats=None, seen=None, layer=False, slope=0.2):
 
 
 def decode(z, params, stats=None):
-  """Gives the logits of z."""
+  """Return the logits of z."""
 
   def norm(x, *path):
     layer = params
@@ -207,7 +207,7 @@ def test_evaluation_uses_the_running_statistics(variant):
 
 
 def made(params, key):
-  """Gives what a generator makes of a batch's latents, by the batch."""
+  """Return what a generator makes of a batch's latents, by the batch."""
   z = np.float64(jax.random.normal(key, (BATCH, LATENTS)))
   return a.sigmoid(decode(z, params["generator"]))
 
@@ -218,7 +218,7 @@ def score(image, critic, layer, seen=None, slope=0.2):
 
 
 def slopes(fn, x, width=1e-5):
-  """Gives the gradient of fn: [N, ...] → [N] at each x, by differences."""
+  """Return the gradient of fn: [N, ...] → [N] at each x, by differences."""
   size = x[0].size
   moves = width * np.eye(size).reshape(size, *x.shape[1:])
   return np.stack(

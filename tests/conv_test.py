@@ -44,7 +44,7 @@ def assert_close(got, expected, dtype):
 
 
 def windows(n, k, stride, padding):
-  """Gives (low padding, number of windows): TensorFlow's documentation."""
+  """Return (low padding, number of windows): TensorFlow's documentation."""
   if padding == "VALID":
     return 0, len(range(0, n - k + 1, stride))
   count = -(-n // stride)

@@ -30,9 +30,10 @@ def flags(monkeypatch):
   return set_flags
 
 
-def jaxlib_of(folder, *names):
-  """Makes importlib find a jaxlib whose XLA knows these flags."""
-  (folder / "libjax_common.so").write_text("\0".join(names))
+def jaxlib_of(folder, *names, old=""):
+  """Make importlib find a jaxlib whose XLA knows these flags."""
+  text = "".join(f"\0{name}\0" for name in names)
+  (folder / "libjax_common.so").write_text(text + old)
   spec = types.SimpleNamespace(submodule_search_locations=[str(folder)])
   return lambda name: spec if name == "jaxlib" else None
 
@@ -49,7 +50,10 @@ def test_a_flag_that_the_installed_xla_does_not_know_is_not_set(
   flags, tmp_path, monkeypatch
 ):
   find = "importlib.util.find_spec"
-  monkeypatch.setattr(find, jaxlib_of(tmp_path, "xla_cpu_something_else"))
+  # A flag that XLA had once is the name of a field: no zero bytes around it.
+  gone = f"\x1b{cpu.MULTI_OUTPUT_FUSION}R"
+  other = jaxlib_of(tmp_path, "xla_cpu_something_else", old=gone)
+  monkeypatch.setattr(find, other)
   assert flags() == []
   monkeypatch.setattr(find, jaxlib_of(tmp_path, "a", cpu.MULTI_OUTPUT_FUSION))
   assert flags() == [cpu.FLAGS[cpu.MULTI_OUTPUT_FUSION]]
@@ -85,7 +89,7 @@ def test_a_script_is_tuned_while_jax_has_not_computed(monkeypatch):
 
 
 def adam_step(monkeypatch, fuses: bool):
-  """Gives (compiled text, parameters and moments after three updates)."""
+  """Return (compiled text, parameters and moments after three updates)."""
   monkeypatch.setattr(cpu, "fuses_outputs", lambda: fuses)
 
   def loss(params, model_state, batch, key, step):

@@ -110,7 +110,7 @@ def at_step(state, step):
 
 
 def without_noise(state):
-  """Makes the encoder so sure of itself that z is the mean: σ = e⁻⁵⁰."""
+  """Make the encoder so sure of itself that z is the mean: σ = e⁻⁵⁰."""
   encoder = dict(state.params["encoder"])
   head = encoder["logvar"]
   encoder["logvar"] = {
@@ -241,7 +241,7 @@ def decode(params, z, condition):
 
 
 def terms_by_hand(params, batch, noise):
-  """Gives digits.md §3's terms of each example, without weights."""
+  """Return digits.md §3's terms of each example, without weights."""
   image = batch["image"] / 255.0
   mean, logvar = encode(params["encoder"], image, batch["condition"])
   z = mean + np.exp(logvar / 2) * noise

@@ -92,7 +92,7 @@ def test_decode_refuses_what_is_not_whole_without_addresses():
 
 
 def gradient(height, width):
-  """Makes [H, W, 3] whose red tells the column and green the row."""
+  """Make [H, W, 3] whose red tells the column and green the row."""
   red, green = np.meshgrid(np.arange(width), np.arange(height))
   return np.stack([red, green, 0 * red], axis=-1).astype(np.uint8)
 

@@ -67,7 +67,7 @@ def small(variant="", **changes):
 
 
 def started(config):
-  """Gives the system and a state whose statistics and biases are not 0."""
+  """Return the system and a state whose statistics and biases are not 0."""
   system = configs.resolve(config)
   return system, small_runs.drawn(system)
 

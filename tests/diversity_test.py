@@ -10,7 +10,7 @@ from cvae_jax.metrics import diversity
 
 @pytest.fixture(scope="module")
 def images():
-  """Gives more images than a block holds, and no multiple of it."""
+  """Return more images than a block holds, and no multiple of it."""
   rng = np.random.default_rng(0)
   return rng.integers(0, 256, (diversity.BLOCK + 13, 4, 3, 3), np.uint8)
 

@@ -45,7 +45,7 @@ def stream(step, net=0, layer=0):
 
 
 def draw(mask, shape=SHAPE, **where):
-  """Gives the mask with mean 0 and variance 1."""
+  """Return the mask with mean 0 and variance 1."""
   kept = jax.jit(mask, static_argnums=1)(stream(**where), shape)
   return (np.asarray(kept, np.float64) - (1 - RATE)) / np.sqrt(
     RATE * (1 - RATE)
@@ -53,12 +53,12 @@ def draw(mask, shape=SHAPE, **where):
 
 
 def z_of_sums(x, axes):
-  """Gives the z values of sums of independent unit variables."""
+  """Return the z values of sums of independent unit variables."""
   return x.sum(axes) / np.sqrt(np.prod([x.shape[a] for a in axes]))
 
 
 def chi_square_z(counts, expected):
-  """Gives how many σ a chi-square is off, for many degrees of freedom."""
+  """Return how many σ a chi-square is off, for many degrees of freedom."""
   chi = ((counts - expected) ** 2 / expected).sum()
   degrees = counts.size - 1
   return (chi - degrees) / np.sqrt(2 * degrees)

@@ -88,7 +88,7 @@ def test_a_walk_moves_latents_and_conditions_from_end_to_end(run, photo):
 
 
 def known_run(names, quantiles):
-  """Makes a run whose images are its conditions, each a grey of its own."""
+  """Make a run whose images are its conditions, each a grey of its own."""
   conditions = Conditions(names, ((0.0, 1.0),) * len(names), quantiles)
 
   def decode(z, condition):

@@ -18,7 +18,7 @@ DEPTHS = {"vgg16": 13, "vgg19": 16}
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch, tmp_path):
-  """Makes the networks narrow: what is tested is order, not size."""
+  """Make the networks narrow: what is tested is order, not size."""
   for room in (features, vgg_files):
     monkeypatch.setattr(room, "WIDTHS", (2, 3, 4, 5, 6))
   monkeypatch.setenv("CVAE_JAX_DATA", str(tmp_path))

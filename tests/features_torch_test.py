@@ -18,7 +18,7 @@ pytestmark = pytest.mark.torch
 
 @pytest.fixture
 def narrow(monkeypatch):
-  """Makes the networks narrow: what is tested is order, not size."""
+  """Make the networks narrow: what is tested is order, not size."""
   monkeypatch.setattr(features, "WIDTHS", (4, 6, 8, 10, 12))
 
 
@@ -97,7 +97,7 @@ def torch_lpips(tree, heads, a, b):
 
 @pytest.fixture
 def weights(request):
-  """Gives the real weights where they are, else narrow drawn ones."""
+  """Return the real weights where they are, else narrow drawn ones."""
   try:
     return vgg_files.lpips()
   except DataError:

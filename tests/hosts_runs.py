@@ -9,12 +9,6 @@ from pathlib import Path
 from benchmarks import soak_resume as soak
 from tests import small, small_zoo
 
-ALONE = {  # each process has one device
-  "JAX_PLATFORMS": "cpu",
-  "CVAE_JAX_TUNE": "0",
-  "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-  "XLA_FLAGS": "",
-}
 PAGE = "configs/zoo.py:vae"
 SMALL = small_zoo.widths("vae") | {
   "batch_size": 16,
@@ -55,7 +49,7 @@ def start(
           f"--workdir={workdir}",
         ],
         cwd=small.ROOT,
-        env=os.environ | ALONE | task,
+        env=os.environ | task,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -29,7 +29,7 @@ def test_weights_that_are_not_the_shares_of_the_data_are_named(name):
 
 
 def m2_bounds(params, x, y, m1=False):
-  """Gives L(x, y) of one label, in NumPy, z being its mean."""
+  """Return L(x, y) of one label, in NumPy, z being its mean."""
   mean, logvar = a.mlp(
     np.hstack([x, y]), params["inference"], UNIT[m1], "mean", "logvar"
   )
@@ -46,7 +46,7 @@ def m2_bounds(params, x, y, m1=False):
 
 
 def marginal(params, x, m1=False):
-  """Gives U(x) = Σ q(y|x) L(x, y) − H(q(y|x)), a label at a time."""
+  """Return U(x) = Σ q(y|x) L(x, y) − H(q(y|x)), a label at a time."""
   q = a.softmax(a.mlp(x, params["classifier"], UNIT[m1], "logits")[0])
   total = np.zeros(len(x))
   for label in range(10):
@@ -57,7 +57,7 @@ def marginal(params, x, m1=False):
 
 @functools.cache
 def m2_case(name):
-  """Gives a small M2 without noise, its state and its data in NumPy."""
+  """Return a small M2 without noise, its state and its data in NumPy."""
   system = zoo.made(
     name,
     loss__binarise=False,

@@ -13,7 +13,7 @@ from cvae_jax.config import ConfigError
 from cvae_jax.loop import feed, mesh
 from tests import small
 
-ONE, *SEVERAL = ("1", "2", "4", "8")
+ONE = "1"
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def found(tmp_path_factory):
 
 @pytest.mark.parametrize(
   ("system", "size"),
-  [("gan", "2"), ("gan", "4"), ("gan", "8"), ("m2", "2"), ("m2", "8")],
+  [("gan", "2"), ("gan", "8"), ("m2", "4")],
 )
 def test_fifty_steps_on_several_devices_are_those_of_one(found, system, size):
   # A GAN's critic normalises by the whole batch; M2's data stay on the host,
@@ -45,9 +45,9 @@ def test_fifty_steps_on_several_devices_are_those_of_one(found, system, size):
     np.testing.assert_allclose(several[name], values, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("system", ["gan", "m2"])
-def test_an_evaluation_on_several_devices_is_that_of_one(found, system):
-  one, several = (found[system][n]["evaluate"] for n in (ONE, "8"))
+@pytest.mark.parametrize(("system", "size"), [("gan", "8"), ("m2", "4")])
+def test_an_evaluation_on_several_devices_is_that_of_one(found, system, size):
+  one, several = (found[system][n]["evaluate"] for n in (ONE, size))
   assert one
   for name, value in one.items():
     np.testing.assert_allclose(several[name], value, rtol=1e-5, atol=1e-5)
@@ -55,8 +55,8 @@ def test_an_evaluation_on_several_devices_is_that_of_one(found, system):
 
 def test_each_device_does_its_part_of_a_step_and_not_the_whole(found):
   # The optimiser's update alone is each device's in full.
-  work = found["work"]
-  for size in SEVERAL:
+  work = {size: run["work"] for size, run in found["gan"].items()}
+  for size in ("2", "8"):
     assert work[size] < 1.15 * work[ONE] / int(size) + 0.05 * work[ONE]
 
 

@@ -10,7 +10,7 @@ from cvae_jax.loop.meter import Meter, NonFinite
 
 
 def metrics(*losses, **more):
-  """Gives what a dispatch of len(losses) updates gives, in float32."""
+  """Return what a dispatch of len(losses) updates gives, in float32."""
   columns = {"model/loss": losses} | more
   return {name: np.float32(values) for name, values in columns.items()}
 

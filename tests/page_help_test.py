@@ -2,7 +2,7 @@
 
 import pytest
 
-from cvae_jax import config, pages, settings
+from cvae_jax import config, defaults, pages, settings
 from cvae_jax.apps import page_help
 
 
@@ -58,7 +58,7 @@ def test_the_help_is_of_the_variant_beside_it_and_explains_keys():
   lines = shown.splitlines()
   (smoothing,) = [k for k in lines if k.startswith("  early_stop.smoothing")]
   assert smoothing.endswith(
-    "# weight of the past in a running mean; 0 for none"
+    "# weight of the past in a running mean; 0: no mean"
   )
 
 
@@ -78,3 +78,12 @@ def test_the_help_of_a_page_that_takes_no_variants_lists_its_keys(tmp_path):
 
 def test_every_system_is_listed():
   assert {"cvae", "gan", "m2"} <= set(config.systems())
+
+
+def test_every_key_of_a_group_is_explained():
+  groups = dict(settings.leaves(defaults.GROUPS))
+  said = [line for line in page_help.lines("images") if line[:2] == "  "]
+  shown = {line.split(" = ")[0].strip(): line for line in said if " = " in line}
+  keys = groups.keys() & shown.keys()
+  assert len(keys) > 20
+  assert [key for key in sorted(keys) if "  # " not in shown[key]] == []

@@ -21,7 +21,7 @@ PHOTOS = ("astronaut", "chelsea", "coffee")
 
 
 def thinned(name):
-  """Gives RGB uint8 [112, 112, 3]: every second pixel of the middle."""
+  """Return RGB uint8 [112, 112, 3]: every second pixel of the middle."""
   path = Path(skimage.data.__file__).parent / f"{name}.png"
   image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
   top, left = ((n - 224) // 2 for n in image.shape[:2])
@@ -36,12 +36,12 @@ def window(grey, i, j, size):
 
 
 def digest(array):
-  """Gives the SHA-256 of an array's bytes."""
+  """Return the SHA-256 of an array's bytes."""
   return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 def record(rgb):
-  """Gives what OpenCV makes of a photo, as JSON types."""
+  """Return what OpenCV makes of a photo, as JSON types."""
   bgr = rgb[..., ::-1].copy()
   grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
   hue = cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV)[..., 0]

@@ -155,7 +155,7 @@ def test_the_order_of_models_is_of_finished_ones():
 
 
 def models(**changes):
-  """Makes complete models that all are worth the same, but for changes."""
+  """Make complete models that all are worth the same, but for changes."""
   same = {"loss": 4.0, "test loss": 4.0, "one_condition": 0.1}
   same |= {"complete": True, "epochs": 16}
   weights = {7: 100, 8: 100, 9: 100, 11: 5, 12: 5, 13: 2, 14: 2, 15: 1}

@@ -247,7 +247,7 @@ def test_changed_data_are_refused(data, tmp_path):
 
 
 def begin(data, folder, source, **changes):
-  """Gives (first state, the same from scratch, counters)."""
+  """Return (first state, the same from scratch, counters)."""
   config = small.config(data, init_from=source, **changes)
   system = configs.resolve(config)
   checkpoints = Checkpoints(folder)

@@ -101,7 +101,7 @@ def _write_digits(folder: Path) -> None:
 
 
 def values(system: str, data: Path, changes: dict) -> dict:
-  """Gives the overrides that make a system's config small."""
+  """Return the overrides that make a system's config small."""
   return _FILES[system][1] | _RUN | {"data.path": str(data)} | changes
 
 
@@ -111,7 +111,7 @@ def config(data: Path, system: str = "cvae", /, **changes):
 
 
 def flags(data: Path, system: str = "cvae", /, **changes) -> list[str]:
-  """Gives the same config as flags of launch.train."""
+  """Return the same config as flags of launch.train."""
   small = soak.overrides(values(system, data, _dotted(changes)))
   return [f"--config={_FILES[system][0]}", *small]
 

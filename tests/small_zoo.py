@@ -26,7 +26,7 @@ NETS = {
 
 
 def widths(name):
-  """Makes a page's networks small."""
+  """Make a page's networks small."""
   nets = NETS.get(name.partition(",")[0], ("encoder", "decoder"))
   changes = {f"model.{net}.widths": (5, 4) for net in nets}
   if name.startswith("m1m2"):
@@ -66,7 +66,7 @@ class Small:
     self.evaluate = jax.jit(self.system.evaluate)
 
   def loss(self, state, player="model"):
-    """Gives a player's loss and terms, dropout and noise as in training."""
+    """Return a player's loss and terms, dropout and noise as in training."""
     value, (terms, _) = jax.jit(self.players[player].loss)(
       state.params, {}, batch(), KEY, np.int32(0)
     )
@@ -100,7 +100,7 @@ def flat(images):
 
 
 def noiseless(state, branch="encoder"):
-  """Makes a posterior so sure of itself that z is its mean: σ = e⁻⁴⁰."""
+  """Make a posterior so sure of itself that z is its mean: σ = e⁻⁴⁰."""
   layers = dict(state.params[branch])
   head = layers["logvar"]
   layers["logvar"] = {
@@ -158,7 +158,7 @@ def save(config, state, folder, *tests):
 
 
 def untrained(name, data, folder, **changes):
-  """Gives a page's small system as a run on the small digits, untrained."""
+  """Return a page's small system as a run on the small digits, untrained."""
   system = made(name, data__path=str(data), **changes)
   conditions = load(system.config.data).conditions
   return Run(folder, system.config, conditions, system.system, system.state)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from benchmarks.faults import launching
 from cvae_jax import config as configs, pages
 from cvae_jax.host import lock
 from cvae_jax.loop import folders
@@ -57,8 +58,8 @@ def test_each_variant_trains_in_its_own_folder(folder):
 
 
 def test_the_table_has_a_row_a_run_and_its_last_epoch(folder):
-  done = _command("table", folder)
-  assert done.returncode == 0, done.stderr
+  done = launching.within("launch.table", folder)
+  assert done.code == 0, done.text
   rows = pd.read_csv(folder / "table.csv")
   assert list(rows["run"]) == ["model=2", "model=4"]
   assert (rows["epochs"] == 2).all()

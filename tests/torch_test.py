@@ -24,7 +24,7 @@ NO_DROPOUT = {
 
 @pytest.fixture(scope="module")
 def digits():
-  """Gives (system, its player, initial state) with dropout off.
+  """Return (system, its player, initial state) with dropout off.
 
   The player is what the system hands to update.make_step, so the loss is the
   one that trains.

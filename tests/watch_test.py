@@ -50,7 +50,7 @@ def watched(data, **changes):
 
 
 def keras_stops(values, mode, patience, min_delta):
-  """Gives (evaluation that stops or None, the best one), counted from 0."""
+  """Return (evaluation that stops or None, the best one), counted from 0."""
   better = np.less if mode == "min" else np.greater
   min_delta *= -1 if mode == "min" else 1
   best = np.inf if mode == "min" else -np.inf
@@ -68,7 +68,7 @@ def keras_stops(values, mode, patience, min_delta):
 
 
 def keras_rates(values, mode, patience, min_delta, factor, floor):
-  """Gives the learning rate, 1 at first, after each evaluation."""
+  """Return the learning rate, 1 at first, after each evaluation."""
   rate = 1.0
   wait = 0
   rates = []
@@ -117,7 +117,7 @@ def test_decisions_are_kerass_also_across_a_save(seed):
 
 
 def curves():
-  """Gives metrics as they come: falling, turning, swinging, standing still."""
+  """Return metrics as they come: falling, turning, swinging, standing still."""
   draw = np.random.default_rng(0)
   t = np.arange(80)
   noise = draw.normal(0, 0.1, (6, len(t)))
@@ -129,7 +129,7 @@ def curves():
 
 
 def replay(values, mode, patience, relative, smoothing, min_delta=0.0):
-  """Gives (evaluation that stops or None, the best one), counted from 0."""
+  """Return (evaluation that stops or None, the best one), counted from 0."""
   series = pd.Series(values if mode == "min" else np.negative(values))
   means = series.ewm(alpha=1 - smoothing, adjust=False, ignore_na=True).mean()
   best_at = series.first_valid_index()

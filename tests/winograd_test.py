@@ -15,7 +15,7 @@ EACH = pytest.mark.parametrize("k", KERNELS)
 
 
 def maps(k, transposed, dtype):
-  """Gives x, kernel, bias and a cotangent; 3 channels large and 4 small."""
+  """Return x, kernel, bias and a cotangent; 3 channels large and 4 small."""
   stride = winograd.STRIDE[k]
   large = (2, *(stride * n for n in SMALL), 3)
   small = (2, *SMALL, 4)

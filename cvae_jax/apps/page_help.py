@@ -86,6 +86,8 @@ def comments(text: str) -> dict[str, str]:
     pairs = zip(node.keys, node.values, strict=True) if _is_dict(node) else ()
     for key, value in pairs:
       if isinstance(key, ast.Constant) and isinstance(key.value, str):
+        if "." in key.value:  # a table or a change of keys, not the keys
+          continue
         name = f"{prefix}{key.value}"
         line = key.lineno if _is_dict(value) else value.end_lineno
         found.setdefault(name, set()).add(at.get(line, ""))

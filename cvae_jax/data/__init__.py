@@ -22,9 +22,9 @@ class DataError(ValueError):
 
 
 class Repeated(NamedTuple):
-  """A column in which each entry serves `times` rows in turn, stored once.
+  """A column in which each entry, stored once, serves `times` rows in turn.
 
-  Row r is entry r // times: np.repeat(entries, times, axis=0) without its
+  Row r is entry r // times, as in np.repeat(entries, times, axis=0) without the
   copies. `entries` may be memory-mapped, or on the device (feed.Feed).
   """
 
@@ -46,20 +46,19 @@ class Repeated(NamedTuple):
     return self.entries[rows // self.times]
 
 
-# How config.data.binarise makes values 0 or 1: not, anew each time, once.
+# How config.data.binarise makes values 0 or 1: never, in each step, or once.
 BINARISE = ("", "dynamic", "static")
 
 
 class Dataset(NamedTuple):
-  """Columns of equal length, held out or not, and how to condition on them.
+  """Training and held-out columns of equal length, and their conditions.
 
-  `valid` is what training is watched by: early stopping and plateaus follow
-  it, and `test` is measured at the end. Where there is no `valid`, `test`
-  serves for both.
+  Early stopping and plateaus follow the rows of `valid`, and `test` is measured
+  at the end. Without `valid`, `test` serves for both.
 
-  `conditions` is the source's own object: it turns what a person asks for
-  into condition vectors and measures what an image shows. `name` is what a
-  report calls the data.
+  `conditions` is the source's own object: it turns requests into condition
+  vectors and measures what an image shows. `name` is what a report calls the
+  data.
   """
 
   train: Mapping[str, np.ndarray]
@@ -69,7 +68,7 @@ class Dataset(NamedTuple):
   valid: Mapping[str, np.ndarray] | None = None
 
   def identity(self, whole: bool = False) -> dict[str, Any]:
-    """Return what says which data these are; see `identity.compute`.
+    """Return what identifies the data; see `identity.compute`.
 
     Args:
       whole: read all of a prepared set's images, not only sampled blocks.
@@ -85,7 +84,7 @@ class Dataset(NamedTuple):
 
 
 def root() -> pathlib.Path:
-  """Return the data folder: $CVAE_JAX_DATA, else `data` where we stand."""
+  """Return the data folder: $CVAE_JAX_DATA, else `data` in this folder."""
   return local(os.environ.get("CVAE_JAX_DATA") or "data", "CVAE_JAX_DATA")
 
 

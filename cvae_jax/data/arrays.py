@@ -1,4 +1,4 @@
-"""Data that are handed in as arrays, and what they can be asked for.
+"""Data that a caller hands in as arrays, and their conditions.
 
     from cvae_jax import data
 
@@ -39,7 +39,7 @@ class Conditions(conditions.Conditions):
 
 
 def load(config: Any) -> Dataset:
-  """Refuse: arrays come from Python and from no config.
+  """Raise an error: arrays come from Python and from no config.
 
   Raises:
     DataError: always.

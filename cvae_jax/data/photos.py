@@ -1,9 +1,8 @@
 """Colour photographs, taught a cell at a time (colouring spec, section 1).
 
-`prepared` holds photos of your own that `data/prepare_photos.py` prepared,
-`packaged_photos` reads those that installed packages bring along; here is
-what they are taught with. A row is one of the 196 cells of a photo; the photo
-is stored once.
+`prepared` reads a user's photos that `data/prepare_photos.py` prepared, and
+`packaged_photos` those of installed packages. This module makes the columns of
+a training. A row is one of the 196 cells of a photo, which is stored once.
 """
 
 import dataclasses
@@ -31,7 +30,7 @@ class Conditions:
   """
 
   photos: int
-  sha256: str  # of the training photos' pixels
+  sha256: str  # digest of the training photos' pixels
 
   @classmethod
   def fit(cls, photos: npt.NDArray[np.uint8]) -> Self:

@@ -179,7 +179,9 @@ def check_flags() -> None:
 def _xla() -> Iterator[Callable[[str], bool] | None]:
   """Yield a function that tells whether XLA knows a flag's name.
 
-  Its names stand in its library. None: another build, without that file.
+  Its names stand in its library, each between two zero bytes. Names of flags
+  that it knew once stand there too, but otherwise. None: another build,
+  without that file.
   """
   package = importlib.util.find_spec("jaxlib").submodule_search_locations[0]
   library = Path(package) / "libjax_common.so"
@@ -190,7 +192,7 @@ def _xla() -> Iterator[Callable[[str], bool] | None]:
     library.open("rb") as file,
     mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as code,
   ):
-    yield lambda name: code.find(name.encode()) >= 0
+    yield lambda name: code.find(b"\0%b\0" % name.encode()) >= 0
 
 
 def fuses_outputs() -> bool:

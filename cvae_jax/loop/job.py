@@ -1,4 +1,4 @@
-"""What a run works with: its system, its data on the device, its length."""
+"""The parts that a run is made of: system, data on the device, length."""
 
 from typing import Any, NamedTuple
 
@@ -30,19 +30,21 @@ _COUNTS = (  # of at least 1
 
 
 class Job(NamedTuple):
-  """What the loop works with; training changes none of it."""
+  """What the loop needs and training does not change."""
 
   config: ConfigDict
   system: System
   train: Feed
   test: Feed | None
-  valid: Feed | None  # what training is watched by; without it `test` is
+  valid: (
+    Feed | None
+  )  # the rows that watch the training; without them `test` does
   conditions: Any  # the data source's own
   epoch_steps: int
   steps: int  # in all
-  identity: dict[str, Any]  # which data these are: data.json
+  identity: dict[str, Any]  # identifies the data: data.json
   mesh: meshes.Mesh = meshes.ONE  # the devices that share a batch
-  stride: int = 1  # updates of a dispatch
+  stride: int = 1  # updates in a dispatch
 
   @property
   def watched(self) -> Feed | None:
@@ -56,7 +58,7 @@ class Job(NamedTuple):
     return batches.rows_at(seed, step, self.train.rows, size)
 
   def schedules(self, step: int) -> dict[str, float]:
-    """Return what the schedules were for the update that made `step`."""
+    """Return the schedules' values in the update that led to `step`."""
     return {
       f"schedule/{name}": float(
         schedule(step - 1) if callable(schedule) else schedule
@@ -65,7 +67,7 @@ class Job(NamedTuple):
     }
 
   def summary(self, state: TrainState) -> str:
-    """Say in a few lines what is about to train, on what, from where."""
+    """Describe in a few lines what is about to train."""
     size = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     together = f"{self.stride} at a time, " if self.stride > 1 else ""
     return "\n".join(
@@ -78,7 +80,7 @@ class Job(NamedTuple):
     )
 
   def _devices(self) -> str:
-    """Say which devices are used, and that others are not."""
+    """Name the devices that are used, and those that are not."""
     first = jax.devices()[0]
     size = self.mesh.size
     there = jax.device_count()
@@ -168,7 +170,7 @@ def _count_steps(config: ConfigDict, rows: int) -> tuple[int, int]:
 
 
 def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:
-  """Return what the data know, compared with what the config states.
+  """Return the facts of the data, after a comparison with the config.
 
   Raises:
     ConfigError: the config states another shape or number of conditions.
@@ -197,7 +199,7 @@ def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:
 
 
 def _check_jax() -> None:
-  """Check the settings of jax under which nothing here can train.
+  """Check the settings of jax: under some of them nothing here can train.
 
   Raises:
     ConfigError: one is on.
@@ -215,7 +217,7 @@ def _check_jax() -> None:
 
 
 def _check_counts(config: ConfigDict) -> None:
-  """Check the numbers of which 0 would train nothing, or keep nothing.
+  """Check the numbers that must not be 0: nothing would train or be kept.
 
   Raises:
     ConfigError: one is below 1.

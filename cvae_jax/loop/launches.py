@@ -1,4 +1,4 @@
-"""environment.json: where a run was launched, each time anew."""
+"""environment.json: how and where a run was launched, each time."""
 
 import json
 from pathlib import Path
@@ -27,10 +27,10 @@ def read(folder: Path) -> list[dict[str, Any]]:
 
 
 def add(folder: Path, step: int, devices: int = 1, stride: int = 1) -> None:
-  """Add this launch, of a run that goes on from `step`; 0: it begins.
+  """Add this launch of a run that goes on from `step`, or begins if it is 0.
 
-  A line says what has changed since the launch before. A damaged log blocks
-  nothing: it is set aside.
+  A line says what has changed since the previous launch. A damaged log is set
+  aside, and the run goes on.
 
   Args:
     folder: the run's.

@@ -1,11 +1,11 @@
-"""Several devices as one: the only place that knows how arrays are shared out.
+"""Several devices as one: the only place that divides arrays among devices.
 
-Each device has the whole state and a part of each batch, and XLA adds up what
-they find: the means of a loss, the statistics of a batch, the gradients. So a
-program says nothing of devices. Its numbers do not depend on how many there
-are, but for the order in which sums are added.
+Each device has the whole state and a part of each batch. XLA adds up their
+results: the means of a loss, the statistics of a batch, the gradients. So no
+program needs to know of devices. Its numbers depend on the number of devices
+only through the order of additions.
 
-With one device everything here is what jax does by itself.
+With one device everything here is what jax does by default.
 """
 
 import functools
@@ -23,11 +23,11 @@ from cvae_jax.types import PyTree
 
 _AXIS = "batch"
 _WHOLE = PartitionSpec()
-_FIRST = PartitionSpec(_AXIS)  # the first axis is shared out
+_FIRST = PartitionSpec(_AXIS)  # the first axis is divided among the devices
 
 
 class Mesh(NamedTuple):
-  """The devices that share a batch; `grid` is None where it is one alone."""
+  """The devices that share a batch; `grid` is None if there is only one."""
 
   grid: jax.sharding.Mesh | None = None
 
@@ -37,7 +37,7 @@ class Mesh(NamedTuple):
     return self.grid.size if self.grid else 1
 
   def jit(self, function: Callable, **how: Any) -> Callable:
-    """Compile a function whose results each device has in full."""
+    """Compile a function whose results lie in full on each device."""
     if self.grid is None:
       return jax.jit(function, **how)
 
@@ -45,7 +45,7 @@ class Mesh(NamedTuple):
     return jax.jit(known, out_shardings=NamedSharding(self.grid, _WHOLE), **how)
 
   def key(self, make: Callable[[], jax.Array]) -> jax.Array:
-    """Return the random key that `make` makes; each device has it."""
+    """Return the random key that `make` makes, on each device."""
     return self.jit(make)() if self.grid else make()
 
   def replicate(self, tree: PyTree) -> PyTree:
@@ -69,10 +69,10 @@ class Mesh(NamedTuple):
   def gather(
     self, read: Mapping[str, Callable], rows: NDArray
   ) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Read rows [..., B] on the host: (table, where in it the rows are).
+    """Read rows [..., B] on the host: (table, positions of the rows in it).
 
-    A device has those entries of the table that its part of B asks for, and a
-    process reads only those of its own devices.
+    Each device holds the entries of the table that its part of B needs, and
+    each process reads only the entries of its own devices.
 
     Args:
       read: by a column's name, row numbers [N] -> entries [N, ...].
@@ -82,7 +82,7 @@ class Mesh(NamedTuple):
       places = np.arange(rows.size, dtype=np.int32).reshape(rows.shape)
       table = {name: np.asarray(of(rows.ravel())) for name, of in read.items()}
       return self.replicate(table), self.replicate(places)
-    # A device's rows of several batches lie one behind the other.
+    # A device's rows of several batches follow one another.
     shape = (-1, self.size, rows.shape[-1] // self.size)
     order = rows.reshape(shape).transpose(1, 0, 2).ravel()
     places = np.arange(rows.size, dtype=np.int32)
@@ -108,7 +108,7 @@ class Mesh(NamedTuple):
     return _any(self)(flags)
 
   def to_one_device(self, tree: PyTree) -> PyTree:
-    """Return arrays that each device has in full as those of one device."""
+    """Return arrays that lie in full on each device as arrays of one device."""
     if self.grid is None:
       return tree
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
@@ -118,7 +118,7 @@ class Mesh(NamedTuple):
     return self._build(array.shape, spec, lambda index: array[index])
 
   def _build(self, shape, spec: PartitionSpec, part: Callable) -> jax.Array:
-    """Put an array on the devices; a process makes the parts of its own."""
+    """Put an array on the devices; each process makes its devices' parts."""
     with jax.transfer_guard("allow"):  # it is meant
       return jax.make_array_from_callback(
         shape, NamedSharding(self.grid, spec), part
@@ -130,7 +130,7 @@ ONE = Mesh()
 
 @functools.lru_cache(maxsize=256)  # so that a function is compiled once
 def _with_grid(grid: jax.sharding.Mesh, function: Callable) -> Callable:
-  """Return a function in which noise may be shared out: parts.share_noise."""
+  """Return a function in which parts.share_noise can divide noise."""
 
   def apply(*given):
     with jax.sharding.use_abstract_mesh(grid.abstract_mesh):

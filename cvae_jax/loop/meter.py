@@ -11,7 +11,7 @@ from cvae_jax.types import Metrics
 
 
 class NonFinite(FloatingPointError):
-  """Says which step and player went non-finite, and what was last finite."""
+  """Says which step and player became non-finite, and what was last finite."""
 
   def __init__(self, step: int, names: list[str], finite: Mapping[str, float]):
     self.step = step
@@ -23,17 +23,17 @@ class NonFinite(FloatingPointError):
 
 
 class Meter:
-  """Sums metrics on the host, a window's and an epoch's, one step late.
+  """Sums metrics on the host over windows and epochs, one step late.
 
-  `push` fetches the metrics of the step before while the device works on the
-  one just dispatched. The sums are part of a checkpoint, so the means that a
-  resumed run writes are the uninterrupted run's to the last bit.
+  `push` fetches the metrics of the previous step while the device computes the
+  next one. The sums are part of a checkpoint. So a resumed run writes the same
+  means as an uninterrupted one, to the last bit.
   """
 
   def __init__(self, sums: Mapping[str, Mapping[str, Any]] | None = None):
     self.sums = {"window": _empty(), "epoch": _empty()} | dict(sums or {})
     self.last: dict[str, float] = {}
-    # The lowest loss and the latest, smoothed: what `divergence` judges by.
+    # The lowest and the latest smoothed loss, by which `divergence` judges.
     self.sound: dict[str, float] = dict(self.sums.pop("sound", {}))
     self._pending: tuple[int, Metrics] | None = None
 
@@ -44,7 +44,7 @@ class Meter:
     return next(losses, math.nan)
 
   def push(self, step: int, metrics: Metrics) -> None:
-    """Take {name: [K]} of the K updates from `step` on; adds the one before.
+    """Take {name: [K]} of the K updates from `step` on; add the previous ones.
 
     Raises:
       NonFinite: an earlier step's metrics were not finite.
@@ -54,16 +54,16 @@ class Meter:
     self._add(pending)
 
   def drain(self) -> None:
-    """Wait for the last push and adds it."""
+    """Wait for the last push and add it."""
     pending = self._pending
     self._pending = None
     self._add(pending)
 
   def take(self, name: str) -> dict[str, float]:
-    """Return the means of "window" or "epoch" and starts it anew.
+    """Return the means of "window" or "epoch" and start it anew.
 
-    A player's `moves` is the share of the steps in which it moved; the means
-    of its other metrics are over these, and absent if there are none.
+    A player's `moves` is the share of the steps in which it moved. The means of
+    its other metrics are over these steps, and absent if there are none.
     """
     total, self.sums[name] = self.sums[name], _empty()
     count = total["count"]
@@ -79,7 +79,7 @@ class Meter:
   def to_json(self) -> dict[str, Any]:
     """Return the sums for a checkpoint, as a copy; drain first.
 
-    The checkpoint is written in the background while this meter goes on.
+    A checkpoint is written in the background while this meter goes on.
     """
     sums = copy.deepcopy(self.sums)
     return {"sums": sums | ({"sound": dict(self.sound)} if self.sound else {})}

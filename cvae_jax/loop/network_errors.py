@@ -1,4 +1,4 @@
-"""Networks that a config describes and that cannot be built."""
+"""Errors of networks that a config describes and that cannot be built."""
 
 import contextlib
 import traceback
@@ -12,16 +12,16 @@ from cvae_jax.settings import ConfigError
 _PACKAGE = Path(__file__).resolve().parents[1]
 _ROOMS = ("nets", "systems", "method")  # what traces networks
 _LIBRARIES = ("site-packages", "dist-packages")
-# What Python, jax and NumPy raise where sizes do not fit; flax has its own.
+# Python, jax and NumPy raise these if sizes do not fit; flax has its own.
 _KINDS = (TypeError, ValueError, IndexError, ArithmeticError)
 
 
 @contextlib.contextmanager
 def explain(config: ConfigDict) -> Iterator[None]:
-  """Turn what jax says of networks that do not fit into a line.
+  """Turn an error of jax on networks that do not fit into one line.
 
-  What the package says itself passes, and so does all that comes of a user's
-  own system or of the loop.
+  Errors of the package itself pass, and so do errors of a user's own system and
+  of the loop.
 
   Raises:
     ConfigError: config.model describes networks that cannot be built.
@@ -44,7 +44,7 @@ def explain(config: ConfigDict) -> Iterator[None]:
 
 
 def _is_shape_error(error: Exception) -> bool:
-  """Tell whether networks were traced and none of our own checks spoke."""
+  """Tell whether an error arose in networks and not in a check of ours."""
   frames = traceback.extract_tb(error.__traceback__)
   ours = [f for f in frames if not any(n in f.filename for n in _LIBRARIES)]
   if not ours:

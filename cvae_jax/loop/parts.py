@@ -1,4 +1,4 @@
-"""What the loop works with beside the job, and what it writes at a stop."""
+"""The parts of the loop beside the job, and what it writes at a stop."""
 
 import contextlib
 import time
@@ -16,7 +16,7 @@ from cvae_jax.loop.watch import Watch
 
 
 class Parts(NamedTuple):
-  """What changes while a run trains, beside its state."""
+  """What changes during a training, beside the state."""
 
   job: Job
   meter: Meter
@@ -26,7 +26,7 @@ class Parts(NamedTuple):
   checkpoints: Checkpoints
 
   def report(self, split: str, step: int, means: dict[str, float]) -> None:
-    """Write a row of metrics.jsonl; people see an evaluation's, an epoch's."""
+    """Write a row of metrics.jsonl; print those of evaluations and epochs."""
     epoch = round(step / self.job.epoch_steps, 6)
     row = {"step": step, "split": split, "epoch": epoch, **means}
     self.record.metrics(row)
@@ -36,7 +36,7 @@ class Parts(NamedTuple):
       self.console.line(f"{split} {round(epoch)}/{epochs}: {shown}")
 
   def log(self, step: int) -> None:
-    """Write the row of the window of steps that ends here."""
+    """Write the row of the window of steps that ends at `step`."""
     means = self.meter.take("window")
     means |= self.job.schedules(step) | self.watch.schedules()
     means["time/examples_per_second"] = self.console.rate(step)
@@ -45,11 +45,11 @@ class Parts(NamedTuple):
 
 
 def make_save(parts: Parts, counters: dict) -> Callable:
-  """Build (step, state, kept) -> None: a checkpoint, its rows saved before.
+  """Build (step, state, kept) -> None, which saves rows, then a checkpoint.
 
-  Beside the loop's own counters a checkpoint holds what tells that it belongs
-  to this run: the config, the data and the number of rows. `kept` is a step
-  whose checkpoint outlives the latest ones.
+  Beside the loop's counters a checkpoint holds what identifies the run: the
+  config, the data and the number of rows. The checkpoint of the step `kept`
+  is not deleted with the older ones.
   """
   elapsed = counters.get("elapsed", 0.0)
   begun = time.monotonic()
@@ -76,9 +76,9 @@ def make_save(parts: Parts, counters: dict) -> Callable:
 
 
 def _check_place(folder: Path, place: int) -> None:
-  """Check that a run's folder is the one that the training began in.
+  """Check that the run's folder is still the one of the training's beginning.
 
-  Otherwise half of the run would be in a new folder of the old name.
+  Otherwise half of the run would lie in a new folder of the old name.
 
   Args:
     folder: the run's.

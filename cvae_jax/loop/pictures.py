@@ -1,4 +1,4 @@
-"""Pictures of what a run is asked for in words."""
+"""Pictures of requests in words."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ LATENTS = 4  # rows of a sweep
 class Picture(NamedTuple):
   """Images [R, P, H, W, C], their captions, and what was left out.
 
-  NumPy takes it for its images, and a notebook shows it.
+  NumPy reads it as its images, and a notebook shows it.
   """
 
   images: NDArray
@@ -119,7 +119,7 @@ def _complete(
   named: Sequence[str],
   unknown: Sequence[str],
 ) -> dict[str, Any]:
-  """Return a request with what is unknown, checked against what varies.
+  """Return a request with its unknown attributes, checked against the axes.
 
   Raises:
     RunError: an attribute is asked for in two ways, or may not be unknown.
@@ -156,7 +156,7 @@ def _samples(run, words, count: int, seed: int, guidance: float) -> Picture:
 def _settings(
   run: Restored, names: Sequence[str], steps: int
 ) -> list[dict[str, Any]]:
-  """Return the settings of one attribute, or the one that says nothing."""
+  """Return the settings of one attribute; without one an empty setting."""
   if not names:
     return [{}]
   attribute = run.conditions.attribute(names[0])

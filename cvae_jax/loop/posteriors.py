@@ -1,8 +1,8 @@
 """Draws of a run's posteriors, also where its latents have levels.
 
-A hierarchy's posterior is no Gaussian over [B, Z]: each level is known given
-draws of those above it. There `Run.encode` gives each level by the means of
-those above, which is right for editing and not for a likelihood.
+A hierarchy's posterior is no Gaussian over [B, Z]: each level depends on draws
+of the levels above it. `Run.encode` uses the means of the levels above. That
+is right for editing, but not for a likelihood.
 """
 
 from collections.abc import Callable

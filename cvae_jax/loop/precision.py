@@ -1,4 +1,4 @@
-"""Of which numbers the products of training are: config.precision."""
+"""The precision of the products in training: config.precision."""
 
 import jax
 from ml_collections import ConfigDict
@@ -14,7 +14,7 @@ NAMES = ("float32", "bfloat16")
 def apply(config: ConfigDict, system: System) -> System:
   """Return the system that trains with the products that config asks for.
 
-  What is not a step, such as an evaluation, computes in float32 always.
+  Everything but a step, such as an evaluation, is always computed in float32.
 
   Raises:
     ConfigError: there is no such precision.

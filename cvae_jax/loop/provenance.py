@@ -1,4 +1,4 @@
-"""What makes a run's bits: the code, the packages, the settings of jax."""
+"""What a run's bits depend on: the code, the packages, jax's settings."""
 
 import datetime
 import hashlib
@@ -17,7 +17,7 @@ from cvae_jax import __version__
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-_OPTIONS = (  # of jax: with another value a run has other bits
+_OPTIONS = (  # settings of jax: with another value a run has other bits
   "jax_default_prng_impl",
   "jax_threefry_partitionable",
   "jax_enable_x64",
@@ -28,7 +28,7 @@ _OPTIONS = (  # of jax: with another value a run has other bits
 
 
 def describe_launch(devices: int = 1, stride: int = 1) -> dict[str, Any]:
-  """Return what environment.json says of this process.
+  """Return the entry of environment.json for this process.
 
   Args:
     devices: how many share a batch.
@@ -49,7 +49,7 @@ def describe_launch(devices: int = 1, stride: int = 1) -> dict[str, Any]:
 
 
 def describe_bits() -> dict[str, Any]:
-  """Return the settings with which the bits of a run may change, by name."""
+  """Return {name: value} of the settings that may change a run's bits."""
   return {
     **{name: getattr(jax.config, name) for name in _OPTIONS},
     **{p: importlib.metadata.version(p) for p in ("jax", "jaxlib")},
@@ -63,7 +63,7 @@ def describe_bits() -> dict[str, Any]:
 def changes(before: Mapping[str, Any], today: Mapping[str, Any]) -> list[str]:
   """List what changed between two launches, "name: was → is".
 
-  An older launch lacks what was not recorded yet; that is not compared.
+  Settings that an older launch did not record are not compared.
   """
   was = before.get("bits", {})
   now = today["bits"]
@@ -77,7 +77,7 @@ def changes(before: Mapping[str, Any], today: Mapping[str, Any]) -> list[str]:
 def describe_code() -> dict[str, Any]:
   """Return version, sha256, commit and uncommitted of the package's code.
 
-  The commit is None where the package is not in its own repository.
+  The commit is None if the package is not in its own repository.
   """
   own = _in_own_repository()
   changes = _git("status", "--porcelain", "-uno", ".") if own else None
@@ -92,8 +92,8 @@ def describe_code() -> dict[str, Any]:
 def files_hash(folder: Path) -> str:
   """Compute SHA-256 over the names and contents of a folder's .py files.
 
-  Pages, commands and scripts, which lie inside only where installed, are
-  left out: a checkout and its wheel have the same hash.
+  Pages, commands and scripts are left out: they lie inside only if the package
+  is installed. So a checkout and its wheel have the same hash.
   """
   beside = ("configs", "launch", "prepare")
   digest = hashlib.sha256()
@@ -115,7 +115,7 @@ def _in_own_repository() -> bool:
 
 
 def _git(*words: str) -> str | None:
-  """Ask git about the package's folder; None where it has no answer."""
+  """Ask git about the package's folder; None if it has no answer."""
   try:
     done = subprocess.run(
       ["git", "-C", str(_PACKAGE), *words], capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""What orbax needs around it: paths it can take, errors in one line."""
+"""Workarounds for orbax: paths that it can read, errors in one line."""
 
 import contextlib
 import copy
@@ -21,20 +21,20 @@ from cvae_jax.loop.integrity import CheckpointError, Damaged
 
 _COUNTER = "orbax.checkpoint._src.serialization.tensorstore_utils"
 
-# Orbax reports each save and restore in dozens of lines at INFO, what is
-# wrong with a checkpoint in more at WARNING, and a write that fails with its
-# traceback at ERROR; it raises these too, and our own errors say it in one.
+# Orbax logs each save and restore in dozens of lines at INFO, what is wrong
+# with a checkpoint at WARNING, and a failed write with its traceback at ERROR.
+# It also raises these, and our own errors say them in one line.
 logging.getLogger("absl").addFilter(
   lambda record: "orbax" not in record.pathname
 )
 
 
 def _drop_late(report: Callable) -> Callable:
-  """Return a hook that leaves out what follows a write that failed.
+  """Return a hook that drops the errors that follow a failed write.
 
-  Orbax closes its event loop at the first failure, so that the other writes
-  under way cannot report to it, and say so with a traceback each. Where no
-  file can be opened any more, so does a loop that was never whole.
+  Orbax closes its event loop at the first failure. The other writes under way
+  then cannot report to it, and each prints a traceback. If no file can be
+  opened any more, so does a loop that was never completely built.
   """
 
   def hook(info):
@@ -51,8 +51,8 @@ sys.unraisablehook = _drop_late(sys.unraisablehook)
 def _is_wanted(record: logging.LogRecord) -> bool:
   """Tell whether a record of asyncio is of anything but orbax.
 
-  A write that fails is raised, too. Of those beside it, which nobody waits
-  for any more, asyncio would print the traceback.
+  A failed write is raised. For the other writes, which nothing waits for any
+  more, asyncio would print a traceback.
   """
   error = record.exc_info and record.exc_info[1]
   if not error or "never retrieved" not in record.getMessage():
@@ -106,7 +106,7 @@ def _resolve_once() -> None:
 
 
 class Alias:
-  """Another path to a folder, for orbax, which takes `[1]` for a pattern.
+  """Another path to a folder: orbax takes a name like `[1]` for a pattern.
 
   A path without such characters is its own alias.
   """
@@ -130,7 +130,7 @@ class Alias:
 
 @contextlib.contextmanager
 def explain(folder: Path) -> Iterator[None]:
-  """Say in one line with the folder what fails while orbax writes.
+  """Explain in one line, with the folder, an error while orbax writes.
 
   Raises:
     CheckpointError: something did.
@@ -140,7 +140,7 @@ def explain(folder: Path) -> Iterator[None]:
   except CheckpointError:
     raise
   except Exception as error:
-    # Orbax leaves writes that it never began; Python would name each at exit.
+    # Python would warn at exit of each write that orbax never began.
     warnings.filterwarnings("ignore", "coroutine .* was never awaited")
     raise CheckpointError(
       f"a checkpoint could not be written to {folder}: {_find_cause(error)}; "
@@ -149,7 +149,7 @@ def explain(folder: Path) -> Iterator[None]:
 
 
 def read(where: str, reader: Callable[[], Any]) -> Any:
-  """Call a function of orbax; what it raises means a damaged checkpoint.
+  """Call a function of orbax; an error of it means a damaged checkpoint.
 
   Raises:
     Damaged: it raised something. `where` names the checkpoint.
@@ -157,17 +157,19 @@ def read(where: str, reader: Callable[[], Any]) -> Any:
   with _quiet():
     try:
       return reader()
-    except Exception as error:  # orbax and tensorstore raise nearly any kind
+    except (
+      Exception
+    ) as error:  # orbax and tensorstore raise nearly any exception
       reason = f"{type(error).__name__}: {_first_line(error)}"
     time.sleep(0.2)
-    gc.collect()  # what is left of the reads reports here, and not later
+    gc.collect()  # the remaining reads report now, and not later
   raise Damaged(f"{where} is damaged: it cannot be read ({reason})")
 
 
 def retry(look: Callable[[], Any], times: int = 20) -> Any:
-  """Return look(), again where a folder vanished while orbax listed them.
+  """Return look(); try again if a folder vanished while orbax listed them.
 
-  A training deletes old checkpoints beside those who read its run.
+  A training deletes old checkpoints while other processes read its run.
   """
   for _ in range(times - 1):
     try:
@@ -183,14 +185,14 @@ def _first_line(error: Exception) -> str:
 
 
 def _find_cause(error: Exception) -> str:
-  """Return what the system said, which tensorstore has in its last words."""
+  """Return the message of the operating system, which tensorstore has last."""
   code = re.search(r"os_error_code='(\d+)'", str(error))
   return os.strerror(int(code[1])) if code else _first_line(error)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-  """Drop what the other reads report when one of them fails.
+  """Drop the reports of the other reads when one of them fails.
 
   Orbax reads all arrays at the same time and closes the event loop at the
   first failure. The rest would print a traceback each.

@@ -1,4 +1,4 @@
-"""A run's folder: what was asked, where it ran, what came out.
+"""A run's folder: its config, its machine and its results.
 
 config.json · conditions.json · data.json · environment.json · parameters.txt ·
 metrics.jsonl · events.out.tfevents.* · samples/<step>_<grid>.png · DONE;
@@ -30,11 +30,11 @@ from cvae_jax.types import PyTree
 
 
 class RecordError(OSError):
-  """Says which file of a run cannot be written, and from where it goes on."""
+  """Says which file of a run cannot be written, and how to go on."""
 
 
 class Record:
-  """Writes one run's folder; knows nothing of systems."""
+  """Writes one run's folder; it does not depend on systems."""
 
   def __init__(self, workdir: Path, trackers: Sequence[str | Tracker] = ()):
     self.folder = Path(workdir)
@@ -61,7 +61,7 @@ class Record:
   ) -> None:
     """Check config, conditions and data against the run's own, if any.
 
-    It writes nothing: a launch that fails leaves no trace of its data.
+    It writes nothing, so a failed launch leaves no trace of its data.
 
     Raises:
       RunMismatch: the folder holds a run of another config or other data.
@@ -95,7 +95,7 @@ class Record:
     before = {}
     if path.exists():
       before = read_json(path, dict, "bring a copy of it back")
-    # Older runs lack what conditions learnt to say since: that is not held.
+    # Keys that older runs lack in their conditions are not compared.
     today = {
       k: v for k, v in json.loads(_json(conditions)).items() if k in before
     }
@@ -121,13 +121,12 @@ class Record:
   ) -> None:
     """Begin or continue the record after `step` completed updates.
 
-    Rows past `step` belong to updates that a kill took back; they go. Fewer
-    than `rows_saved` rows before it mean that some were lost: a warning says
-    so.
+    Rows after `step`, whose updates a kill took back, are deleted. A warning
+    says if fewer than `rows_saved` rows come before it: some were lost.
     """
-    # First, or a kill could leave a lengthened run that passes for whole.
+    # First: after a kill, a lengthened run must not pass for a finished one.
     (self.folder / "DONE").unlink(missing_ok=True)
-    # config.json makes the folder a run's, so conditions are there before.
+    # config.json makes the folder a run's, so it is written after conditions.
     write_atomically(self.folder / "conditions.json", _json(conditions))
     if identity is not None:
       keep_identity(self.folder, identity)
@@ -145,7 +144,7 @@ class Record:
       )
     kept = [row for row in found if row["step"] <= step]
     self.count(step, rows_saved)
-    self._found = None  # they are of no use from here on
+    self._found = None  # they are not needed any more
     self.rows = len(kept)
     write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))
     self._metrics = path.open("a")
@@ -155,14 +154,14 @@ class Record:
     self._trackers.start(told, step, kept, dropped)
 
   def count(self, step: int, rows_saved: int) -> None:
-    """Warn where there are fewer rows up to `step` than its checkpoint saw."""
+    """Warn if there are fewer rows up to `step` than its checkpoint counted."""
     if said := rows.describe_loss(
       self.folder, self._parse()[0], step, rows_saved
     ):
       say(said)
 
   def metrics(self, row: Mapping[str, Any]) -> None:
-    """Append a row to metrics.jsonl and its numbers to TensorBoard's events.
+    """Append a row to metrics.jsonl, and its numbers to TensorBoard's events.
 
     Raises:
       RecordError: the row cannot be written.
@@ -203,7 +202,9 @@ class Record:
   def close(self, done: bool) -> None:
     """Close the files; mark the run as finished if it is."""
     if self._metrics:
-      with contextlib.suppress(OSError):  # the rest of a row that failed
+      with contextlib.suppress(
+        OSError
+      ):  # the rest of a row that could not be written
         self._metrics.close()
       self._events.close()
       self._trackers.close(done)
@@ -212,7 +213,7 @@ class Record:
 
   @contextlib.contextmanager
   def _explain_errors(self, name: str) -> Iterator[None]:
-    """Say what a file that cannot be written means for the run."""
+    """Explain what a file that cannot be written means for the run."""
     try:
       yield
     except OSError as error:

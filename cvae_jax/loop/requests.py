@@ -1,4 +1,4 @@
-"""Turn what a run is asked for in words into condition vectors."""
+"""Turn requests in words into condition vectors."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from cvae_jax.loop.run_data import RunMismatch, load_data
 
 
 class Asked(NamedTuple):
-  """Condition vectors [N, A], and what became of attributes left out."""
+  """Condition vectors [N, A], and a note on attributes that were left out."""
 
   vectors: NDArray[np.float32]
   note: str = ""
@@ -30,9 +30,9 @@ def vectors(
 ) -> Asked:
   """Build condition vectors [N, A] from a request in words.
 
-  An attribute that is left out is unknown to a model that knows of unknown
-  values. For another one it is drawn from the training rows, each sample from
-  a row of its own, as real images have it.
+  A model that was trained with unknown values takes an attribute that is left
+  out as unknown. For any other model it is drawn from the training rows, for
+  each sample from another row, so that it is distributed as in real images.
 
   Args:
     folder: the run's.
@@ -109,7 +109,7 @@ def _rows(lengths: Mapping[str, int], count: int | None) -> int:
 def _draw_values(
   folder: Path, config: ConfigDict, conditions: Any, count: int, seed: int
 ) -> tuple[NDArray[np.float32], str]:
-  """Draw conditions [count, A] of training rows, and say from where."""
+  """Draw conditions [count, A] of training rows; also return their origin."""
   if conditions.training_conditions() is not None:
     return conditions.draw(count, seed), "the training rows"
   try:

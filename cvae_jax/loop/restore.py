@@ -1,4 +1,4 @@
-"""The state of a run: its latest, its best, or an export's."""
+"""The state of a run: the latest, the best, or an export's."""
 
 import time
 from collections.abc import Callable
@@ -74,10 +74,10 @@ def load_state(
 ) -> tuple[TrainState, dict[str, Any]]:
   """Return a state to use and its counters, beside a run that may train.
 
-  Without a step it is the best where config.early_stop.restore is set, else
-  the latest. Nothing is set aside: a damaged checkpoint is named and the
-  latest whole one is taken. One that the training has deleted meanwhile is not
-  missed.
+  Without a step it is the best if config.early_stop.restore is set, else the
+  latest. Nothing is set aside: a damaged checkpoint is named, and the latest
+  undamaged one is used. A checkpoint that the training has just deleted is
+  ignored.
 
   Raises:
     CheckpointError: the step is not there, or no checkpoint is whole.
@@ -106,7 +106,9 @@ def load_state(
       if seen == wanted:
         failed[wanted] = error
     seen = wanted
-    time.sleep(0.2)  # a checkpoint under deletion is soon gone: look again
+    time.sleep(
+      0.2
+    )  # a checkpoint that is being deleted is soon gone: look again
   for error in failed.values():
     say(f"warning: {error}; step {wanted} is used")
   return found
@@ -119,10 +121,11 @@ def _no_checkpoint(checkpoints: Checkpoints) -> CheckpointError:
 def best_state(
   config: ConfigDict, checkpoints: Checkpoints, system: System
 ) -> TrainState | None:
-  """Return the best state of a run that has ended, or None: the latest stands.
+  """Return the best state of a run that has ended, None if the latest counts.
 
-  So it does without config.early_stop.restore, and where the best checkpoint
-  is lost or damaged, which is said: training cannot bring it back.
+  The latest counts without config.early_stop.restore. It also counts, with a
+  message, if the best checkpoint is lost or damaged: training cannot bring it
+  back.
   """
   best = best_step(config, checkpoints, checkpoints.latest())
   if best is None:
@@ -140,11 +143,11 @@ def best_state(
 def best_step(
   config: ConfigDict, checkpoints: Checkpoints, step: int
 ) -> int | None:
-  """Return the best step as checkpoint `step` knows it, or None.
+  """Return the best step that checkpoint `step` holds, or None.
 
-  It is one where config.early_stop.restore is set; else the latest state
-  stands for a run. The latest stays what it is, so that a run given more
-  epochs goes on from there.
+  It is None without config.early_stop.restore: then the latest state is the
+  run's result. The latest checkpoint is kept in any case, so that a run with
+  more epochs can go on from it.
 
   Raises:
     Damaged: the checkpoint's counters cannot be read.
@@ -159,14 +162,14 @@ def best_step(
 def load_pretrained(system: System, config: ConfigDict) -> dict[str, PyTree]:
   """Load the branches of params that `config.pretrained` names.
 
-  Of a file's layers those are taken that the system has.
+  Only those layers of a file are used that the system has.
 
   Raises:
     DataError: the weights are missing or damaged.
     CheckpointError: they do not fit the system; names are listed.
   """
   sources = config.get("pretrained", {})
-  if not sources:  # tracing the state would cost every start for nothing
+  if not sources:  # tracing the state would delay every start for nothing
     return {}
   found = {}
   wanted = abstract_state(system).params
@@ -194,8 +197,8 @@ def _exported_state(
 ) -> TrainState:
   """Return an export's state.
 
-  Branches of `config.pretrained` come from their files. Where these are not
-  there the state is without them, which is said: the loss needs them alone.
+  Branches of `config.pretrained` come from their files. If a file is missing,
+  the state lacks them, with a message: only the loss needs them.
 
   Raises:
     CheckpointError: it is of another step, or does not fit the config.

@@ -1,4 +1,4 @@
-"""A restored run: what it can be asked, and its functions applied to arrays."""
+"""A restored run: its requests, and its functions applied to arrays."""
 
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ from cvae_jax.loop.mesh import ONE, Mesh
 from cvae_jax.metrics.aggregate import Aggregate
 from cvae_jax.types import PyTree, System, TrainState
 
-ROWS = 500  # that a run computes at once, of small images
+ROWS = 500  # small images that a run computes at once
 VALUES = 1 << 21  # of the images computed at once: 48 faces of 120 × 120
 Request = ArrayLike | Mapping[str, Any] | str | None
 YOUNG = 200  # steps, fewer than any page trains for but its smoke variant
@@ -29,16 +29,16 @@ YOUNG = 200  # steps, fewer than any page trains for but its smoke variant
 
 @dataclasses.dataclass(frozen=True)
 class Restored:
-  """A run's parts, what it can be asked, and checks of what it is given.
+  """A run's parts, its requests, and checks of its arguments.
 
   Attributes:
     folder: the run's folder, or its export's.
-    config: what it was trained with.
-    conditions: what it can be asked for: encode, measure, panel.
+    config: the one that it was trained with.
+    conditions: the data source's, which say what it can be asked for.
     system: the functions of its method.
     state: its parameters and statistics.
     fitted: a prior that is used instead of the system's, see `with_prior`.
-    mesh: the devices that share its work, config.mesh of those that are here.
+    mesh: the devices that share its work, at most config.mesh.
   """
 
   folder: Path
@@ -169,7 +169,7 @@ class Restored:
     return function
 
   def _images(self, images: ArrayLike) -> NDArray:
-    """Return checked images [B, H, W, C], of the size that the run knows."""
+    """Return checked images [B, H, W, C] of the run's size."""
     shape = self.system.columns.get("image")
     return arguments.images(images, shape, self.folder)
 
@@ -197,8 +197,8 @@ class Restored:
   ) -> NDArray:
     """Return finite values [B, width]; those of [width] are one row.
 
-    A system without images, the colouring, has shapes of its own. Width 0 is
-    "no condition", which a system that reads none takes.
+    The colouring, a system without images, has shapes of its own. A width of 0
+    is an empty condition, for a system that reads none.
     """
     if "image" not in self.system.columns:
       width = None
@@ -207,15 +207,15 @@ class Restored:
   def _apply(self, name: str, *columns: NDArray) -> PyTree:
     """Apply one of the system's functions, a bounded number of rows at once.
 
-    The maps of ten thousand images would take gigabytes, and a hundred
-    thousand uint8 images as floats, so these become floats part by part.
+    The maps of ten thousand images would take gigabytes of memory, and so would
+    a hundred thousand images as floats: they become floats part by part.
     """
-    # The same function compiles once.
+    # The same function is compiled only once.
     function = self.mesh.jit(self._function(name))
     size = math.prod(self.system.columns.get("image", ()))
     rows = max(1, min(ROWS, VALUES // size)) * self.mesh.size
     count = len(columns[0])
-    if not count:  # one row of zeros has the shapes of an empty result
+    if not count:  # one row of zeros gives the shapes of an empty result
       columns = [np.zeros((1, *c.shape[1:]), c.dtype) for c in columns]
     try:
       parts = [
@@ -238,7 +238,7 @@ class Restored:
 
 
 def caution(run: Restored) -> str:
-  """Return a line where a run is too young to show much, or nothing."""
+  """Return a warning if a run was trained for too few steps, else ""."""
   step = int(run.state.step)
   if step >= YOUNG:
     return ""

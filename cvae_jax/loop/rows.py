@@ -1,4 +1,4 @@
-"""The rows of metrics.jsonl, also where some are damaged."""
+"""The rows of metrics.jsonl, even if some are damaged."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ def parse_metrics(folder: Path) -> tuple[list[dict[str, Any]], list[int]]:
   rows = []
   bad = []
   for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
-    # What stands behind the last \n is torn by a kill and comes again.
+    # A kill cut what follows the last \n; the run writes it again.
     try:
       row = parse_json(line)
     except ValueError:
@@ -48,7 +48,7 @@ def _is_row(row: Any) -> bool:
   if not isinstance(row, dict):
     return False
   step = row.get("step")
-  of_step = type(step) is int and step >= 0  # true is an int, too
+  of_step = type(step) is int and step >= 0  # a bool is an int, too
   return of_step and isinstance(row.get("split"), str)
 
 
@@ -71,7 +71,9 @@ def describe_loss(
     counted: the number of rows when it was saved.
   """
   found = sum(row["step"] <= step for row in rows)
-  if counted and found > counted:  # a checkpoint of old counts none
+  if (
+    counted and found > counted
+  ):  # a checkpoint of an older release counts none
     return (
       f"warning: {Path(folder) / FILE} has {found} rows up to step {step}, its "
       f"checkpoint counted {counted}: {found - counted} are of somebody else. "

@@ -1,4 +1,4 @@
-"""Which data a run is of: data.json, and loading what it names."""
+"""The data of a run: data.json, and loading what it names."""
 
 import json
 from collections.abc import Mapping
@@ -13,8 +13,10 @@ from cvae_jax.host.files import DamagedFile, read_json, write_atomically
 from cvae_jax.host.paths import local
 from cvae_jax.types import Facts, Place
 
-SEEN = 256  # images that say how bright all are
-DATA = "data.json"  # which data a run trains on, and holds out
+SEEN = 256  # images whose brightness stands for all
+DATA = (
+  "data.json"  # identifies the data that a run trains on, and those held out
+)
 
 
 class RunMismatch(ValueError):
@@ -48,7 +50,7 @@ def check_data(folder: Path, identity: Mapping[str, Any]) -> None:
 
 
 def facts(folder: Path) -> Facts | None:
-  """Return what a run's folder says of its data; None of an older run."""
+  """Return what a run's folder says of its data; None for an older run."""
   path = Path(folder) / DATA
   if not path.exists():
     return None
@@ -86,7 +88,7 @@ def _is_split(columns: Any) -> bool:
 
 
 def attribute_columns(conditions: Any) -> tuple[Place, ...]:
-  """Return where each attribute stands; () of conditions that do not say."""
+  """Return the places of all attributes; () if the conditions have none."""
   return tuple(
     Place(
       attribute.name,
@@ -100,7 +102,7 @@ def attribute_columns(conditions: Any) -> tuple[Place, ...]:
 
 
 def mean(image: Any) -> tuple[float, ...]:
-  """Return the mean [C] of some images [N, H, W, C], in [0, 1]; else ()."""
+  """Return the mean [C] of some images [N, H, W, C] in [0, 1]; () without."""
   if not isinstance(image, np.ndarray) or image.ndim != 4 or not len(image):
     return ()
   some = image[:: -(-len(image) // SEEN)]

@@ -1,4 +1,4 @@
-"""Whether a folder's run is the one that is asked for."""
+"""Check whether a folder's run is the one that is asked for."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ Rows = Sequence[Mapping[str, Any]]
 def is_untouched(folder: Path, rows: Rows) -> bool:
   """Tell whether the folder's run never saved a step nor wrote a row.
 
-  Such a folder is begun anew, by any config.
+  In such a folder any config may begin a run.
   """
   return not (
     rows or (folder / "DONE").exists() or saved.has_checkpoint(folder)
@@ -28,11 +28,11 @@ def is_untouched(folder: Path, rows: Rows) -> bool:
 
 
 def check_checkpoints(folder: Path, rows: Rows, every: int) -> None:
-  """Refuse to begin a run anew whose checkpoints have gone.
+  """Refuse to begin a run anew if its checkpoints have vanished.
 
-  One that was killed before its first save has rows and none, too. It
-  begins again and writes the same rows. A save waits for the one before, so
-  a run that has come past two of them had one.
+  A run that was killed before its first save has rows and no checkpoint, too.
+  It begins again and writes the same rows. A save waits for the previous one,
+  so a run that has passed two saves had a checkpoint.
 
   Args:
     folder: the run's.
@@ -58,8 +58,8 @@ def check_config(
 ) -> None:
   """Compare a config with the one that a checkpoint was made with.
 
-  Older checkpoints do not say; keys that came later are not compared, nor are
-  those that may change by now.
+  Older checkpoints do not hold it. Keys that were added later and keys that may
+  change are not compared.
 
   Raises:
     CheckpointError: a key that may not change has another value.
@@ -82,9 +82,9 @@ def check_config(
 
 
 def check_latest(config: ConfigDict, checkpoints: Checkpoints) -> None:
-  """Compare a config.json with the newest checkpoint's, before it is used.
+  """Compare a config.json with the newest checkpoint's before it is used.
 
-  A checkpoint that cannot be read is left to those who restore one.
+  A checkpoint that cannot be read is no error here, only when it is restored.
 
   Raises:
     CheckpointError: a key that may not change has another value.
@@ -124,7 +124,7 @@ def check_identity(
 ) -> None:
   """Compare today's data with those that a checkpoint was trained on.
 
-  Older checkpoints do not say.
+  Older checkpoints do not hold them.
 
   Raises:
     CheckpointError: they are others; what differs is named.

@@ -1,4 +1,4 @@
-"""Which checkpoints a run's folder has, by their names alone."""
+"""The checkpoints of a run's folder, by their names alone."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ def steps(workdir: str | Path) -> list[int]:
 
 
 def has_checkpoint(workdir: str | Path) -> bool:
-  """Tell whether a run has a checkpoint, be it one that is set aside."""
+  """Tell whether a run has a checkpoint, even one that was set aside."""
   return any(n.isdigit() or ".damaged" in n for n in _names(workdir))
 
 

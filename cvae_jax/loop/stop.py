@@ -6,9 +6,9 @@ import signal
 class Stop:
   """Notes a signal to stop, so that the step under way can finish.
 
-  SIGTERM and SIGINT, a batch system's warnings (SIGUSR1, SIGUSR2) and a
-  terminal that closes (SIGHUP, unless the caller ignores it, as nohup does).
-  A second SIGINT interrupts at once.
+  The signals are SIGTERM, SIGINT, the warnings of a batch system (SIGUSR1,
+  SIGUSR2), and SIGHUP of a closed terminal, unless the caller ignores it, as
+  nohup does. A second SIGINT interrupts at once.
   """
 
   SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP")
@@ -21,7 +21,7 @@ class Stop:
         number = getattr(signal, name, None)  # Windows has two of them
         if number and signal.getsignal(number) != signal.SIG_IGN:
           self._old[number] = signal.signal(number, self._note)
-    except ValueError:  # not in the main thread: the caller minds signals
+    except ValueError:  # not in the main thread: the caller handles signals
       pass
 
   def _note(self, number, frame):
@@ -30,6 +30,6 @@ class Stop:
     self.asked = True
 
   def close(self) -> None:
-    """Give the signals back to whom they had."""
+    """Restore the former handlers of the signals."""
     for number, handler in self._old.items():
       signal.signal(number, handler)

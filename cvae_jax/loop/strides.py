@@ -1,4 +1,4 @@
-"""How many updates one dispatch makes, where the config leaves it open."""
+"""Choose how many updates a dispatch makes, if the config leaves it open."""
 
 import math
 
@@ -8,19 +8,18 @@ from ml_collections import ConfigDict
 from cvae_jax.config import ConfigError
 from cvae_jax.types import System
 
-MOST = 16  # updates of a dispatch: a signal waits for its end
-_SMALL = 5e7  # operations of a step that takes half a millisecond or less
+MOST = 16  # updates in a dispatch: a signal waits for its end
+_SMALL = 5e7  # operations of a step of half a millisecond or less
 
 
 def choose(config: ConfigDict, system: System, epoch_steps: int) -> int:
-  """Return config.steps_per_dispatch, or the choice where it is 0.
+  """Return config.steps_per_dispatch, or choose it if it is 0.
 
-  A dispatch costs a few tenths of a millisecond, which only shows beside a
-  step that is as short: of a network of dense layers, small enough. XLA runs
-  such steps in a loop to the same bits. A loop costs convolutions their
-  threads. The choice is a rule and no measurement, so it does not depend on
-  what else the machine does; ends of epochs, rows and checkpoints stay ends of
-  dispatches.
+  A dispatch takes a few tenths of a millisecond. That matters only beside steps
+  that are as short, those of small networks of dense layers. XLA runs such
+  steps in a loop to the same bits. In a loop, convolutions would lose their
+  threads. The choice is a rule and not a measurement, so it does not depend on
+  the load of the machine. Epochs, rows and checkpoints still end a dispatch.
 
   Args:
     config: the run's.
@@ -42,7 +41,7 @@ def choose(config: ConfigDict, system: System, epoch_steps: int) -> int:
   state = jax.eval_shape(system.init, jax.random.key(0))
   leaves = jax.tree.leaves(state.params)
   dense = all(leaf.ndim <= 2 for leaf in leaves)
-  # Two operations a weight forward, and four for the gradients.
+  # Two operations for each weight forward, and four for the gradients.
   work = 6 * config.batch_size * sum(leaf.size for leaf in leaves)
   if not dense or work > _SMALL:
     return 1

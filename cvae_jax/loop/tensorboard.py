@@ -1,9 +1,9 @@
-"""A run's events for TensorBoard: a view that a training can do without.
+"""A run's events for TensorBoard, which a training does not depend on.
 
-The same numbers are in metrics.jsonl. So events that cannot be written, as on
-a full disk, are given up with one warning and the training goes on. They are
-written by the caller's own thread: tensorboardX's SummaryWriter has a thread
-of its own, and who writes to one that has died waits for ever.
+The same numbers are in metrics.jsonl. If events cannot be written, as on a full
+disk, they end with one warning and the training goes on. The caller's thread
+writes them. tensorboardX's SummaryWriter has a thread of its own, and a call
+waits for ever if that thread has died.
 """
 
 import contextlib
@@ -79,13 +79,13 @@ class Events:
 
   @contextlib.contextmanager
   def _given_up(self) -> Iterator[None]:
-    """Turn what fails to be written into one warning and no more events."""
+    """Turn a failed write into one warning, and end the events."""
     try:
       yield
     except OSError as error:
       writer = self._writer
       self._writer = None
-      with contextlib.suppress(OSError):  # it tries to write what is left
+      with contextlib.suppress(OSError):  # closing would try to write the rest
         if writer:
           writer.close()
       say(
@@ -99,8 +99,8 @@ class Events:
 def _hide_torch() -> Iterator[None]:
   """Keep tensorboardX from importing torch.
 
-  It would where torch is installed, for a type it never meets here; None in
-  its place makes that import fail, as it may.
+  tensorboardX would import it if it is installed, for a type that never occurs
+  here. With None in its place that import fails, which tensorboardX allows.
   """
   absent = "torch" not in sys.modules
   if absent:

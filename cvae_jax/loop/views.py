@@ -1,4 +1,4 @@
-"""What a run shows of itself, in a notebook and as arrays."""
+"""Pictures of a run, for notebooks and as arrays."""
 
 import base64
 import html
@@ -59,7 +59,7 @@ class Views(Restored):
     seed: int = 0,
     **named: Any,
   ) -> Picture:
-    """Move an attribute, or latents one after another, and hold the rest.
+    """Move an attribute, or the latents one by one, and hold the rest.
 
     Args:
       what: an attribute, from its low to its high end, a latent a row; or
@@ -131,7 +131,7 @@ class Views(Restored):
     """
     self._function("decode")
     if any(np.ndim(given) == 3 for given in (a, b) if given is not None):
-      # What an image shows is not drawn at random.
+      # The condition of an image is not drawn at random.
       begin = requests.Asked(self._encode(condition, named))
     else:
       begin = self.request(condition, 1, seed, **named)

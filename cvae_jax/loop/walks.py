@@ -1,4 +1,4 @@
-"""Ways from one latent to another."""
+"""Paths from one latent to another."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 def arc(a: NDArray, b: NDArray, steps: int) -> NDArray:
   """Walk from a [Z] to b [Z] along the sphere: [steps, Z].
 
-  For draws of the prior: they lie near a sphere of radius √Z, and a straight
-  way would cut through its inside, where the prior has hardly any mass.
+  It is for draws of the prior. They lie near a sphere of radius √Z, and a
+  straight line would cross its inside, where the prior has hardly any mass.
   """
   t = _shares(steps)
   cosine = np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b))
@@ -22,8 +22,8 @@ def arc(a: NDArray, b: NDArray, steps: int) -> NDArray:
 def line(a: NDArray, b: NDArray, steps: int) -> NDArray:
   """Walk from a [Z] to b [Z] straight: [steps, Z].
 
-  For posterior means: they lie inside that sphere, at any radius, and where
-  tanh bounds them a straight way stays within its bounds.
+  It is for posterior means. They lie inside that sphere at any radius. If tanh
+  bounds them, a straight line stays within its bounds.
   """
   t = _shares(steps)
   return (1 - t) * a + t * b

@@ -1,9 +1,9 @@
-"""What the test metrics decide: when to stop, when to cut the learning rate.
+"""Decide by test metrics when to stop, and when to cut the learning rate.
 
-Keras's two callbacks as plain counting on the host, of a metric as it is or
-smoothed. The counters are part of a checkpoint and the metrics are a function
-of the state, so an evaluation that a kill took back is made again, counted
-again and decides the same.
+These are Keras's two callbacks, counted on the host, by a metric as it is or
+smoothed. The counters are part of a checkpoint, and the metrics are a function
+of the state. So an evaluation that was lost by a kill is made and counted
+again, with the same decision.
 """
 
 import math
@@ -19,23 +19,24 @@ RULES = ("early_stop", "plateau")  # groups of config.loop(); "" metric: off
 
 
 class Patience:
-  """Counts the evaluations since a metric improved by more than a rule's least.
+  """Counts the evaluations since a metric last improved by a minimum.
 
-  That is min_delta + relative · |best|. With `smoothing` s an exponential mean
-  stands for the metric: m ← s · m + (1 − s) · value, the first value at first.
+  The minimum is min_delta + relative · |best|. With `smoothing` s the metric is
+  replaced by an exponential mean m, which begins at the first value:
+  m ← s · m + (1 − s) · value.
   """
 
   def __init__(self, rule: ConfigDict, counters: Mapping | None = None):
     self.rule = rule
     found = counters or {"best": None, "step": None, "wait": 0}
     self.best: float | None = found["best"]
-    self.step: int | None = found["step"]  # where it was best
+    self.step: int | None = found["step"]  # the step of the best value
     self.wait: int = found["wait"]
-    self.mean: float | None = found.get("mean")  # of the metric, so far
+    self.mean: float | None = found.get("mean")  # the best value so far
 
   @property
   def spent(self) -> bool:
-    """Tell whether `patience` evaluations in a row brought nothing better."""
+    """Tell whether the last `patience` evaluations brought no improvement."""
     return bool(self.rule.metric) and self.wait >= self.rule.patience
 
   def see(self, step: int, means: Mapping[str, float]) -> None:
@@ -43,7 +44,9 @@ class Patience:
     if not self.rule.metric:
       return
     value = means[self.rule.metric]
-    if math.isfinite(value):  # one that is not would stay in the mean
+    if math.isfinite(
+      value
+    ):  # a value that is not finite would stay in the mean
       self.mean = value = self._smooth(value)
     if self._improves(value):
       self.best = value
@@ -82,7 +85,9 @@ class Watch:
     self._stop, self._plateau = (
       Patience(config[name], found.get(name)) for name in RULES
     )
-    self.factor: float = found.get("factor", 1.0)  # of every learning rate
+    self.factor: float = found.get(
+      "factor", 1.0
+    )  # multiplies every learning rate
 
   @property
   def stopped(self) -> bool:
@@ -104,7 +109,7 @@ class Watch:
       self._plateau.wait = 0
 
   def schedules(self) -> dict[str, float]:
-    """Return the factor as the loop logs it; nothing without a plateau."""
+    """Return {name: factor} for the loop to log; {} without a plateau."""
     on = self._plateau.rule.metric
     return {"schedule/learning_rate_factor": self.factor} if on else {}
 
@@ -154,7 +159,7 @@ def check(config: ConfigDict, names: Collection[str]) -> None:
 
 
 def _suggest(metric: str) -> str:
-  """Say how a metric comes to be evaluated that only some runs have."""
+  """Say how to evaluate a metric that only some runs have."""
   keys = {distances.SLICED: "sliced", distances.FRECHET: "frechet"}
   if metric not in keys:
     return ""

@@ -6,9 +6,9 @@
     )
     conditions.encode(shape="square", size=0.3)  # [1, 3]
 
-A condition vector [A] holds the entries of each attribute in turn. A value may
-be unknown where the conditions have `known_bits`: its entries are 0, and behind
-all entries stands a bit for each attribute, 1 where it is known.
+A condition vector [A] holds the entries of each attribute in turn. With
+`known_bits` a value may be unknown. Its entries are then 0, and the vector ends
+with a bit for each attribute, which is 1 if the attribute is known.
 """
 
 import dataclasses
@@ -25,15 +25,15 @@ from cvae_jax.data.conditions.attribute import Attribute, blank
 from cvae_jax.data.conditions.requests import Requests
 
 VERSION = 1  # of schema.json and conditions.json
-KEPT = 500  # training rows, from which what is left out is drawn
+KEPT = 500  # training rows, from which missing attributes are drawn
 
 
 @dataclasses.dataclass(frozen=True)
 class Conditions(Requests):
   """Attributes, whether values may be unknown, and some of the training rows.
 
-  `rows` has the values of at most `KEPT` training rows, a value for each
-  attribute, None for an unknown one.
+  `rows` holds at most `KEPT` training rows: a value for each attribute, None if
+  it is unknown.
   """
 
   attributes: tuple[Attribute, ...]

@@ -1,4 +1,4 @@
-"""An angle: a number that comes round again."""
+"""An angle: a number with a period."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,9 @@ from cvae_jax.data.conditions.attribute import (
 
 @dataclasses.dataclass(frozen=True)
 class Angle(Attribute):
-  """A number of which all that differ by `period` are the same.
+  """A number with a period: numbers that differ by `period` are equal.
 
-  Two entries: cosine and sine.
+  It has two entries, cosine and sine.
   """
 
   period: float = 360.0
@@ -63,7 +63,7 @@ class Angle(Attribute):
     return (share % 1.0 * self.period).tolist()
 
   def settings(self, steps: int = STEPS) -> list[float]:
-    """Return `steps` angles of one turn; the last is not the first again."""
+    """Return `steps` angles of one turn, without the first one at the end."""
     return np.linspace(0, self.period, steps, endpoint=False).tolist()
 
   def ends(self) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""What every kind of attribute has in common."""
+"""The base of all kinds of attributes."""
 
 import dataclasses
 import difflib
@@ -17,17 +17,18 @@ STEPS = 9  # settings of a number that is moved from low to high
 class Attribute:
   """One thing that can be asked for. Each kind is a subclass of its own file.
 
-  A kind says how its values become entries of a condition vector and back,
-  which settings show it, and by what a judge of it learns (`head`) and is
-  scored (`figure`). `levels` are its words; a number and an angle have none.
+  A kind defines how its values become entries of a condition vector and back,
+  and which settings show it. `head` is how a judge learns it, and `figure` how
+  control of it is scored. `levels` are its words; a number and an angle have
+  none.
   """
 
   name: str
   levels: tuple[str, ...] = ()
 
   kind: ClassVar[str] = ""  # its name in schema.json
-  head: ClassVar[str] = ""  # a judge's: softmax, sigmoid, linear or circular
-  figure: ClassVar[str] = ""  # of merit; see cvae_jax.metrics.merits
+  head: ClassVar[str] = ""  # of a judge: softmax, sigmoid, linear or circular
+  figure: ClassVar[str] = ""  # the figure of merit; see cvae_jax.metrics.merits
 
   @classmethod
   def fit(cls, entry: Mapping[str, Any], values: Sequence[Any]) -> Self:
@@ -54,7 +55,7 @@ class Attribute:
     return (self.name,)
 
   def known(self, value: Any) -> bool:
-    """Tell whether a value says anything: None, "" and NaN do not."""
+    """Tell whether a value is known: None, "" and NaN are not."""
     return not blank(value)
 
   def as_list(self, value: Any) -> list[Any]:
@@ -95,7 +96,7 @@ class Attribute:
     return list(self.levels)
 
   def ends(self) -> NDArray[np.float32]:
-    """Return the entries [2, K] between which it is moved: low and high."""
+    """Return the entries [2, K] at its low and its high end."""
     shown = self.settings()
     return self.encode([shown[0], shown[-1]])
 
@@ -130,7 +131,7 @@ class Attribute:
     return found
 
   def unknown_level_error(self, value: Any) -> DataError:
-    """Return the error of a value that is none of this attribute's."""
+    """Return the error of a value that this attribute does not have."""
     near = difflib.get_close_matches(format_level(value), self.levels, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return DataError(
@@ -163,7 +164,7 @@ def blank(value: Any) -> bool:
 
 
 def format_level(value: Any) -> str:
-  """Return a value as a level is written: 3, 3.0 and "3" are all "3"."""
+  """Return a value in the form of a level: 3, 3.0 and "3" become "3"."""
   if isinstance(value, float | np.floating) and float(value).is_integer():
     return str(int(value))
   return str(value).strip()

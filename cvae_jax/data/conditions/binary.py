@@ -18,10 +18,10 @@ YES = ("yes", "true", "y", "t", "on", "1")
 
 
 class Binary(Attribute):
-  """Whether something is so: one entry, 0 or 1.
+  """A yes or a no: one entry, 0 or 1.
 
-  `levels` are its two words, the second being yes. Beside them 0, 1, no, yes,
-  false and true are understood.
+  `levels` are its two words; the second one means yes. The words 0, 1, no, yes,
+  false and true are understood, too.
   """
 
   kind: ClassVar[str] = "binary"

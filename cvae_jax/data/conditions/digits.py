@@ -24,7 +24,8 @@ _SIZES = {"class+ink": CLASSES + 1, "class": CLASSES, "none": 0}
 class Conditions(Requests):
   """Maps (class, ink) to condition vectors [11]: one-hot class, then ink.
 
-  Of `kind` "class" they are the class alone, [10], and of "none" empty, [0].
+  With the `kind` "class" a vector is the class alone, [10], and with "none" it
+  is empty, [0].
 
   With r the mean of an image's 784 pixels in [0, 1], ink "per_class" is
   clip(0.5 (r - mean_k) / std_k, -1, 1), 0 being average for class k; ink
@@ -106,7 +107,7 @@ class Conditions(Requests):
   def measure(
     self, images: npt.ArrayLike, labels: npt.ArrayLike
   ) -> npt.NDArray[np.float64]:
-    """Measure the ink condition [N] of images as of their classes.
+    """Measure the ink condition [N] of images, given their classes.
 
     Args:
       images: [N, 28, 28] or [N, 28, 28, 1], uint8 or float in [0, 1].
@@ -142,8 +143,9 @@ class Conditions(Requests):
   ) -> npt.NDArray[np.float32]:
     """Build condition vectors [N, A] from labels and ink, each [N] or one.
 
-    Without ink it is the middle of `limits`. A mapping or names, as in
-    {"class": 3, "ink": 0.5}, are requests as of any data: both must be there.
+    Ink that is not given is the middle of `limits`. A mapping or names, as in
+    {"class": 3, "ink": 0.5}, are requests like those of other data: both must
+    be given.
 
     Raises:
       DataError: if a label is outside 0..9, an ink outside `limits`, the two
@@ -216,7 +218,7 @@ class Conditions(Requests):
 
   @property
   def moved(self) -> tuple[str, ...]:
-    """Name none: ink is measured as of a class, and no class is another."""
+    """Name none: ink is relative to a class, and classes have no order."""
     return ()
 
   def gauge(
@@ -224,8 +226,7 @@ class Conditions(Requests):
   ) -> dict[str, npt.NDArray[np.float64]]:
     """Measure {"ink": [N, 1]} of images as of the classes asked for, [N, A].
 
-    That is all that can be measured without a judge, and nothing, {}, where
-    ink cannot be asked for.
+    Nothing else can be measured without a judge. Without ink it is {}.
     """
     if "ink" not in self.asked:
       return {}

@@ -24,10 +24,10 @@ _PANEL = ("male", "mouth", "eyes")  # what a panel varies, slowest first
 class Conditions(Requests):
   """Maps named values to condition vectors [A], in the order of `names`.
 
-  `ranges` has (low, high) of each name: what may be asked for. `quantiles`
-  has (5 %, 50 %, 95 %) over the training rows: what has been seen. `rows` and
-  `sha256`, the training rows' number and identity, are stored with the run, so
-  that it is not continued on others; 0 and "" where they are unknown.
+  `ranges` holds (low, high) of each name, what may be asked for. `quantiles`
+  holds (5 %, 50 %, 95 %) over the training rows, what has been seen. `rows` and
+  `sha256` are the training rows' number and identity, or 0 and "" if unknown.
+  They are stored with the run, so that it is not continued on other rows.
   """
 
   names: tuple[str, ...] = dataclasses.field()  # not Requests' default
@@ -85,7 +85,7 @@ class Conditions(Requests):
   def ends(self, name: str) -> npt.NDArray[np.float32]:
     """Return an attribute's low and high values [2, K] of its K entries.
 
-    Those that it was seen at; of gender female, then male.
+    They are the quantiles of training; for gender female, then male.
     """
     if self.attribute(name).levels:
       return np.array([(0, 1), (1, 0)], np.float32)
@@ -176,10 +176,10 @@ class Conditions(Requests):
   def panel(self) -> npt.NDArray[np.float32]:
     """Return [P, A], settings that differ visibly, for sample grids.
 
-    Male and female (slowest), mouth closed and open, eyes narrow and wide,
-    as far as they were seen; all others at the median.
-    Other names take the place of those that there are not; P is 8, or less
-    where there are fewer than 3 names, 1 without any.
+    They combine male and female (slowest), mouth closed and open, and eyes
+    narrow and wide, as far as they were seen; the others are at the median.
+    If one of these names is missing, another one takes its place. P is 8, less
+    with fewer than 3 names, and 1 without any.
     """
     middle = {n: q[1] for n, q in zip(self.names, self.quantiles, strict=True)}
     varied = [n for n in _PANEL if n in self.names]
@@ -208,7 +208,7 @@ class Conditions(Requests):
   def _training_range(self, name: str) -> tuple[float, float]:
     """Return the 5 % and the 95 % quantile of training.
 
-    Where they are one value, as of an attribute that few have, its range.
+    If they are equal, as for an attribute that few have, it is the range.
     """
     low, _, high = self.quantiles[self.names.index(name)]
     return (low, high) if low < high else self._range(name)

@@ -28,7 +28,7 @@ KINDS: Mapping[str, type[Attribute]] = {
     angle.Angle,
   )
 }
-CODES = 20  # whole numbers, at most, that are taken for the codes of a class
+CODES = 20  # at most so many whole numbers count as the codes of a class
 _TURNS = re.compile("angle|azimuth|degrees|heading|orientation|rotation")
 
 
@@ -46,10 +46,11 @@ def kind(name: str) -> type[Attribute]:
 def infer(name: str, values: Sequence[Any]) -> dict[str, Any] | None:
   """Return the schema's entry that a column's values look like.
 
-  Labels joined by ";" are multi-label, two words such as yes and no or 0 and 1
-  are binary, few whole numbers or words a class, other numbers a number; an
-  angle is a number whose name says so. Nothing is taken for an ordinal, as
-  words do not tell their order: say it, "grade=ordinal:low<mid<high".
+  Labels joined by ";" are multi-label. Two words such as yes and no, or 0 and
+  1, are binary. Few whole numbers or words are a class, and other numbers a
+  number. A number whose name says so is an angle. No column is taken for an
+  ordinal, since words do not tell their order: state it, as in
+  "grade=ordinal:low<mid<high".
 
   Args:
     name: the column's.
@@ -82,9 +83,9 @@ def infer(name: str, values: Sequence[Any]) -> dict[str, Any] | None:
 def parse(text: str) -> dict[str, dict[str, Any]]:
   """Read "size=number,grade=ordinal:low<mid<high" into entries by name.
 
-  After a colon stand the levels of a class, a binary or a multi-label joined
-  by "|", those of an ordinal by "<", a number's range as "0|1" and an angle's
-  period.
+  Details follow a colon: the levels of a class, a binary or a multi-label,
+  joined by "|"; those of an ordinal, joined by "<"; a number's range, as "0|1";
+  or an angle's period.
 
   Raises:
     DataError: a part is not name=kind, or what follows the colon is wrong.
@@ -107,7 +108,7 @@ def parse(text: str) -> dict[str, dict[str, Any]]:
 
 
 def _detail(entry: Mapping[str, Any], detail: str) -> dict[str, Any]:
-  """Read what stands behind a kind's colon."""
+  """Read the details after a kind's colon."""
   name = entry["name"]
   chosen = entry["kind"]
   joint = "<" if chosen == "ordinal" else "|"

@@ -1,4 +1,4 @@
-"""Where in a condition vector each attribute stands."""
+"""The place of each attribute in a condition vector."""
 
 import functools
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from cvae_jax.data.conditions.attribute import Attribute
 
 
 class Layout:
-  """The entries of `attributes` in turn, then a known-bit of each, if any."""
+  """The entries of all attributes in turn, then their known-bits, if any."""
 
   attributes: tuple[Attribute, ...]
   known_bits: bool = False

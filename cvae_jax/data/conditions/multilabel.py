@@ -43,11 +43,11 @@ class MultiLabel(Leveled):
     return cls(entry["name"], levels)
 
   def known(self, value: Any) -> bool:
-    """Tell whether a value says anything; "" says that there is no label."""
+    """Tell whether a value is known; "" is known and means no label."""
     return isinstance(value, str) or not blank(value)
 
   def as_list(self, value: Any) -> list[Any]:
-    """Return what was given for N rows as a list; a tuple is one value."""
+    """Return the values of N rows as a list; a tuple is one value."""
     return [value] if isinstance(value, tuple) else super().as_list(value)
 
   def encode(self, values: Sequence[Any], strict: bool = True) -> NDArray:

@@ -20,10 +20,10 @@ from cvae_jax.data.conditions.attribute import (
 class Number(Attribute):
   """A number from low to high: one entry.
 
-  `range` is what can be asked for and becomes `scaled`; where the two are the
-  same, a number is its own entry. With `mean` and `std`, of each level of the
-  class `within`, what is asked for are their units: `standardise` tells what a
-  measured number is in them.
+  `range` is what can be asked for; it is mapped to `scaled`. If the two are
+  equal, a number is its own entry. With `mean` and `std` of each level of the
+  class `within`, numbers are asked for in their units, into which `standardise`
+  turns a measured number.
   """
 
   range: tuple[float, float] = (0.0, 1.0)
@@ -105,9 +105,9 @@ class Number(Attribute):
   def standardise(
     self, measured: ArrayLike, level: ArrayLike
   ) -> NDArray[np.float64]:
-    """Return half of what measured numbers [N] lie above their level's mean.
+    """Return half the distance of measured numbers [N] from their level's mean.
 
-    In standard deviations, cut off at `range`.
+    It is in standard deviations, with its sign, and cut off at `range`.
 
     Args:
       measured: numbers [N].

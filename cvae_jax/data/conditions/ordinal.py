@@ -12,7 +12,7 @@ from cvae_jax.data.conditions.attribute import Attribute, fit_levels
 class Ordinal(Attribute):
   """Ranked levels: K − 1 entries, of which the k-th is 1 above rank k.
 
-  So neighbours differ in one entry, and no distance between ranks is said.
+  So neighbours differ in one entry, and no distances of ranks are assumed.
   """
 
   kind: ClassVar[str] = "ordinal"

@@ -1,4 +1,4 @@
-"""Requests in words, made condition vectors: one way for all sources."""
+"""Turn requests in words into condition vectors, for all sources alike."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ PANEL = 10  # settings in a sample grid, at most
 
 
 class Requests(Layout):
-  """What can be asked of conditions: in words, as a panel, to probe them."""
+  """Requests in words, as a panel, and to probe attributes."""
 
   def encode(
     self, values: Mapping[str, Any] | None = None, **named: Any
@@ -123,7 +123,7 @@ class Requests(Layout):
     return attribute.encode(attribute.settings(steps))
 
   def likely(self, name: str, steps: int = STEPS) -> list[Any]:
-    """Return the values among which what an image shows is looked for."""
+    """Return the values to try when searching for what an image shows."""
     return self.attribute(name).settings(steps)
 
   def ends(self, name: str) -> NDArray[np.float32]:
@@ -133,7 +133,7 @@ class Requests(Layout):
   def draw(self, count: int, seed: int = 0) -> NDArray[np.float32]:
     """Return [count, A]: conditions of training rows, drawn at random.
 
-    Where none were kept, each attribute is drawn from its settings.
+    Without kept rows, each attribute is drawn from its settings.
     """
     generator = np.random.default_rng(seed)
     rows = self.training_conditions()
@@ -154,8 +154,8 @@ class Requests(Layout):
   def panel(self) -> NDArray[np.float32]:
     """Return [P, A], settings that differ visibly, for sample grids.
 
-    They are spread evenly over all combinations of levels, a number at its
-    low and its high; P is at most 10.
+    They are spread evenly over all combinations of levels; a number is at its
+    low and its high end. P is at most 10.
     """
     shown = [self._panel_entries(attribute) for attribute in self.attributes]
     sizes = [len(entries) for entries in shown]

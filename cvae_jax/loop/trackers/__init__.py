@@ -1,8 +1,8 @@
 """Trackers: programs beside a run that show its rows and pictures.
 
-metrics.jsonl stays the truth. A tracker that fails is dropped with one warning
-and the training goes on. One that raises `Stop` ends the training: that is how
-a search ends a run that is not worth its time.
+metrics.jsonl remains the record. A tracker that fails is dropped with one
+warning, and the training goes on. A tracker that raises `Stop` ends the
+training: so a search ends a run that is not worth its time.
 """
 
 import contextlib
@@ -21,24 +21,24 @@ from cvae_jax.host.console import say
 from cvae_jax.host.files import DamagedFile, read_json, write_atomically
 from cvae_jax.settings import ConfigError, hint
 
-FILE = "trackers.json"  # in a run's folder: {tracker: its name of the run}
+FILE = "trackers.json"  # in a run's folder: {tracker: its name for the run}
 
 
 class Stop(Exception):
-  """Ends a training from a tracker; what is saved stays saved."""
+  """Ends a training from a tracker; checkpoints are kept."""
 
 
 class Begun(NamedTuple):
-  """What a tracker is told when a training begins or goes on."""
+  """What a tracker gets when a training begins or goes on."""
 
   folder: Path  # the run's
   config: Mapping[str, Any]  # nested, as in config.json
-  step: int  # that the run goes on from; 0 at its beginning
+  step: int  # the step that the run goes on from; 0 at its beginning
   known: str | None  # what `start` returned when the run began, if it did
 
 
 class Tracker(Protocol):
-  """Shows a run elsewhere. Each method may raise what it likes."""
+  """Shows a run elsewhere. Each method may raise any exception."""
 
   def start(self, begun: Begun) -> str | None:
     """Begin or go on; return the tracker's own name of the run, if any."""
@@ -67,7 +67,7 @@ def load(name: str) -> Tracker:
   if name not in names():
     raise ConfigError(f"no tracker {name!r}{hint(name, names())}")
   found = importlib.util.find_spec(name)
-  if found is None or found.origin is None:  # a mere folder of that name
+  if found is None or found.origin is None:  # only a folder of that name
     raise ConfigError(
       f'tracker {name} needs the package {name}: pip install "cvae_jax[track]"'
     )
@@ -75,7 +75,7 @@ def load(name: str) -> Tracker:
 
 
 def metrics(row: Mapping[str, Any]) -> dict[str, float]:
-  """Return a row's numbers by the names that TensorBoard has them under."""
+  """Return a row's numbers by their names in TensorBoard."""
   split = row["split"]
   return {
     f"{split}/{name}": value
@@ -111,8 +111,8 @@ class Trackers:
   ) -> None:
     """Begin, or go on after `step`.
 
-    A tracker that knows the run saw the rows that a kill took back, and is
-    not shown them again. One that is new to it is shown the rows so far.
+    A tracker that knows the run has seen the rows that a kill took back, and
+    does not get them again. A new tracker gets all rows so far.
     """
     if not self._open:
       return

@@ -19,7 +19,7 @@ _AT_ONCE = 100  # parameters in a call
 
 
 class Writer:
-  """Shows a run in MLflow, by its client and no global state."""
+  """Shows a run in MLflow, by its client, without global state."""
 
   def start(self, begun: trackers.Begun) -> str:
     """Begin a run there, or go on with the one of the name that is known."""
@@ -28,7 +28,7 @@ class Writer:
     self._entities = entities
     local = Path("mlruns").absolute().as_uri()
     where = os.environ.get("MLFLOW_TRACKING_URI", local)
-    if where == local:  # it wants to be sure that a folder is meant
+    if where == local:  # MLflow wants a confirmation that a folder is meant
       os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     self._client = MlflowClient(tracking_uri=where)
     if begun.known:
@@ -66,6 +66,6 @@ class Writer:
     self._client.log_image(self._run, trackers.drawable(picture), path)
 
   def close(self, done: bool) -> None:
-    """Say how it ended."""
+    """Note how the run has ended."""
     status = "FINISHED" if done else "KILLED"
     self._client.set_terminated(self._run, status)

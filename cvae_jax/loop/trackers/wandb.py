@@ -31,12 +31,12 @@ class Writer:
       reinit="create_new",
       settings=settings,
     )
-    if begun.known:  # epochs, say, may have changed
+    if begun.known:  # epochs, for example, may have changed
       self._run.config.update(dict(begun.config), allow_val_change=True)
     return self._run.id
 
   def _resume(self, begun: trackers.Begun, settings: Any) -> str | None:
-    """Return how to go on; what is offline is joined when it is synced."""
+    """Return how to go on; offline parts are joined when they are synced."""
     offline = os.environ.get("WANDB_MODE", settings.mode) in _OFFLINE
     return "allow" if begun.known and not offline else None
 

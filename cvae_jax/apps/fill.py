@@ -1,0 +1,104 @@
+"""Fill the empty cells of a prepared set's table with what a judge reads.
+
+A judge learns each attribute from the rows that have it. So it can read the
+rows that have not, and a model that trains on the filled table obeys nearly as
+one that trains on a full table.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cvae_jax.data.conditions.attribute import Attribute
+from cvae_jax.data.files import prepared
+from cvae_jax.host import commands
+from cvae_jax.host.paths import local
+from cvae_jax.runs import Run, RunError
+
+AT_ONCE = 1024  # images that are read from the file together
+SURE = 0.9  # probability from which a level is taken
+
+
+def fill(judge: Run, sure: float = SURE) -> tuple[pd.DataFrame, list[str]]:
+  """Fill the table of the set that a judge was trained on.
+
+  Args:
+    judge: a run of configs/judge.py.
+    sure: a level, a label or a rank is filled in where its probability is at
+      least this, else the cell stays empty. Numbers and angles are filled in
+      always.
+
+  Returns:
+    The table, `file` and `split` first, all values as text; and lines that say
+    how many cells of each attribute were empty and are.
+
+  Raises:
+    RunError: the run is no judge of a prepared set.
+    DataError: the set is not there or damaged.
+  """
+  if judge.config.system != "judge" or judge.config.data.name != "images":
+    raise RunError(
+      f"{judge.folder} is no judge of prepared images: expected a run of "
+      f"configs/judge.py; found {judge.config.name}"
+    )
+  how = f"{commands.format_prepare('images')} --images=… --table=…"
+  folder = local(judge.config.data.path, "config.data.path")
+  images, table, _ = prepared.read(folder, how=how, text=True)
+  conditions = judge.conditions
+  attributes = [conditions.attribute(name) for name in conditions.asked]
+  empty = {
+    a.name: np.array([not a.known(v) for v in table[a.name]])
+    for a in attributes
+  }
+  before = {name: int(cells.sum()) for name, cells in empty.items()}
+  rows = np.flatnonzero(np.any(list(empty.values()), axis=0))
+  for part in np.array_split(rows, math.ceil(len(rows) / AT_ONCE) or 1):
+    read = judge.predict(images[part]) if len(part) else []
+    for attribute in attributes:
+      entries = np.asarray(read)[:, conditions.columns(attribute.name)]
+      _fill_rows(table, part, empty[attribute.name], attribute, entries, sure)
+  lines = [
+    f"{name}: {count:,} of {len(table):,} cells were empty, "
+    f"{int(empty[name].sum()):,} are"
+    for name, count in before.items()
+  ]
+  return table, lines
+
+
+def _fill_rows(
+  table: pd.DataFrame,
+  rows: Sequence[int],
+  empty: NDArray[np.bool_],
+  attribute: Attribute,
+  read: NDArray,
+  sure: float,
+) -> None:
+  """Fill an attribute's empty cells of some rows; `empty` is kept up."""
+  values = attribute.decode(read)
+  certain = _certainty(attribute, read) >= sure
+  for row, value, is_certain in zip(rows, values, certain, strict=True):
+    if empty[row] and is_certain:
+      table.loc[table.index[row], attribute.name] = _format(value)
+      empty[row] = False
+
+
+def _certainty(attribute: Attribute, read: NDArray) -> NDArray:
+  """Return how probable the level that is read is, [N]; 1 for numbers."""
+  if attribute.head == "softmax":
+    return read.max(axis=-1)
+  if attribute.head == "sigmoid":  # each entry is a yes or a no
+    return np.maximum(read, 1.0 - read).min(axis=-1)
+  return np.ones(len(read))
+
+
+def _format(value: Any) -> str:
+  """Return a value as a table has it."""
+  if isinstance(value, float):
+    return f"{value:.6g}"
+  if isinstance(value, list | tuple):
+    return ";".join(value)
+  return str(value)

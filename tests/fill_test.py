@@ -1,0 +1,91 @@
+"""launch.fill: the empty cells of a table, filled with what a judge reads."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cvae_jax import config as configs, data
+from cvae_jax.apps import fill
+from cvae_jax.data.files import shapes
+from cvae_jax.runs import RunError
+from tests.prepare_images_test import prepare
+
+COUNT = 80
+NAMES = ["shape", "colour", "size", "angle"]
+
+
+def read_table(folder):
+  path = folder / "attributes.csv"
+  return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+  """Prepare one set twice: with all values, and with half of them."""
+  folder = tmp_path_factory.mktemp("shapes")
+  found = []
+  for name, unknown in (("full", 0.0), ("half", 0.5)):
+    shapes.write(folder / name, COUNT, side=16, unknown=unknown)
+    assert prepare(folder / name, folder / f"{name}_16", "--size=16") == 0
+    found.append(folder / f"{name}_16")
+  return found
+
+
+@pytest.fixture
+def judge(sets):
+  """Stand for a judge that reads every image as it was drawn."""
+  full, half = sets
+  config = configs.load("configs/judge.py", {"data.path": str(half)})
+  conditions = data.load(config.data).conditions
+  truth = read_table(full).set_index("file").loc[read_table(half)["file"]]
+  vectors = conditions.encode_table({n: truth[n].tolist() for n in NAMES})
+  by_image = dict(
+    zip(map(bytes, np.load(half / "images.npy")), vectors, strict=True)
+  )
+
+  def predict(images):
+    return np.stack([by_image[bytes(image)] for image in images])
+
+  return SimpleNamespace(
+    folder="judge", config=config, conditions=conditions, predict=predict
+  )
+
+
+def test_empty_cells_become_what_is_read_and_others_stay(sets, judge):
+  full, half = sets
+  found, lines = fill.fill(judge)
+  before = read_table(half)
+  truth = read_table(full).set_index("file").loc[before["file"]]
+  assert list(found.columns) == list(before.columns)
+  assert (found[["file", "split"]] == before[["file", "split"]]).all(axis=None)
+  known = before[NAMES] != ""
+  assert 0.3 < known.to_numpy().mean() < 0.7
+  assert (found[NAMES] == before[NAMES]).to_numpy()[known].all()
+  for name in ("shape", "colour"):
+    assert (found[name].to_numpy() == truth[name].to_numpy()).all()
+  for name in ("size", "angle"):
+    np.testing.assert_allclose(
+      found[name].astype(float), truth[name].astype(float), atol=2e-3
+    )
+  empty = int((before["shape"] == "").sum())
+  assert lines[0] == f"shape: {empty} of {COUNT} cells were empty, 0 are"
+
+
+def test_a_level_that_the_judge_is_not_sure_of_is_left_empty(sets, judge):
+  read = judge.predict
+  judge.predict = lambda images: 0.8 * read(images)  # 0.8 of a level's entry
+  found, lines = fill.fill(judge, sure=0.81)
+  before = read_table(sets[1])
+  assert (found["shape"] == before["shape"]).all()
+  assert (found["size"] != "").all()  # a number has no probability
+  empty = int((before["shape"] == "").sum())
+  assert lines[0].endswith(f"{empty} are")
+  assert (fill.fill(judge, sure=0.79)[0]["shape"] != "").all()
+
+
+def test_a_run_that_is_no_judge_is_refused(judge):
+  judge.config = configs.load("configs/images.py:smoke")
+  with pytest.raises(RunError, match="no judge of prepared images"):
+    fill.fill(judge)
