@@ -84,6 +84,11 @@ def test_a_run_begun_before_there_were_harmonics_has_the_first_only():
   assert decoder["net"]["embedding"]["dense_0"]["kernel"].shape[0] == 2
 
 
+def test_no_harmonic_at_all_is_refused():
+  with pytest.raises(configs.ConfigError, match="found 0; expected 1 or more"):
+    configs.load("images", {"model.harmonics": 0})
+
+
 @pytest.mark.parametrize("system", ["vae", "aae", "gan"])
 def test_a_system_without_a_condition_has_no_harmonics_to_set(system):
   with pytest.raises(configs.ConfigError, match="no key 'harmonics'"):
