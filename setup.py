@@ -30,6 +30,7 @@ setup(
     "cvae_jax.configs",
     "cvae_jax.launch",
     "cvae_jax.prepare",
+    "cvae_jax.pretrained.colour",
     "cvae_jax.pretrained.digits",
     "cvae_jax.pretrained.m1m2",
     "cvae_jax.pretrained.scvae",
@@ -39,6 +40,7 @@ setup(
     "cvae_jax.configs": "configs",
     "cvae_jax.launch": "launch",
     "cvae_jax.prepare": "data",
+    "cvae_jax.pretrained.colour": "pretrained/colour",
     "cvae_jax.pretrained.digits": "pretrained/digits",
     "cvae_jax.pretrained.m1m2": "pretrained/m1m2",
     "cvae_jax.pretrained.scvae": "pretrained/scvae",
@@ -47,6 +49,7 @@ setup(
   package_data={
     "cvae_jax.apps.page": ["*.css", "*.html", "*.js"],
     "cvae_jax.measures": ["reference/*"],
+    "cvae_jax.pretrained.colour": ["*"],
     "cvae_jax.pretrained.digits": ["*"],
     "cvae_jax.pretrained.m1m2": ["*"],
     "cvae_jax.pretrained.scvae": ["*"],

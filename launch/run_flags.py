@@ -116,6 +116,12 @@ def export(formats: tuple[str, ...]) -> Callable[[], dict[str, Any]]:
     "half": flags.DEFINE_bool(
       "half", False, "Store the weights as 16-bit numbers, half the size."
     ),
+    "encoder": flags.DEFINE_bool(
+      "encoder",
+      True,
+      "Write the encoder too; with --noencoder the export draws, but encodes "
+      "and scores nothing.",
+    ),
     "licence": flags.DEFINE_string(
       "licence", "", "Of the weights, for the model card, as in cc-by-4.0."
     ),

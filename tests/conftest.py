@@ -64,20 +64,33 @@ def optimised():
   jax.config.update(UNOPTIMISED.lower(), True)
 
 
-@pytest.fixture
-def plain_convolutions(monkeypatch):
+@pytest.fixture(scope="module")
+def plain_convolutions():
   """Leaves convolutions to XLA, whose programs are short to compile.
 
-  That both formulations are the same numbers is conv_test's.
+  It is of a whole file, and so of the runs that its tests share. That both
+  formulations are the same numbers is conv_test's.
   """
+  with pytest.MonkeyPatch.context() as patch:
+    _leave_convolutions_to_xla(patch)
+    yield
+
+
+@pytest.fixture
+def plain_convolutions_here(monkeypatch):
+  """Leaves convolutions to XLA in one test."""
+  _leave_convolutions_to_xla(monkeypatch)
+
+
+def _leave_convolutions_to_xla(patch):
   from cvae_jax.nets.fast import ops
 
-  monkeypatch.setattr(ops, "fast_on_cpu", lambda: False)
+  patch.setattr(ops, "fast_on_cpu", lambda: False)
 
 
 @pytest.fixture(scope="module")
 def shared_programs():
-  """Compiles equal programs of a file's runs once."""
+  """Compiles equal programs of runs once, for all files that ask for it."""
   from tests import sharing
 
   with sharing.programs():

@@ -22,6 +22,7 @@ from cvae_jax.loop.run_data import (
 from cvae_jax.measures import control, score
 from tests import small
 
+pytestmark = pytest.mark.usefixtures("shared_programs")
 S = 8
 
 

@@ -1,8 +1,5 @@
 """Attribute editing, and the faces' figures."""
 
-import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import jax.numpy as jnp
@@ -10,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.faults import launching
 from cvae_jax import figures, runs, train
 from cvae_jax.apps import editing
 from cvae_jax.data import DataError
@@ -23,6 +21,7 @@ from cvae_jax.loop import walks
 from cvae_jax.method import gaussian
 from tests import small
 
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
 OWN = {"male": 1.0, "hair_color": 0.9, "mouth": 0.0, "eyes": 1.0}
 
 
@@ -153,15 +152,9 @@ def test_the_command_draws_a_turned_photo_its_edits_sweeps_and_walk(
   words = [f"--workdir={run.folder}", f"--image={tmp_path / 'a.jpg'}"]
   words += ["--set=mouth=1", "--set=male=0,hair_color=0.2"]
   words += ["--sweep=mouth,eyes", f"--towards={tmp_path / 'b.png'}"]
-  done = subprocess.run(
-    [sys.executable, "-m", "launch.edit", *words],
-    cwd=small.ROOT,
-    env=os.environ,
-    capture_output=True,
-    text=True,
-  )
-  assert done.returncode == 0, done.stderr
-  assert "nats, best of" in done.stdout
+  done = launching.within("launch.edit", *words)
+  assert done.code == 0, done.text
+  assert "nats, best of" in done.text
   cell = (24 + 2) * 4  # enlarged to be recognised
   for name, columns, rows in (
     ("a", 4, 1),

@@ -1,6 +1,7 @@
 """An export: what was written is what is read, here and elsewhere."""
 
 import concurrent.futures
+import dataclasses
 import json
 import re
 import shutil
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 
 from cvae_jax import config as configs, runs, train
@@ -179,7 +181,7 @@ def images_of(shape, count):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_an_onnx_runtime_computes_what_the_system_does(
-  page, plain_convolutions
+  page, plain_convolutions_here
 ):
   convert = pytest.importorskip("cvae_jax.apps.export.convert")
   runtime = pytest.importorskip("onnxruntime")
@@ -206,7 +208,7 @@ def test_an_onnx_runtime_computes_what_the_system_does(
         )
 
 
-def test_the_colouring_that_is_exported_is_the_runs(plain_convolutions):
+def test_the_colouring_that_is_exported_is_the_runs(plain_convolutions_here):
   run = drawn("colouring")
   rng = np.random.default_rng(2)
   z = rng.standard_normal((2, 6)).astype(np.float32)
@@ -439,9 +441,55 @@ def test_the_pretrained_m1m2_reads_digits_that_had_no_label():
   assert (found.argmax(axis=-1) != labels).mean() < 0.05  # of 100 labels
 
 
+def test_the_pretrained_colouring_paints_variants_and_keeps_the_grey():
+  run = runs.load("pretrained/colour")
+  ramp = np.linspace(40, 200, 112, dtype=np.uint8)
+  photo = np.broadcast_to(ramp[:, None, None], (112, 112, 3))
+  found = colourise.colourise(run, photo, count=3)
+  one, two, three = (v.astype(float) for v in found.variants)
+  assert min(abs(one - two).mean(), abs(one - three).mean()) > 2
+  luma = one @ [0.299, 0.587, 0.114]
+  assert abs(luma - ramp[:, None]).mean() < 1
+  credits = run.folder / "credits.csv"
+  assert len(pd.read_csv(credits)["photographer"].dropna()) == 320
+
+
 def test_the_pretrained_models_are_at_most_16_megabytes():
   files = [p for p in (small.ROOT / "pretrained").rglob("*") if p.is_file()]
   assert sum(path.stat().st_size for path in files) < 16 << 20
+
+
+def test_an_export_without_its_encoder_draws_and_says_what_it_lacks(
+  run, tmp_path
+):
+  folder = tmp_path / "drawer"
+  write.export(run, folder, ["safetensors"], encoder=False)
+  found = runs.load(folder)
+  condition = run.conditions.panel()
+  z = run.prior(len(condition))
+  np.testing.assert_array_equal(
+    found.decode(z, condition), run.decode(z, condition)
+  )
+  whole, left = (len(exports.arrays(r.state)) for r in (run, found))
+  assert left < whole
+  assert "`encode`" not in (folder / "README.md").read_text()
+  with pytest.raises(RunError, match="encode"):
+    found.encode(np.zeros((1, 28, 28, 1), np.uint8), condition[:1])
+  with pytest.raises(CheckpointError, match="has no encoder, so it encodes"):
+    found.system.evaluate(found.state, {}, None)
+
+
+def test_an_encoder_that_is_not_there_or_draws_is_not_left_out(run, tmp_path):
+  params = {"decoder": run.state.params["decoder"]}
+  bare = dataclasses.replace(run, state=run.state.replace(params=params))
+  with pytest.raises(RunError, match="no encoder that could be left out"):
+    write.export(bare, tmp_path / "out", encoder=False)
+  config = run.config.copy_and_resolve_references().unlock()
+  config.prior = {"name": "vamp"}
+  drawn = dataclasses.replace(run, config=config)
+  with pytest.raises(RunError, match="export it whole"):
+    write.export(drawn, tmp_path / "out", encoder=False)
+  assert not (tmp_path / "out").exists()
 
 
 def test_exports_that_end_at_once_leave_one_whole(tmp_path):

@@ -16,6 +16,7 @@ from cvae_jax.measures import score, score_text
 from cvae_jax.metrics import aggregate
 from tests import small
 
+pytestmark = pytest.mark.usefixtures("shared_programs")
 RNG = np.random.default_rng(0)
 ROWS = 600
 Z = 2

@@ -20,7 +20,10 @@ from tests.hub_server import Hub, commit_id
 
 constants = pytest.importorskip("huggingface_hub.constants")
 # The Hub's package calls its HTTP library in an old way.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")
+pytestmark = [
+  pytest.mark.filterwarnings("ignore:Use 'content="),
+  pytest.mark.usefixtures("shared_programs"),
+]
 NO_NAMES = ("hf://digits", "hf://", "hf://a/b/c", "hf:/x")
 
 

@@ -144,7 +144,7 @@ def test_a_cvae_of_pytorch_gives_the_same_outputs_here(cvae, system):
 
 
 def test_convolutions_norms_maps_and_joint_heads_are_turned_to_what_is_here(
-  plain_convolutions,
+  plain_convolutions_here,
 ):
   model = trained(Convolutions())
   name, changes = export_test.PAGES["vae_64"]

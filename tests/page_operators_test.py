@@ -20,7 +20,7 @@ convert = pytest.importorskip("cvae_jax.apps.export.convert")
 
 @pytest.mark.parametrize("name", export_test.PAGES)
 def test_the_pages_operators_compute_what_the_system_does(
-  name, page, plain_convolutions
+  name, page, plain_convolutions_here
 ):
   run = export_test.drawn(name)
   function = functions.from_run(run).get("decode")

@@ -17,6 +17,8 @@ from reports import markdown
 from reports.faces import claims as face_claims, text as face_text
 from tests import small
 
+pytestmark = pytest.mark.usefixtures("plain_convolutions")
+
 
 @pytest.fixture(scope="module")
 def folder(data, tmp_path_factory):

@@ -12,6 +12,7 @@ from cvae_jax.loop.rows import read_metrics
 from cvae_jax.settings import ConfigError
 from tests import small
 
+pytestmark = pytest.mark.usefixtures("shared_programs")
 PARAMS = {"net": {"bias": np.zeros(3, np.float32)}}
 GRID = {"drawn": np.full((2, 3, 8, 8, 1), 0.5)}
 

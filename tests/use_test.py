@@ -14,6 +14,8 @@ from cvae_jax.figures import digits as digit_figures
 from cvae_jax.measures import colour as colour_score, score, score_text
 from tests import small
 
+pytestmark = pytest.mark.usefixtures("shared_programs")
+
 
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory):

@@ -2,8 +2,8 @@
 
 import fnmatch
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cvae_jax.apps.export import write
 from cvae_jax.host import hub
@@ -17,17 +17,13 @@ _KINDS = (*hub.FILES, "*.onnx", "*.stablehlo")
 _EXPORT = {"conditions.json", "config.json", "model.safetensors"}
 # The files that a new repository may have.
 _EMPTY = {".gitattributes", "README.md"}
+# The choices of an export that is sent as it is.
+_USUAL = {"formats": list(write.DEFAULT), "half": False, "encoder": True}
+_USUAL |= {"licence": "", "note": ""}
 
 
 def share(
-  run: Run,
-  repo: str,
-  *,
-  private: bool = False,
-  formats: Sequence[str] = write.DEFAULT,
-  half: bool = False,
-  licence: str = "",
-  note: str = "",
+  run: Run, repo: str, *, private: bool = False, **choices: Any
 ) -> list[str]:
   """Export a run and put its files into a repository, in one commit.
 
@@ -39,10 +35,8 @@ def share(
     run: the run.
     repo: user/name.
     private: whether only you may see a new repository.
-    formats: as in `export.write`, like the others.
-    half: see there.
-    licence: see there.
-    note: see there.
+    choices: how it is exported, as in `export.write`: formats, half, encoder,
+      licence and note.
 
   Returns:
     What was written, lines for people.
@@ -53,10 +47,9 @@ def share(
   """
   hub.check_repo(repo, repo)
   api = hub.package().HfApi()
-  choices = (tuple(formats), half, licence, note)
   with tempfile.TemporaryDirectory() as made:
     if exports.is_export(run.folder):
-      if choices != (write.DEFAULT, False, "", ""):
+      if _USUAL | choices != _USUAL:
         raise RunError(
           f"{run.folder} is an export and goes as it is; share the run with "
           "these flags, or leave them out"
@@ -65,9 +58,7 @@ def share(
       lines = []
     else:
       folder = Path(made) / "export"
-      lines = write.export(
-        run, folder, formats, half=half, licence=licence, note=note
-      )[:-1]
+      lines = write.export(run, folder, **choices)[:-1]
     with hub.explain_errors(repo):
       url = _put(api, folder, repo, private)
   return [

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -19,12 +20,14 @@ from cvae_jax.host import tensors
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.host.paths import local
 from cvae_jax.loop import saved as checkpoints
-from cvae_jax.loop.integrity import check_names, shapes
-from cvae_jax.types import PyTree, TrainState
+from cvae_jax.loop.integrity import CheckpointError, check_names, shapes
+from cvae_jax.types import PyTree, System, TrainState
 
 WEIGHTS = "model.safetensors"
 FORMAT = "cvae_jax"
 VERSION = 1
+ENCODER = "encoder"  # the branch of params that an export may leave out
+LEFT_OUT = "left_out"  # the note that says so
 SEALED = ("config.json", "conditions.json", "data.json")
 _REMEDY = "bring a copy of it back, or export the run again"
 
@@ -50,6 +53,23 @@ def find(folder: Path) -> Path:
     if (place / folder / "config.json").exists():
       return place / folder
   return folder
+
+
+def leave_out_encoder(system: System) -> System:
+  """Return the system of an export without its encoder: it draws alone."""
+
+  def refuse(*_: Any) -> NoReturn:
+    raise CheckpointError(
+      "this export has no encoder, so it encodes and scores nothing; take the "
+      "run itself, or an export that was made without --noencoder"
+    )
+
+  return system._replace(evaluate=refuse, encode=None, posterior=None)
+
+
+def has_encoder(folder: Path) -> bool:
+  """Tell whether an export has its encoder."""
+  return tensors.read(Path(folder) / WEIGHTS)[1].get(LEFT_OUT) != ENCODER
 
 
 def arrays(state: TrainState, without: Mapping = {}) -> dict[str, NDArray]:
@@ -97,6 +117,8 @@ def read_state(
   path = Path(folder) / WEIGHTS
   found, notes = tensors.read(path)
   _check_notes(folder, notes)
+  if notes.get(LEFT_OUT):
+    held = {**held, notes[LEFT_OUT]: None}
   params = {k: v for k, v in abstract.params.items() if k not in held}
   wanted = {"params": params, "model_state": abstract.model_state}
   names = {name.replace("/", "."): n for name, n in shapes(wanted).items()}

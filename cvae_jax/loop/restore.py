@@ -52,7 +52,10 @@ def run_state(
     known = known._replace(attributes=attributes)
   if exports.is_export(folder):
     system = configs.resolve(config, known, system=system)
-    return system, _exported_state(folder, config, system, step)
+    state = _exported_state(folder, config, system, step)
+    if not exports.has_encoder(folder):
+      system = exports.leave_out_encoder(system)
+    return system, state
   checkpoints = Checkpoints(folder, config.keep, read_only=True)
   try:
     check_latest(config, checkpoints)

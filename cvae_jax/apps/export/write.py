@@ -1,5 +1,6 @@
 """Write a run as one folder that other programs, and this one, can read."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -32,6 +33,7 @@ def export(
   formats: Sequence[str] = DEFAULT,
   *,
   half: bool = False,
+  encoder: bool = True,
   licence: str = "",
   note: str = "",
 ) -> list[str]:
@@ -42,6 +44,7 @@ def export(
     out: the folder; an export there is replaced, anything else is not.
     formats: some of FORMATS; model.safetensors is always written.
     half: store the parameters as 16-bit numbers, half the size.
+    encoder: write the encoder too. What draws does not need it.
     licence: of the weights, for the model card.
     note: a paragraph for the model card.
 
@@ -52,16 +55,40 @@ def export(
     RunError: a format is unknown, a package is missing, or `out` is not free.
   """
   _check_formats(formats)
+  if not encoder:
+    run = _leave_out_encoder(run)
   out = checked_folder(out, "--out")
   _check_free(out, run)
   beside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
   shutil.rmtree(beside, ignore_errors=True)
   try:
-    lines = _fill(run, beside, formats, half, licence, note)
+    lines = _fill(run, beside, formats, half, encoder, licence, note)
     _replace(beside, out)
   finally:
     shutil.rmtree(beside, ignore_errors=True)
   return [*lines, f"wrote {out}: {', '.join(sorted(os.listdir(out)))}"]
+
+
+def _leave_out_encoder(run: Run) -> Run:
+  """Return a run that draws alone.
+
+  Raises:
+    RunError: it has no encoder, or draws with it.
+  """
+  if exports.ENCODER not in run.state.params:
+    raise RunError(f"{run.folder} has no encoder that could be left out")
+  if run.config.get("prior", {}).get("name") == "vamp":
+    raise RunError(
+      f"{run.folder} draws from posteriors (prior.name=vamp), which need the "
+      "encoder; export it whole"
+    )
+  params = dict(run.state.params)
+  del params[exports.ENCODER]
+  return dataclasses.replace(
+    run,
+    system=exports.leave_out_encoder(run.system),
+    state=run.state.replace(params=params),
+  )
 
 
 def _check_formats(formats: Sequence[str]) -> None:
@@ -101,7 +128,9 @@ def _replace(beside: Path, out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _fill(run: Run, folder: Path, formats, half, licence, note) -> list[str]:
+def _fill(
+  run: Run, folder: Path, formats, half, encoder, licence, note
+) -> list[str]:
   """Write all files into a new folder."""
   _write_facts(run, folder)
   found = functions.from_run(run)
@@ -123,7 +152,7 @@ def _fill(run: Run, folder: Path, formats, half, licence, note) -> list[str]:
     run, found, names, licence=licence, note=note, scores=scores
   )
   write_atomically(folder / "README.md", text)
-  _write_weights(run, folder, half)
+  _write_weights(run, folder, half, encoder)
   return lines
 
 
@@ -149,7 +178,7 @@ def _write_facts(run: Run, folder: Path) -> None:
     write_atomically(folder / METRICS, text)
 
 
-def _write_weights(run: Run, folder: Path, half: bool) -> None:
+def _write_weights(run: Run, folder: Path, half: bool, encoder: bool) -> None:
   """Write model.safetensors last: it makes the folder an export."""
   arrays = exports.arrays(run.state, run.config.get("pretrained", {}))
   if half:
@@ -162,6 +191,8 @@ def _write_weights(run: Run, folder: Path, half: bool) -> None:
     "written_by": f"cvae_jax {__version__}",
     "files": exports.hash_files(folder),
   }
+  if not encoder:
+    notes[exports.LEFT_OUT] = exports.ENCODER
   content = tensors.content(arrays, notes)
   write_atomically(folder / exports.WEIGHTS, content)
   _write_priors(run, folder, arrays)
