@@ -69,7 +69,7 @@ def test_less_is_resident_where_the_memory_is_the_hosts(
   monkeypatch.setattr(feed.jax, "default_backend", lambda: backend)
   rows = int(share * 2**20)
   column = np.broadcast_to(np.uint8(0), (rows, 1024))  # takes no memory
-  mesh = SimpleNamespace(whole=lambda tree: tree)
+  mesh = SimpleNamespace(replicate=lambda tree: tree)
   source = feed.Feed({"image": column}, mesh=mesh)
   assert (source.resident is not None) == resident
 
