@@ -24,7 +24,7 @@ class Epoch(NamedTuple):
   """One epoch's mean training loss beside the published one."""
 
   epoch: int
-  load_published: float
+  published: float
   ours: float | None  # None if the run has not come so far
 
   @property
