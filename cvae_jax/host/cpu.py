@@ -20,6 +20,7 @@ import os
 import re
 import sys
 import sysconfig
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -48,6 +49,9 @@ FLAGS = {
 _FLAG = re.compile(r"(?:^|\s)--?(xla\w+)")  # as XLA_FLAGS has them
 
 
+_tuned = threading.Event()  # set once `tune` was called in this process
+
+
 class UnknownFlag(ValueError):
   """Says which flag XLA does not know, and what to do."""
 
@@ -63,6 +67,7 @@ def tune(restart: bool = False) -> None:
   """
   if os.environ.get(_OFF) == "0" or not sys.platform.startswith("linux"):
     return
+  _tuned.set()
   set_flags()
   library = mimalloc()
   if library and "malloc" in os.environ.get("LD_PRELOAD", ""):
@@ -82,7 +87,7 @@ def tune_script(warn: Callable[[str], None]) -> None:
     warn: is told what is missing, where jax has computed on the CPU before:
       XLA has read its flags then.
   """
-  if os.environ.get(_OFF) == "0" or fuses_outputs():
+  if os.environ.get(_OFF) == "0" or _tuned.is_set():
     return
   if not _has_computed():
     tune()

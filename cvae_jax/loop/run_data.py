@@ -161,12 +161,14 @@ def load_attribute_columns(folder: Path, source: str) -> tuple[Place, ...]:
   """Return where each attribute of a run's conditions stands.
 
   Args:
-    folder: the run's.
+    folder: the run's; one that keeps no conditions has no attributes.
     source: the name of its data source.
 
   Raises:
     DamagedFile: its conditions cannot be read.
   """
+  if not (folder / "conditions.json").exists():
+    return ()
   remedy = "bring a copy of the file back"
   asked = read_json(folder / "conditions.json", dict, remedy)
   conditions = load_conditions(folder, data.source(source), asked, remedy)
