@@ -85,6 +85,14 @@ def test_a_level_that_the_judge_is_not_sure_of_is_left_empty(sets, judge):
   assert (fill.fill(judge, sure=0.79)[0]["shape"] != "").all()
 
 
+def test_a_table_without_gaps_stays_as_it_is(sets, judge):
+  full, _ = sets
+  judge.config = configs.load("configs/judge.py", {"data.path": str(full)})
+  found, lines = fill.fill(judge)
+  assert (found == read_table(full)).all(axis=None)
+  assert lines[0] == f"shape: 0 of {COUNT} cells were empty, 0 are"
+
+
 def test_a_run_that_is_no_judge_is_refused(judge):
   judge.config = configs.load("configs/images.py:smoke")
   with pytest.raises(RunError, match="no judge of prepared images"):

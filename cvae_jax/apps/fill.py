@@ -5,7 +5,6 @@ rows that have not, and a model that trains on the filled table obeys nearly as
 one that trains on a full table.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,10 +55,11 @@ def fill(judge: Run, sure: float = SURE) -> tuple[pd.DataFrame, list[str]]:
   }
   before = {name: int(cells.sum()) for name, cells in empty.items()}
   rows = np.flatnonzero(np.any(list(empty.values()), axis=0))
-  for part in np.array_split(rows, math.ceil(len(rows) / AT_ONCE) or 1):
-    read = judge.predict(images[part]) if len(part) else []
+  for start in range(0, len(rows), AT_ONCE):
+    part = rows[start : start + AT_ONCE]
+    read = judge.predict(images[part])
     for attribute in attributes:
-      entries = np.asarray(read)[:, conditions.columns(attribute.name)]
+      entries = read[:, conditions.columns(attribute.name)]
       _fill_rows(table, part, empty[attribute.name], attribute, entries, sure)
   lines = [
     f"{name}: {count:,} of {len(table):,} cells were empty, "

@@ -18,7 +18,7 @@ _EXPORT = {"conditions.json", "config.json", "model.safetensors"}
 # The files that a new repository may have.
 _EMPTY = {".gitattributes", "README.md"}
 # The choices of an export that is sent as it is.
-_USUAL = {"formats": list(write.DEFAULT), "half": False, "encoder": True}
+_USUAL = {"formats": write.DEFAULT, "half": False, "encoder": True}
 _USUAL |= {"licence": "", "note": ""}
 
 
@@ -49,7 +49,8 @@ def share(
   api = hub.package().HfApi()
   with tempfile.TemporaryDirectory() as made:
     if exports.is_export(run.folder):
-      if _USUAL | choices != _USUAL:
+      formats = tuple(choices.get("formats", write.DEFAULT))
+      if _USUAL | choices | {"formats": formats} != _USUAL:
         raise RunError(
           f"{run.folder} is an export and goes as it is; share the run with "
           "these flags, or leave them out"

@@ -66,9 +66,6 @@ def make(
       "images are uint8 [N, H, W] or [N, H, W, C]; found "
       f"{images.dtype} {images.shape}"
     )
-  for name, values in conditions.items():
-    if np.ndim(values) and len(values) != len(images):
-      raise DataError(f"{name} has {len(values)} rows, images {len(images)}")
   parts = shuffle(len(images), held_out, seed)
   return build(images, conditions, *parts, stated)
 
@@ -105,6 +102,9 @@ def build(
     stated: {name: kind}, see data.from_arrays.
   """
   columns = {name: _column(name, v) for name, v in conditions.items()}
+  for name, values in columns.items():
+    if len(values) != len(images):
+      raise DataError(f"{name} has {len(values)} rows, images {len(images)}")
   entries = _entries(columns, stated)
   rows = _rows(columns, train)
   _check_held_out(entries, rows, _rows(columns, test))

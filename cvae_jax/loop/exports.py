@@ -46,9 +46,8 @@ def find(folder: Path) -> Path:
   """
   if (folder / "config.json").exists() or folder.parts[:-1] != ("pretrained",):
     return folder
-  package = Path(__file__).parents[
-    1
-  ]  # inside the installed package, or in a checkout
+  # Models lie inside the installed package, or beside it in a checkout.
+  package = Path(__file__).parents[1]
   for place in (package, package.parent):
     if (place / folder / "config.json").exists():
       return place / folder
@@ -65,11 +64,6 @@ def leave_out_encoder(system: System) -> System:
     )
 
   return system._replace(evaluate=refuse, encode=None, posterior=None)
-
-
-def has_encoder(folder: Path) -> bool:
-  """Tell whether an export has its encoder."""
-  return tensors.read(Path(folder) / WEIGHTS)[1].get(LEFT_OUT) != ENCODER
 
 
 def arrays(state: TrainState, without: Mapping = {}) -> dict[str, NDArray]:

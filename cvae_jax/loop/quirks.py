@@ -157,9 +157,8 @@ def read(where: str, reader: Callable[[], Any]) -> Any:
   with _quiet():
     try:
       return reader()
-    except (
-      Exception
-    ) as error:  # orbax and tensorstore raise nearly any exception
+    # Orbax and tensorstore raise nearly any exception.
+    except Exception as error:
       reason = f"{type(error).__name__}: {_first_line(error)}"
     time.sleep(0.2)
     gc.collect()  # the remaining reads report now, and not later

@@ -52,10 +52,7 @@ def run_state(
     known = known._replace(attributes=attributes)
   if exports.is_export(folder):
     system = configs.resolve(config, known, system=system)
-    state = _exported_state(folder, config, system, step)
-    if not exports.has_encoder(folder):
-      system = exports.leave_out_encoder(system)
-    return system, state
+    return _exported_state(folder, config, system, step)
   checkpoints = Checkpoints(folder, config.keep, read_only=True)
   try:
     check_latest(config, checkpoints)
@@ -197,8 +194,8 @@ def abstract_state(system: System) -> TrainState:
 
 def _exported_state(
   folder: Path, config: ConfigDict, system: System, step: int | None
-) -> TrainState:
-  """Return an export's state.
+) -> tuple[System, TrainState]:
+  """Return an export's state, and the system as far as the export has it.
 
   Branches of `config.pretrained` come from their files. If a file is missing,
   the state lacks them, with a message: only the loss needs them.
@@ -212,10 +209,13 @@ def _exported_state(
     held = load_pretrained(system, config)
   except (data.DataError, CheckpointError, OSError) as error:
     say(f"note: {folder} has no loss here, all else works: {error}")
-  state = exports.read_state(folder, abstract_state(system), held)
+  abstract = abstract_state(system)
+  state = exports.read_state(folder, abstract, held)
   if step not in (None, int(state.step)):
     raise CheckpointError(
       f"{folder} is an export of step {int(state.step)} and has no other; "
       f"found step {step}"
     )
-  return state
+  if exports.ENCODER in abstract.params.keys() - state.params.keys():
+    system = exports.leave_out_encoder(system)
+  return system, state
