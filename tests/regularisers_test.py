@@ -127,7 +127,7 @@ def factor():
 def test_factor_s_discriminator_is_a_player_and_learns():
   system = factor()
   first = jax.jit(system.init)(KEY)
-  state, metrics = stepped(system, steps=3)
+  state, metrics = stepped(system, steps=3, state=first)
   moved = jax.tree.map(
     lambda a, b: float(np.abs(a - b).max()), first.params, state.params
   )
