@@ -1,7 +1,9 @@
 """Nothing that a config sets is ignored in silence, in any system."""
 
 import functools
+import inspect
 
+import optax
 import pytest
 from ml_collections import ConfigDict
 
@@ -35,7 +37,7 @@ VALUES = {  # other than the default, of each choice
   "loss.mixture": 2,
   "loss.beta": 2.0,
   "loss.kl.warmup": 5,
-  "loss.kl.cycles": 1,
+  "loss.kl.cycles": 2,
   "loss.kl.free_bits": 0.5,
   "loss.kl.capacity": 3.0,
   "loss.objective": "tc",
@@ -53,6 +55,7 @@ BESIDE = {
   # Learned, as M2 and ADGM have no optimal one.
   "loss.per_channel": {"loss.likelihood": "sigma", "loss.sigma": "learned"},
   "loss.mixture": {"loss.likelihood": "logistic"},
+  "loss.kl.cycles": {"loss.kl.warmup": 5},
   "loss.samples": {"loss.objective": "iwae"},
   "loss.strength": {"loss.objective": "mmd"},
   "loss.diagonal": {"loss.objective": "dip_i"},
@@ -160,6 +163,7 @@ def test_every_system_has_every_choice_of_an_optimiser(system, key):
     ("faces", {"loss.per_channel": True}, "loss.likelihood=sigma"),
     ("zoo:m2", {"loss.mse": 3.0}, "loss.likelihood=gaussian"),
     ("zoo", {"loss.mse": 3.0}, "loss.likelihood=gaussian"),
+    ("zoo_faces:dfc_vae", {"loss.mse": 3.0}, "loss.likelihood=gaussian"),
     ("digits", {"prior.components": 3}, "prior.name=mixture or vamp"),
     ("digits", {"optim.steps": 5}, "optim.schedule=cosine"),
     ("compare:gan", {"data.binarise": "dynamic"}, "has no key"),
@@ -170,6 +174,49 @@ def test_every_system_has_every_choice_of_an_optimiser(system, key):
 def test_a_choice_that_needs_another_says_which(page, changes, needed):
   with pytest.raises(configs.ConfigError, match=needed):
     configs.load(page, changes)
+
+
+@pytest.mark.parametrize(
+  ("page", "key", "beside", "remedy"),
+  [
+    ("digits", "loss.mse", {"loss.likelihood": "sigma"}, "gaussian, or"),
+    ("colour", "loss.mse", {"loss.likelihood": "sigma"}, "gaussian, or"),
+    (
+      "zoo_faces:dfc_vae,layers=pixel",
+      "loss.pixel",
+      {"loss.likelihood": "logistic"},
+      "gaussian, or",
+    ),
+    ("compare:vae", "optim.b1", {"optim.name": "sgd"}, "yogi, or"),
+    ("zoo", "optim.eps", {"optim.name": "lion"}, "rmsprop, or"),
+  ],
+)
+def test_a_key_set_by_hand_is_refused_where_a_page_s_own_value_is_idle(
+  page, key, beside, remedy
+):
+  configs.load(page, beside)  # what the page sets for its own choices stays
+  with pytest.raises(configs.ConfigError, match=f"{key}=.*{remedy} leave it"):
+    configs.load(page, {key: 0.25, **beside})
+  configs.load(page, {key: 0.25})
+
+
+def test_the_moments_and_eps_of_an_optimiser_are_those_that_optax_has():
+  parameters = {
+    name: inspect.signature(getattr(optax, name)).parameters
+    for name in optim.NAMES
+  }
+  for key in ("b1", "b2", "eps"):
+    has = {name for name, known in parameters.items() if key in known}
+    assert set(defaults.BY_HAND[f"optim.{key}"][1]) == has
+
+
+def test_two_weights_of_one_squared_error_are_refused():
+  config = dressed(
+    "dfc_vae",
+    {"loss.likelihood": "gaussian", "loss.pixel": 2.0, "loss.mse": 3.0},
+  )
+  with pytest.raises(ValueError, match=r"found loss.mse=3 beside it"):
+    configs.resolve(config, Facts({"image": FACE}))
 
 
 def test_a_system_whose_page_lacks_a_choice_says_who_has_it():

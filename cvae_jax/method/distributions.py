@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from cvae_jax.method.logistic import LEVELS, log_mass
 from cvae_jax.method.softplus import softplus
 
-LEVELS = 255  # steps between black and white
 # The variance of rounding to 8 bits: an exact output has no smaller one.
 LEAST = (1 / LEVELS) ** 2 / 12
 LOG_SCALES = (-7.0, 7.0)  # limits of a logistic, for values in [−1, 1]
@@ -168,16 +168,9 @@ class Logistic(NamedTuple):
   def nats(self, x: Array, output: Array, scale=None) -> Array:
     """Return −log P(level of x), summed."""
     mean, log_scale, log_share = self._parameters(output)
-    x = (2.0 * x - 1.0)[..., None]
-    inverse = jnp.exp(-log_scale)
-    above = (x - mean + 1 / LEVELS) * inverse
-    below = (x - mean - 1 / LEVELS) * inverse
-    width = 2 / LEVELS * inverse
-    # log(σ(above) − σ(below)), in a form without a difference of sigmoids.
-    inner = below - softplus(above) - softplus(below)
-    inner += width + jnp.log(-jnp.expm1(-width))
-    log_p = jnp.where(x < -1 + 1 / LEVELS, -softplus(-above), inner)
-    log_p = jnp.where(x > 1 - 1 / LEVELS, -softplus(below), log_p)
+    log_p = log_mass((2.0 * x - 1.0)[..., None], mean, log_scale)
+    if self.mixture == 1:
+      return -jnp.sum(log_p[..., 0], axis=-1)
     return -jnp.sum(jax.nn.logsumexp(log_p + log_share, axis=-1), axis=-1)
 
   def mean(self, output: Array) -> Array:
