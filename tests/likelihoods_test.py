@@ -189,8 +189,8 @@ def test_logistic_nats_and_slopes_are_scipy_s_at_every_level_and_scale():
   )
   output = np.stack([mean, log_scale], axis=-1)
   likelihood = build("logistic")
-  one = jax.vmap(jax.value_and_grad(likelihood.nats, argnums=1))
-  found, slope = jax.jit(one)(x[:, None], output)
+  one = jax.vmap(jax.value_and_grad(likelihood.nats, argnums=(0, 1)))
+  found, (of_value, slope) = jax.jit(one)(x[:, None], output)
   x, mean, log_scale = (a.astype(np.float64) for a in (x, mean, log_scale))
   x = np.rint(255 * x) * 2 / 255 - 1
   expected = level_nats(x, mean, log_scale)
