@@ -197,22 +197,20 @@ def test_logistic_nats_and_slopes_are_scipy_s_at_every_level_and_scale():
   # Float32 rounds x − mean, and a narrow logistic multiplies what it lost.
   lost = 2e-7 * np.exp(-log_scale)
   assert (abs(found - expected) < 2e-6 * (1 + abs(expected)) + lost).all()
-  step = 1e-6
-  of_mean, of_scale = (
+  by_mean, by_scale = (
     (
       level_nats(x, mean + a, log_scale + b)
       - level_nats(x, mean - a, log_scale - b)
     )
-    / (2 * step)
-    for a, b in ((step, 0.0), (0.0, step))
+    / 2e-6
+    for a, b in ((1e-6, 0.0), (0.0, 1e-6))
   )
-  np.testing.assert_allclose(
-    slope[:, 0] * np.exp(log_scale),
-    of_mean * np.exp(log_scale),
-    rtol=1e-3,
-    atol=1e-4,
-  )
-  np.testing.assert_allclose(slope[:, 1], of_scale, rtol=1e-3, atol=1e-3)
+  scale = np.exp(log_scale)  # in units of which slopes are near 1
+  close = {"rtol": 1e-3, "atol": 1e-3}
+  np.testing.assert_allclose(slope[:, 0] * scale, by_mean * scale, **close)
+  np.testing.assert_allclose(slope[:, 1], by_scale, **close)
+  # A value that moves is a mean that moves the other way, in [0, 1].
+  np.testing.assert_allclose(of_value[:, 0], -2 * slope[:, 0], rtol=1e-6)
 
 
 def test_a_level_far_in_the_tail_has_finite_nats_and_gradient():
