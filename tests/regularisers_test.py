@@ -152,9 +152,11 @@ def test_factor_encodes_a_batch_once_for_both_players():
   system = factor()
   state = jax.eval_shape(system.init, KEY)
   step = jax.jit(system.step).lower(state, batch(system), KEY, np.int32(0))
-  # Of the encoder's first 5 units, and of the gradient of the decoder's.
-  products = re.findall(r"= f32\[4,5\]\S* dot\(", step.compile().as_text())
-  assert len(products) == 2
+  products = re.findall(r"= (f32\S+)\{\S* dot\(", step.compile().as_text())
+  # The encoder's 5 units, and the gradient of the decoder's.
+  assert products.count("f32[4,5]") == 2
+  # Means and log-variances of 3 latents, and the gradients of z by both nets.
+  assert products.count("f32[4,3]") == 4
 
 
 @pytest.mark.parametrize("name", ["iwae", "factor", "btc"])
