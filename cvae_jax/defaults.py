@@ -154,12 +154,16 @@ _MOMENTS = (
   *("nadam", "nadamw", "novograd", "radam", "yogi"),
 )
 _EPS = (*_MOMENTS, "adadelta", "adagrad", "rmsprop")
-BY_HAND = {
+BY_HAND: dict[str, tuple[str, tuple]] = {
   "loss.mse": ("loss.likelihood", ("gaussian", "")),
   "loss.pixel": ("loss.likelihood", ("gaussian", "")),
   "optim.b1": ("optim.name", _MOMENTS),
   "optim.b2": ("optim.name", _MOMENTS),
   "optim.eps": ("optim.name", tuple(n for n in _EPS if n != "lion")),
+  **{
+    f"loss.{key}": ("loss.soft", (False,))  # the source's loss of M2
+    for key in ("alpha", "labelled", "unlabelled", "warm_up")
+  },
 }
 
 

@@ -217,7 +217,7 @@ def note(model: Model) -> str:
   """Say what the loss is made of."""
   loss = model.loss
   pixels = type(loss.likelihood).__name__
-  plain = loss.likelihood == likelihoods.Bernoulli() and loss.kl.plain
+  plain = pixels == "Bernoulli" and loss.kl.plain
   if plain and loss.objective == "elbo":
     return "loss: −ELBO in nats, Bernoulli pixels, + L2 of the kernels"
   if loss.bound:
