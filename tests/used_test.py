@@ -44,7 +44,7 @@ TINY = {
     for net in ("auxiliary", "classifier", "inference", "partner", "generator")
   }
   | {"data.binarise": ""},
-  "colouring": {"model.branch.features": (2,)},
+  "colouring": {"model.branch.features": (), "model.branch.dropout": 0.0},
   "cvae": {
     f"model.{net}.{key}": value
     for net, features in (("encoder", 2), ("decoder", 3))
