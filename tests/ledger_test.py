@@ -73,7 +73,7 @@ def test_a_run_is_verified_beside_an_entry(run, tmp_path):
 
 
 def test_a_name_that_is_none_is_answered_with_those_there_are(tmp_path):
-  with pytest.raises(ledger.LedgerError, match=r"neither.*faces_model=9"):
+  with pytest.raises(ledger.LedgerError, match=r"did you mean 'faces_model=9'"):
     ledger.open_run("faces_model=99")
   broken = tmp_path / "broken.json"
   broken.write_text("{}")
