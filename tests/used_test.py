@@ -124,6 +124,14 @@ def dressed(system, flat):
   return config
 
 
+def facts(system, colour=False):
+  """Return what the data of a system's page know."""
+  _, shape, conditions = PAGES[system]
+  shape = COLOUR if colour and shape == SHAPE else shape
+  columns = {"image": shape, "condition": (conditions,)}
+  return Facts(columns, rows=90, attributes=(PLACE,))
+
+
 @functools.cache
 def read(system, beside):
   """Return the dotted keys that a system reads while it is made."""
@@ -140,11 +148,9 @@ def read(system, beside):
       found.add(groups[id(self)] + key)
     return get(self, key)
 
-  _, shape, conditions = PAGES[system]
-  columns = {"image": shape, "condition": (conditions,)}
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(ConfigDict, "__getitem__", recorded)
-    configs.resolve(config, Facts(columns, rows=90, attributes=(PLACE,)))
+    configs.resolve(config, facts(system))
   return found
 
 
@@ -154,8 +160,6 @@ def program(system, beside):
 
   What does not enter a loss is left out of its program.
   """
-  _, shape, conditions = PAGES[system]
-  shape = COLOUR if shape == SHAPE else shape
   config = dressed(system, TINY.get(system, {}) | dict(beside))
   players = {}
   make_step = update.make_step
@@ -163,9 +167,8 @@ def program(system, beside):
     patch.setattr(
       update, "make_step", lambda p, **how: players.update(p) or make_step(p)
     )
-    columns = {"image": shape, "condition": (conditions,)}
     try:
-      found = configs.resolve(config, Facts(columns, rows=90))
+      found = configs.resolve(config, facts(system, colour=True))
     except ValueError as error:
       return f"refused: {error}"
     state = jax.eval_shape(found.init, KEY)
@@ -231,6 +234,28 @@ def test_every_system_has_every_choice_of_an_optimiser(system, key):
   settings.check(config)
   assert config.optim[key] == value
   assert f"optim.{key}" in read(system, tuple(flat.items()))
+
+
+@pytest.mark.parametrize("system", PAGES)
+def test_each_player_of_a_system_moves_by_the_optimiser_of_its_config(system):
+  built = []
+  players = {}
+  build = optim.build
+  make_step = update.make_step
+  config = dressed(system, {})
+
+  def record(group, *rate):
+    assert group is config.optim
+    built.append(build(group, *rate))
+    return built[-1]
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(optim, "build", record)
+    patch.setattr(
+      update, "make_step", lambda p, **how: players.update(p) or make_step(p)
+    )
+    configs.resolve(config, facts(system))
+  assert [player.tx for player in players.values()] == built
 
 
 @pytest.mark.parametrize(
