@@ -81,6 +81,10 @@ VALUES = {  # other than the default, of each choice
   "prior.components": 3,
   "data.binarise": "dynamic",
 }
+# Choices on which no parameter depends, so that a state of others will do.
+UNSHAPED = {
+  key for key in VALUES if key.startswith("loss.kl.") or key == "loss.beta"
+} | {"loss.mse", "loss.strength", "loss.diagonal", "data.binarise"}
 # Other choices that these need.
 BESIDE = {
   "loss.sigma": {"loss.likelihood": "sigma"},
@@ -171,7 +175,7 @@ def program(system, beside):
       found = configs.resolve(config, facts(system, colour=True))
     except ValueError as error:
       return f"refused: {error}"
-    state = jax.eval_shape(found.init, KEY)
+    state = begun(system, tuple(i for i in beside if i[0] not in UNSHAPED))
     batch = {
       column: jax.ShapeDtypeStruct((2, *size), "uint8" if size else "int32")
       for column, size in found.columns.items()
@@ -181,6 +185,14 @@ def program(system, beside):
       _live(lambda *a, loss=player.loss: loss(*a)[0], given)
       for player in players.values()
     )
+
+
+@functools.cache
+def begun(system, beside):
+  """Return the shapes of a system's first state."""
+  config = dressed(system, TINY.get(system, {}) | dict(beside))
+  found = configs.resolve(config, facts(system, colour=True))
+  return jax.eval_shape(found.init, KEY)
 
 
 def _live(function, given):
