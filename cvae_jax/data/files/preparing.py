@@ -191,7 +191,7 @@ def _settings(options: Any, plan: Plan) -> dict[str, Any]:
 def _note(distorted, fit, equal, what: str) -> None:
   """Say which images were distorted and which are equal."""
   if distorted:
-    names = shorten(distorted)
+    names = shorten(sorted(distorted))  # threads finish in any order
     shape = "square" if fit.shape[0] == fit.shape[1] else f"of {fit.shape[:2]}"
     print(f"note: not {shape}, so distorted (see --fit and --square): {names}")
   if equal:
