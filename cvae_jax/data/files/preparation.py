@@ -9,12 +9,12 @@ import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files import (
-  colours,
   finding,
   infer_kinds,
   opening,
   schema,
   splits,
+  streams,
 )
 from cvae_jax.data.files.pictures import Pictures
 from cvae_jax.data.files.preparing import Plan, make_fit, sha256
@@ -50,7 +50,7 @@ def plan(options: Any) -> Plan:
   names = [entry["name"] for entry in entries]
   table = _order_rows(table[["file", *names]], found, options)
   # Kept grey is checked image by image, so it is decoded with its colours.
-  grey = options.colour == "keep" and colours.is_grey(pictures)
+  grey = options.colour == "keep" and streams.is_grey(pictures)
   height, width, channels = fit.shape
   text = json.dumps({"version": 1, "attributes": entries}, indent=2) + "\n"
   own = {

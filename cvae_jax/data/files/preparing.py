@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from cvae_jax.data import DataError
-from cvae_jax.data.files import colours, image_files, prepared
-from cvae_jax.data.files.decode_all import decode_all, guard, show_progress
+from cvae_jax.data.files import image_files, prepared, streams
 from cvae_jax.data.files.finding import Images, shorten
 from cvae_jax.host import lock
 from cvae_jax.host.paths import PathError, folder, local
@@ -159,13 +158,15 @@ def write(options: Any, plan: Plan) -> None:
 def _decode(options: Any, plan: Plan, distorted: list[str]) -> Iterator:
   """Decode what a plan names: images, or why one is left out."""
   files = plan.table["file"].tolist()
-  images = decode_all(plan.images, files, plan.fit, options.workers, distorted)
-  images = guard(images, files, options.on_corrupt == "fail")
+  images = streams.decode_all(
+    plan.images, files, plan.fit, options.workers, distorted
+  )
+  images = streams.guard(images, files, options.on_corrupt == "fail")
   if options.on_grey == "skip":
-    images = colours.skip_grey(images, files)
+    images = streams.skip_grey(images, files)
   if plan.grey:
-    images = colours.keep_one_channel(images, files)
-  return show_progress(images, len(files), options.preset)
+    images = streams.keep_one_channel(images, files)
+  return streams.show_progress(images, len(files), options.preset)
 
 
 def _settings(options: Any, plan: Plan) -> dict[str, Any]:

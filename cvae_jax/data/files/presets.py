@@ -131,41 +131,21 @@ def _square_fit(options: Any) -> image_files.Fit:
 
 
 _SHARED = {
-  "images": None,
-  "out": None,
-  "fit": "squash",
-  "crop": 0,
-  "square": None,
-  "transpose": False,
-  "on_corrupt": "skip",
-  "on_grey": "keep",
-  "workers": 2,
-  "force": False,
+  **{"images": None, "out": None, "workers": 2, "force": False},
+  **{"fit": "squash", "crop": 0, "square": None, "transpose": False},
+  **{"on_corrupt": "skip", "on_grey": "keep"},
 }
 _TABLE = {"table": "", "file_column": "", "on_missing": "fail"}
+_OF_IMAGES = {
+  **{"size": "64", "resize": "antialias", "colour": "keep"},
+  **{"kind": "", "folders": ""},
+  **{"split": "", "group": "", "stratify": "yes", "seed": 0, "order": "split"},
+}
 _AS_PUBLISHED = {"resize": "bilinear", "order": "hash"}
+_OF_FACES = {"size": "120", "hair": "mean", "columns": ()}
+_OF_PHOTOS = {"size": "112", "on_grey": "skip"}
 PRESETS = {
-  "images": Preset(
-    preparation.plan,
-    _TABLE
-    | {
-      "size": "64",
-      "resize": "antialias",
-      "order": "split",
-      "colour": "keep",
-      "kind": "",
-      "folders": "",
-      "split": "",
-      "group": "",
-      "seed": 0,
-      "stratify": "yes",
-    },
-  ),
-  "faces": Preset(
-    _plan_faces,
-    _TABLE | _AS_PUBLISHED | {"size": "120", "hair": "mean", "columns": ()},
-  ),
-  "photos": Preset(
-    _plan_photos, _AS_PUBLISHED | {"size": "112", "on_grey": "skip"}
-  ),
+  "images": Preset(preparation.plan, _TABLE | _OF_IMAGES),
+  "faces": Preset(_plan_faces, _TABLE | _AS_PUBLISHED | _OF_FACES),
+  "photos": Preset(_plan_photos, _AS_PUBLISHED | _OF_PHOTOS),
 }
