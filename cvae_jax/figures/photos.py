@@ -20,7 +20,7 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
     _, sheet = score.score(run, seed=seed)
   except DataError as error:
     raise RunError(
-      f"{run.folder} draws no samples; {purpose(run)} (what is drawn here are "
-      f"the run's held-out photos, which are missing: {error})"
+      f"{run.folder} draws no samples; {purpose(run)} (its held-out photos, "
+      f"which are drawn instead, are not to be had: {error})"
     ) from error
   return {"held_out": sheet}
