@@ -166,7 +166,7 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   terms = parts.means(found.terms)
 
   # 3. KERNELS: l2 · Σ kernel², once a step.
-  terms["l2"] = model.loss.l2 * losses.dense_l2(params)
+  terms["l2"] = losses.dense_l2(params, model.loss.l2)
 
   kl = model.loss.kl
   if kl.plain:
