@@ -23,8 +23,8 @@ setup(
     "Programming Language :: Python :: 3",
     "Topic :: Scientific/Engineering :: Artificial Intelligence",
   ],
-  # The pages, the commands and the scripts of data/ are installed inside the
-  # package; in a checkout they lie beside it.
+  # The pages, the commands, the scripts of data/ and the ledger of results are
+  # installed inside the package; in a checkout they lie beside it.
   packages=[
     *find_packages(include=["cvae_jax", "cvae_jax.*"]),
     "cvae_jax.configs",
@@ -34,6 +34,7 @@ setup(
     "cvae_jax.pretrained.digits",
     "cvae_jax.pretrained.m1m2",
     "cvae_jax.pretrained.scvae",
+    "cvae_jax.results",
   ],
   package_dir={
     "cvae_jax": "cvae_jax",
@@ -44,6 +45,7 @@ setup(
     "cvae_jax.pretrained.digits": "pretrained/digits",
     "cvae_jax.pretrained.m1m2": "pretrained/m1m2",
     "cvae_jax.pretrained.scvae": "pretrained/scvae",
+    "cvae_jax.results": "docs/results",
   },
   entry_points={"console_scripts": ["cvae-jax = cvae_jax.launch.main:main"]},
   package_data={
@@ -53,6 +55,7 @@ setup(
     "cvae_jax.pretrained.digits": ["*"],
     "cvae_jax.pretrained.m1m2": ["*"],
     "cvae_jax.pretrained.scvae": ["*"],
+    "cvae_jax.results": ["*.json"],
   },
   install_requires=[
     "absl-py>=2.1",

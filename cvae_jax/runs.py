@@ -26,6 +26,7 @@ from cvae_jax.loop.folders import (
   Folder as Folder,  # runs.below gives them
   below as below,
 )
+from cvae_jax.loop.purposes import purpose
 from cvae_jax.loop.restore import run_state
 from cvae_jax.loop.restored import (
   VALUES as VALUES,
@@ -143,8 +144,11 @@ class Run(Views):
       guidance: see `sample`.
 
     Raises:
-      RunError: guidance is asked of a model that knows no unknown values.
+      RunError: guidance is asked of a model that knows no unknown values, or
+        the run colours photos.
     """
+    if "image" not in self.system.columns:
+      raise RunError(f"{self.folder} draws no samples; {purpose(self)}")
     images = self.decode(z, condition)
     if guidance != 1.0:
       if not getattr(self.conditions, "known_bits", False):

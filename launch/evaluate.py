@@ -28,6 +28,12 @@ _LABELS = flags.DEFINE_bool(
   "Score the latents by the data's labels too: MIG, SAP, DCI, FactorVAE's "
   "score, a linear probe.",
 )
+_LEDGER = flags.DEFINE_string(
+  "ledger",
+  None,
+  "Also keep the curve and the figures of a run that has ended as a small file "
+  "in this folder.",
+)
 _PRIOR = run_flags.prior()
 _SEED = command.define_seed("Of every random draw.")
 
@@ -36,10 +42,12 @@ def main(_: list[str]) -> None:
   """Score the run."""
   from cvae_jax import runs, train
   from cvae_jax.host import hub
+  from cvae_jax.loop.folders import Folder
   from cvae_jax.measures import (
     abilities,
     cas,
     kept,
+    ledger,
     representation,
     score,
     score_text,
@@ -48,6 +56,8 @@ def main(_: list[str]) -> None:
   run = run_flags.load(_WORKDIR)
   if _DATA.value is not None:  # checked against the run's data.json
     run.config.data.path = str(command.path(_DATA))
+  if _LEDGER.value is not None:
+    ledger.check(Folder(run.folder))  # now, and not after minutes of scoring
   run = run.with_prior(_PRIOR.value)
   judges = [runs.load(folder) for folder in _JUDGES.value]
   if _CAS.value and not judges:
@@ -79,6 +89,8 @@ def main(_: list[str]) -> None:
     return
   score.save(run, scores)
   print(f"wrote {run.folder / kept.FILE}")
+  if _LEDGER.value is not None:
+    print(f"wrote {ledger.write(Folder(run.folder), command.path(_LEDGER))}")
 
 
 def _judge(run) -> str:

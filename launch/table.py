@@ -1,6 +1,7 @@
 """Set runs side by side: `python -m launch.table DIR …`.
 
-Each DIR is a run or a folder of runs, at any depth and of any page. Printed are
+Each DIR is a run or a folder of runs, at any depth and of any page, a ledger,
+or the name of an entry of the project's ledger (docs/results). Printed are
 the config keys that differ and the last epoch's figures, mean ± deviation of
 runs that differ in their seed alone. Into --out (of one folder of runs:
 into that folder) come table.csv and table.json with a row a run, means.csv,
@@ -34,7 +35,7 @@ def main(words: list[str]) -> None:
   out = None
   if _OUT.value is not None:
     out = command.path(_OUT)
-  elif len(places) == 1 and not (places[0] / "config.json").exists():
+  elif len(places) == 1 and table.has_own_folder(places[0]):
     out = places[0]
   print(table.write(places, out, _COLUMNS.value or groups.SHOWN))
   if out is None:

@@ -1,6 +1,8 @@
-"""Compare a run's epoch losses with the published curve: `verify <workdir>`.
+"""Compare a run's epoch losses with a curve: `verify <workdir>`.
 
-Exits with 0 if every epoch matches, 1 if one misses.
+The curve is the published one, or with --beside=NAME that of another run: its
+folder, or an entry of the ledger (docs/results). Exits with 0 if every epoch
+matches, 1 if one misses.
 """
 
 import math
@@ -12,13 +14,16 @@ from . import command
 _TOLERANCE = flags.DEFINE_float(
   "tolerance", 0.02, "Allowed relative error.", lower_bound=0
 )
+_BESIDE = flags.DEFINE_string(
+  "beside", None, "Another run's folder, or an entry of the ledger."
+)
 
 
 def main(words: list[str]) -> int:
-  """Print the table and writes verify.png."""
+  """Print the table and write verify.png."""
   from cvae_jax.host import commands
   from cvae_jax.host.paths import local
-  from cvae_jax.measures import verify
+  from cvae_jax.measures import ledger, verify
 
   if len(words) != 1:
     raise ValueError(
@@ -29,10 +34,16 @@ def main(words: list[str]) -> int:
       f"--tolerance is {_TOLERANCE.value}; expected a finite number, as 0.02"
     )
   workdir = local(words[0], "the run's folder")
-  epochs = verify.compare(workdir)
-  print(verify.table(epochs, _TOLERANCE.value))
-  title = verify.reference(workdir)
-  verify.plot(workdir / "verify.png", epochs, title)
+  if _BESIDE.value is None:
+    epochs = verify.compare(workdir)
+    title = verify.reference(workdir)
+    other = "published"
+  else:
+    epochs = verify.compare(workdir, ledger.open_run(_BESIDE.value))
+    title = f"{workdir.name} beside {_BESIDE.value}"
+    other = "beside"
+  print(verify.table(epochs, _TOLERANCE.value, other))
+  verify.plot(workdir / "verify.png", epochs, title, other)
   ok = verify.matches(epochs, _TOLERANCE.value)
   print(f"{'match' if ok else 'miss'} at {_TOLERANCE.value:.1%}; ", end="")
   print(f"wrote {workdir / 'verify.png'}")

@@ -5,6 +5,10 @@ import pkgutil
 from pathlib import Path
 
 from cvae_jax.host.paths import local
+from cvae_jax.loop import folders
+from cvae_jax.measures import ledger
+
+LEDGER = "results"  # the folder of entries, in that of the report
 
 
 class ReportError(ValueError):
@@ -20,10 +24,18 @@ def names() -> list[str]:
 def write(name: str, runs_folder: Path, out_folder: Path) -> list[Path]:
   """Write the report `name` on the runs below a folder; gives its files.
 
+  Each run that has ended gets an entry in the ledger beside the report.
+
   Raises:
     ReportError: there is no such report, or nothing to report on.
   """
   if name not in names():
     raise ReportError(f"no report {name!r}; there are {', '.join(names())}")
   module = importlib.import_module(f"{__name__}.{name}.report")
-  return module.write(local(runs_folder, "runs"), local(out_folder, "out"))
+  runs = local(runs_folder, "runs")
+  out = local(out_folder, "out")
+  written = module.write(runs, out)
+  if runs.is_dir():
+    ended = filter(ledger.has_ended, folders.below(runs))
+    written += [ledger.write(run, out / LEDGER) for run in ended]
+  return written

@@ -1,6 +1,7 @@
 """What objectives add to −ELBO: against NumPy, and in whole systems."""
 
 import functools
+import re
 
 import jax
 import numpy as np
@@ -153,6 +154,17 @@ def test_a_discriminator_tells_dependent_latents_from_shuffled_ones():
     metrics["discriminator/loss"], np.log(2), rtol=1e-6
   )
   np.testing.assert_allclose(metrics["model/tc"], 0, atol=1e-7)
+
+
+def test_factor_encodes_a_batch_once_for_both_players():
+  system = factor()
+  state = jax.eval_shape(system.init, KEY)
+  step = jax.jit(system.step).lower(state, batch(system), KEY, np.int32(0))
+  products = re.findall(r"= (f32\S+)\{\S* dot\(", step.compile().as_text())
+  # The encoder's 5 units, and the gradient of the decoder's.
+  assert products.count("f32[4,5]") == 2
+  # Means and log-variances of 3 latents, and the gradients of z by both nets.
+  assert products.count("f32[4,3]") == 4
 
 
 @pytest.mark.parametrize("name", ["iwae", "factor", "btc"])

@@ -11,8 +11,8 @@ from PIL import Image
 import reports
 from cvae_jax import config as configs, runs, train
 from cvae_jax.host.files import write_atomically
-from cvae_jax.loop import fixed
-from cvae_jax.measures import kept, score, table
+from cvae_jax.loop import fixed, folders
+from cvae_jax.measures import kept, ledger, score, table
 from reports import markdown
 from reports.faces import claims as face_claims, text as face_text
 from tests import small
@@ -36,7 +36,9 @@ def folder(data, tmp_path_factory):
 def page(folder, tmp_path_factory):
   out = tmp_path_factory.mktemp("docs")
   paths = reports.write("faces", folder, out)
-  for path in paths[1:]:
+  for path in paths:
+    if path.suffix != ".png":
+      continue
     with Image.open(path) as picture:
       assert picture.width > 100
   return paths[0].read_text()
@@ -96,6 +98,21 @@ def test_its_diversity_is_measured_once_for_each_checkpoint(page, folder):
   kept.write(run, "variety", marked)
   reports.write("faces", folder, out)
   assert kept.read(run, "variety") == known
+
+
+def test_a_report_needs_no_run_that_the_ledger_has(page, folder, tmp_path):
+  ended = [run for run in folders.below(folder) if run.done]
+  for run in ended:
+    ledger.write(run, tmp_path / reports.LEDGER)
+  nothing = tmp_path / "nothing"
+  text = reports.write("faces", nothing, tmp_path)[0].read_text()
+  for heading in ("Training", "Held-out faces and diversity"):
+    known = rows_of(page, heading)
+    recalled = rows_of(text, heading)
+    assert [row["model"] for row in recalled] == ["9", "11"]
+    for name in ("loss", "active latents", "KL", "samples", "error"):
+      for ours, theirs in zip(recalled, known, strict=True):
+        assert ours.get(name) == theirs.get(name), name
 
 
 def test_no_verdict_comes_of_half_trained_models(page):

@@ -14,7 +14,7 @@ from cvae_jax import config as configs, runs
 from cvae_jax.host import images
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.host.paths import PathError
-from cvae_jax.measures import groups, table, typeset
+from cvae_jax.measures import groups, ledger, table, typeset
 from tests import small
 
 
@@ -228,7 +228,7 @@ def test_whole_numbers_and_others_have_the_same_sign():
 
 
 def test_what_cannot_be_tabulated_is_explained(folder, tmp_path):
-  with pytest.raises(table.TableError, match="nowhere is no folder"):
+  with pytest.raises(ledger.LedgerError, match="nowhere is neither a folder"):
     table.write([tmp_path / "nowhere"])
   with pytest.raises(groups.ColumnError, match=r"called accuracy.*test loss"):
     table.write([folder], None, ["accuracy"])

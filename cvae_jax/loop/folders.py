@@ -13,6 +13,7 @@ from cvae_jax import config as configs
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.host.paths import PathError
 from cvae_jax.loop import launches
+from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.rows import read_metrics
 
 _OF_A_RUN = ("metrics.jsonl", "environment.json", "checkpoints")
@@ -42,6 +43,16 @@ class Folder:
     """Return the rows of one split: train, epoch or test."""
     return [row for row in self.rows if row["split"] == name]
 
+  def losses(self, split: str) -> dict[float, float]:
+    """Return the loss by epoch: of training ("epoch"), or of an evaluation.
+
+    Of several players it is that of the first one by name.
+    """
+    rows = self.split(split)
+    if split == "epoch":
+      return {r["epoch"]: r[f"{first_player(r)}/loss"] for r in rows}
+    return {r["epoch"]: r["loss"] for r in rows if "loss" in r}
+
   @functools.cached_property
   def parameters(self) -> int:
     """Return the number of trained parameters."""
@@ -66,9 +77,30 @@ class Folder:
     return launches.read(self.path)
 
   @property
+  def seconds(self) -> float | None:
+    """Return the time of training up to the latest checkpoint.
+
+    It includes evaluating and compiling, over all launches; what a kill took
+    back does not count.
+    """
+    if not (self.path / "checkpoints").is_dir():
+      return None
+    checkpoints = Checkpoints(self.path, read_only=True)
+    try:
+      step = checkpoints.latest()
+      return step and checkpoints.counters(step).get("elapsed")
+    finally:
+      checkpoints.close()
+
+  @property
   def done(self) -> bool:
     """Tell whether the run has ended."""
     return (self.path / "DONE").exists()
+
+
+def first_player(row: Mapping[str, Any]) -> str:
+  """Return the player whose loss stands for a run's: the first one by name."""
+  return min(k.partition("/")[0] for k in row if k.endswith("/loss"))
 
 
 def below(folder: str | Path) -> list[Folder]:

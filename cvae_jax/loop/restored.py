@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax.host import arguments, hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.images import unit
-from cvae_jax.loop import fitted, requests
+from cvae_jax.loop import fitted, purposes, requests
 from cvae_jax.loop.mesh import ONE, Mesh
 from cvae_jax.metrics.aggregate import Aggregate
 from cvae_jax.types import PyTree, System, TrainState
@@ -164,7 +164,7 @@ class Restored:
     if function is None:
       raise RunError(
         f"{self.folder}: its system, {self.config.system!r}, cannot {name}; "
-        "use a run that can"
+        + purposes.purpose(self)
       )
     return function
 

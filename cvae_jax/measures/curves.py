@@ -1,7 +1,6 @@
 """Draw the losses of several runs by epoch, in one figure."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,11 +11,6 @@ from cvae_jax.loop.folders import Folder
 from cvae_jax.measures import verify
 
 PANELS = {"epoch": "training loss", "test": "test loss"}
-
-
-def first_player(row: Mapping[str, Any]) -> str:
-  """Return the player whose loss is drawn: the first one by name."""
-  return min(k.partition("/")[0] for k in row if k.endswith("/loss"))
 
 
 def figure(groups: Mapping[str, Sequence[Folder]]) -> Figure:
@@ -35,7 +29,7 @@ def figure(groups: Mapping[str, Sequence[Folder]]) -> Figure:
   for axes, name in zip(panels, split, strict=True):
     lows = []
     for index, (label, runs) in enumerate(groups.items()):
-      losses = [_losses(run, name) for run in runs]
+      losses = [run.losses(name) for run in runs]
       if any(losses):
         lows.append(_draw(axes, label, losses, f"C{index % 10}"))
       if name == "epoch":
@@ -57,7 +51,7 @@ def panels(runs: Mapping[str, Folder]) -> Figure:
   for axes, (name, run) in zip(grid, runs.items(), strict=False):
     curve = verify.curve(run.config)
     axes.plot(list(curve), list(curve.values()), "-", label="published")
-    ours = _losses(run, "epoch")
+    ours = run.losses("epoch")
     axes.plot(list(ours), list(ours.values()), "--", label="ours")
     axes.set(title=name, yscale="log")
   for empty in grid[len(runs) :]:
@@ -67,15 +61,7 @@ def panels(runs: Mapping[str, Folder]) -> Figure:
 
 
 def _has(groups: Mapping[str, Sequence[Folder]], split: str) -> bool:
-  return any(_losses(run, split) for runs in groups.values() for run in runs)
-
-
-def _losses(run: Folder, split: str) -> dict[float, float]:
-  """Return a run's loss by epoch."""
-  rows = run.split(split)
-  if split == "epoch":
-    return {r["epoch"]: r[f"{first_player(r)}/loss"] for r in rows}
-  return {r["epoch"]: r["loss"] for r in rows if "loss" in r}
+  return any(run.losses(split) for runs in groups.values() for run in runs)
 
 
 def _draw(axes: Axes, label: str, losses: list[dict], colour: str) -> float:

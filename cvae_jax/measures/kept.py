@@ -30,7 +30,7 @@ def read(folder: Path, name: str) -> dict[str, Any] | None:
   Raises:
     DamagedFile: the file is no JSON.
   """
-  found = _sections(folder).get(name)
+  found = sections(folder).get(name)
   if found is not None:
     return found
   older = Path(folder) / f"{name}.json"
@@ -46,7 +46,7 @@ def write(folder: Path, name: str, section: Mapping[str, Any]) -> None:
   folder = Path(folder)
   hub.check_writable(folder)
   with lock.wait_for(folder):  # another command may write another section
-    found = _sections(folder) | {name: dict(section)}
+    found = sections(folder) | {name: dict(section)}
     write_atomically(folder / FILE, json.dumps(found, indent=2) + "\n")
 
 
@@ -84,7 +84,12 @@ def section(run: Run, name: str) -> str:
   return name + "".join(f"_{prior}" for prior in fitted.describe(run).values())
 
 
-def _sections(folder: Path) -> dict[str, dict[str, Any]]:
+def sections(folder: Path) -> dict[str, dict[str, Any]]:
+  """Return all sections of a run's measures.json by name; {} without one.
+
+  Raises:
+    DamagedFile: the file is no JSON.
+  """
   path = Path(folder) / FILE
   if not path.exists():
     return {}

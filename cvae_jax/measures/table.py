@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,8 @@ from cvae_jax import settings
 from cvae_jax.host import images, lock
 from cvae_jax.host.files import write_atomically
 from cvae_jax.loop import folders
-from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.folders import Folder
-from cvae_jax.measures import curves, groups, typeset, verify
+from cvae_jax.measures import curves, groups, ledger, typeset, verify
 
 # Keys on which a run's figures do not depend.
 _WITHOUT_EFFECT = ("name", "reference", "keep", "log_every", "checkpoint_every")
@@ -29,26 +28,45 @@ def find(places: Sequence[str | Path]) -> dict[str, Folder]:
   """Find the runs in and below folders: {name: run}, in natural order.
 
   A name is the path of a run from the one folder that was given, or from the
-  folder that all of them lie in.
+  folder that all of them lie in. An entry of a ledger has its file's name.
+
+  Args:
+    places: folders of runs, runs, ledgers, or entries of the project's ledger
+      by name.
 
   Raises:
-    TableError: a place is no folder.
+    LedgerError: a place is none of these.
   """
   found: dict[Path, Folder] = {}
+  entries: dict[str, Folder] = {}
   for place in places:
-    if not Path(place).is_dir():
-      raise TableError(f"{place} is no folder; give the --workdir of a sweep")
-    found |= {run.path.absolute(): run for run in folders.below(place)}
-  if not found:
-    return {}
-  root = Path(places[0]).absolute()
-  if len(places) > 1:
+    if Path(place).is_dir():
+      found |= {run.path.absolute(): run for run in folders.below(place)}
+      entries |= {entry.path.stem: entry for entry in ledger.below(place)}
+    else:
+      entry = ledger.find(str(place))
+      entries[entry.path.stem] = entry
+  names = _name_folders(found, Path(places[0]), len(places)) | entries
+  return {name: names[name] for name in sorted(names, key=folders.natural)}
+
+
+def has_own_folder(place: Path) -> bool:
+  """Tell whether a place is a folder of runs: its tables are written there."""
+  is_run = (place / "config.json").exists()
+  return place.is_dir() and not is_run and bool(folders.below(place))
+
+
+def _name_folders(
+  found: Mapping[Path, Folder], place: Path, places: int
+) -> dict[str, Folder]:
+  """Name runs by their paths from the folder that holds all of them."""
+  root = place.absolute()
+  if found and places > 1:
     root = Path(os.path.commonpath([path.parent for path in found]))
-  names = {
+  return {
     path.name if path == root else path.relative_to(root).as_posix(): run
     for path, run in found.items()
   }
-  return {name: names[name] for name in sorted(names, key=folders.natural)}
 
 
 def collect(*places: str | Path) -> pd.DataFrame:
@@ -104,7 +122,7 @@ def _row(run: Folder) -> dict[str, Any]:
   epoch = run.split("epoch")[-1]
   test = (run.split("test") or [{}])[-1]
   train = (run.split("train") or [{}])[-1]
-  player = curves.first_player(epoch)
+  player = folders.first_player(epoch)
   terms = {
     key.removeprefix(f"{player}/"): value
     for key, value in epoch.items()
@@ -119,21 +137,9 @@ def _row(run: Folder) -> dict[str, Any]:
     **terms,
     **{f"test {k}": v for k, v in test.items() if k not in _ADDRESS},
     "examples/s": train.get("time/examples_per_second"),
-    "seconds": _seconds(run.path),
+    "seconds": run.seconds,
     "launches": len(run.launches),
   }
-
-
-def _seconds(run: Path) -> float | None:
-  """Return the time up to the latest checkpoint, over all launches."""
-  if not (run / "checkpoints").is_dir():
-    return None
-  checkpoints = Checkpoints(run, read_only=True)
-  try:
-    step = checkpoints.latest()
-    return step and checkpoints.counters(step).get("elapsed")
-  finally:
-    checkpoints.close()
 
 
 def describe_unfinished(*places: str | Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Compare a run's epoch losses with the published curve."""
+"""Compare a run's epoch losses with a published curve, or another run's."""
 
 import csv
 from pathlib import Path
@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from cvae_jax import config as configs
 from cvae_jax.host import images
 from cvae_jax.host.paths import local
-from cvae_jax.loop.rows import read_metrics
+from cvae_jax.loop.folders import Folder
 
 CURVES = Path(__file__).parent / "reference"
 TOLERANCE = 0.02
@@ -21,16 +21,16 @@ class VerifyError(ValueError):
 
 
 class Epoch(NamedTuple):
-  """One epoch's mean training loss beside the published one."""
+  """One epoch's mean training loss beside the other curve's."""
 
   epoch: int
-  published: float
+  other: float
   ours: float | None  # None if the run has not come so far
 
   @property
   def ratio(self) -> float | None:
-    """Return ours / published."""
-    return None if self.ours is None else self.ours / self.published
+    """Return ours / other."""
+    return None if self.ours is None else self.ours / self.other
 
 
 def load_published(name: str) -> dict[int, float]:
@@ -68,9 +68,7 @@ def reference(workdir: Path) -> str:
   Raises:
     VerifyError: the folder is no run, or its config names no curve.
   """
-  path = local(workdir, "the run's folder") / "config.json"
-  if not path.exists():
-    raise VerifyError(f"{workdir} is not a run's folder: no config.json")
+  _check_run(workdir)
   name = configs.of_run(workdir).reference
   if not name:
     raise VerifyError(
@@ -80,19 +78,35 @@ def reference(workdir: Path) -> str:
   return name
 
 
-def compare(workdir: Path) -> list[Epoch]:
+def _check_run(workdir: Path) -> None:
+  if not (local(workdir, "the run's folder") / "config.json").exists():
+    raise VerifyError(f"{workdir} is not a run's folder: no config.json")
+
+
+def compare(workdir: Path, beside: Folder | None = None) -> list[Epoch]:
   """Compare a run's epochs with the published ones of its reference.
 
+  Args:
+    workdir: the run's folder.
+    beside: another run, or an entry of a ledger, in place of what is published.
+
   Raises:
-    VerifyError: see `reference` and `load_published`.
+    VerifyError: see `reference` and `load_published`; or the other run has no
+      finished epoch.
   """
-  curve = load_published(reference(workdir))
-  ours = {
-    round(row["epoch"]): row["model/loss"]
-    for row in read_metrics(workdir)
-    if row["split"] == "epoch"
-  }
+  _check_run(workdir)
+  if beside is None:
+    curve = load_published(reference(workdir))
+  else:
+    curve = _by_epoch(beside)
+    if not curve:
+      raise VerifyError(f"{beside.path} has no finished epoch")
+  ours = _by_epoch(Folder(Path(workdir)))
   return [Epoch(epoch, loss, ours.get(epoch)) for epoch, loss in curve.items()]
+
+
+def _by_epoch(run: Folder) -> dict[int, float]:
+  return {round(epoch): loss for epoch, loss in run.losses("epoch").items()}
 
 
 def matches(epochs: list[Epoch], tolerance: float = TOLERANCE) -> bool:
@@ -100,25 +114,35 @@ def matches(epochs: list[Epoch], tolerance: float = TOLERANCE) -> bool:
   return all(e.ratio and abs(e.ratio - 1) <= tolerance for e in epochs)
 
 
-def table(epochs: list[Epoch], tolerance: float = TOLERANCE) -> str:
-  """Lay the comparison out as text, an epoch a line."""
-  lines = ["epoch  published      ours   ratio"]
+def table(
+  epochs: list[Epoch], tolerance: float = TOLERANCE, other: str = "published"
+) -> str:
+  """Lay the comparison out as text, an epoch a line.
+
+  Args:
+    epochs: of `compare`.
+    tolerance: the largest relative difference of a match.
+    other: a word for the other curve.
+  """
+  lines = [f"epoch {other:>10}      ours   ratio"]
   for e in epochs:
     if e.ours is None:
-      lines.append(f"{e.epoch:5d} {e.published:10.4f}         –       –  miss")
+      lines.append(f"{e.epoch:5d} {e.other:10.4f}         –       –  miss")
       continue
     verdict = "match" if abs(e.ratio - 1) <= tolerance else "miss"
-    both = f"{e.published:10.4f} {e.ours:9.4f}"
+    both = f"{e.other:10.4f} {e.ours:9.4f}"
     lines.append(f"{e.epoch:5d} {both}  {e.ratio:.4f}  {verdict}")
   return "\n".join(lines)
 
 
-def plot(path: Path, epochs: list[Epoch], title: str) -> None:
-  """Draw both curves as PNG."""
+def plot(
+  path: Path, epochs: list[Epoch], title: str, other: str = "published"
+) -> None:
+  """Draw both curves as PNG; `other` is a word for the other one."""
   figure = Figure(figsize=(6, 4), layout="constrained")
   axes = figure.subplots()
   x = [e.epoch for e in epochs]
-  axes.plot(x, [e.published for e in epochs], "o-", label="published")
+  axes.plot(x, [e.other for e in epochs], "o-", label=other)
   run = [e for e in epochs if e.ours is not None]
   axes.plot([e.epoch for e in run], [e.ours for e in run], "x--", label="ours")
   axes.set(xlabel="epoch", ylabel="training loss (epoch mean)", title=title)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from cvae_jax import data, figures, runs
 from cvae_jax.host import commands, images
 from cvae_jax.host.files import write_atomically
+from cvae_jax.loop.folders import Folder
 from cvae_jax.loop.run_data import Datasets, RunMismatch
-from cvae_jax.measures import curves, score, table, variety, verify
-from reports import ReportError, markdown
+from cvae_jax.measures import curves, ledger, score, table, variety, verify
+from reports import LEDGER, ReportError, markdown
 from reports.faces import text as face_text
 
 SHOWN = 9  # the model whose figures are drawn, where it is trained
@@ -22,79 +23,123 @@ Models = dict[int, Model]  # by rung of the ladder
 
 
 def write(runs_folder: Path, out_folder: Path) -> list[Path]:
-  """Write faces.md and its pictures, all of them generated; gives the paths.
+  """Write faces_report.md and its pictures, all generated; gives the paths.
+
+  Models whose runs are not here are reported from the ledger in `out_folder`.
+  They have no pictures.
 
   Raises:
-    ReportError: no run of the ladder has a finished epoch, or two are of the
-      same model.
+    ReportError: there is no model of the ladder, or two runs of one model.
   """
-  models = _ladder(runs_folder)
+  out = Path(out_folder)
+  models = _ladder(Path(runs_folder), out / LEDGER)
   if not models:
     raise ReportError(
       f"no run of the face ladder in {runs_folder}; train it: "
       f"{commands.format_command('sweep')} --config=faces --workdir=…"
     )
-  shown = SHOWN if SHOWN in models else max(models)
-  out = Path(out_folder)
-  rows = []
-  captions = ()
+  here = {k: m for k, m in models.items() if not _is_entry(m)}
+  shown = SHOWN if SHOWN in here else max(here, default=SHOWN)
+  grid = {}
   drawn = []
   load = Datasets()
   for rung, model in models.items():
-    run = runs.load(model["folder"])
+    if _is_entry(model):
+      model |= _recall(model["record"])
+      continue
+    run = runs.load(model["record"].path)
     model |= _measure(run, load) | {"scores": score.load_known(run) or {}}
-    rows.append(_panel(run))
-    captions = figures.captions(run)["prior"][1]
+    grid[f"model {rung}"] = _panel(run)
+    columns = figures.captions(run)["prior"][1]
     if rung == shown:
       drawn = _draw(run, out)
-  panels = curves.panels(table.find([runs_folder]))
-  images.save_figure(out / "faces_curves.png", panels)
-  images.save_grid(
-    out / "faces_samples.png",
-    np.stack(rows),
-    rows=[f"model {rung}" for rung in models],
-    columns=captions,
-  )
+  records = {f"model {rung}": m["record"] for rung, m in models.items()}
+  images.save_figure(out / "faces_curves.png", curves.panels(records))
+  if grid:
+    images.save_grid(
+      out / "faces_samples.png",
+      np.stack([*grid.values()]),
+      rows=[*grid],
+      columns=columns,
+    )
   command = markdown.command("faces", runs_folder, out)
   page = face_text.page(models, shown, drawn, command)
   write_atomically(out / "faces_report.md", page)
-  pictures = ("curves", "samples", *drawn)
+  pictures = ("curves", *["samples"] * bool(grid), *drawn)
   return [
     out / "faces_report.md",
     *(out / f"faces_{name}.png" for name in pictures),
   ]
 
 
-def _ladder(folder: Path) -> Models:
-  """Return what the runs of the ladder below a folder have on record."""
+def _ladder(folder: Path, entries: Path) -> Models:
+  """Return what the models of the ladder have on record.
+
+  Args:
+    folder: the runs lie below it.
+    entries: a ledger, for the models that have no run there.
+  """
+  places = [place for place in (folder, entries) if place.is_dir()]
   models = {}
-  found = table.find([folder])
-  for row in json.loads(table.collect(folder).to_json(orient="records")):
+  found = table.find(places or [folder])
+  rows = json.loads(table.collect(*places).to_json(orient="records"))
+  rows.sort(key=lambda row: isinstance(found[row["run"]], ledger.Entry))
+  for row in rows:
     record = found[row["run"]]
-    run = record.path
-    config = record.config
-    family, _, rung = config.reference.partition("/")
-    if family != "faces":
+    model = _read(row, record)
+    if model is None:
       continue
-    if not runs.saved(run):
-      print(f"{run}: left out, it has no checkpoint yet")
-      continue
-    if int(rung) in models:
+    rung = model["rung"]
+    if rung not in models:
+      models[rung] = model
+    elif not _is_entry(model):
       raise ReportError(
-        f"{run} and {models[int(rung)]['folder']} are both model {rung}; "
-        "report on a folder with one run of each"
+        f"{record.path} and {models[rung]['record'].path} are both model "
+        f"{rung}; report on a folder with one run of each"
       )
-    losses = [r["model/loss"] for r in record.split("epoch")]
-    curve = verify.load_published(config.reference)
-    models[int(rung)] = row | {
-      "folder": run,
-      "H": config.model.encoder.latents,
-      "W": config.loss.mse * math.prod(config.data.image_shape),
-      "complete": row["epochs"] >= max(curve),
-      "rises": int((np.diff(losses) > 0).sum()),
-      "environment": record.environment,
-    }
   return dict(sorted(models.items()))
+
+
+def _read(row: Model, record: Folder) -> Model | None:
+  """Return a model's figures; None of a run that is no model or unsaved."""
+  config = record.config
+  family, _, rung = config.reference.partition("/")
+  if family != "faces":
+    return None
+  if not (isinstance(record, ledger.Entry) or runs.saved(record.path)):
+    print(f"{record.path}: left out, it has no checkpoint yet")
+    return None
+  losses = [r["model/loss"] for r in record.split("epoch")]
+  curve = verify.load_published(config.reference)
+  return row | {
+    "rung": int(rung),
+    "record": record,
+    "H": config.model.encoder.latents,
+    "W": config.loss.mse * math.prod(config.data.image_shape),
+    "complete": row["epochs"] >= max(curve),
+    "rises": int((np.diff(losses) > 0).sum()),
+    "environment": record.environment,
+  }
+
+
+def _is_entry(model: Model) -> bool:
+  return isinstance(model["record"], ledger.Entry)
+
+
+def _recall(entry: ledger.Entry) -> Model:
+  """Return what an entry says of a model's variety and control."""
+  found = {"scores": entry.measures.get("scores", {})}
+  if measured := entry.measures.get("variety"):
+    found |= _describe_variety(measured)
+  return found
+
+
+def _describe_variety(measured: Model) -> Model:
+  usage = measured["latents"]
+  return measured["distances"] | {
+    "active": f"{usage['active']} of {usage['of']}",
+    "protocol": measured["protocol"],
+  }
 
 
 def _measure(run: runs.Run, load: Datasets) -> Model:
@@ -117,15 +162,7 @@ def _measure(run: runs.Run, load: Datasets) -> Model:
   }
   if not test:
     return named
-  measured = variety.measure(run, test)
-  usage = measured["latents"]
-  active = f"{usage['active']} of {usage['of']}"
-  return (
-    named
-    | measured["distances"]
-    | {"active": active}
-    | {"protocol": measured["protocol"]}
-  )
+  return named | _describe_variety(variety.measure(run, test))
 
 
 def _panel(run: runs.Run) -> NDArray:

@@ -1,0 +1,241 @@
+"""The ledger: what finished runs reached, a small file for each.
+
+    docs/results/faces_model=9.json
+
+An entry holds a run's config, the code, machine and data of its training, the
+figures of every epoch and evaluation, and what was measured of it. It has no
+weights. It stands for the run in a table and beside another run, where the
+run's folder is gone or on another machine.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cvae_jax import config as configs, settings
+from cvae_jax.host import commands
+from cvae_jax.host.files import DamagedFile, read_json, write_atomically
+from cvae_jax.loop.folders import Folder
+from cvae_jax.loop.run_data import DATA
+from cvae_jax.measures import kept
+
+SPLITS = ("epoch", "valid", "test")  # of rows; those of single steps are left
+LAUNCH = ("version", "sha256", "commit", "uncommitted", "python", "packages")
+MACHINE = ("device", "cores", "bits")
+REMEDY = "write it again with launch.evaluate --ledger=FOLDER"
+# Keys on which no figure depends.
+FREE = ("keep", "log_every", "checkpoint_every", "data.path")
+
+
+class LedgerError(ValueError):
+  """Says why a run has no entry, or that there is none of a name."""
+
+
+class Entry(Folder):
+  """A run of the ledger, read as a run's folder is; `path` is its file."""
+
+  @functools.cached_property
+  def content(self) -> dict[str, Any]:
+    """Return what the file holds.
+
+    Raises:
+      DamagedFile: it is no entry.
+    """
+    found = read_json(self.path, dict, REMEDY)
+    if not is_entry(found):
+      raise DamagedFile(f"{self.path} is no entry of a ledger; {REMEDY}")
+    return found
+
+  @functools.cached_property
+  def config(self) -> ConfigDict:
+    """Return the run's config, locked."""
+    return configs.from_json(json.dumps(self.content["config"]))
+
+  @property
+  def rows(self) -> list[dict[str, Any]]:
+    """Return the rows of epochs and evaluations."""
+    return self.content["rows"]
+
+  @property
+  def parameters(self) -> int | None:
+    """Return the number of trained parameters; None where it is not known."""
+    return self.content.get("parameters")
+
+  @property
+  def launches(self) -> list[dict[str, Any]]:
+    """Return the launches of the run; all but the last one are empty."""
+    before = self.content.get("launches", 1) - 1
+    return [{}] * before + [self.content["launch"]]
+
+  @property
+  def seconds(self) -> float | None:
+    """Return the time of training up to the last checkpoint."""
+    hours = self.content.get("hours")
+    return None if hours is None else 3600 * hours
+
+  @property
+  def measures(self) -> dict[str, Any]:
+    """Return the sections of the run's measures.json."""
+    return self.content.get("measures", {})
+
+  @property
+  def done(self) -> bool:
+    """Tell whether the run had ended."""
+    return self.content.get("finished", True)
+
+
+def is_entry(found: Mapping[str, Any]) -> bool:
+  """Tell whether the content of a JSON file is an entry's."""
+  kinds = {"config": dict, "launch": dict, "rows": list}
+  return all(isinstance(found.get(key), kind) for key, kind in kinds.items())
+
+
+def folder() -> Path:
+  """Return the project's own ledger: docs/results, or as it is installed."""
+  package = Path(__file__).parents[1]
+  checkout = package.parent / "docs" / "results"
+  return checkout if checkout.is_dir() else package / "results"
+
+
+def below(place: Path) -> list[Entry]:
+  """Return the entries that lie in a folder, by name."""
+  found = [Entry(path) for path in sorted(Path(place).glob("*.json"))]
+  return [entry for entry in found if _is_readable(entry)]
+
+
+def _is_readable(entry: Entry) -> bool:
+  try:
+    return bool(entry.content)
+  except DamagedFile:  # another JSON file
+    return False
+
+
+def find(name: str) -> Entry:
+  """Return an entry by its file, or by its name in the project's ledger.
+
+  Raises:
+    LedgerError: there is none; the names that there are are listed.
+  """
+  path = Path(name)
+  for candidate in (path, folder() / f"{name}.json"):
+    if candidate.is_file():
+      return Entry(candidate)
+  known = [entry.path.stem for entry in below(folder())]
+  raise LedgerError(
+    f"{name} is neither a folder, nor a file, nor an entry of {folder()}"
+    f"{settings.hint(name, known)}"
+  )
+
+
+def open_run(name: str) -> Folder:
+  """Return a run by its folder, or an entry as `find` does.
+
+  Raises:
+    LedgerError: there is none of that name.
+  """
+  path = Path(name)
+  return Folder(path) if path.is_dir() else find(name)
+
+
+def write(run: Folder, out: Path) -> Path:
+  """Write a finished run's entry into a folder; return its file.
+
+  It is named after the page and the seed. Where another config has that name,
+  a part of the config's hash follows.
+
+  Raises:
+    LedgerError: see `check`.
+  """
+  check(run)
+  content = make(run)
+  path = Path(out) / f"{_name(run)}.json"
+  if path.exists() and not _is_same(Entry(path), content):
+    path = path.with_stem(f"{path.stem},{_digest(content['config'])[:6]}")
+  write_atomically(path, json.dumps(content, indent=1) + "\n")
+  return path
+
+
+def has_ended(run: Folder) -> bool:
+  """Tell whether a run is finished and has the figures of an epoch."""
+  return run.done and bool(run.split("epoch"))
+
+
+def check(run: Folder) -> None:
+  """Check that a run can have an entry.
+
+  Raises:
+    LedgerError: it has not ended.
+  """
+  if not has_ended(run):
+    raise LedgerError(
+      f"{run.path}: a run comes into a ledger when it has ended; go on with "
+      f"it: {commands.format_command('train')} --workdir={run.path}"
+    )
+
+
+def make(run: Folder) -> dict[str, Any]:
+  """Return the content of a run's entry, figures to six digits."""
+  launch = {
+    key: run.environment[key]
+    for key in (*LAUNCH, *MACHINE)
+    if key in run.environment
+  }
+  seconds = run.seconds
+  identity = run.path / DATA
+  return {
+    "name": run.config.name,
+    "config": _without_places(run.config.to_dict()),
+    "finished": True,
+    "parameters": run.parameters,
+    "launches": len(run.launches),
+    "hours": None if seconds is None else round(seconds / 3600, 3),
+    "launch": launch,
+    "data": json.loads(identity.read_text()) if identity.exists() else None,
+    "measures": _round(kept.sections(run.path)),
+    "rows": [_round(row) for row in run.rows if row["split"] in SPLITS],
+  }
+
+
+def _name(run: Folder) -> str:
+  """Return the page with its seed; of a run without a page, its folder."""
+  seed = run.config.get("seed")
+  name = run.config.name or run.path.name
+  return re.sub(r"[/:]", "_", name) + (f",seed={seed}" if seed else "")
+
+
+def _without_places(config: Any) -> Any:
+  """Return a config in which a path of this machine is the file's name."""
+  if isinstance(config, Mapping):
+    return {key: _without_places(value) for key, value in config.items()}
+  if isinstance(config, str) and os.path.isabs(config):
+    return Path(config).name
+  return config
+
+
+def _is_same(entry: Entry, content: Mapping[str, Any]) -> bool:
+  """Tell whether an entry is of a config, whatever the free keys say."""
+  return _digest(entry.content["config"]) == _digest(content["config"])
+
+
+def _digest(config: Mapping[str, Any]) -> str:
+  leaves = {k: v for k, v in settings.leaves(config) if k not in FREE}
+  text = json.dumps(leaves, sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _round(value: Any) -> Any:
+  """Return a figure, or figures in groups and lists, to six digits."""
+  if isinstance(value, float):
+    return float(f"{value:.6g}")
+  if isinstance(value, Mapping):
+    return {key: _round(inner) for key, inner in value.items()}
+  if isinstance(value, list):
+    return [_round(inner) for inner in value]
+  return value
