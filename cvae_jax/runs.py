@@ -136,10 +136,6 @@ class Run(Views):
       z, vectors, run.guidance if guidance is None else guidance
     )
 
-  def with_guidance(self, guidance: float) -> "Run":
-    """Return the run whose samples have another guidance, see `sample`."""
-    return dataclasses.replace(self, guidance=guidance)
-
   def guided(
     self, z: ArrayLike, condition: ArrayLike, guidance: float = 1.0
   ) -> NDArray:

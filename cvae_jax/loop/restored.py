@@ -63,6 +63,10 @@ class Restored:
     """Return the length A of a condition, 0 where the system reads none."""
     return self.system.columns.get("condition", (0,))[0]
 
+  def with_guidance(self, guidance: float) -> Self:
+    """Return the run whose samples have another guidance, see `sample`."""
+    return dataclasses.replace(self, guidance=guidance)
+
   def with_prior(self, name: str, dataset: Any = None) -> Self:
     """Return the run with a prior fitted to its posteriors after training.
 
