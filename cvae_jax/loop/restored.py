@@ -38,6 +38,7 @@ class Restored:
     system: the functions of its method.
     state: its parameters and statistics.
     fitted: a prior that is used instead of the system's, see `with_prior`.
+    guidance: how far samples exaggerate their condition, see `sample`.
     mesh: the devices that share its work, at most config.mesh.
   """
 
@@ -48,6 +49,7 @@ class Restored:
   state: TrainState
   fitted: Aggregate | None = None
   mesh: Mesh = ONE
+  guidance: float = 1.0
 
   @functools.cached_property
   def placed(self) -> TrainState:
