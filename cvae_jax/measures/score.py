@@ -61,7 +61,8 @@ def score(
       f"{run.folder}: a {run.config.system} encodes no images, which is what "
       "is scored here; a colouring is scored by "
       f"{commands.format_command('colourise')}, a GAN by "
-      f"{commands.format_command('report')} compare"
+      f"{commands.format_command('report')} compare, and its samples alone by "
+      "--inception=FILE"
     )
   given = dataset
   if dataset is None:

@@ -19,7 +19,6 @@ from jax import Array
 from cvae_jax.nets.fast import conv
 
 SIDE = 299  # pixels that images are resized to
-FEATURES = 2048
 
 
 class Conv(NamedTuple):
@@ -138,25 +137,21 @@ _TO_8 = Fork(
 )
 
 
+def _cross(name: str) -> Fork:
+  chains = ((f"{name}a", (1, 3)), (f"{name}b", (3, 1)))
+  return Fork(tuple((Conv(end, 384, size),) for end, size in chains))
+
+
 def _block_8(pooling: str) -> Fork:
   """Return a block of maps of 8×8."""
-
-  def cross(name: str) -> Fork:
-    return Fork(
-      (
-        (Conv(f"{name}a", 384, (1, 3)),),
-        (Conv(f"{name}b", 384, (3, 1)),),
-      )
-    )
-
   return Fork(
     (
       (Conv("branch1x1", 320),),
-      (Conv("branch3x3_1", 384), cross("branch3x3_2")),
+      (Conv("branch3x3_1", 384), _cross("branch3x3_2")),
       (
         Conv("branch3x3dbl_1", 448),
         Conv("branch3x3dbl_2", 384, (3, 3)),
-        cross("branch3x3dbl_3"),
+        _cross("branch3x3dbl_3"),
       ),
       (pooling, Conv("branch_pool", 192)),
     )
@@ -193,11 +188,21 @@ class Inception(nn.Module):
 
 def kernel_shapes() -> dict[str, tuple[int, ...]]:
   """Return the shape of each layer's kernel: {Mixed_5b.branch1x1: …}."""
-  image = np.zeros((1, SIDE, SIDE, 3), np.uint8)
-  shapes = jax.eval_shape(Inception().init, jax.random.key(0), image)
-  return {
-    name: layer["kernel"].shape for name, layer in shapes["params"].items()
-  }
+  found = {}
+
+  def follow(steps: tuple[Step, ...], width: int, prefix: str = "") -> int:
+    for step in steps:
+      if isinstance(step, Fork):
+        width = sum(follow(chain, width, prefix) for chain in step.chains)
+      elif isinstance(step, Conv):
+        found[prefix + step.name] = (*step.size, width, step.width)
+        width = step.width
+    return width
+
+  width = follow(STEM, 3)
+  for name, block in BLOCKS.items():
+    width = follow((block,), width, f"{name}.")
+  return found
 
 
 def resize(x: Array, side: int) -> Array:
