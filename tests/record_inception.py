@@ -6,7 +6,7 @@ Run in an environment of its own, which no part of the project needs:
     python -m tests.record_inception > tests/inception.json
 
 The weights are numbers of a formula, not the published ones. The network has
-a sixteenth of the published widths and reads images of 75 pixels a side, so
+a sixteenth of the published widths and reads images of 107 pixels a side, so
 that it is quick; its layers, paddings and poolings are torch-fidelity's. The
 shapes of all layers are of the network in full.
 """
@@ -20,7 +20,7 @@ from unittest import mock
 import numpy as np
 
 NARROW = 16
-SIDE = 75
+SIDE = 107  # so that the last maps have 2×2 pixels, and poolings differ
 FOLDED = (
   ("weight", 0.8, 1.2),
   ("bias", -0.2, 0.2),
@@ -53,9 +53,9 @@ def arrays(kernels):
 
 
 def images():
-  """Return noise and shades [2, 90, 35, 3], to be shrunk and enlarged."""
-  noise = numbers("noise", (90, 35, 3), 0, 256)
-  shades = numbers("shades", (9, 7, 3), 0, 256).repeat(10, 0).repeat(5, 1)
+  """Return noise and shades [2, 120, 35, 3], to be shrunk and enlarged."""
+  noise = numbers("noise", (120, 35, 3), 0, 256)
+  shades = numbers("shades", (12, 7, 3), 0, 256).repeat(10, 0).repeat(5, 1)
   return np.stack([noise, shades]).astype(np.uint8)
 
 
