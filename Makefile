@@ -46,9 +46,11 @@ $(VENV)/.web: $(READY) requirements-web.lock
 judge: $(READY)
 	$(RUN) launch.train --config=configs/classifier.py --workdir=runs/judge
 
+# Three workers for two cores: a tenth of the time a worker waits, for a disk or
+# a process that it has started.
 test: lint
 	@echo "== tests"
-	$(RUN) pytest --numprocesses=2 --dist=loadfile
+	$(RUN) pytest --numprocesses=3 --dist=loadfile
 
 lint: $(READY)
 	@echo "== lint"

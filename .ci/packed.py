@@ -24,6 +24,8 @@ def main(wheel: str, sdist: str) -> None:
       for file in _files(folder)
       if file.endswith(".py") and file.count("/") == 1
     }
+  entries = [file for file in _files("docs/results") if file[-5:] == ".json"]
+  wanted |= {f"cvae_jax/results/{Path(file).name}" for file in entries}
   missing = sorted(wanted - held)
   if not any(file.endswith("/LICENSE") for file in held):
     missing.append("LICENSE")
@@ -39,7 +41,7 @@ def main(wheel: str, sdist: str) -> None:
     whole |= {
       f for f in _files(folder) if f.count("/") == 1 and f[-3:] == ".py"
     }
-  absent = sorted(whole - source)
+  absent = sorted({*whole, *entries} - source)
   if missing or foreign or absent:
     sys.exit(
       f"error: the wheel lacks {missing} and has {foreign} of others; "

@@ -24,7 +24,7 @@ One of ae, vae (the default), gan, wgan_gp, and variants, joined by commas:
 
 No attributes are read, so any folder of images serves:
 
-    python data/prepare_photos.py --images=FOLDER --size=256 --shape=middle \
+    python data/prepare_photos.py --images=FOLDER --size=256 --fit=crop \
       --resize=antialias --on_grey=keep --out=data/faces_256
 
 The source gives models, CelebA-HQ at 256, BCE, sigmoid outputs and early

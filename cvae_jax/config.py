@@ -41,7 +41,7 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
   """
   config = load_page(name)
   settings.apply(config, overrides or {})
-  settings.check(config)
+  settings.check(config, given=overrides or ())
   if not str(name).endswith(".json"):
     trust(config)
   return config

@@ -131,7 +131,7 @@ NEEDS = {
   "loss.sigma": ("loss.likelihood", ("sigma",)),
   "loss.per_channel": ("loss.likelihood", ("sigma",)),
   "loss.mixture": ("loss.likelihood", ("logistic",)),
-  "loss.mse": ("loss.likelihood", ("gaussian",), _LOGITS),
+  "loss.mse": ("loss.likelihood", ("gaussian",), (*_LOGITS, "dfc_vae")),
   "loss.strength": (
     "loss.objective",
     ("tc", "mmd", "dip_i", "dip_ii", "factor"),
@@ -145,6 +145,24 @@ NEEDS = {
     key: ("model.variational", (True,), ("autoencoder",))
     for key in SYSTEMS
     if key == "loss.beta" or key.startswith("loss.kl.")
+  },
+}
+# Keys that pages set for their own choices. Beside another choice such a key
+# has no effect, so nobody may set it by hand there: (another key, its values).
+_MOMENTS = (
+  *("adabelief", "adam", "adamax", "adamw", "amsgrad", "lamb", "lion"),
+  *("nadam", "nadamw", "novograd", "radam", "yogi"),
+)
+_EPS = (*_MOMENTS, "adadelta", "adagrad", "rmsprop")
+BY_HAND: dict[str, tuple[str, tuple]] = {
+  "loss.mse": ("loss.likelihood", ("gaussian", "")),
+  "loss.pixel": ("loss.likelihood", ("gaussian", "")),
+  "optim.b1": ("optim.name", _MOMENTS),
+  "optim.b2": ("optim.name", _MOMENTS),
+  "optim.eps": ("optim.name", tuple(n for n in _EPS if n != "lion")),
+  **{
+    f"loss.{key}": ("loss.soft", (False,))  # the source's loss of M2
+    for key in ("alpha", "labelled", "unlabelled", "warm_up")
   },
 }
 

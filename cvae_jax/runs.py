@@ -26,6 +26,7 @@ from cvae_jax.loop.folders import (
   Folder as Folder,  # runs.below gives them
   below as below,
 )
+from cvae_jax.loop.purposes import purpose
 from cvae_jax.loop.restore import run_state
 from cvae_jax.loop.restored import (
   VALUES as VALUES,
@@ -107,7 +108,7 @@ class Run(Views):
     seed: int = 0,
     *,
     count: int | None = None,
-    guidance: float = 1.0,
+    guidance: float | None = None,
     prior: str = "",
     **named: Any,
   ) -> NDArray:
@@ -118,7 +119,8 @@ class Run(Views):
       seed: of the latents, and of what is drawn for attributes left out.
       count: how many samples, of one condition.
       guidance: how far to go from the answer without the condition to that
-        with it; above 1 the condition is exaggerated.
+        with it; above 1 the condition is exaggerated. By default that of
+        `with_guidance`, or 1.
       prior: "fitted" or "fitted:K", see `with_prior`.
       named: attributes and their values, instead: shape="triangle".
 
@@ -130,7 +132,13 @@ class Run(Views):
     vectors = self.request(condition, count, seed, **named).vectors
     run = self.with_prior(prior)
     z = run.prior(len(vectors), seed, vectors)
-    return run.guided(z, vectors, guidance)
+    return run.guided(
+      z, vectors, run.guidance if guidance is None else guidance
+    )
+
+  def with_guidance(self, guidance: float) -> "Run":
+    """Return the run whose samples have another guidance, see `sample`."""
+    return dataclasses.replace(self, guidance=guidance)
 
   def guided(
     self, z: ArrayLike, condition: ArrayLike, guidance: float = 1.0
@@ -143,8 +151,11 @@ class Run(Views):
       guidance: see `sample`.
 
     Raises:
-      RunError: guidance is asked of a model that knows no unknown values.
+      RunError: guidance is asked of a model that knows no unknown values, or
+        the run colours photos.
     """
+    if "image" not in self.system.columns:
+      raise RunError(f"{self.folder} draws no samples; {purpose(self)}")
     images = self.decode(z, condition)
     if guidance != 1.0:
       if not getattr(self.conditions, "known_bits", False):

@@ -2,12 +2,12 @@
 
 import difflib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from cvae_jax.defaults import GROUPS, NEEDS, OWN, SYSTEMS
+from cvae_jax.defaults import BY_HAND, GROUPS, NEEDS, OWN, SYSTEMS
 
 SEEDS = 2**32  # jax keeps 32 bits: a seed of 2**32 would equal 0
 
@@ -18,18 +18,9 @@ class ConfigError(ValueError):
 
 # By a key's last word, whatever its group. (least, limit, what was expected)
 _SIZES = (
-  *(
-    "latents",
-    "levels",
-    "features",
-    "widths",
-    "strides",
-    "dense",
-    "side",
-    "map",
-  ),
+  *("latents", "levels", "features", "widths", "strides", "dense", "side"),
   *("kernel", "hidden", "code", "streams", "image_shape", "directions"),
-  "harmonics",
+  *("map", "harmonics"),
   *("critic_steps", "generator_updates", "every", "accumulate"),
 )
 # The program of a step grows with each tap, so compiling would never end.
@@ -48,15 +39,22 @@ _SHARES = (
 )
 
 
-def check(config: ConfigDict, used: bool = True) -> None:
+def check(
+  config: ConfigDict, used: bool = True, given: Iterable[str] = ()
+) -> None:
   """Check every number of a config, at any depth, and that each is used.
+
+  Args:
+    config: of a page or a run.
+    used: False for a system that is handed over, whose keys nobody knows.
+    given: the dotted keys that the user has set, and not the page.
 
   Raises:
     ConfigError: one is not finite, or makes no sense where it stands; or a
       choice is set that the system does not use.
   """
-  if used:  # not for a system that is handed over
-    _check_used(config)
+  if used:
+    _check_used(config, given)
   for key, value in leaves(config.to_dict()):
     for number in _numbers(value):
       if expected := _describe_expected(key, number):
@@ -80,7 +78,7 @@ def check_periods(config: ConfigDict, steps: int) -> None:
       )
 
 
-def _check_used(config: ConfigDict) -> None:
+def _check_used(config: ConfigDict, given: Iterable[str]) -> None:
   """Check that no key is set that has no effect."""
   found = dict(leaves(config.to_dict()))
   usual = dict(leaves(GROUPS))
@@ -100,10 +98,18 @@ def _check_used(config: ConfigDict) -> None:
       )
     other, values, *only = NEEDS.get(key, ("", (None,)))
     if found.get(other) not in values and system in (*only, (system,))[0]:
-      raise ConfigError(
-        f"{where} has no use while {other} is {found.get(other)!r}; set "
-        f"{other}={' or '.join(map(str, values))}, or leave it out"
-      )
+      raise _idle(where, other, found, values)
+  for key in given if system in OWN else ():
+    other, values = BY_HAND.get(key, ("", ()))
+    if other in found and found[other] not in values:
+      raise _idle(f"config.{key}={found[key]}", other, found, values)
+
+
+def _idle(where: str, other: str, found: Mapping, values) -> ConfigError:
+  return ConfigError(
+    f"{where} has no use while {other} is {found.get(other)!r}; set "
+    f"{other}={' or '.join(filter(None, map(str, values)))}, or leave it out"
+  )
 
 
 def _describe_expected(key: str, number: float) -> str | None:

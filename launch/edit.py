@@ -89,12 +89,13 @@ def _check(run) -> None:
     RunError: it encodes no images or decodes none, or has no such attribute.
   """
   from cvae_jax.apps import editing
+  from cvae_jax.loop.purposes import purpose
   from cvae_jax.runs import RunError
 
   if run.system.encode is None or run.system.decode is None:
     raise RunError(
       f"{run.folder}: a {run.config.system} does not encode and decode "
-      "images, so no picture can be edited with it"
+      f"images, so no picture can be edited with it; {purpose(run)}"
     )
   names = [attribute.name for attribute in editing.attributes(run)]
   for name in _SWEEP.value:

@@ -50,6 +50,7 @@ _FID_SPLIT = flags.DEFINE_enum(
   "The images beside which FID and KID set the samples.",
 )
 _PRIOR = run_flags.prior()
+_GUIDANCE = run_flags.guidance()
 _SEED = command.define_seed("Of every random draw.")
 
 
@@ -65,7 +66,7 @@ def main(_: list[str]) -> None:
     run.config.data.path = str(command.path(_DATA))
   if _LEDGER.value is not None:
     ledger.check(Folder(run.folder))  # now, and not after minutes of scoring
-  run = run.with_prior(_PRIOR.value)
+  run = run.with_prior(_PRIOR.value).with_guidance(_GUIDANCE.value)
   judges = [runs.load(folder) for folder in _JUDGES.value]
   if _CAS.value and not judges:
     raise runs.RunError("--cas trains the network of a judge: give --judge=RUN")

@@ -1,4 +1,4 @@
-"""Prepare data: cvae-jax prepare digits|faces|photos …"""
+"""Prepare data: cvae-jax prepare images|faces|photos|digits|shapes …"""
 
 import runpy
 import sys

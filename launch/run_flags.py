@@ -91,6 +91,15 @@ def prior() -> flags.FlagHolder:
   )
 
 
+def guidance() -> flags.FlagHolder:
+  """Define --guidance, of commands that draw samples under conditions."""
+  return flags.DEFINE_float(
+    "guidance",
+    1.0,
+    "Above 1 exaggerates the condition, where it may be unknown.",
+  )
+
+
 def step() -> flags.FlagHolder:
   """Define --step, of commands that hand a run on."""
   return flags.DEFINE_integer(

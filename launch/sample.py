@@ -31,9 +31,7 @@ _UNKNOWN = flags.DEFINE_list("unknown", [], "Attributes that are unknown.")
 _COUNT = flags.DEFINE_integer(
   "count", None, "Samples; of a sweep its rows.", lower_bound=1
 )
-_GUIDANCE = flags.DEFINE_float(
-  "guidance", 1.0, "Above 1 exaggerates the condition, where it may be unknown."
-)
+_GUIDANCE = run_flags.guidance()
 _PRIOR = run_flags.prior()
 _SEED = command.define_seed("Of the latents.")
 

@@ -107,10 +107,12 @@ def take_flag(argv: list[str], name: str) -> tuple[str | None, list[str]]:
 
 def main(_: list[str]) -> int:
   """Train; gives PREEMPTED after a signal."""
-  from cvae_jax import train
+  from cvae_jax import settings, train
   from cvae_jax.host import console
   from cvae_jax.loop import hosts
 
+  given = [name[7:] for name in flags.FLAGS if name.startswith("config.")]
+  settings.check(flags.FLAGS.config, given=given)
   hosts.start(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
   try:
     train.train_and_evaluate(

@@ -6,6 +6,7 @@ import pytest
 from cvae_jax import config as configs, data as sources, runs, train
 from cvae_jax.data import DataError
 from cvae_jax.loop import pictures
+from cvae_jax.measures import kept
 from cvae_jax.runs import RunError
 from launch import run_flags
 from tests import small
@@ -126,6 +127,9 @@ def test_guidance_goes_on_from_the_answer_without_the_condition(run, unsure):
   expected = np.clip(without + 2 * (with_it - without), 0, 1)
   found = unsure.sample(WHOLE, 5, count=3, guidance=2.0)
   np.testing.assert_allclose(found, expected, atol=1e-6)
+  guided = unsure.with_guidance(2.0)
+  np.testing.assert_array_equal(guided.sample(WHOLE, 5, count=3), found)
+  assert kept.section(guided, "scores") == "scores_guidance:2"  # its own
   with pytest.raises(RunError, match="trained with unknown values"):
     run.sample(WHOLE, guidance=2.0)
 

@@ -10,6 +10,7 @@ import pytest
 from cvae_jax import config as configs
 from cvae_jax.data import DataError, load
 from cvae_jax.method import likelihoods
+from tests import small
 
 KEY = jax.random.key(0)
 SHAPE = (28, 28, 1)
@@ -45,9 +46,9 @@ def batch(system, size=4):
   }
 
 
-def stepped(system, steps=2):
+def stepped(system, steps=2, state=None):
   """Return the state after some steps and the last metrics."""
-  state = jax.jit(system.init)(KEY)
+  state = small.drawn(system) if state is None else state
   step = jax.jit(system.step)
   for at in range(steps):
     state, metrics = step(state, batch(system), KEY, np.int32(at))
@@ -77,7 +78,7 @@ def test_each_likelihood_trains_and_its_elbo_is_nats_and_kl(page, name):
 
 def test_a_learned_variance_moves_and_each_channel_has_its_own():
   system = made("zoo.py:vae", loss__likelihood="sigma", loss__sigma="learned")
-  state, _ = stepped(system)
+  state, _ = stepped(system, state=jax.jit(system.init)(KEY))
   logvar = state.params[likelihoods.BRANCH]["logvar"]
   assert logvar.shape == (1,)
   assert float(logvar[0]) != 0
@@ -86,7 +87,7 @@ def test_a_learned_variance_moves_and_each_channel_has_its_own():
 @pytest.mark.parametrize("page", SMALL)
 def test_the_elbo_is_the_same_whatever_weighs_the_kl(page):
   plain = made(page)
-  state = jax.jit(plain.init)(KEY)
+  state = small.drawn(plain)
   expected = jax.jit(plain.evaluate)(state, batch(plain), KEY)
   weighed = made(page, loss__beta=3.0, loss__kl__free_bits=0.5)
   found = jax.jit(weighed.evaluate)(state, batch(weighed), KEY)
@@ -119,7 +120,7 @@ def test_each_prior_trains_and_is_learned(page, name):
     changes |= {"data__condition": "class", "data__conditions": 10}
   system = made(page, **changes)
   first = jax.jit(system.init)(KEY)
-  state, metrics = stepped(system)
+  state, metrics = stepped(system, state=first)
   assert metrics["model/gradient_norm"] > 0
   moved = jax.tree.map(
     lambda a, b: float(np.abs(a - b).max()),

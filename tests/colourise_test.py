@@ -20,6 +20,8 @@ from cvae_jax.metrics import colour as metrics
 from reports.colour import report as colour_report
 from tests.colouring_test import SMALL
 
+pytestmark = pytest.mark.usefixtures("short_colours", "plain_convolutions")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, data):

@@ -11,7 +11,7 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 from cvae_jax.host import compile_cache
-from tests import small_zoo as zoo
+from tests import small, small_zoo as zoo
 
 FOLDER = "JAX_COMPILATION_CACHE_DIR"
 
@@ -111,8 +111,11 @@ def programs(tmp_path):
   switch(before)
 
 
-def test_a_run_has_the_same_bits_with_it_and_without(data, tmp_path, programs):
+def test_a_run_has_the_same_bits_with_it_and_without(
+  data, tmp_path, programs, monkeypatch
+):
   """Without; compiled into it; and with what is read from it."""
+  small.evaluate_nothing(monkeypatch)
   folder = tmp_path / "programs"
 
   def kept():

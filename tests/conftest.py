@@ -23,6 +23,11 @@ QUICK = {
   ),
 }
 cpu.set_flags(cpu.FLAGS | QUICK)
+# What is compiled need not know which lines of Python it comes from.
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
+# Tracing makes many small objects, and Python would look through the young
+# ones after every 700: a twentieth of the time.
+gc.set_threshold(50_000, 10, 10)
 # Each program is compiled once for all workers, the processes that they start
 # and later runs of the suite.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
@@ -86,6 +91,26 @@ def _leave_convolutions_to_xla(patch):
   from cvae_jax.nets.fast import ops
 
   patch.setattr(ops, "fast_on_cpu", lambda: False)
+
+
+@pytest.fixture(scope="module")
+def short_colours():
+  """Makes programs with colours of cells short, which gives the same bits.
+
+  XLA, told to write one loop for all, writes 64 times into it how a pixel's
+  vector is found: ten seconds of compilation. A sum has a loop of its own.
+  """
+  from cvae_jax.method import cells
+
+  add_up = cells._add_up
+
+  def add_pairs_first(vectors):
+    pairs = vectors.reshape(len(vectors), 2, -1, vectors.shape[-1])
+    return add_up(pairs.sum(axis=1))
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(cells, "_add_up", add_pairs_first)
+    yield
 
 
 @pytest.fixture(scope="module")

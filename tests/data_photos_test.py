@@ -122,7 +122,7 @@ def test_a_zip_gives_the_same_set_and_again_changes_nothing(
   empty = tmp_path / "empty"
   empty.mkdir()
   assert SCRIPT.main([f"--images={empty}", f"--out={out}"]) == 1
-  assert "no photo in it" in capsys.readouterr().err
+  assert "no image in it" in capsys.readouterr().err
 
 
 def test_a_row_is_a_cell_and_a_photo_is_stored_once(made):

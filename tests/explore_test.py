@@ -127,6 +127,7 @@ def test_a_grid_has_every_pair_of_two_conditions(digits):
 def test_a_run_that_draws_nothing_is_refused():
   class System:
     decode = None
+    predict = abs
 
   class Run:
     folder = "runs/judge"

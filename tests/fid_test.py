@@ -55,10 +55,16 @@ def run(tmp_path, dataset):
     state=TrainState(np.int32(3), {}, {}, {}),
     fitted=None,
     system=SimpleNamespace(
-      decode=True, encode=None, columns={"image": (SIDE, SIDE, 1)}
+      decode=True,
+      encode=None,
+      predict=None,
+      columns={"image": (SIDE, SIDE, 1)},
     ),
     prior=lambda count, seed, condition: np.zeros((count, 2)),
-    decode=lambda z, condition: image[condition[:, 0].astype(int)] * 1.00001,
+    guidance=1.0,
+    guided=lambda z, condition, guidance: (
+      image[condition[:, 0].astype(int)] * guidance
+    ),
   )
 
 
@@ -126,6 +132,19 @@ def test_figures_are_measured_anew_for_other_weights_counts_and_seeds(
       assert len(features.embed.calls) == 3 * at
 
 
+def test_guidance_is_of_the_samples_and_has_figures_of_its_own(
+  run, dataset, features
+):
+  plain = fid.measure(run, features, 12, dataset=dataset)
+  run.guidance = 0.5  # darker
+  found = fid.measure(run, features, 12, dataset=dataset)
+  assert found["fid"] > plain["fid"] + 0.1
+  assert found["floor"] == plain["floor"]
+  assert any("guidance" in line for line in fid.lines(found))
+  kept = json.loads((run.folder / "measures.json").read_text())
+  assert {*kept} == {"fid", "fid_guidance:0.5"}
+
+
 def test_what_cannot_be_measured_is_said(run, dataset, features):
   def refused(match, run=run, count=12, of=dataset):
     with pytest.raises(RunError, match=match):
@@ -135,9 +154,9 @@ def test_what_cannot_be_measured_is_said(run, dataset, features):
   refused("found 1 images", of=dataset._replace(test=one))
   refused("found 0 images", of=dataset._replace(test=None))
   run.system.columns["image"] = (SIDE, SIDE, 4)
-  refused(r"has images \(4, 4, 4\)")
+  refused(r"grey or RGB images \(here \(4, 4, 4\)\) that a run draws")
   run.system.decode = None
-  refused("'gan', draws none")
+  refused("a run draws; this is a run of 'gan', which draws no images")
 
 
 def test_few_images_and_other_weights_get_a_note(run, dataset, features):
@@ -157,7 +176,7 @@ def test_few_images_and_other_weights_get_a_note(run, dataset, features):
 def test_the_command_measures_a_run_that_only_draws(
   run, dataset, features, monkeypatch, capsys
 ):
-  run.with_prior = lambda prior: run
+  run.with_prior = run.with_guidance = lambda value: run
   monkeypatch.setattr(run_flags, "load", lambda flag: run)
   monkeypatch.setattr(fid, "load", lambda path: features)
   monkeypatch.setattr(fid, "load_data", lambda folder, config: dataset)

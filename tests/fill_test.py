@@ -95,5 +95,6 @@ def test_a_table_without_gaps_stays_as_it_is(sets, judge):
 
 def test_a_run_that_is_no_judge_is_refused(judge):
   judge.config = configs.load("configs/images.py:smoke")
+  judge.system = SimpleNamespace(encode=abs, decode=abs)
   with pytest.raises(RunError, match="no judge of prepared images"):
     fill.fill(judge)

@@ -184,6 +184,19 @@ def test_a_disk_without_room_for_a_checkpoint_is_said_before_a_step(
   assert not (tmp_path / "run" / "config.json").exists()
 
 
+def test_a_flag_that_another_one_leaves_idle_is_refused_before_a_folder_is_made(
+  tmp_path,
+):
+  flags = ["--config.loss.likelihood=sigma", "--config.loss.mse=4"]
+  words = ["--config=configs/digits.py:smoke", *flags]
+  folder = tmp_path / "run"
+  done = launching.within("launch.train", *words, f"--workdir={folder}")
+  assert done.code == 1
+  (said,) = done.text.splitlines()
+  assert "config.loss.mse=4.0 has no use while loss.likelihood is 's" in said
+  assert not folder.exists()
+
+
 @pytest.mark.parametrize("name", job._COUNTS)
 def test_a_number_of_the_loop_below_1_is_refused_before_a_folder_is_made(
   data, tmp_path, name

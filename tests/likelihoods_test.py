@@ -170,6 +170,49 @@ def test_logistic_nats_are_differences_of_the_distribution_function():
   np.testing.assert_allclose(found, -np.log(above - below), rtol=1e-4)
 
 
+def level_nats(x, mean, log_scale):
+  """−log P(level) in float64, by SciPy; x and mean are of [−1, 1]."""
+  scale = np.exp(log_scale)
+  above = stats.logistic.logcdf((x + 1 / 255 - mean) / scale)
+  below = stats.logistic.logsf((x - 1 / 255 - mean) / scale)
+  inner = above + below + np.log(-np.expm1(-2 / 255 / scale))
+  return -np.where(x == -1, above, np.where(x == 1, below, inner))
+
+
+def test_logistic_nats_and_slopes_are_scipy_s_at_every_level_and_scale():
+  levels = np.array([0, 0, 1, 77, 128, 254, 255, 255])
+  means = [-3.0, -1.0, -0.99, -0.4, 0.0, 0.004, 1.0, 2.0]
+  log_scales = [-6.9, -5.0, -3.0, -1.0, 0.0, 2.0, 6.9]
+  x, mean, log_scale = (
+    a.ravel().astype(np.float32)
+    for a in np.meshgrid(levels / 255, means, log_scales)
+  )
+  output = np.stack([mean, log_scale], axis=-1)
+  likelihood = build("logistic")
+  one = jax.vmap(jax.value_and_grad(likelihood.nats, argnums=(0, 1)))
+  found, (of_value, slope) = jax.jit(one)(x[:, None], output)
+  x, mean, log_scale = (a.astype(np.float64) for a in (x, mean, log_scale))
+  x = np.rint(255 * x) * 2 / 255 - 1
+  expected = level_nats(x, mean, log_scale)
+  # Float32 rounds x − mean, and a narrow logistic multiplies what it lost.
+  lost = 2e-7 * np.exp(-log_scale)
+  assert (abs(found - expected) < 2e-6 * (1 + abs(expected)) + lost).all()
+  by_mean, by_scale = (
+    (
+      level_nats(x, mean + a, log_scale + b)
+      - level_nats(x, mean - a, log_scale - b)
+    )
+    / 2e-6
+    for a, b in ((1e-6, 0.0), (0.0, 1e-6))
+  )
+  scale = np.exp(log_scale)  # in units of which slopes are near 1
+  close = {"rtol": 1e-3, "atol": 1e-3}
+  np.testing.assert_allclose(slope[:, 0] * scale, by_mean * scale, **close)
+  np.testing.assert_allclose(slope[:, 1], by_scale, **close)
+  # A value that moves is a mean that moves the other way, in [0, 1].
+  np.testing.assert_allclose(of_value[:, 0], -2 * slope[:, 0], rtol=1e-6)
+
+
 def test_a_level_far_in_the_tail_has_finite_nats_and_gradient():
   likelihood = build("logistic")
   output = jnp.array([[-1.0, -7.0]])
@@ -269,9 +312,15 @@ def test_a_capacity_draws_the_kl_to_what_it_has_risen_to():
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
-def test_cycles_without_a_warm_up_are_refused():
+@pytest.mark.parametrize("cycles", [1, 3])
+def test_cycles_without_a_warm_up_are_refused(cycles):
   with pytest.raises(ValueError, match=r"loss.kl.warmup"):
-    control(cycles=3)
+    control(cycles=cycles)
+
+
+def test_cycles_of_a_capacity_are_refused_as_it_rises_once():
+  with pytest.raises(ValueError, match=r"cycles or loss.kl.capacity, not both"):
+    control(capacity=3.0, warmup=4, cycles=2)
 
 
 # Bounds of several samples

@@ -97,6 +97,15 @@ def test_l2_of_a_net_without_such_kernels_is_a_scalar_zero(term):
   assert total == 0
 
 
+@pytest.mark.parametrize("rank", [2, 4])
+def test_a_weight_of_l2_multiplies_it_and_at_0_no_kernel_is_read(rank):
+  term = {2: losses.dense_l2, 4: losses.kernel_l2}[rank]
+  kernel = jnp.full((2,) * rank, 3.0)
+  assert term({"kernel": kernel}, 0.5) == 0.5 * 9 * kernel.size
+  unread = {"kernel": jnp.full_like(kernel, jnp.nan)}
+  assert term(unread, 0.0) == 0
+
+
 def test_psnr_equals_numpy_with_the_output_clipped():
   target = images(5)
   output = images(6, -0.5, 1.5)

@@ -19,6 +19,7 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}"
 
 import jax  # noqa: E402 (it reads the variables set above)
 import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
 from cvae_jax import config as configs, runs, settings, train  # noqa: E402
 from cvae_jax.loop import begin, evaluate, feed, keys, mesh  # noqa: E402
@@ -144,6 +145,7 @@ def resumed(folder, data):
     return train.train_and_evaluate(config, folder / name)
 
   trained("changed", mesh=8, epochs=1)
+  small.evaluate_nothing(pytest.MonkeyPatch())
   changed = trained("changed", mesh=2, epochs=2)
   whole = trained("whole", mesh=1, epochs=2)
   apart = jax.tree.map(

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from cvae_jax import config as configs, runs, train
+from tests import small
 
 FOLDER = Path(__file__).parent / "old_runs"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.zip"))
 
-pytestmark = pytest.mark.usefixtures("plain_convolutions")
+pytestmark = pytest.mark.usefixtures("plain_convolutions", "short_colours")
 
 
 def unpack(name, folder):
@@ -53,7 +54,8 @@ def check_reads(run, facts, found):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_old_run_goes_on_as_it_would_have(name, tmp_path):
+def test_an_old_run_goes_on_as_it_would_have(name, tmp_path, monkeypatch):
+  small.evaluate_nothing(monkeypatch)
   facts = unpack(name, tmp_path)
   config = configs.from_json((tmp_path / "config.json").read_text())
   with config.unlocked():

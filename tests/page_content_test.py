@@ -207,7 +207,7 @@ def test_8_bit_weights_are_within_half_a_step_of_their_block_s_largest():
 
 def test_what_no_page_can_show_is_one_line(tmp_path, every, monkeypatch):
   judge = export_test.drawn("classifier")
-  with pytest.raises(RunError, match=r"'attribute' has none; give a VAE"):
+  with pytest.raises(RunError, match=r"this run has none; this is a judge"):
     write.write(judge, tmp_path / "page.html")
   with pytest.raises(RunError, match=r"as in page\.html; found .*page\.png"):
     write.write(every, tmp_path / "page.png")

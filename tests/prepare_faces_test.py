@@ -155,7 +155,7 @@ def test_missing_images_are_named(source, tmp_path, capsys):
   (source / "images" / "2.png").unlink()
   assert prepare(source, tmp_path / "out") == 1
   said = capsys.readouterr().err
-  assert re.search(r"1 of 12 images .* missing in .*: 2.png", said)
+  assert re.search(r"1 of 12 images of .*table.csv are missing: 2.png", said)
   assert prepare(source, tmp_path / "out", "--on_missing=skip") == 0
   table = prepared.read(tmp_path / "out").table
   assert len(table) == 11
@@ -175,7 +175,7 @@ def test_not_square_is_said(source, tmp_path, capsys):
 def test_bad_arguments_are_explained(source, tmp_path, capsys):
   out = tmp_path / "out"
   for more, said in (
-    ("--images=nowhere", "nowhere: neither a folder nor a zip"),
+    ("--images=nowhere", "--images=nowhere: no such file or folder"),
     ("--table=nowhere", "no table nowhere; give a file, celeba:FILE or utk"),
     ("--table=utkface", "none of 12 images is named as UTKFace's are"),
     ("--columns=male,hat", "no column 'hat'; it has file, male, female, eyes"),

@@ -80,7 +80,7 @@ def test_a_folder_that_is_not_the_table_s_is_no_match(tmp_path, capsys):
   draw(source / "blue" / "1.png", 1)
   table_of(source, file=["red/1.png"], male=[0])
   assert prepare(source, tmp_path / "out") == 1
-  assert "1 of 1 images of the table are missing" in capsys.readouterr().err
+  assert "table.csv are missing: red/1.png" in capsys.readouterr().err
 
 
 def test_a_zip_with_a_name_twice_is_refused(tmp_path):

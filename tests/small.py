@@ -22,6 +22,7 @@ from absl import flags as flags_
 from benchmarks import soak_resume as soak
 from cvae_jax import config as configs, train
 from cvae_jax.data.files import digit_files
+from cvae_jax.loop import evaluate
 
 EPOCH = 12  # steps
 ROOT = Path(__file__).parents[1]
@@ -181,6 +182,12 @@ def drawn(system):
   )
   zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)
   return zeros.replace(params=params, model_state=stats)
+
+
+def evaluate_nothing(patch: pytest.MonkeyPatch) -> None:
+  """Train without evaluations and pictures: compiled, and no parameter's."""
+  nothing = {}, {}
+  patch.setattr(evaluate, "make_assessment", lambda job: lambda state: nothing)
 
 
 def _dotted(changes: dict) -> dict:

@@ -333,6 +333,23 @@ def test_simultaneous_players_all_see_the_parameters_before_the_step():
   assert_same(after.params["frozen"], old["frozen"])
 
 
+@pytest.mark.parametrize("same", [False, True])
+def test_players_have_draws_of_their_own_unless_they_share_them(same):
+  def draw(params, model_state, batch, key, step):
+    drawn = jax.random.normal(key)
+    return sum(p["w"].sum() for p in params.values()), (
+      {"drawn": drawn},
+      model_state,
+    )
+
+  tx = optax.sgd(0.1)
+  players = {name: Player(draw, tx, (name,)) for name in ("a", "b")}
+  state = update.init_state(players, make_params())
+  step = update.make_step(players, simultaneous=True, same_draws=same)
+  _, metrics = jax.jit(step)(state, BATCH, KEY, at(0))
+  assert (metrics["a/drawn"] == metrics["b/drawn"]) == same
+
+
 @pytest.mark.parametrize("spoilt", SPOILT)
 def test_a_simultaneous_step_that_is_not_finite_changes_no_bit(spoilt):
   _, change = SPOILT[spoilt]

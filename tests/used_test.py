@@ -1,13 +1,21 @@
 """Nothing that a config sets is ignored in silence, in any system."""
 
 import functools
+import inspect
 
+import jax
+import numpy as np
+import optax
 import pytest
+from jax.interpreters import partial_eval
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs, defaults, settings
-from cvae_jax.method import optim
+from cvae_jax.method import likelihoods, optim, update
+from cvae_jax.nets.fast import ops
 from cvae_jax.types import Facts, Place
+
+KEY = jax.random.key(0)
 
 SHAPE = (28, 28, 1)
 FACE = (64, 64, 3)
@@ -28,6 +36,32 @@ PAGES = {
   "m3": ("zoo:m3", SHAPE, 10),
   "vae": ("zoo:scvae", SHAPE, 10),
 }
+COLOUR = (14, 14, 3)  # so that it matters whether each channel has a variance
+# Networks of which a program is soon traced, and the shape of their images.
+TINY = {
+  "adgm": {
+    f"model.{net}.widths": (3,)
+    for net in ("auxiliary", "classifier", "inference", "partner", "generator")
+  }
+  | {"data.binarise": ""},
+  "colouring": {"model.branch.features": (), "model.branch.dropout": 0.0},
+  "cvae": {
+    f"model.{net}.{key}": value
+    for net, features in (("encoder", 2), ("decoder", 3))
+    for key, value in (
+      ("features", (features,)),
+      ("strides", (2,)),
+      ("dropout", (0.5,)),
+    )
+  },
+  "dfc_vae": {"model.features.taps": ()},
+  "m2": {
+    f"model.{net}.widths": (3,)
+    for net in ("classifier", "inference", "generator")
+  }
+  | {"loss.binarise": False},
+  "vae": {"model.encoder.widths": (3,), "model.decoder.widths": (3,)},
+}
 VALUES = {  # other than the default, of each choice
   "loss.likelihood": "sigma",
   "loss.sigma": "learned",
@@ -35,7 +69,7 @@ VALUES = {  # other than the default, of each choice
   "loss.mixture": 2,
   "loss.beta": 2.0,
   "loss.kl.warmup": 5,
-  "loss.kl.cycles": 1,
+  "loss.kl.cycles": 2,
   "loss.kl.free_bits": 0.5,
   "loss.kl.capacity": 3.0,
   "loss.objective": "tc",
@@ -47,12 +81,17 @@ VALUES = {  # other than the default, of each choice
   "prior.components": 3,
   "data.binarise": "dynamic",
 }
+# Choices on which no parameter depends, so that a state of others will do.
+UNSHAPED = {
+  key for key in VALUES if key.startswith("loss.kl.") or key == "loss.beta"
+} | {"loss.mse", "loss.strength", "loss.diagonal", "data.binarise"}
 # Other choices that these need.
 BESIDE = {
   "loss.sigma": {"loss.likelihood": "sigma"},
   # Learned, as M2 and ADGM have no optimal one.
   "loss.per_channel": {"loss.likelihood": "sigma", "loss.sigma": "learned"},
   "loss.mixture": {"loss.likelihood": "logistic"},
+  "loss.kl.cycles": {"loss.kl.warmup": 5},
   "loss.samples": {"loss.objective": "iwae"},
   "loss.strength": {"loss.objective": "mmd"},
   "loss.diagonal": {"loss.objective": "dip_i"},
@@ -89,6 +128,14 @@ def dressed(system, flat):
   return config
 
 
+def facts(system, colour=False):
+  """Return what the data of a system's page know."""
+  _, shape, conditions = PAGES[system]
+  shape = COLOUR if colour and shape == SHAPE else shape
+  columns = {"image": shape, "condition": (conditions,)}
+  return Facts(columns, rows=90, attributes=(PLACE,))
+
+
 @functools.cache
 def read(system, beside):
   """Return the dotted keys that a system reads while it is made."""
@@ -105,12 +152,52 @@ def read(system, beside):
       found.add(groups[id(self)] + key)
     return get(self, key)
 
-  _, shape, conditions = PAGES[system]
-  columns = {"image": shape, "condition": (conditions,)}
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(ConfigDict, "__getitem__", recorded)
-    configs.resolve(config, Facts(columns, rows=90, attributes=(PLACE,)))
+    configs.resolve(config, facts(system))
   return found
+
+
+@functools.cache
+def program(system, beside):
+  """Return the losses of a system's players as text, or why it is refused.
+
+  What does not enter a loss is left out of its program.
+  """
+  config = dressed(system, TINY.get(system, {}) | dict(beside))
+  players = {}
+  make_step = update.make_step
+  with pytest.MonkeyPatch.context() as patch, ops.trace_plain():
+    patch.setattr(
+      update, "make_step", lambda p, **how: players.update(p) or make_step(p)
+    )
+    try:
+      found = configs.resolve(config, facts(system, colour=True))
+    except ValueError as error:
+      return f"refused: {error}"
+    state = begun(system, tuple(i for i in beside if i[0] not in UNSHAPED))
+    batch = {
+      column: jax.ShapeDtypeStruct((2, *size), "uint8" if size else "int32")
+      for column, size in found.columns.items()
+    }
+    given = (state.params, state.model_state, batch, KEY, np.int32(0))
+    return "\n".join(
+      _live(lambda *a, loss=player.loss: loss(*a)[0], given)
+      for player in players.values()
+    )
+
+
+@functools.cache
+def begun(system, beside):
+  """Return the shapes of a system's first state."""
+  config = dressed(system, TINY.get(system, {}) | dict(beside))
+  found = configs.resolve(config, facts(system, colour=True))
+  return jax.eval_shape(found.init, KEY)
+
+
+def _live(function, given):
+  traced = jax.make_jaxpr(function)(*given)
+  return str(partial_eval.dce_jaxpr(traced.jaxpr, [True])[0])
 
 
 def test_every_choice_and_every_system_is_looked_at():
@@ -122,7 +209,9 @@ def test_every_choice_and_every_system_is_looked_at():
 
 @pytest.mark.parametrize("key", VALUES)
 @pytest.mark.parametrize("system", PAGES)
-def test_a_choice_is_used_by_its_system_or_refused(system, key):
+def test_a_choice_changes_the_loss_of_its_systems_and_others_refuse_it(
+  system, key
+):
   users = defaults.SYSTEMS[key]
   flat = {**BESIDE.get(key, {}), key: VALUES[key]}
   config = dressed(system, flat)
@@ -135,10 +224,17 @@ def test_a_choice_is_used_by_its_system_or_refused(system, key):
     assert line.endswith(", ".join(users))
     return
   settings.check(config)
-  name = "loss.kl" if key.startswith("loss.kl.") else key
   if system in ("adgm", "m2") and key == "loss.likelihood":
     flat["loss.sigma"] = "learned"
-  assert name in read(system, tuple(flat.items())), f"{system} ignores {key}"
+  without = program(system, tuple(BESIDE.get(key, {}).items()))
+  assert program(system, tuple(flat.items())) != without, f"ignores {key}"
+
+
+@pytest.mark.parametrize("system", defaults.SYSTEMS["loss.likelihood"])
+def test_the_weight_of_a_squared_error_changes_the_loss(system):
+  gaussian = ("loss.likelihood", "gaussian")
+  losses = {program(system, (gaussian, ("loss.mse", w))) for w in (2.0, 3.0)}
+  assert len(losses) == 2
 
 
 @pytest.mark.parametrize("key", [*OPTIM, "ema"])
@@ -152,6 +248,28 @@ def test_every_system_has_every_choice_of_an_optimiser(system, key):
   assert f"optim.{key}" in read(system, tuple(flat.items()))
 
 
+@pytest.mark.parametrize("system", PAGES)
+def test_each_player_of_a_system_moves_by_the_optimiser_of_its_config(system):
+  built = []
+  players = {}
+  build = optim.build
+  make_step = update.make_step
+  config = dressed(system, {})
+
+  def record(group, *rate):
+    assert group is config.optim
+    built.append(build(group, *rate))
+    return built[-1]
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(optim, "build", record)
+    patch.setattr(
+      update, "make_step", lambda p, **how: players.update(p) or make_step(p)
+    )
+    configs.resolve(config, facts(system))
+  assert [player.tx for player in players.values()] == built
+
+
 @pytest.mark.parametrize(
   ("page", "changes", "needed"),
   [
@@ -160,6 +278,7 @@ def test_every_system_has_every_choice_of_an_optimiser(system, key):
     ("faces", {"loss.per_channel": True}, "loss.likelihood=sigma"),
     ("zoo:m2", {"loss.mse": 3.0}, "loss.likelihood=gaussian"),
     ("zoo", {"loss.mse": 3.0}, "loss.likelihood=gaussian"),
+    ("zoo_faces:dfc_vae", {"loss.mse": 3.0}, "loss.likelihood=gaussian"),
     ("digits", {"prior.components": 3}, "prior.name=mixture or vamp"),
     ("digits", {"optim.steps": 5}, "optim.schedule=cosine"),
     ("compare:gan", {"data.binarise": "dynamic"}, "has no key"),
@@ -170,6 +289,64 @@ def test_every_system_has_every_choice_of_an_optimiser(system, key):
 def test_a_choice_that_needs_another_says_which(page, changes, needed):
   with pytest.raises(configs.ConfigError, match=needed):
     configs.load(page, changes)
+
+
+@pytest.mark.parametrize(
+  ("page", "key", "beside", "remedy"),
+  [
+    ("digits", "loss.mse", {"loss.likelihood": "sigma"}, "gaussian, or"),
+    ("colour", "loss.mse", {"loss.likelihood": "sigma"}, "gaussian, or"),
+    (
+      "zoo_faces:dfc_vae,layers=pixel",
+      "loss.pixel",
+      {"loss.likelihood": "logistic"},
+      "gaussian, or",
+    ),
+    ("compare:vae", "optim.b1", {"optim.name": "sgd"}, "yogi, or"),
+    ("zoo", "optim.eps", {"optim.name": "lion"}, "rmsprop, or"),
+    ("zoo:m2", "loss.alpha", {"loss.soft": True}, "False, or"),
+  ],
+)
+def test_a_key_set_by_hand_is_refused_where_a_page_s_own_value_is_idle(
+  page, key, beside, remedy
+):
+  configs.load(page, beside)  # what the page sets for its own choices stays
+  with pytest.raises(configs.ConfigError, match=f"{key}=.*{remedy} leave it"):
+    configs.load(page, {key: 0.25, **beside})
+  configs.load(page, {key: 0.25})
+
+
+def test_the_moments_and_eps_of_an_optimiser_are_those_that_optax_has():
+  parameters = {
+    name: inspect.signature(getattr(optax, name)).parameters
+    for name in optim.NAMES
+  }
+  for key in ("b1", "b2", "eps"):
+    has = {name for name, known in parameters.items() if key in known}
+    assert set(defaults.BY_HAND[f"optim.{key}"][1]) == has
+
+
+def test_an_m1_s_pixels_are_its_own_and_no_other_likelihood_passes_for_them():
+  with pytest.raises(ValueError, match="=continuous_bernoulli"):
+    configs.resolve(
+      configs.load("zoo:m1m2", {"loss.likelihood": "continuous_bernoulli"})
+    )
+
+
+@pytest.mark.parametrize("name", likelihoods.NAMES)
+def test_a_vae_s_note_names_its_likelihood(name):
+  config = configs.load("zoo", {"loss.likelihood": name})
+  kind = "".join(word.title() for word in name.split("_"))
+  assert f" {kind} pixels" in configs.resolve(config).notes[0]
+
+
+def test_two_weights_of_one_squared_error_are_refused():
+  config = dressed(
+    "dfc_vae",
+    {"loss.likelihood": "gaussian", "loss.pixel": 2.0, "loss.mse": 3.0},
+  )
+  with pytest.raises(ValueError, match=r"found loss.mse=3 beside it"):
+    configs.resolve(config, Facts({"image": FACE}))
 
 
 def test_a_system_whose_page_lacks_a_choice_says_who_has_it():

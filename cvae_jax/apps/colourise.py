@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cvae_jax.data.files import decoding, image_files
 from cvae_jax.host import images
+from cvae_jax.loop.purposes import colours, purpose
 from cvae_jax.method import baselines, cells, recompose
 from cvae_jax.runs import Run, RunError
 
@@ -83,10 +84,10 @@ def check(run: Run) -> None:
   Raises:
     RunError: it does not.
   """
-  if run.config.system != "colouring":
+  if not colours(run):
     raise RunError(
       f"{run.folder} is a run of {run.config.system!r}, which colours no "
-      "photos; give --workdir, a run of configs/colour.py"
+      f"photos, as runs of configs/colour.py do; {purpose(run)}"
     )
 
 

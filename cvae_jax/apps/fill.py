@@ -16,6 +16,7 @@ from cvae_jax.data.conditions.attribute import Attribute
 from cvae_jax.data.files import prepared
 from cvae_jax.host import commands
 from cvae_jax.host.paths import local
+from cvae_jax.loop.purposes import purpose
 from cvae_jax.runs import Run, RunError
 
 AT_ONCE = 1024  # images that are read from the file together
@@ -42,7 +43,7 @@ def fill(judge: Run, sure: float = SURE) -> tuple[pd.DataFrame, list[str]]:
   if judge.config.system != "judge" or judge.config.data.name != "images":
     raise RunError(
       f"{judge.folder} is no judge of prepared images: expected a run of "
-      f"configs/judge.py; found {judge.config.name}"
+      f"configs/judge.py; {purpose(judge)}"
     )
   how = f"{commands.format_prepare('images')} --images=… --table=…"
   folder = local(judge.config.data.path, "config.data.path")

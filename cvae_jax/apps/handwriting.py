@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax.loop import posteriors
+from cvae_jax.loop.purposes import purpose
 from cvae_jax.runs import Run, RunError
 
 
@@ -25,7 +26,7 @@ def rewrite(run: Run, judge: Run, image: NDArray) -> Handwriting:
   that code is decoded as every class with that same ink.
 
   Raises:
-    RunError: one of the runs is not on digits.
+    RunError: one of the runs is not on digits, or does not serve.
   """
   _check(run, judge)
   probabilities = judge.classify(image[None])[0]
@@ -86,5 +87,15 @@ def _check(run: Run, judge: Run) -> None:
     if found.config.data.name != "digits":
       raise RunError(
         f"{found.folder} is a run on {found.config.data.name}, not on digits; "
-        f"give {flag}"
+        f"{purpose(found)}; give {flag}, a run on digits"
       )
+  if run.system.encode is None or "class" not in run.conditions.asked:
+    raise RunError(
+      f"{run.folder} writes no digit of a given class in a given hand; "
+      f"{purpose(run)}; give --workdir, a run of configs/digits.py"
+    )
+  if judge.system.classify is None:
+    raise RunError(
+      f"{judge.folder} recognises no digits; {purpose(judge)}; give --judge, a "
+      "run of configs/classifier.py"
+    )

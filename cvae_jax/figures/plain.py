@@ -19,10 +19,11 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
   Returns:
     {figure: images [R, P, H, W, C]}: `conditions`, a latent a row and a
     setting a column, and `interpolation`, from one latent to the next in each
-    row. Empty where the system cannot decode.
+    row.
+
+  Raises:
+    RunError: the system cannot decode.
   """
-  if run.system.decode is None:
-    return {}
   panel = run.conditions.panel()
   z = run.prior(ROWS, seed)
   rows = np.repeat(z, len(panel), axis=0)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax.host import arguments, hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.images import unit
-from cvae_jax.loop import fitted, requests
+from cvae_jax.loop import fitted, purposes, requests
 from cvae_jax.loop.mesh import ONE, Mesh
 from cvae_jax.metrics.aggregate import Aggregate
 from cvae_jax.types import PyTree, System, TrainState
@@ -38,6 +38,7 @@ class Restored:
     system: the functions of its method.
     state: its parameters and statistics.
     fitted: a prior that is used instead of the system's, see `with_prior`.
+    guidance: how far samples exaggerate their condition, see `sample`.
     mesh: the devices that share its work, at most config.mesh.
   """
 
@@ -48,6 +49,7 @@ class Restored:
   state: TrainState
   fitted: Aggregate | None = None
   mesh: Mesh = ONE
+  guidance: float = 1.0
 
   @functools.cached_property
   def placed(self) -> TrainState:
@@ -164,7 +166,7 @@ class Restored:
     if function is None:
       raise RunError(
         f"{self.folder}: its system, {self.config.system!r}, cannot {name}; "
-        "use a run that can"
+        + purposes.purpose(self)
       )
     return function
 

@@ -18,6 +18,7 @@ from cvae_jax.data.conditions import Conditions
 from cvae_jax.host import hub
 from cvae_jax.host.images import to_bytes
 from cvae_jax.loop.integrity import digest
+from cvae_jax.loop.purposes import purpose
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.measures.control import figures
 from cvae_jax.metrics import merits
@@ -52,7 +53,7 @@ def score(
   if judge.config.system != "judge":
     raise RunError(
       f"{judge.folder} is a run of {judge.config.system!r}; the classification "
-      "accuracy score needs one of configs/judge.py"
+      f"accuracy score needs one of configs/judge.py; {purpose(judge)}"
     )
   hub.check_writable(run.folder)
   dataset = load_data(run.folder, run.config.data)

@@ -18,6 +18,7 @@ from cvae_jax.host import hub
 from cvae_jax.host.images import to_bytes
 from cvae_jax.loop import distances
 from cvae_jax.loop.distances import Embed
+from cvae_jax.loop.purposes import purpose
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.measures import kept
 from cvae_jax.metrics import frechet, kid, perceptual
@@ -68,10 +69,10 @@ def check(run: Run) -> None:
   """
   shape = run.system.columns.get("image")
   if run.system.decode is None or shape is None or shape[-1] not in (1, 3):
+    found = f" (here {shape})" if shape else ""
     raise RunError(
-      f"{run.folder}: FID is of grey or RGB images that a run draws; its "
-      f"system, {run.config.system!r}, "
-      + ("draws none" if run.system.decode is None else f"has images {shape}")
+      f"{run.folder}: FID is of grey or RGB images{found} that a run draws; "
+      f"{purpose(run)}"
     )
 
 
@@ -171,7 +172,7 @@ def _draw(run: Run, condition: NDArray, seed: int) -> Iterator[NDArray]:
   """Draw uint8 images, a bounded number at once."""
   z = run.prior(len(condition), seed, condition)
   pairs = zip(_parts(z), _parts(condition), strict=True)
-  return (to_bytes(run.decode(*pair)) for pair in pairs)
+  return (to_bytes(run.guided(*pair, run.guidance)) for pair in pairs)
 
 
 def lines(found: dict[str, Any]) -> list[str]:
@@ -185,6 +186,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     f"{'FID':32} {found['fid']:10.4f}  {of}",
     f"{'KID':32} {found['kid']:10.5f}",
   ]
+  if (guidance := protocol.get("guidance")) is not None:
+    told.append(f"{'guidance of these samples':32} {guidance:10g}")
   if floor := found["floor"]:
     told.append(f"{'FID of training images':32} {floor['fid']:10.4f}")
     told.append(f"{'KID of training images':32} {floor['kid']:10.5f}")

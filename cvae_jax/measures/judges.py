@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cvae_jax.host import commands
 from cvae_jax.host.images import unit
+from cvae_jax.loop.purposes import purpose
 from cvae_jax.runs import Run, RunError
 
 _BY_COLUMN = ("class", "binary", "number")  # what the attribute system reads
@@ -109,10 +110,9 @@ def check_judges(judges: Sequence[Run]) -> None:
   for judge in judges:
     if judge.system.predict is None:
       raise RunError(
-        f"{judge.folder} is no judge: it is a run of {judge.config.system!r}, "
-        "which reads no attributes from images; give a run of "
-        "configs/judge.py, configs/classifier.py (digits) or "
-        "configs/attributes.py (faces)"
+        f"{judge.folder} is no judge: it is a run of {judge.config.system!r}; "
+        f"{purpose(judge)}. Give a run of configs/judge.py, "
+        "configs/classifier.py (digits) or configs/attributes.py (faces)"
       )
 
 

@@ -76,12 +76,21 @@ def measure_once(
 def identify_state(run: Run) -> dict[str, Any]:
   """Return the step and the digest that identify a run's state."""
   state = {"step": int(run.state.step), "state": digest(run.state)}
-  return state | fitted.describe(run)
+  return state | _describe(run)
 
 
 def section(run: Run, name: str) -> str:
-  """Return a section's name; a fitted prior has sections of its own."""
-  return name + "".join(f"_{prior}" for prior in fitted.describe(run).values())
+  """Return a section's name; a fitted prior and a guidance have their own."""
+  chosen = _describe(run)
+  own = [chosen["prior"]] if "prior" in chosen else []
+  own += [f"guidance:{run.guidance:g}"] if "guidance" in chosen else []
+  return "_".join([name, *own])
+
+
+def _describe(run: Run) -> dict[str, Any]:
+  """Return what of the samples was chosen after training; {} if nothing."""
+  guidance = {} if run.guidance == 1.0 else {"guidance": run.guidance}
+  return fitted.describe(run) | guidance
 
 
 def sections(folder: Path) -> dict[str, dict[str, Any]]:

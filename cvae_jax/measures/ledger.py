@@ -127,10 +127,10 @@ def find(name: str) -> Entry:
   for candidate in (path, folder() / f"{name}.json"):
     if candidate.is_file():
       return Entry(candidate)
-  known = ", ".join(entry.path.stem for entry in below(folder()))
+  known = [entry.path.stem for entry in below(folder())]
   raise LedgerError(
-    f"{name} is neither a folder, nor a file, nor an entry of {folder()}; "
-    f"it has: {known}"
+    f"{name} is neither a folder, nor a file, nor an entry of {folder()}"
+    f"{settings.hint(name, known)}"
   )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cvae_jax import data
 from cvae_jax.data import Dataset
 from cvae_jax.loop.distances import conditions as conditions_of
+from cvae_jax.loop.purposes import purpose
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.metrics import representation
 from cvae_jax.runs import Run, RunError
@@ -52,7 +53,9 @@ def score(
       split.
   """
   if run.system.encode is None or "image" not in run.system.columns:
-    raise RunError(f"{run.folder}: it encodes no images to score latents of")
+    raise RunError(
+      f"{run.folder}: it encodes no images to score latents of; {purpose(run)}"
+    )
   if dataset is None:
     dataset = load_data(run.folder, run.config.data)
   if dataset.test is None:

@@ -11,6 +11,7 @@ from cvae_jax.data import Dataset
 from cvae_jax.host import commands
 from cvae_jax.loop import evaluate, fitted, keys, posteriors
 from cvae_jax.loop.feed import Feed, check
+from cvae_jax.loop.purposes import colours, purpose
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.measures import control, kept, regions
 from cvae_jax.measures.abilities import (
@@ -59,10 +60,7 @@ def score(
   if run.system.encode is None or "image" not in run.system.columns:
     raise RunError(
       f"{run.folder}: a {run.config.system} encodes no images, which is what "
-      "is scored here; a colouring is scored by "
-      f"{commands.format_command('colourise')}, a GAN by "
-      f"{commands.format_command('report')} compare, and its samples alone by "
-      "--inception=FILE"
+      f"is scored here; {purpose(run)}{_other_scores(run)}"
     )
   given = dataset
   if dataset is None:
@@ -89,6 +87,17 @@ def score(
   scores["unscored"] = explain_missing(run, scores, samples)
   scores["warnings"] = warnings(scores)
   return scores
+
+
+def _other_scores(run: Run) -> str:
+  """Name the command that scores a run which encodes no images."""
+  if colours(run):
+    command = commands.format_command("colourise")
+    return f"; without --image {command} scores it"
+  if run.system.decode is None:
+    return ""
+  command = commands.format_command("report")
+  return f"; {command} compare scores it, and --inception=FILE its samples"
 
 
 def save(run: Run, scores: dict[str, Any]) -> None:

@@ -60,6 +60,8 @@ def table(scores: dict[str, Any]) -> str:
   if (gap := scores["condition_gap_nats"]) is not None:
     lines.append(f"{'nats lost, conditions permuted':32} {gap:10.4f}")
   lines += [] if scores["unlabelled"] else control.lines(scores)
+  if (guidance := scores["protocol"].get("guidance")) is not None:
+    lines.append(f"{'guidance of these samples':32} {guidance:10g}")
   if (found := scores["categories"]) is not None:
     lines.append(f"{'cluster purity':32} {found['purity']:10.2%}")
     lines.append(f"{'categories used':32} {found['used']:10d}")

@@ -60,10 +60,15 @@ def targets(rgb: Array, cell: Array) -> Array:
   j = cell % GRID
   block = blocks[jnp.arange(len(cell)), i, :, j].reshape(-1, CELL * CELL, 3)
   hue, chroma = hue_and_chroma(block)
-  total = jnp.asarray(_VECTOR)[chroma, hue]  # [B, 64, 2]
-  while (half := total.shape[1] // 2) > 0:
-    total = total[:, :half] + total[:, half:]
-  return total[:, 0] * np.float32(1 / CELL**2)
+  total = _add_up(jnp.asarray(_VECTOR)[chroma, hue])
+  return total * np.float32(1 / CELL**2)
+
+
+def _add_up(vectors: Array) -> Array:
+  """Add [B, 64, 2] up in a fixed order, half to half: [B, 2]."""
+  while (half := vectors.shape[1] // 2) > 0:
+    vectors = vectors[:, :half] + vectors[:, half:]
+  return vectors[:, 0]
 
 
 def pyramid(

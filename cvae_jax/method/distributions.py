@@ -13,12 +13,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from cvae_jax.method.logistic import LEVELS, LOG_SCALES, log_mass
 from cvae_jax.method.softplus import softplus
 
-LEVELS = 255  # steps between black and white
 # The variance of rounding to 8 bits: an exact output has no smaller one.
 LEAST = (1 / LEVELS) ** 2 / 12
-LOG_SCALES = (-7.0, 7.0)  # limits of a logistic, for values in [−1, 1]
 
 
 class Likelihood(Protocol):
@@ -167,18 +166,7 @@ class Logistic(NamedTuple):
 
   def nats(self, x: Array, output: Array, scale=None) -> Array:
     """Return −log P(level of x), summed."""
-    mean, log_scale, log_share = self._parameters(output)
-    x = (2.0 * x - 1.0)[..., None]
-    inverse = jnp.exp(-log_scale)
-    above = (x - mean + 1 / LEVELS) * inverse
-    below = (x - mean - 1 / LEVELS) * inverse
-    width = 2 / LEVELS * inverse
-    # log(σ(above) − σ(below)), in a form without a difference of sigmoids.
-    inner = below - softplus(above) - softplus(below)
-    inner += width + jnp.log(-jnp.expm1(-width))
-    log_p = jnp.where(x < -1 + 1 / LEVELS, -softplus(-above), inner)
-    log_p = jnp.where(x > 1 - 1 / LEVELS, -softplus(below), log_p)
-    return -jnp.sum(jax.nn.logsumexp(log_p + log_share, axis=-1), axis=-1)
+    return -jnp.sum(log_mass(x, self._parts(output)), axis=-1)
 
   def mean(self, output: Array) -> Array:
     """Return the mean of the mixture, held within [0, 1]."""
@@ -198,9 +186,12 @@ class Logistic(NamedTuple):
     x = mean + jnp.exp(log_scale) * jax.random.logistic(where, mean.shape)
     return jnp.round(jnp.clip(0.5 * (x + 1.0), 0.0, 1.0) * LEVELS) / LEVELS
 
+  def _parts(self, output: Array) -> Array:
+    return output.reshape(*output.shape[:-1], -1, self.width)
+
   def _parameters(self, output: Array) -> tuple[Array, Array, Array]:
     """Split outputs into means, log-scales and log-shares [..., D, K]."""
-    parts = output.reshape(*output.shape[:-1], -1, self.width)
+    parts = self._parts(output)
     mean, log_scale, *logits = jnp.split(parts, self.width // self.mixture, -1)
     share = jax.nn.log_softmax(logits[0]) if logits else jnp.zeros(())
     return mean, jnp.clip(log_scale, *LOG_SCALES), share

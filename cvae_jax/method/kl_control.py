@@ -98,8 +98,8 @@ def control(loss) -> Control:
   """Read a config's groups `loss` and `loss.kl`.
 
   Raises:
-    ValueError: a number is below 0, cycles have no warm-up, or free bits
-      stand beside a capacity.
+    ValueError: a number is below 0, cycles have no warm-up, or free bits or
+      cycles stand beside a capacity.
   """
   kl = loss.get("kl", {})
   found = Control(
@@ -107,13 +107,18 @@ def control(loss) -> Control:
   )
   if min(found) < 0:
     raise ValueError(f"loss.beta and loss.kl are 0 or more; found {found}")
-  if found.cycles > 1 and not found.warmup:
+  if found.cycles and not found.warmup:
     raise ValueError(
       f"loss.kl.cycles={found.cycles} repeats the warm-up; give its steps, "
       "loss.kl.warmup"
     )
   if found.free_bits and found.capacity:
     raise ValueError("give loss.kl.free_bits or loss.kl.capacity, not both")
+  if found.cycles and found.capacity:
+    raise ValueError(
+      "a capacity rises once, in loss.kl.warmup steps; give loss.kl.cycles or "
+      "loss.kl.capacity, not both"
+    )
   return found
 
 

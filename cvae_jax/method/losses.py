@@ -103,19 +103,21 @@ def total_variation(image: Array) -> Array:
   return 0.5 * (_per_example(down**2) + _per_example(right**2))
 
 
-def kernel_l2(params: PyTree) -> Array:
-  """Sum the squares of all convolution kernels (the 4-D leaves), []."""
-  return _sum_of_squares(params, rank=4)
+def kernel_l2(params: PyTree, weight: float = 1.0) -> Array:
+  """Return weight · Σ kernel² of all convolutions (the 4-D leaves), []."""
+  return _weigh_squares(params, weight, rank=4)
 
 
-def dense_l2(params: PyTree) -> Array:
-  """Sum the squares of all dense kernels (the 2-D leaves), []."""
-  return _sum_of_squares(params, rank=2)
+def dense_l2(params: PyTree, weight: float = 1.0) -> Array:
+  """Return weight · Σ kernel² of all dense layers (the 2-D leaves), []."""
+  return _weigh_squares(params, weight, rank=2)
 
 
-def _sum_of_squares(params: PyTree, rank: int) -> Array:
+def _weigh_squares(params: PyTree, weight: float, rank: int) -> Array:
+  if not weight:  # XLA would read all kernels to add 0 · kernel to gradients
+    return jnp.zeros(())
   leaves = [p for p in jax.tree.leaves(params) if p.ndim == rank]
-  return sum((jnp.sum(p**2) for p in leaves), start=jnp.zeros(()))
+  return weight * sum((jnp.sum(p**2) for p in leaves), start=jnp.zeros(()))
 
 
 def psnr(target: Array, output: Array) -> Array:

@@ -40,15 +40,20 @@ def init_state(
 
 
 def make_step(
-  players: Mapping[str, Player], simultaneous: bool = False
+  players: Mapping[str, Player],
+  simultaneous: bool = False,
+  same_draws: bool = False,
 ) -> Callable[[TrainState, Batch, Array, Array], tuple[TrainState, Metrics]]:
   """Build (state, batch, key, at) -> (state, metrics), an update per player.
 
   The players move in order, and each sees the parameters that the players
   before it have changed. With `simultaneous` each sees the parameters before
-  the step. A player with `every` = n moves in every n-th step. In the other
-  steps its part is not computed and its metrics are 0. Its metric `moves` is 1
-  where it moves and 0 elsewhere, so meter.Meter can average over its moves.
+  the step. With `same_draws` each has the same random key, so simultaneous
+  players that make the same pass make it once: XLA merges equal operations.
+
+  A player with `every` = n moves in every n-th step. In the other steps its
+  part is not computed and its metrics are 0. Its metric `moves` is 1 where it
+  moves and 0 elsewhere, so meter.Meter can average over its moves.
 
   A branch that no player owns is frozen. An entry of model_state with the name
   of a branch holds the branch's batch statistics and belongs to its owner:
@@ -74,7 +79,7 @@ def make_step(
     moves = {}
     finite = state.step == at
     for index, (name, player) in enumerate(players.items()):
-      own = batch, jax.random.fold_in(key, index)
+      own = batch, jax.random.fold_in(key, 0 if same_draws else index)
       if simultaneous:
         moves[name], terms, ok = _differentiate(name, player, new, *own)
         finite &= ok

@@ -155,8 +155,8 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   terms = parts.means(_terms(model, params, batch, noise, drop, step))
 
   # 3. KERNELS: l2 · Σ kernel², once a step.
-  kernels = losses.dense_l2([params[name] for name in BRANCHES])
-  terms["l2"] = model.l2 * kernels
+  kernels = [params[name] for name in BRANCHES]
+  terms["l2"] = losses.dense_l2(kernels, model.l2)
   return few_labels.total(model, terms), (terms, model_state)
 
 

@@ -156,12 +156,12 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   terms = parts.means(_terms(model, params, batch, key))
 
   # 2. KERNELS: l2 · Σ kernel² of the dense layers, once a step.
-  terms["l2"] = model.l2 * losses.dense_l2(params)
+  terms["l2"] = losses.dense_l2(params, model.l2)
   return terms[_name(model)] + terms["l2"], (terms, model_state)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   """Return each term and, as Keras's val_loss, the loss with its L2, [B]."""
   terms = _terms(model, state.params, batch)
-  l2 = model.l2 * losses.dense_l2(state.params)
+  l2 = losses.dense_l2(state.params, model.l2)
   return {"loss": terms[_name(model)] + l2, **terms}

@@ -156,7 +156,7 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   terms = parts.means(terms)
 
   # 4. KERNELS: l2 · Σ kernel² of the convolutions, once a step.
-  terms["l2"] = model.l2 * losses.kernel_l2(params)
+  terms["l2"] = losses.kernel_l2(params, model.l2)
 
   kl = terms["kl"]
   if not model.kl.plain:

@@ -174,7 +174,7 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   terms = parts.means(_terms(model, params, batch, key))
 
   # KERNELS: l2 · Σ kernel² of the dense layers, once a step.
-  l2 = model.l2 * losses.dense_l2(params)
+  l2 = losses.dense_l2(params, model.l2)
   total = _total(model, terms) + l2
   return total, (_name_terms(terms) | {"l2": l2}, model_state)
 

@@ -181,7 +181,8 @@ def _soft_loss(model: Model, params, model_state, batch: Batch, key, step):
 
 
 def _l2(model: Model, params: PyTree) -> Array:
-  return model.loss.l2 * losses.dense_l2([params[name] for name in BRANCHES])
+  kernels = [params[name] for name in BRANCHES]
+  return losses.dense_l2(kernels, model.loss.l2)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:

@@ -12,7 +12,7 @@ kernels. With `objective` iwae or dreg, −log (1/k) Σ p(x | z) p(z) / q(z | x)
 over k samples takes the place of the first two terms (Burda et al. 2016).
 Other objectives add a term of the batch's latents to −ELBO. The term of
 `factor` comes from a second player, a discriminator, which tells latents from
-shuffled ones (Kim and Mnih 2018).
+shuffled ones (Kim and Mnih 2018). Both players move at once, by one encoding.
 """
 
 import functools
@@ -35,7 +35,7 @@ from cvae_jax.method import (
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.mlp import binary, flat
 from cvae_jax.systems.models import hierarchy
-from cvae_jax.systems.models.vae import DISCRIMINATOR, Model, begin, build
+from cvae_jax.systems.models.vae import DISCRIMINATOR, Model, begin, build, note
 from cvae_jax.systems.models.vae_bound import bound_loss
 from cvae_jax.types import (
   Batch,
@@ -71,6 +71,9 @@ def make(config, facts: Facts) -> System:
       tx=optim.build(config.optim),
       owns=(DISCRIMINATOR,),
     )
+    step = update.make_step(players, simultaneous=True, same_draws=True)
+  else:
+    step = update.make_step(players)
   conditions = facts.conditions
 
   def encode(state: TrainState, image: Array, condition: Array) -> Gaussian:
@@ -89,7 +92,7 @@ def make(config, facts: Facts) -> System:
   sampled = model.prior.sampled
   return System(
     init=lambda key: update.init_state(players, *begin(model, conditions, key)),
-    step=update.make_step(players),
+    step=step,
     evaluate=functools.partial(_evaluate, model),
     columns={"image": model.shape, "condition": (conditions,)},
     render=parts.make_render(encode, decode, draw=draw),
@@ -103,28 +106,7 @@ def make(config, facts: Facts) -> System:
     posterior=posterior if model.levels else None,
     latents=model.latents,
     schedules=optim.rates(config.optim) | kl_control.schedule(model.loss.kl),
-    notes=(_note(model), *hierarchy.note(model.levels)),
-  )
-
-
-def _note(model: Model) -> str:
-  """Say what the loss is made of."""
-  loss = model.loss
-  pixels = type(loss.likelihood).__name__
-  plain = loss.likelihood == likelihoods.Bernoulli() and loss.kl.plain
-  if plain and loss.objective == "elbo":
-    return "loss: −ELBO in nats, Bernoulli pixels, + L2 of the kernels"
-  if loss.bound:
-    return (
-      f"loss: −log of {loss.samples} importance weights' mean in nats "
-      f"({loss.objective}), {pixels} pixels, + L2 of the kernels"
-    )
-  added = ""
-  if loss.objective != "elbo":
-    added = f" + {loss.strength:g} × {loss.objective}"
-  return (
-    f"loss: nats of {pixels} pixels + {loss.kl} of the KL in nats{added}, + L2 "
-    "of the kernels"
+    notes=(note(model), *hierarchy.note(model.levels)),
   )
 
 
@@ -184,7 +166,7 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   terms = parts.means(found.terms)
 
   # 3. KERNELS: l2 · Σ kernel², once a step.
-  terms["l2"] = model.loss.l2 * losses.dense_l2(params)
+  terms["l2"] = losses.dense_l2(params, model.loss.l2)
 
   kl = model.loss.kl
   if kl.plain:
@@ -222,13 +204,13 @@ def _discriminator_loss(
   """Return FactorVAE's discriminator's loss (Kim and Mnih 2018, Alg. 2).
 
   It tells latents of the first half of a batch from those of the second half,
-  each of which is shuffled over the images.
+  each of which is shuffled over the images. Their keys are those of `_loss`.
   """
-  noise, shuffle, *drop = (jax.random.fold_in(key, i) for i in range(4))
+  noise, *drop, shuffle = (jax.random.fold_in(key, i) for i in range(4))
   found = _forward(model, params, model_state, batch, noise, drop)
   first, second = jnp.array_split(found.z, 2)
-  joint = model.discriminate(params, first)
-  apart = model.discriminate(params, regularisers.permute(shuffle, second))
+  z = jnp.concatenate([first, regularisers.permute(shuffle, second)])
+  joint, apart = jnp.split(model.discriminate(params, z), [len(first)])
   # DISCRIMINATOR: −½ log d(z) − ½ log (1 − d(z̄)) for shuffled latents z̄.
   total = 0.5 * losses.discriminator_loss(joint, real=True).mean()
   total += 0.5 * losses.discriminator_loss(apart, real=False).mean()

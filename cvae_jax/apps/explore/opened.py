@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cvae_jax import runs
 from cvae_jax.apps import editing
 from cvae_jax.loop import effects
+from cvae_jax.loop.purposes import colours, purpose
 from cvae_jax.runs import Run, RunError
 
 COUNT = 9  # draws of one request: the large picture and eight beside it
@@ -48,7 +49,7 @@ class Opened:
   @property
   def colours(self) -> bool:
     """Tell whether the run colours photos instead of drawing samples."""
-    return self.run.config.system == "colouring"
+    return colours(self.run)
 
   @property
   def reads_photos(self) -> bool:
@@ -79,8 +80,8 @@ def from_run(run: Run, name: str) -> Opened:
   """Return a loaded run as the explorer needs it; see `open_run`."""
   if run.system.decode is None:
     raise RunError(
-      f"{run.folder}: its system, {run.config.system!r}, draws no images, so "
-      "there is nothing to explore; give a run that can be sampled"
+      f"{run.folder} draws no images, so there is nothing to explore; "
+      + purpose(run)
     )
   if "image" not in run.system.columns:
     return Opened(run, name, np.zeros(0), np.zeros((0, 2)), False)

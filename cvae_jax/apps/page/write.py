@@ -19,6 +19,7 @@ from cvae_jax.apps.page import controls, latents
 from cvae_jax.host import hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import write_atomically
+from cvae_jax.loop.purposes import purpose
 from cvae_jax.runs import Run
 
 LARGE = 25 << 20  # bytes, above which a page is slow to open and to send
@@ -47,8 +48,8 @@ def write(run: Run, path: str | Path) -> list[str]:
   decode = functions.from_run(run).get("decode")
   if decode is None:
     raise RunError(
-      f"{run.folder}: a page shows the decoder of images, and the system "
-      f"{run.config.system!r} has none; give a VAE, a GAN or an autoencoder"
+      f"{run.folder}: a page shows a decoder of images, and this run has none; "
+      + purpose(run)
     )
   about = _about(run)
   graph = _graph(run, decode)

@@ -1,4 +1,4 @@
-"""Find the images that a table names, and order a table's rows."""
+"""Find images in a folder or an archive, and order a table's rows."""
 
 import collections
 import hashlib
@@ -29,9 +29,7 @@ class Images(NamedTuple):
   twice: dict[str, list[str]]  # file name → the paths that share it
 
 
-def open_images(
-  path: pathlib.Path, tables: Sequence[str] = (), tar: bool = False
-) -> Images:
+def open_images(path: pathlib.Path, tables: Sequence[str] = ()) -> Images:
   """List the images of a folder, zip or tar; linked folders are entered.
 
   What is not looked at is counted by its ending and printed.
@@ -39,19 +37,18 @@ def open_images(
   Args:
     path: of the folder or archive.
     tables: endings of files that are looked at, too.
-    tar: whether a tar serves as well.
 
   Raises:
     DataError: if it is none of these.
   """
   if path.exists() and not (path.is_dir() or path.is_file()):
     # A device would never end.
-    raise DataError(f"{path}: neither a folder nor a zip; give one")
+    raise DataError(f"{path}: neither a folder nor a zip or tar; give one")
   if path.is_dir():
     found = {f.relative_to(path).as_posix(): f for f in walk(path)}
     sizes = {name: file.stat().st_size for name, file in found.items()}
     read = lambda name: (path / name).read_bytes()  # noqa: E731
-  elif tar and archives.is_tar(path):
+  elif archives.is_tar(path):
     sizes, read = archives.open_tar(path)
   else:
     sizes, read = _open_zip(path)
@@ -85,7 +82,9 @@ def _open_zip(path: pathlib.Path) -> tuple[dict[str, int], Callable]:
   try:
     archive = zipfile.ZipFile(path)
   except (OSError, zipfile.BadZipFile) as error:
-    raise DataError(f"{path}: neither a folder nor a zip: {error}") from error
+    raise DataError(
+      f"{path}: neither a folder nor a zip or tar: {error}"
+    ) from error
   infos = [info for info in archive.infolist() if not info.is_dir()]
   sizes = {info.filename: info.file_size for info in infos}
   if len(sizes) < len(infos):
@@ -133,59 +132,6 @@ def _count_others(path: pathlib.Path, names: set[str]) -> None:
   if endings:
     each = ", ".join(f"{count:,} {end}" for end, count in endings.most_common())
     print(f"not looked at in {path}: {each}")
-
-
-def check_unique(images: Images, files: Iterable[str]) -> None:
-  """Check that each name that is asked for is one file's.
-
-  Raises:
-    DataError: if a name of several files comes without its folder.
-  """
-  for name in files:
-    paths = images.twice.get(name, ())
-    if len(paths) > 1:
-      raise DataError(
-        f"{len(paths)} files {name}: {shorten(paths)}; the table says {name};"
-        " write folder/name"
-      )
-
-
-def resolve(images: Images, table: pd.DataFrame) -> pd.DataFrame:
-  """Replace names that begin in another folder than the images do.
-
-  A table's `img/0001.jpg` is the images' `0001.jpg` or `all/img/0001.jpg`:
-  one path ends with the other.
-
-  Raises:
-    DataError: if two names of the table would be one image, or one name two.
-  """
-  by_name = {}
-  for path in {*images.where.values()}:
-    by_name.setdefault(path.rpartition("/")[2], []).append(path)
-  found = {}
-  for name in set(table["file"]) - images.where.keys():
-    asked = "/" + name.replace("\\", "/").lstrip("/")
-    paths = [
-      path
-      for path in by_name.get(asked.rpartition("/")[2], ())
-      if asked.endswith("/" + path) or ("/" + path).endswith(asked)
-    ]
-    if len(paths) > 1:
-      raise DataError(
-        f"the table's {name} may be any of {shorten(sorted(paths))}"
-      )
-    if paths:
-      found[name] = paths[0]
-  names = collections.defaultdict(set)
-  for name in set(table["file"]):
-    names[found.get(name, images.where.get(name, name))].add(name)
-  for path, several in names.items():
-    if len(several) > 1:
-      raise DataError(
-        f"the table's {shorten(sorted(several))} are one image, {path}; give"
-        " --images the folder in which the table's names begin"
-      )
-  return table.assign(file=table["file"].replace(found))
 
 
 _CLASS = ("class", "label")  # columns whose values every part shall have

@@ -69,7 +69,7 @@ class Fit:
         f" found {self.square}"
       )
     if (self.crop > 0) + bool(self.square) + self.middle > 1:
-      raise DataError("give crop or square or middle, not two of them")
+      raise DataError("give --crop, --square or --fit=crop, not two of them")
 
   def cut(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return the part of an image [H, W, C] that is kept, a view.

@@ -15,10 +15,21 @@ from cvae_jax.data.files import (
   shards,
   tables,
 )
+from cvae_jax.data.files.finding import Images
 from cvae_jax.data.files.pictures import Pictures
 from cvae_jax.host.paths import local
 
 _READERS = (idx, cifar, arrays, shards)  # of what is no folder of images
+
+
+def open_images(options: Any) -> Images:
+  """Open the images that a preparation's options name.
+
+  Raises:
+    DataError: if there are none, or they cannot be read.
+  """
+  found = _open_arrays(options)
+  return _open_files(options.images) if found is None else found.images
 
 
 def open_pictures(options: Any) -> Pictures:
@@ -27,19 +38,11 @@ def open_pictures(options: Any) -> Pictures:
   Raises:
     DataError: if there are none, or they cannot be read.
   """
+  found = _open_arrays(options)
+  if found is not None:
+    return _join_table(found, options)
   path = options.images
-  if not path.exists():
-    raise DataError(f"--images={path}: no such file or folder")
-  for reader in () if _holds_images(path) else _READERS:
-    if (found := reader.find(path, options.transpose)) is not None:
-      return _join_table(found, options)
-  if options.transpose:
-    raise DataError(f"--transpose is for arrays of pixels; {path} is none")
-  images = finding.open_images(path, tables.ENDINGS, tar=True)
-  if not images.where:
-    raise DataError(
-      f"{path}: no image in it; looked for {', '.join(finding.ENDINGS)}"
-    )
+  images = _open_files(path)
   name, table = pictures.find_table(images, path, options.table)
   if table is None:
     names = [n.strip() for n in options.folders.split(",") if n.strip()]
@@ -49,6 +52,28 @@ def open_pictures(options: Any) -> Pictures:
   return pictures.from_table(
     images, table, name, options.file_column, options.on_missing
   )
+
+
+def _open_arrays(options: Any) -> Pictures | None:
+  """Open what is no folder or archive of image files, None if it is one."""
+  path = options.images
+  if not path.exists():
+    raise DataError(f"--images={path}: no such file or folder")
+  for reader in () if _holds_images(path) else _READERS:
+    if (found := reader.find(path, options.transpose)) is not None:
+      return found
+  if options.transpose:
+    raise DataError(f"--transpose is for arrays of pixels; {path} is none")
+  return None
+
+
+def _open_files(path: pathlib.Path) -> Images:
+  images = finding.open_images(path, tables.ENDINGS)
+  if not images.where:
+    raise DataError(
+      f"{path}: no image in it; looked for {', '.join(finding.ENDINGS)}"
+    )
+  return images
 
 
 def _holds_images(path: pathlib.Path) -> bool:

@@ -10,7 +10,8 @@ import pandas as pd
 from cvae_jax.data import DataError
 from cvae_jax.data.files import splits, tables
 from cvae_jax.data.files.columns import describe
-from cvae_jax.data.files.finding import Images, check_unique, resolve, shorten
+from cvae_jax.data.files.finding import Images, shorten
+from cvae_jax.data.files.matching import keep_present
 from cvae_jax.data.files.schema import Entry
 from cvae_jax.host.paths import local
 
@@ -165,19 +166,8 @@ def from_table(
   if (table["file"] == "").any():
     row = int((table["file"] == "").to_numpy().argmax()) + 1
     raise DataError(f"{name}: row {row}, column {column!r} is empty")
-  table = resolve(images, _add_endings(images, table))
-  here = table["file"].isin(images.where.keys())
-  if not here.all():
-    missing = table["file"][~here].tolist()
-    said = (
-      f"{len(missing):,} of {len(table):,} images of {name} are missing: "
-      f"{shorten(missing)}"
-    )
-    if on_missing == "fail" or not here.any():
-      raise DataError(f"{said}; give --on_missing=skip to go on without them")
-    print(said)
-  table = table[here].reset_index(drop=True)
-  check_unique(images, table["file"])
+  table = _add_endings(images, table)
+  table = keep_present(images, table, name, on_missing)
   paths = table["file"].map(images.where)
   if (twice := paths.duplicated(keep=False)).any():
     rows = [int(i) + 1 for i in twice.to_numpy().nonzero()[0][:2]]

@@ -1,9 +1,7 @@
 """From images of any origin to a prepared set with splits and a schema."""
 
-import hashlib
 import json
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,31 +9,31 @@ import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files import (
-  image_files,
+  finding,
   infer_kinds,
   opening,
-  preparing,
   schema,
   splits,
+  streams,
 )
 from cvae_jax.data.files.pictures import Pictures
+from cvae_jax.data.files.preparing import Plan, make_fit, sha256
 from cvae_jax.host import commands
 
-FITS = ("squash", "crop", "pad")
-COLOURS = ("keep", "grey", "rgb")
 SCHEMA = "schema.json"
 LEAST = 8  # pixels a side that the networks of configs/images.py take
-_PEEK = 32  # images that are looked at for colour
 
 
-def prepare(options: Any) -> None:
-  """Write the set that the options ask for, unless it is there.
+def plan(options: Any) -> Plan:
+  """Plan the set that the options ask for, and print what it will hold.
 
   Raises:
-    DataError: if anything is missing, bad, or there with other settings.
+    DataError: if anything is missing or bad.
   """
-  height, width = _size(options.size)
   asked = schema.parse(options.kind)
+  fit = make_fit(options, LEAST)
+  if fit.grey and options.on_grey == "skip":
+    raise DataError("--on_grey=skip with --colour=grey would leave no image")
   pictures = opening.open_pictures(options)
   found = _split(pictures, options)
   table = pictures.table.drop(columns=splits.SPLIT, errors="ignore")
@@ -50,54 +48,23 @@ def prepare(options: Any) -> None:
   warnings = splits.check(attributes, found, levels)
   _tell(entries, left_out, attributes, found, warnings)
   names = [entry["name"] for entry in entries]
-  table = _order_rows(table[["file", *names]], found, options.seed)
-  fit = image_files.Fit(
-    height,
-    options.crop,
-    resize=options.resize,
-    middle=options.fit == "crop",
-    width=0 if width == height else width,
-    pad=options.fit == "pad",
-    grey=options.colour == "grey",
-  )
+  table = _order_rows(table[["file", *names]], found, options)
   # Kept grey is checked image by image, so it is decoded with its colours.
-  grey = options.colour == "keep" and _is_grey(pictures)
+  grey = options.colour == "keep" and streams.is_grey(pictures)
+  height, width, channels = fit.shape
   text = json.dumps({"version": 1, "attributes": entries}, indent=2) + "\n"
-  options.order = "split"
-  preparing.write(
-    options,
-    pictures.images,
-    table,
-    fit,
-    {
-      "shape": [height, width, 1 if grey else fit.shape[2]],
-      "table_sha256": hashlib.sha256(table.to_csv().encode()).hexdigest(),
-      "schema_sha256": hashlib.sha256(text.encode()).hexdigest(),
-      "counts": {n: int((found == n).sum()) for n in splits.NAMES},
-    },
-    what="images",
-    remedy="--fit=crop or --fit=pad",
-    choose=(lambda images: _grey_only(images, table["file"]))
-    if grey
-    else (lambda images: images),
-    beside={SCHEMA: text},
-  )
-  print(
+  own = {
+    "shape": [height, width, 1 if grey else channels],
+    "table_sha256": sha256(table.to_csv()),
+    "schema_sha256": sha256(text),
+    "counts": {n: int((found == n).sum()) for n in splits.NAMES},
+  }
+  said = (
     f"kinds may be changed in {options.out / SCHEMA}. Next: "
     f"{commands.format_command('train')} --config=configs/images.py "
     f"--config.data.path={options.out} --workdir=runs/{options.out.name}"
   )
-
-
-def _size(text: str) -> tuple[int, int]:
-  match = re.fullmatch(r"(\d+)(?:[x×,](\d+))?", text.strip())
-  sides = [int(n) for n in match.groups() if n] if match else []
-  if not sides or min(sides) < LEAST:
-    raise DataError(
-      f"--size={text}: expected the side, as in 64, or HEIGHTxWIDTH, as in "
-      f"48x80, of at least {LEAST} pixels"
-    )
-  return sides[0], sides[-1]
+  return Plan(pictures.images, table, fit, own, grey, {SCHEMA: text}, said)
 
 
 def _split(pictures: Pictures, options: Any) -> np.ndarray:
@@ -145,12 +112,16 @@ def _strata(pictures: Pictures, options: Any) -> list[str]:
 
 
 def _order_rows(
-  table: pd.DataFrame, found: np.ndarray, seed: int
+  table: pd.DataFrame, found: np.ndarray, options: Any
 ) -> pd.DataFrame:
-  """Put the rows of each split together, shuffled, so that they are slices."""
+  """Put the rows of each split together, so that a split is a slice."""
+  if options.order == "split":
+    generator = np.random.default_rng([options.seed, 1])
+    order = generator.permutation(len(table))
+  else:
+    order = finding.shuffle(table, options.order).index.to_numpy()
   table = table.copy()
   table.insert(1, splits.SPLIT, found)
-  order = np.random.default_rng([seed, 1]).permutation(len(table))
   rank = table[splits.SPLIT].map(splits.NAMES.index).to_numpy()[order]
   order = order[np.argsort(rank, kind="stable")]
   return table.iloc[order].reset_index(drop=True)
@@ -173,43 +144,3 @@ def _tell(
     print("  no attributes: a model of these images has no conditions")
   for line in warnings:
     print(line)
-
-
-def _is_grey(pictures: Pictures) -> bool:
-  """Tell whether images have no colour, from some where they are files."""
-  if pictures.grey is not None:
-    return pictures.grey
-  names = pictures.table["file"]
-  chosen = np.linspace(0, len(names) - 1, min(_PEEK, len(names))).astype(int)
-  for name in names.iloc[chosen]:
-    try:
-      image = image_files.decode(pictures.images.read(name))
-    except (DataError, OSError):
-      continue  # named when all are decoded
-    if _has_colour(image):
-      return False
-  return True
-
-
-def _has_colour(image: np.ndarray) -> bool:
-  return bool((image[..., :1] != image[..., 1:]).any())
-
-
-def _grey_only(
-  images: Iterable[np.ndarray | str], files: Sequence[str]
-) -> Iterator[np.ndarray | str]:
-  """Pass on one channel of grey images.
-
-  Raises:
-    DataError: if one has colours.
-  """
-  for name, image in zip(files, images, strict=True):
-    if isinstance(image, str):
-      yield image
-      continue
-    if _has_colour(image):
-      raise DataError(
-        f"{name} has colours, the first images that were looked at have none; "
-        "give --colour=rgb, or --colour=grey to drop them"
-      )
-    yield image[..., :1]

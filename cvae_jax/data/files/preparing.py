@@ -1,104 +1,45 @@
-"""What the scripts that prepare images share: finding, decoding, telling."""
+"""How a planned set is written: decoding, telling, knowing it again."""
 
-import collections
-import concurrent.futures
 import dataclasses
+import hashlib
 import json
 import pathlib
+import re
 import sys
 import time
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
-from rich import progress
 
 from cvae_jax.data import DataError
-from cvae_jax.data.files import image_files, prepared
+from cvae_jax.data.files import image_files, prepared, streams
 from cvae_jax.data.files.finding import Images, shorten
 from cvae_jax.host import lock
 from cvae_jax.host.paths import PathError, folder, local
 
-# Of a zip's entries: damaged, encrypted, compressed in a way unknown here.
-_ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError)
-_UNREADABLE = (DataError, OSError, *_ZIP)
+# What it means that a set does not name a setting.
+_ABSENT = {
+  **{"width": 0, "pad": False, "grey": False},
+  **{"transpose": False, "on_grey": "keep"},
+  **dict.fromkeys(("table_sha256", "schema_sha256", "files_sha256")),
+}
 
 
-def decode_all(
-  images: Images,
-  files: Sequence[str],
-  fit: image_files.Fit,
-  workers: int,
-  distorted: list[str],
-) -> Iterator[np.ndarray | str]:
-  """Decode in parallel, in order: uint8 `fit.shape`, or why that failed.
+class Plan(NamedTuple):
+  """A set to be written.
 
-  Names of images whose aspect changes go to `distorted`.
+  With `grey` it has one channel, and an image with colours is an error.
   """
 
-  def one(name: str) -> np.ndarray | str:
-    try:
-      image = image_files.decode(images.read(images.where[name]))
-      if fit.distorts(*fit.cut(image).shape[:2]):
-        distorted.append(name)
-      return fit(image)
-    except MemoryError as error:  # says nothing of the image
-      raise DataError(_too_much(name)) from error
-    except _UNREADABLE as error:
-      if _out_of_memory(error):
-        raise DataError(_too_much(name)) from error
-      return str(error)
-
-  # Not executor.map, which would hold every image that is not yet written.
-  pending = collections.deque()
-  with concurrent.futures.ThreadPoolExecutor(workers) as executor:
-    for name in files:
-      pending.append(executor.submit(one, name))
-      if len(pending) > 8 * workers:
-        yield pending.popleft().result()
-    while pending:
-      yield pending.popleft().result()
-
-
-def _too_much(name: str) -> str:
-  return (
-    f"out of memory at {name}; nothing was written. Give fewer --workers or a "
-    "smaller --size"
-  )
-
-
-def _out_of_memory(error: BaseException | None) -> bool:
-  while error is not None:
-    if isinstance(error, MemoryError):
-      return True
-    error = error.__cause__
-  return False
-
-
-def guard(
-  images: Iterable[np.ndarray | str], files: Sequence[str], fail: bool
-) -> Iterator[np.ndarray | str]:
-  """Pass images on and name those that failed, or raise at the first."""
-  for name, image in zip(files, images, strict=True):
-    if isinstance(image, str):
-      if fail:
-        raise DataError(f"{name}: {image}; --on_corrupt=skip goes on without")
-      print(f"  left out: {name}: {image}")
-    yield image
-
-
-def show_progress(images: Iterable, total: int, what: str) -> Iterator:
-  """Pass images on and show progress: a bar, or a line each tenth."""
-  if sys.stdout.isatty():
-    yield from progress.track(images, what, total)
-    return
-  for i, image in enumerate(images, 1):
-    yield image
-    if i * 10 // total > (i - 1) * 10 // total:
-      print(f"  {i:,} of {total:,}", flush=True)
+  images: Images
+  table: pd.DataFrame  # `file` first
+  fit: image_files.Fit
+  own: dict[str, Any]  # settings that other presets lack
+  grey: bool = False
+  beside: Mapping[str, str] = types.MappingProxyType({})  # file → its text
+  said: str = ""  # in the end
 
 
 def is_up_to_date(folder: pathlib.Path, settings: dict) -> bool:
@@ -110,11 +51,13 @@ def is_up_to_date(folder: pathlib.Path, settings: dict) -> bool:
   if not (folder / prepared.MARK).is_file():
     return False
   old = prepared.read(folder).info
-  changed = [
-    f"{key} {old.get(key)} → {value}"
-    for key, value in settings.items()
-    if old.get(key, value) != value  # a setting may be younger than the set
-  ]
+  changed = []
+  for key in {**settings, **_ABSENT}:
+    value = settings.get(key, _ABSENT.get(key))
+    # A setting that is not in _ABSENT may be younger than the set.
+    found = old.get(key, _ABSENT.get(key, value))
+    if found != value:
+      changed.append(f"{key} {found} → {value}")
   if changed:
     raise DataError(
       f"{folder} is prepared with other settings: {', '.join(changed)};"
@@ -123,11 +66,35 @@ def is_up_to_date(folder: pathlib.Path, settings: dict) -> bool:
   return True
 
 
-def _describe_fit(fit: image_files.Fit) -> dict[str, Any]:
-  """Return a fit's settings; those younger than most sets only if used."""
-  found = dataclasses.asdict(fit)
-  young = ("width", "pad", "grey")
-  return {k: v for k, v in found.items() if v or k not in young}
+def make_fit(options: Any, least: int = 1) -> image_files.Fit:
+  """Make what the options say of size and shape.
+
+  Raises:
+    DataError: if they do not go together, or a side has fewer than `least`
+      pixels.
+  """
+  match = re.fullmatch(r"(\d+)(?:[x×,](\d+))?", options.size.strip())
+  sides = [int(n) for n in match.groups() if n] if match else []
+  if not sides or min(sides) < least:
+    raise DataError(
+      f"--size={options.size}: expected the side, as in 64, or HEIGHTxWIDTH, "
+      f"as in 48x80, of at least {least} pixels"
+    )
+  return image_files.Fit(
+    sides[0],
+    options.crop,
+    options.square,
+    options.resize,
+    middle=options.fit == "crop",
+    width=0 if sides[-1] == sides[0] else sides[-1],
+    pad=options.fit == "pad",
+    grey=options.colour == "grey",
+  )
+
+
+def sha256(text: str) -> str:
+  """Return the digest by which a set's table is known again."""
+  return hashlib.sha256(text.encode()).hexdigest()
 
 
 def run(prepare: Callable, options: Any) -> int:
@@ -146,35 +113,19 @@ def run(prepare: Callable, options: Any) -> int:
   return 0
 
 
-def write(
-  options: Any,
-  images: Images,
-  table: pd.DataFrame,
-  fit: image_files.Fit,
-  own: dict[str, Any],
-  *,
-  what: str,
-  remedy: str,
-  choose: Callable[[Iterable], Iterable] = lambda decoded: decoded,
-  beside: Mapping[str, str] | None = None,
-) -> None:
-  """Write the set of a table's files, unless it is there.
+def write(options: Any, plan: Plan) -> None:
+  """Write a set, unless it is there.
 
   Args:
-    options: a script's own: out, images, order, on_corrupt, workers, force.
-    own: the settings that only this kind of set has.
-    what: its images are called.
-    remedy: the option against images that are not square.
-    choose: passes decoded images on, or why one is left out.
-    beside: other files of the set, name → text.
+    options: `presets.complete` returns them.
+    plan: of the set.
 
   Raises:
     DataError: if anything is bad, or there with other settings.
   """
   if options.workers < 1:
     raise DataError(f"--workers={options.workers}: expected 1 or more")
-  files = table["file"].tolist()
-  settings = _settings(options, images, files, fit, own)
+  settings = _settings(options, plan)
   if not options.force and is_up_to_date(options.out, settings):
     print(f"already prepared: {options.out}")
     return
@@ -186,43 +137,64 @@ def write(
       print(f"already prepared: {options.out}")
       return
     prepared.clear(options.out)
-    decoded = decode_all(images, files, fit, options.workers, distorted)
-    decoded = choose(guard(decoded, files, options.on_corrupt == "fail"))
     info = prepared.write(
       options.out,
-      show_progress(decoded, len(files), what),
-      table,
+      _decode(options, plan, distorted),
+      plan.table,
       {"source": options.images.name}
       | settings
-      | ({"split_column": "person"} if "person" in table else {}),
-      beside,
+      | ({"split_column": "person"} if "person" in plan.table else {}),
+      plan.beside,
     )
   seconds = time.perf_counter() - start
-  _note(distorted, fit, info["equal"], what, remedy)
+  _note(distorted, plan.fit, info["equal"], options.preset)
   print(
-    f"{info['count']:,} {what} in {options.out} ({len(info['skipped'])} left"
-    f" out), {seconds:.1f} s: {len(files) / seconds:,.0f} images/s"
+    f"{info['count']:,} {options.preset} in {options.out} "
+    f"({len(info['skipped'])} left out), {seconds:.1f} s: "
+    f"{len(plan.table) / seconds:,.0f} images/s"
   )
 
 
-def _settings(options, images: Images, files, fit, own) -> dict[str, Any]:
+def _decode(options: Any, plan: Plan, distorted: list[str]) -> Iterator:
+  """Decode what a plan names: images, or why one is left out."""
+  files = plan.table["file"].tolist()
+  images = streams.decode_all(
+    plan.images, files, plan.fit, options.workers, distorted
+  )
+  images = streams.guard(images, files, options.on_corrupt == "fail")
+  if options.on_grey == "skip":
+    images = streams.skip_grey(images, files)
+  if plan.grey:
+    images = streams.keep_one_channel(images, files)
+  return streams.show_progress(images, len(files), options.preset)
+
+
+def _settings(options: Any, plan: Plan) -> dict[str, Any]:
   """Return what a set was made with, by which it is known again."""
-  return {
+  asked = {name: getattr(options, name) for name in ("transpose", "on_grey")}
+  found = {
     # As it comes back from JSON, to be compared with an older set's.
-    **json.loads(json.dumps(_describe_fit(fit))),
+    **json.loads(json.dumps(dataclasses.asdict(plan.fit))),
     "on_corrupt": options.on_corrupt,
     "order": options.order,
-    **own,
-    "image_bytes": sum(images.bytes[images.where[name]] for name in files),
+    **(asked | plan.own),
+    "image_bytes": sum(
+      plan.images.bytes[plan.images.where[name]] for name in plan.table["file"]
+    ),
+  }
+  return {
+    key: value
+    for key, value in found.items()
+    if key in plan.own or key not in _ABSENT or value != _ABSENT[key]
   }
 
 
-def _note(distorted, fit, equal, what: str, remedy: str) -> None:
+def _note(distorted, fit, equal, what: str) -> None:
   """Say which images were distorted and which are equal."""
   if distorted:
-    names = shorten(distorted)
+    names = shorten(sorted(distorted))  # threads finish in any order
     shape = "square" if fit.shape[0] == fit.shape[1] else f"of {fit.shape[:2]}"
-    print(f"note: not {shape}, so distorted (see {remedy}): {names}")
+    print(f"note: not {shape}, so distorted (see --fit and --square): {names}")
   if equal:
     groups = [" = ".join(shorten([*names]).split(", ")) for names in equal]
     number = sum(map(len, equal))

@@ -73,11 +73,19 @@ def read_likelihood(loss, channels: int) -> likelihoods.Likelihood | None:
   """Return p(x | z) of pixels, None if the loss has no term of pixels.
 
   It is a Gaussian of the weight `pixel`, or another one by its name.
+
+  Raises:
+    ValueError: there is none of this name, or a Gaussian has two weights.
   """
   name = loss.get("likelihood", "")
   if not (name or loss.pixel):
     return None
   if name in ("", "gaussian") and loss.pixel:
+    if (weight := loss.get("mse", 0.5)) != 0.5:
+      raise ValueError(
+        f"loss.pixel={loss.pixel:g} is the weight of the squared error here; "
+        f"found loss.mse={weight:g} beside it: leave one out"
+      )
     return likelihoods.Gaussian(loss.pixel)
   return likelihoods.build(loss, channels, "gaussian")
 

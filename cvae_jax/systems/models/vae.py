@@ -211,3 +211,24 @@ def begin(model: Model, conditions: int, key: Array) -> tuple[PyTree, PyTree]:
     inner = jax.random.fold_in(key, len(nets) + 1)
     branch[DISCRIMINATOR] = model.discriminator.init(inner, z)["params"]
   return params | branch, model_state
+
+
+def note(model: Model) -> str:
+  """Say what the loss is made of."""
+  loss = model.loss
+  pixels = type(loss.likelihood).__name__
+  plain = pixels == "Bernoulli" and loss.kl.plain
+  if plain and loss.objective == "elbo":
+    return "loss: −ELBO in nats, Bernoulli pixels, + L2 of the kernels"
+  if loss.bound:
+    return (
+      f"loss: −log of {loss.samples} importance weights' mean in nats "
+      f"({loss.objective}), {pixels} pixels, + L2 of the kernels"
+    )
+  added = ""
+  if loss.objective != "elbo":
+    added = f" + {loss.strength:g} × {loss.objective}"
+  return (
+    f"loss: nats of {pixels} pixels + {loss.kl} of the KL in nats{added}, + L2 "
+    "of the kernels"
+  )

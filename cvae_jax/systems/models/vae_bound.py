@@ -55,7 +55,7 @@ def bound_loss(
   terms = parts.means(terms)
 
   # 2. KERNELS: l2 · Σ kernel², once a step.
-  terms["l2"] = model.loss.l2 * losses.dense_l2(params)
+  terms["l2"] = losses.dense_l2(params, model.loss.l2)
   return terms["l2"] - terms["bound"], (terms, model_state)
 
 
