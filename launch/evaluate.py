@@ -34,6 +34,21 @@ _LEDGER = flags.DEFINE_string(
   "Also keep the curve and the figures of a run that has ended as a small file "
   "in this folder.",
 )
+_INCEPTION = flags.DEFINE_string(
+  "inception",
+  None,
+  "Measure FID and KID too, by the weights in this file: "
+  "pt_inception-2015-12-05-6726825d.pth or a .safetensors of its names.",
+)
+_FID_IMAGES = flags.DEFINE_integer(
+  "fid_images", 2048, "Samples for FID and KID.", lower_bound=2
+)
+_FID_SPLIT = flags.DEFINE_enum(
+  "fid_split",
+  "test",
+  ["test", "train"],
+  "The images beside which FID and KID set the samples.",
+)
 _PRIOR = run_flags.prior()
 _GUIDANCE = run_flags.guidance()
 _SEED = command.define_seed("Of every random draw.")
@@ -41,18 +56,10 @@ _SEED = command.define_seed("Of every random draw.")
 
 def main(_: list[str]) -> None:
   """Score the run."""
-  from cvae_jax import runs, train
+  from cvae_jax import runs
   from cvae_jax.host import hub
   from cvae_jax.loop.folders import Folder
-  from cvae_jax.measures import (
-    abilities,
-    cas,
-    kept,
-    ledger,
-    representation,
-    score,
-    score_text,
-  )
+  from cvae_jax.measures import fid, kept, ledger
 
   run = run_flags.load(_WORKDIR)
   if _DATA.value is not None:  # checked against the run's data.json
@@ -63,6 +70,41 @@ def main(_: list[str]) -> None:
   judges = [runs.load(folder) for folder in _JUDGES.value]
   if _CAS.value and not judges:
     raise runs.RunError("--cas trains the network of a judge: give --judge=RUN")
+  features = None
+  if _INCEPTION.value is not None:
+    fid.check(run)
+    features = fid.load(command.path(_INCEPTION))
+  elif _FID_IMAGES.present or _FID_SPLIT.present:
+    raise runs.RunError(
+      "FID and KID need Inception's weights: --inception=FILE"
+    )
+  # A GAN encodes nothing, so that its samples are all there is to measure.
+  asked = judges or _CAS.value or _LABELS.value
+  if features is None or asked or run.system.encode is not None:
+    _score(run, judges)
+  if features is not None:
+    given = (_FID_IMAGES.value, _FID_SPLIT.value, _SEED.value)
+    print("\n".join(fid.lines(fid.measure(run, features, *given))))
+  if hub.origin(run.folder):
+    print(f"the scores are not kept: {hub.READ_ONLY}")
+    return
+  print(f"wrote {run.folder / kept.FILE}")
+  if _LEDGER.value is not None:
+    print(f"wrote {ledger.write(Folder(run.folder), command.path(_LEDGER))}")
+
+
+def _score(run, judges) -> None:
+  """Score a run that encodes, and print and keep its scores."""
+  from cvae_jax import train
+  from cvae_jax.host import hub
+  from cvae_jax.measures import (
+    abilities,
+    cas,
+    representation,
+    score,
+    score_text,
+  )
+
   scores = score.score(
     run,
     judges,
@@ -79,19 +121,14 @@ def main(_: list[str]) -> None:
   if _LABELS.value:
     scores["representation"] = representation.score(run, _SEED.value)
     lines += representation.lines(scores["representation"])
-  print("\n".join([score_text.table(scores), *lines]))
-  if not _JUDGES.value and abilities.askable(run):
+  print("\n".join([score_text.table(scores), *lines]), flush=True)
+  if not judges and abilities.askable(run):
     print(
       f"control was not scored by a judge: train one ({_judge(run)}) and give "
       "--judge=RUN,…"
     )
-  if hub.origin(run.folder):
-    print(f"the scores are not kept: {hub.READ_ONLY}")
-    return
-  score.save(run, scores)
-  print(f"wrote {run.folder / kept.FILE}")
-  if _LEDGER.value is not None:
-    print(f"wrote {ledger.write(Folder(run.folder), command.path(_LEDGER))}")
+  if not hub.origin(run.folder):
+    score.save(run, scores)
 
 
 def _judge(run) -> str:

@@ -223,9 +223,9 @@ def test_bad_files_are_explained(tmp_path):
     vgg_files.weights(source("vgg19"))
   with pytest.raises(DataError, match=r"no weights of vgg19 in .*nix\.npz"):
     vgg_files.weights(source("vgg19", "nix.npz"))
-  (tmp_path / "a.pth").write_bytes(b"")
+  (tmp_path / "a.bin").write_bytes(b"")
   with pytest.raises(DataError, match=r"expected a file ending in .*\.npz"):
-    vgg_files.weights(source("vgg19", "a.pth"))
+    vgg_files.weights(source("vgg19", "a.bin"))
   (tmp_path / "a.npz").write_bytes(b"nothing")
   with pytest.raises(DataError, match="damaged or no weights"):
     vgg_files.weights(source("vgg19", "a.npz"))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from absl.flags import FLAGS
 
 from cvae_jax import runs, train
 from cvae_jax.apps import hub as sharing
@@ -220,27 +219,6 @@ def test_without_the_package_the_extra_is_named(run, monkeypatch):
 
 
 @pytest.fixture
-def command():
-  """Run a command's main with some of its flags given."""
-
-  def call(name, **given):
-    module, flags = small.command(name)
-    assert given.keys() <= flags.keys()
-    for flag in flags.values():
-      flag.value = given.get(flag.name, flag.default)
-      FLAGS[flag.name] = flag
-    FLAGS.mark_as_parsed()
-    try:
-      module.main([])
-    finally:
-      FLAGS.unparse_flags()
-      for flag in flags:
-        delattr(FLAGS, flag)
-
-  return call
-
-
-@pytest.fixture
 def here(tmp_path, monkeypatch):
   folder = tmp_path / "here"
   folder.mkdir()
@@ -252,14 +230,14 @@ def contents(folder):
   return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def test_commands_read_a_run_of_the_hub_and_write_here(
-  run, hub, here, command, capsys
-):
+def test_commands_read_a_run_of_the_hub_and_write_here(run, hub, here, capsys):
   share(run)
   runs.load("hf://ann/digits")
   cache = contents(Path(constants.HF_HUB_CACHE))
-  command("sample", workdir="hf://ann/digits", set="class=3,ink=0.5")
-  command("export", workdir="hf://ann/digits@main", formats=["safetensors"])
+  small.run_command("sample", workdir="hf://ann/digits", set="class=3,ink=0.5")
+  small.run_command(
+    "export", workdir="hf://ann/digits@main", formats=["safetensors"]
+  )
   assert "wrote ann/digits/figures/asked.png" in capsys.readouterr().out
   assert (here / "ann/digits/figures/asked.png").is_file()
   assert_same(runs.load(here / "ann/digits/export"), run)
@@ -267,13 +245,13 @@ def test_commands_read_a_run_of_the_hub_and_write_here(
 
 
 def test_scores_of_a_run_of_the_hub_are_shown_and_not_kept(
-  data, run, hub, command, capsys
+  data, run, hub, capsys
 ):
   share(run)
   found = runs.load("hf://ann/digits")
   names_ = contents(found.folder)
   path = str(run.config.data.path)
-  command("evaluate", workdir="hf://ann/digits", data=path, samples=0)
+  small.run_command("evaluate", workdir="hf://ann/digits", data=path, samples=0)
   said = capsys.readouterr().out.splitlines()
   assert any("elbo" in line.lower() for line in said)
   assert "are not kept: a run of the Hub is read only; fetch" in said[-1]

@@ -166,7 +166,10 @@ MAY_IMPORT = {
   "nets": ("nets", "method", "types"),
   "systems": ("systems.models", "nets", "method", "types"),
   "data": ("data", "host"),
-  "metrics": ("metrics", "method", "nets.features", "types", "host.images"),
+  "metrics": (
+    *("metrics", "method", "types", "host.images"),
+    *("nets.features", "nets.inception"),
+  ),
   "loop": (*MIDDLE, "loop"),
   "runs": (*MIDDLE, "loop"),
   "train": (*MIDDLE, "loop"),

@@ -144,6 +144,23 @@ def command(name: str):
   return module, own
 
 
+def run_command(name: str, **given) -> None:
+  """Run a command's main with some of its own flags given."""
+  module, own = command(name)
+  assert given.keys() <= own.keys()
+  for flag in own.values():
+    flag.value = given.get(flag.name, flag.default)
+    flag.present = int(flag.name in given)
+    flags_.FLAGS[flag.name] = flag
+  flags_.FLAGS.mark_as_parsed()
+  try:
+    module.main([])
+  finally:
+    flags_.FLAGS.unparse_flags()
+    for flag in own:
+      delattr(flags_.FLAGS, flag)
+
+
 def drawn(system):
   """Draws a state as at step 0 in NumPy, with no bias and no statistic at 0.
 

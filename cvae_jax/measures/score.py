@@ -96,7 +96,8 @@ def _other_scores(run: Run) -> str:
     return f"; without --image {command} scores it"
   if run.system.decode is None:
     return ""
-  return f"; {commands.format_command('report')} compare scores it"
+  command = commands.format_command("report")
+  return f"; {command} compare scores it, and --inception=FILE its samples"
 
 
 def save(run: Run, scores: dict[str, Any]) -> None:

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+BLOCK = 4096  # vectors whose kernel with as many others is in memory at once
+
 
 def distance(a: NDArray, b: NDArray) -> float:
   """Return the unbiased MMD² of features [N, D] and [M, D].
@@ -23,7 +25,12 @@ def distance(a: NDArray, b: NDArray) -> float:
   a = np.asarray(a, np.float64)
   b = np.asarray(b, np.float64)
   within = (_mean_of_pairs(x) for x in (a, b))
-  return float(sum(within) - 2.0 * _kernel(a, b).mean())
+  total = sum(_kernel(x, y).sum() for x in _blocks(a) for y in _blocks(b))
+  return float(sum(within) - 2.0 * (total / (len(a) * len(b))))
+
+
+def _blocks(rows: NDArray) -> list[NDArray]:
+  return [rows[i : i + BLOCK] for i in range(0, len(rows), BLOCK)]
 
 
 def _kernel(a: NDArray, b: NDArray) -> NDArray:
@@ -32,5 +39,11 @@ def _kernel(a: NDArray, b: NDArray) -> NDArray:
 
 def _mean_of_pairs(x: NDArray) -> float:
   """Return the kernel's mean over pairs of different vectors."""
-  kernel = _kernel(x, x)
-  return (kernel.sum() - np.trace(kernel)) / (len(x) * (len(x) - 1))
+  total = 0.0
+  for i, a in enumerate(_blocks(x)):
+    for j, b in enumerate(_blocks(x)):
+      kernel = _kernel(a, b)
+      total += kernel.sum()
+      if i == j:
+        total -= np.trace(kernel)
+  return total / (len(x) * (len(x) - 1))

@@ -1,4 +1,4 @@
-"""What a frozen VGG16 sees: LPIPS of pairs, an embedding of single images."""
+"""What frozen networks see: VGG16's LPIPS of pairs, embeddings of images."""
 
 from collections.abc import Callable
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cvae_jax.host.images import unit
 from cvae_jax.nets.features import LPIPS_TAPS, Features
+from cvae_jax.nets.inception import Inception
 from cvae_jax.types import PyTree
 
 ROWS = 32  # images at once: the first maps of 128×128 take 4 MB each
@@ -60,14 +61,36 @@ def make_embedding(weights: PyTree) -> Callable[..., NDArray]:
   )
 
 
+def make_inception(layers: PyTree) -> Callable[..., NDArray]:
+  """Build (images) -> [N, 2048]: the features of FID and KID.
+
+  Images are uint8 [N, H, W, 3] of any size.
+
+  Args:
+    layers: Inception's convolutions, {Mixed_5b.branch1x1: {kernel, bias}, …}.
+  """
+
+  @jax.jit
+  def embed(layers, images):
+    # A GPU would round the operands, and features be less like the published.
+    with jax.default_matmul_precision("highest"):
+      return Inception().apply({"params": layers}, images)
+
+  return lambda images: _apply_in_parts(
+    lambda rows: embed(layers, rows), images, convert=np.asarray
+  )
+
+
 def _unit(maps: Array) -> Array:
   """Scale each pixel's channels to length 1."""
   norm = jnp.sqrt(jnp.sum(maps**2, axis=-1, keepdims=True))
   return maps / (norm + 1e-10)
 
 
-def _apply_in_parts(function: Callable, *images: NDArray) -> NDArray:
-  """Apply a function to a bounded number of rows at once.
+def _apply_in_parts(
+  function: Callable, *images: NDArray, convert: Callable = unit
+) -> NDArray:
+  """Apply a function to a bounded number of converted rows at once.
 
   The last rows are padded, so that it compiles once.
 
@@ -83,5 +106,5 @@ def _apply_in_parts(function: Callable, *images: NDArray) -> NDArray:
   count = shapes[0][0]
   for start in range(0, count, ROWS):
     rows = np.arange(start, start + ROWS).clip(max=count - 1)
-    parts.append(np.asarray(function(*(unit(x[rows]) for x in images))))
+    parts.append(np.asarray(function(*(convert(x[rows]) for x in images))))
   return np.concatenate(parts)[:count]

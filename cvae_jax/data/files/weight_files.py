@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cvae_jax.data import DataError
+from cvae_jax.data.files import torch_files
 from cvae_jax.host import tensors
 from cvae_jax.host.files import DamagedFile
 
@@ -19,7 +20,8 @@ Arrays = Mapping[str, np.ndarray]
 def read(path: pathlib.Path) -> Arrays:
   """Read all arrays of a file by its ending, names joined by slashes.
 
-  A pickle (.ckpt) is read by an unpickler that admits NumPy arrays alone.
+  A pickle (.ckpt) is read by an unpickler that admits NumPy arrays alone, a
+  file of PyTorch (.pth, .pt) by one that admits tensors alone.
 
   Raises:
     DataError: if the ending is unknown, a package is missing, or the content
@@ -31,6 +33,8 @@ def read(path: pathlib.Path) -> Arrays:
     ".safetensors": _safetensors,
     ".h5": _hdf5,
     ".keras": _keras,
+    ".pth": _read_torch,
+    ".pt": _read_torch,
   }
   reader = readers.get(path.suffix)
   if reader is None:
@@ -68,6 +72,10 @@ class ArraysOnly(pickle.Unpickler):
 def _read_pickle(path: pathlib.Path) -> Arrays:
   with path.open("rb") as file:
     return dict(_flat(ArraysOnly(file).load()))
+
+
+def _read_torch(path: pathlib.Path) -> Arrays:
+  return dict(_flat(torch_files.read(path)))
 
 
 def _flat(tree: Mapping, prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
