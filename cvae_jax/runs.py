@@ -119,8 +119,7 @@ class Run(Views):
       seed: of the latents, and of what is drawn for attributes left out.
       count: how many samples, of one condition.
       guidance: how far to go from the answer without the condition to that
-        with it; above 1 the condition is exaggerated. By default that of
-        `with_guidance`, or 1.
+        with it; above 1 the condition is exaggerated. See `with_guidance`.
       prior: "fitted" or "fitted:K", see `with_prior`.
       named: attributes and their values, instead: shape="triangle".
 
