@@ -119,8 +119,7 @@ class Run(Views):
       seed: of the latents, and of what is drawn for attributes left out.
       count: how many samples, of one condition.
       guidance: how far to go from the answer without the condition to that
-        with it; above 1 the condition is exaggerated. By default that of
-        `with_guidance`, or 1.
+        with it; above 1 the condition is exaggerated. See `with_guidance`.
       prior: "fitted" or "fitted:K", see `with_prior`.
       named: attributes and their values, instead: shape="triangle".
 
@@ -135,10 +134,6 @@ class Run(Views):
     return run.guided(
       z, vectors, run.guidance if guidance is None else guidance
     )
-
-  def with_guidance(self, guidance: float) -> "Run":
-    """Return the run whose samples have another guidance, see `sample`."""
-    return dataclasses.replace(self, guidance=guidance)
 
   def guided(
     self, z: ArrayLike, condition: ArrayLike, guidance: float = 1.0

@@ -13,7 +13,7 @@ from cvae_jax.measures.verify import load_published
 from cvae_jax.method import baselines, cells, schedules
 from cvae_jax.nets.colouring import Branch, Decoder
 
-pytestmark = pytest.mark.usefixtures("optimised", "short_colours")
+pytestmark = pytest.mark.usefixtures("short_colours")
 
 
 COUNTS = {  # spec §2

@@ -10,7 +10,7 @@ from benchmarks import equal_runs
 from cvae_jax import config as configs, figures, pages, runs, train
 from cvae_jax.loop import job
 from cvae_jax.method import update
-from tests import arithmetic as a, small as small_runs
+from tests import arithmetic as a, sharing, small as small_runs
 
 pytestmark = pytest.mark.usefixtures("plain_convolutions")
 KEY = jax.random.key(0)
@@ -367,9 +367,10 @@ def test_two_players_resume_exactly(tmp_path):
     config = tiny("gan", "critic", "generator", **changes)
     train.train_and_evaluate(config, tmp_path / folder)
 
-  go("whole", 2)
-  go("stopped", 1)
-  go("stopped", 2)
+  with sharing.programs():
+    go("whole", 2)
+    go("stopped", 1)
+    go("stopped", 2)
   same = equal_runs.differences(tmp_path / "whole", tmp_path / "stopped")
   assert same == []
 

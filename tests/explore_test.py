@@ -2,7 +2,6 @@
 
 import io
 import socket
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -349,9 +348,3 @@ def test_a_port_that_is_taken_is_an_error(digits):
     port = taken.getsockname()[1]
     with pytest.raises(RunError, match=f"cannot listen at .*{port}.*--port"):
       serve.serve([digits], port)
-
-
-def test_the_package_needs_no_gradio_and_does_not_import_it():
-  code = "import cvae_jax.runs, cvae_jax.apps.explore.photo, sys; "
-  code += "sys.exit('gradio' in sys.modules)"
-  assert subprocess.run([sys.executable, "-c", code]).returncode == 0

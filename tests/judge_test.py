@@ -15,8 +15,9 @@ from cvae_jax.loop import job
 from cvae_jax.loop.run_data import attribute_columns
 from cvae_jax.measures import cas, control
 from cvae_jax.types import Facts, System
+from tests import small
 
-pytestmark = pytest.mark.usefixtures("plain_convolutions")
+pytestmark = pytest.mark.usefixtures("plain_convolutions", "shared_programs")
 SIDE = 16
 COUNT = 320
 KINDS = {
@@ -101,7 +102,8 @@ def painter(conditions, obey=1.0):
 def test_a_judge_s_losses_are_those_of_sklearn(judge, dataset):
   test = dataset.test
   read = judge.predict(test["image"])
-  terms = judge.system.evaluate(judge.state, test, jax.random.key(0))
+  evaluate = jax.jit(judge.system.evaluate)
+  terms = evaluate(judge.state, test, jax.random.key(0))
   conditions = judge.conditions
   own = {n: read[:, conditions.columns(n)] for n in conditions.asked}
   true = {n: test["condition"][:, conditions.columns(n)] for n in own}
@@ -180,17 +182,16 @@ def test_what_is_unknown_does_not_teach(dataset):
     attribute_columns(conditions),
   )
   system = configs.resolve(config, facts)
-  state = system.init(jax.random.key(0))
+  state = small.drawn(system)
   asked = conditions.encode(shape=["circle", None])
   batch = {"image": dataset.test["image"][:2], "condition": asked}
-  terms = system.evaluate(state, batch, jax.random.key(0))
+  terms = jax.jit(system.evaluate)(state, batch, jax.random.key(0))
   assert terms["error_shape"][0] > 0
   assert terms["error_shape"][1] == 0
   assert not terms["error_size"].any()
-  assert system.predict(state, jnp.zeros((1, SIDE, SIDE, 1)), None).shape == (
-    1,
-    conditions.entries,
-  )
+  image = jnp.zeros((1, SIDE, SIDE, 1))
+  read = jax.eval_shape(system.predict, state, image, None)
+  assert read.shape == (1, conditions.entries)
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 1), (17, 40, 3), (48, 80, 1)])

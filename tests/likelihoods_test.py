@@ -213,6 +213,20 @@ def test_logistic_nats_and_slopes_are_scipy_s_at_every_level_and_scale():
   np.testing.assert_allclose(of_value[:, 0], -2 * slope[:, 0], rtol=1e-6)
 
 
+def test_a_mixture_s_means_come_first_then_log_scales_and_logits():
+  rng = np.random.default_rng(2)
+  x = rng.integers(0, 256, 5)
+  parts = rng.normal(0, 1, (5, 3, 3))  # values, kinds, components
+  mean, log_scale, logits = np.moveaxis(parts, 1, 0)
+  nats_of = level_nats(x[:, None] * 2 / 255 - 1, mean, log_scale)
+  share = special.log_softmax(logits, axis=-1)
+  expected = -special.logsumexp(share - nats_of, axis=-1).sum()
+  found = nats(
+    build("logistic", mixture=3), x[None] / 255, parts.reshape(1, -1)
+  )
+  np.testing.assert_allclose(found[0], expected, rtol=1e-5)
+
+
 def test_a_level_far_in_the_tail_has_finite_nats_and_gradient():
   likelihood = build("logistic")
   output = jnp.array([[-1.0, -7.0]])

@@ -132,6 +132,7 @@ def test_m2_s_classifier_comes_to_learn_from_the_unlabelled():
   system, state, *_ = m2_case("m2")
   model = m2.build(system.config, FACTS)
 
+  @jax.jit
   def gradients(step):
     def loss(params):
       batch = zoo.batch()
@@ -149,7 +150,7 @@ def test_m2_s_classifier_comes_to_learn_from_the_unlabelled():
   start, half, full = (gradients(warm_up * share) for share in (0.0, 0.5, 1.0))
   halves = jax.tree.map(lambda a, b: (a + b) / 2, start, full)
   later = gradients(2 * warm_up)
-  expected = jax.grad(labels_alone)(state.params)["classifier"]
+  expected = jax.jit(jax.grad(labels_alone))(state.params)["classifier"]
   close = functools.partial(
     jax.tree.map, functools.partial(np.testing.assert_allclose, atol=1e-5)
   )

@@ -204,11 +204,13 @@ def test_each_pixel_depends_on_the_condition_and_every_latent():
   decoder = images.ImageDecoder((9, 11, 1))
   z = jax.random.normal(jax.random.key(1), (1, 4))
   condition = jnp.ones((1, 2))
-  params = decoder.init(jax.random.key(0), z, condition)
-  for argument in (0, 1):
-    jacobian = jax.jacrev(
-      lambda *given: decoder.apply(params, *given), argument
-    )(z, condition)
+  params = jax.jit(decoder.init)(jax.random.key(0), z, condition)
+
+  @jax.jit
+  def jacobians(*given):
+    return jax.jacrev(lambda *x: decoder.apply(params, *x), (0, 1))(*given)
+
+  for jacobian in jacobians(z, condition):
     assert (np.abs(np.asarray(jacobian)[0, ..., 0, 0, :]) > 0).all()
 
 

@@ -11,7 +11,7 @@ from cvae_jax.loop import job
 from cvae_jax.loop.rows import parse_metrics
 from cvae_jax.loop.run_data import RunMismatch
 from cvae_jax.nets.fast import conv, half, ops
-from tests import small, small_zoo
+from tests import sharing, small, small_zoo
 
 pytestmark = pytest.mark.usefixtures("plain_convolutions")
 HALF = {"precision": "bfloat16"}
@@ -98,16 +98,17 @@ def runs(data, tmp_path_factory):
     config = configs.load("configs/zoo.py:vae", values | changes)
     return train.train_and_evaluate(config, folder / name)
 
-  return {
-    "folder": folder,
-    "train": trained,
-    "float32": trained("float32"),
-    "bfloat16": trained("bfloat16", **HALF),
-    "resumed": (
-      trained("resumed", epochs=1, **HALF),
-      trained("resumed", **HALF),
-    )[-1],
-  }
+  with sharing.programs():
+    return {
+      "folder": folder,
+      "train": trained,
+      "float32": trained("float32"),
+      "bfloat16": trained("bfloat16", **HALF),
+      "resumed": (
+        trained("resumed", epochs=1, **HALF),
+        trained("resumed", **HALF),
+      )[-1],
+    }
 
 
 def losses(folder):

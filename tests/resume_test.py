@@ -24,13 +24,14 @@ pytestmark = pytest.mark.usefixtures("shared_programs")
 
 EPOCHS = 6
 STEPS = EPOCHS * small.EPOCH
+LONG = {"epochs": EPOCHS, "checkpoint_every": 14}
 
 
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory):
   """A run that nothing interrupted; tests do not write to it."""
   folder = tmp_path_factory.mktemp("whole")
-  train.train_and_evaluate(small.config(data, epochs=EPOCHS), folder)
+  train.train_and_evaluate(small.config(data, **LONG), folder)
   return folder
 
 
@@ -64,7 +65,7 @@ def test_half_a_run_and_a_resume_with_more_epochs_is_the_whole_run(
   data, whole, tmp_path
 ):
   train.train_and_evaluate(small.config(data, epochs=EPOCHS // 2), tmp_path)
-  state = train.train_and_evaluate(small.config(data, epochs=EPOCHS), tmp_path)
+  state = train.train_and_evaluate(small.config(data, **LONG), tmp_path)
   assert state.step == STEPS
   assert equal_runs.differences(whole, tmp_path) == []
   assert equal(state, restored(whole))  # what is returned is what is saved
@@ -82,7 +83,7 @@ def test_half_a_run_and_a_resume_with_more_epochs_is_the_whole_run(
 def test_a_signal_in_mid_epoch_and_a_resume_is_the_whole_run(
   data, whole, tmp_path, step, how
 ):
-  config = small.config(data, epochs=EPOCHS)
+  config = small.config(data, **LONG)
   small.stop(config, tmp_path, step, how)
   assert restored(tmp_path).step == step
   assert not (tmp_path / "DONE").exists()
@@ -94,7 +95,7 @@ def test_a_signal_in_mid_epoch_and_a_resume_is_the_whole_run(
 def test_a_config_read_back_from_json_resumes_the_same_run(
   data, whole, tmp_path
 ):
-  small.stop(small.config(data, epochs=EPOCHS), tmp_path, 5)
+  small.stop(small.config(data, **LONG), tmp_path, 5)
   text = (tmp_path / "config.json").read_text()
   train.train_and_evaluate(configs.from_json(text), tmp_path)
   assert equal_runs.differences(whole, tmp_path) == []
@@ -153,7 +154,7 @@ def test_kill_9_at_a_random_step_and_inside_a_save_leaves_no_trace(
 def test_rows_past_the_checkpoint_and_a_torn_line_are_dropped(
   data, whole, tmp_path
 ):
-  config = small.config(data, epochs=EPOCHS)
+  config = small.config(data, **LONG)
   small.stop(config, tmp_path, 10)
   with (tmp_path / "metrics.jsonl").open("a") as file:
     # What a killed process may leave: more rows, the last one cut short.
@@ -167,7 +168,7 @@ def test_rows_past_the_checkpoint_and_a_torn_line_are_dropped(
 def test_an_unfinished_save_is_not_taken_for_a_checkpoint(
   data, whole, tmp_path
 ):
-  config = small.config(data, epochs=EPOCHS)
+  config = small.config(data, **LONG)
   small.stop(config, tmp_path, 10)
   # As orbax names it; the resumed run comes to step 14 and must replace it.
   torn = tmp_path / "checkpoints" / "14.orbax-checkpoint-tmp" / "state"
@@ -188,7 +189,7 @@ def test_only_the_latest_checkpoints_are_kept(whole):
 
 def test_a_finished_run_says_so_and_changes_nothing(data, whole):
   before = contents(whole)
-  done = train_by_command(small.flags(data, epochs=EPOCHS), whole)
+  done = train_by_command(small.flags(data, **LONG), whole)
   assert done.code == 0, done.text
   assert f"already finished at step {STEPS}" in done.text
   assert contents(whole) == before
@@ -209,7 +210,7 @@ def test_a_run_killed_before_it_could_say_done_ends_without_a_step(
 def test_another_config_is_refused_and_the_differing_keys_listed(data, whole):
   before = contents(whole)
   changes = {"optim__lr": 0.5, "model__decoder__dense": 9}
-  done = train_by_command(small.flags(data, epochs=EPOCHS, **changes), whole)
+  done = train_by_command(small.flags(data, **LONG, **changes), whole)
   assert done.code == 1
   assert "optim.lr: 0.001 → 0.5" in done.text
   assert "model.decoder.dense: 8 → 9" in done.text
@@ -280,7 +281,7 @@ def test_init_from_takes_all_parameters_and_nothing_else(data, whole, tmp_path):
 def test_init_from_takes_the_step_that_it_names(data, whole, tmp_path):
   state, _, _ = begin(data, tmp_path, f"{whole}@70")
   assert not equal(state.params, restored(whole).params)
-  small.stop(small.config(data, epochs=EPOCHS), tmp_path / "to70", 70)
+  small.stop(small.config(data, **LONG), tmp_path / "to70", 70)
   assert equal(state.params, restored(tmp_path / "to70").params)
 
 

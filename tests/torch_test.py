@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cvae_jax import config as configs
+from cvae_jax.host import cpu
 from cvae_jax.method import update
 
 torch = pytest.importorskip("torch")
@@ -20,6 +21,11 @@ BATCH = 4
 NO_DROPOUT = {
   f"model.{net}.dropout": (0.0, 0.0, 0.0) for net in ("encoder", "decoder")
 }
+
+
+@pytest.fixture(autouse=True)
+def updates_as_commands_make_them(monkeypatch):
+  monkeypatch.setattr(cpu, "fuses_outputs", lambda: True)
 
 
 @pytest.fixture(scope="module")

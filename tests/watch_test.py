@@ -42,7 +42,7 @@ def watched(data, **changes):
     for group, rule in (("early_stop", STOP), ("plateau", CUT))
     for name, value in rule.items()
   }
-  values |= {"epochs": LONG, "optim__lr": 0.03}
+  values |= {"epochs": LONG, "optim__lr": 0.03, "checkpoint_every": 25}
   return small.config(data, "classifier", **(values | changes))
 
 

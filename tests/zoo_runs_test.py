@@ -12,7 +12,7 @@ from cvae_jax.figures import codes
 from cvae_jax.loop import begin
 from cvae_jax.loop.checkpoint import CheckpointError
 from cvae_jax.measures import score, score_text
-from tests import small_zoo as zoo
+from tests import sharing, small_zoo as zoo
 
 
 def test_m2_stands_on_a_trained_m1(data, tmp_path):
@@ -34,9 +34,10 @@ def test_adversaries_resume_exactly_and_are_drawn_over_their_prior(
   data, tmp_path
 ):
   name = "ilaae,labels=50,prior=mixture"
-  zoo.run(data, tmp_path / "whole", name, epochs=2)
-  for epochs in (1, 2):
-    zoo.run(data, tmp_path / "stopped", name, epochs=epochs)
+  with sharing.programs():
+    zoo.run(data, tmp_path / "whole", name, epochs=2)
+    for epochs in (1, 2):
+      zoo.run(data, tmp_path / "stopped", name, epochs=epochs)
   assert equal_runs.differences(tmp_path / "whole", tmp_path / "stopped") == []
   run = runs.load(tmp_path / "whole")
   drawn = figures.draw(run)

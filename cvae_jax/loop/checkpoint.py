@@ -39,6 +39,7 @@ from cvae_jax.types import PyTree, TrainState
 
 stop_leaks()
 _policies = ocp.checkpoint_managers.preservation_policy
+_copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))  # one program
 
 
 class _Pinned(_policies.PreservationPolicy):
@@ -137,7 +138,7 @@ class Checkpoints:
     if step == self.latest():
       return
     # The writer reads a copy: on CPU the array's memory is soon reused.
-    copy = jax.tree.map(jnp.copy, self._without(state))
+    copy = _copy(self._without(state))
     if jax.process_count() > 1:  # orbax would ask others for their parts
       copy = jax.device_get(copy)
     if self._held:

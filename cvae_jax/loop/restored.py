@@ -54,19 +54,20 @@ class Restored:
   @functools.cached_property
   def placed(self) -> TrainState:
     """Return the state on each device of the mesh."""
-    return (
-      self.state if self.mesh.grid is None else self.mesh.replicate(self.state)
-    )
+    shared = self.mesh.grid is not None
+    return self.mesh.replicate(self.state) if shared else self.state
 
   @property
   def condition_size(self) -> int:
     """Return the length A of a condition, 0 where the system reads none."""
     return self.system.columns.get("condition", (0,))[0]
 
-  def with_prior(self, name: str, dataset: Any = None) -> Self:
-    """Return the run with a prior fitted to its posteriors after training.
+  def with_guidance(self, guidance: float) -> Self:
+    """Return the run whose samples have another guidance, see `sample`."""
+    return dataclasses.replace(self, guidance=guidance)
 
-    The fit is stored in the run's folder, as prior.npz or prior_K.npz.
+  def with_prior(self, name: str, dataset: Any = None) -> Self:
+    """Return the run with a prior fitted to its posteriors, kept in its folder.
 
     Args:
       name: "fitted", a Gaussian with full covariance for each condition;
@@ -79,9 +80,8 @@ class Restored:
     """
     if not name:
       return self
-    return dataclasses.replace(
-      self, fitted=fitted.load_or_fit(self, name, dataset)
-    )
+    found = fitted.load_or_fit(self, name, dataset)
+    return dataclasses.replace(self, fitted=found)
 
   def prior(
     self,

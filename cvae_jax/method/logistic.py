@@ -29,7 +29,8 @@ LOG_SCALES = (-7.0, 7.0)  # limits of a logistic, for values in [−1, 1]
 class _Part(NamedTuple):
   """What log P and its derivatives are made of, of one logistic each."""
 
-  edge: Array  # 1 at a level outside the mean, −1 at one inside; 0: no edge
+  # At the first and the last level 1 if the mean is on its outer side, else −1.
+  edge: Array  # 0 at the levels between
   apart: Array  # (x − mean) / s
   inverse: Array  # 1 / s
   near: Array  # C
@@ -61,18 +62,19 @@ def _tangent(primals, tangents):
   # With barriers XLA:CPU makes half as many passes over the values.
   part = jax.lax.optimization_barrier(part)
   value = _log_p(part)
-  slopes = _slopes(jax.lax.optimization_barrier(part), log_scale)
+  each = _slopes(jax.lax.optimization_barrier(part), log_scale)
   if logits is None:
-    slopes = jnp.stack(slopes, axis=-1)
+    slopes = jnp.stack(each, axis=-1)
+    means = slopes[..., :1]
   else:
     value, given, share = _mix(value, logits)
-    slopes = [*(given * slope for slope in slopes), given - share]
-    slopes = jnp.concatenate(slopes, axis=-1)
+    weighed = [given * slope for slope in each]
+    slopes = jnp.concatenate([*weighed, given - share], axis=-1)
+    means = weighed[0]
   change = jnp.zeros_like(value)
   if not isinstance(tangents[1], SymbolicZero):
     change += jnp.sum(slopes * tangents[1], axis=-1)
   if not isinstance(tangents[0], SymbolicZero):
-    means = slopes[..., : slopes.shape[-1] // (2 if logits is None else 3)]
     change -= 2.0 * tangents[0] * jnp.sum(means, axis=-1)
   return value, change
 
