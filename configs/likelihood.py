@@ -14,6 +14,8 @@ passes in all. Variants, joined by commas:
     dreg       the doubly reparameterised gradient (Tucker et al. 2019)
     passes=n   in all; each stage is shorter in proportion
     batch=n    20 (the paper's) or another; larger ones are faster a pass
+    cosine     a rate of 0.002 that falls along a cosine, and ε 1e-8: for
+               few passes in batches of 100 or so
     static     pixels are drawn once
     latents=hierarchy  two levels of latents and residual convolutions, a
                constant rate and averaged parameters (docs/likelihood.md)
@@ -41,7 +43,7 @@ from cvae_jax.config import (
 ROWS = 60_000
 PASSES = 3280
 KNOWN = {"k": 1, "dreg": False, "passes": PASSES, "batch": 20}
-KNOWN |= {"static": False, "class": False, "smoke": False}
+KNOWN |= {"cosine": False, "static": False, "class": False, "smoke": False}
 KNOWN |= {"latents": "vector"}
 
 
@@ -57,6 +59,10 @@ def get_config(arg: str = "") -> ConfigDict:
   elif variant["latents"] != "vector":
     raise ConfigError(
       f"latents={variant['latents']}: expected vector, hierarchy"
+    )
+  if variant["cosine"]:
+    config.optim.update(
+      {"lr": 2e-3, "eps": 1e-8, "schedule": "cosine", "final": 0.01}
     )
   if variant["static"]:
     config.data.binarise = "static"
