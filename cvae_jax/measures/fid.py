@@ -194,8 +194,7 @@ def lines(found: dict[str, Any]) -> list[str]:
   if min(samples, images) < IMAGES:
     told.append(
       f"note: the FID of fewer than {IMAGES:,} images is far too high, since "
-      "their covariance is singular; compare it with the FID of training "
-      "images, and with no FID of another number of images"
+      "their covariance is singular; compare it with FIDs of as many images"
     )
   if not protocol["weights"].startswith(inception_files.SHA256):
     told.append(

@@ -156,7 +156,7 @@ def _fill(
   tree: Mapping[str, Any], content: Callable[[_Storage], bytes]
 ) -> dict[str, Any]:
   """Return a tree with arrays in the place of tensors."""
-  filled = {}
+  filled: dict[str, Any] = {}
   for name, value in tree.items():
     if isinstance(value, _Tensor):
       filled[name] = value.array(content)
