@@ -20,6 +20,7 @@ from cvae_jax.host.images import to_bytes
 from cvae_jax.loop.integrity import digest
 from cvae_jax.loop.purposes import purpose
 from cvae_jax.loop.run_data import load_data
+from cvae_jax.measures import kept
 from cvae_jax.measures.control import figures
 from cvae_jax.metrics import merits
 from cvae_jax.runs import Run, RunError
@@ -61,7 +62,8 @@ def score(
     raise RunError(f"{run.folder}: its data have no test split to score on")
   asked = _shared_attributes(run, judge)
   samples = _draw_dataset(run, dataset, asked, seed)
-  folder = run.folder / FOLDER / f"{judge.folder.name}_{digest(run.state)[:8]}"
+  name = f"{judge.folder.name}_{digest(run.state)[:8]}"
+  folder = run.folder / FOLDER / kept.section(run, name)
   train(judge.config, folder, dataset=samples)
   test = dataset.test
   readings = {
@@ -122,7 +124,7 @@ def _draw_dataset(
   rows = np.asarray(dataset.train["condition"])
   z = run.prior(len(rows), seed, rows)
   parts = [
-    to_bytes(run.decode(z[i : i + ROWS], rows[i : i + ROWS]))
+    to_bytes(run.guided(z[i : i + ROWS], rows[i : i + ROWS], run.guidance))
     for i in range(0, len(rows), ROWS)
   ]
   train = {

@@ -153,7 +153,7 @@ def _leakage(run, read: Reader, rows: NDArray, test, seed: int):
     ends = []
     for value in conditions.ends(moved):
       asked = conditions.put(rows, moved, value)
-      ends.append(read(run.decode(z, asked), asked))
+      ends.append(read(run.guided(z, asked, run.guidance), asked))
     low, high = ends
     change[moved] = {
       name: merits.change(low[name], high[name])
