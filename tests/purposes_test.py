@@ -76,22 +76,22 @@ def test_a_command_says_what_a_run_is_that_it_does_not_serve(
   [
     (
       "colouring",
-      "this is a colouring model, which colours photos: python -m "
+      "this is a colouring model, which colours photos; use python -m "
       "launch.colourise --workdir={} --image=PHOTO",
     ),
     (
       "attributes",
-      "this is a judge, which reads attributes of images: python -m "
+      "this is a judge, which reads attributes of images; use python -m "
       "launch.evaluate --workdir=RUN --judge={}",
     ),
     (
       "gan",
-      "this is a model (gan) that draws images: python -m launch.sample "
+      "this is a model (gan) that draws images; use python -m launch.sample "
       "--workdir={}",
     ),
     (
       "vae",
-      "this is a model (vae) that reads and draws images: python -m "
+      "this is a model (vae) that reads and draws images; use python -m "
       "launch.sample --workdir={}",
     ),
   ],

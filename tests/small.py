@@ -144,8 +144,8 @@ def command(name: str):
   return module, own
 
 
-def run_command(name: str, **given) -> None:
-  """Run a command's main with some of its own flags given."""
+def run_command(name: str, *words: str, **given) -> int | None:
+  """Run a command's main on words and some of its own flags."""
   module, own = command(name)
   assert given.keys() <= own.keys()
   for flag in own.values():
@@ -154,7 +154,7 @@ def run_command(name: str, **given) -> None:
     flags_.FLAGS[flag.name] = flag
   flags_.FLAGS.mark_as_parsed()
   try:
-    module.main([])
+    return module.main([*words])
   finally:
     flags_.FLAGS.unparse_flags()
     for flag in own:

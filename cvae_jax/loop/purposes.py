@@ -13,7 +13,7 @@ def colours(run: Any) -> bool:
 def purpose(run: Any) -> str:
   """Return what a run is and the command that serves it, for errors.
 
-  It reads "this is a judge, which …: python -m launch.evaluate …".
+  It reads "this is a judge, which …; use python -m launch.evaluate …".
 
   Args:
     run: a restored run.
@@ -22,14 +22,14 @@ def purpose(run: Any) -> str:
   if colours(run):
     command = commands.format_command("colourise")
     command += f" --workdir={name} --image=PHOTO"
-    return f"this is a colouring model, which colours photos: {command}"
+    return f"this is a colouring model, which colours photos; use {command}"
   if run.system.decode is not None:
     also = "" if run.system.encode is None else "reads and "
     command = f"{commands.format_command('sample')} --workdir={name}"
     what = f"a model ({run.config.system}) that {also}draws images"
-    return f"this is {what}: {command}"
+    return f"this is {what}; use {command}"
   if run.system.predict is None:
     return f"this is a run of {run.config.system!r}, which draws no images"
   command = commands.format_command("evaluate")
   command += f" --workdir=RUN --judge={name}"
-  return f"this is a judge, which reads attributes of images: {command}"
+  return f"this is a judge, which reads attributes of images; use {command}"
