@@ -1,5 +1,6 @@
 """Prepare data: cvae-jax prepare images|faces|photos|digits|shapes …"""
 
+import ast
 import runpy
 import sys
 from pathlib import Path
@@ -14,6 +15,12 @@ def main(words: list[str]) -> int:
     for path in sorted((here / folder).glob("prepare_*.py"))
   }
   name = words[0] if words else ""
+  if name in ("--help", "-h", "help"):
+    print("cvae-jax prepare WHAT …; with --help behind it, its options\n")
+    for what, path in scripts.items():
+      text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+      print(f"  {what:8} {text.partition(chr(10))[0]}")
+    return 0
   if name not in scripts:
     print(
       f"error: prepare what? {name!r} is none of {', '.join(scripts)}",

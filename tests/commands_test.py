@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cvae_jax import config, pages
 from cvae_jax.host import commands
+from launch import prepare
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,6 +21,17 @@ def test_elsewhere_commands_are_those_of_the_installed_package(
   monkeypatch.chdir(tmp_path)
   assert commands.format_command("train") == "cvae-jax train"
   assert commands.format_prepare("digits") == "cvae-jax prepare digits"
+
+
+def test_prepare_lists_what_it_prepares(capsys):
+  assert prepare.main(["--help"]) == 0
+  said = capsys.readouterr().out
+  scripts = [path.stem for path in (ROOT / "data").glob("prepare_*.py")]
+  assert len(scripts) > 3
+  for script in scripts:
+    assert f"  {script.removeprefix('prepare_')} " in said
+  assert prepare.main(["cats"]) == 1
+  assert "'cats' is none of digits, faces" in capsys.readouterr().err
 
 
 def test_a_sweep_finds_a_page_by_its_short_name(monkeypatch, tmp_path):
