@@ -207,6 +207,7 @@ def test_a_state_of_another_type_is_not_cast(tmp_path):
 def test_loading_beside_a_run_that_saves_every_step_never_fails(whole, copy):
   state = runs.load(whole).state
   stop = threading.Event()
+  goes = threading.Event()
   writer = Checkpoints(copy, keep=1)
 
   def save():
@@ -214,10 +215,13 @@ def test_loading_beside_a_run_that_saves_every_step_never_fails(whole, copy):
     while not stop.is_set():
       step += 1
       writer.save(step, state.replace(step=np.int32(step)), {})
+      if step == STEPS + 2:  # the save before it has ended
+        goes.set()
 
   thread = threading.Thread(target=save)
   thread.start()
   try:
+    assert goes.wait(60)
     found = [
       int(runs.load(copy).state.step) for _ in range(2)
     ]  # benchmarks/loads.py has 1,000
