@@ -26,9 +26,6 @@ QUICK = {
 # a tenth of what is compiled for a step. cpu_test and torch_test do it twice.
 FLAGS = {k: v for k, v in cpu.FLAGS.items() if k != cpu.MULTI_OUTPUT_FUSION}
 cpu.set_flags(FLAGS | QUICK)
-# Programs here are small: shared out among threads they take a seventh longer,
-# and the workers fill the cores.
-os.environ.setdefault("NPROC", "1")
 # What is compiled need not know which lines of Python it comes from.
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 # Tracing makes many small objects, and Python would look through the young
