@@ -23,7 +23,7 @@ def main(words: list[str]) -> int:
   """Print the table and write verify.png."""
   from cvae_jax.host import commands
   from cvae_jax.host.paths import local
-  from cvae_jax.measures import ledger, verify
+  from cvae_jax.measures import verify
 
   if len(words) != 1:
     raise ValueError(
@@ -39,7 +39,9 @@ def main(words: list[str]) -> int:
     title = verify.reference(workdir)
     other = "published"
   else:
-    epochs = verify.compare(workdir, ledger.open_run(_BESIDE.value))
+    from cvae_jax.measures import ledger  # it takes jax two seconds
+
+    epochs = verify.compare(workdir, ledger.open_run(_BESIDE.value).rows)
     title = f"{workdir.name} beside {_BESIDE.value}"
     other = "beside"
   print(verify.table(epochs, _TOLERANCE.value, other))

@@ -67,9 +67,9 @@ def test_a_run_that_has_not_ended_has_no_entry(run, tmp_path):
 
 def test_a_run_is_verified_beside_an_entry(run, tmp_path):
   entry = ledger.Entry(ledger.write(run, tmp_path / "results"))
-  assert verify.matches(verify.compare(run.path, entry))
+  assert verify.matches(verify.compare(run.path, entry.rows))
   other = record(tmp_path / "other", [9.0, 1.0])
-  epochs = verify.compare(other, entry)
+  epochs = verify.compare(other, entry.rows)
   assert [e.ratio for e in epochs] == pytest.approx([1.0, 3.0], rel=1e-5)
 
 

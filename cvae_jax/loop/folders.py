@@ -10,12 +10,14 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
-from cvae_jax.host.files import DamagedFile
+from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.host.paths import PathError
 from cvae_jax.loop import launches
 from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.rows import read_metrics
 
+MEASURES = "measures.json"  # see measures.kept
+ANEW = "delete it, and what it held is measured anew"
 _OF_A_RUN = ("metrics.jsonl", "environment.json", "checkpoints")
 _PARTS = ("checkpoints", "samples")  # folders of a run that hold no run
 
@@ -43,16 +45,6 @@ class Folder:
     """Return the rows of one split: train, epoch or test."""
     return [row for row in self.rows if row["split"] == name]
 
-  def losses(self, split: str) -> dict[float, float]:
-    """Return the loss by epoch: of training ("epoch"), or of an evaluation.
-
-    Of several players it is that of the first one by name.
-    """
-    rows = self.split(split)
-    if split == "epoch":
-      return {r["epoch"]: r[f"{first_player(r)}/loss"] for r in rows}
-    return {r["epoch"]: r["loss"] for r in rows if "loss" in r}
-
   @functools.cached_property
   def parameters(self) -> int:
     """Return the number of trained parameters."""
@@ -77,6 +69,15 @@ class Folder:
     return launches.read(self.path)
 
   @property
+  def measures(self) -> dict[str, dict[str, Any]]:
+    """Return the sections of measures.json by name; {} without the file."""
+    path = self.path / MEASURES
+    if not path.exists():
+      return {}
+    found = read_json(path, dict, ANEW)
+    return {k: v for k, v in found.items() if isinstance(v, dict)}
+
+  @property
   def seconds(self) -> float | None:
     """Return the time of training up to the latest checkpoint.
 
@@ -96,11 +97,6 @@ class Folder:
   def done(self) -> bool:
     """Tell whether the run has ended."""
     return (self.path / "DONE").exists()
-
-
-def first_player(row: Mapping[str, Any]) -> str:
-  """Return the player whose loss stands for a run's: the first one by name."""
-  return min(k.partition("/")[0] for k in row if k.endswith("/loss"))
 
 
 def below(folder: str | Path) -> list[Folder]:

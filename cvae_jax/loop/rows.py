@@ -44,6 +44,22 @@ def parse_metrics(folder: Path) -> tuple[list[dict[str, Any]], list[int]]:
   return rows, bad
 
 
+def losses(rows: Sequence[Mapping[str, Any]], split: str) -> dict[float, float]:
+  """Return the loss by epoch: of training ("epoch"), or of an evaluation.
+
+  Of several players it is that of the first one by name.
+  """
+  rows = [row for row in rows if row["split"] == split]
+  if split == "epoch":
+    return {r["epoch"]: r[f"{first_player(r)}/loss"] for r in rows}
+  return {r["epoch"]: r["loss"] for r in rows if "loss" in r}
+
+
+def first_player(row: Mapping[str, Any]) -> str:
+  """Return the player whose loss stands for a run's: the first one by name."""
+  return min(k.partition("/")[0] for k in row if k.endswith("/loss"))
+
+
 def _is_row(row: Any) -> bool:
   if not isinstance(row, dict):
     return False

@@ -16,12 +16,12 @@ from cvae_jax import runs
 from cvae_jax.data import Dataset
 from cvae_jax.data.conditions import Conditions
 from cvae_jax.host import hub
-from cvae_jax.host.images import to_bytes
 from cvae_jax.loop.integrity import digest
 from cvae_jax.loop.purposes import purpose
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.measures import kept
 from cvae_jax.measures.control import figures
+from cvae_jax.measures.samples import draw
 from cvae_jax.metrics import merits
 from cvae_jax.runs import Run, RunError
 
@@ -122,13 +122,8 @@ def _draw_dataset(
   Its test split is the real one.
   """
   rows = np.asarray(dataset.train["condition"])
-  z = run.prior(len(rows), seed, rows)
-  parts = [
-    to_bytes(run.guided(z[i : i + ROWS], rows[i : i + ROWS], run.guidance))
-    for i in range(0, len(rows), ROWS)
-  ]
   train = {
-    "image": np.concatenate(parts),
+    "image": np.concatenate([*draw(run, rows, seed, ROWS)]),
     "condition": _convert_conditions(run.conditions, asked, rows),
   }
   test = {

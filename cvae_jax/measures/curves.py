@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from cvae_jax.loop.folders import Folder
+from cvae_jax.loop.rows import losses as losses_of
 from cvae_jax.measures import verify
 
 PANELS = {"epoch": "training loss", "test": "test loss"}
@@ -29,7 +30,7 @@ def figure(groups: Mapping[str, Sequence[Folder]]) -> Figure:
   for axes, name in zip(panels, split, strict=True):
     lows = []
     for index, (label, runs) in enumerate(groups.items()):
-      losses = [run.losses(name) for run in runs]
+      losses = [losses_of(run.rows, name) for run in runs]
       if any(losses):
         lows.append(_draw(axes, label, losses, f"C{index % 10}"))
       if name == "epoch":
@@ -51,7 +52,7 @@ def panels(runs: Mapping[str, Folder]) -> Figure:
   for axes, (name, run) in zip(grid, runs.items(), strict=False):
     curve = verify.curve(run.config)
     axes.plot(list(curve), list(curve.values()), "-", label="published")
-    ours = run.losses("epoch")
+    ours = losses_of(run.rows, "epoch")
     axes.plot(list(ours), list(ours.values()), "--", label="ours")
     axes.set(title=name, yscale="log")
   for empty in grid[len(runs) :]:
@@ -61,7 +62,9 @@ def panels(runs: Mapping[str, Folder]) -> Figure:
 
 
 def _has(groups: Mapping[str, Sequence[Folder]], split: str) -> bool:
-  return any(run.losses(split) for runs in groups.values() for run in runs)
+  return any(
+    losses_of(run.rows, split) for runs in groups.values() for run in runs
+  )
 
 
 def _draw(axes: Axes, label: str, losses: list[dict], colour: str) -> float:

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from cvae_jax.data import DataError, Dataset
 from cvae_jax.data.files import inception_files
 from cvae_jax.host import hub
-from cvae_jax.host.images import to_bytes
 from cvae_jax.loop import distances
 from cvae_jax.loop.distances import Embed
 from cvae_jax.loop.purposes import purpose
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.measures import kept
+from cvae_jax.measures.samples import draw, guidance_lines
 from cvae_jax.metrics import frechet, kid, perceptual
 from cvae_jax.nets import inception
 from cvae_jax.runs import Run, RunError
@@ -140,7 +140,7 @@ def _measure(
   real = _read(embed, _parts(rows["image"][chosen]))
   # Each image's condition as often as any other's, where samples are more.
   asked = distances.conditions(rows, np.resize(chosen, protocol["samples"]))
-  drawn = _read(embed, _draw(run, asked, protocol["seed"]))
+  drawn = _read(embed, draw(run, asked, protocol["seed"], distances.ROWS))
   floor = None
   if protocol["split"] == "test":
     image = dataset.train["image"]
@@ -168,13 +168,6 @@ def _parts(rows: NDArray) -> Iterator[NDArray]:
   return (rows[i : i + step] for i in range(0, len(rows), step))
 
 
-def _draw(run: Run, condition: NDArray, seed: int) -> Iterator[NDArray]:
-  """Draw uint8 images, a bounded number at once."""
-  z = run.prior(len(condition), seed, condition)
-  pairs = zip(_parts(z), _parts(condition), strict=True)
-  return (to_bytes(run.guided(*pair, run.guidance)) for pair in pairs)
-
-
 def lines(found: dict[str, Any]) -> list[str]:
   """Lay the figures out as text, with what they are of and notes."""
   protocol = found["protocol"]
@@ -186,8 +179,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     f"{'FID':32} {found['fid']:10.4f}  {of}",
     f"{'KID':32} {found['kid']:10.5f}",
   ]
-  if (guidance := protocol.get("guidance")) is not None:
-    told.append(f"{'guidance of these samples':32} {guidance:10g}")
+  told += guidance_lines(protocol)
   if floor := found["floor"]:
     told.append(f"{'FID of training images':32} {floor['fid']:10.4f}")
     told.append(f"{'KID of training images':32} {floor['kid']:10.5f}")

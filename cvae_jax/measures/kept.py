@@ -15,11 +15,11 @@ from typing import Any
 from cvae_jax.host import hub, lock
 from cvae_jax.host.files import read_json, write_atomically
 from cvae_jax.loop import fitted
+from cvae_jax.loop.folders import ANEW, MEASURES, Folder
 from cvae_jax.loop.integrity import digest
 from cvae_jax.runs import Run
 
-FILE = "measures.json"
-_REMEDY = "delete it, and what it held is measured anew"
+FILE = MEASURES
 
 
 def read(folder: Path, name: str) -> dict[str, Any] | None:
@@ -30,11 +30,11 @@ def read(folder: Path, name: str) -> dict[str, Any] | None:
   Raises:
     DamagedFile: the file is no JSON.
   """
-  found = sections(folder).get(name)
+  found = Folder(Path(folder)).measures.get(name)
   if found is not None:
     return found
   older = Path(folder) / f"{name}.json"
-  return read_json(older, dict, _REMEDY) if older.exists() else None
+  return read_json(older, dict, ANEW) if older.exists() else None
 
 
 def write(folder: Path, name: str, section: Mapping[str, Any]) -> None:
@@ -46,7 +46,7 @@ def write(folder: Path, name: str, section: Mapping[str, Any]) -> None:
   folder = Path(folder)
   hub.check_writable(folder)
   with lock.wait_for(folder):  # another command may write another section
-    found = sections(folder) | {name: dict(section)}
+    found = Folder(folder).measures | {name: dict(section)}
     write_atomically(folder / FILE, json.dumps(found, indent=2) + "\n")
 
 
@@ -76,31 +76,13 @@ def measure_once(
 def identify_state(run: Run) -> dict[str, Any]:
   """Return the step and the digest that identify a run's state."""
   state = {"step": int(run.state.step), "state": digest(run.state)}
-  return state | _describe(run)
+  guidance = {} if run.guidance == 1.0 else {"guidance": run.guidance}
+  return state | fitted.describe(run) | guidance
 
 
 def section(run: Run, name: str) -> str:
   """Return a section's name; a fitted prior and a guidance have their own."""
-  chosen = _describe(run)
-  own = [chosen["prior"]] if "prior" in chosen else []
-  own += [f"guidance:{run.guidance:g}"] if "guidance" in chosen else []
+  own = [*fitted.describe(run).values()]
+  if run.guidance != 1.0:
+    own.append(f"guidance:{run.guidance:g}")
   return "_".join([name, *own])
-
-
-def _describe(run: Run) -> dict[str, Any]:
-  """Return what of the samples was chosen after training; {} if nothing."""
-  guidance = {} if run.guidance == 1.0 else {"guidance": run.guidance}
-  return fitted.describe(run) | guidance
-
-
-def sections(folder: Path) -> dict[str, dict[str, Any]]:
-  """Return all sections of a run's measures.json by name; {} without one.
-
-  Raises:
-    DamagedFile: the file is no JSON.
-  """
-  path = Path(folder) / FILE
-  if not path.exists():
-    return {}
-  found = read_json(path, dict, _REMEDY)
-  return {k: v for k, v in found.items() if isinstance(v, dict)}

@@ -24,14 +24,13 @@ from cvae_jax.host import commands
 from cvae_jax.host.files import DamagedFile, read_json, write_atomically
 from cvae_jax.loop.folders import Folder
 from cvae_jax.loop.run_data import DATA
-from cvae_jax.measures import kept
 
 SPLITS = ("epoch", "valid", "test")  # of rows; those of single steps are left
 LAUNCH = ("version", "sha256", "commit", "uncommitted", "python", "packages")
 MACHINE = ("device", "cores", "bits")
 REMEDY = "write it again with launch.evaluate --ledger=FOLDER"
-# Keys on which no figure depends.
-FREE = ("keep", "log_every", "checkpoint_every", "data.path")
+# Keys on which a run's figures do not depend.
+WITHOUT_EFFECT = ("name", "reference", "keep", "log_every", "checkpoint_every")
 
 
 class LedgerError(ValueError):
@@ -198,7 +197,7 @@ def make(run: Folder) -> dict[str, Any]:
     "hours": None if seconds is None else round(seconds / 3600, 3),
     "launch": launch,
     "data": json.loads(identity.read_text()) if identity.exists() else None,
-    "measures": _round(kept.sections(run.path)),
+    "measures": _round(run.measures),
     "rows": [_round(row) for row in run.rows if row["split"] in SPLITS],
   }
 
@@ -220,12 +219,13 @@ def _without_places(config: Any) -> Any:
 
 
 def _is_same(entry: Entry, content: Mapping[str, Any]) -> bool:
-  """Tell whether an entry is of a config, whatever the free keys say."""
+  """Tell whether an entry is of a config, but for keys without effect."""
   return _digest(entry.content["config"]) == _digest(content["config"])
 
 
 def _digest(config: Mapping[str, Any]) -> str:
-  leaves = {k: v for k, v in settings.leaves(config) if k not in FREE}
+  free = (*WITHOUT_EFFECT, "data.path")  # the same data may lie elsewhere
+  leaves = {k: v for k, v in settings.leaves(config) if k not in free}
   text = json.dumps(leaves, sort_keys=True)
   return hashlib.sha256(text.encode()).hexdigest()
 

@@ -13,10 +13,9 @@ from cvae_jax.host import images, lock
 from cvae_jax.host.files import write_atomically
 from cvae_jax.loop import folders
 from cvae_jax.loop.folders import Folder
+from cvae_jax.loop.rows import first_player
 from cvae_jax.measures import curves, groups, ledger, typeset, verify
 
-# Keys on which a run's figures do not depend.
-_WITHOUT_EFFECT = ("name", "reference", "keep", "log_every", "checkpoint_every")
 _ADDRESS = ("step", "split", "epoch")  # columns of a row that are no figures
 
 
@@ -111,7 +110,7 @@ def differences(runs: Sequence[Folder]) -> list[dict[str, Any]]:
   differing = [
     key
     for key in keys
-    if key not in _WITHOUT_EFFECT
+    if key not in ledger.WITHOUT_EFFECT
     and any(c.get(key) != flat[0].get(key) for c in flat[1:])
   ]
   return [{key: config.get(key) for key in differing} for config in flat]
@@ -122,7 +121,7 @@ def _row(run: Folder) -> dict[str, Any]:
   epoch = run.split("epoch")[-1]
   test = (run.split("test") or [{}])[-1]
   train = (run.split("train") or [{}])[-1]
-  player = folders.first_player(epoch)
+  player = first_player(epoch)
   terms = {
     key.removeprefix(f"{player}/"): value
     for key, value in epoch.items()

@@ -1,8 +1,9 @@
 """Compare a run's epoch losses with a published curve, or another run's."""
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
@@ -10,7 +11,7 @@ from ml_collections import ConfigDict
 from cvae_jax import config as configs
 from cvae_jax.host import images
 from cvae_jax.host.paths import local
-from cvae_jax.loop.folders import Folder
+from cvae_jax.loop.rows import losses, read_metrics
 
 CURVES = Path(__file__).parent / "reference"
 TOLERANCE = 0.02
@@ -83,30 +84,33 @@ def _check_run(workdir: Path) -> None:
     raise VerifyError(f"{workdir} is not a run's folder: no config.json")
 
 
-def compare(workdir: Path, beside: Folder | None = None) -> list[Epoch]:
+def compare(
+  workdir: Path, beside: Sequence[Mapping[str, Any]] | None = None
+) -> list[Epoch]:
   """Compare a run's epochs with the published ones of its reference.
 
   Args:
     workdir: the run's folder.
-    beside: another run, or an entry of a ledger, in place of what is published.
+    beside: the rows of another run, or of an entry of a ledger, in place of
+      what is published.
 
   Raises:
     VerifyError: see `reference` and `load_published`; or the other run has no
       finished epoch.
   """
-  _check_run(workdir)
   if beside is None:
     curve = load_published(reference(workdir))
   else:
+    _check_run(workdir)
     curve = _by_epoch(beside)
     if not curve:
-      raise VerifyError(f"{beside.path} has no finished epoch")
-  ours = _by_epoch(Folder(Path(workdir)))
+      raise VerifyError(f"what {workdir} is set beside has no finished epoch")
+  ours = _by_epoch(read_metrics(workdir))
   return [Epoch(epoch, loss, ours.get(epoch)) for epoch, loss in curve.items()]
 
 
-def _by_epoch(run: Folder) -> dict[int, float]:
-  return {round(epoch): loss for epoch, loss in run.losses("epoch").items()}
+def _by_epoch(rows: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+  return {round(epoch): loss for epoch, loss in losses(rows, "epoch").items()}
 
 
 def matches(epochs: list[Epoch], tolerance: float = TOLERANCE) -> bool:

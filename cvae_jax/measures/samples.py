@@ -1,0 +1,26 @@
+"""Draw the samples of a run that are measured, and say what was chosen."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from cvae_jax.host.images import to_bytes
+from cvae_jax.runs import Run
+
+
+def draw(
+  run: Run, condition: NDArray, seed: int, at_once: int
+) -> Iterator[NDArray]:
+  """Draw an image for each condition [N, A]: uint8, so many at once."""
+  z = run.prior(len(condition), seed, condition)
+  for start in range(0, len(condition), at_once):
+    part = slice(start, start + at_once)
+    yield to_bytes(run.guided(z[part], condition[part], run.guidance))
+
+
+def guidance_lines(protocol: Mapping[str, Any]) -> list[str]:
+  """Say by which guidance samples were drawn, where it is not 1."""
+  if (guidance := protocol.get("guidance")) is None:
+    return []
+  return [f"{'guidance of these samples':32} {guidance:10g}"]
