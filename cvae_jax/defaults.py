@@ -61,7 +61,7 @@ GROUPS = {
     "steps": 0,  # length of the schedule
     "final": 0.0,  # share of lr at its end
     "warmup": 0,  # steps until lr is reached
-    "momentum": 0.0,  # of sgd and rmsprop
+    "momentum": 0.0,  # of sgd, rmsprop and sm3
     "clip": 0.0,  # bound of the gradients' norm; 0: none
     "weight_decay": 0.0,  # × lr × parameters
     "ema": 0.0,  # decay of the parameters' running mean, which is evaluated
@@ -132,6 +132,7 @@ NEEDS = {
   "loss.per_channel": ("loss.likelihood", ("sigma",)),
   "loss.mixture": ("loss.likelihood", ("logistic",)),
   "loss.mse": ("loss.likelihood", ("gaussian",), (*_LOGITS, "dfc_vae")),
+  "loss.samples": ("loss.objective", ("iwae", "dreg")),
   "loss.strength": (
     "loss.objective",
     ("tc", "mmd", "dip_i", "dip_ii", "factor"),
@@ -139,6 +140,9 @@ NEEDS = {
   "loss.diagonal": ("loss.objective", ("dip_i", "dip_ii")),
   "loss.discriminator": ("loss.objective", ("factor",)),
   "prior.components": ("prior.name", ("mixture", "vamp")),
+  # Over an M1 a system sees its latents, and M1 reads grey values.
+  "data.binarise": ("model.features.latents", (None,), ("m2",)),
+  "optim.momentum": ("optim.name", ("rmsprop", "sgd", "sm3")),
   "optim.steps": ("optim.schedule", _FALLING),
   "optim.final": ("optim.schedule", _FALLING),
   **{
@@ -157,6 +161,8 @@ _EPS = (*_MOMENTS, "adadelta", "adagrad", "rmsprop")
 BY_HAND: dict[str, tuple[str, tuple]] = {
   "loss.mse": ("loss.likelihood", ("gaussian", "")),
   "loss.pixel": ("loss.likelihood", ("gaussian", "")),
+  "data.label_seed": ("data.labels", range(1, 2**31)),
+  "model.noise_level": ("model.noise", ("gaussian", "dropout")),
   "optim.b1": ("optim.name", _MOMENTS),
   "optim.b2": ("optim.name", _MOMENTS),
   "optim.eps": ("optim.name", tuple(n for n in _EPS if n != "lion")),
@@ -164,6 +170,20 @@ BY_HAND: dict[str, tuple[str, tuple]] = {
     f"loss.{key}": ("loss.soft", (False,))  # the source's loss of M2
     for key in ("alpha", "labelled", "unlabelled", "warm_up")
   },
+}
+# Keys of networks that a system has in common with others and does not use.
+_DROPOUTS = ("dropout", "input_dropout")
+IGNORED = {
+  "aae": tuple(
+    f"model.{net}.{key}"
+    for net in ("encoder", "decoder", "discriminator")
+    for key in _DROPOUTS
+  ),
+  "m2": tuple(  # an M1 has been trained before
+    f"model.features.{net}.{key}"
+    for net in ("encoder", "decoder")
+    for key in _DROPOUTS
+  ),
 }
 
 
