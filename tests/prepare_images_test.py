@@ -558,3 +558,18 @@ def test_zeros_and_ones_that_pandas_wrote_beside_empty_cells_are_binary():
   assert (entry["kind"], entry["levels"]) == ("binary", ["0.0", "1.0"])
   kind = binary.Binary.fit(entry, ["0.0", "1.0"])
   assert kind.encode(["1", "no", "1.0", 1.0]).ravel().tolist() == [1, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+  ("peaks", "warned"), [((60_000, 3_000), True), ((60_000, 50_000), False)]
+)
+def test_different_white_levels_of_wide_images_are_a_warning(
+  tmp_path, capsys, peaks, warned
+):
+  (tmp_path / "in").mkdir()
+  for i in range(20):
+    ramp = np.linspace(0, peaks[i % 2] + i, 64).reshape(8, 8).astype(np.uint16)
+    Image.fromarray(ramp).save(tmp_path / "in" / f"{i:02}.png")
+  assert prepare(tmp_path / "in", tmp_path / "out") == 0
+  said = "different white levels (4095 in 10, 65535 in 10)"
+  assert (said in capsys.readouterr().out) == warned
