@@ -20,8 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from cvae_jax.host import cpu
-from cvae_jax.loop import begin
+from cvae_jax.host import cpu  # the only import from here that has no jax
 
 if "jax" not in sys.modules:
   cpu.tune(restart=True)  # it may start the script anew
@@ -31,7 +30,7 @@ import numpy as np
 from peers import timing
 
 from cvae_jax import config
-from cvae_jax.loop import batches, keys
+from cvae_jax.loop import batches, begin, keys
 from cvae_jax.loop.dispatch import make_dispatch
 from cvae_jax.loop.feed import Feed
 from cvae_jax.nets import layers
