@@ -44,8 +44,9 @@ def test_a_choice_prevails_over_the_flags_of_the_process(data):
 
 @pytest.mark.usefixtures("ynnpack")
 def test_a_run_keeps_its_choice_and_its_bits_when_it_goes_on(
-  data, tmp_path, capsys
+  data, tmp_path, capsys, monkeypatch
 ):
+  small.evaluate_nothing(monkeypatch)
   config = small.config(data, "vae", products="ynnpack", epochs=1)
   with sharing.programs():
     train.train_and_evaluate(config, tmp_path / "whole")
