@@ -157,7 +157,7 @@ def test_a_walk_begins_at_the_fitted_latents_of_its_condition(run, monkeypatch):
   monkeypatch.setattr(
     type(run),
     "prior",
-    lambda self, n, seed, c: asked.append(c) or np.zeros((n, 4)),
+    lambda self, n, seed, c: asked.append(c) or np.eye(n, 4, dtype="f4"),
   )
   begin = run.request(WHOLE, 1).vectors
   run.interpolate(steps=2, condition=WHOLE, to={"shape": "square"})

@@ -313,6 +313,12 @@ def test_a_choice_that_needs_another_says_which(page, changes, needed):
     ("zoo:m2", "loss.alpha", {"loss.soft": True}, "False, or"),
     ("zoo:m2", "data.label_seed", {"data.labels": 0}, "1 or more, or"),
     ("zoo:aae", "model.noise_level", {"model.noise": ""}, "dropout, or"),
+    (
+      "compare:gan",
+      "loss.label_smoothing",
+      {"loss.kind": "wasserstein"},
+      "logistic, or",
+    ),
   ],
 )
 def test_a_key_set_by_hand_is_refused_where_a_page_s_own_value_is_idle(

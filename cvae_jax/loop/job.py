@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from cvae_jax import config as configs, data, settings
+from cvae_jax import config as configs, data
 from cvae_jax.host import lookups
 from cvae_jax.loop import (
   batches,
@@ -17,6 +17,7 @@ from cvae_jax.loop import (
   mesh as meshes,
   network_errors,
   precision,
+  products,
   strides,
   watch,
 )
@@ -41,6 +42,7 @@ class Job(NamedTuple):
   epoch_steps: int
   steps: int  # in all
   identity: dict[str, Any]  # identifies the data: data.json
+  options: dict[str, str]  # XLA's, for the program of the updates
   mesh: meshes.Mesh = meshes.ONE  # the devices that share a batch
   stride: int = 1  # updates in a dispatch
 
@@ -110,17 +112,15 @@ def prepare(
   Raises:
     ValueError: the data do not fit the config, or a number makes no sense.
   """
-  job_checks.check_jax()
   with lookups.explain_errors(config):
-    settings.check(config, used=system is None, given=given)
-    job_checks.check_counts(config)
+    job_checks.check(config, used=system is None, given=given)
     if dataset is None:
       dataset = data.load(config.data)
     facts = _facts(config, dataset)
     with network_errors.explain(config):
       system = configs.resolve(config, facts, system=system)
     job_checks.check_labels(config, system)
-    system = precision.apply(config, system)
+    system, options = products.apply(config, precision.apply(config, system))
   if rate := config.data.get("condition_dropout", 0.0):
     system = condition_dropout.drop_attributes(
       system, condition_dropout.attribute_masks(dataset.conditions), rate
@@ -147,6 +147,7 @@ def prepare(
     epoch_steps,
     steps,
     dataset.identity(check_data),
+    options,
     mesh,
     stride,
   )

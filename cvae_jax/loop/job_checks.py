@@ -1,8 +1,11 @@
 """Checks of what a run is asked for, before anything is trained."""
 
+from collections.abc import Iterable
+
 import jax
 from ml_collections import ConfigDict
 
+from cvae_jax import settings
 from cvae_jax.settings import ConfigError
 from cvae_jax.types import System
 
@@ -12,7 +15,18 @@ COUNTS = (  # of at least 1
 )
 
 
-def check_jax() -> None:
+def check(config: ConfigDict, used: bool, given: Iterable[str]) -> None:
+  """Check the settings of jax, and a config as settings.check does.
+
+  Raises:
+    ConfigError: one makes no sense or has no effect.
+  """
+  _check_jax()
+  settings.check(config, used, given)
+  _check_counts(config)
+
+
+def _check_jax() -> None:
   """Check the settings of jax: under some of them nothing here can train.
 
   Raises:
@@ -30,7 +44,7 @@ def check_jax() -> None:
       )
 
 
-def check_counts(config: ConfigDict) -> None:
+def _check_counts(config: ConfigDict) -> None:
   """Check the numbers that must not be 0: nothing would train or be kept.
 
   Raises:
