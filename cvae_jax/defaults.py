@@ -153,16 +153,25 @@ NEEDS = {
   },
 }
 # Keys that pages set for their own choices. Beside another choice such a key
-# has no effect, so nobody may set it by hand there: (another key, its values).
+# has no effect, so nobody may set it by hand there: (another key, its values;
+# True for any but an empty one). If data sources follow, it is theirs only.
 _MOMENTS = (
   *("adabelief", "adam", "adamax", "adamw", "amsgrad", "lamb", "lion"),
   *("nadam", "nadamw", "novograd", "radam", "yogi"),
 )
 _EPS = (*_MOMENTS, "adadelta", "adagrad", "rmsprop")
-BY_HAND: dict[str, tuple[str, tuple]] = {
+_TAPS = ("model.features.taps", True)
+BY_HAND: dict[str, tuple] = {
   "loss.mse": ("loss.likelihood", ("gaussian", "")),
   "loss.pixel": ("loss.likelihood", ("gaussian", "")),
-  "data.label_seed": ("data.labels", range(1, 2**31)),
+  "loss.weight": _TAPS,
+  "model.features.network": _TAPS,
+  "model.features.preprocessing": _TAPS,
+  "data.path": ("data.source", ("prepared",), ("faces", "photos")),
+  "data.train_rows": ("data.source", ("prepared",), ("faces",)),
+  "data.count": ("data.source", ("synthetic",), ("faces",)),
+  "data.ink": ("data.condition", ("class+ink",), ("digits",)),
+  "data.label_seed": ("data.labels", range(1, 2**31), ("digits",)),
   "model.noise_level": ("model.noise", ("gaussian", "dropout")),
   "loss.label_smoothing": ("loss.kind", ("logistic",)),
   "optim.b1": ("optim.name", _MOMENTS),
@@ -175,17 +184,16 @@ BY_HAND: dict[str, tuple[str, tuple]] = {
 }
 # Keys of networks that a system has in common with others and does not use.
 _DROPOUTS = ("dropout", "input_dropout")
+
+
+def _of(*nets: str) -> tuple[str, ...]:
+  return tuple(f"model.{net}.{key}" for net in nets for key in _DROPOUTS)
+
+
 IGNORED = {
-  "aae": tuple(
-    f"model.{net}.{key}"
-    for net in ("encoder", "decoder", "discriminator")
-    for key in _DROPOUTS
-  ),
-  "m2": tuple(  # an M1 has been trained before
-    f"model.features.{net}.{key}"
-    for net in ("encoder", "decoder")
-    for key in _DROPOUTS
-  ),
+  "aae": _of("encoder", "decoder", "discriminator"),
+  "adgm": _of("auxiliary", "inference", "partner", "generator"),
+  "m2": _of("features.encoder", "features.decoder"),  # an M1 is trained before
 }
 
 

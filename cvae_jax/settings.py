@@ -128,12 +128,12 @@ def _find_ignored(config: Mapping, system: str) -> str | None:
 
 def _find_by_hand(config: Mapping, given: Iterable[str]) -> str | None:
   """Find a key that a page may set for its own choices, but nobody here."""
-  own = "." not in config.get("data.name", "")  # else another's keys
   for key in given:
-    other, values = BY_HAND.get(key, ("", ()))
-    if key.startswith("data.") and not own:
+    other, values, *only = BY_HAND.get(key, ("", ()))
+    if other not in config or (only and config["data.name"] not in only[0]):
       continue
-    if other in config and config[other] not in values:
+    counts = config[other] if values is True else config[other] in values
+    if not counts:
       return _explain(config, key, other, values)
   return None
 
@@ -142,6 +142,8 @@ def _explain(config: Mapping, key: str, other: str, values) -> str:
   """Say that a key has no use, and which value of another one it needs."""
   if isinstance(values, range):
     wanted = f"{values.start} or more"
+  elif values is True:
+    wanted = ""
   else:
     wanted = " or ".join(str(v) for v in values if v not in ("", None))
   remedy = f"set {other}={wanted}, or " if wanted else ""

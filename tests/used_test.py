@@ -345,6 +345,28 @@ def test_a_dropout_that_a_system_never_makes_is_refused(page, key):
     configs.load(page, {key: 0.1})
 
 
+@pytest.mark.parametrize(
+  ("page", "key", "value", "said"),
+  [
+    ("colour", "data.path", "data/mine", "'packages'; set .*=prepared, or"),
+    ("faces:smoke", "data.path", "data/mine", "'synthetic'; set .*=prepared,"),
+    ("compare:gan,smoke", "data.train_rows", 9, "set data.source=prepared,"),
+    ("faces", "data.count", 9, "set data.source=synthetic,"),
+    ("zoo:scvae", "data.ink", "global", "set data.condition="),
+    ("zoo_faces:dfc_vae,layers=pixel", "loss.weight", 2.0, r"is \(\); leave"),
+  ],
+)
+def test_data_and_features_that_are_not_read_are_refused(
+  page, key, value, said
+):
+  with pytest.raises(configs.ConfigError, match=f"{key}=.* has no use.*{said}"):
+    configs.load(page, {key: value})
+
+
+def test_a_path_of_digits_counts_beside_any_source():
+  assert configs.load("digits:smoke", {"data.path": "x"}).data.path == "x"
+
+
 def test_another_s_data_may_have_keys_of_any_meaning():
   config = configs.load("zoo:m2")
   config.data.name = "mine.digits"
