@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import gaussian, kl_control
+from cvae_jax.method.names import pick
 from cvae_jax.nets import hierarchy, images, telling
 from cvae_jax.nets.hierarchy import Hierarchy
 from cvae_jax.types import Facts, Metrics, PyTree
@@ -80,7 +81,7 @@ def examples(found: Hierarchy, condition: Array) -> dict[str, tuple]:
   encoder = found.encoder
   image = jnp.zeros((1, *encoder.shape))
   levels = hierarchy.level_shapes(encoder.shape, encoder.levels)
-  first = images.WIDTHS[encoder.width]
+  first = pick(images.WIDTHS, encoder.width, "model.width")
   count = len(images.sides(*encoder.shape[:2])) - 1
   widths = images.features(first, count)[::-1]
   maps = [
