@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import gaussian, kl_control
-from cvae_jax.method.names import pick
+from cvae_jax.method.names import check
 from cvae_jax.nets import hierarchy, images, telling
 from cvae_jax.nets.hierarchy import Hierarchy
 from cvae_jax.types import Facts, Metrics, PyTree
@@ -30,7 +30,8 @@ def build(config, facts: Facts, width: int) -> Hierarchy | None:
     return None
   _refuse(config)
   shape = facts.image_shape
-  how = {"width": model.width, "blocks": model.blocks}
+  known = check(images.WIDTHS, model.width, "model.width")
+  how = {"width": known, "blocks": model.blocks}
   levels = tuple(model.levels)
   hierarchy.level_shapes(shape, levels)  # raises an error if they do not fit
   return Hierarchy(
@@ -81,7 +82,7 @@ def examples(found: Hierarchy, condition: Array) -> dict[str, tuple]:
   encoder = found.encoder
   image = jnp.zeros((1, *encoder.shape))
   levels = hierarchy.level_shapes(encoder.shape, encoder.levels)
-  first = pick(images.WIDTHS, encoder.width, "model.width")
+  first = images.WIDTHS[encoder.width]
   count = len(images.sides(*encoder.shape[:2])) - 1
   widths = images.features(first, count)[::-1]
   maps = [
