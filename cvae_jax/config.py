@@ -66,7 +66,7 @@ def load_page(name: str | Path) -> ConfigDict:
     raise ConfigError(f"{path} defines no get_config(): it is no config page")
   with pages.explain_errors(local(pages.find(path))):
     config = found.get_config(arg)
-  settings.complete(config, LOOP, path)
+  pages.complete(config, LOOP, path)
   config.name = Path(path).stem + (f":{arg}" if arg else "")
   return config.lock()
 
@@ -79,7 +79,7 @@ def _load_saved(path: Path) -> ConfigDict:
     config = ConfigDict(_tuples(from_json(path.read_text()).to_dict())).lock()
   except (ValueError, AttributeError, TypeError) as error:
     raise ConfigError(f"{path} is not a run's config: {error}") from error
-  settings.complete(config, LOOP, str(path))
+  pages.complete(config, LOOP, str(path))
   return config
 
 

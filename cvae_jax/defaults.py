@@ -62,7 +62,7 @@ GROUPS = {
     "steps": 0,  # length of the schedule
     "final": 0.0,  # share of lr at its end
     "warmup": 0,  # steps until lr is reached
-    "momentum": 0.0,  # of sgd and rmsprop
+    "momentum": 0.0,  # of sgd, rmsprop and sm3
     "clip": 0.0,  # bound of the gradients' norm; 0: none
     "weight_decay": 0.0,  # × lr × parameters
     "ema": 0.0,  # decay of the parameters' running mean, which is evaluated
@@ -133,6 +133,7 @@ NEEDS = {
   "loss.per_channel": ("loss.likelihood", ("sigma",)),
   "loss.mixture": ("loss.likelihood", ("logistic",)),
   "loss.mse": ("loss.likelihood", ("gaussian",), (*_LOGITS, "dfc_vae")),
+  "loss.samples": ("loss.objective", ("iwae", "dreg")),
   "loss.strength": (
     "loss.objective",
     ("tc", "mmd", "dip_i", "dip_ii", "factor"),
@@ -140,6 +141,9 @@ NEEDS = {
   "loss.diagonal": ("loss.objective", ("dip_i", "dip_ii")),
   "loss.discriminator": ("loss.objective", ("factor",)),
   "prior.components": ("prior.name", ("mixture", "vamp")),
+  # Over an M1 a system sees its latents, and M1 reads grey values.
+  "data.binarise": ("model.features.latents", (None,), ("m2",)),
+  "optim.momentum": ("optim.name", ("rmsprop", "sgd", "sm3")),
   "optim.steps": ("optim.schedule", _FALLING),
   "optim.final": ("optim.schedule", _FALLING),
   **{
@@ -149,15 +153,26 @@ NEEDS = {
   },
 }
 # Keys that pages set for their own choices. Beside another choice such a key
-# has no effect, so nobody may set it by hand there: (another key, its values).
+# has no effect, so nobody may set it by hand there: (another key, its values;
+# True for any but an empty one). If data sources follow, it is theirs only.
 _MOMENTS = (
   *("adabelief", "adam", "adamax", "adamw", "amsgrad", "lamb", "lion"),
   *("nadam", "nadamw", "novograd", "radam", "yogi"),
 )
 _EPS = (*_MOMENTS, "adadelta", "adagrad", "rmsprop")
-BY_HAND: dict[str, tuple[str, tuple]] = {
+_TAPS = ("model.features.taps", True)
+BY_HAND: dict[str, tuple] = {
   "loss.mse": ("loss.likelihood", ("gaussian", "")),
   "loss.pixel": ("loss.likelihood", ("gaussian", "")),
+  "loss.weight": _TAPS,
+  "model.features.network": _TAPS,
+  "model.features.preprocessing": _TAPS,
+  "data.path": ("data.source", ("prepared",), ("faces", "photos")),
+  "data.train_rows": ("data.source", ("prepared",), ("faces",)),
+  "data.count": ("data.source", ("synthetic",), ("faces",)),
+  "data.ink": ("data.condition", ("class+ink",), ("digits",)),
+  "data.label_seed": ("data.labels", range(1, 2**31), ("digits",)),
+  "model.noise_level": ("model.noise", ("gaussian", "dropout")),
   "loss.label_smoothing": ("loss.kind", ("logistic",)),
   "optim.b1": ("optim.name", _MOMENTS),
   "optim.b2": ("optim.name", _MOMENTS),
@@ -166,6 +181,19 @@ BY_HAND: dict[str, tuple[str, tuple]] = {
     f"loss.{key}": ("loss.soft", (False,))  # the source's loss of M2
     for key in ("alpha", "labelled", "unlabelled", "warm_up")
   },
+}
+# Keys of networks that a system has in common with others and does not use.
+_DROPOUTS = ("dropout", "input_dropout")
+
+
+def _of(*nets: str) -> tuple[str, ...]:
+  return tuple(f"model.{net}.{key}" for net in nets for key in _DROPOUTS)
+
+
+IGNORED = {
+  "aae": _of("encoder", "decoder", "discriminator"),
+  "adgm": _of("auxiliary", "inference", "partner", "generator"),
+  "m2": _of("features.encoder", "features.decoder"),  # an M1 is trained before
 }
 
 

@@ -1,6 +1,7 @@
 """Config pages: the files that define a config, found by name or path."""
 
 import contextlib
+import difflib
 import fnmatch
 import importlib.util
 import itertools
@@ -11,9 +12,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from cvae_jax.defaults import GROUPS, LOOP
 from cvae_jax.host.paths import local
-from cvae_jax.settings import ConfigError, hint
+from cvae_jax.settings import ConfigError, hint, leaves
 
 _RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
 _COMMA = re.compile(r",(?![^(\[]*[)\]])")  # of no tuple
@@ -192,3 +195,45 @@ def _values(word: str, text: str) -> Iterator[str]:
       yield from map(str, range(first, last + 1))
     else:
       yield value
+
+
+def complete(config: Any, loop: Mapping[str, Any], page: str) -> None:
+  """Give a page's config the loop's keys that it lacks, at their defaults.
+
+  Raises:
+    ConfigError: it is no ConfigDict, lacks `system` or `data.name`, or has a
+      key that is nearly one of the loop's.
+  """
+  if not isinstance(config, ConfigDict):
+    raise ConfigError(
+      f"{page}: get_config returned a {type(config).__name__}; expected an "
+      "ml_collections.ConfigDict"
+    )
+  _refuse_misspelt(config, loop, page)
+  _fill(config, loop)
+  found = dict(leaves(config.to_dict()))
+  if absent := [key for key in ("system", "data.name") if key not in found]:
+    raise ConfigError(
+      f"{page}: the config has no {absent[0]!r}; each run needs "
+      "ConfigDict({'system': 'vae', 'data': {'name': 'digits', …}, …})"
+    )
+
+
+def _refuse_misspelt(config: ConfigDict, loop: Mapping, page: str) -> None:
+  for key in config:
+    close = difflib.get_close_matches(str(key), list(loop), n=1, cutoff=0.8)
+    if key not in loop and close:
+      raise ConfigError(
+        f"{page}: the config has {key!r}; did you mean {close[0]!r}, a key of "
+        "the loop?"
+      )
+
+
+def _fill(config: ConfigDict, defaults: Mapping[str, Any]) -> None:
+  for key, value in defaults.items():
+    if isinstance(value, Mapping):
+      if key not in config:
+        config[key] = ConfigDict()
+      _fill(config[key], value)
+    elif key not in config:
+      config[key] = value

@@ -129,26 +129,26 @@ class Run(Views):
       DataError: an attribute or a value is none that there is.
     """
     vectors = self.request(condition, count, seed, **named).vectors
-    run = self.with_prior(prior)
-    z = run.prior(len(vectors), seed, vectors)
-    return run.guided(
-      z, vectors, run.guidance if guidance is None else guidance
-    )
+    z = self.with_prior(prior).prior(len(vectors), seed, vectors)
+    return self.guided(z, vectors, guidance)
 
   def guided(
-    self, z: ArrayLike, condition: ArrayLike, guidance: float = 1.0
+    self, z: ArrayLike, condition: ArrayLike, guidance: float | None = None
   ) -> NDArray:
     """Decode z [B, Z] under condition [B, A], cut off at [0, 1].
 
     Args:
       z: latents.
       condition: vectors.
-      guidance: see `sample`.
+      guidance: see `sample`; None for the run's, 1 if it has none.
 
     Raises:
-      RunError: guidance is asked of a model that knows no unknown values, or
-        the run colours photos.
+      RunError: guidance is no number, or asked of a model that knows no
+        unknown values, or the run colours photos.
     """
+    guidance = self.guidance if guidance is None else guidance
+    if not np.isfinite(guidance):
+      raise RunError(f"guidance is a finite number; found {guidance}")
     if "image" not in self.system.columns:
       raise RunError(f"{self.folder} draws no samples; {purpose(self)}")
     images = self.decode(z, condition)

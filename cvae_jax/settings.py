@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cvae_jax.defaults import BY_HAND, GROUPS, NEEDS, OWN, SYSTEMS
+from cvae_jax.defaults import BY_HAND, GROUPS, IGNORED, NEEDS, OWN, SYSTEMS
 
 SEEDS = 2**32  # jax keeps 32 bits: a seed of 2**32 would equal 0
 
@@ -53,9 +53,10 @@ def check(
     ConfigError: one is not finite, or makes no sense where it stands; or a
       choice is set that the system does not use.
   """
-  if used:
-    _check_used(config, given)
-  for key, value in leaves(config.to_dict()):
+  found = dict(leaves(config.to_dict()))
+  if used and (why := _find_idle(found, given)):
+    raise ConfigError(why)
+  for key, value in found.items():
     for number in _numbers(value):
       if expected := _describe_expected(key, number):
         shown = "" if number is value else f" in {value!r}"
@@ -78,37 +79,77 @@ def check_periods(config: ConfigDict, steps: int) -> None:
       )
 
 
-def _check_used(config: ConfigDict, given: Iterable[str]) -> None:
-  """Check that no key is set that has no effect."""
-  found = dict(leaves(config.to_dict()))
+def _find_idle(config: Mapping[str, Any], given: Iterable[str]) -> str | None:
+  """Say which of {dotted key: value} has no effect; None if each has one.
+
+  Of a system that is not the package's own nobody knows which keys it uses.
+  """
+  system = config.get("system", "")
+  if system not in OWN:
+    return None
+  return (
+    _find_unused(config, system)
+    or _find_ignored(config, system)
+    or _find_by_hand(config, given)
+  )
+
+
+def _find_unused(config: Mapping, system: str) -> str | None:
+  """Find a choice that the system, or another choice, leaves idle."""
   usual = dict(leaves(GROUPS))
-  system = found.get("system", "")
-  for key in SYSTEMS.keys() | NEEDS.keys() if system in OWN else ():
-    value = found.get(key)
+  for key in SYSTEMS.keys() | NEEDS.keys():
+    value = config.get(key)
     value = tuple(value) if isinstance(value, list) else value  # from JSON
-    idle = (usual.get(key, ""), None)
-    if value in idle or (key, value) == ("data.binarise", "static"):
+    without_effect = (usual.get(key, ""), None)
+    if value in without_effect or (key, value) == ("data.binarise", "static"):
       continue  # static values are drawn by the source, for any system
-    where = f"config.{key}={value}"
     users = SYSTEMS.get(key, (system,))
     if system not in users:
-      raise ConfigError(
-        f"{where}: the system {system} does not use it; systems that do: "
-        f"{', '.join(users)}"
+      return (
+        f"config.{key}={value}: the system {system} does not use it; systems "
+        f"that do: {', '.join(users)}"
       )
     other, values, *only = NEEDS.get(key, ("", (None,)))
-    if found.get(other) not in values and system in (*only, (system,))[0]:
-      raise _idle(where, other, found, values)
-  for key in given if system in OWN else ():
-    other, values = BY_HAND.get(key, ("", ()))
-    if other in found and found[other] not in values:
-      raise _idle(f"config.{key}={found[key]}", other, found, values)
+    if config.get(other) not in values and system in (*only, (system,))[0]:
+      return _explain(config, key, other, values)
+  return None
 
 
-def _idle(where: str, other: str, found: Mapping, values) -> ConfigError:
-  return ConfigError(
-    f"{where} has no use while {other} is {found.get(other)!r}; set "
-    f"{other}={' or '.join(filter(None, map(str, values)))}, or leave it out"
+def _find_ignored(config: Mapping, system: str) -> str | None:
+  """Find a key that a system's networks have and the system never uses."""
+  for key in IGNORED.get(system, ()):
+    if config.get(key):
+      return (
+        f"config.{key}={config[key]}: the system {system} does not use it; "
+        "leave it at 0"
+      )
+  return None
+
+
+def _find_by_hand(config: Mapping, given: Iterable[str]) -> str | None:
+  """Find a key that a page may set for its own choices, but nobody here."""
+  for key in given:
+    other, values, *only = BY_HAND.get(key, ("", ()))
+    if other not in config or (only and config["data.name"] not in only[0]):
+      continue
+    counts = config[other] if values is True else config[other] in values
+    if not counts:
+      return _explain(config, key, other, values)
+  return None
+
+
+def _explain(config: Mapping, key: str, other: str, values) -> str:
+  """Say that a key has no use, and which value of another one it needs."""
+  if isinstance(values, range):
+    wanted = f"{values.start} or more"
+  elif values is True:
+    wanted = ""
+  else:
+    wanted = " or ".join(str(v) for v in values if v not in ("", None))
+  remedy = f"set {other}={wanted}, or " if wanted else ""
+  return (
+    f"config.{key}={config.get(key)} has no use while {other} is "
+    f"{config.get(other)!r}; {remedy}leave it out"
   )
 
 
@@ -143,48 +184,6 @@ def _numbers(value: Any) -> Iterator[float]:
       yield from [item] if isinstance(item, str) else _numbers(item)
   elif isinstance(value, (int, float)) and not isinstance(value, bool):
     yield value
-
-
-def complete(config: Any, loop: Mapping[str, Any], page: str) -> None:
-  """Give a page's config the loop's keys that it lacks, at their defaults.
-
-  Raises:
-    ConfigError: it is no ConfigDict, lacks `system` or `data.name`, or has a
-      key that is nearly one of the loop's.
-  """
-  if not isinstance(config, ConfigDict):
-    raise ConfigError(
-      f"{page}: get_config returned a {type(config).__name__}; expected an "
-      "ml_collections.ConfigDict"
-    )
-  _refuse_misspelt(config, loop, page)
-  _fill(config, loop)
-  found = dict(leaves(config.to_dict()))
-  if absent := [key for key in ("system", "data.name") if key not in found]:
-    raise ConfigError(
-      f"{page}: the config has no {absent[0]!r}; each run needs "
-      "ConfigDict({'system': 'vae', 'data': {'name': 'digits', …}, …})"
-    )
-
-
-def _refuse_misspelt(config: ConfigDict, loop: Mapping, page: str) -> None:
-  for key in config:
-    close = difflib.get_close_matches(str(key), list(loop), n=1, cutoff=0.8)
-    if key not in loop and close:
-      raise ConfigError(
-        f"{page}: the config has {key!r}; did you mean {close[0]!r}, a key of "
-        "the loop?"
-      )
-
-
-def _fill(config: ConfigDict, defaults: Mapping[str, Any]) -> None:
-  for key, value in defaults.items():
-    if isinstance(value, Mapping):
-      if key not in config:
-        config[key] = ConfigDict()
-      _fill(config[key], value)
-    elif key not in config:
-      config[key] = value
 
 
 def check_key(config: ConfigDict, key: str) -> None:

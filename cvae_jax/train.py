@@ -1,7 +1,7 @@
 """The loop: every system trains, resumes and stops here."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -41,6 +41,7 @@ def train_and_evaluate(
   check_data: bool = False,
   trust: bool = True,
   trackers: Sequence[str | Tracker] = (),
+  given: Iterable[str] = (),
 ) -> TrainState:
   """Train a config in a folder and return the final state.
 
@@ -55,20 +56,19 @@ def train_and_evaluate(
     workdir: the run's folder.
     system: a System, or make(config, facts) -> System, instead of the module
       that config.system names. runs.load takes the same.
-    dataset: data instead of those that config.data names, for instance of
-      data.from_arrays.
-    check_data: read all of a prepared set's images to see that they are those
-      that were prepared.
+    dataset: data instead of config.data's, for instance of data.from_arrays.
+    check_data: read all images of a prepared set to see that none has changed.
     trust: whether the modules of dotted names in the config are imported.
     trackers: where else rows and pictures are shown: "wandb", "mlflow",
       "trackio", or a user's own objects (loop/trackers). They are not part of
       the run's config, so a run can go on with or without them.
+    given: dotted keys that were set by hand and may not be without effect.
 
   Raises:
+    ConfigError: a value of the config makes no sense, or has no use.
     RunMismatch: workdir holds a run of another config or other data.
     FolderInUse: another process trains there.
-    CheckpointError: no checkpoint of the run is whole, or one could not be
-      written.
+    CheckpointError: no checkpoint is whole, or one could not be written.
     NonFinite: a loss was not finite; the state before that step is saved.
     Preempted: SIGTERM or SIGINT came; the state is saved.
     HostError: of several processes the first cannot train, or one is lost.
@@ -79,7 +79,7 @@ def train_and_evaluate(
     configs.trust(config)
   if dataset is not None:
     config = _name_arrays(config)
-  job = prepare(config, check_data, system=system, dataset=dataset)
+  job = prepare(config, check_data, given, system=system, dataset=dataset)
   with hosts.explain_errors(), network_errors.explain(job.config):
     hosts.check_same(config, job.identity)
     if not hosts.first():

@@ -105,14 +105,17 @@ def take_flag(argv: list[str], name: str) -> tuple[str | None, list[str]]:
   return value, rest
 
 
+def list_given() -> list[str]:
+  """List the dotted keys of the config that flags set."""
+  return [name[7:] for name in flags.FLAGS if name.startswith("config.")]
+
+
 def main(_: list[str]) -> int:
   """Train; gives PREEMPTED after a signal."""
-  from cvae_jax import settings, train
+  from cvae_jax import train
   from cvae_jax.host import console
   from cvae_jax.loop import hosts
 
-  given = [name[7:] for name in flags.FLAGS if name.startswith("config.")]
-  settings.check(flags.FLAGS.config, given=given)
   hosts.start(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
   try:
     train.train_and_evaluate(
@@ -121,6 +124,7 @@ def main(_: list[str]) -> int:
       check_data=_CHECK.value,
       trust=False,  # prepare has trusted what the user named
       trackers=_TRACK.value,
+      given=list_given(),
     )
   except train.Preempted as stop:
     console.say(f"{stop}; run the same command to go on.", sys.stderr)

@@ -73,6 +73,8 @@ def main(_: list[str]) -> int:
       "the same command several times"
     )
 
+  by_hand = training.list_given()
+
   def one(config, folder, trackers):
     return train.train_and_evaluate(
       config,
@@ -80,10 +82,11 @@ def main(_: list[str]) -> int:
       check_data=given["check_data"],
       trust=False,  # prepare has trusted what the user named
       trackers=(*trackers, *given["track"]),
+      given=by_hand,
     )
 
   config, (page,) = flags.FLAGS.config, _page
-  found = space.choose_space(_SPACE.value, page, config)
+  found = space.choose_space(_SPACE.value, page, config, by_hand)
   plan = plans.plan(
     config,
     page,

@@ -130,8 +130,39 @@ def test_guidance_goes_on_from_the_answer_without_the_condition(run, unsure):
   guided = unsure.with_guidance(2.0)
   np.testing.assert_array_equal(guided.sample(WHOLE, 5, count=3), found)
   assert kept.section(guided, "scores") == "scores_guidance:2"  # its own
+  np.testing.assert_array_equal(guided.guided(z, vectors), found)
   with pytest.raises(RunError, match="trained with unknown values"):
     run.sample(WHOLE, guidance=2.0)
+  with pytest.raises(RunError, match="a finite number; found nan"):
+    unsure.sample(WHOLE, guidance=np.nan)
+
+
+@pytest.mark.parametrize(
+  "draw",
+  [
+    lambda run: run.grid("shape", seed=3).images,
+    lambda run: run.traverse("size", count=1).images,
+    lambda run: run.traverse([0], steps=3, shape="circle").images,
+    lambda run: run.interpolate(steps=3, to={"shape": "circle"}).images,
+  ],
+)
+def test_pictures_have_the_guidance_of_their_run(unsure, draw):
+  guided = unsure.with_guidance(3.0)
+  assert np.abs(draw(guided) - draw(unsure)).max() > 1e-3
+  np.testing.assert_array_equal(draw(guided.with_guidance(1.0)), draw(unsure))
+
+
+def test_a_walk_begins_at_the_fitted_latents_of_its_condition(run, monkeypatch):
+  asked = []
+  monkeypatch.setattr(
+    type(run),
+    "prior",
+    lambda self, n, seed, c: asked.append(c) or np.eye(n, 4, dtype="f4"),
+  )
+  begin = run.request(WHOLE, 1).vectors
+  run.interpolate(steps=2, condition=WHOLE, to={"shape": "square"})
+  end = run.request({**WHOLE, "shape": "square"}, 1).vectors
+  np.testing.assert_array_equal(asked[0], np.concatenate([begin, end]))
 
 
 @pytest.mark.parametrize(

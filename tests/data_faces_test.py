@@ -179,6 +179,8 @@ def test_group_split_depends_on_groups_alone_and_views_what_lies_together():
     ({"names": (*NAMES[:4], "hat")}, "no column 'hat'; it has file, male"),
     ({"names": ("male",) * 5}, "names differ from each other; found"),
     ({"ranges": RANGES[:4]}, "but 4 ranges"),
+    ({"ranges": (0.0, 1.0)}, "ranges is (0.0, 1.0); expected a low and a high"),
+    ({"ranges": ((0,),) * 5}, "expected a low and a high for each of"),
     ({"ranges": ((1, 1),) * 5}, "range of male: 1 is not below 1"),
     ({"ranges": ((0.0, 0.5),) * 5}, "expected a number in [0, 0.5]"),
     ({"image_shape": (32, 32, 3)}, "shape (16, 16, 3), expected (32, 32, 3)"),

@@ -22,6 +22,7 @@ from cvae_jax.loop import begin, exports
 from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.integrity import CheckpointError
 from cvae_jax.loop.run_data import RunMismatch
+from cvae_jax.method import additions
 from cvae_jax.runs import RunError
 from cvae_jax.types import Facts, Place
 from tests import small, small_zoo
@@ -505,3 +506,24 @@ def test_exports_that_end_at_once_leave_one_whole(tmp_path):
   assert [path.name for path in tmp_path.iterdir()] == ["out"]
   first, second = ((tmp_path / "out" / name).read_text() for name in "ab")
   assert first == second
+
+
+def test_where_parameters_are_averaged_their_mean_is_handed_on(tmp_path, data):
+  made = small_zoo.made("scvae", data__path=str(data), optim__ema=0.9)
+  mean = jax.tree.map(lambda leaf: leaf / 2, made.state.params)
+  averaged = made.state.opt_state | {additions.AVERAGE: mean}
+  state = made.state.replace(opt_state=averaged)
+  small_zoo.save(made.config, state, tmp_path / "run", {"loss": 1.0})
+  run = runs.load(tmp_path / "run")
+  write.export(run, tmp_path / "out", ("safetensors",))
+  z = run.prior(3, seed=1)
+  condition = np.eye(10, dtype=np.float32)[:3]
+  plain = made.state.replace(params=mean, opt_state={})
+  system = small_zoo.made("scvae", data__path=str(data)).system
+  expected = np.asarray(system.decode(plain, z, condition))
+  for folder in ("run", "out"):
+    found = runs.load(tmp_path / folder).decode(z, condition)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+  borrowed = begin.borrow(made.state.params, str(tmp_path / "run"))
+  for found in (run.state.params, borrowed):
+    jax.tree.map(np.testing.assert_array_equal, dict(found), dict(mean))

@@ -255,6 +255,7 @@ def test_there_are_as_many_levels_as_small_images_have_maps(side, count):
     (PAGE, {"loss__objective": "tc"}, "a hierarchy has elbo and iw"),
     (f"{PAGE},system=vae", {"loss__objective": "dreg"}, "has elbo and"),
     (PAGE, {"model__levels": (2, 0)}, "expected 1 or more"),
+    (PAGE, {"model__width": "huge"}, "one of small, medium, large; found 'h"),
     (f"{PAGE},system=gan", {}, "of system=cvae or vae; found gan"),
     ("configs/images.py:latents=many", {}, "expected vector, hierarchy"),
     ("configs/likelihood.py:latents=many", {}, "expected vector, hierarchy"),

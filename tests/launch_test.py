@@ -21,7 +21,7 @@ from benchmarks.faults import launching
 from cvae_jax import config as configs, train
 from cvae_jax.config import ConfigError
 from cvae_jax.host import console
-from cvae_jax.loop import fixed, job
+from cvae_jax.loop import fixed, job_checks
 from launch import command
 from tests import small
 
@@ -197,12 +197,23 @@ def test_a_flag_that_another_one_leaves_idle_is_refused_before_a_folder_is_made(
   assert not folder.exists()
 
 
-@pytest.mark.parametrize("name", job._COUNTS)
+@pytest.mark.parametrize("name", job_checks.COUNTS)
 def test_a_number_of_the_loop_below_1_is_refused_before_a_folder_is_made(
   data, tmp_path, name
 ):
   config = small.config(data, **{name: 0})
   with pytest.raises(ConfigError, match=f"found {name}=0; expected 1 or more"):
+    train.train_and_evaluate(config, tmp_path / "run")
+  assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("variant", ["scvae", "vae", "m3", "aae"])
+def test_few_labels_are_refused_where_a_row_would_get_another_s_condition(
+  data, tmp_path, variant
+):
+  given = {"data.labels": 20, "data.source": "mnist", "data.path": str(data)}
+  config = configs.load(f"zoo:{variant},smoke", given)
+  with pytest.raises(ConfigError, match=r"labels=20: the system .* leave it"):
     train.train_and_evaluate(config, tmp_path / "run")
   assert not (tmp_path / "run").exists()
 

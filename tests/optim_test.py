@@ -120,6 +120,22 @@ def test_sgd_with_momentum_is_its_recurrence():
     np.testing.assert_allclose(after, x, rtol=1e-6)
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_sm3_has_the_momentum_and_the_schedule_that_the_config_says(momentum):
+  config = {"lr": LR, "name": "sm3", "momentum": momentum}
+  config |= {"schedule": "linear", "steps": 4}
+  gradients = [(1.0, 2.0), (-3.0, 0.5)]
+  found = trained(config, gradients)
+  seen = moving = np.zeros(2)
+  x = np.asarray(PARAMS["kernel"], np.float64)
+  for step, gradient in enumerate(np.array(gradients)):
+    seen = seen + gradient**2  # of a vector sm3 is Adagrad
+    scaled = gradient / np.sqrt(seen + 1e-8)
+    moving = momentum * moving + (1 - momentum) * scaled
+    x = x - LR * (1 - step / 4) * moving
+    np.testing.assert_allclose(found[step], x, rtol=1e-5)
+
+
 def test_lion_steps_by_the_sign_of_its_interpolation():
   found = trained({"lr": LR, "name": "lion"}, [(1.0, -2.0), (-3.0, 1.0)])
   np.testing.assert_allclose(found[0], [2.0 - LR, -4.0 + LR], rtol=1e-6)

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import tarfile
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cvae_jax.data.files import prepared, schema as schemas
+from cvae_jax.data import DataError
+from cvae_jax.data.conditions import binary
+from cvae_jax.data.files import infer_kinds, prepared, schema as schemas
 
 ROOT = Path(__file__).parents[1]
 _SPEC = importlib.util.spec_from_file_location(
@@ -495,3 +498,78 @@ def test_drawn_shapes_leave_values_empty_at_the_share_that_is_asked(tmp_path):
   pd.testing.assert_frame_equal(found, known.mask(found.isna()))
   for file in known["file"]:
     assert (part / file).read_bytes() == (full / file).read_bytes()
+
+
+@pytest.mark.parametrize(
+  "spell",
+  [
+    lambda name: name.replace(".png", ".PNG"),
+    lambda name: unicodedata.normalize("NFC", name),
+    lambda name: unicodedata.normalize("NFC", name).removesuffix(".png"),
+    str.upper,
+  ],
+)
+def test_a_table_may_spell_the_names_of_images_otherwise(tmp_path, spell):
+  names = [unicodedata.normalize("NFD", f"blé{i:02}.png") for i in range(20)]
+  for i, name in enumerate(names):
+    draw(tmp_path / "in" / name, i)
+  files = [spell(name) for name in names]
+  assert set(files).isdisjoint(names)
+  table = table_of(tmp_path / "t.csv", file=files, size=np.arange(20) / 8)
+  assert prepare(tmp_path / "in", tmp_path / "out", f"--table={table}") == 0
+  images, rows, _, _ = read(tmp_path / "out")
+  told = (8 * rows["size"].astype(float)).astype(int)
+  assert images[:, 0, 0, 0].tolist() == told.tolist()
+
+
+def test_a_name_that_two_images_may_mean_is_missing(tmp_path, capsys):
+  for name in ("a.png", "A.png", *(f"{i}.png" for i in range(20))):
+    draw(tmp_path / "in" / name)
+  names = ["a.PNG", *(f"{i}.png" for i in range(20))]
+  table = table_of(tmp_path / "t.csv", file=names, size=np.arange(21) / 2)
+  assert prepare(tmp_path / "in", tmp_path / "out", f"--table={table}") == 1
+  assert "t.csv are missing: a.PNG; give" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["?", "inf", "-", "3,5", "None"])
+def test_a_word_among_numbers_is_named_and_makes_no_class_of_them(word):
+  numbers = pd.Series([f"{i / 4}" for i in range(30)] + [word])
+  train = np.ones(31, bool)
+  with pytest.raises(DataError, match=r"x: row 31 has .* among numbers; .* x="):
+    infer_kinds.infer(pd.DataFrame({"x": numbers}), train, {}, {})
+  asked = {"x": {"name": "x", "kind": "class"}}
+  entries, _ = infer_kinds.infer(pd.DataFrame({"x": numbers}), train, asked, {})
+  assert word in entries[0]["levels"]
+
+
+def test_names_of_digits_and_letters_are_classes():
+  names = pd.Series([*"0123456789abcdef"] * 6)
+  (entry,), _ = infer_kinds.infer(
+    pd.DataFrame({"x": names}), np.ones(96, bool), {}, {}
+  )
+  assert entry["kind"] == "class"
+
+
+def test_zeros_and_ones_that_pandas_wrote_beside_empty_cells_are_binary():
+  column = pd.Series([1.0, np.nan, 0.0, 1.0] * 5).map(str).replace("nan", "")
+  (entry,), _ = infer_kinds.infer(
+    pd.DataFrame({"x": column}), np.ones(20, bool), {}, {}
+  )
+  assert (entry["kind"], entry["levels"]) == ("binary", ["0.0", "1.0"])
+  kind = binary.Binary.fit(entry, ["0.0", "1.0"])
+  assert kind.encode(["1", "no", "1.0", 1.0]).ravel().tolist() == [1, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+  ("peaks", "warned"), [((60_000, 3_000), True), ((60_000, 50_000), False)]
+)
+def test_different_white_levels_of_wide_images_are_a_warning(
+  tmp_path, capsys, peaks, warned
+):
+  (tmp_path / "in").mkdir()
+  for i in range(20):
+    ramp = np.linspace(0, peaks[i % 2] + i, 64).reshape(8, 8).astype(np.uint16)
+    Image.fromarray(ramp).save(tmp_path / "in" / f"{i:02}.png")
+  assert prepare(tmp_path / "in", tmp_path / "out") == 0
+  said = "different white levels (4095 in 10, 65535 in 10)"
+  assert (said in capsys.readouterr().out) == warned

@@ -103,7 +103,8 @@ def _write_digits(folder: Path) -> None:
 
 def values(system: str, data: Path, changes: dict) -> dict:
   """Return the overrides that make a system's config small."""
-  return _FILES[system][1] | _RUN | {"data.path": str(data)} | changes
+  path = {} if system == "faces" else {"data.path": str(data)}  # drawn
+  return _FILES[system][1] | _RUN | path | changes
 
 
 def config(data: Path, system: str = "cvae", /, **changes):

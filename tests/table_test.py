@@ -14,7 +14,8 @@ from cvae_jax import config as configs, runs
 from cvae_jax.host import images
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.host.paths import PathError
-from cvae_jax.measures import groups, ledger, table, typeset
+from cvae_jax.loop import folders
+from cvae_jax.measures import fid_columns, groups, ledger, table, typeset
 from tests import small
 
 
@@ -107,6 +108,56 @@ def test_a_key_that_has_a_figure_s_name_is_no_figure(tmp_path):
   assert found["config.epochs"].tolist() == [7, 9]
   assert found["epochs"].tolist() == [1, 2]  # those that were reached
   assert "b" in table.write([tmp_path])
+
+
+def measured(folder, fid=80.0, step=20, name="fid", **changes):
+  """Note in a run's folder what launch.evaluate --inception measures."""
+  protocol = {"step": step, "weights": "6726825d and more", "samples": 2048}
+  protocol |= {"images": 2048, "split": "test", "seed": 0} | changes
+  path = folder / "measures.json"
+  held = json.loads(path.read_text()) if path.exists() else {"scores": {}}
+  held[name] = {"protocol": protocol, "fid": fid, "kid": fid / 1000}
+  path.write_text(json.dumps(held))
+
+
+def test_fid_has_a_column_for_each_way_in_which_a_run_was_measured(tmp_path):
+  folder = record(tmp_path / "a", [2.0, 1.0])
+  record(tmp_path / "b", [2.0, 1.0], optim__lr=0.5)
+  assert "FID" not in table.write([tmp_path])
+  measured(folder)
+  measured(folder, 70.0, name="fid_guidance:2", guidance=2.0)
+  measured(folder, 60.0, name="fid_fitted:1", prior="fitted:1", images=500)
+  measured(folder, 50.0, name="fid_train", split="train", weights="cafe1234ff")
+  found = table.collect(tmp_path)
+  rows = dict(zip(found["run"], found.to_dict("records"), strict=True))
+  figures = {k: v for k, v in rows["a"].items() if k.startswith("FID")}
+  assert figures == {
+    "FID 2048": 80.0,
+    "FID 2048, guidance 2": 70.0,
+    "FID 2048 beside 500, fitted:1": 60.0,
+    "FID 2048, train, weights cafe1234": 50.0,
+  }
+  assert rows["a"]["KID 2048"] == 0.08
+  assert np.isnan(rows["b"]["FID 2048"])
+  assert "FID 2048, guidance 2" in table.write([tmp_path])
+
+
+def test_the_fid_of_a_state_that_trained_on_is_left_out_and_named(
+  tmp_path, monkeypatch
+):
+  folder = record(tmp_path / "a", [2.0, 1.0])
+  (folder / "checkpoints").mkdir()
+  held = types.SimpleNamespace(
+    latest=lambda: 20, counters=lambda step: {}, close=lambda: None
+  )
+  for module in (fid_columns, folders):
+    monkeypatch.setattr(module, "Checkpoints", lambda *a, **k: held)
+  measured(folder, step=10)
+  text = table.write([folder])
+  assert "FID 2048" not in text
+  assert "note: a: FID was measured at step 10, which is no longer" in text
+  measured(folder, step=20)
+  assert "FID 2048" in table.write([folder])
 
 
 def test_means_and_deviations_are_over_runs_that_differ_in_the_seed(folder):

@@ -97,6 +97,63 @@ def test_a_space_is_held_against_the_page_before_anything_is_trained(
     space.choose_space([word], PAGE, config)
 
 
+@pytest.mark.parametrize(
+  ("page", "words", "said"),
+  [
+    ("zoo", ["loss.mixture=int:2..5"], "set loss.likelihood=logistic"),
+    ("zoo", ["loss.samples=1,2"], "set loss.objective=iwae or dreg"),
+    ("zoo:m2", ["loss.objective=tc,mmd"], "systems that do: cvae, vae"),
+    ("zoo:m1m2", ["data.binarise=dynamic,static"], "features.latents is 50"),
+    (
+      "zoo",
+      ["optim.eps=log:1e-9..1e-7", "optim.name=adam,sgd"],
+      "--space: beside optim.name=sgd, config.optim.eps=1e-09 has no use",
+    ),
+    (
+      "zoo",
+      ["loss.mse=float:1..3", "loss.likelihood=gaussian,sigma"],
+      "beside loss.likelihood=sigma, .* function space",
+    ),
+    (
+      "zoo",
+      ["optim.momentum=float:0.1..0.9", "optim.name=sgd,adam"],
+      "beside optim.name=adam, .* set optim.name=rmsprop or sgd or sm3",
+    ),
+  ],
+)
+def test_a_search_of_a_key_without_effect_is_refused_before_its_first_trial(
+  page, words, said
+):
+  with pytest.raises(ConfigError, match=said) as refused:
+    space.choose_space(words, page, configs.load_page(page))
+  assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+  "words",
+  [
+    ["optim.schedule=cosine,linear", "optim.steps=int:10..50"],
+    ["optim.momentum=float:0.1..0.9", "optim.name=sgd,rmsprop"],
+  ],
+)
+def test_a_key_that_counts_beside_each_value_of_another_may_be_searched(words):
+  space.choose_space(words, "zoo", configs.load_page("zoo"))
+
+
+def test_what_a_flag_sets_may_not_be_idle_beside_a_value_of_the_space():
+  config = configs.load_page("digits")
+  words = ["loss.likelihood=gaussian,sigma"]
+  space.choose_space(words, "digits", config)  # the page's own mse may be
+  with pytest.raises(ConfigError, match=r"loss\.mse=.* has no use"):
+    space.choose_space(words, "digits", config, ["loss.mse"])
+
+
+def test_a_value_that_a_page_s_own_space_draws_in_vain_is_refused():
+  config = configs.load("zoo", {"loss.likelihood": "sigma"})
+  with pytest.raises(ConfigError, match=r"loss\.mse=3\.0 has no use"):
+    space.apply_values(config, {"loss.mse": 3.0})
+
+
 def test_choices_become_values_of_their_key_s_type():
   config = configs.load_page(PAGE)
   values = {

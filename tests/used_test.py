@@ -282,6 +282,12 @@ def test_each_player_of_a_system_moves_by_the_optimiser_of_its_config(system):
     ("digits", {"prior.components": 3}, "prior.name=mixture or vamp"),
     ("digits", {"optim.steps": 5}, "optim.schedule=cosine"),
     ("compare:gan", {"data.binarise": "dynamic"}, "has no key"),
+    (
+      "zoo:m1m2",
+      {"data.binarise": "dynamic"},
+      "while model.features.latents is 50; leave it out",
+    ),
+    ("zoo", {"optim.momentum": 0.5}, "optim.name=rmsprop or sgd or sm3"),
     ("compare:ae", {"loss.beta": 2.0}, "model.variational=True"),
     ("compare:ae", {"loss.kl.free_bits": 1.0}, "model.variational=True"),
   ],
@@ -305,6 +311,8 @@ def test_a_choice_that_needs_another_says_which(page, changes, needed):
     ("compare:vae", "optim.b1", {"optim.name": "sgd"}, "yogi, or"),
     ("zoo", "optim.eps", {"optim.name": "lion"}, "rmsprop, or"),
     ("zoo:m2", "loss.alpha", {"loss.soft": True}, "False, or"),
+    ("zoo:m2", "data.label_seed", {"data.labels": 0}, "1 or more, or"),
+    ("zoo:aae", "model.noise_level", {"model.noise": ""}, "dropout, or"),
     (
       "compare:gan",
       "loss.label_smoothing",
@@ -316,20 +324,65 @@ def test_a_choice_that_needs_another_says_which(page, changes, needed):
 def test_a_key_set_by_hand_is_refused_where_a_page_s_own_value_is_idle(
   page, key, beside, remedy
 ):
+  value = 3 if key == "data.label_seed" else 0.25
   configs.load(page, beside)  # what the page sets for its own choices stays
   with pytest.raises(configs.ConfigError, match=f"{key}=.*{remedy} leave it"):
-    configs.load(page, {key: 0.25, **beside})
-  configs.load(page, {key: 0.25})
+    configs.load(page, {key: value, **beside})
+  used = {"model.noise": "dropout"} if key == "model.noise_level" else {}
+  configs.load(page, {key: value, **used})
 
 
-def test_the_moments_and_eps_of_an_optimiser_are_those_that_optax_has():
+@pytest.mark.parametrize(
+  ("page", "key"),
+  [
+    ("zoo:aae", "model.encoder.dropout"),
+    ("zoo:ilaae", "model.discriminator.input_dropout"),
+    ("zoo:m1m2", "model.features.encoder.dropout"),
+  ],
+)
+def test_a_dropout_that_a_system_never_makes_is_refused(page, key):
+  with pytest.raises(configs.ConfigError, match=r"not use it; leave it at 0$"):
+    configs.load(page, {key: 0.1})
+
+
+@pytest.mark.parametrize(
+  ("page", "key", "value", "said"),
+  [
+    ("colour", "data.path", "data/mine", "'packages'; set .*=prepared, or"),
+    ("faces:smoke", "data.path", "data/mine", "'synthetic'; set .*=prepared,"),
+    ("compare:gan,smoke", "data.train_rows", 9, "set data.source=prepared,"),
+    ("faces", "data.count", 9, "set data.source=synthetic,"),
+    ("zoo:scvae", "data.ink", "global", "set data.condition="),
+    ("zoo_faces:dfc_vae,layers=pixel", "loss.weight", 2.0, r"is \(\); leave"),
+  ],
+)
+def test_data_and_features_that_are_not_read_are_refused(
+  page, key, value, said
+):
+  with pytest.raises(configs.ConfigError, match=f"{key}=.* has no use.*{said}"):
+    configs.load(page, {key: value})
+
+
+def test_a_path_of_digits_counts_beside_any_source():
+  assert configs.load("digits:smoke", {"data.path": "x"}).data.path == "x"
+
+
+def test_another_s_data_may_have_keys_of_any_meaning():
+  config = configs.load("zoo:m2")
+  config.data.name = "mine.digits"
+  config.data.labels = 0
+  settings.check(config, given=["data.label_seed"])
+
+
+def test_the_keys_of_an_optimiser_are_those_that_optax_has():
   parameters = {
     name: inspect.signature(getattr(optax, name)).parameters
     for name in optim.NAMES
   }
-  for key in ("b1", "b2", "eps"):
+  tables = dict.fromkeys(("b1", "b2", "eps"), defaults.BY_HAND)
+  for key, table in (tables | {"momentum": defaults.NEEDS}).items():
     has = {name for name, known in parameters.items() if key in known}
-    assert set(defaults.BY_HAND[f"optim.{key}"][1]) == has
+    assert set(table[f"optim.{key}"][1]) == has
 
 
 def test_an_m1_s_pixels_are_its_own_and_no_other_likelihood_passes_for_them():

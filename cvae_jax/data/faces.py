@@ -58,7 +58,7 @@ def load(config: Any) -> Dataset:
       does not fit them.
   """
   names = tuple(config.names)
-  ranges = tuple((float(low), float(high)) for low, high in config.ranges)
+  ranges = _read_ranges(config.ranges)
   check_names(names, ranges)
   if config.conditions != len(names):
     raise DataError(
@@ -82,6 +82,16 @@ def load(config: Any) -> Dataset:
   )
   test = test if len(test["condition"]) else None
   return Dataset(train, test, conditions, face_tables.origin(table["file"]))
+
+
+def _read_ranges(told: Any) -> tuple[tuple[float, float], ...]:
+  try:
+    return tuple((float(low), float(high)) for low, high in told)
+  except (TypeError, ValueError):
+    raise DataError(
+      f"config.data.ranges is {told}; expected a low and a high for each of "
+      "data.names, as in ((0.0, 1.0), (0.0, 2.0))"
+    ) from None
 
 
 def folder(config: Any) -> pathlib.Path:

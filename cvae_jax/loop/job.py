@@ -1,17 +1,19 @@
 """The parts that a run is made of: system, data on the device, length."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from cvae_jax import config as configs, data, settings
+from cvae_jax import config as configs, data
 from cvae_jax.host import lookups
 from cvae_jax.loop import (
   batches,
   condition_dropout,
   distances,
+  job_checks,
   mesh as meshes,
   network_errors,
   precision,
@@ -24,10 +26,6 @@ from cvae_jax.loop.run_data import attribute_columns, mean
 from cvae_jax.types import Facts, System, TrainState
 
 STEPS = 2**31  # TrainState.step is an int32
-_COUNTS = (  # of at least 1
-  *("batch_size", "epochs", "log_every"),
-  *("checkpoint_every", "evaluate_every_epochs", "keep"),
-)
 
 
 class Job(NamedTuple):
@@ -97,6 +95,7 @@ class Job(NamedTuple):
 def prepare(
   config: ConfigDict,
   check_data: bool = False,
+  given: Iterable[str] = (),
   *,
   system=None,
   dataset: data.Dataset | None = None,
@@ -105,24 +104,22 @@ def prepare(
 
   Args:
     config: what is asked for.
-    check_data: read all of a prepared set's images to see that they are those
-      that were prepared, not only sampled blocks.
+    check_data: read all images of a prepared set, not only sampled blocks.
+    given: the dotted keys that the user has set by hand.
     system: a System, or make(config, facts), instead of the config's.
     dataset: data instead of the config's.
 
   Raises:
-    ValueError: the data do not fit the config; names and shapes are given; or
-      a number of the loop is below 1.
+    ValueError: the data do not fit the config, or a number makes no sense.
   """
-  _check_jax()
   with lookups.explain_errors(config):
-    settings.check(config, used=system is None)
-    _check_counts(config)
+    job_checks.check(config, used=system is None, given=given)
     if dataset is None:
       dataset = data.load(config.data)
     facts = _facts(config, dataset)
     with network_errors.explain(config):
       system = configs.resolve(config, facts, system=system)
+    job_checks.check_labels(config, system)
     system, options = products.apply(config, precision.apply(config, system))
   if rate := config.data.get("condition_dropout", 0.0):
     system = condition_dropout.drop_attributes(
@@ -199,37 +196,6 @@ def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:
         "prepare the data so"
       )
   return facts
-
-
-def _check_jax() -> None:
-  """Check the settings of jax: under some of them nothing here can train.
-
-  Raises:
-    ConfigError: one is on.
-  """
-  on = {
-    "JAX_ENABLE_X64": jax.config.jax_enable_x64,
-    "JAX_DISABLE_JIT": jax.config.jax_disable_jit,
-  }
-  for name, value in on.items():
-    if value:
-      raise configs.ConfigError(
-        f"{name} is on; expected it off: networks and data are float32, and a "
-        f"step is compiled. Unset {name}, or set it to 0"
-      )
-
-
-def _check_counts(config: ConfigDict) -> None:
-  """Check the numbers that must not be 0: nothing would train or be kept.
-
-  Raises:
-    ConfigError: one is below 1.
-  """
-  if low := [f"{name}={config[name]}" for name in _COUNTS if config[name] < 1]:
-    raise configs.ConfigError(
-      f"found {', '.join(low)}; expected 1 or more (where 0 was to mean never, "
-      "give a large number)"
-    )
 
 
 def _metric_names(

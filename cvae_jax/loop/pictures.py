@@ -60,7 +60,7 @@ def draw(
   unknown: Sequence[str] = (),
   count: int | None = None,
   seed: int = 0,
-  guidance: float = 1.0,
+  guidance: float | None = None,
 ) -> Picture:
   """Draw samples of a request, a grid over two attributes or a sweep of one.
 
@@ -141,7 +141,9 @@ def _complete(
   return words | dict.fromkeys(unknown)
 
 
-def _samples(run, words, count: int, seed: int, guidance: float) -> Picture:
+def _samples(
+  run, words, count: int, seed: int, guidance: float | None
+) -> Picture:
   """Draw samples of one request, eight in a row."""
   asked = run.request(words, count, seed)
   z = run.prior(count, seed, asked.vectors)

@@ -25,6 +25,7 @@ from cvae_jax.loop.same_run import (
   check_loop,
 )
 from cvae_jax.loop.watch import Watch
+from cvae_jax.method import additions
 from cvae_jax.types import PyTree, System, TrainState
 
 
@@ -36,6 +37,8 @@ def run_state(
   system: System | Callable | None = None,
 ) -> tuple[System, TrainState]:
   """Return the system and the state of a run's folder, or of an export's.
+
+  Where the parameters have a running mean, it stands in their place.
 
   Args:
     folder: the run's.
@@ -63,7 +66,7 @@ def run_state(
     check_config(config, counters, where)
   finally:
     checkpoints.close()
-  return system, state
+  return system, additions.hand_out(state)
 
 
 def load_state(

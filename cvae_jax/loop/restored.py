@@ -63,7 +63,7 @@ class Restored:
     return self.system.columns.get("condition", (0,))[0]
 
   def with_guidance(self, guidance: float) -> Self:
-    """Return the run whose samples have another guidance, see `sample`."""
+    """Return the run with another guidance in all it draws, see `sample`."""
     return dataclasses.replace(self, guidance=guidance)
 
   def with_prior(self, name: str, dataset: Any = None) -> Self:

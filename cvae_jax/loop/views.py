@@ -29,7 +29,7 @@ class Views(Restored):
     *names: str,
     count: int | None = None,
     seed: int = 0,
-    guidance: float = 1.0,
+    guidance: float | None = None,
     **named: Any,
   ) -> Picture:
     """Draw each level of one attribute, or each pair of levels of two.
@@ -143,7 +143,7 @@ class Views(Restored):
         if words
         else self.request(to, 1).vectors
       )
-    drawn = self.prior(2, seed)
+    drawn = self.prior(2, seed, np.concatenate([begin.vectors, end]))
     ends = [
       self._latent(given, vector, spare)
       for given, vector, spare in zip(
@@ -201,12 +201,12 @@ class Views(Restored):
     if not drawable or not hasattr(self.conditions, "panel"):
       return None
     panel = np.asarray(self.conditions.panel())[:COLUMNS]
-    if len(panel) == 1:
+    shared = len(panel)  # of a latent by the columns of a row
+    if shared == 1:
       panel = np.repeat(panel, COLUMNS, axis=0)
-      z = self.prior(ROWS * COLUMNS)
-    else:
-      z = self.prior(ROWS).repeat(len(panel), axis=0)
-    drawn = self.guided(z, np.tile(panel, (ROWS, 1)))
+    condition = np.tile(panel, (ROWS, 1))
+    z = self.prior(len(condition), condition=condition, shared=shared)
+    drawn = self.guided(z, condition)
     return Picture(drawn.reshape(ROWS, len(panel), *drawn.shape[1:]))
 
   def _scores(self) -> dict[str, str]:

@@ -10,7 +10,10 @@ import pandas as pd
 from cvae_jax.loop.folders import Folder
 from cvae_jax.measures import typeset
 
-SHOWN = ("parameters", "epochs", "loss", "published", "test *", "seconds")
+SHOWN = (
+  *("parameters", "epochs", "loss", "published", "test *"),
+  *("FID *", "KID *", "seconds"),
+)
 SEEDS = ("seed", "data.label_seed")
 _WIDE = 6  # more differing keys than this have a table of their own
 

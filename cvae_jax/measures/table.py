@@ -14,7 +14,14 @@ from cvae_jax.host.files import write_atomically
 from cvae_jax.loop import folders
 from cvae_jax.loop.folders import Folder
 from cvae_jax.loop.rows import first_player
-from cvae_jax.measures import curves, groups, ledger, typeset, verify
+from cvae_jax.measures import (
+  curves,
+  fid_columns,
+  groups,
+  ledger,
+  typeset,
+  verify,
+)
 
 _ADDRESS = ("step", "split", "epoch")  # columns of a row that are no figures
 
@@ -74,6 +81,7 @@ def collect(*places: str | Path) -> pd.DataFrame:
   Columns: run, the config keys that differ between the runs ("config.epochs"
   where a figure has the key's name), parameters, epochs, loss, published, each
   other training term, every figure of the last evaluation as "test <name>",
+  FID and KID where launch.evaluate measured them (fid_columns.read),
   examples/s, seconds (of training, evaluating and compiling, up to the latest
   checkpoint; what a kill took back does not count) and launches (more than 1:
   the run was interrupted). Runs in natural order.
@@ -135,6 +143,7 @@ def _row(run: Folder) -> dict[str, Any]:
     "published": verify.curve(run.config).get(reached),
     **terms,
     **{f"test {k}": v for k, v in test.items() if k not in _ADDRESS},
+    **fid_columns.read(run),
     "examples/s": train.get("time/examples_per_second"),
     "seconds": run.seconds,
     "launches": len(run.launches),
@@ -189,11 +198,13 @@ def write(
     TableError: there is no run with a finished epoch, or no such column.
   """
   table = collect(*places)
-  found = groups.group(table, find(places))
+  runs = find(places)
+  found = groups.group(table, runs)
   summary = groups.summarise(found, shown)
   settings_ = groups.settings_table(found)
   parts = [part for part in (settings_, summary) if part is not None]
-  notes = [*groups.notes(found), *describe_unfinished(*places)]
+  notes = [*groups.notes(found), *fid_columns.describe_old(runs)]
+  notes += describe_unfinished(*places)
   if out is not None:
     folder = Path(out)
     rows = json.loads(table.to_json(orient="records"))

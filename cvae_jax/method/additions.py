@@ -90,6 +90,15 @@ def mean_state(state: TrainState) -> TrainState:
   return state.replace(params={**state.params, **mean})
 
 
+def hand_out(state: TrainState) -> TrainState:
+  """Return a state to use and not to train: the mean in the parameters' place.
+
+  So whoever reads the parameters, and no function of the system, has the mean.
+  """
+  rest = {k: v for k, v in state.opt_state.items() if k != AVERAGE}
+  return mean_state(state).replace(opt_state=rest)
+
+
 def begin(state: TrainState, params: PyTree) -> TrainState:
   """Return a state that begins with other parameters, and so does its mean."""
   opt_state = state.opt_state

@@ -75,7 +75,8 @@ def _build_named(optim, rate) -> optax.GradientTransformation:
   decay = optim.get("weight_decay", 0.0)
   if name == "adam" and decay:
     name = "adamw"
-  make = pick({n: getattr(optax, n) for n in NAMES}, name, "optim.name")
+  makers = {n: getattr(optax, n) for n in NAMES} | {"sm3": _sm3}
+  make = pick(makers, name, "optim.name")
   known = inspect.signature(make).parameters
   given = {key: optim[key] for key in _OWN if key in optim and key in known}
   if name in ("adam", "adamw"):
@@ -86,7 +87,7 @@ def _build_named(optim, rate) -> optax.GradientTransformation:
       "of the optimisers, "
       f"{', '.join(n for n in NAMES if _has_momentum(n))} have it"
     )
-  if not given.get("momentum", 1.0):
+  if given.get("momentum") == 0 and known["momentum"].default is None:
     del given["momentum"]  # None: optax keeps no trace of the momentum
   if "weight_decay" in known:
     return make(rate, weight_decay=decay, **given)
@@ -94,6 +95,13 @@ def _build_named(optim, rate) -> optax.GradientTransformation:
   if decay:
     tx = optax.chain(optax.add_decayed_weights(decay), tx)
   return tx
+
+
+def _sm3(learning_rate, momentum: float = 0.9):
+  """Build optax's sm3, whose own rate cannot be a schedule."""
+  return optax.chain(
+    optax.scale_by_sm3(momentum), optax.scale_by_learning_rate(learning_rate)
+  )
 
 
 def _has_momentum(name: str) -> bool:

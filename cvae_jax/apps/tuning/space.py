@@ -1,143 +1,77 @@
-"""The space of a search: keys of a config, and the values of each.
+"""The space of a search: keys of a config, and what each may be.
 
-config.optim.lr=log:1e-4..1e-2          a number, its logarithm uniform
-config.model.dropout=float:0..0.5       a number; /0.1 behind it: in steps
-config.model.latents=int:2..50          a whole number; /2: in steps
-config.model.code=logint:8..512         the same, its logarithm uniform
-config.optim.name=one of:adam,lion      one of several values
-config.model.widths=(64,64),(512,)      the same; a tuple is one value
+It is said by words (apps/tuning/axes.py) or by a page's function space(trial).
+Values are held against the page before anything is trained.
 """
 
 import ast
 import functools
-import re
+import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from cvae_jax import pages, settings
+from cvae_jax.apps.tuning.axes import Axis, parse
+from cvae_jax.defaults import BY_HAND, NEEDS
 from cvae_jax.host.paths import local
 from cvae_jax.settings import ConfigError
 
-KINDS = ("log", "float", "int", "logint", "one of")
-_KIND = re.compile(r"\s*([a-z][a-z ]*?)\s*:(.*)", re.DOTALL)
 _BOOLEANS = {"true": True, "false": False}
 
 # (trial) -> {dotted key: value}; a trial has Optuna's suggest_float and so on.
 Space = Callable[[Any], Mapping[str, Any]]
 
 
-class Axis(NamedTuple):
-  """One key and the values that it may have."""
+def check(
+  axes: Sequence[Axis], config: ConfigDict, given: Sequence[str] = ()
+) -> None:
+  """Check that a config takes the ends and all choices, and uses each key.
 
-  key: str  # dotted, without "config."
-  kind: str  # one of KINDS
-  low: float = 0
-  high: float = 0
-  step: float | None = None
-  values: tuple[str, ...] = ()
+  A key may count beside some values of another one only. It is tried beside
+  each of them if the other key is searched, too.
 
-
-def parse(words: Sequence[str]) -> list[Axis]:
-  """Return the axes that words describe, in the grammar above.
-
-  Raises:
-    ConfigError: a word is none, a range is empty, or a key comes twice.
-  """
-  axes: dict[str, Axis] = {}
-  for word in words:
-    axis = _axis(word)
-    if axis.key in axes:
-      raise ConfigError(f"--space: config.{axis.key} comes twice; give it once")
-    axes[axis.key] = axis
-  return list(axes.values())
-
-
-def _axis(word: str) -> Axis:
-  key, _, told = word.partition("=")
-  key = key.strip().removeprefix("config.")
-  match = _KIND.fullmatch(told)
-  kind = " ".join(match[1].split()) if match else "one of"
-  told = match[2] if match else told
-  if not key or not told.strip():
-    raise ConfigError(
-      f"--space={word!r}: expected a key and what it may be, as in "
-      "config.optim.lr=log:1e-4..1e-2 or config.model.latents=int:2..50"
-    )
-  if kind not in KINDS:
-    raise ConfigError(
-      f"--space={word!r}: {kind!r} is no kind of value"
-      f"{settings.hint(kind, KINDS)}"
-    )
-  if kind == "one of":
-    if not match and ".." in told:
-      raise ConfigError(
-        f"--space={word!r}: say what the range is of: log:, float:, int: or "
-        "logint: before it"
-      )
-    return Axis(key, kind, values=_choices(word, told))
-  return Axis(key, kind, *_range(word, kind, told))
-
-
-def _choices(word: str, told: str) -> tuple[str, ...]:
-  """Return the values between commas; a tuple is one value."""
-  try:
-    found = [point["x"] for point in pages.grid([f"x={told}"])]
-  except ConfigError as error:
-    said = str(error).partition("': ")[2]
-    raise ConfigError(f"--space={word!r}: {said}") from None
-  if len(found) < 2:
-    raise ConfigError(
-      f"--space={word!r}: found one value; give two or more, or set it by "
-      "--config.…="
-    )
-  return tuple(found)
-
-
-def _range(word: str, kind: str, told: str) -> tuple[float, float, float]:
-  """Return low, high and step of "low..high/step"."""
-  low, dots, rest = told.partition("..")
-  high, slash, step = rest.partition("/")
-  number = int if "int" in kind else float
-  try:
-    if not dots or rest[:1] == "." or (slash and kind.startswith("log")):
-      raise ValueError
-    ends = number(low), number(high)
-    step = number(step) if slash else None
-  except ValueError:
-    numbers = "whole numbers" if number is int else "numbers"
-    more = "" if kind.startswith("log") else ", /step behind it if you like"
-    raise ConfigError(
-      f"--space={word!r}: expected {kind}:LOW..HIGH, two {numbers}{more}"
-    ) from None
-  least = 0 if kind.startswith("log") else -float("inf")
-  if not least < ends[0] < ends[1] < float("inf"):
-    expected = "0 < LOW < HIGH" if least == 0 else "LOW < HIGH"
-    raise ConfigError(
-      f"--space={word!r}: expected {expected}; found {low.strip()} and "
-      f"{high.strip()}"
-    )
-  if step is not None and not 0 < step <= ends[1] - ends[0]:
-    raise ConfigError(
-      f"--space={word!r}: a step lies above 0 and within the range"
-    )
-  return *ends, step
-
-
-def check(axes: Sequence[Axis], config: ConfigDict) -> None:
-  """Check that a config has the keys, and takes the ends and all choices.
+  Args:
+    axes: of `parse`.
+    config: of the page.
+    given: the dotted keys that the user has set for all trials.
 
   Raises:
     ConfigError: it does not.
   """
   for axis in axes:
     settings.check_key(config, axis.key)
-    shown = axis.values or (axis.low, axis.high)
-    for value in shown:
-      tried = ConfigDict(config.to_dict()).lock()
-      settings.apply(tried, {axis.key: cast(config, axis.key, value)})
-      settings.check(tried)
+    beside = [other for other in axes if other.key in _decides(axis.key)]
+    keys = [one.key for one in (axis, *beside)]
+    for values in itertools.product(*map(_shown, (axis, *beside))):
+      tried = dict(zip(keys, values, strict=True))
+      try:
+        apply_values(config, tried, given)
+      except ConfigError as error:
+        raise ConfigError(_explain(tried, str(error))) from None
+
+
+def _explain(tried: Mapping[str, Any], error: str) -> str:
+  """Say what is wrong with a value, and beside which others."""
+  others = ", ".join(f"{k}={v}" for k, v in list(tried.items())[1:])
+  if not others:
+    return f"--space: {error}"
+  return (
+    f"--space: beside {others}, {error}. A function space(trial) in the page "
+    "can draw it beside other values only"
+  )
+
+
+def _shown(axis: Axis) -> tuple:
+  """Return the values of an axis that are tried before the search."""
+  return axis.values or (axis.low, axis.high)
+
+
+def _decides(key: str) -> set[str]:
+  """Return the keys that decide whether a key is used."""
+  needed = (table.get(key, ("",))[0] for table in (NEEDS, BY_HAND))
+  return {"system", *needed} - {key}
 
 
 def suggest(axes: Sequence[Axis], trial: Any) -> dict[str, Any]:
@@ -155,15 +89,26 @@ def _suggest(axis: Axis, trial: Any) -> Any:
   return trial.suggest_float(axis.key, *ends, step=axis.step, log=log)
 
 
-def choose_space(words: Sequence[str], page: str, config: ConfigDict) -> Space:
+def choose_space(
+  words: Sequence[str],
+  page: str,
+  config: ConfigDict,
+  given: Sequence[str] = (),
+) -> Space:
   """Return the space that words describe, else the page's own space(trial).
+
+  Args:
+    words: of --space.
+    page: whose space(trial) is taken where there are no words.
+    config: of the page, before a trial's values.
+    given: the dotted keys that the user has set for all trials.
 
   Raises:
     ConfigError: there is neither, or the config does not take the values.
   """
   if words:
     axes = parse(words)
-    check(axes, config)
+    check(axes, config, given)
     return functools.partial(suggest, axes)
   path = page.partition(":")[0]
   own = None
@@ -200,13 +145,20 @@ def cast(config: ConfigDict, key: str, value: Any) -> Any:
     return value
 
 
-def apply_values(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
+def apply_values(
+  config: ConfigDict, values: Mapping[str, Any], given: Sequence[str] = ()
+) -> ConfigDict:
   """Return a config with the values of a trial, locked and checked.
 
+  Args:
+    config: before the values.
+    values: {dotted key: value}.
+    given: other dotted keys that the user has set.
+
   Raises:
-    ConfigError: a key is unknown, or a value makes no sense.
+    ConfigError: a key is unknown, or a value makes no sense or has no use.
   """
   found = ConfigDict(config.to_dict()).lock()
   settings.apply(found, {k: cast(config, k, v) for k, v in values.items()})
-  settings.check(found)
+  settings.check(found, given=(*given, *values))
   return found

@@ -35,8 +35,8 @@ def draw(
   if count % CLASSES or each > fewest:
     raise DataError(
       f"labels={count}: expected a multiple of {CLASSES}, at most"
-      f" {fewest * CLASSES} ({fewest} of the rarest class); 0 hides all labels,"
-      " -1 none"
+      f" {fewest * CLASSES} ({fewest} of the rarest class); with 0 no digit has"
+      " a label, with -1 each one"
     )
   generator = np.random.default_rng(seed)
   drawn = np.concatenate(

@@ -126,6 +126,7 @@ def _wide(picture: Image.Image) -> Image.Image:
   """Bring greys of more than 8 bits to RGB, or to RGBA with a clear grey."""
   pixels = np.asarray(picture)
   grey = _from_array(pixels).convert("RGB")
+  grey.info["white"] = white_level(pixels)
   clear = picture.info.get("transparency")
   if isinstance(clear, int):
     grey.putalpha(

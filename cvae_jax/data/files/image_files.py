@@ -118,20 +118,27 @@ class Fit:
     return whole
 
 
-def decode(content: bytes | np.ndarray) -> npt.NDArray[np.uint8]:
+def decode(
+  content: bytes | np.ndarray, whites: list[float] | None = None
+) -> npt.NDArray[np.uint8]:
   """Decode an image file to RGB [H, W, 3], turned upright as its EXIF says.
-
-  An array [H, W] or [H, W, 1 | 3 | 4] serves instead of a file's bytes.
 
   Greys become three equal channels; `decoding` says what is white. What is
   transparent lies on white.
+
+  Args:
+    content: of the file, or an array [H, W] or [H, W, 1 | 3 | 4] instead.
+    whites: takes the white level of a file whose samples are wider than 8 bits.
 
   Raises:
     DataError: if the bytes are not a whole image.
   """
   if isinstance(content, np.ndarray):
     return decoding.lay_on_white(decoding.convert(content))
-  return decoding.lay_on_white(decoding.decode(content))
+  picture = decoding.decode(content)
+  if whites is not None and "white" in picture.info:
+    whites.append(picture.info["white"])
+  return decoding.lay_on_white(picture)
 
 
 def read_photo(path: str | pathlib.Path, fit: Fit) -> npt.NDArray[np.uint8]:

@@ -15,6 +15,8 @@ IGNORE = "ignore"
 _PAIRS = (
   ("0", "1"),
   ("-1", "1"),
+  ("0.0", "1.0"),  # as pandas writes 0 and 1 of a column with empty cells
+  ("-1.0", "1.0"),
   ("no", "yes"),
   ("n", "y"),
   ("false", "true"),
@@ -90,11 +92,32 @@ def _guess(name: str, column: pd.Series) -> Entry | str:
     if whole and (few or _is_class(name, given, levels)):
       return {"name": name, "kind": "class"}
     return {"name": name, "kind": "number"}
+  _check_numbers(name, given)
   if given.str.contains(";", regex=False).any():
     return {"name": name, "kind": "multilabel"}
   if len(levels) > _FEW and len(given) < _MANY * len(levels):
     return f"{len(levels):,} different words in {len(given):,} rows"
   return {"name": name, "kind": "class"}
+
+
+def _check_numbers(name: str, given: pd.Series) -> None:
+  """Check that a column of words is not one of numbers with a few mistakes.
+
+  Numbers with a fraction, or more of them than classes have, are no names.
+
+  Raises:
+    DataError: most of its values are such numbers, and one is none.
+  """
+  numbers = pd.to_numeric(given, errors="coerce").astype(float)
+  sound = numbers[np.isfinite(numbers)]
+  fractions = (sound % 1 != 0).any()
+  if len(sound) > len(given) / 2 and (fractions or sound.nunique() > _FEW):
+    bad = given[~np.isfinite(numbers)]
+    raise DataError(
+      f"{name}: row {bad.index[0] + 1} has {bad.iloc[0]!r} among numbers; "
+      "correct it, or leave the cell empty if the value is unknown. If all "
+      f"are names: --kind {name}=class"
+    )
 
 
 def _is_class(name: str, given: pd.Series, levels: Sequence[str]) -> bool:

@@ -1,6 +1,7 @@
 """Match the names in a table with the images that there are."""
 
 import collections
+import unicodedata
 from collections.abc import Iterable
 
 import pandas as pd
@@ -24,7 +25,7 @@ def keep_present(
     DataError: if images are missing and may not be, or all are, or a name is
       that of two files.
   """
-  table = resolve(images, table)
+  table = resolve(images, respell(images, table))
   here = table["file"].isin(images.where.keys())
   if not here.all():
     missing = table["file"][~here].tolist()
@@ -53,6 +54,29 @@ def check_unique(images: Images, files: Iterable[str]) -> None:
         f"{len(paths)} files {name}: {shorten(paths)}; the table says {name};"
         " write folder/name"
       )
+
+
+def plain(name: str) -> str:
+  """Return a file's name by which other spellings of it are known.
+
+  An accent may be a character of its own, as in names from a Mac, and systems
+  differ in whether PNG and png are the same.
+  """
+  return unicodedata.normalize("NFC", name).casefold()
+
+
+def respell(images: Images, table: pd.DataFrame) -> pd.DataFrame:
+  """Replace names by those of the images that only they can mean."""
+  unknown = set(table["file"]) - images.where.keys()
+  spelt = collections.defaultdict(set)
+  for name, path in images.where.items() if unknown else ():
+    spelt[plain(name)].add(path)
+  found = {}
+  for name in unknown:
+    paths = spelt.get(plain(name), ())
+    if len(paths) == 1:
+      found[name] = next(iter(paths))
+  return table.assign(file=table["file"].replace(found)) if found else table
 
 
 def resolve(images: Images, table: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from cvae_jax.data import DataError
 from cvae_jax.data.files import splits, tables
 from cvae_jax.data.files.columns import describe
 from cvae_jax.data.files.finding import Images, shorten
-from cvae_jax.data.files.matching import keep_present
+from cvae_jax.data.files.matching import keep_present, plain
 from cvae_jax.data.files.schema import Entry
 from cvae_jax.host.paths import local
 
@@ -184,13 +184,15 @@ def from_table(
 def _matches(images: Images, table: pd.DataFrame) -> pd.Series:
   """Count for each column the values that name images; half without ending."""
   stems = _stems(images)
-  short = lambda value: value.replace("\\", "/").rpartition("/")[2]  # noqa: E731
-  return table.apply(
-    lambda column: sum(
-      1.0 if short(value) in images.where else 0.5 * (short(value) in stems)
-      for value in column.head(200)
-    )
-  )
+  spelt = {plain(name) for name in images.where}
+
+  def share(value: str) -> float:
+    name = value.replace("\\", "/").rpartition("/")[2]
+    if name in images.where:
+      return 1.0
+    return 0.9 if plain(name) in spelt else 0.5 * (plain(name) in stems)
+
+  return table.apply(lambda column: sum(map(share, column.head(200))))
 
 
 def _file_column(images: Images, table: pd.DataFrame, name: str) -> str:
@@ -212,7 +214,7 @@ def _file_column(images: Images, table: pd.DataFrame, name: str) -> str:
 def _stems(images: Images) -> dict[str, list[str]]:
   found = {}
   for path in {*images.where.values()}:
-    stem = _bare(path.rpartition("/")[2])
+    stem = plain(_bare(path.rpartition("/")[2]))
     found.setdefault(stem, []).append(path)
   return found
 
@@ -227,9 +229,9 @@ def _add_endings(images: Images, table: pd.DataFrame) -> pd.DataFrame:
   stems = _stems(images) if unknown else {}
   found = {}
   for name in unknown:
-    paths = stems.get(name.replace("\\", "/").rpartition("/")[2], [])
-    ends = "/" + name
-    fitting = [p for p in paths if ("/" + _bare(p)).endswith(ends)]
+    paths = stems.get(plain(name.replace("\\", "/").rpartition("/")[2]), [])
+    ends = plain("/" + name)
+    fitting = [p for p in paths if plain("/" + _bare(p)).endswith(ends)]
     paths = fitting or paths
     if len(paths) > 1:
       raise DataError(

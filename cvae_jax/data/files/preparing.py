@@ -1,5 +1,6 @@
 """How a planned set is written: decoding, telling, knowing it again."""
 
+import collections
 import dataclasses
 import hashlib
 import json
@@ -130,6 +131,7 @@ def write(options: Any, plan: Plan) -> None:
     print(f"already prepared: {options.out}")
     return
   distorted: list[str] = []
+  whites: list[float] = []
   start = time.perf_counter()
   with lock.hold(options.out, "preparing data"):
     # Another process may have written one before the lock was ours.
@@ -139,7 +141,7 @@ def write(options: Any, plan: Plan) -> None:
     prepared.clear(options.out)
     info = prepared.write(
       options.out,
-      _decode(options, plan, distorted),
+      _decode(options, plan, distorted, whites),
       plan.table,
       {"source": options.images.name}
       | settings
@@ -148,6 +150,7 @@ def write(options: Any, plan: Plan) -> None:
     )
   seconds = time.perf_counter() - start
   _note(distorted, plan.fit, info["equal"], options.preset)
+  _note_whites(whites)
   print(
     f"{info['count']:,} {options.preset} in {options.out} "
     f"({len(info['skipped'])} left out), {seconds:.1f} s: "
@@ -155,11 +158,13 @@ def write(options: Any, plan: Plan) -> None:
   )
 
 
-def _decode(options: Any, plan: Plan, distorted: list[str]) -> Iterator:
+def _decode(
+  options: Any, plan: Plan, distorted: list[str], whites: list[float]
+) -> Iterator:
   """Decode what a plan names: images, or why one is left out."""
   files = plan.table["file"].tolist()
   images = streams.decode_all(
-    plan.images, files, plan.fit, options.workers, distorted
+    plan.images, files, plan.fit, options.workers, distorted, whites
   )
   images = streams.guard(images, files, options.on_corrupt == "fail")
   if options.on_grey == "skip":
@@ -201,4 +206,19 @@ def _note(distorted, fit, equal, what: str) -> None:
     print(
       f"note: {number:,} {what} equal another in every pixel, so one may train"
       f" and its copy be held out: {shorten(groups)}"
+    )
+
+
+def _note_whites(whites: list[float]) -> None:
+  """Warn where one sample means another brightness in another image."""
+  counts = collections.Counter(whites)
+  if len(counts) > 1:
+    each = ", ".join(
+      f"{white:g} in {n:,}" for white, n in sorted(counts.items())
+    )
+    print(
+      "warning: images of more than 8 bits have different white levels "
+      f"({each}), each by its own brightest sample, so that a dark image "
+      "becomes a bright one. Save them with 8 bits, or all of them as one .npy "
+      "array, which has one white level"
     )

@@ -28,15 +28,17 @@ def decode_all(
   fit: image_files.Fit,
   workers: int,
   distorted: list[str],
+  whites: list[float],
 ) -> Iterator[np.ndarray | str]:
   """Decode in parallel, in order: uint8 `fit.shape`, or why that failed.
 
-  Names of images whose aspect changes go to `distorted`.
+  Names of images whose aspect changes go to `distorted`, and the white levels
+  of those whose samples are wider than 8 bits to `whites`.
   """
 
   def one(name: str) -> np.ndarray | str:
     try:
-      image = image_files.decode(images.read(images.where[name]))
+      image = image_files.decode(images.read(images.where[name]), whites)
       if fit.distorts(*fit.cut(image).shape[:2]):
         distorted.append(name)
       return fit(image)

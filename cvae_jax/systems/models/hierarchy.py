@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import gaussian, kl_control
+from cvae_jax.method.names import check
 from cvae_jax.nets import hierarchy, images, telling
 from cvae_jax.nets.hierarchy import Hierarchy
 from cvae_jax.types import Facts, Metrics, PyTree
@@ -29,7 +30,8 @@ def build(config, facts: Facts, width: int) -> Hierarchy | None:
     return None
   _refuse(config)
   shape = facts.image_shape
-  how = {"width": model.width, "blocks": model.blocks}
+  known = check(images.WIDTHS, model.width, "model.width")
+  how = {"width": known, "blocks": model.blocks}
   levels = tuple(model.levels)
   hierarchy.level_shapes(shape, levels)  # raises an error if they do not fit
   return Hierarchy(

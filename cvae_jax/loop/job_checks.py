@@ -1,0 +1,76 @@
+"""Checks of what a run is asked for, before anything is trained."""
+
+from collections.abc import Iterable
+
+import jax
+from ml_collections import ConfigDict
+
+from cvae_jax import settings
+from cvae_jax.settings import ConfigError
+from cvae_jax.types import System
+
+COUNTS = (  # of at least 1
+  *("batch_size", "epochs", "log_every"),
+  *("checkpoint_every", "evaluate_every_epochs", "keep"),
+)
+
+
+def check(config: ConfigDict, used: bool, given: Iterable[str]) -> None:
+  """Check the settings of jax, and a config as settings.check does.
+
+  Raises:
+    ConfigError: one makes no sense or has no effect.
+  """
+  _check_jax()
+  settings.check(config, used, given)
+  _check_counts(config)
+
+
+def _check_jax() -> None:
+  """Check the settings of jax: under some of them nothing here can train.
+
+  Raises:
+    ConfigError: one is on.
+  """
+  on = {
+    "JAX_ENABLE_X64": jax.config.jax_enable_x64,
+    "JAX_DISABLE_JIT": jax.config.jax_disable_jit,
+  }
+  for name, value in on.items():
+    if value:
+      raise ConfigError(
+        f"{name} is on; expected it off: networks and data are float32, and a "
+        f"step is compiled. Unset {name}, or set it to 0"
+      )
+
+
+def _check_counts(config: ConfigDict) -> None:
+  """Check the numbers that must not be 0: nothing would train or be kept.
+
+  Raises:
+    ConfigError: one is below 1.
+  """
+  if low := [f"{name}={config[name]}" for name in COUNTS if config[name] < 1]:
+    raise ConfigError(
+      f"found {', '.join(low)}; expected 1 or more (where 0 was to mean never, "
+      "give a large number)"
+    )
+
+
+def check_labels(config: ConfigDict, system: System) -> None:
+  """Check that a system reads the labelled images, where labels are few.
+
+  A row's condition is then that of its labelled companion. A system that reads
+  the row's image beside it would learn conditions of other images.
+
+  Raises:
+    ConfigError: it does not read them.
+  """
+  labels = config.data.get("labels", -1)
+  if config.data.name != "digits" or labels < 0:
+    return
+  if "labelled_image" not in system.columns:
+    raise ConfigError(
+      f"config.data.labels={labels}: the system {config.system} does not use "
+      "it, as it reads no labelled digits beside the others; leave it at -1"
+    )
