@@ -61,7 +61,7 @@ GROUPS = {
     "steps": 0,  # length of the schedule
     "final": 0.0,  # share of lr at its end
     "warmup": 0,  # steps until lr is reached
-    "momentum": 0.0,  # of sgd and rmsprop
+    "momentum": 0.0,  # of sgd and rmsprop; of muon, where 0 is 0.95
     "clip": 0.0,  # bound of the gradients' norm; 0: none
     "weight_decay": 0.0,  # × lr × parameters
     "ema": 0.0,  # decay of the parameters' running mean, which is evaluated
@@ -151,7 +151,7 @@ NEEDS = {
 # has no effect, so nobody may set it by hand there: (another key, its values).
 _MOMENTS = (
   *("adabelief", "adam", "adamax", "adamw", "amsgrad", "lamb", "lion"),
-  *("nadam", "nadamw", "novograd", "radam", "yogi"),
+  *("muon", "nadam", "nadamw", "novograd", "radam", "shampoo", "yogi"),
 )
 _EPS = (*_MOMENTS, "adadelta", "adagrad", "rmsprop")
 BY_HAND: dict[str, tuple[str, tuple]] = {
