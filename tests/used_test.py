@@ -11,7 +11,7 @@ from jax.interpreters import partial_eval
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs, defaults, settings
-from cvae_jax.method import likelihoods, optim, update
+from cvae_jax.method import likelihoods, matrices, optim, update
 from cvae_jax.nets.fast import ops
 from cvae_jax.types import Facts, Place
 
@@ -316,9 +316,10 @@ def test_a_key_set_by_hand_is_refused_where_a_page_s_own_value_is_idle(
   configs.load(page, {key: 0.25})
 
 
-def test_the_moments_and_eps_of_an_optimiser_are_those_that_optax_has():
+def test_the_moments_and_eps_of_an_optimiser_are_those_that_it_has():
+  own = {"muon": matrices.muon, "shampoo": matrices.shampoo}
   parameters = {
-    name: inspect.signature(getattr(optax, name)).parameters
+    name: inspect.signature(own.get(name) or getattr(optax, name)).parameters
     for name in optim.NAMES
   }
   for key in ("b1", "b2", "eps"):

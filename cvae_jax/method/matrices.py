@@ -183,7 +183,8 @@ def _inverse_root(matrix: Array) -> Array:
   values, vectors = jnp.linalg.eigh(matrix)
   mean = jnp.trace(matrix) / len(matrix)
   inverse = jax.lax.rsqrt(jnp.maximum(values, DAMPING * mean))
-  return (vectors * jnp.where(mean > 0, inverse, 0.0)) @ vectors.T
+  inverse = jnp.where(mean > 0, inverse, 0.0)
+  return (vectors * inverse[None]) @ vectors.T
 
 
 def _divide(m: Array, statistics: dict, roots: dict, weight: Array) -> Array:
