@@ -157,6 +157,7 @@ _EPS = (*_MOMENTS, "adadelta", "adagrad", "rmsprop")
 BY_HAND: dict[str, tuple[str, tuple]] = {
   "loss.mse": ("loss.likelihood", ("gaussian", "")),
   "loss.pixel": ("loss.likelihood", ("gaussian", "")),
+  "loss.label_smoothing": ("loss.kind", ("logistic",)),
   "optim.b1": ("optim.name", _MOMENTS),
   "optim.b2": ("optim.name", _MOMENTS),
   "optim.eps": ("optim.name", tuple(n for n in _EPS if n != "lion")),
