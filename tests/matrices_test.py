@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from cvae_jax import config as configs
 from cvae_jax.method import matrices, optim
 
 LR = 0.1
@@ -138,3 +139,14 @@ def test_momentum_of_muon_is_0_95_where_none_is_set():
 def test_momentum_is_refused_where_shampoo_has_b1():
   with pytest.raises(ValueError, match=r"no use with optim.name=shampoo"):
     make("shampoo", momentum=0.9)
+
+
+@pytest.mark.parametrize("latents", ["vector", "hierarchy"])
+@pytest.mark.parametrize("shape", ["cosine", "shampoo"])
+def test_the_rates_of_a_short_training_fall_until_its_last_pass(latents, shape):
+  page = f"likelihood:batch=200,passes=7,latents={latents},{shape}"
+  group = configs.load(page).optim
+  rate = optim.rates(group)["learning_rate"]
+  steps = 7 * 300
+  assert float(rate(steps)) == pytest.approx(0.01 * group.lr, rel=1e-4)
+  assert float(rate(steps - 300)) > 2 * float(rate(steps))
