@@ -188,10 +188,30 @@ AAE = {
     generator_updates=1,
   ),
 }
+SSAAE = AAE | {
+  "system": "ssaae",
+  **loop(batch_size=100, epochs=25, log_every=300, checkpoint_every=3000),
+  "data": DATA | CLASS | {"labels": 100},
+  "model": {
+    "latents": 10,
+    "noise_level": 0.3,  # of Gaussian noise on the encoder's input
+    "encoder": _mlp(500, 500),
+    "decoder": _mlp(500, 500),
+    "class_discriminator": _mlp(200, 200),  # of q(y | x)
+    "style_discriminator": _mlp(200, 200),  # of z
+  },
+  "optim": optimiser(
+    lr=1e-3,  # of the autoencoder
+    adversarial_lr=2e-4,  # of discriminators and generator
+    supervised_lr=1e-3,  # of the labelled digits' cross-entropy
+    b1=0.5,
+    eps=1e-8,
+  ),
+}
 ILAAE = AAE | {"model": AAE["model"] | {"slots": 10}}
 
 PAGES = {"vae": VAE, "scvae": SCVAE, "m1": M1, "m2": M2, "m1m2": M1M2}
-PAGES |= {"m3": M3, "aae": AAE, "ilaae": ILAAE}
+PAGES |= {"m3": M3, "aae": AAE, "ilaae": ILAAE, "ssaae": SSAAE}
 INERT = {"model.encoder.dropout": 0.0, "model.decoder.dropout": 0.0}
 FAITHFUL = dict.fromkeys(("vae", "scvae"), INERT) | {
   "m3": INERT | {"init_from": f"{RUNS}/vae,faithful:encoder,decoder"},
@@ -222,7 +242,7 @@ CANNOT = {  # be faithful
 } | dict.fromkeys(("m1", "m1m2"), "it follows Kingma et al. 2014")
 KNOWN = {"labels": -1, "draw": 0, "latents": 0, "prior": ""}
 KNOWN |= {"full": False, "faithful": False, "smoke": False, "holdout": False}
-ONLY = {"labels": ("m2", "m1m2", "ilaae"), "prior": ("aae", "ilaae")}
+ONLY = {"labels": ("m2", "m1m2", "ilaae", "ssaae"), "prior": ("aae", "ilaae")}
 
 
 def get_config(arg: str = "") -> ConfigDict:
