@@ -58,6 +58,7 @@ from cvae_jax.config import (
 
 RUNS = "runs/zoo"  # where the sweep's documented command puts them
 BOTH = ("encoder", "decoder")
+FEW = ("m2", "m1m2", "ssaae")  # systems for few labels
 NETS = ("classifier", "inference", "generator")  # of M2
 ROWS = {True: 60_000, False: 4_500}  # training digits, full or not
 HOLDOUT = 6  # every sixth training digit is for choosing settings
@@ -195,6 +196,8 @@ SSAAE = AAE | {
   "model": {
     "latents": 10,
     "noise_level": 0.3,  # of Gaussian noise on the encoder's input
+    "distortion": 0.0,
+    "shift": 0.0,
     "encoder": _mlp(500, 500),
     "decoder": _mlp(500, 500),
     "class_discriminator": _mlp(200, 200),  # of q(y | x)
@@ -272,7 +275,7 @@ def sweep() -> Iterator[str]:
   """Yield the variants that launch.sweep trains, what others need first."""
   yield from ("m1", "vae", "m3", "m2,faithful")
   for draw in range(5):
-    yield from (f"{m},labels=100,draw={draw}" for m in ("m2", "m1m2"))
+    yield from (f"{m},labels=100,draw={draw}" for m in FEW)
   for draw in range(3):
     yield from (f"{v},draw={draw}" for v in ("scvae", "vae,latents=50"))
   yield from ("vae,draw=1", "vae,draw=2")  # vae is draw 0

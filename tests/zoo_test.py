@@ -151,7 +151,7 @@ def test_the_source_moves_the_generator_twice_on_a_swiss_roll():
   ("arg", "message"),
   [
     ("vae,m2", "one system at a time, found vae and m2"),
-    ("vae,labels=100", "labels is for m2, m1m2, ilaae; found vae"),
+    ("vae,labels=100", "labels is for m2, m1m2, ilaae, ssaae; found vae"),
     ("scvae,prior=mixture", "prior is for aae, ilaae; found scvae"),
     ("ilaae,faithful", "no faithful ilaae: .* it stacks codes"),
     (

@@ -119,7 +119,9 @@ def _discriminator_loss(
   fake = model.discriminate(params, jax.nn.softmax(logits), z)
   real = model.discriminate(params, *model.draw(draw, len(z)))
   terms = {}
-  for name, on_codes, on_draws in zip(("class", "style"), fake, real, strict=True):
+  for name, on_codes, on_draws in zip(
+    ("class", "style"), fake, real, strict=True
+  ):
     # 1. CODES: −log (1 − D(y)) for y = q(y | x), −log (1 − D(z)) for z.
     terms[f"{name}_codes"] = losses.discriminator_loss(on_codes, real=False)
 
@@ -127,7 +129,9 @@ def _discriminator_loss(
     terms[f"{name}_draws"] = losses.discriminator_loss(on_draws, real=True)
   terms = parts.means(terms)
   loss = sum(terms.values())
-  for name, on_codes, on_draws in zip(("class", "style"), fake, real, strict=True):
+  for name, on_codes, on_draws in zip(
+    ("class", "style"), fake, real, strict=True
+  ):
     right = jnp.concatenate([on_codes < 0, on_draws > 0])
     terms[f"{name}_accuracy"] = right.mean()
   return loss, (terms, model_state)

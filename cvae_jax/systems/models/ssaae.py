@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import gaussian, parts
+from cvae_jax.nets.distortion import distort
 from cvae_jax.nets.mlp import MLP, flat
 from cvae_jax.types import Facts, PyTree
 
@@ -23,6 +24,8 @@ class Model(NamedTuple):
   classes: int
   latents: int
   noise: float  # standard deviation of noise on the encoder's input
+  distortion: float  # spread of the linear maps of its images
+  shift: float  # pixels by which they are moved at most
   weight: float  # w of the squared error, which is summed over the image
 
   def init(self, key: Array) -> PyTree:
@@ -43,10 +46,15 @@ class Model(NamedTuple):
     return params
 
   def encode(self, params: PyTree, image: Array, key=None):
-    """Return (logits of q(y | x) [B, K], z [B, Z]); without a key no noise."""
+    """Return (logits of q(y | x) [B, K], z [B, Z]) of images.
+
+    With a key they are distorted and noise is added, as in training.
+    """
     x = flat(image)
     if key is not None:
-      key, noise = jax.random.split(key)
+      key, noise, form = jax.random.split(key, 3)
+      images = x.reshape(-1, *self.shape)
+      x = flat(distort(form, images, self.distortion, self.shift))
       x = x + self.noise * jax.random.normal(noise, x.shape)
     found = self.encoder.apply({"params": params["encoder"]}, x, None, key)
     return found["logits"], found["code"]
@@ -88,5 +96,7 @@ def build(config, facts: Facts) -> Model:
     classes=facts.conditions,
     latents=nets.latents,
     noise=nets.noise_level,
+    distortion=nets.distortion,
+    shift=nets.shift,
     weight=config.loss.mse,
   )
