@@ -41,6 +41,8 @@ from cvae_jax.types import (
   TrainState,
 )
 
+JUDGED = ("class", "style")  # by the discriminators, in this order
+
 
 def make(config, facts: Facts) -> System:
   """Build the system that config.model, .loss and .optim describe."""
@@ -116,25 +118,21 @@ def _discriminator_loss(
 ):
   noise, draw = jax.random.split(key)
   logits, z = model.encode(params, batch["image"], noise)
-  fake = model.discriminate(params, jax.nn.softmax(logits), z)
-  real = model.discriminate(params, *model.draw(draw, len(z)))
+  on_codes = model.discriminate(params, jax.nn.softmax(logits), z)
+  on_draws = model.discriminate(params, *model.draw(draw, len(z)))
   terms = {}
-  for name, on_codes, on_draws in zip(
-    ("class", "style"), fake, real, strict=True
-  ):
+  accuracy = {}
+  for name, fake, real in zip(JUDGED, on_codes, on_draws, strict=True):
     # 1. CODES: −log (1 − D(y)) for y = q(y | x), −log (1 − D(z)) for z.
-    terms[f"{name}_codes"] = losses.discriminator_loss(on_codes, real=False)
+    terms[f"{name}_codes"] = losses.discriminator_loss(fake, real=False)
 
     # 2. DRAWS: −log D(y) for y of Cat(1/K), −log D(z) for z of N(0, I).
-    terms[f"{name}_draws"] = losses.discriminator_loss(on_draws, real=True)
+    terms[f"{name}_draws"] = losses.discriminator_loss(real, real=True)
+
+    right = jnp.concatenate([fake < 0, real > 0])
+    accuracy[f"{name}_accuracy"] = right.mean()
   terms = parts.means(terms)
-  loss = sum(terms.values())
-  for name, on_codes, on_draws in zip(
-    ("class", "style"), fake, real, strict=True
-  ):
-    right = jnp.concatenate([on_codes < 0, on_draws > 0])
-    terms[f"{name}_accuracy"] = right.mean()
-  return loss, (terms, model_state)
+  return sum(terms.values()), (terms | accuracy, model_state)
 
 
 def _generator_loss(model: Model, params, model_state, batch: Batch, key, step):
