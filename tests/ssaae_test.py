@@ -5,24 +5,31 @@ import functools
 import jax
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from benchmarks import equal_runs
-from cvae_jax import figures, runs
+from cvae_jax import figures
 from cvae_jax.data.files import companions
+from cvae_jax.loop.checkpoint import Checkpoints
+from cvae_jax.nets import distortion
 from cvae_jax.systems.models import ssaae
 from cvae_jax.types import Facts
-from tests import arithmetic as a, sharing, small_zoo as zoo
+from tests import arithmetic as a, small_zoo as zoo
 
 FACTS = Facts({"image": (28, 28, 1), "condition": (10,)})
 NAME = "ssaae,labels=50"
+CALM = {f"model__{key}": 0.0 for key in ("noise_level", "distortion", "shift")}
 
 
 @functools.cache
 def case():
   """Return a small system without noise and its networks."""
-  calm = {f"model__encoder__{key}": 0.0 for key in ("dropout", "input_dropout")}
-  system = zoo.made(NAME, model__noise_level=0.0, **calm)
+  system = zoo.made(NAME, optim__ema=0.0, **CALM)
   return system, ssaae.build(system.config, FACTS)
+
+
+@functools.cache
+def step():
+  return jax.jit(case()[0].system.step)
 
 
 def encode(params, column):
@@ -110,9 +117,13 @@ def test_the_labels_of_unlabelled_digits_do_not_change_a_step():
     if hidden[row] and hidden[row + 1]:
       other[[row, row + 1]] = label[[row + 1, row]]
   assert (other != label).sum() > 50
-  step = jax.jit(system.system.step)
   states = [
-    step(system.state, {k: v[:6] for k, v in found.items()}, zoo.KEY, 0)[0]
+    step()(
+      system.state,
+      {name: column[: zoo.BATCH] for name, column in found.items()},
+      zoo.KEY,
+      np.int32(0),
+    )[0]
     for found in (first, columns(other))
   ]
   assert jax.tree.all(jax.tree.map(np.array_equal, *states))
@@ -126,8 +137,9 @@ def test_labels_reach_the_classifier_alone():
   given["condition"] = np.roll(given["condition"], 1, axis=1)
   given["labelled_image"] = given["labelled_image"][::-1]
   for name, player in system.players.items():
+    loss = jax.jit(player.loss)
     one, other = (
-      player.loss(system.state.params, {}, batch, zoo.KEY, np.int32(0))[0]
+      loss(system.state.params, {}, batch, zoo.KEY, np.int32(0))[0]
       for batch in (zoo.batch(), given)
     )
     assert (one == other) == (name != "classifier"), name
@@ -140,36 +152,73 @@ def test_without_labels_classes_are_clusters_and_nobody_is_taught():
   assert not zoo.made(NAME).system.unlabelled
 
 
-@pytest.mark.parametrize("key", ["noise_level", "encoder__dropout"])
-def test_noise_disturbs_training_and_no_evaluation(key):
-  calm, _ = case()
-  noisy = zoo.made(
-    NAME,
-    **{
-      "model__noise_level": 0.0,
-      "model__encoder__dropout": 0.0,
-      "model__encoder__input_dropout": 0.0,
-      f"model__{key}": 0.3,
-    },
-  )
-  before, after = (
-    system.loss(system.state, "classifier")[0] for system in (calm, noisy)
-  )
-  assert abs(before - after) > 1e-5
-  before, after = (
-    system.evaluate(system.state, zoo.batch(), zoo.KEY)["cross_entropy"]
-    for system in (calm, noisy)
-  )
-  np.testing.assert_array_equal(before, after)
+@pytest.mark.parametrize("key", ["noise", "distortion", "shift", "dropout"])
+def test_what_disturbs_the_encoder_does_so_in_training_alone(key):
+  system, model = case()
+  if key == "dropout":
+    noisy = model._replace(encoder=model.encoder.clone(dropout=0.3))
+  else:
+    noisy = model._replace(**{key: 0.3})
+  given = system.state.params, zoo.batch()["image"]
+  trained = jax.jit(noisy.encode)(*given, zoo.KEY)
+  plain, calm = (jax.jit(m.encode)(*given) for m in (noisy, model))
+  for one, other, rest in zip(trained, plain, calm, strict=True):
+    np.testing.assert_array_equal(other, rest)
+    assert abs(one - other).max() > 1e-3
 
 
-def test_it_resumes_exactly_and_is_drawn_class_by_class(data, tmp_path):
-  with sharing.programs():
-    zoo.run(data, tmp_path / "whole", NAME, epochs=2)
-    for epochs in (1, 2):
-      zoo.run(data, tmp_path / "stopped", NAME, epochs=epochs)
-  assert equal_runs.differences(tmp_path / "whole", tmp_path / "stopped") == []
-  run = runs.load(tmp_path / "whole")
+def test_a_distorted_image_is_scipy_s_between_its_pixels_and_0_outside():
+  rng = np.random.default_rng(0)
+  images = rng.uniform(size=(3, 5, 6, 2)).astype(np.float32)
+  places = rng.uniform(-2, 7, (3, 40, 2)).astype(np.float32)
+  found = jax.jit(distortion._sample)(images, places)
+  for image, place, values in zip(images, places, found, strict=True):
+    for channel in range(2):
+      expected = ndimage.map_coordinates(
+        image[..., channel], place.T, order=1, mode="grid-constant"
+      )
+      np.testing.assert_allclose(values[:, channel], expected, atol=1e-5)
+
+
+def test_each_image_has_a_map_of_its_own_about_the_middle():
+  side = 21
+  place = np.stack(np.mgrid[:side, :side], axis=-1).astype(np.float32)
+  images = np.tile(place, (400, 1, 1, 1))  # a pixel's value is its place
+  distort = jax.jit(distortion.distort, static_argnums=(2, 3))
+  found = distort(zoo.KEY, images, 0.1, 1.5)
+  inner = slice(8, 13)  # comes from inside, where interpolation is exact
+  off = (place - 10)[inner, inner].reshape(-1, 2)
+  moved = np.asarray(found)[:, inner, inner].reshape(400, -1, 2)
+  known = np.hstack([off, np.ones((len(off), 1))])
+  fits = [np.linalg.lstsq(known, m - off, rcond=None)[0] for m in moved]
+  maps, shifts = np.split(np.array(fits), [2], axis=1)
+  assert maps.std() == pytest.approx(0.1, rel=0.06)
+  shifts = shifts - 10
+  assert 1.4 < abs(shifts).max() <= 1.5
+  assert shifts.std() == pytest.approx(1.5 / np.sqrt(3), rel=0.06)
+  assert distortion.distort(zoo.KEY, images, 0.0, 0.0) is images
+
+
+def test_steps_from_a_checkpoint_are_those_that_nothing_interrupted(tmp_path):
+  def train(state, *steps):
+    for at in steps:
+      batch = zoo.batch(seed=at)
+      state = step()(state, batch, zoo.KEY, np.int32(at))[0]
+    return state
+
+  start = case()[0].state
+  whole = train(start, 0, 1, 2, 3)
+  checkpoints = Checkpoints(tmp_path)
+  checkpoints.save(2, train(start, 0, 1), {})
+  restored = checkpoints.restore(2, start)[0]
+  checkpoints.close()
+  resumed = train(restored, 2, 3)
+  assert jax.tree.all(jax.tree.map(np.array_equal, whole, resumed))
+  assert resumed.step == 4
+
+
+def test_it_is_drawn_and_read_class_by_class(data, tmp_path):
+  run = zoo.untrained(NAME, data, tmp_path)
   assert set(figures.draw(run)) == {"prior", "classes", "paths"}
   found = run.classify(np.zeros((3, 28, 28, 1), np.uint8))
   np.testing.assert_allclose(found.sum(-1), 1, rtol=1e-5)

@@ -41,6 +41,20 @@ COUNTS = {
     "decoder": 1_788_784,
     "discriminator": 1_015_001,
   },
+  # 784-500-500-(10 + 10), 20-500-500-784 and 10-200-200-1, with biases
+  "ssaae": {
+    "encoder": 653_020,
+    "decoder": 653_784,
+    "class_discriminator": 42_601,
+    "style_discriminator": 42_601,
+  },
+  # Makhzani et al. 2015: two layers of 1,000 units in each
+  "ssaae,faithful": {
+    "encoder": 1_806_020,
+    "decoder": 1_806_784,
+    "class_discriminator": 1_013_001,
+    "style_discriminator": 1_013_001,
+  },
 }
 TOTALS = {
   "vae": 1_289_788,
@@ -129,6 +143,15 @@ def test_m3_decodes_the_merged_projection_and_category():
         "autoencoder": ("encoder", "decoder"),
         "discriminator": ("discriminator",),
         "generator": ("encoder",),
+      },
+    ),
+    (
+      "ssaae",
+      {
+        "autoencoder": ("encoder", "decoder"),
+        "discriminators": ("class_discriminator", "style_discriminator"),
+        "generator": ("encoder",),
+        "classifier": ("encoder",),
       },
     ),
   ],

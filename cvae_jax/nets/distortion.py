@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 
@@ -24,12 +25,11 @@ def distort(key: Array, images: Array, linear: float, shift: float) -> Array:
   of_map, of_shift = jax.random.split(key)
   change = linear * jax.random.normal(of_map, (count, 2, 2))
   by = shift * jax.random.uniform(of_shift, (count, 2), minval=-1.0, maxval=1.0)
-  middle = jnp.array([height - 1, width - 1]) / 2
-  place = jnp.stack(
-    jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"), axis=-1
-  ).reshape(-1, 2)
-  off = place - middle  # [H · W, 2]
-  source = place + jnp.einsum("bij,pj->bpi", change, off) + by[:, None]
+  place = np.stack(np.mgrid[:height, :width], axis=-1).reshape(-1, 2)
+  off = place - np.array([height - 1, width - 1]) / 2  # [H · W, 2]
+  off = jnp.asarray(off, images.dtype)
+  source = jnp.einsum("bij,pj->bpi", change, off) + by[:, None]
+  source += jnp.asarray(place, images.dtype)[None]
   return _sample(images, source).reshape(images.shape)
 
 
