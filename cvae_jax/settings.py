@@ -28,11 +28,10 @@ _MOST = {"strides": 64, "kernel": 64}
 _PERIODS = ("accumulate", "critic_steps")  # steps until parameters move
 _NOT_NEGATIVE = (
   *("decay", "eps", "min_delta", "floor", "slope", "noise_level", "count"),
-  *("distortion", "shift"),
   *("images", "frechet", "conditions", "holdout", "grey_start", "warm_up"),
   *("train_rows", "train_images", "test_images", "start", "tile"),
-  *("slots", "crop", "pool_after", "given_after", "weight"),
-  *("clip", "weight_decay", "warmup", "steps", "final"),
+  *("slots", "crop", "pool_after", "given_after", "weight", "distortion"),
+  *("clip", "weight_decay", "warmup", "steps", "final", "shift"),
 )
 _SHARES = (
   *("dropout", "input_dropout", "beta1", "b1", "b2", "relative"),
