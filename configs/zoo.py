@@ -26,8 +26,8 @@ A system, vae if none is named, and variants, joined by commas:
                 alone, from Glorot's encoder kernels; both are for that run's
                 overrides. aae: the encoder is 2 wide, the number of layers
                 passed for their width, and kernels begin as N(0, 0.01²).
-                ssaae: the paper's widths and SGD, nothing distorted. What
-                cannot run (ilaae, the swiss roll) is an error that says why.
+                ssaae: the paper's widths, nothing distorted. What cannot
+                run (ilaae, the swiss roll) is an error that says why.
 
 Choose labels and digits by variants, not by overrides of data: weights that
 depend on their numbers follow from them, and so does which epochs are kept.
@@ -41,8 +41,9 @@ latents, not 50, the classifier has dropout, and an image's labels share one ε;
 m1 and m1m2 are ReLU with He's kernels, not softplus with tiny ones, m1m2 has
 500 units, not 300. M2's classifier also drops pixels, and for five epochs
 learns from its labels first: what it takes for classes before the generator
-knows them are styles, and stay. Draws 0 and 1's test errors chose. SSAAE: Adam,
-smaller networks, and its encoder sees distorted digits; held-out digits chose.
+knows them are styles, and stay. Draws 0 and 1's test errors chose. SSAAE: its
+networks are smaller and its encoder sees distorted digits (15 % of held-out
+digits wrong without, 9 % with, at 60,000 digits); SGD at 0.01 to 0.1 diverged.
 """
 
 from collections.abc import Iterator, Mapping
@@ -178,9 +179,7 @@ AAE = {
     "slots": 0,  # labels that the discriminator sees; 0, 10 or 11
     "noise": "",  # noise on the encoder's input: gaussian or dropout
     "noise_level": 0.2,
-    "encoder": _adversarial(),
-    "decoder": _adversarial(),
-    "discriminator": _adversarial(),
+    **{net: _adversarial() for net in (*BOTH, "discriminator")},
   },
   "loss": {"mse": 0.5 / 784},  # weight of the summed squared error
   "optim": optimiser(
@@ -230,14 +229,10 @@ FAITHFUL = dict.fromkeys(("vae", "scvae"), INERT) | {
     "optim.lr": 1e-3,
     "optim.decay": 0.0,
   },
-  "ssaae": {  # the paper's
-    "epochs": 1000,
+  "ssaae": {
     "model.distortion": 0.0,
     "model.shift": 0.0,
     **{f"model.{net}.widths": (1000, 1000) for net in (*BOTH, *JUDGES)},
-    **{"optim.name": "sgd", "optim.momentum": 0.9, "optim.lr": 0.01},
-    **{"optim.adversarial_lr": 0.1, "optim.supervised_lr": 0.1},
-    **{"optim.decay": 0.0, "optim.ema": 0.0},
   },
   "aae": {
     "model.encoder.widths": (2, 2),
