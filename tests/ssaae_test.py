@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cvae_jax import figures
+from cvae_jax import config as configs, figures
 from cvae_jax.data.files import companions
 from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.nets import distortion
 from cvae_jax.systems.models import ssaae
-from cvae_jax.types import Facts
+from cvae_jax.types import Facts, Place
 from tests import arithmetic as a, small_zoo as zoo
 
 FACTS = Facts({"image": (28, 28, 1), "condition": (10,)})
@@ -143,6 +143,21 @@ def test_labels_reach_the_classifier_alone():
       for batch in (zoo.batch(), given)
     )
     assert (one == other) == (name != "classifier"), name
+
+
+@pytest.mark.parametrize("page", ["zoo:ssaae", "zoo:m2", "adgm"])
+def test_few_labels_are_of_a_condition_that_is_one_class(page):
+  ink = Place("ink", "number", "scalar", (10,), None)
+  label = Place("class", "class", "class", tuple(range(10)), None)
+  config = configs.load(page)
+  for size, places, named in ((11, (label, ink), "class, ink"), (0, (), "no")):
+    known = FACTS._replace(
+      columns=FACTS.columns | {"condition": (size,)}, attributes=places
+    )
+    with pytest.raises(ValueError, match=f"{size} entries, of {named}"):
+      configs.resolve(config, known)
+  known = FACTS._replace(attributes=(label,), rows=4500)
+  assert configs.resolve(config, known).columns["condition"] == (10,)
 
 
 def test_without_labels_classes_are_clusters_and_nobody_is_taught():

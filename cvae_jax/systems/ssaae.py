@@ -45,7 +45,11 @@ JUDGED = ("class", "style")  # by the discriminators, in this order
 
 
 def make(config, facts: Facts) -> System:
-  """Build the system that config.model, .loss and .optim describe."""
+  """Build the system that config.model, .loss and .optim describe.
+
+  Raises:
+    ValueError: a condition is not one class.
+  """
   model = build(config, facts)
   players = _players(model, config)
 

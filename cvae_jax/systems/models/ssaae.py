@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.method import gaussian, parts
+from cvae_jax.method import few_labels, gaussian, parts
 from cvae_jax.nets.distortion import distort
 from cvae_jax.nets.mlp import MLP, flat
 from cvae_jax.types import Facts, PyTree
@@ -84,16 +84,21 @@ BRANCHES = ("encoder", "decoder", *DISCRIMINATORS)
 
 
 def build(config, facts: Facts) -> Model:
-  """Build the networks that config.model and .loss describe."""
+  """Build the networks that config.model and .loss describe.
+
+  Raises:
+    ValueError: a condition is not one class.
+  """
   nets = config.model
-  heads = {"logits": facts.conditions, "code": nets.latents}
+  classes = few_labels.count_classes(facts)
+  heads = {"logits": classes, "code": nets.latents}
   output = {"logits": math.prod(facts.image_shape)}
   return Model(
     encoder=MLP(**nets.encoder, heads=heads),
     decoder=MLP(**nets.decoder, heads=output),
     **{name: MLP(**nets[name], heads={"logit": 1}) for name in DISCRIMINATORS},
     shape=facts.image_shape,
-    classes=facts.conditions,
+    classes=classes,
     latents=nets.latents,
     noise=nets.noise_level,
     distortion=nets.distortion,
