@@ -6,9 +6,8 @@ Each is one way to compile for CPU, forced by XLA_FLAGS, in a process of its
 own; PyTorch stands beside them where it is installed. They take turns, shape
 by shape, and the best of all turns counts, so that other processes matter
 little. `transposed` is the input's gradient of a wide layer as the kernel times
-the transposed gradient, which cvae_jax/nets/fast/ops.py uses. Where another
-column than Eigen is much faster, host/cpu.py's flags are wrong for this
-processor.
+the transposed gradient, which cvae_jax/nets/fast/ops.py uses. What is faster
+alone need not be so within a step: programs.py times whole steps.
 """
 
 import argparse

@@ -10,6 +10,7 @@ threefry_dropout   masks drawn with jax.random
 default_flags      what XLA does unless cpu.py tells it otherwise
 separate_moments   parameters made from new moments, so not in one loop
 transposed_depth   depth-to-space's gradient as XLA transposes it
+ynnpack            config.products=ynnpack
 
 CVAE_JAX_TUNE=0 leaves the allocator alone.
 """
@@ -20,18 +21,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from cvae_jax.host import cpu
-from cvae_jax.loop import begin
+from cvae_jax.host import cpu  # the only import from here that has no jax
 
 if "jax" not in sys.modules:
   cpu.tune(restart=True)  # it may start the script anew
+else:
+  raise ImportError("jax was imported first, so XLA's flags cannot be set")
 
 import jax
 import numpy as np
 from peers import timing
 
 from cvae_jax import config
-from cvae_jax.loop import batches, keys
+from cvae_jax.loop import batches, begin, keys, products
 from cvae_jax.loop.dispatch import make_dispatch
 from cvae_jax.loop.feed import Feed
 from cvae_jax.nets import layers
@@ -44,6 +46,7 @@ def _im2col(x, kernel, bias, stride, pads):
   return ops.add_bias(conv._matmul(windows, taps), bias)
 
 
+YNNPACK = "ynnpack"
 UNDO = {
   "lax_convolutions": lambda: setattr(ops, "fast_on_cpu", lambda: False),
   "im2col_forward": lambda: setattr(conv, "_conv", _im2col),
@@ -64,19 +67,21 @@ UNDO = {
     conv, "_depth_to_space", conv._depth_to_space.__wrapped__
   ),
 }
-SETTINGS = ["default", *UNDO]
+SETTINGS = ["default", *UNDO, YNNPACK]
 
 
 def run(arguments, settings, columns, parameters) -> None:
   """Train the settings' system on columns, windows of steps on the clock."""
   UNDO.get(arguments.setting, lambda: None)()
   settings.batch_size = arguments.batch
-  system = config.resolve(settings)
+  if arguments.setting == YNNPACK:
+    settings.products = YNNPACK
+  system, options = products.apply(settings, config.resolve(settings))
   feed = Feed(columns)
   state = begin.compile_fast(system.init)(keys.address(0, "init"))
   size = sum(leaf.size for leaf in jax.tree.leaves(state.params))
   assert size == parameters, size
-  dispatch = make_dispatch(system)
+  dispatch = make_dispatch(system, options=options)
   key = keys.address(0, "train")
   at = 0
 

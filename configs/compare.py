@@ -14,6 +14,11 @@ One of ae, vae (the default), gan, wgan_gp, and variants, joined by commas:
     mean       vae, ae: BCE and KL averaged over pixels and latents, as
                frameworks do by default, instead of summed; the suspect for
                the collapse that the source blames on 128 latents
+    smooth     gan: the label of real images is 0.9 for the critic (one-sided
+               label smoothing)
+    r1         gan: an R1 penalty of weight 10 on a critic without batch
+               normalisation
+    ema        gan, wgan_gp: the parameters' running mean is evaluated
     distance=n each evaluation compares n samples with n held-out images:
                sliced Wasserstein of pixels (at least n must be held out);
                with --config.distance.frechet=64 by VGG16's features too
@@ -112,6 +117,8 @@ GAN = {
   "loss": {
     "kind": "logistic",  # or wasserstein
     "penalty": 0.0,  # weight of (|∇D| − 1)² between real and drawn images
+    "r1": 0.0,  # twice the weight of |∇D|² at real images
+    "label_smoothing": 0.0,  # the label of real images is 1 less this
   },
   "optim": {
     "lr": 2e-4,
@@ -123,7 +130,7 @@ GAN = {
 }
 WGAN_GP = GAN | {
   "model": GAN["model"] | {"critic": TRUNK | {"norm": "layer"}},
-  "loss": {"kind": "wasserstein", "penalty": 10.0},
+  "loss": GAN["loss"] | {"kind": "wasserstein", "penalty": 10.0},
   "optim": GAN["optim"] | {"lr": 1e-4, "b1": 0.0, "b2": 0.9, "critic_steps": 5},
 }
 PAGES = {"ae": AE, "vae": VAE, "gan": GAN, "wgan_gp": WGAN_GP}
@@ -142,11 +149,19 @@ STOP = {
   "early_stop.smoothing": 0.5,
   "early_stop.restore": True,
 }
+HELP = {  # what practice adds to the source's GAN
+  "smooth": {"loss.label_smoothing": 0.1},
+  "r1": {"loss.r1": 10.0, "model.critic.norm": ""},
+  "ema": {"optim.ema": 0.999},
+}
 KNOWN = {
   "size": 0,
   "latent": 128,
   "beta": 1.0,
   "mean": False,
+  "smooth": False,
+  "r1": False,
+  "ema": False,
   "distance": 0,
   "stop": False,
   "smoke": False,
@@ -154,6 +169,9 @@ KNOWN = {
 ONLY = {
   "beta": ("vae",),
   "mean": ("ae", "vae"),
+  "smooth": ("gan",),
+  "r1": ("gan",),
+  "ema": ("gan", "wgan_gp"),
   "stop": ("gan", "wgan_gp"),
 }
 
@@ -174,6 +192,9 @@ def get_config(arg: str = "") -> ConfigDict:
   if name in ONLY["mean"]:
     config.loss.beta = variant["beta"]
     config.loss.reduction = ("mean" if variant["mean"] else "sum",) * 2
+  for name in HELP:
+    if variant[name]:
+      config.update_from_flattened_dict(HELP[name])
   config.distance.images = variant["distance"]
   if variant["stop"]:
     config.update_from_flattened_dict(STOP)

@@ -137,5 +137,6 @@ def _gan(config: ConfigDict) -> None:
   config.data.conditions = ""
   del config.prior
   config.loss = ConfigDict({"kind": "wasserstein", "penalty": 10.0})
+  config.loss.update({"r1": 0.0, "label_smoothing": 0.0})
   config.optim.update({"lr": 2e-4, "ema": 0.0})
   config.optim.update({"b1": 0.5, "critic_steps": 3})

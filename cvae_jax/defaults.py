@@ -13,6 +13,7 @@ LOOP = {
   "epochs": 1,
   "mesh": 1,  # devices that share a batch; 0: all
   "precision": "float32",  # of products in training; or bfloat16
+  "products": "",  # on a CPU by eigen or ynnpack; "": as XLA's flags say
   "steps_per_dispatch": 0,  # 0: several for tiny networks, else one
   "log_every": 100,  # steps
   "checkpoint_every": 500,  # steps, at most lost by a kill
@@ -157,6 +158,7 @@ _EPS = (*_MOMENTS, "adadelta", "adagrad", "rmsprop")
 BY_HAND: dict[str, tuple[str, tuple]] = {
   "loss.mse": ("loss.likelihood", ("gaussian", "")),
   "loss.pixel": ("loss.likelihood", ("gaussian", "")),
+  "loss.label_smoothing": ("loss.kind", ("logistic",)),
   "optim.b1": ("optim.name", _MOMENTS),
   "optim.b2": ("optim.name", _MOMENTS),
   "optim.eps": ("optim.name", tuple(n for n in _EPS if n != "lion")),

@@ -35,7 +35,7 @@ _NOT_NEGATIVE = (
 )
 _SHARES = (
   *("dropout", "input_dropout", "beta1", "b1", "b2", "relative"),
-  *("ema", "momentum"),
+  *("ema", "momentum", "label_smoothing"),
 )
 
 

@@ -14,7 +14,7 @@ from cvae_jax.host.paths import folder
 from cvae_jax.loop import divergence, evaluate, hosts, network_errors
 from cvae_jax.loop.begin import check_disk, initial_state
 from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
-from cvae_jax.loop.dispatch import make_advance
+from cvae_jax.loop.dispatch import describe_programs, make_advance
 from cvae_jax.loop.job import Job, prepare
 from cvae_jax.loop.meter import Meter, NonFinite
 from cvae_jax.loop.parts import Parts, make_save
@@ -129,8 +129,7 @@ def _train(job: Job, record: Record, tell: Callable) -> TrainState:
         state.params,
         rows_saved=counters.get("rows", 0),
         identity=job.identity,
-        devices=job.mesh.size,
-        stride=job.stride,
+        programs=describe_programs(job),
       )
       tell(over=False, counters=counters)
       state = job.mesh.replicate(hosts.share(state))

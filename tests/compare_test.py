@@ -80,6 +80,8 @@ def trunk(image, params, stats=None, seen=None, layer=False, slope=0.2):
   """Return the maps of an image, flat; by the batch's statistics or stats."""
   x = a.conv(image, params["conv_0"]["kernel"], 2) + params["conv_0"]["bias"]
   x = a.conv(a.leaky(x, slope), params["conv_1"]["kernel"], 2)
+  if "norm" not in params["conv_1"]:
+    return a.leaky(x + params["conv_1"]["bias"], slope)
   scale = params["conv_1"]["norm"]
   if layer:
     mean, var = (f(x, axis=(1, 2, 3), keepdims=True) for f in (np.mean, np.var))
@@ -312,6 +314,30 @@ def test_a_gan_s_losses_are_numpy_s_and_its_players_keep_their_statistics():
   np.testing.assert_allclose(found["real"], expected, rtol=2e-5, atol=1e-6)
 
 
+def test_a_smoothed_label_and_r1_are_numpy_s():
+  config = small("gan,smooth,r1")
+  assert (config.loss.label_smoothing, config.loss.r1) == (0.1, 10.0)
+  system = configs.resolve(config)
+  state = small_runs.drawn(system)
+  batch = make_batch()
+  metrics = jax.device_get(
+    jax.jit(system.step)(state, batch, KEY, np.int32(0))[1]
+  )
+  params, _ = float64(state)
+  real = batch["image"] / 255.0
+  on_real, on_fake = (
+    score(x, params["critic"], False)
+    for x in (real, made(params, jax.random.split(key_of(0))[0]))
+  )
+  slope = slopes(lambda x: score(x, params["critic"], False), real)
+  steep = 5 * (slope**2).sum(axis=-1)
+  np.testing.assert_allclose(metrics["critic/r1"], steep.mean(), rtol=2e-4)
+  loss = 0.9 * a.cross_entropy(on_real, True)
+  loss += 0.1 * a.cross_entropy(on_real, False)
+  loss += a.cross_entropy(on_fake, False) + steep
+  np.testing.assert_allclose(metrics["critic/loss"], loss.mean(), rtol=2e-4)
+
+
 def test_a_penalty_s_gradient_goes_right_through_the_fast_convolutions(
   monkeypatch,
 ):
@@ -425,6 +451,7 @@ def test_variants_that_are_not_there_are_refused(variant, message):
     ("gan", {"loss.kind": "hinge"}, "logistic, wasserstein; found 'hinge'"),
     ("gan", {"optim.critic_steps": 0}, "critic_steps: found 0; expected 1"),
     ("gan", {"loss.penalty": 10.0}, "'layer' or ''; found 'batch_0.9'"),
+    ("gan", {"loss.r1": 10.0}, "loss.r1 is on .* found 'batch_0.9'"),
   ],
 )
 def test_losses_that_make_no_sense_are_refused(variant, change, message):

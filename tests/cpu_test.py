@@ -1,6 +1,7 @@
 """The settings that commands train with on CPU."""
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -186,3 +187,11 @@ def test_a_flag_that_xla_does_not_know_is_named(monkeypatch, flags):
 def test_flags_that_xla_knows_pass(monkeypatch, flags):
   monkeypatch.setenv("XLA_FLAGS", flags)
   cpu.check_flags()
+
+
+def test_nothing_that_imports_jax_stands_before_the_benchmarks_tuning():
+  code = (small.ROOT / "benchmarks/ours.py").read_text()
+  before, found, _ = code.partition("cpu.tune(")
+  assert found
+  names = re.findall(r"^(?:from|import) (\S+)", before, re.MULTILINE)
+  assert set(names) <= {*sys.stdlib_module_names, "cvae_jax.host"}

@@ -14,6 +14,7 @@ from cvae_jax.data.files import shapes
 from cvae_jax.loop import condition_dropout
 from cvae_jax.loop.job import prepare as make_job
 from cvae_jax.measures import score
+from cvae_jax.method import distributions, likelihoods
 from cvae_jax.nets import images
 from cvae_jax.settings import ConfigError
 from tests.prepare_arrays_test import pixels, write_idx
@@ -212,6 +213,24 @@ def test_each_pixel_depends_on_the_condition_and_every_latent():
 
   for jacobian in jacobians(z, condition):
     assert (np.abs(np.asarray(jacobian)[0, ..., 0, 0, :]) > 0).all()
+
+
+@pytest.mark.parametrize("mixture", [1, 3])
+def test_logistics_begin_near_the_images_mean(mixture):
+  mean = (0.2, 0.5, 0.9)
+  logistic = distributions.Logistic(mixture)
+  decoder = images.ImageDecoder(
+    (8, 8, 3), outputs=logistic.width, bounded=False, mean=mean
+  )
+  z = jax.random.normal(jax.random.key(1), (64, 4))
+  output = decoder.init_with_output(jax.random.key(0), z, jnp.zeros((64, 0)))[0]
+  rows = likelihoods.flat(output)
+  drawn = np.asarray(logistic.mean(rows)).reshape(-1, 3)
+  np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=0.03)
+  assert drawn.std(axis=0).max() < 0.1
+  x = jnp.broadcast_to(jnp.array(mean), (64, 8, 8, 3))
+  nats = logistic.nats(likelihoods.flat(x), rows)
+  assert nats.max() < 192 * np.log(256)  # all levels alike
 
 
 # --- unknown values

@@ -306,6 +306,12 @@ def test_a_choice_that_needs_another_says_which(page, changes, needed):
     ("compare:vae", "optim.b1", {"optim.name": "sgd"}, "yogi, or"),
     ("zoo", "optim.eps", {"optim.name": "lion"}, "rmsprop, or"),
     ("zoo:m2", "loss.alpha", {"loss.soft": True}, "False, or"),
+    (
+      "compare:gan",
+      "loss.label_smoothing",
+      {"loss.kind": "wasserstein"},
+      "logistic, or",
+    ),
   ],
 )
 def test_a_key_set_by_hand_is_refused_where_a_page_s_own_value_is_idle(

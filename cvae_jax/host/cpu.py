@@ -34,15 +34,14 @@ MIMALLOC = {
   "MIMALLOC_ALLOW_LARGE_OS_PAGES": "1",
 }
 MULTI_OUTPUT_FUSION = "xla_cpu_use_multi_output_fusion"
+YNNPACK = "xla_cpu_experimental_ynn_fusion_type"  # what it computes
 # By XLA's name of each: an XLA that does not know a flag ends the process.
 FLAGS = {
   # Loops over the same arrays become one loop that writes several.
   MULTI_OUTPUT_FUSION: f"--xla_backend_extra_options={MULTI_OUTPUT_FUSION}",
-  # Eigen runs convolutions and products faster than YNNPACK, XLA's choice.
-  "xla_cpu_experimental_ynn_fusion_type": (
-    "--xla_cpu_experimental_ynn_fusion_type="
-    "-individual_convolution,-individual_dot"
-  ),
+  # Most steps are faster with convolutions and products by Eigen than by
+  # YNNPACK, XLA's choice. loop/products.py has a run's own choice.
+  YNNPACK: f"--{YNNPACK}=-individual_convolution,-individual_dot",
 }
 
 

@@ -1,6 +1,7 @@
 """The compiled updates, and where the dispatches of a run begin and end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from cvae_jax.types import System, TrainState
 def make_advance(job: Job) -> Callable:
   """Build (step, state) -> (step after, state, metrics): one dispatch."""
   mesh = job.mesh
-  dispatch = make_dispatch(job.system, mesh, job.train.take)
+  dispatch = make_dispatch(job.system, mesh, job.train.take, job.options)
   stride = job.stride
   key = mesh.key(lambda: keys.address(job.config.seed, "train"))
 
@@ -32,11 +33,20 @@ def make_advance(job: Job) -> Callable:
 
 
 def make_dispatch(
-  system: System, mesh: Mesh = ONE, take: Callable = take
+  system: System,
+  mesh: Mesh = ONE,
+  take: Callable = take,
+  options: Mapping[str, str] | None = None,
 ) -> Callable:
   """Compile (state, table, rows [K, B], key, at) -> (state, {name: [K]}).
 
   One call makes K updates. It overwrites the state that it is given.
+
+  Args:
+    system: its step is compiled.
+    mesh: the devices that share a batch.
+    take: takes a batch from the table.
+    options: XLA's for this program; they prevail over XLA_FLAGS.
   """
 
   def one(state, rows_at, table, key):
@@ -52,7 +62,16 @@ def make_dispatch(
       lambda state, pair: one(state, pair, table, key), state, (rows, steps)
     )
 
-  return mesh.jit(dispatch, donate_argnums=0)
+  return mesh.jit(dispatch, donate_argnums=0, compiler_options=options)
+
+
+def describe_programs(job: Job) -> dict[str, Any]:
+  """Return what of a job changes the last bits and may change at a resume."""
+  return {
+    "mesh": job.mesh.size,
+    "steps_per_dispatch": job.stride,
+    "compiler_options": job.options,
+  }
 
 
 def end_after(step: int, stride: int, steps: int) -> int:

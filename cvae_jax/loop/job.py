@@ -15,6 +15,7 @@ from cvae_jax.loop import (
   mesh as meshes,
   network_errors,
   precision,
+  products,
   strides,
   watch,
 )
@@ -43,6 +44,7 @@ class Job(NamedTuple):
   epoch_steps: int
   steps: int  # in all
   identity: dict[str, Any]  # identifies the data: data.json
+  options: dict[str, str]  # XLA's, for the program of the updates
   mesh: meshes.Mesh = meshes.ONE  # the devices that share a batch
   stride: int = 1  # updates in a dispatch
 
@@ -121,7 +123,7 @@ def prepare(
     facts = _facts(config, dataset)
     with network_errors.explain(config):
       system = configs.resolve(config, facts, system=system)
-    system = precision.apply(config, system)
+    system, options = products.apply(config, precision.apply(config, system))
   if rate := config.data.get("condition_dropout", 0.0):
     system = condition_dropout.drop_attributes(
       system, condition_dropout.attribute_masks(dataset.conditions), rate
@@ -148,6 +150,7 @@ def prepare(
     epoch_steps,
     steps,
     dataset.identity(check_data),
+    options,
     mesh,
     stride,
   )

@@ -1,6 +1,7 @@
 """environment.json: how and where a run was launched, each time."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
   return found
 
 
-def add(folder: Path, step: int, devices: int = 1, stride: int = 1) -> None:
+def add(folder: Path, step: int, programs: Mapping[str, Any]) -> None:
   """Add this launch of a run that goes on from `step`, or begins if it is 0.
 
   A line says what has changed since the previous launch. A damaged log is set
@@ -35,8 +36,7 @@ def add(folder: Path, step: int, devices: int = 1, stride: int = 1) -> None:
   Args:
     folder: the run's.
     step: how many updates it has behind it.
-    devices: how many share a batch.
-    stride: how many updates are one dispatch.
+    programs: what the compiled steps depend on (dispatch.describe_programs).
   """
   path = Path(folder) / FILE
   launches = []
@@ -47,7 +47,7 @@ def add(folder: Path, step: int, devices: int = 1, stride: int = 1) -> None:
       aside = path.with_name(f"{FILE}.damaged")
       path.replace(aside)
       say(f"warning: {error}. It is kept as {aside}")
-  today = provenance.describe_launch(devices, stride)
+  today = provenance.describe_launch(programs)
   changed = provenance.changes(launches[-1], today) if launches else []
   if changed and step:
     say(

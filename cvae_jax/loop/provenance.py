@@ -27,12 +27,11 @@ _OPTIONS = (  # settings of jax: with another value a run has other bits
 )
 
 
-def describe_launch(devices: int = 1, stride: int = 1) -> dict[str, Any]:
+def describe_launch(programs: Mapping[str, Any]) -> dict[str, Any]:
   """Return the entry of environment.json for this process.
 
   Args:
-    devices: how many share a batch.
-    stride: how many updates are one dispatch.
+    programs: what the compiled steps depend on (dispatch.describe_programs).
   """
   return {
     "time": datetime.datetime.now(datetime.UTC).isoformat(),
@@ -42,7 +41,7 @@ def describe_launch(devices: int = 1, stride: int = 1) -> dict[str, Any]:
     "packages": {p: importlib.metadata.version(p) for p in _PACKAGES},
     "xla_flags": os.environ.get("XLA_FLAGS", ""),
     "device": str(jax.devices()[0]),
-    "bits": describe_bits() | {"mesh": devices, "steps_per_dispatch": stride},
+    "bits": {**describe_bits(), **programs},
     "host": platform.platform(),
     "cores": os.cpu_count(),
   }

@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -116,8 +117,7 @@ class Record:
     params: PyTree,
     rows_saved: int = 0,
     identity: Mapping[str, Any] | None = None,
-    devices: int = 1,
-    stride: int = 1,
+    programs: Mapping[str, Any] = MappingProxyType({}),
   ) -> None:
     """Begin or continue the record after `step` completed updates.
 
@@ -131,7 +131,7 @@ class Record:
     if identity is not None:
       keep_identity(self.folder, identity)
     write_atomically(self.folder / "config.json", configs.to_json(config))
-    launches.add(self.folder, step, devices, stride)
+    launches.add(self.folder, step, programs)
     write_atomically(self.folder / "parameters.txt", parameter_table(params))
     path = self.folder / rows.FILE
     found, bad = self._parse()

@@ -28,7 +28,7 @@ from cvae_jax.method.names import check, pick
 from cvae_jax.nets import images, telling
 from cvae_jax.nets.fast import ops
 from cvae_jax.nets.images import BLOCKS, WIDTHS, Residual, Shape
-from cvae_jax.nets.layers import Conv, Dense, logit_initialiser
+from cvae_jax.nets.layers import Conv, Dense, output_initialisers
 from cvae_jax.types import PyTree
 
 USUAL = (8, 4, 2)  # latents of a pixel of each level's map, where none are said
@@ -98,7 +98,7 @@ class Decoder(nn.Module):
   channels: int  # of the output, at least the image's
   width: str = "small"
   blocks: str = "plain"
-  mean: tuple[float, ...] = ()  # of each channel, where outputs are logits
+  mean: tuple[float, ...] = ()  # of the images' channels
   angles: telling.Angles = telling.Angles()  # of the condition
 
   @nn.compact
@@ -134,8 +134,8 @@ class Decoder(nn.Module):
       if residual:
         x = Residual(width, name=f"residual_{i}")(x)
       x = ops.silu(x)
-    begin = logit_initialiser(self.mean)
-    output = self._enlarge(x, self.channels, sizes[-1], "image", begin)
+    begin = output_initialisers(self.mean, self.channels)
+    output = self._enlarge(x, self.channels, sizes[-1], "image", **begin)
     e = join([part for part, _ in found])
     if maps is None:
       return Pass(output, e, None)
@@ -174,10 +174,10 @@ class Decoder(nn.Module):
     width: int,
     size: tuple,
     name: str,
-    begin: nn.initializers.Initializer = nn.initializers.zeros,
+    **begin: nn.initializers.Initializer,
   ) -> Array:
     """Double a map's sides, less the row or column that an odd side lacks."""
-    x = Conv(width, 4, 2, "SAME", True, begin, name=name)(x)
+    x = Conv(width, 4, 2, "SAME", True, **begin, name=name)(x)
     return x[:, : size[0], : size[1]]
 
 

@@ -16,7 +16,7 @@ from jax import Array
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.method.names import check, pick
 from cvae_jax.nets.fast import ops
-from cvae_jax.nets.layers import Conv, Dense, logit_initialiser
+from cvae_jax.nets.layers import Conv, Dense, output_initialisers
 from cvae_jax.nets.telling import Angles, embed, modulate
 
 WIDTHS = {"small": 16, "medium": 32, "large": 64}  # features of the first map
@@ -108,7 +108,7 @@ class Decoder(nn.Module):
   channels: int  # of the output, at least the image's
   width: str = "small"
   blocks: str = "plain"
-  mean: tuple[float, ...] = ()  # of each channel, where outputs are logits
+  mean: tuple[float, ...] = ()  # of the images' channels
   angles: Angles = Angles()  # of the condition
 
   @nn.compact
@@ -126,8 +126,9 @@ class Decoder(nn.Module):
     outputs = [self.channels, *widths[:-1]]
     for i in reversed(range(len(maps))):
       height, width = maps[i]
-      begin = logit_initialiser(self.mean if i == 0 else ())
-      x = Conv(outputs[i], 4, 2, "SAME", True, begin, name=f"up_{i}")(x)
+      mean = self.mean if i == 0 else ()
+      begin = output_initialisers(mean, self.channels)
+      x = Conv(outputs[i], 4, 2, "SAME", True, **begin, name=f"up_{i}")(x)
       x = x[:, :height, :width]
       if i == 0:
         return x
@@ -164,7 +165,7 @@ class ImageDecoder(nn.Module):
   blocks: str = "plain"
   outputs: int = 1  # for each channel: the parameters of a likelihood
   bounded: bool = True  # outputs are means in [0, 1]
-  mean: tuple[float, ...] = ()  # of the images' channels, if outputs is 1
+  mean: tuple[float, ...] = ()  # of the images' channels
   angles: Angles = Angles()  # of the condition
 
   @nn.compact
@@ -183,7 +184,7 @@ class PixelDecoder(nn.Module):
   channels: int
   width: str = "small"
   blocks: str = "plain"
-  mean: tuple[float, ...] = ()  # of the images' channels, if channels are they
+  mean: tuple[float, ...] = ()  # of the images' channels
 
   @nn.compact
   def __call__(

@@ -12,6 +12,10 @@ from cvae_jax.method.softplus import softplus
 from cvae_jax.nets.fast import conv, ops
 
 DIMMEST = 0.01  # mean that a bias begins at
+# Where a mixture of logistics begins, whose values are in [−1, 1]: a narrower
+# or more random start makes the first steps flee to a nearly uniform one.
+FIRST_LOG_SCALE = -1.5
+FIRST_KERNEL = 0.1  # of a usual one
 ACTIVATIONS = {
   "leaky_0.15": functools.partial(jax.nn.leaky_relu, negative_slope=0.15),
   "linear": lambda x: x,
@@ -46,31 +50,52 @@ class Conv(nn.Module):
   padding: str = "SAME"
   transposed: bool = False
   bias_init: nn.initializers.Initializer = nn.initializers.zeros
+  kernel_init: nn.initializers.Initializer = nn.initializers.glorot_uniform()
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
     """Map [B, H, W, C] to [B, H', W', features]."""
     shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-    kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
+    kernel = self.param("kernel", self.kernel_init, shape)
     bias = self.param("bias", self.bias_init, (self.features,))
     if self.transposed:
       return conv.conv_transpose(x, kernel, self.stride, bias=bias)
     return conv.conv(x, kernel, self.stride, self.padding, bias=bias)
 
 
-def logit_initialiser(mean: Sequence[float]) -> nn.initializers.Initializer:
-  """Return an initialiser of biases [C]: the logits of means, or 0 without.
+def output_initialisers(
+  mean: Sequence[float], channels: int
+) -> dict[str, nn.initializers.Initializer]:
+  """Return initialisers of a last layer (Conv's) that begins near means.
 
-  Means are kept away from 0 and 1, where a sigmoid would not learn.
+  Args:
+    mean: of each channel of the images, in [0, 1]; none for biases of 0.
+    channels: of the output. As many as the means are their logits. More are a
+      mixture of K logistics for each mean, as `method.logistic` has them: K
+      means in [−1, 1], K log-scales and, if K > 1, K logits.
   """
   if not mean:
-    return nn.initializers.zeros
+    return {}
+  if channels == len(mean):
+    # Away from 0 and 1, where a sigmoid would not learn.
+    share = jnp.clip(jnp.array(mean), DIMMEST, 1.0 - DIMMEST)
+    logits = jnp.log(share / (1.0 - share))
+    return {"bias_init": nn.initializers.constant(logits)}
+  biases = _logistics(mean, channels // len(mean))
+  glorot = nn.initializers.glorot_uniform()
+  return {
+    "bias_init": nn.initializers.constant(biases),
+    "kernel_init": lambda *shape: FIRST_KERNEL * glorot(*shape),
+  }
 
-  def begin(key: Array, shape: tuple, dtype=jnp.float32) -> Array:
-    share = jnp.clip(jnp.array(mean, dtype), DIMMEST, 1.0 - DIMMEST)
-    return jnp.broadcast_to(jnp.log(share / (1.0 - share)), shape)
 
-  return begin
+def _logistics(mean: Sequence[float], width: int) -> Array:
+  """Return the `width` numbers of each mean's logistics, in turn."""
+  mixture = max(1, width // 3)
+  scales = [FIRST_LOG_SCALE] * mixture
+  logits = [0.0] * (width - 2 * mixture)
+  values = [[2.0 * m - 1.0] * mixture + scales + logits for m in mean]
+  return jnp.array(values).ravel()
 
 
 def dropout(key: Array | None, x: Array, rate: float) -> Array:

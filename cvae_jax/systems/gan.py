@@ -8,9 +8,10 @@ generator G makes of z ~ N(0, I); the generator learns to fool it:
     generator    −log D(G(z))                        −D(G(z))
 
 `loss.penalty` adds penalty · (‖∇D(x̂)‖ − 1)² to the critic's loss at points x̂
-between real and generated images. A step is one step of the critic. The
-generator moves in every `optim.critic_steps`-th step, and its batch statistics
-move with it alone.
+between real and generated images, `loss.r1` r1 / 2 · ‖∇D(x)‖² at real ones.
+The label of real images is 1 − `loss.label_smoothing` for a logistic critic. A
+step is one step of the critic. The generator moves in every
+`optim.critic_steps`-th step, and its batch statistics move with it alone.
 """
 
 import functools
@@ -49,7 +50,9 @@ class Model(NamedTuple):
   shape: tuple[int, ...]  # (H, W, C)
   latents: int
   critic_loss: Callable[[Array, bool], Array]  # one of KINDS
-  penalty: float  # × (|∇D| − 1)²
+  penalty: float  # × (|∇D| − 1)², between images
+  r1: float  # / 2 × |∇D|², at real images
+  smoothing: float  # the label of real images is 1 less this
 
   def generate(
     self, params: PyTree, stats: PyTree, z: Array, train: bool = False
@@ -108,6 +111,7 @@ def make(config, facts: Facts) -> System:
     notes=(
       f"losses: {config.loss.kind}"
       + (f" + {model.penalty:g} × (|∇D| − 1)²" if model.penalty else "")
+      + (f" + {model.r1 / 2:g} × |∇D|²" if model.r1 else "")
       + f"; the generator moves in every step of {config.optim.critic_steps}",
     ),
   )
@@ -126,9 +130,11 @@ def _model(config, facts: Facts) -> Model:
   kind = check(KINDS, config.loss.kind, "loss.kind")
   own = images.builds_itself(config.model)
   norm = "" if own else config.model.critic.norm
-  if config.loss.penalty and norm.startswith("batch"):
+  r1 = config.loss.get("r1", 0.0)  # older runs have none
+  if (config.loss.penalty or r1) and norm.startswith("batch"):
+    name = "penalty" if config.loss.penalty else "r1"
     raise ValueError(
-      "loss.penalty is on the gradient of each image alone: model.critic.norm "
+      f"loss.{name} is on the gradient of each image alone: model.critic.norm "
       f"is 'layer' or ''; found {norm!r}"
     )
   return Model(
@@ -142,6 +148,8 @@ def _model(config, facts: Facts) -> Model:
     latents=config.model.latents,
     critic_loss=KINDS[kind],
     penalty=config.loss.penalty,
+    r1=r1,
+    smoothing=config.loss.get("label_smoothing", 0.0),
   )
 
 
@@ -168,28 +176,37 @@ def _critic_loss(model: Model, params, model_state, batch: Batch, key, step):
   on_fake, stats = model.score(params, stats, fake, train=True)
   terms = {"real": on_real, "fake": on_fake, "gap": on_real - on_fake}
 
+  def squared_slope(image: Array) -> Array:
+    """Return ‖∇D‖² at each image, [B]."""
+    slope = update.input_gradient(
+      lambda x: model.score(params, stats, x)[0], image
+    )
+    return (slope**2).sum(axis=(1, 2, 3))
+
   # 1. REAL AND GENERATED: −log D(x) − log(1 − D(G(z))), or D(G(z)) − D(x).
+  # With smoothing s the first is −(1 − s) log D(x) − s log(1 − D(x)) (Salimans
+  # et al. 2016, 3.4).
   total = model.critic_loss(on_real, True) + model.critic_loss(on_fake, False)
+  if model.smoothing:
+    doubt = model.critic_loss(on_real, False) - model.critic_loss(on_real, True)
+    total += model.smoothing * doubt
 
   # 2. GRADIENT PENALTY: penalty · (‖∇D(x̂)‖ − 1)² at x̂ = u x + (1 − u) G(z)
   # with u ~ Uniform(0, 1) (Gulrajani et al. 2017, algorithm 1).
   if model.penalty:
     share = jax.random.uniform(mix, (real.shape[0], 1, 1, 1))
     between = share * real + (1.0 - share) * fake
-    terms["penalty"] = model.penalty * _gradient_penalty(
-      lambda image: model.score(params, stats, image)[0], between
-    )
+    # Away from 0, where the root has no slope.
+    slope = jnp.sqrt(squared_slope(between) + 1e-12)
+    terms["penalty"] = model.penalty * (slope - 1.0) ** 2
     total += terms["penalty"]
 
+  # 3. R1: r1 / 2 · ‖∇D(x)‖² (Mescheder et al. 2018, eq. 9).
+  if model.r1:
+    terms["r1"] = 0.5 * model.r1 * squared_slope(real)
+    total += terms["r1"]
+
   return total.mean(), (parts.means(terms), stats)
-
-
-def _gradient_penalty(score: Callable[[Array], Array], image: Array) -> Array:
-  """Return (‖∇ score‖ − 1)² at each image, [B]."""
-  squares = update.input_gradient(score, image) ** 2
-  # Away from 0, where the root has no slope.
-  norm = jnp.sqrt(squares.sum(axis=(1, 2, 3)) + 1e-12)
-  return (norm - 1.0) ** 2
 
 
 def _generator_loss(model: Model, params, model_state, batch: Batch, key, step):

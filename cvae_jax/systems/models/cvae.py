@@ -163,7 +163,7 @@ def _networks(model, facts: Facts, likelihood) -> tuple:
       **how,
       outputs=likelihood.width,
       bounded=likelihood.means,
-      mean=facts.mean if likelihood.width == 1 else (),
+      mean=facts.mean,
     )
     return encoder, decoder
   settings = likelihoods.decoder(likelihood, model.decoder)

@@ -39,7 +39,7 @@ def build(config, facts: Facts, width: int) -> Hierarchy | None:
       levels,
       shape[-1] * width,
       **how,
-      mean=facts.mean if width == 1 else (),
+      mean=facts.mean,
       angles=telling.angles(facts.attributes, model.get("harmonics", 1)),
     ),
   )

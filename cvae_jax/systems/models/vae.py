@@ -153,7 +153,7 @@ def _networks(model, facts: Facts, latents: int, width: int) -> tuple:
         shape,
         shape[-1] * width,
         **how,
-        mean=facts.mean if width == 1 else (),
+        mean=facts.mean,
       ),
     )
   output = {"logits": math.prod(shape) * width}
