@@ -99,7 +99,7 @@ GROUPS = {
 # The package's systems; which keys another one uses, only its author knows.
 OWN = (
   *("aae", "adgm", "attribute", "autoencoder", "caae", "colouring", "cvae"),
-  *("dfc_vae", "gan", "judge", "m2", "m3", "vae"),
+  *("dfc_vae", "gan", "judge", "m2", "m3", "ssaae", "vae"),
 )
 # The systems that use a key. With another system the key would change nothing,
 # so it is refused there. All systems use the keys of optim.

@@ -34,6 +34,7 @@ PAGES = {
   "judge": ("judge", FACE, 4),
   "m2": ("zoo:m2", SHAPE, 10),
   "m3": ("zoo:m3", SHAPE, 10),
+  "ssaae": ("zoo:ssaae", SHAPE, 10),
   "vae": ("zoo:scvae", SHAPE, 10),
 }
 COLOUR = (14, 14, 3)  # so that it matters whether each channel has a variance
