@@ -16,6 +16,8 @@ passes in all. Variants, joined by commas:
     batch=n    20 (the paper's) or another; larger ones are faster a pass
     cosine     a rate of 0.002 that falls along a cosine, and ε 1e-8: for
                few passes in batches of 100 or so
+    shampoo    Shampoo in Adam's place, with a rate of 0.004 that rises for a
+               pass and falls along a cosine: for passes in batches of 200
     static     pixels are drawn once
     latents=hierarchy  two levels of latents and residual convolutions, a
                constant rate and averaged parameters (docs/likelihood.md)
@@ -43,8 +45,8 @@ from cvae_jax.config import (
 ROWS = 60_000
 PASSES = 3280
 KNOWN = {"k": 1, "dreg": False, "passes": PASSES, "batch": 20}
-KNOWN |= {"cosine": False, "static": False, "class": False, "smoke": False}
-KNOWN |= {"latents": "vector"}
+KNOWN |= {"cosine": False, "shampoo": False, "static": False, "class": False}
+KNOWN |= {"smoke": False, "latents": "vector"}
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -60,10 +62,12 @@ def get_config(arg: str = "") -> ConfigDict:
     raise ConfigError(
       f"latents={variant['latents']}: expected vector, hierarchy"
     )
-  if variant["cosine"]:
-    config.optim.update(
-      {"lr": 2e-3, "eps": 1e-8, "schedule": "cosine", "final": 0.01}
-    )
+  epoch = ROWS // config.batch_size
+  if variant["cosine"] or variant["shampoo"]:
+    config.optim.update({"lr": 2e-3, "eps": 1e-8, "schedule": "cosine"})
+    config.optim.update({"final": 0.01, "steps": config.epochs * epoch})
+  if variant["shampoo"]:
+    config.optim.update({"name": "shampoo", "lr": 4e-3, "warmup": epoch})
   if variant["static"]:
     config.data.binarise = "static"
   if variant["class"]:

@@ -62,7 +62,7 @@ GROUPS = {
     "steps": 0,  # length of the schedule
     "final": 0.0,  # share of lr at its end
     "warmup": 0,  # steps until lr is reached
-    "momentum": 0.0,  # of sgd, rmsprop and sm3
+    "momentum": 0.0,  # of sgd, rmsprop, sm3; of muon, where 0 is 0.95
     "clip": 0.0,  # bound of the gradients' norm; 0: none
     "weight_decay": 0.0,  # × lr × parameters
     "ema": 0.0,  # decay of the parameters' running mean, which is evaluated
@@ -99,7 +99,7 @@ GROUPS = {
 # The package's systems; which keys another one uses, only its author knows.
 OWN = (
   *("aae", "adgm", "attribute", "autoencoder", "caae", "colouring", "cvae"),
-  *("dfc_vae", "gan", "judge", "m2", "m3", "vae"),
+  *("dfc_vae", "gan", "judge", "m2", "m3", "ssaae", "vae"),
 )
 # The systems that use a key. With another system the key would change nothing,
 # so it is refused there. All systems use the keys of optim.
@@ -143,7 +143,7 @@ NEEDS = {
   "prior.components": ("prior.name", ("mixture", "vamp")),
   # Over an M1 a system sees its latents, and M1 reads grey values.
   "data.binarise": ("model.features.latents", (None,), ("m2",)),
-  "optim.momentum": ("optim.name", ("rmsprop", "sgd", "sm3")),
+  "optim.momentum": ("optim.name", ("muon", "rmsprop", "sgd", "sm3")),
   "optim.steps": ("optim.schedule", _FALLING),
   "optim.final": ("optim.schedule", _FALLING),
   **{
@@ -157,7 +157,7 @@ NEEDS = {
 # True for any but an empty one). If data sources follow, it is theirs only.
 _MOMENTS = (
   *("adabelief", "adam", "adamax", "adamw", "amsgrad", "lamb", "lion"),
-  *("nadam", "nadamw", "novograd", "radam", "yogi"),
+  *("muon", "nadam", "nadamw", "novograd", "radam", "shampoo", "yogi"),
 )
 _EPS = (*_MOMENTS, "adadelta", "adagrad", "rmsprop")
 _TAPS = ("model.features.taps", True)

@@ -30,8 +30,8 @@ _NOT_NEGATIVE = (
   *("decay", "eps", "min_delta", "floor", "slope", "noise_level", "count"),
   *("images", "frechet", "conditions", "holdout", "grey_start", "warm_up"),
   *("train_rows", "train_images", "test_images", "start", "tile"),
-  *("slots", "crop", "pool_after", "given_after", "weight"),
-  *("clip", "weight_decay", "warmup", "steps", "final"),
+  *("slots", "crop", "pool_after", "given_after", "weight", "distortion"),
+  *("clip", "weight_decay", "warmup", "steps", "final", "shift"),
 )
 _SHARES = (
   *("dropout", "input_dropout", "beta1", "b1", "b2", "relative"),

@@ -22,6 +22,12 @@ _CAS = flags.DEFINE_bool(
   False,
   "Train the judge's network on samples too and test it on real images.",
 )
+_IDENTITY = flags.DEFINE_string(
+  "identity",
+  None,
+  "A judge of who is shown: edits of held-out images are scored too, by "
+  "whether the attribute moves and the person stays.",
+)
 _LABELS = flags.DEFINE_bool(
   "representation",
   False,
@@ -59,7 +65,7 @@ def main(_: list[str]) -> None:
   from cvae_jax import runs
   from cvae_jax.host import hub
   from cvae_jax.loop.folders import Folder
-  from cvae_jax.measures import fid, kept, ledger
+  from cvae_jax.measures import edits, fid, kept, ledger
 
   run = run_flags.load(_WORKDIR)
   if _DATA.value is not None:  # checked against the run's data.json
@@ -68,6 +74,10 @@ def main(_: list[str]) -> None:
     ledger.check(Folder(run.folder))  # now, and not after minutes of scoring
   run = run.with_prior(_PRIOR.value).with_guidance(_GUIDANCE.value)
   judges = [runs.load(folder) for folder in _JUDGES.value]
+  identity = None
+  if _IDENTITY.value is not None:
+    identity = runs.load(_IDENTITY.value)
+    edits.check(run, judges, identity)
   if _CAS.value and not judges:
     raise runs.RunError("--cas trains the network of a judge: give --judge=RUN")
   features = None
@@ -81,7 +91,7 @@ def main(_: list[str]) -> None:
   # A GAN encodes nothing, so that its samples are all there is to measure.
   asked = judges or _CAS.value or _LABELS.value
   if features is None or asked or run.system.encode is not None:
-    _score(run, judges)
+    _score(run, judges, identity)
   if features is not None:
     given = (_FID_IMAGES.value, _FID_SPLIT.value, _SEED.value)
     print("\n".join(fid.lines(fid.measure(run, features, *given))))
@@ -93,13 +103,14 @@ def main(_: list[str]) -> None:
     print(f"wrote {ledger.write(Folder(run.folder), command.path(_LEDGER))}")
 
 
-def _score(run, judges) -> None:
+def _score(run, judges, identity) -> None:
   """Score a run that encodes, and print and keep its scores."""
   from cvae_jax import train
   from cvae_jax.host import hub
   from cvae_jax.measures import (
     abilities,
     cas,
+    edits,
     representation,
     score,
     score_text,
@@ -118,6 +129,9 @@ def _score(run, judges) -> None:
       run, judges[0], train.train_and_evaluate, _SEED.value
     )
     lines = cas.lines(scores["cas"])
+  if identity is not None:
+    scores["edits"] = edits.score(run, judges, identity, _SEED.value)
+    lines += edits.lines(scores["edits"])
   if _LABELS.value:
     scores["representation"] = representation.score(run, _SEED.value)
     lines += representation.lines(scores["representation"])

@@ -204,7 +204,7 @@ LONG = ("configs/zoo.py",)
 @each(*EVERYWHERE, "benchmarks")
 def test_files_and_functions_are_short(path):
   lines = len(path.read_text().splitlines())
-  assert lines <= (320 if relative(path) in LONG else 250)
+  assert lines <= (345 if relative(path) in LONG else 250)
   for node in ast.walk(tree(path)):
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
       assert node.end_lineno - node.lineno < 60, node.name

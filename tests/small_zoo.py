@@ -22,6 +22,10 @@ NETS = {
   "m1m2": ("classifier", "inference", "generator"),
   "aae": ("encoder", "decoder", "discriminator"),
   "ilaae": ("encoder", "decoder", "discriminator"),
+  "ssaae": (
+    *("encoder", "decoder"),
+    *("class_discriminator", "style_discriminator"),
+  ),
 }
 
 
@@ -33,7 +37,7 @@ def widths(name):
     changes |= {
       f"model.features.{net}.widths": (5,) for net in ("encoder", "decoder")
     } | {"model.features.latents": 3}
-  if "aae" not in name:
+  if name.partition(",")[0] not in ("aae", "ilaae"):
     changes["model.latents"] = 2 if name.startswith("m3") else 3
   return changes
 

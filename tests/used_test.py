@@ -11,7 +11,7 @@ from jax.interpreters import partial_eval
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs, defaults, settings
-from cvae_jax.method import likelihoods, optim, update
+from cvae_jax.method import likelihoods, matrices, optim, update
 from cvae_jax.nets.fast import ops
 from cvae_jax.types import Facts, Place
 
@@ -34,6 +34,7 @@ PAGES = {
   "judge": ("judge", FACE, 4),
   "m2": ("zoo:m2", SHAPE, 10),
   "m3": ("zoo:m3", SHAPE, 10),
+  "ssaae": ("zoo:ssaae", SHAPE, 10),
   "vae": ("zoo:scvae", SHAPE, 10),
 }
 COLOUR = (14, 14, 3)  # so that it matters whether each channel has a variance
@@ -287,7 +288,7 @@ def test_each_player_of_a_system_moves_by_the_optimiser_of_its_config(system):
       {"data.binarise": "dynamic"},
       "while model.features.latents is 50; leave it out",
     ),
-    ("zoo", {"optim.momentum": 0.5}, "optim.name=rmsprop or sgd or sm3"),
+    ("zoo", {"optim.momentum": 0.5}, "optim.name=muon or rmsprop or sgd"),
     ("compare:ae", {"loss.beta": 2.0}, "model.variational=True"),
     ("compare:ae", {"loss.kl.free_bits": 1.0}, "model.variational=True"),
   ],
@@ -374,9 +375,10 @@ def test_another_s_data_may_have_keys_of_any_meaning():
   settings.check(config, given=["data.label_seed"])
 
 
-def test_the_keys_of_an_optimiser_are_those_that_optax_has():
+def test_the_keys_of_an_optimiser_are_those_that_it_has():
+  own = {"muon": matrices.muon, "shampoo": matrices.shampoo}
   parameters = {
-    name: inspect.signature(getattr(optax, name)).parameters
+    name: inspect.signature(own.get(name) or getattr(optax, name)).parameters
     for name in optim.NAMES
   }
   tables = dict.fromkeys(("b1", "b2", "eps"), defaults.BY_HAND)

@@ -41,6 +41,20 @@ COUNTS = {
     "decoder": 1_788_784,
     "discriminator": 1_015_001,
   },
+  # 784-500-500-(10 + 10), 20-500-500-784 and 10-200-200-1, with biases
+  "ssaae": {
+    "encoder": 653_020,
+    "decoder": 653_784,
+    "class_discriminator": 42_601,
+    "style_discriminator": 42_601,
+  },
+  # Makhzani et al. 2015: two layers of 1,000 units in each
+  "ssaae,faithful": {
+    "encoder": 1_806_020,
+    "decoder": 1_806_784,
+    "class_discriminator": 1_013_001,
+    "style_discriminator": 1_013_001,
+  },
 }
 TOTALS = {
   "vae": 1_289_788,
@@ -131,6 +145,15 @@ def test_m3_decodes_the_merged_projection_and_category():
         "generator": ("encoder",),
       },
     ),
+    (
+      "ssaae",
+      {
+        "autoencoder": ("encoder", "decoder"),
+        "discriminators": ("class_discriminator", "style_discriminator"),
+        "generator": ("encoder",),
+        "classifier": ("encoder",),
+      },
+    ),
   ],
 )
 def test_players_own_what_the_method_trains(name, owned):
@@ -151,7 +174,7 @@ def test_the_source_moves_the_generator_twice_on_a_swiss_roll():
   ("arg", "message"),
   [
     ("vae,m2", "one system at a time, found vae and m2"),
-    ("vae,labels=100", "labels is for m2, m1m2, ilaae; found vae"),
+    ("vae,labels=100", "labels is for m2, m1m2, ilaae, ssaae; found vae"),
     ("scvae,prior=mixture", "prior is for aae, ilaae; found scvae"),
     ("ilaae,faithful", "no faithful ilaae: .* it stacks codes"),
     (

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import likelihoods
-from cvae_jax.types import Metrics
+from cvae_jax.types import Facts, Metrics
 
 
 class Weights(Protocol):
@@ -39,6 +39,27 @@ def likelihood(loss, channels: int) -> likelihoods.Likelihood:
       "here; set loss.sigma=learned"
     )
   return found
+
+
+def count_classes(facts: Facts) -> int:
+  """Return the number of classes K that a condition [K] has, which is one-hot.
+
+  Raises:
+    ValueError: a condition says nothing, or more than one class.
+  """
+  places = facts.attributes
+  if (
+    facts.conditions < 2
+    or len(places) > 1
+    or any(place.kind != "class" for place in places)
+  ):
+    names = ", ".join(place.name for place in places) or "nothing"
+    raise ValueError(
+      f"few labels are of one class, and the condition has "
+      f"{facts.conditions} entries, of {names}; set data.condition=class and "
+      "data.conditions to the number of classes"
+    )
+  return facts.conditions
 
 
 def columns(shape: tuple[int, ...], classes: int) -> dict[str, tuple[int, ...]]:

@@ -5,15 +5,26 @@ from collections.abc import Callable
 
 import optax
 
-from cvae_jax.method import schedules
+from cvae_jax.method import matrices, schedules
 from cvae_jax.method.names import pick
 
+
+def _sm3(learning_rate, momentum: float = 0.9):
+  """Build optax's sm3, whose own rate cannot be a schedule."""
+  return optax.chain(
+    optax.scale_by_sm3(momentum), optax.scale_by_learning_rate(learning_rate)
+  )
+
+
 # The optimisers of optax that need only gradients and parameters.
-NAMES = (
+_OPTAX = (
   *("adabelief", "adadelta", "adagrad", "adam", "adamax", "adamw"),
   *("amsgrad", "lamb", "lion", "nadam", "nadamw", "novograd", "radam"),
-  *("rmsprop", "sgd", "sm3", "yogi"),
+  *("rmsprop", "sgd", "yogi"),
 )
+_MAKE = {name: getattr(optax, name) for name in _OPTAX}
+_MAKE |= {"muon": matrices.muon, "shampoo": matrices.shampoo, "sm3": _sm3}
+NAMES = tuple(_MAKE)
 # Keys of config.optim that are passed on if the optimiser knows them.
 _OWN = ("b1", "b2", "eps", "momentum", "nesterov")
 _ADAM = {"b1": 0.9, "b2": 0.999, "eps": 1e-8}  # of Adam, where none is set
@@ -28,7 +39,8 @@ def build(
   is AdamW (Loshchilov and Hutter 2019).
 
   Args:
-    optim: the group. `name` is that of a function of optax, one of NAMES.
+    optim: the group. `name` is that of a function of optax, or muon or
+      shampoo of matrices.py: one of NAMES.
       `lr` is the learning rate and schedules.learning_rate says how it
       changes. `b1`, `b2`, `eps` and `momentum` are given to an optimiser that
       has such a parameter; others do without. `clip` bounds the norm of all
@@ -75,8 +87,7 @@ def _build_named(optim, rate) -> optax.GradientTransformation:
   decay = optim.get("weight_decay", 0.0)
   if name == "adam" and decay:
     name = "adamw"
-  makers = {n: getattr(optax, n) for n in NAMES} | {"sm3": _sm3}
-  make = pick(makers, name, "optim.name")
+  make = pick(_MAKE, name, "optim.name")
   known = inspect.signature(make).parameters
   given = {key: optim[key] for key in _OWN if key in optim and key in known}
   if name in ("adam", "adamw"):
@@ -97,15 +108,8 @@ def _build_named(optim, rate) -> optax.GradientTransformation:
   return tx
 
 
-def _sm3(learning_rate, momentum: float = 0.9):
-  """Build optax's sm3, whose own rate cannot be a schedule."""
-  return optax.chain(
-    optax.scale_by_sm3(momentum), optax.scale_by_learning_rate(learning_rate)
-  )
-
-
 def _has_momentum(name: str) -> bool:
-  return "momentum" in inspect.signature(getattr(optax, name)).parameters
+  return "momentum" in inspect.signature(_MAKE[name]).parameters
 
 
 def rates(optim) -> dict[str, Callable]:

@@ -15,9 +15,12 @@ from reports import ReportError, variants
 JUDGE = "attribute"  # the system that reads samples
 EPOCHS = (1, 5, 10)  # after which the source shows its VAEs
 SAMPLES = 200  # of each class, that the judge reads of a kept state
-SYSTEMS = ("vae", "m2", "m3", "aae", "dfc_vae", "caae")
+SYSTEMS = ("vae", "m2", "m3", "aae", "ssaae", "dfc_vae", "caae")
 KINDS = {  # the variants of each page that name a method, its default first
-  "zoo": ("vae", "scvae", "m1", "m2", "m1m2", "m3", "aae", "ilaae"),
+  "zoo": (
+    *("vae", "scvae", "m1", "m2", "m1m2", "m3"),
+    *("aae", "ilaae", "ssaae"),
+  ),
   "zoo_faces": ("dfc_vae", "caae"),
 }
 
@@ -124,6 +127,7 @@ def title(config: ConfigDict) -> str:
     "m3": "M3",
     "aae": "AAE, {prior}",
     "ilaae": "ilAAE, {prior}",
+    "ssaae": "SSAAE",
     "dfc_vae": "DFC-VAE, {taps}",
     "caae": "CAAE",
   }[kind].format(

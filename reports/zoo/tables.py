@@ -10,9 +10,11 @@ from reports.zoo import claims as zoo_claims
 from reports.zoo.figures import PRIORS
 from reports.zoo.runs import EPOCHS, Entry, Zoo
 
-PUBLISHED = {  # test error in % with 100 labels, Kingma et al. 2014
+# Test error in % with 100 labels: Kingma et al. 2014, Makhzani et al. 2015.
+PUBLISHED = {
   zoo_claims.M2: "11.97 ± 1.71",
   zoo_claims.M1M2: "3.33 ± 0.14",
+  zoo_claims.SSAAE: "1.90 ± 0.10",
 }
 EXPECTED = {  # how many runs of each the sweeps train
   zoo_claims.VAE: 3,
@@ -21,6 +23,7 @@ EXPECTED = {  # how many runs of each the sweeps train
   "M1, 50 latents": 1,
   zoo_claims.M2: 5,
   zoo_claims.M1M2: 5,
+  zoo_claims.SSAAE: 5,
   zoo_claims.M2_SOURCE: 1,
   zoo_claims.M3: 1,
   **{f"{kind}, {prior}": 1 for kind in ("AAE", "ilAAE") for prior in PRIORS},
@@ -61,7 +64,7 @@ def labels(zoo: Zoo) -> list[Row]:
       "categories used": _spread(group, _score("categories", "used")),
       "entropy, nats": _spread(group, zoo_claims.mean_entropy),
     }
-    for title, group in _choose_groups(zoo, "M2", "M1+M2", "M3")
+    for title, group in _choose_groups(zoo, "M2", "M1+M2", "SSAAE", "M3")
   ]
 
 
@@ -76,7 +79,9 @@ def control(zoo: Zoo) -> list[Row]:
       "floor, %": _spread(group, _score(*sweep, "floor"), 100),
       "samples of each run": _score(*sweep, "samples")(group[0]),
     }
-    for title, group in _choose_groups(zoo, "SCVAE", "M2", "M1+M2", "ilAAE")
+    for title, group in _choose_groups(
+      zoo, "SCVAE", "M2", "M1+M2", "ilAAE", "SSAAE"
+    )
     if not group[0].scores.get("unlabelled")
   ]
 

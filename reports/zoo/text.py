@@ -40,9 +40,10 @@ latent is active where its posterior mean's variance over the digits is above
 0.01."""
 LABELS = """\
 *Error* is that of q(y | x) on the held-out digits; ± is over draws of the
-labelled ones; published: Kingma et al. 2014, all of MNIST. *Purity* is the
-share of digits whose class is the commonest in their category. M3 and the
-faithful M2 see no label, so their categories have no order and no error.
+labelled ones; published: Kingma et al. 2014 and, for SSAAE, Makhzani et al.
+2015, all of MNIST. *Purity* is the share of digits whose class is the commonest
+in their category. M3 and the faithful M2 see no label, so their categories have
+no order and no error.
 *Entropy* says how mixed the samples of one category are for the judge: 0 for
 one class alone, 2.30 for all ten alike. The settings of M2 and M1+M2 were
 chosen by the test errors of draws 0 and 1, on the same test digits; draws 2 to

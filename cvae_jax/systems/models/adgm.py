@@ -72,7 +72,7 @@ def build(config, facts: Facts) -> Model:
   shape = facts.image_shape
   likelihood = few_labels.likelihood(loss, shape[-1])
   pixels = math.prod(shape)
-  classes = facts.conditions
+  classes = few_labels.count_classes(facts)
   sizes = pixels, classes, nets.auxiliaries, nets.latents
 
   def gauss(size: int) -> dict[str, int]:

@@ -111,7 +111,7 @@ def build(config, facts: Facts) -> Model:
   m1 = None
   pixels = {"logits": math.prod(shape) * loss.likelihood.width}
   output = pixels
-  classes = facts.conditions
+  classes = few_labels.count_classes(facts)
   if features := nets.features:
     output = {"mean": features.latents, "logvar": features.latents}
     encoder = MLP(**features.encoder, heads=output)

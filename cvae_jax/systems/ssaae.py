@@ -1,0 +1,195 @@
+"""Semi-supervised adversarial autoencoders (Makhzani et al. 2015, section 5).
+
+The encoder gives a digit x its class, q(y | x), and a style z; the decoder
+reads both. Four players move in turn:
+
+    autoencoder     w · Σ (x − x̂)², x̂ of z and of the probabilities q(y | x)
+    discriminators  tell one-hot draws of Cat(1/K) from q(y | x), and draws of
+                    N(0, I) from z
+    generator       the encoder under an optimiser of its own: fools both
+    classifier      the encoder under another one: the labelled digits'
+                    cross-entropy
+
+The first three see digits without labels. Where no digit has a label, there is
+no classifier, and y is a cluster (section 6 of the paper).
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from cvae_jax.method import (
+  few_labels,
+  gaussian,
+  losses,
+  optim,
+  parts,
+  schedules,
+  update,
+)
+from cvae_jax.method.gaussian import Gaussian
+from cvae_jax.nets.mlp import flat
+from cvae_jax.systems.models.ssaae import DISCRIMINATORS, Model, build
+from cvae_jax.types import (
+  Batch,
+  Facts,
+  Metrics,
+  Player,
+  System,
+  TrainState,
+)
+
+JUDGED = ("class", "style")  # by the discriminators, in this order
+
+
+def make(config, facts: Facts) -> System:
+  """Build the system that config.model, .loss and .optim describe.
+
+  Raises:
+    ValueError: a condition is not one class.
+  """
+  model = build(config, facts)
+  players = _players(model, config)
+
+  def encode(state: TrainState, image: Array, condition: Array) -> Gaussian:
+    return gaussian.point(model.encode(state.params, image)[1])
+
+  def decode(state: TrainState, z: Array, condition: Array) -> Array:
+    return model.decode(state.params, z, condition).reshape(-1, *model.shape)
+
+  prior = functools.partial(gaussian.draw, latents=model.latents)
+  return System(
+    init=lambda key: update.init_state(players, model.init(key)),
+    step=update.make_step(players),
+    evaluate=functools.partial(_evaluate, model),
+    columns=few_labels.columns(model.shape, model.classes),
+    render=parts.make_render(encode, decode, prior),
+    encode=encode,
+    decode=decode,
+    classify=lambda state, image: model.encode(state.params, image)[0],
+    unlabelled=not _has_labels(config),
+    latents=model.latents,
+    schedules=optim.rates(config.optim),
+    notes=(_note(model, config),),
+  )
+
+
+def _has_labels(config) -> bool:
+  return config.data.get("labels", -1) != 0
+
+
+def _players(model: Model, config) -> dict[str, Player]:
+  group = config.optim
+
+  def player(loss, rate: float, *owns: str) -> Player:
+    rate = schedules.learning_rate(group, rate)
+    return Player(
+      functools.partial(loss, model), optim.build(group, rate), owns
+    )
+
+  players = {
+    "autoencoder": player(_reconstruction_loss, group.lr, "encoder", "decoder"),
+    "discriminators": player(
+      _discriminator_loss, group.adversarial_lr, *DISCRIMINATORS
+    ),
+    "generator": player(_generator_loss, group.adversarial_lr, "encoder"),
+  }
+  if _has_labels(config):
+    players["classifier"] = player(
+      _classifier_loss, group.supervised_lr, "encoder"
+    )
+  return players
+
+
+def _squared_error(model: Model, params, batch: Batch, key=None) -> Array:
+  """Return the weighted squared error of each image, [B]."""
+  logits, z = model.encode(params, batch["image"], key)
+  output = model.decode(params, z, jax.nn.softmax(logits))
+  return model.weight * losses.squared_error(flat(batch["image"]), output)
+
+
+def _reconstruction_loss(
+  model: Model, params, model_state, batch: Batch, key, step
+):
+  # RECONSTRUCTION: w · Σ (x − x̂)², summed over pixels.
+  return _squared_error(model, params, batch, key).mean(), ({}, model_state)
+
+
+def _discriminator_loss(
+  model: Model, params, model_state, batch: Batch, key, step
+):
+  noise, draw = jax.random.split(key)
+  logits, z = model.encode(params, batch["image"], noise)
+  on_codes = model.discriminate(params, jax.nn.softmax(logits), z)
+  on_draws = model.discriminate(params, *model.draw(draw, len(z)))
+  terms = {}
+  accuracy = {}
+  for name, fake, real in zip(JUDGED, on_codes, on_draws, strict=True):
+    # 1. CODES: −log (1 − D(y)) for y = q(y | x), −log (1 − D(z)) for z.
+    terms[f"{name}_codes"] = losses.discriminator_loss(fake, real=False)
+
+    # 2. DRAWS: −log D(y) for y of Cat(1/K), −log D(z) for z of N(0, I).
+    terms[f"{name}_draws"] = losses.discriminator_loss(real, real=True)
+
+    right = jnp.concatenate([fake < 0, real > 0])
+    accuracy[f"{name}_accuracy"] = right.mean()
+  terms = parts.means(terms)
+  return sum(terms.values()), (terms | accuracy, model_state)
+
+
+def _generator_loss(model: Model, params, model_state, batch: Batch, key, step):
+  logits, z = model.encode(params, batch["image"], key)
+  on_class, on_style = model.discriminate(params, jax.nn.softmax(logits), z)
+  terms = {
+    # 1. CLASSES: −log D(y) for y = q(y | x).
+    "class": losses.discriminator_loss(on_class, real=True),
+    # 2. STYLES: −log D(z) for z of the encoder.
+    "style": losses.discriminator_loss(on_style, real=True),
+  }
+  terms = parts.means(terms)
+  return terms["class"] + terms["style"], (terms, model_state)
+
+
+def _cross_entropy(model: Model, params, batch: Batch, key=None):
+  """Return −log q(y | x) [B] of labelled images, and the logits."""
+  logits, _ = model.encode(params, batch["labelled_image"], key)
+  log_q = jax.nn.log_softmax(logits)
+  return -jnp.sum(batch["condition"] * log_q, axis=-1), logits
+
+
+def _classifier_loss(
+  model: Model, params, model_state, batch: Batch, key, step
+):
+  # CROSS-ENTROPY: −log q(y | x) of a labelled digit and its class.
+  nats, _ = _cross_entropy(model, params, batch, key)
+  return nats.mean(), ({}, model_state)
+
+
+def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
+  """Return the error and the cross-entropy of q(y | x), and how near x̂ is.
+
+  The weighted squared error and the PSNR are of images that are decoded from
+  their own z and q(y | x). Each metric is [B].
+  """
+  params = state.params
+  nats, guess = _cross_entropy(model, params, batch)
+  logits, z = model.encode(params, batch["image"])
+  output = model.decode(params, z, jax.nn.softmax(logits))
+  return {
+    "error": few_labels.error(guess, batch["label"]),
+    "cross_entropy": nats,
+    "weighted_squared_error": _squared_error(model, params, batch),
+    "psnr": losses.psnr(flat(batch["image"]), output),
+  }
+
+
+def _note(model: Model, config) -> str:
+  note = (
+    f"loss: {model.weight:g} × squared error summed over the image; classes "
+    f"shaped to Cat(1/{model.classes}), styles to N(0, I)"
+  )
+  if _has_labels(config):
+    note += "; cross-entropy of labelled digits"
+  return note
