@@ -45,7 +45,10 @@ PAGES = {  # of each family a small network
       "model.decoder.features": (4, 4, 1),
     },
   ),
-  "faces": ("configs/faces.py:model=15", small._FACES),
+  "faces": (
+    "configs/faces.py:model=15",
+    small._FACES | {"data.source": "synthetic"},
+  ),
   "classifier": ("configs/classifier.py", small._CLASSIFIER),
   "mouth": ("configs/attributes.py:mouth,smoke", {}),
   "judge": ("configs/judge.py", {"model.features": (4,), "model.dense": 8}),
@@ -98,7 +101,7 @@ PAGES = {  # of each family a small network
   ),
   **{
     name: (f"configs/zoo.py:{name}", small_zoo.widths(name))
-    for name in ("vae", "scvae", "m2", "m1m2", "m3", "aae", "ilaae")
+    for name in ("vae", "scvae", "m2", "m1m2", "m3", "aae", "ilaae", "ssaae")
   },
 }
 

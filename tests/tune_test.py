@@ -117,7 +117,7 @@ def test_a_space_is_held_against_the_page_before_anything_is_trained(
     (
       "zoo",
       ["optim.momentum=float:0.1..0.9", "optim.name=sgd,adam"],
-      "beside optim.name=adam, .* set optim.name=rmsprop or sgd or sm3",
+      "beside optim.name=adam, .* set optim.name=muon or rmsprop or sgd",
     ),
   ],
 )
