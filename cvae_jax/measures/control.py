@@ -51,13 +51,7 @@ def score(
   """
   read = Reader(run.conditions, judges)
   conditions = run.conditions
-  for judge in judges:
-    shape = judge_shape(judge)
-    if shape != test["image"].shape[1:]:
-      raise RunError(
-        f"judge {judge.folder} reads images of shape {shape}; the run's are "
-        f"{test['image'].shape[1:]}"
-      )
+  check_shapes(judges, test["image"].shape[1:])
   rows = _draw_rows(test["condition"], 10 * count, seed)
   real = read(run.sample(rows, seed), rows)
   fresh = _select_unseen(test, judges, train)
@@ -86,6 +80,20 @@ def judge_shape(judge: Run) -> tuple[int, ...]:
   """Return the shape [H, W, C] of the images that a judge reads."""
   stated = judge.config.data.get("image_shape")
   return tuple(stated or judge.system.columns["image"])
+
+
+def check_shapes(judges: Sequence[Run], shape: tuple[int, ...]) -> None:
+  """Check that judges read images [H, W, C] of a run.
+
+  Raises:
+    RunError: one reads images of another shape.
+  """
+  for judge in judges:
+    if (own := judge_shape(judge)) != shape:
+      raise RunError(
+        f"judge {judge.folder} reads images of shape {own}; the run's are "
+        f"{shape}"
+      )
 
 
 def _draw_rows(rows: NDArray, count: int, seed: int) -> NDArray:

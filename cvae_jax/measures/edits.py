@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from cvae_jax.host.images import unit
 from cvae_jax.loop.run_data import load_data
-from cvae_jax.measures.control import figures, judge_shape
+from cvae_jax.measures.control import check_shapes, figures
 from cvae_jax.measures.judges import Reader
 from cvae_jax.metrics import merits
 from cvae_jax.runs import Run, RunError
@@ -54,11 +54,7 @@ def score(
     raise RunError(f"{run.folder}: its data have no test split to edit")
   image = unit(test["image"][:IMAGES])
   own = np.asarray(test["condition"][:IMAGES])
-  if judge_shape(identity) != image.shape[1:]:
-    raise RunError(
-      f"{identity.folder} reads images of shape {judge_shape(identity)}; the "
-      f"run's are {image.shape[1:]}"
-    )
+  check_shapes([identity], image.shape[1:])
   read = Reader(run.conditions, judges)
   z = run.encode(image, own).mean
   place = _embed(identity, image)

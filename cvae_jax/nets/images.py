@@ -126,8 +126,7 @@ class Decoder(nn.Module):
     outputs = [self.channels, *widths[:-1]]
     for i in reversed(range(len(maps))):
       height, width = maps[i]
-      mean = self.mean if i == 0 else ()
-      begin = output_initialisers(mean, self.channels)
+      begin = {} if i else output_initialisers(self.mean, self.channels)
       x = Conv(outputs[i], 4, 2, "SAME", True, **begin, name=f"up_{i}")(x)
       x = x[:, :height, :width]
       if i == 0:

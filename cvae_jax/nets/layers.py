@@ -77,16 +77,18 @@ def output_initialisers(
   if not mean:
     return {}
   if channels == len(mean):
-    # Away from 0 and 1, where a sigmoid would not learn.
-    share = jnp.clip(jnp.array(mean), DIMMEST, 1.0 - DIMMEST)
-    logits = jnp.log(share / (1.0 - share))
-    return {"bias_init": nn.initializers.constant(logits)}
-  biases = _logistics(mean, channels // len(mean))
+    return {"bias_init": lambda *_: _logits(mean)}
   glorot = nn.initializers.glorot_uniform()
   return {
-    "bias_init": nn.initializers.constant(biases),
+    "bias_init": lambda *_: _logistics(mean, channels // len(mean)),
     "kernel_init": lambda *shape: FIRST_KERNEL * glorot(*shape),
   }
+
+
+def _logits(mean: Sequence[float]) -> Array:
+  """Return the logits of means, away from 0 and 1, where no sigmoid learns."""
+  share = jnp.clip(jnp.array(mean), DIMMEST, 1.0 - DIMMEST)
+  return jnp.log(share / (1.0 - share))
 
 
 def _logistics(mean: Sequence[float], width: int) -> Array:

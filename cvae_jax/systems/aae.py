@@ -106,17 +106,18 @@ def _players(model: Model, config) -> dict[str, Player]:
   return players
 
 
-def _squared_error(model: Model, params, batch: Batch, key=None) -> Array:
-  """Return the weighted squared error of each image, [B]."""
-  output = model.decode(params, model.encode(params, batch["image"], key))
-  return model.weight * losses.squared_error(flat(batch["image"]), output)
+def _squared_error(model: Model, image: Array, output: Array) -> Array:
+  """Return the weighted squared error of each image and its x̂, [B]."""
+  return model.weight * losses.squared_error(flat(image), output)
 
 
 def _reconstruction_loss(
   model: Model, params, model_state, batch: Batch, key, step
 ):
   # RECONSTRUCTION: w · Σ (x − x̂)², summed over pixels.
-  return _squared_error(model, params, batch, key).mean(), ({}, model_state)
+  image = batch["image"]
+  output = model.decode(params, model.encode(params, image, key))
+  return _squared_error(model, image, output).mean(), ({}, model_state)
 
 
 def _discriminator_loss(
@@ -152,6 +153,6 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   x = batch["image"]
   output = model.decode(state.params, model.encode(state.params, x))
   return {
-    "weighted_squared_error": _squared_error(model, state.params, batch),
+    "weighted_squared_error": _squared_error(model, x, output),
     "psnr": losses.psnr(flat(x), output),
   }

@@ -18,6 +18,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import Array
 
 from cvae_jax.method import (
@@ -103,18 +104,24 @@ def _players(model: Model, config) -> dict[str, Player]:
   return players
 
 
-def _squared_error(model: Model, params, batch: Batch, key=None) -> Array:
-  """Return the weighted squared error of each image, [B]."""
-  logits, z = model.encode(params, batch["image"], key)
-  output = model.decode(params, z, jax.nn.softmax(logits))
-  return model.weight * losses.squared_error(flat(batch["image"]), output)
+def _reconstruct(model: Model, params, image: Array, key=None) -> Array:
+  """Return x̂ [B, D] of images, of their own z and q(y | x)."""
+  logits, z = model.encode(params, image, key)
+  return model.decode(params, z, jax.nn.softmax(logits))
+
+
+def _squared_error(model: Model, image: Array, output: Array) -> Array:
+  """Return the weighted squared error of each image and its x̂, [B]."""
+  return model.weight * losses.squared_error(flat(image), output)
 
 
 def _reconstruction_loss(
   model: Model, params, model_state, batch: Batch, key, step
 ):
   # RECONSTRUCTION: w · Σ (x − x̂)², summed over pixels.
-  return _squared_error(model, params, batch, key).mean(), ({}, model_state)
+  image = batch["image"]
+  output = _reconstruct(model, params, image, key)
+  return _squared_error(model, image, output).mean(), ({}, model_state)
 
 
 def _discriminator_loss(
@@ -155,8 +162,8 @@ def _generator_loss(model: Model, params, model_state, batch: Batch, key, step):
 def _cross_entropy(model: Model, params, batch: Batch, key=None):
   """Return −log q(y | x) [B] of labelled images, and the logits."""
   logits, _ = model.encode(params, batch["labelled_image"], key)
-  log_q = jax.nn.log_softmax(logits)
-  return -jnp.sum(batch["condition"] * log_q, axis=-1), logits
+  y = batch["condition"]
+  return optax.losses.softmax_cross_entropy(logits, y), logits
 
 
 def _classifier_loss(
@@ -173,15 +180,14 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   The weighted squared error and the PSNR are of images that are decoded from
   their own z and q(y | x). Each metric is [B].
   """
-  params = state.params
-  nats, guess = _cross_entropy(model, params, batch)
-  logits, z = model.encode(params, batch["image"])
-  output = model.decode(params, z, jax.nn.softmax(logits))
+  image = batch["image"]
+  nats, guess = _cross_entropy(model, state.params, batch)
+  output = _reconstruct(model, state.params, image)
   return {
     "error": few_labels.error(guess, batch["label"]),
     "cross_entropy": nats,
-    "weighted_squared_error": _squared_error(model, params, batch),
-    "psnr": losses.psnr(flat(batch["image"]), output),
+    "weighted_squared_error": _squared_error(model, image, output),
+    "psnr": losses.psnr(flat(image), output),
   }
 
 
