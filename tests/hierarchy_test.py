@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 from scipy import special, stats
 
 from cvae_jax import config as configs
@@ -22,12 +23,20 @@ LEVELS = (2, 1)
 TOP = 4 * 4 * 2
 LATENTS = TOP + 8 * 8
 PAGE = "configs/images.py:latents=hierarchy,blocks=residual"
+TWO_LAYERS = "configs/likelihood.py:latents=two_layers"
+DENSE = {
+  "levels": (TOP, 8 * 8),
+  "widths": (16, 24),
+  "activation": "tanh",
+}
 
 
-def made(page=PAGE, shape=SHAPE, conditions=3, **changes):
+def made(page=PAGE, shape=SHAPE, conditions=3, model=None, **changes):
   changes = {name.replace("__", "."): v for name, v in changes.items()}
   plain = {"model.levels": LEVELS, "optim.ema": 0.0}
   config = configs.load(page, plain | changes)
+  if model:
+    config.model = ConfigDict(model)
   columns = {"image": shape, "condition": (conditions,)}
   return configs.resolve(config, Facts(columns, rows=60))
 
@@ -40,9 +49,9 @@ def batch(shape=SHAPE, conditions=3, size=4):
   }
 
 
-@pytest.fixture(scope="module")
-def cvae():
-  return made()
+@pytest.fixture(scope="module", params=["convolutions", "dense"])
+def cvae(request):
+  return made(model=DENSE if request.param == "dense" else None)
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +250,34 @@ def test_each_likelihood_trains_and_the_levels_make_up_the_kl(page, changes):
   assert np.isfinite(image).all()
 
 
+def test_dense_layers_have_two_between_levels_as_the_paper_s():
+  shapes = jax.eval_shape(made(TWO_LAYERS, conditions=0).init, KEY).params
+  widths = {
+    name: layer["kernel"].shape
+    for branch in shapes.values()
+    for name, layer in branch.items()
+    if name != "start"
+  }
+  assert widths == {
+    "up_1_0": (256, 200),
+    "up_1_1": (200, 200),
+    "up_0_0": (200, 200),
+    "up_0_1": (200, 200),
+    "both_0": (400, 200),
+    "posterior_0": (200, 4),
+    "prior_0": (200, 4),
+    "latent_0": (2, 200),
+    "mix_0": (200, 200),
+    "down_1": (200, 200),
+    "both_1": (400, 200),
+    "posterior_1": (200, 2),
+    "prior_1": (200, 2),
+    "latent_1": (1, 200),
+    "mix_1": (200, 200),
+    "image": (200, 256),
+  }
+
+
 @pytest.mark.parametrize(("side", "count"), [(8, 1), (16, 2), (64, 3)])
 def test_there_are_as_many_levels_as_small_images_have_maps(side, count):
   found = hierarchy.level_shapes((side, side, 3), ())
@@ -255,6 +292,9 @@ def test_there_are_as_many_levels_as_small_images_have_maps(side, count):
     (PAGE, {"loss__objective": "tc"}, "a hierarchy has elbo and iw"),
     (f"{PAGE},system=vae", {"loss__objective": "dreg"}, "has elbo and"),
     (PAGE, {"model__levels": (2, 0)}, "expected 1 or more"),
+    (TWO_LAYERS, {"model__levels": (9, 5, 2)}, "units of each level; expected 3"),
+    (TWO_LAYERS, {"model__levels": (9, 0)}, "expected 1 or more"),
+    (TWO_LAYERS, {"model__activation": "step"}, "found 'step'"),
     (PAGE, {"model__width": "huge"}, "one of small, medium, large; found 'h"),
     (f"{PAGE},system=gan", {}, "of system=cvae or vae; found gan"),
     ("configs/images.py:latents=many", {}, "expected vector, hierarchy"),

@@ -20,26 +20,17 @@ from typing import NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
-from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.method.names import check, pick
 from cvae_jax.nets import images, telling
 from cvae_jax.nets.fast import ops
 from cvae_jax.nets.images import BLOCKS, WIDTHS, Residual, Shape
-from cvae_jax.nets.layers import Conv, Dense, output_initialisers
+from cvae_jax.nets.layers import Conv, output_initialisers
+from cvae_jax.nets.top_down import Pass, TopDown, split
 from cvae_jax.types import PyTree
 
 USUAL = (8, 4, 2)  # latents of a pixel of each level's map, where none are said
-
-
-class Pass(NamedTuple):
-  """What the decoder finds on its way down."""
-
-  output: Array  # [B, H, W, channels], not bounded
-  z: Array  # [B, Z], e of the module's heading
-  q: Gaussian | None  # over [B, Z]: what z was drawn from, level by level
 
 
 def level_shapes(shape: Shape, levels: Sequence[int]) -> list[Shape]:
@@ -90,7 +81,7 @@ class Encoder(nn.Module):
     return maps[::-1][: len(level_shapes(self.shape, self.levels))]
 
 
-class Decoder(nn.Module):
+class Decoder(TopDown):
   """Goes down from a learned map to the image, through all levels."""
 
   shape: Shape
@@ -113,66 +104,51 @@ class Decoder(nn.Module):
       maps: of the encoder.
     """
     first = pick(WIDTHS, self.width, "model.width")
-    residual = check(BLOCKS, self.blocks, "model.blocks") == "residual"
-    sizes = images.sides(*self.shape[:2])[::-1]
-    widths = images.features(first, len(sizes) - 1)[::-1]
-    levels = level_shapes(self.shape, self.levels)
-    parts = split(e, levels)
+    check(BLOCKS, self.blocks, "model.blocks")
+    parts = split(e, self.latents())
     told = telling.embed(condition, 8 * first, self.angles)
-    start = self.param("start", nn.initializers.zeros, (*sizes[0], widths[0]))
+    size, width = self._maps()[0]
+    start = self.param("start", nn.initializers.zeros, (*size, width))
     x = jnp.broadcast_to(start, (e.shape[0], *start.shape))
-    found = []
-    for i, width in enumerate(widths):
-      if i:
-        x = self._enlarge(x, width, sizes[i], f"up_{i}")
-      if told is not None:
-        x = telling.modulate(x, told, i)
-      if i < len(levels):
-        part = parts[i].reshape(-1, *levels[i])
-        x, part, q = self._level(x, part, maps and maps[i], i)
-        found.append((part, q))
-      if residual:
-        x = Residual(width, name=f"residual_{i}")(x)
-      x = ops.silu(x)
+    x, e, q = self.walk(x, parts, told, maps, len(self._maps()))
     begin = output_initialisers(self.mean, self.channels)
-    output = self._enlarge(x, self.channels, sizes[-1], "image", **begin)
-    e = join([part for part, _ in found])
-    if maps is None:
-      return Pass(output, e, None)
-    mean = join([q.mean for _, q in found])
-    logvar = join([q.logvar for _, q in found])
-    return Pass(output, e, Gaussian(mean, logvar))
+    image = self._enlarge(x, self.channels, self.shape, "image", **begin)
+    return Pass(image, e, q)
 
-  def _level(
-    self, x: Array, e: Array, seen: Array | None, level: int
-  ) -> tuple[Array, Array, Gaussian | None]:
-    """Add a level's latents to a map [B, h, w, F]; return e and its q too."""
-    count = e.shape[-1]
-    above = ops.silu(x)
+  def latents(self) -> list[Shape]:
+    """Return (height, width, latents of a pixel) of each level, top first."""
+    return level_shapes(self.shape, self.levels)
 
-    # POSTERIOR: q(e_l | e_<l, x, c), from the map so far and the image's.
-    q = None
-    if seen is not None:
-      both = jnp.concatenate([above, seen], axis=-1)
-      both = Conv(x.shape[-1], name=f"both_{level}")(both)
-      q = self._gaussian(ops.silu(both), count, f"posterior_{level}")
-      e = q.mean + jnp.exp(0.5 * q.logvar) * e
+  def activate(self, x: Array) -> Array:
+    """Apply SiLU."""
+    return ops.silu(x)
 
-    # PRIOR: p(z_l | z_<l, c) = N(m, s²), and z_l = m + s · e_l.
-    prior = self._gaussian(above, count, f"prior_{level}")
-    z = prior.mean + jnp.exp(0.5 * prior.logvar) * e
-    return x + Dense(x.shape[-1], name=f"latent_{level}")(z), e, q
+  def widen(self, x: Array, level: int) -> Array:
+    """Double a map's sides."""
+    size, width = self._maps()[level]
+    return self._enlarge(x, width, size, f"up_{level}")
 
-  def _gaussian(self, x: Array, count: int, name: str) -> Gaussian:
-    """Return a Gaussian of each pixel's latents; it begins as N(0, I)."""
-    heads = Dense(2 * count, nn.initializers.zeros, name=name)(x)
-    return Gaussian(*jnp.split(heads, 2, axis=-1))
+  def join_image(self, both: Array, level: int) -> Array:
+    """Map [B, h, w, 2 F] to [B, h, w, F]."""
+    return Conv(both.shape[-1] // 2, name=f"both_{level}")(both)
+
+  def mix(self, x: Array, level: int) -> Array:
+    """Apply a residual block, if there are any."""
+    if self.blocks == "plain":
+      return x
+    return Residual(x.shape[-1], name=f"residual_{level}")(x)
+
+  def _maps(self) -> list[tuple[tuple[int, int], int]]:
+    """Return (height, width) and features of each map, smallest first."""
+    sizes = images.sides(*self.shape[:2])[1:]
+    widths = images.features(WIDTHS[self.width], len(sizes))
+    return list(zip(sizes, widths, strict=True))[::-1]
 
   def _enlarge(
     self,
     x: Array,
     width: int,
-    size: tuple,
+    size: Sequence[int],
     name: str,
     **begin: nn.initializers.Initializer,
   ) -> Array:
@@ -184,14 +160,13 @@ class Decoder(nn.Module):
 class Hierarchy(NamedTuple):
   """Both networks, which are params' branches encoder and decoder."""
 
-  encoder: Encoder
-  decoder: Decoder
+  encoder: nn.Module  # of this file or of nets.dense_hierarchy
+  decoder: TopDown
 
   @property
   def sizes(self) -> tuple[int, ...]:
     """Return the number of latents of each level, top first."""
-    levels = level_shapes(self.decoder.shape, self.decoder.levels)
-    return tuple(math.prod(level) for level in levels)
+    return tuple(math.prod(level) for level in self.decoder.latents())
 
   def infer(
     self, params: PyTree, image: Array, condition: Array, noise: Array
@@ -208,7 +183,7 @@ class Hierarchy(NamedTuple):
     maps = self.encoder.apply({"params": params["encoder"]}, image)
     times = noise.shape[0] // image.shape[0]
     if times > 1:
-      maps = [jnp.tile(a, (times, 1, 1, 1)) for a in maps]
+      maps = [jnp.tile(a, (times, *[1] * (a.ndim - 1))) for a in maps]
       condition = jnp.tile(condition, (times, 1))
     variables = {"params": params["decoder"]}
     return self.decoder.apply(variables, noise, condition, maps)
@@ -217,15 +192,3 @@ class Hierarchy(NamedTuple):
     """Return the output [B, H, W, channels] of e [B, Z]."""
     variables = {"params": params["decoder"]}
     return self.decoder.apply(variables, e, condition).output
-
-
-def split(e: Array, levels: Sequence[Shape]) -> list[Array]:
-  """Cut e [B, Z] into the latents of each level, [B, h · w · count]."""
-  ends = np.cumsum([math.prod(level) for level in levels])
-  return jnp.split(e, ends[:-1], axis=-1)
-
-
-def join(parts: Sequence[Array]) -> Array:
-  """Lay the maps [B, h, w, count] of all levels out as one row, [B, Z]."""
-  rows = [part.reshape(part.shape[0], -1) for part in parts]
-  return jnp.concatenate(rows, axis=-1)

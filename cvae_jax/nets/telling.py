@@ -70,8 +70,9 @@ def embed(condition: Array | None, size: int, angles: Angles) -> Array | None:
 
 
 def modulate(x: Array, told: Array, level: int) -> Array:
-  """Scale and shift a map's features by an embedded condition."""
+  """Scale and shift features [B, ..., F] by an embedded condition [B, E]."""
   width = x.shape[-1]
   moves = Dense(2 * width, nn.initializers.zeros, name=f"told_{level}")(told)
-  scale, shift = jnp.split(moves[:, None, None], 2, axis=-1)
+  moves = moves.reshape(-1, *[1] * (x.ndim - 2), 2 * width)
+  scale, shift = jnp.split(moves, 2, axis=-1)
   return x * (1.0 + scale) + shift

@@ -1,21 +1,24 @@
 """The hierarchy of latents of a cvae or a vae, if config.model has one."""
 
-import math
-
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method import gaussian, kl_control
 from cvae_jax.method.names import check
-from cvae_jax.nets import hierarchy, images, telling
+from cvae_jax.nets import dense_hierarchy, hierarchy, images, telling
 from cvae_jax.nets.hierarchy import Hierarchy
+from cvae_jax.nets.layers import ACTIVATIONS
 from cvae_jax.types import Facts, Metrics, PyTree
 
 KEY = "levels"  # of config.model
+DENSE = "widths"  # of config.model, where the layers are dense
 
 
 def build(config, facts: Facts, width: int) -> Hierarchy | None:
   """Build the hierarchy that config.model.levels describes, None without.
+
+  With model.widths its layers are dense, else convolutions.
 
   Args:
     config: of a run.
@@ -30,34 +33,48 @@ def build(config, facts: Facts, width: int) -> Hierarchy | None:
     return None
   _refuse(config)
   shape = facts.image_shape
-  known = check(images.WIDTHS, model.width, "model.width")
-  how = {"width": known, "blocks": model.blocks}
   levels = tuple(model.levels)
+  channels = shape[-1] * width
+  angles = telling.angles(facts.attributes, model.get("harmonics", 1))
+  if DENSE in model:
+    widths = tuple(model.widths)
+    check(ACTIVATIONS, model.activation, "model.activation")
+    return Hierarchy(
+      dense_hierarchy.Encoder(shape, widths, model.activation),
+      dense_hierarchy.Decoder(
+        shape, levels, channels, widths, model.activation, angles
+      ),
+    )
+  how = {"width": model.width, "blocks": model.blocks}
+  check(images.WIDTHS, model.width, "model.width")
   hierarchy.level_shapes(shape, levels)  # raises an error if they do not fit
   return Hierarchy(
     hierarchy.Encoder(shape, levels, **how),
     hierarchy.Decoder(
-      shape,
-      levels,
-      shape[-1] * width,
-      **how,
-      mean=facts.mean,
-      angles=telling.angles(facts.attributes, model.get("harmonics", 1)),
+      shape, levels, channels, **how, mean=facts.mean, angles=angles
     ),
   )
 
 
 def _refuse(config) -> None:
   """Raise a ValueError if a config asks for what a hierarchy cannot do."""
-  if not images.builds_itself(config.model):
+  model = config.model
+  if DENSE in model and len(model.widths) != len(model.levels):
+    raise ValueError(
+      f"model.widths={tuple(model.widths)} has the units of each level; "
+      f"expected {len(model.levels)}, as many as model.levels="
+      f"{tuple(model.levels)}"
+    )
+  if DENSE not in model and not images.builds_itself(model):
     raise ValueError(
       "model.levels is of networks that build themselves; give model.width and "
-      "model.blocks, as configs/images.py:latents=hierarchy does"
+      "model.blocks, as configs/images.py:latents=hierarchy does, or "
+      "model.widths and model.activation for dense layers"
     )
-  if "latents" in config.model:
+  if "latents" in model:
     raise ValueError(
       "give model.levels or model.latents, not both: levels are the latents of "
-      "a pixel of each level's map"
+      "each level, or of a pixel of its map"
     )
   objective = config.loss.get("objective", "elbo")
   if objective not in ("elbo", "iwae"):
@@ -79,16 +96,10 @@ def _refuse(config) -> None:
 
 def examples(found: Hierarchy, condition: Array) -> dict[str, tuple]:
   """Return example inputs of one row, to draw the networks' parameters."""
-  encoder = found.encoder
-  image = jnp.zeros((1, *encoder.shape))
-  levels = hierarchy.level_shapes(encoder.shape, encoder.levels)
-  first = images.WIDTHS[encoder.width]
-  count = len(images.sides(*encoder.shape[:2])) - 1
-  widths = images.features(first, count)[::-1]
-  maps = [
-    jnp.zeros((1, *size[:2], width))
-    for size, width in zip(levels, widths, strict=False)
-  ]
+  image = jnp.zeros((1, *found.encoder.shape))
+  run = found.encoder.init_with_output
+  shapes, _ = jax.eval_shape(run, jax.random.key(0), image)
+  maps = [jnp.zeros(each.shape) for each in shapes]
   e = jnp.zeros((1, sum(found.sizes)))
   return {"encoder": (image,), "decoder": (e, condition, maps)}
 
@@ -124,7 +135,13 @@ def note(found: Hierarchy | None) -> tuple[str, ...]:
   """Say what the levels are."""
   if found is None:
     return ()
-  maps = hierarchy.level_shapes(found.decoder.shape, found.decoder.levels)
-  said = ", ".join(f"{h}×{w} × {n}" for h, w, n in maps)
-  total = sum(math.prod(level) for level in maps)
-  return (f"latents: {total} in {len(maps)} levels, {said}, top first",)
+  levels = found.decoder.latents()
+  said = ", ".join(_say(level) for level in levels)
+  total = sum(found.sizes)
+  return (f"latents: {total} in {len(levels)} levels, {said}, top first",)
+
+
+def _say(level: tuple[int, ...]) -> str:
+  """Return "100", or of a map "4×4 × 8"."""
+  *sides, count = map(str, level)
+  return f"{'×'.join(sides)} × {count}" if sides else count
