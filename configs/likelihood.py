@@ -45,6 +45,7 @@ from cvae_jax.config import (
 
 ROWS = 60_000
 PASSES = 3280
+WARM_UP = 2  # passes in which the weight of a hierarchy's KL rises to 1
 TWO_LAYERS = {"levels": (50, 100), "widths": (200, 200), "activation": "tanh"}
 KNOWN = {"k": 1, "dreg": False, "passes": PASSES, "batch": 20}
 KNOWN |= {"cosine": False, "shampoo": False, "static": False, "class": False}
@@ -65,6 +66,7 @@ def get_config(arg: str = "") -> ConfigDict:
       _hierarchy(config)
     case "two_layers":
       config.model = ConfigDict(TWO_LAYERS)
+      config.loss.kl.warmup = WARM_UP * (ROWS // config.batch_size)
     case other:
       raise ConfigError(
         f"latents={other}: expected vector, hierarchy, two_layers"
@@ -100,7 +102,7 @@ def _hierarchy(config: ConfigDict) -> None:
   config.log_every = _divisor(epoch, 100)
   config.checkpoint_every = 5 * config.log_every
   config.evaluate_every_epochs = 1
-  config.loss.kl.warmup = 2 * epoch
+  config.loss.kl.warmup = WARM_UP * epoch
   config.optim.update(
     {"eps": 1e-8, "schedule": "", "steps": 0, "final": 0.0, "ema": 0.999}
   )

@@ -40,7 +40,13 @@ class Encoder(nn.Module):
 
 
 class Decoder(TopDown):
-  """Goes down from a learned vector to the image, through all levels."""
+  """Goes down from a learned vector to the image, through all levels.
+
+  Posteriors depend on the image from the start, as a plain VAE's do. If they
+  were N(0, I) at first, the layers would learn to ignore this many latents.
+  """
+
+  posterior_init = staticmethod(nn.initializers.glorot_uniform())
 
   shape: Shape
   levels: Sequence[int]  # latents of each, top first

@@ -31,6 +31,8 @@ class TopDown(nn.Module):
   A decoder gives its layers by four functions, and `walk` calls them in turn.
   """
 
+  posterior_init = staticmethod(nn.initializers.zeros)
+
   def activate(self, x: Array) -> Array:
     """Apply the activation."""
     raise NotImplementedError
@@ -93,7 +95,8 @@ class TopDown(nn.Module):
     if seen is not None:
       both = jnp.concatenate([above, seen], axis=-1)
       both = self.activate(self.join_image(both, level))
-      q = self._gaussian(both, count, f"posterior_{level}")
+      begin = self.posterior_init
+      q = self._gaussian(both, count, f"posterior_{level}", begin)
       e = q.mean + jnp.exp(0.5 * q.logvar) * e
 
     # PRIOR: p(z_l | z_<l, c) = N(m, s²), and z_l = m + s · e_l.
@@ -101,9 +104,15 @@ class TopDown(nn.Module):
     z = prior.mean + jnp.exp(0.5 * prior.logvar) * e
     return x + Dense(x.shape[-1], name=f"latent_{level}")(z), e, q
 
-  def _gaussian(self, x: Array, count: int, name: str) -> Gaussian:
-    """Return a Gaussian of `count` latents; it begins as N(0, I)."""
-    heads = Dense(2 * count, nn.initializers.zeros, name=name)(x)
+  def _gaussian(
+    self,
+    x: Array,
+    count: int,
+    name: str,
+    begin: nn.initializers.Initializer = nn.initializers.zeros,
+  ) -> Gaussian:
+    """Return a Gaussian of `count` latents; from zeros it begins as N(0, I)."""
+    heads = Dense(2 * count, begin, name=name)(x)
     return Gaussian(*jnp.split(heads, 2, axis=-1))
 
 
