@@ -66,12 +66,13 @@ def get_config(arg: str = "") -> ConfigDict:
       _hierarchy(config)
     case "two_layers":
       config.model = ConfigDict(TWO_LAYERS)
-      config.loss.kl.warmup = WARM_UP * (ROWS // config.batch_size)
     case other:
       raise ConfigError(
         f"latents={other}: expected vector, hierarchy, two_layers"
       )
   epoch = ROWS // config.batch_size
+  if variant["latents"] != "vector":
+    config.loss.kl.warmup = WARM_UP * epoch
   if variant["cosine"] or variant["shampoo"]:
     config.optim.update({"lr": 2e-3, "eps": 1e-8, "schedule": "cosine"})
     config.optim.update({"final": 0.01, "steps": config.epochs * epoch})
@@ -102,7 +103,6 @@ def _hierarchy(config: ConfigDict) -> None:
   config.log_every = _divisor(epoch, 100)
   config.checkpoint_every = 5 * config.log_every
   config.evaluate_every_epochs = 1
-  config.loss.kl.warmup = WARM_UP * epoch
   config.optim.update(
     {"eps": 1e-8, "schedule": "", "steps": 0, "final": 0.0, "ema": 0.999}
   )

@@ -292,7 +292,11 @@ def test_there_are_as_many_levels_as_small_images_have_maps(side, count):
     (PAGE, {"loss__objective": "tc"}, "a hierarchy has elbo and iw"),
     (f"{PAGE},system=vae", {"loss__objective": "dreg"}, "has elbo and"),
     (PAGE, {"model__levels": (2, 0)}, "expected 1 or more"),
-    (TWO_LAYERS, {"model__levels": (9, 5, 2)}, "units of each level; expected 3"),
+    (
+      TWO_LAYERS,
+      {"model__levels": (9, 5, 2)},
+      "units of each level; expected 3",
+    ),
     (TWO_LAYERS, {"model__levels": (9, 0)}, "expected 1 or more"),
     (TWO_LAYERS, {"model__activation": "step"}, "found 'step'"),
     (PAGE, {"model__width": "huge"}, "one of small, medium, large; found 'h"),

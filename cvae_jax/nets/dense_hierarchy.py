@@ -20,7 +20,7 @@ from cvae_jax.nets.top_down import Pass, TopDown, split
 
 
 class Encoder(nn.Module):
-  """Reads features for each level from an image, two layers from one to next."""
+  """Reads features for each level from an image, by two layers each."""
 
   shape: Shape
   widths: Sequence[int]  # units of each level, top first
