@@ -110,6 +110,7 @@ class Run(Views):
     count: int | None = None,
     guidance: float | None = None,
     prior: str = "",
+    temperature: float | None = None,
     **named: Any,
   ) -> NDArray:
     """Draw images [B, H, W, C] in [0, 1]: decode z ~ prior under a condition.
@@ -118,9 +119,9 @@ class Run(Views):
       condition: vectors [B, A] or words, as in `request`.
       seed: of the latents, and of what is drawn for attributes left out.
       count: how many samples, of one condition.
-      guidance: how far to go from the answer without the condition to that
-        with it; above 1 the condition is exaggerated. See `with_guidance`.
+      guidance: above 1 the condition is exaggerated, see `with_guidance`.
       prior: "fitted" or "fitted:K", see `with_prior`.
+      temperature: of the latents, see `with_temperature`; None for the run's.
       named: attributes and their values, instead: shape="triangle".
 
     Raises:
@@ -129,7 +130,8 @@ class Run(Views):
       DataError: an attribute or a value is none that there is.
     """
     vectors = self.request(condition, count, seed, **named).vectors
-    z = self.with_prior(prior).prior(len(vectors), seed, vectors)
+    run = self.with_prior(prior).with_temperature(temperature)
+    z = run.prior(len(vectors), seed, vectors)
     return self.guided(z, vectors, guidance)
 
   def guided(
@@ -140,26 +142,20 @@ class Run(Views):
     Args:
       z: latents.
       condition: vectors.
-      guidance: see `sample`; None for the run's, 1 if it has none.
+      guidance: see `with_guidance`; None for the run's, 1 if it has none.
 
     Raises:
       RunError: guidance is no number, or asked of a model that knows no
         unknown values, or the run colours photos.
     """
-    guidance = self.guidance if guidance is None else guidance
-    if not np.isfinite(guidance):
-      raise RunError(f"guidance is a finite number; found {guidance}")
+    if guidance is not None:
+      return self.with_guidance(guidance).guided(z, condition)
     if "image" not in self.system.columns:
       raise RunError(f"{self.folder} draws no samples; {purpose(self)}")
     images = self.decode(z, condition)
-    if guidance != 1.0:
-      if not getattr(self.conditions, "known_bits", False):
-        raise RunError(
-          f"{self.folder}: guidance needs a model trained with unknown values; "
-          "train with --config.data.condition_dropout=0.1"
-        )
+    if self.guidance != 1.0:
       free = self.decode(z, np.zeros_like(np.asarray(condition, np.float32)))
-      images = free + np.float32(guidance) * (images - free)
+      images = free + np.float32(self.guidance) * (images - free)
     return np.clip(images, 0.0, 1.0)
 
   def regions(self, count: int, seed: int = 0) -> tuple[NDArray, NDArray]:

@@ -57,6 +57,7 @@ _FID_SPLIT = flags.DEFINE_enum(
 )
 _PRIOR = run_flags.prior()
 _GUIDANCE = run_flags.guidance()
+_TEMPERATURE = run_flags.temperature()
 _SEED = command.define_seed("Of every random draw.")
 
 
@@ -73,6 +74,7 @@ def main(_: list[str]) -> None:
   if _LEDGER.value is not None:
     ledger.check(Folder(run.folder))  # now, and not after minutes of scoring
   run = run.with_prior(_PRIOR.value).with_guidance(_GUIDANCE.value)
+  run = run.with_temperature(_TEMPERATURE.value)
   judges = [runs.load(folder) for folder in _JUDGES.value]
   identity = None
   if _IDENTITY.value is not None:

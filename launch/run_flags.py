@@ -100,6 +100,15 @@ def guidance() -> flags.FlagHolder:
   )
 
 
+def temperature() -> flags.FlagHolder:
+  """Define --temperature, of commands that draw latents."""
+  return flags.DEFINE_float(
+    "temperature",
+    1.0,
+    "Of latents: N(0, t² I). Below 1 samples are smoother and differ less.",
+  )
+
+
 def step() -> flags.FlagHolder:
   """Define --step, of commands that hand a run on."""
   return flags.DEFINE_integer(

@@ -33,6 +33,7 @@ _COUNT = flags.DEFINE_integer(
 )
 _GUIDANCE = run_flags.guidance()
 _PRIOR = run_flags.prior()
+_TEMPERATURE = run_flags.temperature()
 _SEED = command.define_seed("Of the latents.")
 
 
@@ -40,6 +41,7 @@ def main(_: list[str]) -> None:
   """Draw the figures, or what is asked for."""
   folder = command.path(_OUT, run_flags.outputs(_WORKDIR) / "figures")
   run = run_flags.load(_WORKDIR).with_prior(_PRIOR.value)
+  run = run.with_temperature(_TEMPERATURE.value)
   if any(flag.value for flag in (_SET, _GRID, _SWEEP, _UNKNOWN, _COUNT)):
     _draw_request(run, folder)
   else:

@@ -1,5 +1,7 @@
 """A run that is asked in words: sample, encode, edit, pictures of a request."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -150,6 +152,28 @@ def test_pictures_have_the_guidance_of_their_run(unsure, draw):
   guided = unsure.with_guidance(3.0)
   assert np.abs(draw(guided) - draw(unsure)).max() > 1e-3
   np.testing.assert_array_equal(draw(guided.with_guidance(1.0)), draw(unsure))
+
+
+def test_a_temperature_scales_the_latents_of_all_that_is_drawn(run):
+  cool = run.with_temperature(0.5)
+  np.testing.assert_allclose(cool.prior(4, 7), 0.5 * run.prior(4, 7))
+  found = run.sample(WHOLE, 5, count=3, temperature=0.5)
+  vectors = run.request(WHOLE, 3).vectors
+  expected = np.clip(run.decode(0.5 * run.prior(3, 5), vectors), 0, 1)
+  np.testing.assert_allclose(found, expected, atol=1e-6)
+  np.testing.assert_array_equal(cool.sample(WHOLE, 5, count=3), found)
+  assert kept.section(cool, "scores") == "scores_temperature:0.5"
+  assert kept.identify_state(cool)["temperature"] == 0.5
+  with pytest.raises(RunError, match="a number from 0 on; found -1"):
+    run.with_temperature(-1.0)
+  learned = dataclasses.replace(
+    run, system=run.system._replace(draw=lambda *_: None)
+  )
+  with pytest.raises(RunError, match="of another prior: leave the temp"):
+    learned.sample(WHOLE, temperature=0.5)
+  fitted = dataclasses.replace(run, fitted=object())
+  with pytest.raises(RunError, match="of another prior: leave the temp"):
+    fitted.with_temperature(0.5)
 
 
 def test_a_walk_begins_at_the_fitted_latents_of_its_condition(run, monkeypatch):

@@ -32,6 +32,7 @@ def run_of(guided):
     conditions=SMILE,
     system=SimpleNamespace(encode=True),
     guidance=1.0,
+    temperature=1.0,
     encode=lambda image, _: SimpleNamespace(mean=image),
     guided=guided,
   )

@@ -62,6 +62,7 @@ def run(tmp_path, dataset):
     ),
     prior=lambda count, seed, condition: np.zeros((count, 2)),
     guidance=1.0,
+    temperature=1.0,
     guided=lambda z, condition, guidance: (
       image[condition[:, 0].astype(int)] * guidance
     ),
@@ -176,7 +177,8 @@ def test_few_images_and_other_weights_get_a_note(run, dataset, features):
 def test_the_command_measures_a_run_that_only_draws(
   run, dataset, features, monkeypatch, capsys
 ):
-  run.with_prior = run.with_guidance = lambda value: run
+  for name in ("prior", "guidance", "temperature"):
+    setattr(run, f"with_{name}", lambda value: run)
   monkeypatch.setattr(run_flags, "load", lambda flag: run)
   monkeypatch.setattr(fid, "load", lambda path: features)
   monkeypatch.setattr(fid, "load_data", lambda folder, config: dataset)

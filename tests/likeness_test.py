@@ -47,6 +47,7 @@ def run(folder, samples, again, step=3):
     state=TrainState(np.int32(step), {}, {}, {}),
     fitted=None,
     guidance=1.0,
+    temperature=1.0,
     sample=lambda condition, seed: samples[: len(condition)],
     edit=lambda image, own, changed: again(image / np.float32(255)),
   )

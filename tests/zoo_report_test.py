@@ -323,7 +323,8 @@ def test_a_region_s_draws_are_decoded_class_by_class(data, tmp_path):
 def at(folder, step=1, weight=1.0):
   """A run or a judge of which only the state counts."""
   state = TrainState(np.int32(step), {"w": np.float32([weight])}, {}, {})
-  return SimpleNamespace(folder=folder, state=state, fitted=None, guidance=1.0)
+  usual = {"fitted": None, "guidance": 1.0, "temperature": 1.0}
+  return SimpleNamespace(folder=folder, state=state, **usual)
 
 
 @pytest.fixture

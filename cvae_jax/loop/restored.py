@@ -1,25 +1,20 @@
 """A restored run: its requests, and its functions applied to arrays."""
 
-import dataclasses
-import functools
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import jax
 import numpy as np
 from flax.errors import ScopeParamShapeError
-from ml_collections import ConfigDict
 from numpy.typing import ArrayLike, NDArray
 
 from cvae_jax.host import arguments, hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.images import unit
-from cvae_jax.loop import fitted, purposes, requests
-from cvae_jax.loop.mesh import ONE, Mesh
-from cvae_jax.metrics.aggregate import Aggregate
-from cvae_jax.types import PyTree, System, TrainState
+from cvae_jax.loop import purposes, requests
+from cvae_jax.loop.drawn import Drawn
+from cvae_jax.types import PyTree
 
 ROWS = 500  # small images that a run computes at once
 VALUES = 1 << 21  # of the images computed at once: 48 faces of 120 × 120
@@ -27,89 +22,13 @@ Request = ArrayLike | Mapping[str, Any] | str | None
 YOUNG = 200  # steps, fewer than any page trains for but its smoke variant
 
 
-@dataclasses.dataclass(frozen=True)
-class Restored:
-  """A run's parts, its requests, and checks of its arguments.
-
-  Attributes:
-    folder: the run's folder, or its export's.
-    config: the one that it was trained with.
-    conditions: the data source's, which say what it can be asked for.
-    system: the functions of its method.
-    state: its parameters and statistics.
-    fitted: a prior that is used instead of the system's, see `with_prior`.
-    guidance: how far samples exaggerate their condition, see `sample`.
-    mesh: the devices that share its work, at most config.mesh.
-  """
-
-  folder: Path
-  config: ConfigDict
-  conditions: Any  # the data source's
-  system: System
-  state: TrainState
-  fitted: Aggregate | None = None
-  mesh: Mesh = ONE
-  guidance: float = 1.0
-
-  @functools.cached_property
-  def placed(self) -> TrainState:
-    """Return the state on each device of the mesh."""
-    shared = self.mesh.grid is not None
-    return self.mesh.replicate(self.state) if shared else self.state
+class Restored(Drawn):
+  """A run's requests, and checks of its arguments."""
 
   @property
   def condition_size(self) -> int:
     """Return the length A of a condition, 0 where the system reads none."""
     return self.system.columns.get("condition", (0,))[0]
-
-  def with_guidance(self, guidance: float) -> Self:
-    """Return the run with another guidance in all it draws, see `sample`."""
-    return dataclasses.replace(self, guidance=guidance)
-
-  def with_prior(self, name: str, dataset: Any = None) -> Self:
-    """Return the run with a prior fitted to its posteriors, kept in its folder.
-
-    Args:
-      name: "fitted", a Gaussian with full covariance for each condition;
-        "fitted:K", a mixture of K; "" for the run as it is.
-      dataset: the data, of a run whose data were handed in as arrays.
-
-    Raises:
-      RunError: there is no such prior, or the system encodes no images.
-      DataError: a fit has to be made, and the data are not there.
-    """
-    if not name:
-      return self
-    found = fitted.load_or_fit(self, name, dataset)
-    return dataclasses.replace(self, fitted=found)
-
-  def prior(
-    self,
-    count: int,
-    seed: int = 0,
-    condition: NDArray | None = None,
-    shared: int = 1,
-  ) -> NDArray:
-    """Draw latents [count, Z]; a seed gives the same ones.
-
-    Args:
-      count: how many.
-      seed: of the noise.
-      condition: [count, A], which a fitted prior heeds.
-      shared: so many in a row are of the same noise.
-    """
-    if self.fitted is not None:
-      return fitted.draw(self, count, seed, condition, shared)
-    return self._own_prior(count // shared, seed).repeat(shared, axis=0)
-
-  def _own_prior(self, count: int, seed: int) -> NDArray:
-    if self.system.draw:
-      draw = jax.jit(self.system.draw, static_argnums=2)
-      return np.asarray(draw(self.state, jax.random.key(seed), count))
-    if self.system.prior:
-      return np.asarray(self.system.prior(jax.random.key(seed), count))
-    generator = np.random.default_rng(seed)
-    return generator.standard_normal((count, self.system.latents), np.float32)
 
   def parse(self, request: Mapping[str, Any] | str) -> dict[str, Any]:
     """Return a request as {attribute: value}.

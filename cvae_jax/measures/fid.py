@@ -20,7 +20,7 @@ from cvae_jax.loop.distances import Embed
 from cvae_jax.loop.purposes import purpose
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.measures import kept
-from cvae_jax.measures.samples import draw, guidance_lines
+from cvae_jax.measures.samples import draw, manner_lines
 from cvae_jax.metrics import frechet, kid, perceptual
 from cvae_jax.nets import inception
 from cvae_jax.runs import Run, RunError
@@ -179,7 +179,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     f"{'FID':32} {found['fid']:10.4f}  {of}",
     f"{'KID':32} {found['kid']:10.5f}",
   ]
-  told += guidance_lines(protocol)
+  told += manner_lines(protocol)
   if floor := found["floor"]:
     told.append(f"{'FID of training images':32} {floor['fid']:10.4f}")
     told.append(f"{'KID of training images':32} {floor['kid']:10.5f}")

@@ -11,6 +11,7 @@ from cvae_jax.data.files import inception_files
 from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.folders import Folder
 from cvae_jax.loop.restore import best_step
+from cvae_jax.measures.kept import MANNERS
 
 
 def read(run: Folder) -> dict[str, float]:
@@ -76,8 +77,9 @@ def _name(protocol: Mapping[str, Any]) -> str:
     words.append(protocol["split"])
   if prior := protocol.get("prior"):
     words.append(str(prior))
-  if guidance := protocol.get("guidance"):
-    words.append(f"guidance {guidance:g}")
+  for manner in MANNERS:
+    if manner in protocol:
+      words.append(f"{manner} {protocol[manner]:g}")
   if not protocol["weights"].startswith(inception_files.SHA256):
     words.append(f"weights {protocol['weights'][:8]}")
   return ", ".join(words)

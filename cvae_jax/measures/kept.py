@@ -20,6 +20,7 @@ from cvae_jax.loop.integrity import digest
 from cvae_jax.runs import Run
 
 FILE = MEASURES
+MANNERS = ("guidance", "temperature")  # attributes of a run; 1 is the usual
 
 
 def read(folder: Path, name: str) -> dict[str, Any] | None:
@@ -76,13 +77,17 @@ def measure_once(
 def identify_state(run: Run) -> dict[str, Any]:
   """Return the step and the digest that identify a run's state."""
   state = {"step": int(run.state.step), "state": digest(run.state)}
-  guidance = {} if run.guidance == 1.0 else {"guidance": run.guidance}
-  return state | fitted.describe(run) | guidance
+  return state | fitted.describe(run) | _manner(run)
 
 
 def section(run: Run, name: str) -> str:
-  """Return a section's name; a fitted prior and a guidance have their own."""
+  """Return a section's name, which says how samples were drawn."""
   own = [*fitted.describe(run).values()]
-  if run.guidance != 1.0:
-    own.append(f"guidance:{run.guidance:g}")
+  own += [f"{manner}:{value:g}" for manner, value in _manner(run).items()]
   return "_".join([name, *own])
+
+
+def _manner(run: Run) -> dict[str, float]:
+  """Return {"guidance": g, "temperature": t}, without what is 1."""
+  values = {name: getattr(run, name) for name in MANNERS}
+  return {name: value for name, value in values.items() if value != 1.0}

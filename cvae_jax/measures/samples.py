@@ -6,6 +6,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from cvae_jax.host.images import to_bytes
+from cvae_jax.measures.kept import MANNERS
 from cvae_jax.runs import Run
 
 
@@ -19,8 +20,10 @@ def draw(
     yield to_bytes(run.guided(z[part], condition[part], run.guidance))
 
 
-def guidance_lines(protocol: Mapping[str, Any]) -> list[str]:
-  """Say by which guidance samples were drawn, where it is not 1."""
-  if (guidance := protocol.get("guidance")) is None:
-    return []
-  return [f"{'guidance of these samples':32} {guidance:10g}"]
+def manner_lines(protocol: Mapping[str, Any]) -> list[str]:
+  """Say by which guidance and temperature samples were drawn, if not by 1."""
+  return [
+    f"{f'{manner} of these samples':32} {protocol[manner]:10g}"
+    for manner in MANNERS
+    if manner in protocol
+  ]

@@ -4,7 +4,7 @@ from typing import Any
 
 from cvae_jax.measures import control
 from cvae_jax.measures.abilities import askable, borrows_labels
-from cvae_jax.measures.samples import guidance_lines
+from cvae_jax.measures.samples import manner_lines
 from cvae_jax.runs import Run
 
 IGNORED = 1.0  # nats: a smaller gap means that the condition is not used
@@ -61,7 +61,7 @@ def table(scores: dict[str, Any]) -> str:
   if (gap := scores["condition_gap_nats"]) is not None:
     lines.append(f"{'nats lost, conditions permuted':32} {gap:10.4f}")
   lines += [] if scores["unlabelled"] else control.lines(scores)
-  lines += guidance_lines(scores["protocol"])
+  lines += manner_lines(scores["protocol"])
   if (found := scores["categories"]) is not None:
     lines.append(f"{'cluster purity':32} {found['purity']:10.2%}")
     lines.append(f"{'categories used':32} {found['used']:10d}")
