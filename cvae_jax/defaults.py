@@ -194,6 +194,7 @@ IGNORED = {
   "aae": _of("encoder", "decoder", "discriminator"),
   "adgm": _of("auxiliary", "inference", "partner", "generator"),
   "m2": _of("features.encoder", "features.decoder"),  # an M1 is trained before
+  "ssaae": _of("decoder", "class_discriminator", "style_discriminator"),
 }
 
 

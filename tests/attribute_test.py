@@ -51,6 +51,12 @@ def test_columns_that_a_condition_does_not_have_are_refused(change, message):
     configs.resolve(config)
 
 
+def test_a_binary_loss_of_classes_is_refused():
+  config = configs.load("attributes:gender,smoke", {"loss.binary": True})
+  with pytest.raises(ValueError, match=r"found columns.target=\(0, 1\)"):
+    configs.resolve(config)
+
+
 def started(config):
   """Return (system, compiled, and its first state)."""
   system = configs.resolve(config)

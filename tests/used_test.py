@@ -337,6 +337,8 @@ def test_a_key_set_by_hand_is_refused_where_a_page_s_own_value_is_idle(
   ("page", "key"),
   [
     ("zoo:aae", "model.encoder.dropout"),
+    ("zoo:ssaae", "model.decoder.dropout"),
+    ("zoo:ssaae", "model.style_discriminator.dropout"),
     ("zoo:ilaae", "model.discriminator.input_dropout"),
     ("zoo:m1m2", "model.features.encoder.dropout"),
   ],

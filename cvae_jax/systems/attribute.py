@@ -65,6 +65,11 @@ def make(config, facts: Facts) -> System:
     l2=config.loss.l2,
     binary=config.loss.get("binary", False),  # older runs have none
   )
+  if model.binary and len(target) > 1:
+    raise ValueError(
+      f"loss.binary is of one target, 0 or 1; found columns.target={target}, "
+      "one-hot classes, which have a cross-entropy anyway: leave it out"
+    )
   alone = len(model.target) > 1 and not model.given
 
   def params(key: Array) -> PyTree:
