@@ -151,7 +151,7 @@ def test_a_known_error_is_one_line_and_no_traceback(data, tmp_path):
     ),
     (
       {"steps_per_dispatch": 8, "log_every": 8, "checkpoint_every": 8},
-      "steps_per_dispatch=8 must divide the 12 steps of an epoch",
+      "an epoch of 12 steps must be a multiple of steps_per_dispatch=8; 4 fits",
     ),
     (
       {"epochs": 2**30},

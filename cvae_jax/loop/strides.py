@@ -50,15 +50,15 @@ def choose(config: ConfigDict, system: System, epoch_steps: int) -> int:
 
 
 def _check(stride: int, config: ConfigDict, epoch_steps: int) -> int:
-  for name in ("log_every", "checkpoint_every"):
-    if config[name] % stride:
+  keys = ("log_every", "checkpoint_every")
+  ends = {f"{key}={config[key]}": config[key] for key in keys}
+  ends[f"an epoch of {epoch_steps} steps"] = epoch_steps
+  for said, steps in ends.items():
+    if steps % stride:
+      whole = math.gcd(*ends.values())
+      fits = max(n for n in range(1, stride + 1) if whole % n == 0)
       raise ConfigError(
-        f"{name}={config[name]} must be a multiple of steps_per_dispatch="
-        f"{stride}"
+        f"{said} must be a multiple of steps_per_dispatch={stride}; "
+        f"{fits} fits, and 0 chooses a number that does"
       )
-  if epoch_steps % stride:
-    raise ConfigError(
-      f"steps_per_dispatch={stride} must divide the {epoch_steps} steps of an "
-      "epoch"
-    )
   return stride
