@@ -16,8 +16,9 @@ passes in all. Variants, joined by commas:
     batch=n    20 (the paper's) or another; larger ones are faster a pass
     cosine     a rate of 0.002 that falls along a cosine, and ε 1e-8: for
                few passes in batches of 100 or so
-    shampoo    Shampoo in Adam's place, with a rate of 0.004 that rises for a
-               pass and falls along a cosine: for passes in batches of 200
+    shampoo    Shampoo in Adam's place, with a rate of 0.004 (two_layers:
+               0.0025) that rises for a pass and falls along a cosine: for
+               passes in batches of 200
     static     pixels are drawn once
     latents=hierarchy  two levels of latents and residual convolutions, a
                constant rate and averaged parameters (docs/likelihood.md)
@@ -47,6 +48,7 @@ ROWS = 60_000
 PASSES = 3280
 WARM_UP = 2  # passes in which the weight of a hierarchy's KL rises to 1
 TWO_LAYERS = {"levels": (50, 100), "widths": (200, 200), "activation": "tanh"}
+SHAMPOO = {"vector": 4e-3, "hierarchy": 4e-3, "two_layers": 2.5e-3}  # its rate
 KNOWN = {"k": 1, "dreg": False, "passes": PASSES, "batch": 20}
 KNOWN |= {"cosine": False, "shampoo": False, "static": False, "class": False}
 KNOWN |= {"smoke": False, "latents": "vector"}
@@ -77,7 +79,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optim.update({"lr": 2e-3, "eps": 1e-8, "schedule": "cosine"})
     config.optim.update({"final": 0.01, "steps": config.epochs * epoch})
   if variant["shampoo"]:
-    config.optim.update({"name": "shampoo", "lr": 4e-3, "warmup": epoch})
+    rate = SHAMPOO[variant["latents"]]
+    config.optim.update({"name": "shampoo", "lr": rate, "warmup": epoch})
   if variant["static"]:
     config.data.binarise = "static"
   if variant["class"]:
