@@ -148,14 +148,14 @@ class Run(Views):
       RunError: guidance is no number, or asked of a model that knows no
         unknown values, or the run colours photos.
     """
-    if guidance is not None:
-      return self.with_guidance(guidance).guided(z, condition)
+    guidance = self.guidance if guidance is None else guidance
+    guidance = self._check_guidance(guidance)
     if "image" not in self.system.columns:
       raise RunError(f"{self.folder} draws no samples; {purpose(self)}")
     images = self.decode(z, condition)
-    if self.guidance != 1.0:
+    if guidance != 1.0:
       free = self.decode(z, np.zeros_like(np.asarray(condition, np.float32)))
-      images = free + np.float32(self.guidance) * (images - free)
+      images = free + np.float32(guidance) * (images - free)
     return np.clip(images, 0.0, 1.0)
 
   def regions(self, count: int, seed: int = 0) -> tuple[NDArray, NDArray]:

@@ -59,6 +59,9 @@ class Drawn:
     Raises:
       RunError: it is no number, or the model knows no unknown values.
     """
+    return dataclasses.replace(self, guidance=self._check_guidance(guidance))
+
+  def _check_guidance(self, guidance: float) -> float:
     if not np.isfinite(guidance):
       raise RunError(f"guidance is a finite number; found {guidance}")
     known = getattr(self.conditions, "known_bits", False)
@@ -67,7 +70,7 @@ class Drawn:
         f"{self.folder}: guidance needs a model trained with unknown values; "
         "train with --config.data.condition_dropout=0.1"
       )
-    return dataclasses.replace(self, guidance=float(guidance))
+    return float(guidance)
 
   def with_temperature(self, temperature: float | None) -> Self:
     """Return the run with latents of another standard deviation, N(0, t² I).

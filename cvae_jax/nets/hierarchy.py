@@ -23,11 +23,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from cvae_jax.method.names import check, pick
-from cvae_jax.nets import images, telling
+from cvae_jax.nets import images
 from cvae_jax.nets.fast import ops
 from cvae_jax.nets.images import BLOCKS, WIDTHS, Residual, Shape
 from cvae_jax.nets.layers import Conv, output_initialisers
-from cvae_jax.nets.top_down import Pass, TopDown, split
+from cvae_jax.nets.top_down import Pass, TopDown
 from cvae_jax.types import PyTree
 
 USUAL = (8, 4, 2)  # latents of a pixel of each level's map, where none are said
@@ -82,79 +82,62 @@ class Encoder(nn.Module):
 
 
 class Decoder(TopDown):
-  """Goes down from a learned map to the image, through all levels."""
+  """Goes down by convolutions. `levels` are latents of a pixel of each map."""
 
-  shape: Shape
-  levels: Sequence[int]
-  channels: int  # of the output, at least the image's
   width: str = "small"
   blocks: str = "plain"
   mean: tuple[float, ...] = ()  # of the images' channels
-  angles: telling.Angles = telling.Angles()  # of the condition
-
-  @nn.compact
-  def __call__(
-    self, e: Array, condition: Array, maps: Sequence[Array] | None = None
-  ) -> Pass:
-    """Decode e [B, Z]; with maps of images, infer e from noise and decode it.
-
-    Args:
-      e: latents; beside maps, a draw of N(0, I) of the same shape.
-      condition: [B, A]. Every level is told it.
-      maps: of the encoder.
-    """
-    first = pick(WIDTHS, self.width, "model.width")
-    check(BLOCKS, self.blocks, "model.blocks")
-    parts = split(e, self.latents())
-    told = telling.embed(condition, 8 * first, self.angles)
-    size, width = self._maps()[0]
-    start = self.param("start", nn.initializers.zeros, (*size, width))
-    x = jnp.broadcast_to(start, (e.shape[0], *start.shape))
-    x, e, q = self.walk(x, parts, told, maps, len(self._maps()))
-    begin = output_initialisers(self.mean, self.channels)
-    image = self._enlarge(x, self.channels, self.shape, "image", **begin)
-    return Pass(image, e, q)
 
   def latents(self) -> list[Shape]:
     """Return (height, width, latents of a pixel) of each level, top first."""
     return level_shapes(self.shape, self.levels)
 
+  def features(self) -> list[Shape]:
+    """Return (height, width, features) of each map, smallest first."""
+    sizes = images.sides(*self.shape[:2])[1:]
+    widths = images.features(WIDTHS[self.width], len(sizes))
+    pairs = zip(sizes, widths, strict=True)
+    return [(*size, width) for size, width in pairs][::-1]
+
+  def embedding(self) -> int:
+    """Return the size of an embedded condition."""
+    return 8 * WIDTHS[self.width]
+
   def activate(self, x: Array) -> Array:
     """Apply SiLU."""
     return ops.silu(x)
 
-  def widen(self, x: Array, level: int) -> Array:
+  def widen(self, x: Array, layer: int) -> Array:
     """Double a map's sides."""
-    size, width = self._maps()[level]
-    return self._enlarge(x, width, size, f"up_{level}")
+    return self._enlarge(x, self.features()[layer], f"up_{layer}")
 
   def join_image(self, both: Array, level: int) -> Array:
     """Map [B, h, w, 2 F] to [B, h, w, F]."""
     return Conv(both.shape[-1] // 2, name=f"both_{level}")(both)
 
-  def mix(self, x: Array, level: int) -> Array:
+  def mix(self, x: Array, layer: int) -> Array:
     """Apply a residual block, if there are any."""
     if self.blocks == "plain":
       return x
-    return Residual(x.shape[-1], name=f"residual_{level}")(x)
+    return Residual(x.shape[-1], name=f"residual_{layer}")(x)
 
-  def _maps(self) -> list[tuple[tuple[int, int], int]]:
-    """Return (height, width) and features of each map, smallest first."""
-    sizes = images.sides(*self.shape[:2])[1:]
-    widths = images.features(WIDTHS[self.width], len(sizes))
-    return list(zip(sizes, widths, strict=True))[::-1]
+  def draw_image(self, x: Array) -> Array:
+    """Map the largest map to the output [B, H, W, channels]."""
+    begin = output_initialisers(self.mean, self.channels)
+    shape = (*self.shape[:2], self.channels)
+    return self._enlarge(x, shape, "image", **begin)
 
   def _enlarge(
     self,
     x: Array,
-    width: int,
-    size: Sequence[int],
+    shape: Shape,
     name: str,
     **begin: nn.initializers.Initializer,
   ) -> Array:
     """Double a map's sides, less the row or column that an odd side lacks."""
-    x = Conv(width, 4, 2, "SAME", True, **begin, name=name)(x)
-    return x[:, : size[0], : size[1]]
+    height, width, features = shape
+    x = Conv(features, 4, 2, "SAME", True, **begin, name=name)(x)
+    return x[:, :height, :width]
 
 
 class Hierarchy(NamedTuple):

@@ -14,6 +14,7 @@ from jax import Array
 
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets import telling
+from cvae_jax.nets.images import Shape
 from cvae_jax.nets.layers import Dense
 
 
@@ -26,48 +27,42 @@ class Pass(NamedTuple):
 
 
 class TopDown(nn.Module):
-  """What decoders of hierarchies have in common.
+  """Goes down from a learned start to the image, through all levels.
 
-  A decoder gives its layers by four functions, and `walk` calls them in turn.
+  Subclasses give the layers, by the functions below.
+
+  Attributes:
+    shape: of an image.
+    levels: latents of each level, top first.
+    channels: of the output, at least the image's.
+    angles: of the condition.
   """
+
+  shape: Shape
+  levels: Sequence[int]
+  channels: int
+  angles: telling.Angles = telling.Angles()
 
   posterior_init = staticmethod(nn.initializers.zeros)
 
-  def activate(self, x: Array) -> Array:
-    """Apply the activation."""
-    raise NotImplementedError
-
-  def widen(self, x: Array, level: int) -> Array:
-    """Map what follows a level to what the next level, `level`, begins with."""
-    raise NotImplementedError
-
-  def join_image(self, both: Array, level: int) -> Array:
-    """Map what is known above a level, beside the image's map, to features."""
-    raise NotImplementedError
-
-  def mix(self, x: Array, level: int) -> Array:
-    """Map what a level leaves to what the next layer activates."""
-    raise NotImplementedError
-
-  def walk(
-    self,
-    x: Array,
-    parts: Sequence[Array],
-    told: Array | None,
-    maps: Sequence[Array] | None,
-    count: int,
-  ) -> tuple[Array, Array, Gaussian | None]:
-    """Go down: return the last features, e [B, Z] and its posterior.
+  @nn.compact
+  def __call__(
+    self, e: Array, condition: Array, maps: Sequence[Array] | None = None
+  ) -> Pass:
+    """Decode e [B, Z]; with maps of images, infer e from noise and decode it.
 
     Args:
-      x: [B, ..., F], what the top level begins with.
-      parts: e of each level, [B, ..., latents]; beside maps, draws of N(0, I).
-      told: the embedded condition [B, E], None without one.
-      maps: of the images, for each level.
-      count: of layers, at least as many as levels.
+      e: latents; beside maps, a draw of N(0, I) of the same shape.
+      condition: [B, A]. Every level is told it.
+      maps: of the encoder.
     """
+    parts = split(e, self.latents())
+    features = self.features()
+    told = telling.embed(condition, self.embedding(), self.angles)
+    start = self.param("start", nn.initializers.zeros, features[0])
+    x = jnp.broadcast_to(start, (e.shape[0], *start.shape))
     found = []
-    for i in range(count):
+    for i in range(len(features)):
       if i:
         x = self.widen(x, i)
       if told is not None:
@@ -76,12 +71,48 @@ class TopDown(nn.Module):
         x, part, q = self._level(x, parts[i], maps and maps[i], i)
         found.append((part, q))
       x = self.activate(self.mix(x, i))
+    output = self.draw_image(x)
     e = join([part for part, _ in found])
     if maps is None:
-      return x, e, None
+      return Pass(output, e, None)
     mean = join([q.mean for _, q in found])
     logvar = join([q.logvar for _, q in found])
-    return x, e, Gaussian(mean, logvar)
+    return Pass(output, e, Gaussian(mean, logvar))
+
+  def latents(self) -> list[tuple[int, ...]]:
+    """Return the shape of each level's latents, top first."""
+    raise NotImplementedError
+
+  def features(self) -> list[tuple[int, ...]]:
+    """Return the shape of the features of each layer, top first.
+
+    There are at least as many as levels.
+    """
+    raise NotImplementedError
+
+  def embedding(self) -> int:
+    """Return the size of an embedded condition."""
+    raise NotImplementedError
+
+  def activate(self, x: Array) -> Array:
+    """Apply the activation."""
+    raise NotImplementedError
+
+  def widen(self, x: Array, layer: int) -> Array:
+    """Map the features of the layer above to those of `layer`."""
+    raise NotImplementedError
+
+  def join_image(self, both: Array, level: int) -> Array:
+    """Map what is known above a level, beside the image's map, to features."""
+    raise NotImplementedError
+
+  def mix(self, x: Array, layer: int) -> Array:
+    """Map what a level leaves to what is activated next."""
+    raise NotImplementedError
+
+  def draw_image(self, x: Array) -> Array:
+    """Map the last features to the output [B, H, W, channels]."""
+    raise NotImplementedError
 
   def _level(
     self, x: Array, e: Array, seen: Array | None, level: int

@@ -42,7 +42,7 @@ def build(config, facts: Facts, width: int) -> Hierarchy | None:
     return Hierarchy(
       dense_hierarchy.Encoder(shape, widths, model.activation),
       dense_hierarchy.Decoder(
-        shape, levels, channels, widths, model.activation, angles
+        shape, levels, channels, angles, widths, model.activation
       ),
     )
   how = {"width": model.width, "blocks": model.blocks}
@@ -50,9 +50,7 @@ def build(config, facts: Facts, width: int) -> Hierarchy | None:
   hierarchy.level_shapes(shape, levels)  # raises an error if they do not fit
   return Hierarchy(
     hierarchy.Encoder(shape, levels, **how),
-    hierarchy.Decoder(
-      shape, levels, channels, **how, mean=facts.mean, angles=angles
-    ),
+    hierarchy.Decoder(shape, levels, channels, angles, **how, mean=facts.mean),
   )
 
 
