@@ -27,6 +27,10 @@ class Contender:
     return " ".join(filter(None, [self.setting or "default", self.malloc]))
 
 
+BFLOAT16 = "bfloat16"  # part of the settings that multiply such numbers
+MIXED = ("digits", "faces")  # systems that TensorFlow's scripts mix
+
+
 def list_contenders(system):
   """List ours and the peers' scripts of a system, in all their settings."""
   settings = {
@@ -41,15 +45,21 @@ def list_contenders(system):
         "default_flags",
         "separate_moments",
         "transposed_depth",
+        BFLOAT16,
       ],
     ),
     (TENSORFLOW, f"benchmarks/peers/tensorflow_{system}.py"): (
       ["graph", "graph_bits"],
-      ["xla"],
+      ["xla"] + ["bfloat16_graph", "bfloat16_graph_bits"] * (system in MIXED),
     ),
     (PYTORCH, f"benchmarks/peers/torch_{system}.py"): (
       ["eager", "channels_last", "channels_last_bits"],
-      ["compile", "compile_channels_last"],
+      [
+        "compile",
+        "compile_channels_last",
+        "bfloat16_channels_last",
+        "bfloat16_channels_last_bits",
+      ],
     ),
   }
   return [
@@ -60,6 +70,14 @@ def list_contenders(system):
   ]
 
 
+def _is_wanted(contender, settings):
+  """Tell whether --settings asks for a contender."""
+  if settings == BFLOAT16:  # beside our float32
+    ours = contender.framework == OURS and contender.default
+    return ours or BFLOAT16 in contender.setting
+  return contender.default or settings == "all"
+
+
 def select(contenders, arguments, mimalloc):
   """Filter the contenders and give each its allocator or allocators."""
   wanted = {CHOICES[name] for name in arguments.only}
@@ -67,7 +85,7 @@ def select(contenders, arguments, mimalloc):
   for contender in contenders:
     if contender.framework not in wanted:
       continue
-    if not contender.default and arguments.settings != "all":
+    if not _is_wanted(contender, arguments.settings):
       continue
     mallocs = ["mimalloc" if mimalloc else ""]
     if arguments.both_mallocs and mimalloc and contender.framework != OURS:

@@ -16,7 +16,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-from contenders import CHOICES, select
+from contenders import BFLOAT16, CHOICES, select
 from report import (
   OURS,
   join_windows,
@@ -40,7 +40,7 @@ def parse_arguments(title, argv=None, models=(), **defaults):
   parser = argparse.ArgumentParser(description=title)
   parser.add_argument("--peers", default=".venv-peers/bin/python")
   parser.add_argument("--only", default=",".join(CHOICES), help="%(default)s")
-  parser.add_argument("--settings", choices=["default", "all"])
+  parser.add_argument("--settings", choices=["default", "all", BFLOAT16])
   parser.add_argument("--both-mallocs", action="store_true")
   parser.add_argument("--rounds", type=int, default=3)
   parser.add_argument("--cores", type=int, default=2, help="cores for each")

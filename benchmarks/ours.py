@@ -11,6 +11,7 @@ default_flags      what XLA does unless cpu.py tells it otherwise
 separate_moments   parameters made from new moments, so not in one loop
 transposed_depth   depth-to-space's gradient as XLA transposes it
 ynnpack            config.products=ynnpack
+bfloat16           config.precision=bfloat16
 
 CVAE_JAX_TUNE=0 leaves the allocator alone.
 """
@@ -33,7 +34,7 @@ import numpy as np
 from peers import timing
 
 from cvae_jax import config
-from cvae_jax.loop import batches, begin, keys, products
+from cvae_jax.loop import arithmetic, batches, begin, keys
 from cvae_jax.loop.dispatch import make_dispatch
 from cvae_jax.loop.feed import Feed
 from cvae_jax.nets import layers
@@ -67,7 +68,8 @@ UNDO = {
     conv, "_depth_to_space", conv._depth_to_space.__wrapped__
   ),
 }
-SETTINGS = ["default", *UNDO, YNNPACK]
+BFLOAT16 = "bfloat16"
+SETTINGS = ["default", *UNDO, YNNPACK, BFLOAT16]
 
 
 def run(arguments, settings, columns, parameters) -> None:
@@ -76,7 +78,9 @@ def run(arguments, settings, columns, parameters) -> None:
   settings.batch_size = arguments.batch
   if arguments.setting == YNNPACK:
     settings.products = YNNPACK
-  system, options = products.apply(settings, config.resolve(settings))
+  if arguments.setting == BFLOAT16:
+    settings.precision = BFLOAT16
+  system, options = arithmetic.apply(settings, config.resolve(settings))
   feed = Feed(columns)
   state = begin.compile_fast(system.init)(keys.address(0, "init"))
   size = sum(leaf.size for leaf in jax.tree.leaves(state.params))

@@ -15,6 +15,7 @@ import time
 
 from ours import (  # it tunes this process before it imports jax
   Feed,
+  arithmetic,
   batches,
   begin,
   config,
@@ -22,7 +23,6 @@ from ours import (  # it tunes this process before it imports jax
   keys,
   make_dispatch,
   np,
-  products,
 )
 from peers import timing
 
@@ -48,7 +48,7 @@ def options(way, settings):
     pairs = (option.split("=", 1) for option in way.split(","))
     return {name: _value(text) for name, text in pairs}
   settings.products = "" if way == "default" else way
-  return products.apply(settings, config.resolve(settings))[1]
+  return arithmetic.apply(settings, config.resolve(settings))[1]
 
 
 def _value(text):

@@ -7,7 +7,8 @@ import pytest
 
 from cvae_jax import config as configs, train
 from cvae_jax.config import ConfigError
-from cvae_jax.loop import job
+from cvae_jax.host import cpu
+from cvae_jax.loop import job, precision
 from cvae_jax.loop.rows import parse_metrics
 from cvae_jax.loop.run_data import RunMismatch
 from cvae_jax.nets.fast import conv, half, ops
@@ -91,9 +92,9 @@ def runs(data, tmp_path_factory):
   def trained(name, **changes):
     values = small_zoo.widths("vae") | {
       "data.path": str(data),
-      "batch_size": 16,
+      "batch_size": 80,  # fewer rows are not rounded on CPU
       "epochs": 2,
-      "log_every": 5,
+      "log_every": 1,
     }
     config = configs.load("configs/zoo.py:vae", values | changes)
     return train.train_and_evaluate(config, folder / name)
@@ -145,9 +146,27 @@ def test_a_run_does_not_go_on_in_another_precision(runs):
     runs["train"]("bfloat16", epochs=3)
 
 
-def test_a_processor_on_which_it_is_slower_says_so(data):
-  notes = job.prepare(small.config(data, **HALF)).system.notes
-  assert "slower than --config.precision=float32" in notes[-1]
+@pytest.mark.parametrize(
+  ("possible", "unit", "note"),
+  [
+    (True, True, "sums in float32"),
+    (True, False, "no matrix unit for them (AMX)"),
+    (False, True, "slower than --config.precision=float32"),
+  ],
+)
+def test_a_note_says_what_it_costs_on_this_processor(
+  data, monkeypatch, possible, unit, note
+):
+  monkeypatch.setattr(precision, "_is_possible", lambda: possible)
+  monkeypatch.setattr(cpu, "has_matrix_unit", lambda: unit)
+  made = job.prepare(small.config(data, **HALF))
+  assert note in made.system.notes[-1]
+  assert bool(made.options) == possible
+
+
+def test_eigen_multiplies_no_bfloat16(data):
+  with pytest.raises(ConfigError, match="only YNNPACK"):
+    job.prepare(small.config(data, products="eigen", **HALF))
 
 
 def test_float32_is_the_system_as_it_is(data):

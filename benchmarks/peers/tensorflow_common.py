@@ -2,8 +2,12 @@
 
 A step is one tf.function of plain tf.nn operations: the batch is gathered
 inside it, and Adam is TensorFlow's own fused kernel, one call a variable.
+
+A setting of bfloat16 is what Keras's mixed_bfloat16 does: layers compute in
+bfloat16, variables, losses and Adam are float32.
 """
 
+import functools
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -11,6 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import tensorflow as tf
 import timing
 
+MIXED = ["bfloat16_graph", "bfloat16_graph_bits"]
 SETTINGS = ["graph", "graph_bits", "xla"]
 DROPOUT = 0.45
 L2 = 1e-3
@@ -131,6 +136,16 @@ class Adam:
         epsilon=1e-7,
         grad=gradient,
       )
+
+
+def call(network, layers, *arrays, drop, mixed):
+  """Call a network in bfloat16 if mixed; return its outputs in float32."""
+  if not mixed:
+    return network(layers, *arrays, drop)
+  lower = functools.partial(tf.cast, dtype=tf.bfloat16)
+  layers = {name: tuple(map(lower, layer)) for name, layer in layers.items()}
+  found = network(layers, *map(lower, arrays), drop)
+  return tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), found)
 
 
 def make_step(loss_of, layers, columns, arguments, rate):

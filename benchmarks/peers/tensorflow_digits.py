@@ -1,5 +1,7 @@
 """Time a training step of the digits model in TensorFlow."""
 
+import functools
+
 import tensorflow_common as common
 import timing
 from tensorflow_common import tf
@@ -57,22 +59,30 @@ def decode(layers, latent, condition, drop):
   return transpose_convolve(x, layers["decoder_conv3"], 1)
 
 
-def loss_of(layers, image, condition, drop):
+def loss_of(layers, image, condition, drop, mixed):
   """Return the scalar loss of uint8 images [batch, 28, 28]."""
   target = tf.cast(image, tf.float32)[..., None] * (1 / 255)
-  mean, logvar = encode(layers, target, condition, drop)
-  value = decode(layers, common.sample(mean, logvar), condition, drop)
+  call = functools.partial(common.call, drop=drop, mixed=mixed)
+  mean, logvar = call(encode, layers, target, condition)
+  latent = common.sample(mean, logvar)
+  value = call(decode, layers, latent, condition)
   error = 2 * tf.nn.l2_loss(value - target) / image.shape[0]
   grey = tf.reduce_sum(tf.nn.relu(value * (1 - value)))
   return error + common.kl(mean, logvar) + GREY * grey + common.penalty(layers)
 
 
-if __name__ == "__main__":
+def main():
+  """Time the model in the chosen setting."""
+  arguments = timing.parse_arguments(common.SETTINGS + common.MIXED)
   common.run(
-    timing.parse_arguments(common.SETTINGS),
-    loss_of,
+    arguments,
+    functools.partial(loss_of, mixed=arguments.setting in common.MIXED),
     SHAPES,
     timing.random_digits(),
     timing.DIGITS_PARAMETERS,
     rate=1e-3,
   )
+
+
+if __name__ == "__main__":
+  main()

@@ -95,22 +95,28 @@ def decode(layers, latent, condition, drop):
   return transpose_convolve(x, layers["decoder_conv3"], 1)
 
 
-def loss_of(layers, image, condition, drop, weight):
+def loss_of(layers, image, condition, drop, weight, mixed):
   """Return the scalar loss of uint8 images [batch, 120, 120, 3]."""
+  call = functools.partial(common.call, drop=drop, mixed=mixed)
   target = tf.cast(image, tf.float32) * (1 / 255)
-  mean, logvar = encode(layers, target, condition, drop)
-  value = decode(layers, common.sample(mean, logvar), condition, drop)
+  mean, logvar = call(encode, layers, target, condition)
+  latent = common.sample(mean, logvar)
+  value = call(decode, layers, latent, condition)
   error = weight * 2 * tf.nn.l2_loss(value - target) / math.prod(target.shape)
   return error + common.kl(mean, logvar) + common.penalty(layers)
 
 
 def main():
   """Time the chosen model in the chosen setting."""
-  arguments = timing.parse_faces_arguments(common.SETTINGS)
+  arguments = timing.parse_faces_arguments(common.SETTINGS + common.MIXED)
   faces = timing.FACES[arguments.model]
   common.run(
     arguments,
-    functools.partial(loss_of, weight=faces.weight),
+    functools.partial(
+      loss_of,
+      weight=faces.weight,
+      mixed=arguments.setting in common.MIXED,
+    ),
     shapes_of(faces.latents),
     timing.random_faces(),
     faces.parameters,

@@ -11,6 +11,8 @@ SETTINGS = [
   "eager",
   "compile",
   "compile_channels_last",
+  "bfloat16_channels_last",
+  "bfloat16_channels_last_bits",
 ]
 DROPOUT = 0.45
 L2 = 1e-3
@@ -18,7 +20,7 @@ DECAY = 1e-6
 
 
 class Setting:
-  """Hold what a setting changes: layout, dropout and compilation.
+  """Hold what a setting changes: layout, dropout, compilation, precision.
 
   Maps are flattened in the order they lie in, so that neither layout copies.
   """
@@ -26,6 +28,7 @@ class Setting:
   def __init__(self, name):
     self.channels_last = "channels_last" in name
     self.compiled = name.startswith("compile")
+    self.mixed = name.startswith("bfloat16")
     self.drop = drop_by_bits if name.endswith("bits") else drop
 
   def flatten(self, x):
@@ -53,7 +56,7 @@ def drop_by_bits(x, rate=DROPOUT):
   bits = words.random_(-(2**63), None).view(torch.int16)[: x.numel()]
   keep = bits >= round((rate - 0.5) * 2**16)
   keep = keep.as_strided(x.shape, x.stride())  # x is dense in either layout
-  return x * (keep * (1 / (1 - rate)))
+  return x * (keep * torch.tensor(1 / (1 - rate), dtype=x.dtype))
 
 
 def sample(mean, logvar):
@@ -80,8 +83,11 @@ def initialise(module):
       nn.init.zeros_(module.bias)
 
 
-def make_step(model, loss_of, columns, batch, rate):
-  """Return a function that trains on a fresh random batch."""
+def make_step(model, loss_of, columns, batch, rate, mixed=False):
+  """Return a function that trains on a fresh random batch.
+
+  Mixed: products and convolutions in bfloat16, as torch.autocast chooses.
+  """
   images, conditions = columns
   optimiser = torch.optim.Adam(
     model.parameters(), lr=rate, eps=1e-7, fused=True
@@ -93,7 +99,8 @@ def make_step(model, loss_of, columns, batch, rate):
   def step():
     rows = torch.randint(len(images), (batch,))
     optimiser.zero_grad(set_to_none=True)
-    loss = loss_of(images[rows], conditions[rows])
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+      loss = loss_of(images[rows], conditions[rows])
     loss.backward()
     optimiser.step()
     schedule.step()
@@ -114,6 +121,8 @@ def run(arguments, make_model, columns, parameters, rate, make_step=make_step):
   count = sum(p.numel() for p in model.parameters())
   assert count == parameters, count
   loss_of = torch.compile(model) if setting.compiled else model
+  if setting.mixed:  # torch.autocast chooses what is computed in bfloat16
+    loss_of = torch.autocast("cpu", torch.bfloat16)(loss_of)
   columns = [torch.from_numpy(column) for column in columns]
   step = make_step(model, loss_of, columns, arguments.batch, rate)
   timing.report("PyTorch", torch.__version__, count, step, arguments)

@@ -204,6 +204,12 @@ def fuses_outputs() -> bool:
   return MULTI_OUTPUT_FUSION in os.environ.get("XLA_FLAGS", "")
 
 
+def has_matrix_unit() -> bool:
+  """Tell whether this processor multiplies bfloat16 matrices itself (AMX)."""
+  info = Path("/proc/cpuinfo")
+  return info.exists() and " amx_bf16" in info.read_text()
+
+
 def mimalloc() -> Path | None:
   """Find the library of the PyPI package cmeel-mimalloc, or None."""
   site = Path(sysconfig.get_paths()["purelib"])

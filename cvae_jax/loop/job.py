@@ -10,14 +10,13 @@ from ml_collections import ConfigDict
 from cvae_jax import config as configs, data
 from cvae_jax.host import lookups
 from cvae_jax.loop import (
+  arithmetic,
   batches,
   condition_dropout,
   distances,
   job_checks,
   mesh as meshes,
   network_errors,
-  precision,
-  products,
   strides,
   watch,
 )
@@ -120,7 +119,7 @@ def prepare(
     with network_errors.explain(config):
       system = configs.resolve(config, facts, system=system)
     job_checks.check_labels(config, system)
-    system, options = products.apply(config, precision.apply(config, system))
+    system, options = arithmetic.apply(config, system)
   if rate := config.data.get("condition_dropout", 0.0):
     system = condition_dropout.drop_attributes(
       system, condition_dropout.attribute_masks(dataset.conditions), rate

@@ -181,7 +181,7 @@ def _apply(players, moves, state: TrainState, finite: Array) -> TrainState:
     factor = state.opt_state.get(FACTOR)
     for name, player in players.items():
       updates, after = _updates(
-        player.tx, moves[name].gradients, opt_state[name], owned[name]
+        player.tx, finite, moves[name].gradients, opt_state[name], owned[name]
       )
       if factor is not None:
         updates = jax.tree.map(lambda update: factor * update, updates)
@@ -212,15 +212,25 @@ def _apply(players, moves, state: TrainState, finite: Array) -> TrainState:
   )
 
 
-def _updates(tx: optax.GradientTransformation, *given):
+def _updates(tx: optax.GradientTransformation, finite: Array, *given):
   """Return (updates, the optimiser's state after), as tx.update does."""
   updates, after = tx.update(*given)
   if jax.default_backend() == "cpu" and cpu.fuses_outputs():
     # XLA:CPU writes moments and parameters in one pass over them only if no
     # output is made from another one. So the parameters are updated by moments
-    # that are computed a second time. The barrier hides that they are equal.
-    updates, _ = tx.update(*jax.lax.optimization_barrier(given))
+    # that are computed a second time.
+    updates, _ = tx.update(*_hide(given, finite))
   return updates, after
+
+
+def _hide(given: PyTree, finite: Array) -> PyTree:
+  """Multiply floats by `finite`, which is 1, but XLA does not know that."""
+
+  def hide(x: Array) -> Array:
+    is_real = jnp.issubdtype(x.dtype, jnp.floating)
+    return x * finite.astype(x.dtype) if is_real else x
+
+  return jax.tree.map(hide, given)
 
 
 def _check_apart(players: Mapping[str, Player]) -> None:

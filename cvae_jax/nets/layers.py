@@ -38,7 +38,7 @@ class Dense(nn.Module):
     shape = (x.shape[-1], self.features)
     kernel = self.param("kernel", self.kernel_init, shape)
     bias = self.param("bias", nn.initializers.zeros, shape[1:])
-    return ops.add_bias(ops.product(x, kernel), bias)
+    return ops.affine(x, kernel, bias)
 
 
 class Conv(nn.Module):

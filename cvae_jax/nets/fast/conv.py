@@ -24,8 +24,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from cvae_jax.nets.fast import half, ops, winograd
-from cvae_jax.nets.fast.im2col import axis_padding, fold, patches, place
+from cvae_jax.nets.fast import half, half_conv, half_dense, ops, winograd
+from cvae_jax.nets.fast.im2col import (
+  axis_padding,
+  fold,
+  move,
+  patches,
+  place,
+  side_by_side,
+)
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 _SMALL = 8  # pixels a side of a map
@@ -45,6 +52,10 @@ def conv(
   SAME gives ceil(H / stride) rows, VALID ⌊(H − k) / stride⌋ + 1.
   """
   if half.is_on():
+    if half.is_fast_on_cpu():
+      k = kernel.shape[0]
+      pads = tuple(axis_padding(n, k, stride, padding) for n in x.shape[1:3])
+      return half_conv.conv(x, kernel, bias, stride, pads)
     return _plus(half.conv(x, kernel, stride, padding), bias)
   if ops.fast_on_cpu() if fast is None else fast:
     if padding == "SAME" and winograd.is_faster(x.shape, kernel.shape, stride):
@@ -120,17 +131,21 @@ def conv_transpose(
   The kernel [k, k, C, D] is in Flax's orientation: it is not flipped. The
   bias [D] is added.
   """
-  if half.is_on():
+  if half.is_on() and not half.is_fast_on_cpu():
     return _plus(half.conv_transpose(x, kernel, stride), bias)
   if not (ops.fast_on_cpu() if fast is None else fast):
     y = lax.conv_transpose(
       x, kernel, (stride, stride), "SAME", dimension_numbers=_DIMENSIONS
     )
     return _plus(y, bias)
+  k, _, c, d = kernel.shape
+  if half.is_on():
+    if k > stride > 1 and k % stride == 0:
+      return _subpixel(x, kernel, bias, stride)
+    return half_conv.conv_transpose(x, kernel, bias, stride)
   y_shape = (len(x), *(stride * n for n in x.shape[1:3]))
   if winograd.is_faster(y_shape, kernel.shape, stride):
     return _plus(winograd.convolve_up(x, kernel), bias)
-  k, _, c, d = kernel.shape
   # Depth-to-space computes a row and a column too many: much on small maps.
   large = min(x.shape[1:3]) > _SMALL
   # It moves 4C values for each pixel, plain products move k²D.
@@ -156,8 +171,12 @@ def _subpixel(x: Array, kernel: Array, bias, s: int) -> Array:
   taps = taps.transpose(0, 2, 4, 1, 3, 5).reshape(m, m, c, s * s * d)
   if bias is not None:
     bias = jnp.tile(bias, s * s)
-  y = _conv(x, taps, bias, 1, ((m - 1, m - 1),) * 2)
-  return _depth_to_space(y, s, (low, k - s - low))
+  pads = ((m - 1, m - 1),) * 2
+  crop = low, k - s - low
+  if half.is_on():
+    y = half_conv.conv_to_half(x, taps, bias, 1, pads)
+    return half_dense.settle(_depth_to_space(y, s, crop))
+  return _depth_to_space(_conv(x, taps, bias, 1, pads), s, crop)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
@@ -174,7 +193,13 @@ def _depth_to_space(y: Array, s: int, crop: tuple[int, int]) -> Array:
   return y[:, low : height * s - high, low : width * s - high]
 
 
-def _space_to_depth(s: int, crop, _, g: Array):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _space_to_depth(g: Array, s: int, crop: tuple[int, int]) -> Array:
+  """Transpose `_depth_to_space`."""
+  return move(lambda g: _parts(g, s, crop), g)
+
+
+def _parts(g: Array, s: int, crop: tuple[int, int]) -> Array:
   # XLA would copy a transposition for each of its readers. Parts that are
   # joined side by side are written once.
   low, _ = crop
@@ -185,11 +210,16 @@ def _space_to_depth(s: int, crop, _, g: Array):
     j = (e - low) % s  # the first of parity (a, e)
     part = g[:, i::s, j::s]
     parts.append(place(part, (i + low) // s, (j + low) // s, *size))
-  return (jnp.concatenate(parts, axis=-1),)
+  return side_by_side(parts)
 
 
+_space_to_depth.defvjp(
+  lambda g, *how: (_space_to_depth(g, *how), None),
+  lambda s, crop, _, y: (_depth_to_space(y, s, crop),),
+)
 _depth_to_space.defvjp(
-  lambda y, *how: (_depth_to_space(y, *how), None), _space_to_depth
+  lambda y, *how: (_depth_to_space(y, *how), None),
+  lambda s, crop, _, g: (_space_to_depth(g, s, crop),),
 )
 
 

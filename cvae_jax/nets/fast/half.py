@@ -2,7 +2,8 @@
 
 Operands are rounded to bfloat16, which has float32's range and 8 bits of
 precision. Parameters, maps, losses and the optimiser's state stay float32.
-They are used only in what is traced within `trace_bfloat16`.
+They are used only in what is traced within `trace_bfloat16`. On CPU
+half_conv.py has forms that are fast there.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 _ON = contextvars.ContextVar("half", default=False)
+_FAST = contextvars.ContextVar("fast", default=False)
 _F32 = jnp.float32
 
 
@@ -24,14 +26,25 @@ def is_on() -> bool:
   return _ON.get()
 
 
+def is_fast_on_cpu() -> bool:
+  """Tell whether to trace them as half_conv.py has them; barriers stay then."""
+  return _FAST.get()
+
+
 @contextlib.contextmanager
-def trace_bfloat16() -> Iterator[None]:
-  """Trace products of bfloat16 numbers."""
-  token = _ON.set(True)
+def trace_bfloat16(fast_on_cpu: bool = False) -> Iterator[None]:
+  """Trace products of bfloat16 numbers.
+
+  Args:
+    fast_on_cpu: in the forms of half_conv.py. The program must be compiled with
+      the options of loop/precision.py.
+  """
+  tokens = _ON.set(True), _FAST.set(fast_on_cpu)
   try:
     yield
   finally:
-    _ON.reset(token)
+    _ON.reset(tokens[0])
+    _FAST.reset(tokens[1])
 
 
 def product(x: Array, kernel: Array) -> Array:

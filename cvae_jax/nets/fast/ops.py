@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from cvae_jax.nets.fast import half
+from cvae_jax.nets.fast import half, half_dense
 
 _PLAIN = contextvars.ContextVar("plain", default=False)
 
@@ -40,9 +40,19 @@ def add_bias(x: Array, bias: Array) -> Array:
   return (_add if fast_on_cpu() else _plain_add)(x, bias)
 
 
+def affine(x: Array, kernel: Array, bias: Array) -> Array:
+  """Multiply x [..., C] by a kernel [C, D] and add bias [D]."""
+  if half.is_fast_on_cpu() and half_dense.is_faster(x, kernel):
+    return half_dense.affine(x, kernel, bias)
+  return add_bias(product(x, kernel), bias)
+
+
 def product(x: Array, kernel: Array) -> Array:
   """Multiply x [..., C] by a kernel [C, D]."""
-  if half.is_on():
+  if half.is_fast_on_cpu():
+    if half_dense.is_faster(x, kernel):
+      return half_dense.affine(x, kernel)
+  elif half.is_on():
     return half.product(x, kernel)
   return (_product if fast_on_cpu() else jnp.matmul)(x, kernel)
 

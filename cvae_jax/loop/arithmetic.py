@@ -1,0 +1,17 @@
+"""How the programs of a run compute: config.precision and config.products."""
+
+from ml_collections import ConfigDict
+
+from cvae_jax.loop import precision, products
+from cvae_jax.types import System
+
+
+def apply(config: ConfigDict, system: System) -> tuple[System, dict[str, str]]:
+  """Return the system as config has it computed, and XLA's options for a step.
+
+  Raises:
+    ConfigError: config asks for what there is not.
+  """
+  system, options = precision.apply(config, system)
+  system, more = products.apply(config, system)
+  return system, options | more
