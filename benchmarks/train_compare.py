@@ -14,11 +14,13 @@ if __name__ == "__main__":
   chosen = [
     contenders.Contender(*OURS, "default"),
     contenders.Contender(*OURS, "lax_convolutions", default=False),
+    contenders.Contender(*OURS, "bfloat16", default=False),
     contenders.Contender(*TENSORFLOW, "graph"),
     contenders.Contender(*TENSORFLOW, "xla", default=False),
     contenders.Contender(*TORCH, "eager"),
     contenders.Contender(*TORCH, "channels_last"),
     contenders.Contender(*TORCH, "compile", default=False),
+    contenders.Contender(*TORCH, "bfloat16_channels_last", default=False),
   ]
   title = "Training step of the 64×64 VAE, fp32"
   sys.exit(driver.main(title, chosen, rounds=2))

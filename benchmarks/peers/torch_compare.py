@@ -7,7 +7,13 @@ import torch_common as common
 from torch import nn
 from torch.nn import functional as F
 
-SETTINGS = ["channels_last", "eager", "compile", "compile_channels_last"]
+SETTINGS = [
+  "channels_last",
+  "eager",
+  "compile",
+  "compile_channels_last",
+  "bfloat16_channels_last",
+]
 WIDTHS = (64, 128, 256, 512)
 LATENTS = 128
 SLOPE = 0.2

@@ -65,7 +65,7 @@ def side_by_side(parts: Sequence[Array]) -> Array:
   """Join maps [B, H, W, C] along their channels.
 
   On an axis of their own, which costs nothing, XLA:CPU joins numbers of 16
-  bits three times as fast, and needs a quarter less memory for a step.
+  bits three times as fast, and those of 32 bits not slower.
   """
   return jnp.stack(parts, axis=3).reshape(*parts[0].shape[:3], -1)
 
