@@ -9,6 +9,8 @@ from report import (
 )
 
 CHOICES = {"ours": OURS, "tensorflow": TENSORFLOW, "torch": PYTORCH}
+BFLOAT16 = "bfloat16"  # part of the settings that multiply such numbers
+MIXED = ("digits", "faces")  # systems that TensorFlow's scripts mix
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,10 +27,6 @@ class Contender:
   def label(self):
     """Describe the setting and, where it was tuned, the allocator."""
     return " ".join(filter(None, [self.setting or "default", self.malloc]))
-
-
-BFLOAT16 = "bfloat16"  # part of the settings that multiply such numbers
-MIXED = ("digits", "faces")  # systems that TensorFlow's scripts mix
 
 
 def list_contenders(system):

@@ -22,7 +22,7 @@ import numpy as np
 
 from cvae_jax import config
 from cvae_jax.data import Repeated
-from cvae_jax.loop import begin
+from cvae_jax.loop import arithmetic, begin
 from cvae_jax.loop.dispatch import make_dispatch
 from cvae_jax.loop.feed import Feed
 from cvae_jax.nets.fast import ops
@@ -111,7 +111,7 @@ def trace_as(case: Case) -> Iterator[None]:
 def lower(case: Case, batch: int = 0) -> tuple[Any, ...]:
   """Trace a case's step: (lowered, what `compile_` needs besides)."""
   wanted = settings(case.family, case.precision)
-  system = config.resolve(wanted)
+  system, options = arithmetic.apply(wanted, config.resolve(wanted))
   batch = batch or wanted.batch_size
   feed = Feed(columns(system), limit=2 << 30 if case.resident else 0)
   key = jax.random.key(0)
@@ -119,7 +119,8 @@ def lower(case: Case, batch: int = 0) -> tuple[Any, ...]:
     state = jax.eval_shape(system.init, key)
     rows = np.zeros((case.dispatch, batch), np.int32)
     table, rows = feed(rows)
-    lowered = make_dispatch(system).lower(state, table, rows, key, np.int32(0))
+    dispatch = make_dispatch(system, options=options)
+    lowered = dispatch.lower(state, table, rows, key, np.int32(0))
   return lowered, system, feed, key, batch
 
 

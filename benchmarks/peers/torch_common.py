@@ -83,11 +83,8 @@ def initialise(module):
       nn.init.zeros_(module.bias)
 
 
-def make_step(model, loss_of, columns, batch, rate, mixed=False):
-  """Return a function that trains on a fresh random batch.
-
-  Mixed: products and convolutions in bfloat16, as torch.autocast chooses.
-  """
+def make_step(model, loss_of, columns, batch, rate):
+  """Return a function that trains on a fresh random batch."""
   images, conditions = columns
   optimiser = torch.optim.Adam(
     model.parameters(), lr=rate, eps=1e-7, fused=True
@@ -99,8 +96,7 @@ def make_step(model, loss_of, columns, batch, rate, mixed=False):
   def step():
     rows = torch.randint(len(images), (batch,))
     optimiser.zero_grad(set_to_none=True)
-    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-      loss = loss_of(images[rows], conditions[rows])
+    loss = loss_of(images[rows], conditions[rows])
     loss.backward()
     optimiser.step()
     schedule.step()

@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from cvae_jax.config import ConfigError
 from cvae_jax.host import cpu
+from cvae_jax.loop import products
 from cvae_jax.nets.fast import half
 from cvae_jax.settings import hint
 from cvae_jax.types import System
@@ -14,9 +15,8 @@ from cvae_jax.types import System
 NAMES = ("float32", "bfloat16")
 # YNNPACK multiplies, and the barriers of nets/fast/half_conv.py stay: this pass
 # would remove them before XLA decides what to compute in one loop.
-_FAST = {
-  cpu.YNNPACK: "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
-  "xla_disable_hlo_passes": "cse_barrier_expander",
+_FAST = products.options_of("ynnpack") | {
+  "xla_disable_hlo_passes": "cse_barrier_expander"
 }
 
 
@@ -60,15 +60,10 @@ def apply(config: ConfigDict, system: System) -> tuple[System, dict[str, str]]:
 
 def _is_possible() -> bool:
   """Tell whether XLA multiplies bfloat16 numbers and keeps barriers."""
-  operand = jnp.zeros((64, 64), jnp.bfloat16)
 
   def product(x):
     x = lax.optimization_barrier(2 * x)
     return jnp.matmul(x, x, preferred_element_type=jnp.float32)
 
-  program = jax.jit(product, compiler_options=_FAST)
-  try:
-    text = program.lower(operand).compile().as_text()
-  except jax.errors.JaxRuntimeError:  # an option that it does not know
-    return False
-  return "ynn_fusion" in text and "opt-barrier" in text
+  program = products.read_program(product, jnp.bfloat16, _FAST) or ""
+  return products.uses_ynnpack(program) and "opt-barrier" in program

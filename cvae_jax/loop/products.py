@@ -7,8 +7,11 @@ of the config, so it is recorded, and kept when the run resumes, also under
 other flags. docs/performance.md has what each gives.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+from jax import Array
 from ml_collections import ConfigDict
 
 from cvae_jax.config import ConfigError
@@ -38,7 +41,7 @@ def apply(config: ConfigDict, system: System) -> tuple[System, dict[str, str]]:
     return system, {}
   if name not in _PARTS:
     raise ConfigError(f"products={name!r}{hint(name, _PARTS)}")
-  options = {cpu.YNNPACK: _PARTS[name]}
+  options = options_of(name)
   note = f"products: by {name}, as config.products says"
   device = jax.default_backend()
   if device != "cpu":
@@ -53,12 +56,28 @@ def apply(config: ConfigDict, system: System) -> tuple[System, dict[str, str]]:
   return system._replace(notes=(*system.notes, note)), options
 
 
-def _uses_ynnpack(options: dict[str, str]) -> bool | None:
-  """Tell whether YNNPACK computes products; None if options are unknown."""
-  operand = jnp.zeros((64, 64))
-  product = jax.jit(jnp.matmul, compiler_options=options)
+def options_of(name: str) -> dict[str, str]:
+  """Return XLA's options by which a library computes products."""
+  return {cpu.YNNPACK: _PARTS[name]}
+
+
+def uses_ynnpack(program: str) -> bool:
+  """Tell whether YNNPACK computes something of a program."""
+  return "ynn_fusion" in program
+
+
+def read_program(
+  function: Callable[[Array], Array], dtype, options: dict[str, str]
+) -> str | None:
+  """Compile a function of a matrix as a test; None if XLA lacks an option."""
+  compiled = jax.jit(function, compiler_options=options)
   try:
-    program = product.lower(operand, operand).compile()
+    return compiled.lower(jnp.zeros((64, 64), dtype)).compile().as_text()
   except jax.errors.JaxRuntimeError:
     return None
-  return "ynn_fusion" in program.as_text()
+
+
+def _uses_ynnpack(options: dict[str, str]) -> bool | None:
+  """Tell whether YNNPACK computes products; None if options are unknown."""
+  program = read_program(lambda x: x @ x, jnp.float32, options)
+  return None if program is None else uses_ynnpack(program)

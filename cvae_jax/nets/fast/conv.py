@@ -53,17 +53,21 @@ def conv(
   """
   if half.is_on():
     if half.is_fast_on_cpu():
-      k = kernel.shape[0]
-      pads = tuple(axis_padding(n, k, stride, padding) for n in x.shape[1:3])
+      pads = _pads(x, kernel, stride, padding)
       return half_conv.conv(x, kernel, bias, stride, pads)
     return _plus(half.conv(x, kernel, stride, padding), bias)
   if ops.fast_on_cpu() if fast is None else fast:
     if padding == "SAME" and winograd.is_faster(x.shape, kernel.shape, stride):
       return _plus(winograd.convolve_down(x, kernel), bias)
-    k = kernel.shape[0]
-    pads = tuple(axis_padding(n, k, stride, padding) for n in x.shape[1:3])
+    pads = _pads(x, kernel, stride, padding)
     return _conv(x, kernel, bias, stride, pads)
   return _plus(_lax_conv(x, kernel, stride, padding), bias)
+
+
+def _pads(x: Array, kernel: Array, stride: int, padding: str):
+  """Return the padding of both axes of a convolution of x [B, H, W, C]."""
+  k = len(kernel)
+  return tuple(axis_padding(n, k, stride, padding) for n in x.shape[1:3])
 
 
 def _lax_conv(x: Array, kernel: Array, stride: int, padding) -> Array:
