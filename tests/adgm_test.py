@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 
 from cvae_jax import config as configs
+from cvae_jax.method import losses
+from cvae_jax.systems import adgm
+from cvae_jax.systems.models.adgm import build
+from cvae_jax.types import Facts
 from tests import arithmetic as a
 from tests.small_zoo import KEY, batch, flat, float64, noiseless
 
+FACTS = Facts({"image": (28, 28, 1), "condition": (10,)})
 BRANCHES = ("auxiliary", "classifier", "inference", "partner", "generator")
 LATENTS = 3
 AUXILIARIES = 2
@@ -25,6 +30,8 @@ def case(skip):
     | {
       "model.latents": LATENTS,
       "model.auxiliaries": AUXILIARIES,
+      "model.distortion": 0.0,
+      "model.shift": 0.0,
       "model.classifier.dropout": 0.0,
       "model.classifier.input_dropout": 0.0,
       "data.binarise": "",
@@ -140,3 +147,54 @@ def test_it_encodes_decodes_and_classifies_by_means_of_the_auxiliary(skip):
     jax.jit(system.classify)(state, image), logits_of(params, x), rtol=1e-4
   )
   assert (system.nats is None) == skip
+
+
+def test_the_classifier_comes_to_learn_from_the_unlabelled():
+  config, _, state, _ = case(False)
+  model = build(config, FACTS)._replace(warm_up=10)
+
+  @jax.jit
+  def gradients(step):
+    def loss(params):
+      return adgm._loss(model, params, {}, batch(), KEY, step)[0]
+
+    return jax.grad(loss)(state.params)
+
+  def labels_alone(params):
+    x = jax.numpy.asarray(flat(batch()["labelled_image"]), np.float32)
+    inputs = x, model.nets.describe(params, x).mean
+    logits = model.nets.classify(params, *inputs)
+    picked = jax.nn.log_softmax(logits) * batch()["condition"]
+    kernels = [params[name] for name in BRANCHES]
+    return -3.0 * picked.sum(-1).mean() + losses.dense_l2(kernels, model.l2)
+
+  start, half, full, later = (gradients(step) for step in (0, 5, 10, 20))
+  expected = jax.jit(jax.grad(labels_alone))(state.params)["classifier"]
+  close = functools.partial(
+    jax.tree.map, functools.partial(np.testing.assert_allclose, atol=1e-5)
+  )
+  close(start["classifier"], expected)
+  close(half, jax.tree.map(lambda a, b: (a + b) / 2, start, full))
+  close(later, full)
+  for name in ("inference", "partner", "generator"):
+    close(start[name], full[name])
+
+
+@pytest.mark.parametrize("change", [{"distortion": 0.2}, {"shift": 2.0}])
+def test_images_are_distorted_in_training_alone(change):
+  config, _, state, _ = case(False)
+  model = build(config, FACTS)
+  moving = model._replace(**change)
+
+  def terms(model):
+    run = jax.jit(functools.partial(adgm._loss, model))
+    return run(state.params, {}, batch(), KEY, 0)[1][0]
+
+  still, moved = terms(model), terms(moving)
+  for name in ("unlabelled", "labelled", "cross_entropy"):
+    assert abs(still[name] - moved[name]) > 1e-4 * still[name]
+  tested = (
+    jax.jit(functools.partial(adgm._evaluate, m))(state, batch(), KEY)
+    for m in (model, moving)
+  )
+  jax.tree.map(np.testing.assert_array_equal, *tested)

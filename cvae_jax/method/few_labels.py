@@ -11,6 +11,7 @@ The loss is the sum of both, weighted by their shares of the data, plus
 
 from typing import Protocol
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -92,6 +93,21 @@ def terms(
     "cross_entropy": -jnp.sum(y * guess, axis=-1),
     "entropy": -jnp.sum(q * logq, axis=-1),
   }
+
+
+def trust(warm_up: int, step: Array) -> Array | float:
+  """Return the weight in [0, 1] of what the classifier learns from U.
+
+  It grows with the steps until `warm_up`. Before y means the classes to the
+  generator, the labels' bounds differ by chance and by style, and a classifier
+  that follows them early keeps their mistakes.
+  """
+  return jnp.minimum(1.0, step / warm_up) if warm_up else 1.0
+
+
+def scale_gradient(x: Array, by: Array | float) -> Array:
+  """Return x, its gradient multiplied."""
+  return jax.lax.stop_gradient(x) + by * (x - jax.lax.stop_gradient(x))
 
 
 def total(weights: Weights, means: Metrics) -> Array:

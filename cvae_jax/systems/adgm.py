@@ -120,9 +120,18 @@ def _guess(model: Model, params: PyTree, x: Array) -> Array:
 
 
 def _terms(
-  model: Model, params, batch: Batch, key, drop=(None,) * 2, step=None
-):
-  """Return U of the images and L and −log q(y | a, x) of the labelled, [B]."""
+  model: Model,
+  params,
+  batch: Batch,
+  key,
+  drop=(None,) * 2,
+  trust=1.0,
+  step=None,
+) -> Metrics:
+  """Return U of the images and L and −log q(y | a, x) of the labelled, [B].
+
+  The classifier learns from U by `trust`, the other networks in full.
+  """
   keys = jax.random.split(key, 6)
   nets = model.nets
   x = flat(batch["image"])
@@ -136,6 +145,7 @@ def _terms(
   q_a = nets.describe(params, x[:, None])
   a = gaussian.reparameterise(keys[2], q_a)
   logq = jax.nn.log_softmax(nets.classify(params, x, a[:, 0], drop[0]))
+  logq = few_labels.scale_gradient(logq, trust)
   every = jnp.eye(model.sizes[1])[None]
   bounds = model.bound(params, x[:, None], every, a, q_a, keys[3], step)
 
@@ -151,8 +161,11 @@ def _terms(
 
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
-  noise, *drop = (jax.random.fold_in(key, i) for i in range(3))
-  terms = parts.means(_terms(model, params, batch, noise, drop, step))
+  noise, form, *drop = (jax.random.fold_in(key, i) for i in range(4))
+  trust = few_labels.trust(model.warm_up, step)
+  batch = model.distort(batch, form)
+  terms = _terms(model, params, batch, noise, drop, trust, step)
+  terms = parts.means(terms)
 
   # 3. KERNELS: l2 · Σ kernel², once a step.
   kernels = [params[name] for name in BRANCHES]

@@ -122,7 +122,7 @@ def _terms(
   # 1. UNLABELLED: U(x) = Σ_y q(y | x) L(x, y) − H(q(y | x)).
   x = model.data(params, batch["image"], keys[0])
   logq = jax.nn.log_softmax(nets.classify(params, x, drop[0]))
-  logq = _scale_gradient(logq, trust)
+  logq = few_labels.scale_gradient(logq, trust)
   every = jnp.eye(model.classes)[None]
   bounds = model.bound(params, x[:, None], every, keys[1], drop[1], step)
 
@@ -136,28 +136,13 @@ def _terms(
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
   noise, *drop = (jax.random.fold_in(key, i) for i in range(5))
-  trust = _trust(model.loss.warm_up, step)
+  trust = few_labels.trust(model.loss.warm_up, step)
   terms = _terms(model, params, batch, noise, drop, trust, step)
   terms = parts.means(terms)
 
   # 3. KERNELS: l2 · Σ kernel², once a step.
   terms["l2"] = _l2(model, params)
   return few_labels.total(model.loss, terms), (terms, model_state)
-
-
-def _trust(warm_up: int, step: Array) -> Array | float:
-  """Return the weight in [0, 1] of what the classifier learns from U.
-
-  It grows with the steps until `warm_up`. Before y means the classes to the
-  generator, the labels' bounds differ by chance and by style, and a classifier
-  that follows them early keeps their mistakes.
-  """
-  return jnp.minimum(1.0, step / warm_up) if warm_up else 1.0
-
-
-def _scale_gradient(x: Array, by: Array | float) -> Array:
-  """Return x, its gradient multiplied."""
-  return jax.lax.stop_gradient(x) + by * (x - jax.lax.stop_gradient(x))
 
 
 def _soft_loss(model: Model, params, model_state, batch: Batch, key, step):

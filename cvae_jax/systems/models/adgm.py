@@ -9,8 +9,9 @@ from jax import Array
 
 from cvae_jax.method import few_labels, gaussian, kl_control, likelihoods
 from cvae_jax.nets.adgm import ADGM
-from cvae_jax.nets.mlp import MLP
-from cvae_jax.types import Facts, PyTree
+from cvae_jax.nets.distortion import distort
+from cvae_jax.nets.mlp import MLP, flat
+from cvae_jax.types import Batch, Facts, PyTree
 
 BRANCHES = ("auxiliary", "classifier", "inference", "partner", "generator")
 
@@ -25,9 +26,23 @@ class Model(NamedTuple):
   unlabelled: float  # × mean U(x): the share of the others
   alpha: float  # × mean −log q(y | a, x) of labelled data
   l2: float  # × squared kernels
+  warm_up: int  # steps until the classifier learns from U in full
+  distortion: float  # spread of the linear maps of images, in training
+  shift: float  # pixels by which they are moved at most
   binarise: bool  # draw pixels 0 or 1 from their grey values, in each step anew
   likelihood: likelihoods.Likelihood
   kl: kl_control.Control  # the weight of z's KL
+
+  def distort(self, batch: Batch, key: Array) -> Batch:
+    """Return the batch with each image distorted in its own way, as float."""
+    if not self.distortion and not self.shift:
+      return batch
+    found = dict(batch)
+    for i, name in enumerate(("image", "labelled_image")):
+      images = flat(batch[name]).reshape(batch[name].shape)
+      form = jax.random.fold_in(key, i)
+      found[name] = distort(form, images, self.distortion, self.shift)
+    return found
 
   def output(self, logits: Array) -> Array:
     """Return the argument of the likelihood."""
@@ -91,6 +106,9 @@ def build(config, facts: Facts) -> Model:
     sizes=sizes,
     shape=shape,
     **{name: loss[name] for name in ("labelled", "unlabelled", "alpha", "l2")},
+    warm_up=loss.get("warm_up", 0),
+    distortion=nets.get("distortion", 0.0),
+    shift=nets.get("shift", 0.0),
     binarise=config.data.get("binarise", "") == "dynamic",
     likelihood=likelihood,
     kl=kl_control.control(loss),
