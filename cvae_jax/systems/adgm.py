@@ -161,7 +161,7 @@ def _terms(
 
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
-  noise, form, *drop = (jax.random.fold_in(key, i) for i in range(4))
+  noise, *drop, form = (jax.random.fold_in(key, i) for i in range(4))
   trust = few_labels.trust(model.warm_up, step)
   batch = model.distort(batch, form)
   terms = _terms(model, params, batch, noise, drop, trust, step)
