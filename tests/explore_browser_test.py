@@ -188,6 +188,24 @@ def test_another_draw_becomes_the_picture_by_keyboard_alone(page, runs):
   assert page.evaluate("document.activeElement.dataset.pick") == "2"
 
 
+def test_a_late_answer_leaves_the_focus_on_the_draw_that_has_it(page):
+  draws = page.locator("[data-pick]")
+  draws.nth(2).focus()
+  page.evaluate(
+    """() => {
+      const strip = document.activeElement.parentElement;
+      strip.outerHTML = strip.outerHTML;
+    }"""
+  )
+  page.wait_for_function("document.activeElement.dataset.pick === '2'")
+  assert page.get_by_role("slider").first.is_visible()
+  page.get_by_role("slider").first.focus()
+  page.evaluate("document.activeElement.blur()")
+  draws.nth(1).evaluate("b => { b.parentElement.append(b); }")
+  page.wait_for_timeout(100)
+  assert page.evaluate("document.activeElement === document.body")
+
+
 def test_a_number_outside_its_range_becomes_the_nearest_one(page, runs):
   box = page.locator("input[type=number]").first
   box.fill("5")

@@ -19,12 +19,22 @@ from cvae_jax.apps.explore.request import COUNT, GUIDANCE, first
 from cvae_jax.settings import SEEDS
 
 # A link in the address bar follows each move; the buttons of the strip and of
-# the link work by mouse and keyboard, and the focus stays on what was pressed.
+# the link work by mouse and keyboard. Each answer makes the strip anew, and the
+# draw that had the focus gets it again.
 SCRIPT = """
-let again = false;
+let focused = null;
+element.addEventListener('focusin', (event) => {
+  focused = event.target.dataset.pick ?? null;
+});
+element.addEventListener('focusout', (event) => {
+  if (event.relatedTarget) focused = null;
+});
 element.addEventListener('click', (event) => {
   const draw = event.target.closest('[data-pick]');
-  if (draw) { again = true; trigger('select', {pick: +draw.dataset.pick}); }
+  if (draw) {
+    focused = draw.dataset.pick;
+    trigger('select', {pick: +focused});
+  }
   const copy = event.target.closest('.ex-copy');
   if (!copy) return;
   const said = (text) => { copy.textContent = text; };
@@ -33,11 +43,12 @@ element.addEventListener('click', (event) => {
 });
 let shown = '';
 new MutationObserver(() => {
-  if (again) element.querySelector('[aria-pressed="true"]')?.focus();
+  if (focused !== null && document.activeElement === document.body)
+    element.querySelector(`[data-pick="${focused}"]`)
+      ?.focus({preventScroll: true});
   const query = element.querySelector('[data-query]')?.dataset.query || '';
   if (query === shown) return;
   shown = query;
-  again = false;
   if (query) history.replaceState(null, '', '?' + query);
 }).observe(element, {childList: true, subtree: true, attributes: true});
 """
