@@ -35,8 +35,6 @@ class Model(NamedTuple):
 
   def distort(self, batch: Batch, key: Array) -> Batch:
     """Return the batch with each image distorted in its own way, as float."""
-    if not self.distortion and not self.shift:
-      return batch
     found = dict(batch)
     for i, name in enumerate(("image", "labelled_image")):
       images = flat(batch[name]).reshape(batch[name].shape)
