@@ -1,6 +1,5 @@
 """Checks of a config's values, and their errors."""
 
-import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cvae_jax.defaults import BY_HAND, GROUPS, IGNORED, NEEDS, OWN, SYSTEMS
+from cvae_jax.method.names import hint
 
 SEEDS = 2**32  # jax keeps 32 bits: a seed of 2**32 would equal 0
 
@@ -237,13 +237,3 @@ def leaves(tree: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
       yield from leaves(value, f"{prefix}{key}.")
     else:
       yield f"{prefix}{key}", value
-
-
-def hint(name: str, names) -> str:
-  """Return "; did you mean …" and the names there are."""
-  close = difflib.get_close_matches(str(name), list(names), n=1)
-  close = close or [k for k in names if set(str(name).split("_")) & {k}]
-  initials = "".join(word[:1] for word in str(name).split("_"))
-  close = close or [k for k in names if k == initials]  # lr of learning_rate
-  guess = f"; did you mean {close[0]!r}?" if close else ";"
-  return f"{guess} known: {', '.join(sorted(names))}"

@@ -76,6 +76,10 @@ def test_a_run_is_verified_beside_an_entry(run, tmp_path):
 def test_a_name_that_is_none_is_answered_with_those_there_are(tmp_path):
   with pytest.raises(ledger.LedgerError, match=r"did you mean 'faces_model=9'"):
     ledger.open_run("faces_model=99")
+  with pytest.raises(ledger.LedgerError) as unlike_all:
+    ledger.open_run(str(tmp_path / "run"))
+  named = str(unlike_all.value).split("the nearest of ")[1].split(", ")
+  assert len(named) == 6  # of a ledger that grows with every training
   broken = tmp_path / "broken.json"
   broken.write_text("{}")
   with pytest.raises(DamagedFile, match="is no entry of a ledger"):

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
-from cvae_jax.settings import ConfigError, hint
+from cvae_jax.method.names import hint
+from cvae_jax.settings import ConfigError
 
 
 @contextlib.contextmanager
