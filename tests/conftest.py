@@ -22,7 +22,7 @@ QUICK = {
     "--xla_cpu_parallel_codegen_split_count=1"
   ),
 }
-# Without this one, an update is computed once and not twice (update._updates),
+# Without this one, an update is computed once and not twice (update._apply),
 # a tenth of what is compiled for a step. cpu_test and torch_test do it twice.
 FLAGS = {k: v for k, v in cpu.FLAGS.items() if k != cpu.MULTI_OUTPUT_FUSION}
 cpu.set_flags(FLAGS | QUICK)

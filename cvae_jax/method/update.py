@@ -1,5 +1,6 @@
 """The only place that differentiates and applies updates."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -66,31 +67,33 @@ def make_step(
   returned as it was, too. So the steps that are already under way after a bad
   one change nothing, and the caller holds the state before the bad step.
 
+  So nothing is stored until all players have computed their gradients. The
+  parameters that a later player sees are computed for it, and once more where
+  they are stored, which may differ in the last bit. Otherwise the old state
+  would have to be copied first.
+
   Raises:
     ValueError: simultaneous players own the same branch, or rest.
   """
   if simultaneous:
     _check_apart(players)
+  *_, last = players
 
   def step(state: TrainState, batch: Batch, key: Array, at: Array):
     key = jax.random.fold_in(key, at)
-    new = state
+    seen = state
     metrics = {}
     moves = {}
     finite = state.step == at
     for index, (name, player) in enumerate(players.items()):
       own = batch, jax.random.fold_in(key, 0 if same_draws else index)
-      if simultaneous:
-        moves[name], terms, ok = _differentiate(name, player, new, *own)
-        finite &= ok
-        new = new.replace(model_state=moves[name].model_state)
-      else:
-        new, terms, finite = _turn(name, player, new, *own, finite)
+      moves[name], terms, ok = _turn(name, player, seen, *own)
+      finite &= ok
+      seen = seen.replace(model_state=moves[name].model_state)
+      if not simultaneous and name != last:
+        seen = _show(name, player, moves[name], seen)
       metrics |= {f"{name}/{term}": value for term, value in terms.items()}
-    if simultaneous:
-      new = _apply(players, moves, state, finite)
-    elif len(players) > 1:  # an earlier player may have moved already
-      new = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state)
+    new = _store(players, moves, state, finite)
     return new.replace(step=state.step + finite), metrics
 
   return step
@@ -114,40 +117,29 @@ class _Move(NamedTuple):
 
   gradients: PyTree  # of the branches that it owns
   model_state: PyTree  # after its loss
+  due: Array | bool = True  # whether it moves in this step
 
 
-def _turn(name: str, player: Player, state: TrainState, batch, key, finite):
-  """Let a player move where it is due: (state, metrics, finite so far)."""
-
-  def move(state, batch, key, finite):
-    wanted, terms, ok = _differentiate(name, player, state, batch, key)
-    finite &= ok
-    state = _apply({name: player}, {name: wanted}, state, finite)
-    own = _select_owned(player, state.params), state.opt_state[name]
-    return (*own, state.model_state), terms, finite
-
-  def keep(state, batch, key, finite):
-    own = _select_owned(player, state.params), state.opt_state[name]
-    return (*own, state.model_state), none, finite
-
+def _turn(name: str, player: Player, state: TrainState, batch, key):
+  """Return a player's move, its metrics and whether they are all finite."""
   if player.every == 1:
-    changed, terms, finite = move(state, batch, key, finite)
-  else:
-    move = jax.jit(move)  # eval_shape and cond then trace it only once
-    _, terms, _ = jax.eval_shape(move, state, batch, key, finite)
-    none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), terms)
-    due = (state.step + 1) % player.every == 0
-    changed, terms, finite = jax.lax.cond(
-      due, move, keep, state, batch, key, finite
-    )
-    terms = {**terms, "moves": due.astype(jnp.float32)}
-  owned, opt_state, model_state = changed
-  state = state.replace(
-    params={**state.params, **owned},
-    opt_state={**state.opt_state, name: opt_state},
-    model_state=model_state,
+    return _differentiate(name, player, state, batch, key)
+
+  def look(state, batch, key):
+    move, *found = _differentiate(name, player, state, batch, key)
+    return move.gradients, move.model_state, *found
+
+  def rest(state, batch, key):
+    return none, state.model_state, idle, jnp.array(True)
+
+  look = jax.jit(look)  # eval_shape and cond then trace it only once
+  none, _, idle, _ = jax.tree.map(
+    lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
+    jax.eval_shape(look, state, batch, key),
   )
-  return state, terms, finite
+  due = (state.step + 1) % player.every == 0
+  *move, terms, ok = jax.lax.cond(due, look, rest, state, batch, key)
+  return _Move(*move, due), {**terms, "moves": due.astype(jnp.float32)}, ok
 
 
 def _differentiate(name: str, player: Player, state: TrainState, batch, key):
@@ -172,55 +164,60 @@ def _differentiate(name: str, player: Player, state: TrainState, batch, key):
   return _Move(gradients, model_state), metrics, ok
 
 
-def _apply(players, moves, state: TrainState, finite: Array) -> TrainState:
-  """Update the branches that the players own, if all moves are finite."""
-  *_, last = moves.values()  # its model_state has the others' changes
+def _show(name: str, player: Player, move: _Move, state: TrainState):
+  """Return the state with the parameters that later players of a step see."""
+  owned = _select_owned(player, state.params)
+  updates, _ = player.tx.update(move.gradients, state.opt_state[name], owned)
+  moved = optax.apply_updates(owned, _scale(updates, state))
+  moved = jax.tree.map(functools.partial(jnp.where, move.due), moved, owned)
+  return state.replace(params={**state.params, **moved})
 
-  def apply(owned, opt_state, _):
-    moved = {}
-    factor = state.opt_state.get(FACTOR)
-    for name, player in players.items():
-      updates, after = _updates(
-        player.tx, finite, moves[name].gradients, opt_state[name], owned[name]
-      )
-      if factor is not None:
-        updates = jax.tree.map(lambda update: factor * update, updates)
-      moved[name] = optax.apply_updates(owned[name], updates), after
-    owned, opt_state = ({k: v[i] for k, v in moved.items()} for i in range(2))
-    return owned, opt_state, last.model_state
 
-  # A cond and not a select: it updates the donated buffers in place. A select
-  # made XLA:CPU copy every parameter and moment first (1.2 × a step's time).
-  owned, opt_state, model_state = jax.lax.cond(
-    finite,
-    apply,
-    lambda *kept: kept,
-    {
-      name: _select_owned(player, state.params)
-      for name, player in players.items()
-    },
-    {name: state.opt_state[name] for name in players},
-    state.model_state,
-  )
+def _store(players, moves, state: TrainState, finite: Array) -> TrainState:
+  """Update what the players own and their moments, if all moves are finite."""
   params = dict(state.params)
-  for branches in owned.values():
-    params |= branches
+  opt_state = dict(state.opt_state)
+  for name, player in players.items():
+    # A cond and not a select: it updates the donated buffers in place. A select
+    # made XLA:CPU copy every parameter and moment first (1.2 × a step's time).
+    owned, opt_state[name] = jax.lax.cond(
+      finite & moves[name].due,
+      functools.partial(_apply, player, state, finite),
+      lambda gradients, *kept: kept,
+      moves[name].gradients,
+      _select_owned(player, params),
+      opt_state[name],
+    )
+    params |= owned
+  *_, last = moves.values()  # its model_state has the others' changes
+  model_state = jax.tree.map(
+    functools.partial(jnp.where, finite), last.model_state, state.model_state
+  )
   return state.replace(
-    params=params,
-    opt_state={**state.opt_state, **opt_state},
-    model_state=model_state,
+    params=params, opt_state=opt_state, model_state=model_state
   )
 
 
-def _updates(tx: optax.GradientTransformation, finite: Array, *given):
-  """Return (updates, the optimiser's state after), as tx.update does."""
-  updates, after = tx.update(*given)
+def _apply(
+  player: Player, state: TrainState, finite: Array, gradients, owned, opt_state
+):
+  """Return (parameters, the optimiser's state) after an update."""
+  given = gradients, opt_state, owned
+  updates, after = player.tx.update(*given)
   if jax.default_backend() == "cpu" and cpu.fuses_outputs():
     # XLA:CPU writes moments and parameters in one pass over them only if no
     # output is made from another one. So the parameters are updated by moments
     # that are computed a second time.
-    updates, _ = tx.update(*_hide(given, finite))
-  return updates, after
+    updates, _ = player.tx.update(*_hide(given, finite))
+  return optax.apply_updates(owned, _scale(updates, state)), after
+
+
+def _scale(updates: PyTree, state: TrainState) -> PyTree:
+  """Return the updates times the state's learning rate factor, if any."""
+  factor = state.opt_state.get(FACTOR)
+  if factor is None:
+    return updates
+  return jax.tree.map(lambda update: factor * update, updates)
 
 
 def _hide(given: PyTree, finite: Array) -> PyTree:
