@@ -110,6 +110,20 @@ def scale_gradient(x: Array, by: Array | float) -> Array:
   return jax.lax.stop_gradient(x) + by * (x - jax.lax.stop_gradient(x))
 
 
+def disagreement(target: Array, logq: Array) -> Array:
+  """Return KL(q ‖ q̃), [B], of an image's classes and its changed image's.
+
+  The classifier then gives the same classes to an image and to a distorted one
+  (Xie et al. 2020, Unsupervised Data Augmentation, section 2).
+
+  Args:
+    target: logits [B, K] of the image, which get no gradient.
+    logq: log q̃, [B, K], of the changed image.
+  """
+  log_target = jax.lax.stop_gradient(jax.nn.log_softmax(target))
+  return jnp.sum(jnp.exp(log_target) * (log_target - logq), axis=-1)
+
+
 def total(weights: Weights, means: Metrics) -> Array:
   """Return the loss from the terms' means and `l2`, the weighted kernels."""
   return (

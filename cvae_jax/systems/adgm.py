@@ -127,10 +127,13 @@ def _terms(
   drop=(None,) * 2,
   trust=1.0,
   step=None,
+  target=None,
 ) -> Metrics:
   """Return U of the images and L and −log q(y | a, x) of the labelled, [B].
 
-  The classifier learns from U by `trust`, the other networks in full.
+  The classifier learns from U by `trust`, the other networks in full. With the
+  images' logits before they were distorted as `target`, the KL of their classes
+  to q(y | a, x) is a term, too.
   """
   keys = jax.random.split(key, 6)
   nets = model.nets
@@ -157,20 +160,31 @@ def _terms(
   of_label = model.bound(
     params, labelled[:, None], y[:, None], a, q_a, keys[5], step
   )
-  return few_labels.terms(logq, bounds, of_label, guess, y)
+  terms = few_labels.terms(logq, bounds, of_label, guess, y)
+  if target is not None:
+    terms["disagreement"] = few_labels.disagreement(target, logq)
+  return terms
 
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
   noise, *drop, form = (jax.random.fold_in(key, i) for i in range(4))
   trust = few_labels.trust(model.warm_up, step)
+  target = None
+  if model.agreement:
+    target = _guess(model, params, flat(batch["image"]))
   batch = model.distort(batch, form)
-  terms = _terms(model, params, batch, noise, drop, trust, step)
+  terms = _terms(model, params, batch, noise, drop, trust, step, target)
   terms = parts.means(terms)
 
   # 3. KERNELS: l2 · Σ kernel², once a step.
   kernels = [params[name] for name in BRANCHES]
   terms["l2"] = losses.dense_l2(kernels, model.l2)
-  return few_labels.total(model, terms), (terms, model_state)
+  loss = few_labels.total(model, terms)
+
+  # 4. AGREEMENT: KL(q(y | a, x) ‖ q(y | a, x̃)), x̃ being x distorted.
+  if model.agreement:
+    loss += model.agreement * terms["disagreement"]
+  return loss, (terms, model_state)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:

@@ -25,6 +25,7 @@ class Model(NamedTuple):
   labelled: float  # × mean L(x, y): the share of labelled data
   unlabelled: float  # × mean U(x): the share of the others
   alpha: float  # × mean −log q(y | a, x) of labelled data
+  agreement: float  # × mean KL of an image's classes to its distorted image's
   l2: float  # × squared kernels
   warm_up: int  # steps until the classifier learns from U in full
   distortion: float  # spread of the linear maps of images, in training
@@ -104,6 +105,7 @@ def build(config, facts: Facts) -> Model:
     sizes=sizes,
     shape=shape,
     **{name: loss[name] for name in ("labelled", "unlabelled", "alpha", "l2")},
+    agreement=loss.get("agreement", 0.0),
     warm_up=loss.get("warm_up", 0),
     distortion=nets.get("distortion", 0.0),
     shift=nets.get("shift", 0.0),
