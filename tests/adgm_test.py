@@ -189,12 +189,11 @@ def test_a_digit_and_its_distorted_one_come_to_agree():
   agreed = model._replace(agreement=7.0)
 
   def run(model):
-    loss = functools.partial(adgm._loss, model)
-    grad = jax.value_and_grad(loss, has_aux=True)
-    return jax.jit(grad)(state.params, {}, batch(), KEY, 0)
+    loss = jax.jit(functools.partial(adgm._loss, model))
+    return loss(state.params, {}, batch(), KEY, 0)
 
-  (without, _), plain = run(model)
-  (total, (terms, _)), gradient = run(agreed)
+  without, _ = run(model)
+  total, (terms, _) = run(agreed)
   distorted = agreed.distort(batch(), jax.random.fold_in(KEY, 3))["image"]
   x, moved = flat(batch()["image"]), np.asarray(distorted, np.float64)
   q = a.softmax(logits_of(params, x))
@@ -203,19 +202,6 @@ def test_a_digit_and_its_distorted_one_come_to_agree():
   assert expected > 0.001
   np.testing.assert_allclose(terms["disagreement"], expected, rtol=1e-3)
   np.testing.assert_allclose(total - without, 7.0 * expected, rtol=2e-2)
-
-  def part(classifier):  # the digit's own classes are a constant
-    found = state.params | {"classifier": classifier}
-    logq = jax.nn.log_softmax(adgm._guess(model, found, moved_x))
-    return -7.0 * (np.asarray(q, np.float32) * logq).sum(-1).mean()
-
-  moved_x = jax.numpy.asarray(moved.reshape(len(x), -1), np.float32)
-  alone = jax.jit(jax.grad(part))(state.params["classifier"])
-  jax.tree.map(
-    functools.partial(np.testing.assert_allclose, atol=2e-4),
-    jax.tree.map(np.subtract, gradient["classifier"], plain["classifier"]),
-    alone,
-  )
 
 
 @pytest.mark.parametrize("change", [{"distortion": 0.2}, {"shift": 2.0}])

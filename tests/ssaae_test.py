@@ -10,8 +10,10 @@ from scipy import ndimage
 from cvae_jax import config as configs, figures
 from cvae_jax.data.files import companions
 from cvae_jax.loop.checkpoint import Checkpoints
+from cvae_jax.method import few_labels
 from cvae_jax.nets import distortion
 from cvae_jax.systems.models import ssaae
+from cvae_jax.systems.ssaae import _classifier_loss
 from cvae_jax.types import Facts, Place
 from tests import arithmetic as a, small_zoo as zoo
 
@@ -143,6 +145,38 @@ def test_labels_reach_the_classifier_alone():
       for batch in (zoo.batch(), given)
     )
     assert (one == other) == (name != "classifier"), name
+
+
+def test_a_digit_and_its_distorted_one_come_to_agree():
+  system, model = case()
+  model = model._replace(noise=0.2, distortion=0.2, agreement=7.0)
+  params = system.state.params
+  image = zoo.batch()["image"]
+  loss = jax.jit(functools.partial(_classifier_loss, model))
+  total, (terms, _) = loss(params, {}, zoo.batch(), zoo.KEY, 0)
+  form = jax.random.fold_in(zoo.KEY, 1)
+  moved = np.asarray(jax.jit(model.encode)(params, image, form)[0])
+  q = a.softmax(encode(zoo.float64(params), "image")[0])
+  expected = (q * np.log(q / a.softmax(moved))).sum(-1).mean()
+  assert expected > 1e-3
+  np.testing.assert_allclose(terms["disagreement"], expected, rtol=1e-3)
+  np.testing.assert_allclose(
+    total, terms["cross_entropy"] + 7.0 * expected, rtol=1e-4
+  )
+
+
+def test_only_the_distorted_one_is_taught():
+  rng = np.random.default_rng(0)
+  target, logits = rng.normal(size=(2, 4, 10)).astype(np.float32)
+
+  def loss(target, logits):
+    logq = jax.nn.log_softmax(logits)
+    return few_labels.disagreement(target, logq).sum()
+
+  for_target, for_logits = jax.grad(loss, argnums=(0, 1))(target, logits)
+  np.testing.assert_array_equal(for_target, 0.0)
+  slope = a.softmax(logits) - a.softmax(target)  # of cross-entropies
+  np.testing.assert_allclose(for_logits, slope, atol=1e-6)
 
 
 @pytest.mark.parametrize("page", ["zoo:ssaae", "zoo:m2", "adgm"])

@@ -8,7 +8,8 @@ reads both. Four players move in turn:
                     N(0, I) from z
     generator       the encoder under an optimiser of its own: fools both
     classifier      the encoder under another one: the labelled digits'
-                    cross-entropy
+                    cross-entropy, and agreement · KL(q(y | x) ‖ q(y | x̃)),
+                    x̃ being a digit x distorted
 
 The first three see digits without labels. Where no digit has a label, there is
 no classifier, and y is a cluster (section 6 of the paper).
@@ -169,9 +170,20 @@ def _cross_entropy(model: Model, params, batch: Batch, key=None):
 def _classifier_loss(
   model: Model, params, model_state, batch: Batch, key, step
 ):
-  # CROSS-ENTROPY: −log q(y | x) of a labelled digit and its class.
+  # 1. CROSS-ENTROPY: −log q(y | x) of a labelled digit and its class.
   nats, _ = _cross_entropy(model, params, batch, key)
-  return nats.mean(), ({}, model_state)
+  terms = {"cross_entropy": nats.mean()}
+  loss = terms["cross_entropy"]
+
+  # 2. AGREEMENT: KL(q(y | x) ‖ q(y | x̃)), x̃ being an unlabelled x distorted.
+  if model.agreement:
+    target, _ = model.encode(params, batch["image"])
+    form = jax.random.fold_in(key, 1)
+    logits, _ = model.encode(params, batch["image"], form)
+    logq = jax.nn.log_softmax(logits)
+    terms["disagreement"] = few_labels.disagreement(target, logq).mean()
+    loss += model.agreement * terms["disagreement"]
+  return loss, (terms, model_state)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:

@@ -27,6 +27,7 @@ class Model(NamedTuple):
   distortion: float  # spread of the linear maps of its images
   shift: float  # pixels by which they are moved at most
   weight: float  # w of the squared error, which is summed over the image
+  agreement: float  # × mean KL of a digit's classes and its distorted one's
 
   def init(self, key: Array) -> PyTree:
     """Draw the branches."""
@@ -104,4 +105,5 @@ def build(config, facts: Facts) -> Model:
     distortion=nets.distortion,
     shift=nets.shift,
     weight=config.loss.mse,
+    agreement=config.loss.get("agreement", 0.0),
   )
