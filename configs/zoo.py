@@ -339,6 +339,8 @@ def _count(name: str, config: ConfigDict, rows: int) -> None:
   if name in ("vae", "scvae"):  # shown after epochs 1, 5 and 10
     config.checkpoint_every = rows // config.batch_size
     config.keep = 10
+  if name == "ssaae" and config.data.labels == 0:
+    config.loss.agreement = 0.0
   if name in ("m1", "m2", "m1m2") and not config.loss.get("soft", False):
     config.loss.l2 = 0.5 / rows
   if name == "m2" and not config.loss.soft:

@@ -199,6 +199,8 @@ def test_without_labels_classes_are_clusters_and_nobody_is_taught():
   assert system.system.unlabelled
   assert list(system.players) == ["autoencoder", "discriminators", "generator"]
   assert not zoo.made(NAME).system.unlabelled
+  with pytest.raises(ValueError, match=r"data\.labels=0 leaves out"):
+    zoo.made("ssaae,labels=0", loss__agreement=1.0)
 
 
 @pytest.mark.parametrize("key", ["noise", "distortion", "shift", "dropout"])

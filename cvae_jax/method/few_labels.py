@@ -148,6 +148,13 @@ def note(weights: Weights, classes: int) -> str:
   )
 
 
+def agreement_notes(weight: float) -> tuple[str, ...]:
+  """Say how `disagreement` is weighed, if it is."""
+  if not weight:
+    return ()
+  return (f"beside it {weight:g} × KL(q(y | x) ‖ q(y | x̃)), x̃: x distorted",)
+
+
 def warnings(config, rows: int | None) -> tuple[str, ...]:
   """Warn if the weights of the loss are not the shares of the data.
 

@@ -87,6 +87,7 @@ def make(config, facts: Facts) -> System:
     schedules={"learning_rate": lr} | kl_control.schedule(model.kl),
     notes=(
       few_labels.note(model, model.sizes[1]),
+      *few_labels.agreement_notes(model.agreement),
       *few_labels.warnings(config, facts.rows),
     ),
   )

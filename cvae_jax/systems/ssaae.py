@@ -50,9 +50,15 @@ def make(config, facts: Facts) -> System:
   """Build the system that config.model, .loss and .optim describe.
 
   Raises:
-    ValueError: a condition is not one class.
+    ValueError: a condition is not one class, or there are no labels and
+      loss.agreement is not 0.
   """
   model = build(config, facts)
+  if model.agreement and not _has_labels(config):
+    raise ValueError(
+      f"loss.agreement={model.agreement:g} is of a classifier, which "
+      "data.labels=0 leaves out; set loss.agreement=0"
+    )
   players = _players(model, config)
 
   def encode(state: TrainState, image: Array, condition: Array) -> Gaussian:
@@ -74,7 +80,10 @@ def make(config, facts: Facts) -> System:
     unlabelled=not _has_labels(config),
     latents=model.latents,
     schedules=optim.rates(config.optim),
-    notes=(_note(model, config),),
+    notes=(
+      _note(model, config),
+      *few_labels.agreement_notes(model.agreement),
+    ),
   )
 
 
