@@ -10,7 +10,7 @@ threefry_dropout   masks drawn with jax.random
 default_flags      what XLA does unless cpu.py tells it otherwise
 separate_moments   parameters made from new moments, so not in one loop
 transposed_depth   depth-to-space's gradient as XLA transposes it
-ynnpack            config.products=ynnpack
+eigen, ynnpack     config.products
 bfloat16           config.precision=bfloat16
 
 CVAE_JAX_TUNE=0 leaves the allocator alone.
@@ -47,7 +47,7 @@ def _im2col(x, kernel, bias, stride, pads):
   return ops.add_bias(conv._matmul(windows, taps), bias)
 
 
-YNNPACK = "ynnpack"
+PRODUCTS = ["eigen", "ynnpack"]
 UNDO = {
   "lax_convolutions": lambda: setattr(ops, "fast_on_cpu", lambda: False),
   "im2col_forward": lambda: setattr(conv, "_conv", _im2col),
@@ -69,15 +69,15 @@ UNDO = {
   ),
 }
 BFLOAT16 = "bfloat16"
-SETTINGS = ["default", *UNDO, YNNPACK, BFLOAT16]
+SETTINGS = ["default", *UNDO, *PRODUCTS, BFLOAT16]
 
 
 def run(arguments, settings, columns, parameters) -> None:
   """Train the settings' system on columns, windows of steps on the clock."""
   UNDO.get(arguments.setting, lambda: None)()
   settings.batch_size = arguments.batch
-  if arguments.setting == YNNPACK:
-    settings.products = YNNPACK
+  if arguments.setting in PRODUCTS:
+    settings.products = arguments.setting
   if arguments.setting == BFLOAT16:
     settings.precision = BFLOAT16
   system, options = arithmetic.apply(settings, config.resolve(settings))

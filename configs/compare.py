@@ -87,6 +87,7 @@ DECODER = {
   "initialiser": "normal",
 }
 EVERY = {"log_every": 20, "checkpoint_every": 200}
+EVERY |= {"products": "ynnpack"}  # 3 to 8 % faster here: docs/performance.md
 VAE = {
   "system": "autoencoder",
   **loop(

@@ -171,7 +171,7 @@ M3 = {key: value for key, value in VAE.items() if key != "prior"} | {
 }
 AAE = {
   "system": "aae",
-  **loop(batch_size=128, epochs=100),
+  **loop(batch_size=128, epochs=100, products="ynnpack"),  # 8 % faster here
   "data": DATA,
   "model": {
     "latents": 2,
