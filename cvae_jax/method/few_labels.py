@@ -7,6 +7,9 @@ example costs L(x, y). An unlabelled one costs a sum over all K labels,
 
 The loss is the sum of both, weighted by their shares of the data, plus
 α · (−log q(y | x)) of the labelled examples, plus l2 · Σ kernel².
+
+A system that distorts its images can add agreement · KL(q(y | x) ‖ q(y | x̃)):
+an image x and the distorted x̃ shall have the same classes (`disagreement`).
 """
 
 from typing import Protocol
@@ -113,8 +116,8 @@ def scale_gradient(x: Array, by: Array | float) -> Array:
 def disagreement(target: Array, logq: Array) -> Array:
   """Return KL(q ‖ q̃), [B], of an image's classes and its changed image's.
 
-  The classifier then gives the same classes to an image and to a distorted one
-  (Xie et al. 2020, Unsupervised Data Augmentation, section 2).
+  A classifier that learns from it gives both the same classes (Xie et al. 2020,
+  Unsupervised Data Augmentation, section 2).
 
   Args:
     target: logits [B, K] of the image, which get no gradient.
