@@ -34,16 +34,12 @@ depend on their numbers follow from them, and so does which epochs are kept.
 
 m1m2 and m3 begin with `init_from`, by default the run that the sweep above
 left in runs/zoo. Published errors with 100 labels: M2 11.97 ± 1.71 %, M1+M2
-3.33 ± 0.14 %, SSAAE 1.90 ± 0.10 %; what these reach is in docs/zoo.md. They
-train for fewer epochs than the papers' thousands, and so differ from them. M2:
-Adam's rate is 3e-3, falling (m1: 1e-3), not 3e-4, α is 3, not 0.1, there are 10
-latents, not 50, the classifier has dropout, and an image's labels share one ε;
-m1 and m1m2 are ReLU with He's kernels, not softplus with tiny ones, m1m2 has
-500 units, not 300. M2's classifier also drops pixels, and for five epochs
-learns from its labels first: what it takes for classes before the generator
-knows them are styles, and stay. Draws 0 and 1's test errors chose. SSAAE: its
-networks are smaller, its encoder sees distorted digits, and a digit and its
-distorted one shall have the same classes; SGD at 0.01 to 0.1 diverged.
+3.33 ± 0.14 %, SSAAE 1.90 ± 0.10 %; docs/zoo.md has what these reach. They have
+fewer epochs than the papers' thousands, and differ. M2: Adam's rate is 3e-3,
+falling (m1: 1e-3), not 3e-4, α is 3, not 0.1, there are 10 latents, not 50, and
+an image's labels share one ε. Its classifier has dropout and a warm-up. Draws 0
+and 1's test errors chose. m1 and m1m2 are ReLU with He's kernels, m1m2 has 500
+units, not 300. SSAAE: smaller networks, distorted digits that keep their class.
 """
 
 from collections.abc import Iterator, Mapping
@@ -205,8 +201,7 @@ SSAAE = AAE | {
     **{net: _mlp(500, 500) for net in BOTH},
     **{net: _mlp(200, 200) for net in JUDGES},
   },
-  # How strongly a digit and its distorted one have the same classes.
-  "loss": AAE["loss"] | {"agreement": 3.0},
+  "loss": AAE["loss"] | {"agreement": 3.0},  # of a digit and its distorted one
   "optim": optimiser(
     **{"lr": 1e-3, "adversarial_lr": 5e-4, "supervised_lr": 1e-3},
     **{"decay": 2e-4, "ema": 0.998, "b1": 0.5, "eps": 1e-8},
@@ -340,7 +335,7 @@ def _count(name: str, config: ConfigDict, rows: int) -> None:
     config.checkpoint_every = rows // config.batch_size
     config.keep = 10
   if name == "ssaae" and config.data.labels == 0:
-    config.loss.agreement = 0.0
+    config.loss.agreement = 0.0  # nobody is taught
   if name in ("m1", "m2", "m1m2") and not config.loss.get("soft", False):
     config.loss.l2 = 0.5 / rows
   if name == "m2" and not config.loss.soft:

@@ -13,14 +13,13 @@ from cvae_jax.defaults import LOOP, fill_missing
 from cvae_jax.host import lookups, plugins
 from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.host.paths import local
-from cvae_jax.method.names import hint
 from cvae_jax.pages import (
   loop as loop,
   loss as loss,
   optimiser as optimiser,
   prior as prior,
 )
-from cvae_jax.settings import ConfigError
+from cvae_jax.settings import ConfigError, hint
 
 RENAMED = {"optim.beta1": "optim.b1"}  # keys of older runs
 

@@ -16,8 +16,7 @@ from ml_collections import ConfigDict
 
 from cvae_jax.defaults import GROUPS, LOOP
 from cvae_jax.host.paths import local
-from cvae_jax.method.names import hint
-from cvae_jax.settings import ConfigError, leaves
+from cvae_jax.settings import ConfigError, hint, leaves
 
 _RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
 _COMMA = re.compile(r",(?![^(\[]*[)\]])")  # of no tuple

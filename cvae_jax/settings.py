@@ -1,13 +1,13 @@
 """Checks of a config's values, and their errors."""
 
+import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from cvae_jax.defaults import BY_HAND, GROUPS, IGNORED, NEEDS, OWN, SYSTEMS
-from cvae_jax.method.names import hint
 
 SEEDS = 2**32  # jax keeps 32 bits: a seed of 2**32 would equal 0
 
@@ -19,12 +19,10 @@ class ConfigError(ValueError):
 # By a key's last word, whatever its group. (least, limit, what was expected)
 _SIZES = (
   *("latents", "levels", "features", "widths", "strides", "dense", "side"),
-  *("kernel", "hidden", "code", "streams", "image_shape", "directions"),
-  *("map", "harmonics"),
-  *("critic_steps", "generator_updates", "every", "accumulate"),
+  *("kernel", "hidden", "code", "streams", "image_shape", "directions", "map"),
+  *("harmonics", "critic_steps", "generator_updates", "every", "accumulate"),
 )
-# The program of a step grows with each tap, so compiling would never end.
-_MOST = {"strides": 64, "kernel": 64}
+_MOST = {"strides": 64, "kernel": 64}  # a step's program grows with each tap
 _PERIODS = ("accumulate", "critic_steps")  # steps until parameters move
 _NOT_NEGATIVE = (
   *("decay", "eps", "min_delta", "floor", "slope", "noise_level", "count"),
@@ -237,3 +235,16 @@ def leaves(tree: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
       yield from leaves(value, f"{prefix}{key}.")
     else:
       yield f"{prefix}{key}", value
+
+
+def hint(name: str, names: Collection[str]) -> str:
+  """Return "; did you mean …" and the names there are, or the nearest few."""
+  words = str(name).split("_")
+  words += ["".join(word[:1] for word in words)]  # lr of learning_rate
+  close = difflib.get_close_matches(str(name), list(names), n=1)
+  close = close or [k for k in names if k in words]
+  guess = f"; did you mean {close[0]!r}?" if close else ";"
+  if len(names) <= 40:
+    return f"{guess} known: {', '.join(sorted(names))}"
+  near = difflib.get_close_matches(str(name), list(names), n=6, cutoff=0.0)
+  return f"{guess} the nearest: {', '.join(near)}"

@@ -78,7 +78,7 @@ def test_a_name_that_is_none_is_answered_with_those_there_are(tmp_path):
     ledger.open_run("faces_model=99")
   with pytest.raises(ledger.LedgerError) as unlike_all:
     ledger.open_run(str(tmp_path / "run"))
-  named = str(unlike_all.value).split("the nearest of ")[1].split(", ")
+  named = str(unlike_all.value).split("the nearest: ")[1].split(", ")
   assert len(named) == 6  # of a ledger that grows with every training
   broken = tmp_path / "broken.json"
   broken.write_text("{}")

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
-from cvae_jax.method.names import hint
-from cvae_jax.settings import ConfigError
+from cvae_jax.settings import ConfigError, hint
 
 
 @contextlib.contextmanager

@@ -10,8 +10,7 @@ import pkgutil
 from collections.abc import Collection
 from types import ModuleType
 
-from cvae_jax.method.names import hint
-from cvae_jax.settings import ConfigError
+from cvae_jax.settings import ConfigError, hint
 
 EVERY = "*"  # trusted: each module that a run names
 _trusted: set[str] = set()

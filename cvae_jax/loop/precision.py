@@ -8,8 +8,8 @@ from ml_collections import ConfigDict
 from cvae_jax.config import ConfigError
 from cvae_jax.host import cpu
 from cvae_jax.loop import products
-from cvae_jax.method.names import hint
 from cvae_jax.nets.fast import half
+from cvae_jax.settings import hint
 from cvae_jax.types import System
 
 NAMES = ("float32", "bfloat16")

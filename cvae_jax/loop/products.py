@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from cvae_jax.config import ConfigError
 from cvae_jax.host import cpu
-from cvae_jax.method.names import hint
+from cvae_jax.settings import hint
 from cvae_jax.types import System
 
 _PREFIX = "LIBRARY_FUSION_TYPE_"

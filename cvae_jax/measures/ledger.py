@@ -24,7 +24,6 @@ from cvae_jax.host import commands
 from cvae_jax.host.files import DamagedFile, read_json, write_atomically
 from cvae_jax.loop.folders import Folder
 from cvae_jax.loop.run_data import DATA
-from cvae_jax.method.names import hint
 
 SPLITS = ("epoch", "valid", "test")  # of rows; those of single steps are left
 LAUNCH = ("version", "sha256", "commit", "uncommitted", "python", "packages")
@@ -130,7 +129,7 @@ def find(name: str) -> Entry:
   known = [entry.path.stem for entry in below(folder())]
   raise LedgerError(
     f"{name} is neither a folder, nor a file, nor an entry of {folder()}"
-    f"{hint(name, known)}"
+    f"{settings.hint(name, known)}"
   )
 
 

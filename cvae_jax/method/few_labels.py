@@ -151,11 +151,11 @@ def note(weights: Weights, classes: int) -> str:
   )
 
 
-def agreement_notes(weight: float) -> tuple[str, ...]:
-  """Say how `disagreement` is weighed, if it is."""
+def agreement_note(weight: float) -> str:
+  """Say how `disagreement` is weighed, if it is, to end a note of the loss."""
   if not weight:
-    return ()
-  return (f"beside it {weight:g} × KL(q(y | x) ‖ q(y | x̃)), x̃: x distorted",)
+    return ""
+  return f"; + {weight:g} × KL(q(y | x) ‖ q(y | x̃)), x̃ being x distorted"
 
 
 def warnings(config, rows: int | None) -> tuple[str, ...]:

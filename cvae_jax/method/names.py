@@ -1,11 +1,9 @@
 """Entries of tables that a config picks by name."""
 
-import difflib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 Entry = TypeVar("Entry")
-_MOST = 40  # names that one message lists
 
 
 def pick(table: Mapping[str, Entry], name: str, what: str) -> Entry:
@@ -28,16 +26,3 @@ def check(names: Iterable[str], name: str, what: str) -> str:
     listed = ", ".join(one or "''" for one in known)
     raise ValueError(f"{what} is one of {listed}; found {name!r}")
   return name
-
-
-def hint(name: str, names: Collection[str]) -> str:
-  """Return "; did you mean …" and the names there are, or the nearest few."""
-  close = difflib.get_close_matches(str(name), list(names), n=1)
-  close = close or [k for k in names if set(str(name).split("_")) & {k}]
-  initials = "".join(word[:1] for word in str(name).split("_"))
-  close = close or [k for k in names if k == initials]  # lr of learning_rate
-  guess = f"; did you mean {close[0]!r}?" if close else ";"
-  if len(names) <= _MOST:
-    return f"{guess} known: {', '.join(sorted(names))}"
-  near = difflib.get_close_matches(str(name), list(names), 6, cutoff=0.0)
-  return f"{guess} the nearest of {len(names)}: {', '.join(near)}"

@@ -87,8 +87,8 @@ def make(config, facts: Facts) -> System:
     latents=model.sizes[-1],
     schedules={"learning_rate": lr} | kl_control.schedule(model.kl),
     notes=(
-      few_labels.note(model, model.sizes[1]),
-      *few_labels.agreement_notes(model.agreement),
+      few_labels.note(model, model.sizes[1])
+      + few_labels.agreement_note(model.agreement),
       *few_labels.warnings(config, facts.rows),
     ),
   )

@@ -80,10 +80,7 @@ def make(config, facts: Facts) -> System:
     unlabelled=not _has_labels(config),
     latents=model.latents,
     schedules=optim.rates(config.optim),
-    notes=(
-      _note(model, config),
-      *few_labels.agreement_notes(model.agreement),
-    ),
+    notes=(_note(model, config) + few_labels.agreement_note(model.agreement),),
   )
 
 

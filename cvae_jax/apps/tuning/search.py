@@ -22,8 +22,7 @@ from cvae_jax.loop.rows import read_metrics
 from cvae_jax.loop.run_data import RunMismatch
 from cvae_jax.loop.trackers import Begun, Stop
 from cvae_jax.measures import score
-from cvae_jax.method.names import hint
-from cvae_jax.settings import ConfigError, leaves
+from cvae_jax.settings import ConfigError, hint, leaves
 
 SCORE = "score."  # begins the name of a metric of scores.json
 IN_A_ROW = 3  # failed trials that end a search

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from cvae_jax.host.console import say
 from cvae_jax.host.files import DamagedFile, read_json, write_atomically
-from cvae_jax.method.names import hint
-from cvae_jax.settings import ConfigError
+from cvae_jax.settings import ConfigError, hint
 
 FILE = "trackers.json"  # in a run's folder: {tracker: its name for the run}
 
