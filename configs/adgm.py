@@ -114,8 +114,7 @@ def _base(latents: int) -> dict[str, Any]:
       labelled=0.0,  # the share of labelled digits
       unlabelled=1.0,  # the share of the others
       alpha=3.0,  # weight of the labelled digits' cross-entropy
-      agreement=10.0,  # weight of the KL of a digit's classes and its
-      # distorted one's
+      agreement=10.0,  # weight of the KL to the distorted digit's classes
       warm_up=0,  # steps until the classifier learns from U in full
       l2=0.0,  # × squared kernels
     ),

@@ -8,8 +8,8 @@ uniform p(y),
             + KL(q(z | a, x, y) ‖ N(0, I)) + log K.
 
 `method/few_labels.py` says how the loss is made of it, and what the agreement
-of an image and its distorted one is. With model.skip it is
-SDGM: p(x | a, y, z) and p(a | y, z).
+of an image and its distorted one is. With model.skip it is SDGM: p(x | a, y, z)
+and p(a | y, z).
 """
 
 import functools
