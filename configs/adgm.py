@@ -33,6 +33,7 @@ from cvae_jax.config import (
   ConfigError,
   loop,
   loss,
+  mlp,
   optimiser,
   parse_variants,
 )
@@ -69,17 +70,6 @@ def get_config(arg: str = "") -> ConfigDict:
   return config
 
 
-def _mlp(**changes: Any) -> dict[str, Any]:
-  return {
-    "widths": (500, 500),
-    "activation": "relu",
-    "dropout": 0.0,
-    "input_dropout": 0.0,
-    "initialiser": "he_normal",
-    "head_initialiser": "glorot_uniform",
-  } | changes
-
-
 def _base(latents: int) -> dict[str, Any]:
   return {
     "system": "adgm",
@@ -104,11 +94,11 @@ def _base(latents: int) -> dict[str, Any]:
       # What moves the training images a little, differently in each step.
       "distortion": 0.15,  # turns, shears and stretches
       "shift": 1.5,  # pixels at most
-      "auxiliary": _mlp(),
-      "classifier": _mlp(dropout=0.2, input_dropout=0.2),
-      "inference": _mlp(),
-      "partner": _mlp(),
-      "generator": _mlp(),
+      "auxiliary": mlp(500, 500),
+      "classifier": mlp(500, 500, dropout=0.2, input_dropout=0.2),
+      "inference": mlp(500, 500),
+      "partner": mlp(500, 500),
+      "generator": mlp(500, 500),
     },
     "loss": loss(
       labelled=0.0,  # the share of labelled digits

@@ -1,4 +1,4 @@
-"""Attribute models of 120×120 faces: they judge samples (spec faces, §6).
+"""Attribute models of 120×120 faces: they judge samples.
 
     python -m launch.train --config=configs/attributes.py:gender --workdir=DIR
     python -m launch.sweep --config=configs/attributes.py --workdir=runs/judges

@@ -1,4 +1,4 @@
-"""Digit classifier: judges samples and recognises drawings (spec §7).
+"""Digit classifier: judges samples and recognises drawings.
 
     python -m launch.train --config=configs/classifier.py --workdir=runs/judge
 

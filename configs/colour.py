@@ -1,4 +1,4 @@
-"""Greyscale photographs to colour, cell by cell (spec colouring).
+r"""Greyscale photographs to colour, cell by cell.
 
     python -m launch.train --config=configs/colour.py --workdir=runs/colour
     python -m launch.colourise --image=photo.jpg --workdir=runs/colour
@@ -17,7 +17,7 @@ see it work. Variants, joined by commas behind a colon:
     flowers    `prepared` with the settings that docs/colour.md reports: 320
                photos train, 80 are held out
     faithful   the KL of a second encoder pass with other dropout masks, as
-               the source's graph mode probably computed it (§7.2)
+               the source's graph mode probably computed it
     smoke      a few steps, to see that everything runs
 
     python data/prepare_photos.py --images=roses.zip --order=file \
@@ -25,7 +25,7 @@ see it work. Variants, joined by commas behind a colon:
     python -m launch.train --config=configs/colour.py:model=3,prepared \
       --workdir=runs/colour_3
 
-Oddities of the source (§7). Its encoder sees only the grey that its decoder
+Oddities of the source. Its encoder sees only the grey that its decoder
 sees too, so the latent carries nothing: the KL of a cell falls below 0.1 nats
 and the five variants of a photo are nearly alike (`useful` mends it). Its
 saturation term compares squared radii, so near grey it has no gradient. Its

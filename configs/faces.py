@@ -1,4 +1,4 @@
-"""Conditional VAEs on 120×120 faces: a ladder of 15 (spec faces, §2).
+"""Conditional VAEs on 120×120 faces: a ladder of 15.
 
     python data/prepare_faces.py --images=… --table=… --order=file
     python -m launch.train --config=configs/faces.py:model=9 --workdir=runs/f9
@@ -12,11 +12,11 @@ Variants, joined by commas:
     useful     β = 1 and heads without tanh, so that z holds a face: what
                editing needs (the source's weights leave z next to nothing)
     faithful   the KL of a second encoder pass with other dropout masks, as
-               the source's graph mode computed it (§3, oddity 1)
+               the source's graph mode computed it
     smoke      a few steps on drawn faces: nothing to download
 
 The loss is W · mean squared error over the 43,200 values + KL + L2, so W is
-no ratio of an ELBO: relative to ½·SSE + β·KL, β = 43,200 / (2 W) (§3).
+no ratio of an ELBO: relative to ½·SSE + β·KL, β = 43,200 / (2 W).
 Without :smoke the data are 2,976 faces of your own, 93 batches an epoch.
 """
 

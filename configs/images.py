@@ -1,4 +1,4 @@
-"""Images of your own, of any size, with any conditions.
+r"""Images of your own, of any size, with any conditions.
 
     python data/prepare_images.py --images=FOLDER --out=data/mine
     python -m launch.train --config=configs/images.py \
@@ -24,6 +24,7 @@ from cvae_jax.config import (
   ConfigError,
   loop,
   loss,
+  mlp,
   optimiser,
   parse_variants,
   prior,
@@ -56,7 +57,7 @@ def get_config(arg: str = "") -> ConfigDict:
   config = ConfigDict(_base(variant["width"], variant["blocks"]))
   config.system = variant["system"]
   config.data.size = variant["size"]
-  if config.system != "cvae":  # no other is told a condition
+  if config.system != "cvae":  # a vae sees its condition without harmonics
     del config.model.harmonics
   change = {"aae": _aae, "gan": _gan}.get(variant["system"])
   if change:
@@ -117,14 +118,9 @@ def _aae(config: ConfigDict) -> None:
       "slots": 0,
       "noise": "",
       "noise_level": 0.0,
-      "discriminator": {
-        "widths": (256, 256),
-        "activation": "leaky_0.15",
-        "dropout": 0.0,
-        "input_dropout": 0.0,
-        "initialiser": "glorot_uniform",
-        "head_initialiser": "glorot_uniform",
-      },
+      "discriminator": mlp(
+        256, 256, activation="leaky_0.15", initialiser="glorot_uniform"
+      ),
     }
   )
   config.loss = ConfigDict({"mse": 0.5})

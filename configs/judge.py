@@ -1,4 +1,4 @@
-"""Judge of prepared images: one network that reads all their attributes.
+r"""Judge of prepared images: one network that reads all their attributes.
 
     python -m launch.train --config=configs/judge.py \
       --config.data.path=data/mine --workdir=runs/judge

@@ -1,4 +1,4 @@
-"""The reference likelihoods of MNIST: Burda et al. 2016, one stochastic layer.
+r"""The reference likelihoods of MNIST: Burda et al. 2016, one stochastic layer.
 
     python -m launch.train --config=configs/likelihood.py --workdir=runs/nll/vae
     python -m launch.train --config=configs/likelihood.py:k=5 \
@@ -39,6 +39,7 @@ from cvae_jax.config import (
   ConfigError,
   loop,
   loss,
+  mlp,
   optimiser,
   parse_variants,
   prior,
@@ -111,19 +112,9 @@ def _hierarchy(config: ConfigDict) -> None:
   )
 
 
-def _mlp() -> dict[str, Any]:
-  return {
-    "widths": (200, 200),
-    "activation": "tanh",
-    "dropout": 0.0,
-    "input_dropout": 0.0,
-    "initialiser": "glorot_uniform",
-    "head_initialiser": "glorot_uniform",
-  }
-
-
 def _base(batch: int, passes: int) -> dict[str, Any]:
   epoch = ROWS // batch
+  net = mlp(200, 200, activation="tanh", initialiser="glorot_uniform")
   return {
     "system": "vae",
     **loop(
@@ -147,7 +138,7 @@ def _base(batch: int, passes: int) -> dict[str, Any]:
       "holdout": 0,
       "binarise": "dynamic",  # draw pixels 0 or 1 in each step; static: once
     },
-    "model": {"latents": 50, "encoder": _mlp(), "decoder": _mlp()},
+    "model": {"latents": 50, "encoder": dict(net), "decoder": dict(net)},
     "loss": loss(l2=0.0),
     "prior": prior(),
     "optim": optimiser(

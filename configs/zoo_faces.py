@@ -1,4 +1,4 @@
-r"""DFC-VAE and CAAE on faces (specs zoo §5 and §6).
+r"""DFC-VAE and CAAE on faces.
 
     python data/prepare_faces.py --images=celeba_small_89x109.zip \
       --table=attributes.csv --square=10,99,0,89 --size=64 \
@@ -41,7 +41,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import ConfigError, loop, parse_variants
+from cvae_jax.config import (
+  ConfigError,
+  choose_system,
+  loop,
+  parse_variants,
+)
 
 TAPS = {
   "123": ("relu1_1", "relu2_1", "relu3_1"),
@@ -178,11 +183,8 @@ KNOWN = {
 def get_config(arg: str = "") -> ConfigDict:
   """Return the config of a system and variants, e.g. "dfc_vae,layers=345"."""
   variant = parse_variants(arg, dict.fromkeys(PAGES, False) | KNOWN)
-  named = [name for name in PAGES if variant[name]] or ["dfc_vae"]
-  if len(named) > 1:
-    raise ConfigError(f"one system at a time, found {' and '.join(named)}")
-  name = named[0]
-  config = ConfigDict(PAGES[named[0]])
+  name = choose_system(PAGES, variant, "dfc_vae")
+  config = ConfigDict(PAGES[name])
   choose = {"dfc_vae": _dfc_vae, "caae": _caae}[name]
   changes = FAITHFUL[name] if variant["faithful"] else {}
   config.update_from_flattened_dict(changes | choose(variant))

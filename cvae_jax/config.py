@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,21 @@ from cvae_jax.defaults import LOOP, fill_missing
 from cvae_jax.host import lookups, plugins
 from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.host.paths import local
+from cvae_jax.host.variants import (
+  choose_system as choose_system,
+  climb as climb,
+  parse_variants as parse_variants,
+)
 from cvae_jax.pages import (
   loop as loop,
   loss as loss,
+  mlp as mlp,
   optimiser as optimiser,
   prior as prior,
 )
-from cvae_jax.settings import ConfigError, hint
+from cvae_jax.settings import ConfigError
 
 RENAMED = {"optim.beta1": "optim.b1"}  # keys of older runs
-
-
-_BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 
 
 def load(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
@@ -89,50 +92,6 @@ def _tuples(value: Any) -> Any:
   if isinstance(value, list):
     return tuple(_tuples(item) for item in value)
   return value
-
-
-def parse_variants(arg: str, known: Mapping[str, Any]) -> dict[str, Any]:
-  """Parse "model=2,smoke" with `known` names and defaults.
-
-  The default's type is the value's; a bare name of a bool means True.
-  """
-  values = dict(known)
-  seen = set()
-  for part in filter(None, (arg or "").split(",")):
-    name, equals, text = part.partition("=")
-    if name in seen:
-      raise ConfigError(f"variant {name!r} comes twice in {arg!r}")
-    seen.add(name)
-    if name not in known:
-      raise ConfigError(f"unknown variant {name!r}{hint(name, known)}")
-    kind = type(known[name])
-    try:
-      if kind is bool:
-        values[name] = _BOOLEANS[text.lower()] if equals else True
-      elif not text:
-        raise ValueError("no value")
-      else:
-        values[name] = kind(text)
-    except (KeyError, ValueError):
-      raise ConfigError(
-        f"variant {name}={text!r}: expected {kind.__name__}, as in "
-        f"{name}={known[name]}"
-      ) from None
-  return values
-
-
-def climb(
-  config: ConfigDict, ladder: Sequence[Mapping[str, Any]], rung: int
-) -> None:
-  """Apply the first `rung` deltas of a ladder, each {dotted key: value}.
-
-  Raises:
-    ConfigError: the ladder has no such rung.
-  """
-  if not 1 <= rung <= len(ladder):
-    raise ConfigError(f"no model {rung}; there are 1 to {len(ladder)}")
-  for change in ladder[:rung]:
-    config.update_from_flattened_dict(change)
 
 
 def resolve(config: ConfigDict, facts: Any = None, *, system: Any = None):

@@ -3,8 +3,8 @@
 config.loop, config.optimiser, config.loss and config.prior change them.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
 LOOP = {
   "name": "",  # the page and its variants as asked for, "faces:model=9"
@@ -96,11 +96,21 @@ GROUPS = {
   },
 }
 
+# The settings of a network of dense layers.
+MLP = {
+  "widths": (),
+  "activation": "relu",
+  "dropout": 0.0,
+  "input_dropout": 0.0,
+  "initialiser": "he_normal",
+  "head_initialiser": "glorot_uniform",
+}
+
 # The package's systems; which keys another one uses, only its author knows.
 OWN = (
-  *("aae", "adgm", "attribute", "autoencoder", "caae", "colouring", "cvae"),
-  *("dfc_vae", "gan", "judge", "m2", "m3", "ssaae", "vae"),
-)
+  "aae adgm attribute autoencoder caae colouring cvae dfc_vae gan judge m2 m3 "
+  "ssaae vae"
+).split()
 # The systems that use a key. With another system the key would change nothing,
 # so it is refused there. All systems use the keys of optim.
 _PIXELS = ("adgm", "autoencoder", "cvae", "dfc_vae", "m2", "vae")
@@ -124,61 +134,90 @@ SYSTEMS = {
   "prior.components": ("cvae", "vae"),
   "data.binarise": ("adgm", "autoencoder", "cvae", "m2", "vae"),
 }
-# A key has an effect only if another key has one of some values: (that key, the
-# values). If systems follow, this holds for them only.
+
+
+class Rule(NamedTuple):
+  """When a key has an effect: another key has one of some values."""
+
+  key: str  # the other key
+  values: Collection[Any] | None  # None: any but an empty one
+  only: tuple[str, ...] = ()  # systems, or data sources, that it holds for
+
+  def concerns(self, name: str) -> bool:
+    """Tell whether the rule holds for a system, or a data source."""
+    return not self.only or name in self.only
+
+  def allows(self, value: Any) -> bool:
+    """Tell whether the key has an effect beside a value of the other one."""
+    return bool(value) if self.values is None else value in self.values
+
+  def explain(self, key: str, config: Mapping[str, Any]) -> str:
+    """Say that a key has no use, and which value of the other one it needs."""
+    if isinstance(self.values, range):
+      wanted = f"{self.values.start} or more"
+    else:
+      named = [str(v) for v in self.values or () if v not in ("", None)]
+      wanted = " or ".join(named)
+    remedy = f"set {self.key}={wanted}, or " if wanted else ""
+    return (
+      f"config.{key}={config.get(key)} has no use while {self.key} is "
+      f"{config.get(self.key)!r}; {remedy}leave it out"
+    )
+
+
+# The rules of the keys of systems.
 _LOGITS = ("adgm", "autoencoder", "m2", "vae")
 _FALLING = ("cosine", "linear", "exponential", "stages")
-NEEDS = {
-  "loss.sigma": ("loss.likelihood", ("sigma",)),
-  "loss.per_channel": ("loss.likelihood", ("sigma",)),
-  "loss.mixture": ("loss.likelihood", ("logistic",)),
-  "loss.mse": ("loss.likelihood", ("gaussian",), (*_LOGITS, "dfc_vae")),
-  "loss.samples": ("loss.objective", ("iwae", "dreg")),
-  "loss.strength": (
+NEEDS: dict[str, Rule] = {
+  "loss.sigma": Rule("loss.likelihood", ("sigma",)),
+  "loss.per_channel": Rule("loss.likelihood", ("sigma",)),
+  "loss.mixture": Rule("loss.likelihood", ("logistic",)),
+  "loss.mse": Rule("loss.likelihood", ("gaussian",), (*_LOGITS, "dfc_vae")),
+  "loss.samples": Rule("loss.objective", ("iwae", "dreg")),
+  "loss.strength": Rule(
     "loss.objective",
     ("tc", "mmd", "dip_i", "dip_ii", "factor"),
   ),
-  "loss.diagonal": ("loss.objective", ("dip_i", "dip_ii")),
-  "loss.discriminator": ("loss.objective", ("factor",)),
-  "prior.components": ("prior.name", ("mixture", "vamp")),
+  "loss.diagonal": Rule("loss.objective", ("dip_i", "dip_ii")),
+  "loss.discriminator": Rule("loss.objective", ("factor",)),
+  "prior.components": Rule("prior.name", ("mixture", "vamp")),
   # Over an M1 a system sees its latents, and M1 reads grey values.
-  "data.binarise": ("model.features.latents", (None,), ("m2",)),
-  "optim.momentum": ("optim.name", ("muon", "rmsprop", "sgd", "sm3")),
-  "optim.steps": ("optim.schedule", _FALLING),
-  "optim.final": ("optim.schedule", _FALLING),
+  "data.binarise": Rule("model.features.latents", (None,), ("m2",)),
+  "optim.momentum": Rule("optim.name", ("muon", "rmsprop", "sgd", "sm3")),
+  "optim.steps": Rule("optim.schedule", _FALLING),
+  "optim.final": Rule("optim.schedule", _FALLING),
   **{
-    key: ("model.variational", (True,), ("autoencoder",))
+    key: Rule("model.variational", (True,), ("autoencoder",))
     for key in SYSTEMS
     if key == "loss.beta" or key.startswith("loss.kl.")
   },
 }
 # Keys that pages set for their own choices. Beside another choice such a key
-# has no effect, so nobody may set it by hand there: (another key, its values;
-# True for any but an empty one). If data sources follow, it is theirs only.
+# has no effect, so nobody may set it by hand there.
 _MOMENTS = (
-  *("adabelief", "adam", "adamax", "adamw", "amsgrad", "lamb", "lion"),
-  *("muon", "nadam", "nadamw", "novograd", "radam", "shampoo", "yogi"),
-)
+  "adabelief adam adamax adamw amsgrad lamb lion muon nadam nadamw novograd "
+  "radam shampoo yogi"
+).split()
 _EPS = (*_MOMENTS, "adadelta", "adagrad", "rmsprop")
-_TAPS = ("model.features.taps", True)
-BY_HAND: dict[str, tuple] = {
-  "loss.mse": ("loss.likelihood", ("gaussian", "")),
-  "loss.pixel": ("loss.likelihood", ("gaussian", "")),
+_TAPS = Rule("model.features.taps", None)
+BY_HAND: dict[str, Rule] = {
+  "loss.mse": Rule("loss.likelihood", ("gaussian", "")),
+  "loss.pixel": Rule("loss.likelihood", ("gaussian", "")),
   "loss.weight": _TAPS,
   "model.features.network": _TAPS,
   "model.features.preprocessing": _TAPS,
-  "data.path": ("data.source", ("prepared",), ("faces", "photos")),
-  "data.train_rows": ("data.source", ("prepared",), ("faces",)),
-  "data.count": ("data.source", ("synthetic",), ("faces",)),
-  "data.ink": ("data.condition", ("class+ink",), ("digits",)),
-  "data.label_seed": ("data.labels", range(1, 2**31), ("digits",)),
-  "model.noise_level": ("model.noise", ("gaussian", "dropout")),
-  "loss.label_smoothing": ("loss.kind", ("logistic",)),
-  "optim.b1": ("optim.name", _MOMENTS),
-  "optim.b2": ("optim.name", _MOMENTS),
-  "optim.eps": ("optim.name", tuple(n for n in _EPS if n != "lion")),
+  "data.path": Rule("data.source", ("prepared",), ("faces", "photos")),
+  "data.train_rows": Rule("data.source", ("prepared",), ("faces",)),
+  "data.count": Rule("data.source", ("synthetic",), ("faces",)),
+  "data.ink": Rule("data.condition", ("class+ink",), ("digits",)),
+  "data.label_seed": Rule("data.labels", range(1, 2**31), ("digits",)),
+  "model.noise_level": Rule("model.noise", ("gaussian", "dropout")),
+  "loss.label_smoothing": Rule("loss.kind", ("logistic",)),
+  "optim.b1": Rule("optim.name", _MOMENTS),
+  "optim.b2": Rule("optim.name", _MOMENTS),
+  "optim.eps": Rule("optim.name", tuple(n for n in _EPS if n != "lion")),
   **{
-    f"loss.{key}": ("loss.soft", (False,))  # the source's loss of M2
+    f"loss.{key}": Rule("loss.soft", (False,))  # the source's loss of M2
     for key in ("alpha", "labelled", "unlabelled", "warm_up")
   },
 }

@@ -2,10 +2,7 @@
 
 import contextlib
 import difflib
-import fnmatch
 import importlib.util
-import itertools
-import re
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,12 +11,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cvae_jax.defaults import GROUPS, LOOP
+from cvae_jax.defaults import GROUPS, LOOP, MLP
 from cvae_jax.host.paths import local
 from cvae_jax.settings import ConfigError, hint, leaves
-
-_RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
-_COMMA = re.compile(r",(?![^(\[]*[)\]])")  # of no tuple
 
 
 def loop(**changes: Any) -> dict[str, Any]:
@@ -50,6 +44,15 @@ def loss(**changes: Any) -> dict[str, Any]:
 def prior(**changes: Any) -> dict[str, Any]:
   """Return the keys of a prior, for a page's group `prior`."""
   return _merge("the prior", GROUPS["prior"], changes)
+
+
+def mlp(*widths: int, **changes: Any) -> dict[str, Any]:
+  """Return the settings of a network of dense layers, nets/mlp.py.
+
+  Raises:
+    ConfigError: a change names no such setting.
+  """
+  return _merge("a network", MLP | {"widths": widths}, changes)
 
 
 def _merge(where: str, known: Mapping, changes: Mapping) -> dict[str, Any]:
@@ -135,66 +138,6 @@ def variants(path: str) -> list[str]:
   if not hasattr(found, "sweep"):
     raise ConfigError(f"{path} defines no sweep(): there is nothing to sweep")
   return list(found.sweep())
-
-
-def select_variants(variants: list[str], only: list[str]) -> list[str]:
-  """Keep the variants that match a word of `only`, all if it is empty.
-
-  A word is a pattern; one that matches nothing is several, between commas.
-
-  Raises:
-    ConfigError: a pattern matches no variant; they are listed.
-  """
-  patterns = []
-  for word in only or ["*"]:
-    patterns += [word] if fnmatch.filter(variants, word) else word.split(",")
-  for pattern in patterns:
-    if not fnmatch.filter(variants, pattern):
-      raise ConfigError(f"{pattern!r} not in the sweep: {variants}")
-  return [v for v in variants if any(fnmatch.fnmatch(v, p) for p in patterns)]
-
-
-def grid(words: list[str]) -> list[dict[str, str]]:
-  """Return every combination of values: a list of {dotted key: value}.
-
-  Args:
-    words: each a key and its values, "config.optim.lr=1e-3,3e-4" or
-      "config.seed=0..4", which is 0 to 4; a tuple is one value. The key may
-      do without "config.".
-
-  Raises:
-    ConfigError: a word has no key or no value, or a key comes twice.
-  """
-  axes: dict[str, list[str]] = {}
-  for word in words:
-    key, _, values = word.partition("=")
-    key = key.strip().removeprefix("config.")
-    if not key or not values.strip():
-      raise ConfigError(
-        f"--grid={word!r}: expected a key and its values, as in "
-        "config.optim.lr=1e-3,3e-4 or config.seed=0..4"
-      )
-    if key in axes:
-      raise ConfigError(f"--grid: config.{key} comes twice; give it once")
-    axes[key] = list(dict.fromkeys(_values(word, values)))
-  return [
-    dict(zip(axes, point, strict=True))
-    for point in itertools.product(*axes.values())
-  ]
-
-
-def _values(word: str, text: str) -> Iterator[str]:
-  """Yield the values between commas, and the numbers of a range."""
-  for value in map(str.strip, _COMMA.split(text)):
-    if not value:
-      raise ConfigError(f"--grid={word!r}: a value between commas is empty")
-    if match := _RANGE.fullmatch(value):
-      first, last = map(int, match.groups())
-      if last < first:
-        raise ConfigError(f"--grid={word!r}: {value} has no number in it")
-      yield from map(str, range(first, last + 1))
-    else:
-      yield value
 
 
 def complete(config: Any, loop: Mapping[str, Any], page: str) -> None:

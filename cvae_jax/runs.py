@@ -72,7 +72,7 @@ class Run(Views):
     return self._apply("decode", z, condition)
 
   def outputs(self, z: ArrayLike, condition: ArrayLike) -> PyTree:
-    """Return what the system's `nats` is of for z [B, Z], condition [B, A]."""
+    """Return the argument of the system's `nats` for z and condition [B, A]."""
     if self.system.outputs is None:
       return self.decode(z, condition)
     z = self._check_vectors(z, "z", "Z", self.system.latents)
@@ -80,7 +80,7 @@ class Run(Views):
     return self._apply("outputs", z, condition)
 
   def kl(self, q: gaussian.Gaussian, z: ArrayLike) -> NDArray:
-    """Return KL(q ‖ prior) [B] of posteriors, by z [B, Z] of a learned one."""
+    """Return KL(q ‖ prior) [B]; of a learned prior an estimate by z [B, Z]."""
     if self.system.log_prior is None:
       return np.asarray(gaussian.kl_to_prior(q)).sum(axis=-1)
     z = self._check_vectors(z, "z", "Z", self.system.latents)
@@ -89,9 +89,9 @@ class Run(Views):
   def edit(
     self, images: ArrayLike, condition: Request, changed: Request
   ) -> NDArray:
-    """Show images [B, H, W, C] as they might be: [B, H, W, C] in [0, 1].
+    """Change what images [B, H, W, C] in [0, 1] show; return such images.
 
-    Each is encoded with its own condition; the mean of that posterior is
+    Each is encoded with its own condition. The mean of that posterior is
     decoded with the changed one. Both are vectors [B, A] or words, in which
     `changed` says only what is to change.
     """
@@ -127,7 +127,7 @@ class Run(Views):
     Raises:
       RunError: the condition does not fit the run, or guidance is asked of a
         model that was trained with every value known.
-      DataError: an attribute or a value is none that there is.
+      DataError: an attribute or a value is unknown.
     """
     vectors = self.request(condition, count, seed, **named).vectors
     run = self.with_prior(prior).with_temperature(temperature)

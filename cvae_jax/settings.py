@@ -18,22 +18,28 @@ class ConfigError(ValueError):
 
 # By a key's last word, whatever its group. (least, limit, what was expected)
 _SIZES = (
-  *("latents", "levels", "features", "widths", "strides", "dense", "side"),
-  *("kernel", "hidden", "code", "streams", "image_shape", "directions", "map"),
-  *("harmonics", "critic_steps", "generator_updates", "every", "accumulate"),
-)
+  "latents levels features widths strides dense side kernel hidden code "
+  "streams image_shape directions map harmonics critic_steps "
+  "generator_updates every accumulate"
+).split()
 _MOST = {"strides": 64, "kernel": 64}  # a step's program grows with each tap
 _PERIODS = ("accumulate", "critic_steps")  # steps until parameters move
 _NOT_NEGATIVE = (
-  *("decay", "eps", "min_delta", "floor", "slope", "noise_level", "count"),
-  *("images", "frechet", "conditions", "holdout", "grey_start", "warm_up"),
-  *("train_rows", "train_images", "test_images", "start", "tile"),
-  *("slots", "crop", "pool_after", "given_after", "weight", "distortion"),
-  *("clip", "weight_decay", "warmup", "steps", "final", "shift"),
-)
+  "decay eps min_delta floor slope noise_level count images frechet "
+  "conditions holdout grey_start warm_up train_rows train_images test_images "
+  "start tile slots crop pool_after given_after weight distortion clip "
+  "weight_decay warmup steps final shift"
+).split()
 _SHARES = (
-  *("dropout", "input_dropout", "beta1", "b1", "b2", "relative"),
-  *("ema", "momentum", "label_smoothing"),
+  "dropout",
+  "input_dropout",
+  "beta1",
+  "b1",
+  "b2",
+  "relative",
+  "ema",
+  "momentum",
+  "label_smoothing",
 )
 
 
@@ -44,7 +50,8 @@ def check(
 
   Args:
     config: of a page or a run.
-    used: False for a system that is handed over, whose keys nobody knows.
+    used: whether to refuse keys without effect; False for a system of the
+      user's own, whose keys are unknown.
     given: the dotted keys that the user has set, and not the page.
 
   Raises:
@@ -107,9 +114,11 @@ def _find_unused(config: Mapping, system: str) -> str | None:
         f"config.{key}={value}: the system {system} does not use it; systems "
         f"that do: {', '.join(users)}"
       )
-    other, values, *only = NEEDS.get(key, ("", (None,)))
-    if config.get(other) not in values and system in (*only, (system,))[0]:
-      return _explain(config, key, other, values)
+    rule = NEEDS.get(key)
+    if rule is None or not rule.concerns(system):
+      continue
+    if not rule.allows(config.get(rule.key)):
+      return rule.explain(key, config)
   return None
 
 
@@ -127,35 +136,21 @@ def _find_ignored(config: Mapping, system: str) -> str | None:
 def _find_by_hand(config: Mapping, given: Iterable[str]) -> str | None:
   """Find a key that a page may set for its own choices, but nobody here."""
   for key in given:
-    other, values, *only = BY_HAND.get(key, ("", ()))
-    if other not in config or (only and config["data.name"] not in only[0]):
+    rule = BY_HAND.get(key)
+    if rule is None or rule.key not in config:
       continue
-    counts = config[other] if values is True else config[other] in values
-    if not counts:
-      return _explain(config, key, other, values)
+    if not rule.concerns(config.get("data.name")):
+      continue
+    if not rule.allows(config[rule.key]):
+      return rule.explain(key, config)
   return None
-
-
-def _explain(config: Mapping, key: str, other: str, values) -> str:
-  """Say that a key has no use, and which value of another one it needs."""
-  if isinstance(values, range):
-    wanted = f"{values.start} or more"
-  elif values is True:
-    wanted = ""
-  else:
-    wanted = " or ".join(str(v) for v in values if v not in ("", None))
-  remedy = f"set {other}={wanted}, or " if wanted else ""
-  return (
-    f"config.{key}={config.get(key)} has no use while {other} is "
-    f"{config.get(other)!r}; {remedy}leave it out"
-  )
 
 
 def _describe_expected(key: str, number: float) -> str | None:
   """Return what was expected instead of a number; None if it is allowed."""
   group, _, name = key.rpartition(".")
   if isinstance(number, str):
-    return "numbers" if name in _SIZES + _SHARES else None
+    return "numbers" if name in (*_SIZES, *_SHARES) else None
   if not math.isfinite(number):
     return "a finite number"
   if key == "seed" or name == "label_seed":

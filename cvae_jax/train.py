@@ -13,15 +13,15 @@ from cvae_jax.host.console import Console, say
 from cvae_jax.host.paths import folder
 from cvae_jax.loop import divergence, evaluate, hosts, network_errors
 from cvae_jax.loop.begin import check_disk, initial_state
-from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
+from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.dispatch import describe_programs, make_advance
 from cvae_jax.loop.job import Job, prepare
 from cvae_jax.loop.meter import Meter, NonFinite
-from cvae_jax.loop.parts import Parts, make_save
+from cvae_jax.loop.parts import Parts, close_at_end, make_save
 from cvae_jax.loop.record import Record
 from cvae_jax.loop.restore import abstract_state, best_state
 from cvae_jax.loop.run_data import DATA, keep_identity
-from cvae_jax.loop.stop import Stop
+from cvae_jax.loop.stop import StopSignals
 from cvae_jax.loop.trackers import Tracker
 from cvae_jax.loop.watch import Watch
 from cvae_jax.method import additions
@@ -105,8 +105,7 @@ def _train(job: Job, record: Record, tell: Callable) -> TrainState:
   finished = (workdir / "DONE").exists()
   read_only = finished and not os.access(workdir, os.W_OK)
   checkpoints = Checkpoints(workdir, config.keep, read_only=read_only)
-  done = False
-  try:
+  with close_at_end(checkpoints, record):
     state, counters = initial_state(
       job.system, config, checkpoints, job.identity
     )
@@ -118,7 +117,7 @@ def _train(job: Job, record: Record, tell: Callable) -> TrainState:
       record.count(int(state.step), counters.get("rows", 0))
       if not (read_only or (workdir / DATA).exists()):
         keep_identity(workdir, job.identity)  # of an older run
-      tell(over=True, counters=counters)
+      tell(finished=True, counters=counters)
       hosts.share(state)
     else:
       check_disk(workdir, state)
@@ -131,28 +130,18 @@ def _train(job: Job, record: Record, tell: Callable) -> TrainState:
         identity=job.identity,
         programs=describe_programs(job),
       )
-      tell(over=False, counters=counters)
+      tell(finished=False, counters=counters)
       state = job.mesh.replicate(hosts.share(state))
       state = _loop(job, state, counters, watch, record, checkpoints)
     best = best_state(config, checkpoints, job.system)
-    state = state if best is None else best
-    done = True
-  finally:
-    try:
-      checkpoints.close()  # waits: DONE comes after the last checkpoint
-    except CheckpointError:
-      done = False
-      raise
-    finally:
-      record.close(done)
-  return state
+    return state if best is None else best
 
 
 def _follow(job: Job) -> TrainState:
   """Train beside the first process, which alone reads and writes a folder."""
   told = hosts.tell()
   state = hosts.share(abstract_state(job.system))
-  if told["over"]:
+  if told["finished"]:
     return state
   watch = Watch(job.config, told["counters"].get("watch"))
   nobody = hosts.Nobody()
@@ -175,11 +164,11 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
     console = Console(job.steps, config.batch_size, first)
   console.line(job.summary(state))
   meter = Meter(counters.get("sums"))
-  stop = Stop()
+  stop = StopSignals()
   agreed = hosts.Agreement(job.mesh)
   parts = Parts(job, meter, watch, record, console, checkpoints)
   advance = make_advance(job)
-  end_epoch = _end_epoch(parts)
+  end_epoch = _make_end_epoch(parts)
   save = make_save(parts, counters)
   try:
     step = first
@@ -218,7 +207,7 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
   return state
 
 
-def _end_epoch(parts: Parts) -> Callable:
+def _make_end_epoch(parts: Parts) -> Callable:
   """Build (step, state) -> state: rows, evaluation, learning rates."""
   job = parts.job
   watch = parts.watch

@@ -19,7 +19,7 @@ _OUT = flags.DEFINE_string("out", None, "Folder; default <workdir>/coloured.")
 _VARIANTS = flags.DEFINE_integer(
   "variants", 5, "How many latents.", lower_bound=1
 )
-_SEED = command.define_seed("Of the latents.")
+_SEED = command.define_seed("Seed of the latents.")
 _FAITHFUL = flags.DEFINE_bool(
   "faithful",
   False,
@@ -35,7 +35,7 @@ _SMOOTHING = flags.DEFINE_enum(
 
 
 def main(_: list[str]) -> None:
-  """Colour one photo, or scores the held-out ones."""
+  """Colour one photo, or score the held-out ones."""
   from cvae_jax.apps import colourise as photo
   from cvae_jax.host import images
   from cvae_jax.host.files import write_atomically

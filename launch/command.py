@@ -27,7 +27,7 @@ _EXPECTED = (ValueError, FloatingPointError, OSError)  # they say what to do
 # jax reads its settings from the environment when it is imported.
 _JAX_FLAG = re.compile(r"for (?:JAX flag|environment) '?(jax_\w+)", re.I)
 _TRUST = flags.DEFINE_bool(
-  "trust", False, "Import the modules of others that a run names."
+  "trust", False, "Import modules outside the package that a run names."
 )
 _CACHE = flags.DEFINE_string(
   "compile_cache",
@@ -53,7 +53,7 @@ def run(
   required: list[str],
   prepare: Callable[[list[str]], list[str]] | None = None,
 ) -> None:
-  """Parse the flags and runs main(words); an error is one line and exit 1.
+  """Parse the flags and run main(words); an error is one line and exit 1.
 
   Args:
     main: takes the arguments that are no flags; returns the exit status.
@@ -121,7 +121,7 @@ def _end_interrupted() -> int:
 
 
 def _fail(error: BaseException, debug: bool) -> int:
-  """Say an error in a line, or its traceback; returns the exit status."""
+  """Print an error as a line, or its traceback; return the exit status."""
   if isinstance(error, BrokenPipeError) and error.filename is None:
     console.abandon(sys.stdout)  # `| head`: the reader has what it wanted
     return 1

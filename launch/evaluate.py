@@ -58,7 +58,7 @@ _FID_SPLIT = flags.DEFINE_enum(
 _PRIOR = run_flags.prior()
 _GUIDANCE = run_flags.guidance()
 _TEMPERATURE = run_flags.temperature()
-_SEED = command.define_seed("Of every random draw.")
+_SEED = command.define_seed("Seed of every random draw.")
 
 
 def main(_: list[str]) -> None:

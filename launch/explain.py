@@ -1,4 +1,4 @@
-"""Say what a config's loss is in nats, or another library's by its weights.
+r"""Say what a config's loss is in nats, or another library's by its weights.
 
     python -m launch.explain --config=configs/faces.py:model=15
     python -m launch.explain --reconstruction=mse --reduce=mean --weight=1 \
@@ -13,12 +13,16 @@ from . import command
 
 _CONFIG = flags.DEFINE_string("config", None, "A page[:variants] or a run.")
 _KIND = flags.DEFINE_string("reconstruction", "mse", "mse or bce.")
-_REDUCE = flags.DEFINE_string("reduce", "mean", "Over values: mean or sum.")
-_WEIGHT = flags.DEFINE_float("weight", 1.0, "Of the reconstruction.")
-_KL_REDUCE = flags.DEFINE_string("kl_reduce", "sum", "Over latents.")
-_KL_WEIGHT = flags.DEFINE_float("kl_weight", 1.0, "Of the KL.")
-_VALUES = flags.DEFINE_integer("values", None, "Of an image: H × W × C.")
-_LATENTS = flags.DEFINE_integer("latents", None, "Of z.")
+_REDUCE = flags.DEFINE_string(
+  "reduce", "mean", "How values are reduced: mean or sum."
+)
+_WEIGHT = flags.DEFINE_float("weight", 1.0, "Weight of the reconstruction.")
+_KL_REDUCE = flags.DEFINE_string(
+  "kl_reduce", "sum", "How the KL is reduced over latents: sum or mean."
+)
+_KL_WEIGHT = flags.DEFINE_float("kl_weight", 1.0, "Weight of the KL.")
+_VALUES = flags.DEFINE_integer("values", None, "Values of an image, H × W × C.")
+_LATENTS = flags.DEFINE_integer("latents", None, "Number of latents, Z.")
 
 
 def main(_: list[str]) -> int:

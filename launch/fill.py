@@ -1,4 +1,4 @@
-"""Fill the empty cells of a table with what a judge reads in the images.
+r"""Fill the empty cells of a table with what a judge reads in the images.
 
     python -m launch.train --config=configs/judge.py \
       --config.data.path=data/mine --workdir=runs/judge

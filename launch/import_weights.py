@@ -1,4 +1,4 @@
-"""Write an export of PyTorch's or Keras's weights in a network here.
+r"""Write an export of PyTorch's or Keras's weights in a network here.
 
     python -m launch.import_weights --config=configs/zoo.py:scvae \
       --weights=model.safetensors --names=names.json --out=exports/mine

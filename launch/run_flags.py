@@ -10,7 +10,7 @@ from . import command
 
 
 def load(workdir: flags.FlagHolder, step: int | None = None):
-  """Load the run that a flag names, and say what is to be known of it.
+  """Load the run that a flag names; warn if it was trained for few steps.
 
   Args:
     workdir: its value is a folder, pretrained/digits and the like, or
@@ -68,7 +68,7 @@ def parse(run, name: str, text: str) -> dict[str, Any]:
     text: the flag's value, name=value by commas; "" asks for nothing.
 
   Raises:
-    DataError: an attribute or a value is none that there is.
+    DataError: an attribute or a value is unknown.
     RunError: the run can be asked for nothing.
   """
   from cvae_jax.data import DataError
@@ -105,14 +105,15 @@ def temperature() -> flags.FlagHolder:
   return flags.DEFINE_float(
     "temperature",
     1.0,
-    "Of latents: N(0, t² I). Below 1 samples are smoother and differ less.",
+    "Standard deviation t of the latents, N(0, t² I). Below 1 samples are "
+    "smoother and differ less.",
   )
 
 
 def step() -> flags.FlagHolder:
   """Define --step, of commands that hand a run on."""
   return flags.DEFINE_integer(
-    "step", None, "A checkpoint's; default: the best or the latest."
+    "step", None, "Step of a checkpoint; default: the best or the latest."
   )
 
 
@@ -129,7 +130,8 @@ def export(formats: tuple[str, ...]) -> Callable[[], dict[str, Any]]:
     "formats": flags.DEFINE_list(
       "formats",
       [*formats],
-      "By commas, of safetensors (always there), onnx and stablehlo.",
+      "Formats, separated by commas: safetensors (always written), onnx and "
+      "stablehlo.",
     ),
     "half": flags.DEFINE_bool(
       "half", False, "Store the weights as 16-bit numbers, half the size."

@@ -34,7 +34,7 @@ _COUNT = flags.DEFINE_integer(
 _GUIDANCE = run_flags.guidance()
 _PRIOR = run_flags.prior()
 _TEMPERATURE = run_flags.temperature()
-_SEED = command.define_seed("Of the latents.")
+_SEED = command.define_seed("Seed of the latents.")
 
 
 def main(_: list[str]) -> None:

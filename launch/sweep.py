@@ -1,7 +1,7 @@
-"""Train every variant that a config file's `sweep()` yields, one by one.
+r"""Train every variant that a config file's `sweep()` yields, one by one.
 
     python -m launch.sweep --config=configs/faces.py --workdir=runs/faces
-    python -m launch.sweep --config=digits:model=2 --workdir=runs/rates \\
+    python -m launch.sweep --config=digits:model=2 --workdir=runs/rates \
       --grid=config.optim.lr=1e-3,3e-4 --grid=config.seed=0..4
 
 Each goes into <workdir>/<variant>. With --grid it is every combination of the
@@ -16,7 +16,7 @@ run under way save and ends the sweep with 75.
 
 On a Slurm cluster the variants train side by side, each as a job:
 
-    python -m launch.sweep --config=configs/faces.py --workdir=runs/faces \\
+    python -m launch.sweep --config=configs/faces.py --workdir=runs/faces \
       --slurm.partition=gpu --slurm.gpus_per_node=1 --slurm.time=4:00:00
 
 A job that is pre-empted or out of time saves, is requeued and goes on. The
@@ -34,7 +34,7 @@ from typing import NamedTuple
 
 from absl import flags
 
-from cvae_jax.host import children, slurm, slurm_job, slurm_options
+from cvae_jax.host import children, slurm, slurm_job, slurm_options, variants
 from cvae_jax.host.console import say
 
 from . import command
@@ -79,7 +79,7 @@ def prepare(argv: list[str]) -> list[str]:
 
 
 def main(words: list[str]) -> int:
-  """Train the variants; gives 1 if one failed, PREEMPTED after a signal."""
+  """Train the variants; return 1 if one failed, PREEMPTED after a signal."""
   from cvae_jax.host import lock
 
   trainings = plan(_CONFIG.value, _ONLY.value, _GRID.value)
@@ -97,7 +97,7 @@ def plan(config: str, only: list[str], grid: list[str]) -> list[Training]:
   Args:
     config: a page and variants that all trainings share.
     only: patterns of the page's own variants.
-    grid: keys and values, see pages.grid.
+    grid: keys and values, see variants.grid.
 
   Raises:
     ConfigError: the page has no sweep() or not such a variant, or a key of the
@@ -106,12 +106,12 @@ def plan(config: str, only: list[str], grid: list[str]) -> list[Training]:
   from cvae_jax import config as configs, pages, settings
 
   path, _, common = config.partition(":")
-  variants = [""]
+  chosen = [""]
   if only or not grid:
-    variants = pages.select_variants(pages.variants(path), only)
-  points = pages.grid(grid)
+    chosen = variants.select_variants(pages.variants(path), only)
+  points = variants.grid(grid)
   trainings = []
-  for variant in variants:
+  for variant in chosen:
     arguments = ",".join(filter(None, [variant, common]))
     asked = f"{path}:{arguments}" if arguments else path
     page = configs.load_page(asked) if grid else None
@@ -180,7 +180,7 @@ def _orders(
 
 
 def _end(failed: Collection[str], trainings: list[Training]) -> int:
-  """Say which trainings failed; returns the exit status."""
+  """Say which trainings failed and return the exit status."""
   if not failed:
     return 0
   say(
@@ -205,9 +205,9 @@ class _Trainer:
       signal.signal(number, self._note)
 
   def run(self, order: list[str]) -> int:
-    """Run a command to its end; gives its exit status.
+    """Run a command to its end and return its exit status.
 
-    That of one which a signal ended before it could mind it is PREEMPTED too.
+    It is PREEMPTED, too, if a signal ended the command before it could save.
     """
     self._child = subprocess.Popen(order, preexec_fn=children.end_with_parent())
     if self.stopped:  # by a signal too early to be passed on

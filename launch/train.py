@@ -111,7 +111,7 @@ def list_given() -> list[str]:
 
 
 def main(_: list[str]) -> int:
-  """Train; gives PREEMPTED after a signal."""
+  """Train; return PREEMPTED after a signal."""
   from cvae_jax import train
   from cvae_jax.host import console
   from cvae_jax.loop import hosts

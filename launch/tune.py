@@ -1,7 +1,7 @@
-"""Search a page's keys for the best run: many short trainings, with Optuna.
+r"""Search a page's keys for the best run: many short trainings, with Optuna.
 
-    python -m launch.tune --config=zoo:vae --workdir=runs/tune --trials=50 \\
-      --space="config.optim.lr=log:1e-4..1e-2" \\
+    python -m launch.tune --config=zoo:vae --workdir=runs/tune --trials=50 \
+      --space="config.optim.lr=log:1e-4..1e-2" \
       --space="config.model.latents=int:2..50" --metric=loss
 
 Each trial is a run in <workdir>/0000 and so on. What may change is said by
@@ -24,7 +24,9 @@ _SPACE = flags.DEFINE_multi_string(
   "space", [], "A key and what it may be: config.optim.lr=log:1e-4..1e-2."
 )
 _METRIC = flags.DEFINE_string(
-  "metric", "loss", "Of the valid or test rows; score.… for one of scores.json."
+  "metric",
+  "loss",
+  "Name in the valid or test rows; score.NAME for one of launch.evaluate.",
 )
 _DIRECTION = flags.DEFINE_enum(
   "direction", "min", ["min", "max"], "Whether less or more of it is better."
@@ -32,7 +34,7 @@ _DIRECTION = flags.DEFINE_enum(
 _PRUNER = flags.DEFINE_enum(
   "pruner", "median", ["median", "none"], "What ends a trial early."
 )
-_SEED = command.define_seed("Of the search; the runs' own is config.seed.")
+_SEED = command.define_seed("Seed of the search; the runs use config.seed.")
 flags.adopt_module_key_flags(training)
 _OF_TRAIN = ("check_data", "coordinator", "processes", "track")
 
@@ -60,7 +62,7 @@ def prepare(argv: list[str]) -> list[str]:
 
 
 def main(_: list[str]) -> int:
-  """Search; gives PREEMPTED after a signal."""
+  """Search; return PREEMPTED after a signal."""
   from cvae_jax import train
   from cvae_jax.apps.tuning import plans, results, search, space, study
   from cvae_jax.host import console

@@ -1,4 +1,4 @@
-"""Attribute models: faces.md §6 to the parameter, against NumPy."""
+"""Attribute models: parameter counts, and values against NumPy."""
 
 import jax
 import numpy as np

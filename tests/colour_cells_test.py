@@ -173,5 +173,6 @@ def test_positions_of_corners_and_edges():
   both = np.asarray(positions_of(CELL, 2))[:196]
   np.testing.assert_allclose(both * 13, np.indices((14, 14)).reshape(2, -1).T)
   assert everywhere[:, 6].min() == pytest.approx(
-    0.0769, abs=1e-4
-  )  # 14 is even (§6)
+    0.0769,
+    abs=1e-4,  # 14 is even
+  )

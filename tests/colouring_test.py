@@ -16,7 +16,7 @@ from cvae_jax.nets.colouring import Branch, Decoder
 pytestmark = pytest.mark.usefixtures("short_colours")
 
 
-COUNTS = {  # spec §2
+COUNTS = {
   (1,): (526_512, 526_818),
   (2, 3): (601_776, 602_082),
   (4, 5): (729_392, 729_698),
@@ -111,7 +111,7 @@ def test_every_branch_starts_apart_by_glorot_s_rule():
     assert np.abs(kernel).max() == pytest.approx(limit, rel=0.05)
     assert not np.any(params[f"conv_{i}"]["bias"])
     squares += np.sum(kernel**2)
-  assert 0.001 * 8 * squares == pytest.approx(1.133, rel=0.02)  # spec §3
+  assert 0.001 * 8 * squares == pytest.approx(1.133, rel=0.02)
   _, system, _ = small()
   params = quick(system.init)(jax.random.key(0)).params
   firsts = [

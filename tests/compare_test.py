@@ -17,7 +17,7 @@ KEY = jax.random.key(0)
 SHAPE = (8, 8, 3)
 BATCH = 6
 LATENTS = 3
-COUNTS = {  # the spec's table; batch normalisation counts 4 a channel
+COUNTS = {  # batch normalisation counts 4 a channel
   ("ae", 128): {"encoder": 12_200_640, "decoder": 12_208_899},
   ("ae", 512): {"encoder": 15_346_752, "decoder": 15_354_627},
   ("vae", 128): {"encoder": 13_249_344, "decoder": 12_208_899},

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from cvae_jax import config as configs, pages
+from cvae_jax import config as configs
 from cvae_jax.config import ConfigError, parse_variants
+from cvae_jax.host.variants import select_variants
 from cvae_jax.loop import fixed
 
 KNOWN = {"model": 4, "full": False, "rate": 0.5, "name": "a"}
@@ -148,15 +149,15 @@ def test_what_a_run_began_with_may_not_change():
 
 def test_variants_of_a_sweep_are_chosen_by_name_or_pattern():
   variants = ["m1", "m2,draw=0", "m2,draw=1"]
-  assert pages.select_variants(variants, []) == variants
-  assert pages.select_variants(variants, ["m2,*"]) == variants[1:]
-  assert pages.select_variants(variants, ["m2,draw=0", "m1"]) == variants[:2]
-  assert pages.select_variants(["a=1", "a=2", "a=3"], ["a=1,a=3"]) == [
+  assert select_variants(variants, []) == variants
+  assert select_variants(variants, ["m2,*"]) == variants[1:]
+  assert select_variants(variants, ["m2,draw=0", "m1"]) == variants[:2]
+  assert select_variants(["a=1", "a=2", "a=3"], ["a=1,a=3"]) == [
     "a=1",
     "a=3",
   ]
   with pytest.raises(configs.ConfigError, match=r"'m3' not in .*m2,draw=0"):
-    pages.select_variants(variants, ["m1", "m3"])
+    select_variants(variants, ["m1", "m3"])
 
 
 @pytest.mark.parametrize(

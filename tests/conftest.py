@@ -22,8 +22,9 @@ QUICK = {
     "--xla_cpu_parallel_codegen_split_count=1"
   ),
 }
-# Without this one, an update is computed once and not twice (update._apply),
-# a tenth of what is compiled for a step. cpu_test and torch_test do it twice.
+# Without this one, an update is computed once and not twice
+# (update._update_owned), a tenth of what is compiled for a step. cpu_test and
+# torch_test do it twice.
 FLAGS = {k: v for k, v in cpu.FLAGS.items() if k != cpu.MULTI_OUTPUT_FUSION}
 cpu.set_flags(FLAGS | QUICK)
 # What is compiled need not know which lines of Python it comes from.

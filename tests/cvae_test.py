@@ -16,7 +16,7 @@ NO_DROPOUT = {
   f"model.{net}.dropout": (0.0, 0.0, 0.0) for net in ("encoder", "decoder")
 }
 
-# digits.md §2: layer, kernel shape; biases have the kernel's last size.
+# The source's layer, kernel shape; biases have the kernel's last size.
 LAYERS = {
   "encoder": {
     "conv_0": (3, 3, 1, 32),
@@ -178,7 +178,7 @@ def test_l2_starts_near_its_expected_value():
   # Σ kernel² of a Glorot 3×3 layer has the mean 2 · in · out / (in + out).
   shapes = [s for net in LAYERS.values() for s in net.values() if len(s) == 4]
   expected = 0.001 * sum(2 * i * o / (i + o) for *_, i, o in shapes)
-  np.testing.assert_allclose(expected, 0.29, atol=0.005)  # digits.md §3
+  np.testing.assert_allclose(expected, 0.29, atol=0.005)
   _, metrics = compiled().step(
     compiled().initial, make_batch(), KEY, np.int32(0)
   )
@@ -241,7 +241,7 @@ def decode(params, z, condition):
 
 
 def terms_by_hand(params, batch, noise):
-  """Return digits.md §3's terms of each example, without weights."""
+  """Return the source's terms of each example, without weights."""
   image = batch["image"] / 255.0
   mean, logvar = encode(params["encoder"], image, batch["condition"])
   z = mean + np.exp(logvar / 2) * noise
@@ -274,7 +274,7 @@ def test_encoder_and_decoder_equal_a_forward_pass_by_hand(state):
 
 @pytest.mark.parametrize("step", [0, START - 1, START, START + 1])
 def test_training_loss_is_the_published_one_by_hand(state, step):
-  # Dropout off. digits.md §3: 0.01 × the grey sum over the batch of 32.
+  # Dropout off. 0.01 × the grey sum over the batch of 32.
   state = without_noise(state)
   batch = make_batch(seed=3)
   params = float64(state.params)
@@ -402,7 +402,7 @@ def test_render_pairs_targets_and_shares_a_style_along_a_row(state):
 
 # Configs
 
-# digits.md §5, by hand. Model k's row; columns that never change are left out.
+# By hand. Model k's row; columns that never change are left out.
 LADDER = {
   1: {"data.ink": "global", "loss.grey": 0.0, "epochs": 8},
   2: {"data.ink": "per_class", "loss.grey": 0.0, "epochs": 8},
@@ -467,7 +467,7 @@ def test_every_config_trains_one_step_with_a_finite_loss(name):
 def test_the_classifier_has_526362_parameters():
   params = compiled("configs/classifier.py:smoke").initial.params
   leaves = jax.tree.leaves(params)
-  assert sum(leaf.size for leaf in leaves) == 526_362  # digits.md §7
+  assert sum(leaf.size for leaf in leaves) == 526_362
 
 
 def test_many_steps_trace_once(state):

@@ -1,4 +1,4 @@
-"""Digits: condition vectors follow the spec; bad requests are explained."""
+"""Digits: condition vectors follow the source; bad requests are explained."""
 
 import json
 import re

@@ -48,7 +48,7 @@ def dropped(key, x, rate):
 
 
 class ByHand:
-  """A rung of the spec's ladder (§2): what each adds is asked of its number."""
+  """A rung of the source's ladder: what each adds is asked of its number."""
 
   def __init__(self, rung, params, train):
     self.rung = rung

@@ -202,7 +202,7 @@ def test_iwae_s_loss_is_that_of_the_samples_densities():
 
 def test_free_bits_are_held_against_the_mean_of_each_level():
   kl = np.array([[3.0, 1.0, 0.1, 0.1, 0.1], [1.0, 1.0, 0.2, 0.1, 0.0]])
-  control = kl_control.Control(beta=2.0, free_bits=0.5)
+  control = kl_control.KLWeight(beta=2.0, free_bits=0.5)
   found = control.penalty(jnp.asarray(kl), 0, (2, 3))
   wanted = 2.0 * (max(3.0, 2 * 0.5) + max(0.3, 3 * 0.5))
   assert float(found) == pytest.approx(wanted)

@@ -120,7 +120,7 @@ def test_outside_of_training_sigma_has_the_running_mean_of_variances():
     np.testing.assert_allclose(np.exp(now), spread**2, rtol=1e-5)
     share = max(0.01, 1 / (step + 1))
     mean = spread**2 if mean is None else mean + share * (spread**2 - mean)
-    found = np.exp(likelihoods.scale(likelihood, {}, state))
+    found = np.exp(likelihoods.stored_logvar(likelihood, {}, state))
     np.testing.assert_allclose(found, mean, rtol=1e-5)
 
 
@@ -287,7 +287,7 @@ KL = RNG.gamma(1.0, 1.0, (5, 3))
 
 
 def control(beta=1.0, **kl):
-  return kl_control.control(ConfigDict({"beta": beta, "kl": kl}))
+  return kl_control.read_kl_weight(ConfigDict({"beta": beta, "kl": kl}))
 
 
 def test_beta_rises_in_its_warm_up_and_again_in_each_cycle():

@@ -151,9 +151,8 @@ def test_non_finite_tells_the_step_the_names_and_what_was_last_finite(
   meter.push(4, metrics(1.5, accuracy=[0.25]))
   losses = [2.5, 2.5, 2.5]
   losses[place] = value
-  meter.push(
-    5, metrics(*losses, accuracy=[0.5, 0.5, 0.5])
-  )  # raises one push later
+  # It raises one push later.
+  meter.push(5, metrics(*losses, accuracy=[0.5, 0.5, 0.5]))
   with pytest.raises(NonFinite) as error:
     meter.push(8, metrics(1.0, accuracy=[0.0]))
   # Steps are counted as completed updates: update 5 is the step to 6.

@@ -50,7 +50,7 @@ def test_no_colour_is_the_grey_photo():
 
 
 def hsl_by_hand(x, y, grey):
-  """The source's sextants, spec §5.4 and §5.5, for one pixel."""
+  """The source's sextants, for one pixel."""
   hue = np.degrees(np.arctan2(y, x)) % 360
   s = np.hypot(x, y)
   top = grey + s / 2

@@ -20,7 +20,7 @@ def test_inverse_time_is_kerass_arithmetic(step):
 
 
 def test_inverse_time_ends_where_model_5_ended():
-  # digits.md §4: 41 epochs of 1,875 steps, final learning rate 0.000929.
+  # The source's 41 epochs of 1,875 steps, final learning rate 0.000929.
   assert round(schedules.inverse_time(0.001, 1e-6)(41 * 1875), 6) == 0.000929
 
 

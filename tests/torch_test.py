@@ -94,7 +94,7 @@ def value_and_gradients(digits):
 
 
 def torch_loss(params, batch, epsilon, grey):
-  """Computes digits.md §3 in NCHW; params are tensors in Flax's layouts."""
+  """Computes the digits' loss in NCHW; params are tensors in Flax's layouts."""
 
   def dense(x, layer):
     return x @ layer["kernel"] + layer["bias"]

@@ -10,7 +10,6 @@ from cvae_jax import config as configs, pages
 from tests import arithmetic as a, small_zoo as zoo
 
 CLASSES = {"vae": 0, "scvae": 10}
-# zoo §1 to §4, §7, §8
 COUNTS = {
   "vae": {"encoder": 645_004, "decoder": 644_784},
   "scvae": {"encoder": 650_004, "decoder": 649_784},

@@ -1,4 +1,4 @@
-"""A trained run colours a photo of any size (colouring spec, §5)."""
+"""A trained run colours a photo of any size."""
 
 import functools
 from pathlib import Path

@@ -114,7 +114,7 @@ def vector(run: Run, values: Mapping[str, Any]) -> NDArray[np.float32]:
 
   Raises:
     DataError: an attribute is missing where none may be unknown, or a name or
-      a value is none that there is.
+      a value is unknown.
   """
   if not attributes(run):
     return blank_condition(run)

@@ -1,4 +1,4 @@
-"""Write all ten digits in the hand of one drawn digit (digits.md §8)."""
+"""Write all ten digits in the hand of one drawn digit."""
 
 from typing import NamedTuple
 

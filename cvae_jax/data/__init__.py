@@ -233,7 +233,7 @@ def pretrained(config: Any) -> Any:
 
   Raises:
     DataError: if there is no such reader, or the weights are missing, damaged
-      or others.
+      or of another network.
   """
   if config.reader not in _READERS:
     raise DataError(

@@ -1,4 +1,4 @@
-"""MNIST digits conditioned on class and relative ink (digits spec, section 1).
+"""MNIST digits conditioned on class and relative ink.
 
 `digit_files` finds and reads the files, and `conditions.digits` defines what
 can be asked for. This module makes the columns of a training.

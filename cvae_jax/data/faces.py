@@ -1,4 +1,4 @@
-"""Faces conditioned on named attributes (faces spec, section 1).
+"""Faces conditioned on named attributes.
 
 `prepared` reads real faces that `data/prepare_faces.py` prepared, and
 `synthetic_faces` draws others. This module makes the columns of a training.

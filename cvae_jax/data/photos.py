@@ -1,4 +1,4 @@
-"""Colour photographs, taught a cell at a time (colouring spec, section 1).
+"""Colour photographs, taught a cell at a time.
 
 `prepared` reads a user's photos that `data/prepare_photos.py` prepared, and
 `packaged_photos` those of installed packages. This module makes the columns of

@@ -1,4 +1,4 @@
-"""Figures of the autoencoder and the VAE (homework §C2)."""
+"""Figures of the autoencoder and the VAE."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The CAAE's figure: faces by combinations of attributes (zoo §6 and §9)."""
+"""The CAAE's figure: faces by combinations of attributes."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The DFC-VAE's figures: the source's random samples (zoo §5 and §9)."""
+"""The DFC-VAE's figures: the source's random samples."""
 
 from collections.abc import Mapping
 

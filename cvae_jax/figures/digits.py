@@ -1,4 +1,4 @@
-"""The digits' figures, by what a run is conditioned on (digits §6, zoo §9)."""
+"""The digits' figures, by what a run is conditioned on."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The faces' figures: the source's two tests (spec §5), sweeps, walks."""
+"""The faces' figures: the source's two tests, sweeps, walks."""
 
 import itertools
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A generator's figures: random samples and ways between them (homework §C2).
+"""A generator's figures: random samples and ways between them.
 
 Its images take no condition.
 """

@@ -106,7 +106,7 @@ def _has_computed() -> bool:
 
 
 def _restart(library: Path) -> None:
-  """Start the interpreter anew with a library preloaded; returns if it cannot.
+  """Start the interpreter anew with a library preloaded, if it can.
 
   What it set for that is taken back then.
   """

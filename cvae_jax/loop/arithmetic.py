@@ -10,7 +10,7 @@ def apply(config: ConfigDict, system: System) -> tuple[System, dict[str, str]]:
   """Return the system as config has it computed, and XLA's options for a step.
 
   Raises:
-    ConfigError: config asks for what there is not.
+    ConfigError: a choice of the config is not supported.
   """
   system, options = precision.apply(config, system)
   system, more = products.apply(config, system)

@@ -166,6 +166,11 @@ def choose_rows(rows: int, count: int) -> NDArray:
   return np.sort(generator.choice(rows, count, replace=False))
 
 
+def split(rows: NDArray) -> list[NDArray]:
+  """Return rows in parts that are computed at once."""
+  return [rows[i : i + ROWS] for i in range(0, len(rows), ROWS)]
+
+
 def latents(system: System, key: jax.Array, count: int) -> NDArray:
   """Draw z [count, Z] from the system's prior."""
   if system.prior:

@@ -133,8 +133,8 @@ class Drawn:
     Args:
       count: how many.
       seed: of the noise.
-      condition: [count, A], which a fitted prior heeds.
-      shared: so many in a row are of the same noise.
+      condition: [count, A]; only a fitted prior uses it.
+      shared: how many consecutive latents have the same noise.
     """
     if self.fitted is not None:
       return fitted.draw(self, count, seed, condition, shared)

@@ -34,9 +34,8 @@ class Job(NamedTuple):
   system: System
   train: Feed
   test: Feed | None
-  valid: (
-    Feed | None
-  )  # the rows that watch the training; without them `test` does
+  # The rows that watch the training. Without them `test` does.
+  valid: Feed | None
   conditions: Any  # the data source's own
   epoch_steps: int
   steps: int  # in all
@@ -125,31 +124,50 @@ def prepare(
       system, condition_dropout.attribute_masks(dataset.conditions), rate
     )
   mesh = meshes.from_config(config)
-  train, test, valid = (
-    split and Feed(check(split, system.columns), mesh=mesh)
-    for split in (dataset.train, dataset.test, dataset.valid)
+  feeds = _make_feeds(dataset, system, mesh)
+  _check_watched(config, system, feeds["valid"] or feeds["test"])
+  epoch_steps, steps = _count_steps(config, feeds["train"].rows)
+  return Job(
+    config=config,
+    system=system,
+    **feeds,
+    conditions=dataset.conditions,
+    epoch_steps=epoch_steps,
+    steps=steps,
+    identity=dataset.identity(check_data),
+    options=options,
+    mesh=mesh,
+    stride=strides.choose(config, system, epoch_steps),
   )
-  watched = valid or test
+
+
+def _make_feeds(
+  dataset: data.Dataset, system: System, mesh: meshes.Mesh
+) -> dict[str, Feed | None]:
+  """Return the feed of each split; None where the data have no such split."""
+  splits = {
+    "train": dataset.train,
+    "test": dataset.test,
+    "valid": dataset.valid,
+  }
+  return {
+    split: columns and Feed(check(columns, system.columns), mesh=mesh)
+    for split, columns in splits.items()
+  }
+
+
+def _check_watched(
+  config: ConfigDict, system: System, watched: Feed | None
+) -> None:
+  """Check that the metrics by which training is watched can be measured.
+
+  Raises:
+    ConfigError: one is unknown, or needs rows that there are not.
+  """
   distances.check(config, system, watched)
   if any(config[group].metric for group in watch.RULES):
     with network_errors.explain(config):
       watch.check(config, _metric_names(config, system, watched))
-  epoch_steps, steps = _count_steps(config, train.rows)
-  stride = strides.choose(config, system, epoch_steps)
-  return Job(
-    config,
-    system,
-    train,
-    test,
-    valid,
-    dataset.conditions,
-    epoch_steps,
-    steps,
-    dataset.identity(check_data),
-    options,
-    mesh,
-    stride,
-  )
 
 
 def _count_steps(config: ConfigDict, rows: int) -> tuple[int, int]:

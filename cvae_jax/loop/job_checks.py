@@ -10,8 +10,12 @@ from cvae_jax.settings import ConfigError
 from cvae_jax.types import System
 
 COUNTS = (  # of at least 1
-  *("batch_size", "epochs", "log_every"),
-  *("checkpoint_every", "evaluate_every_epochs", "keep"),
+  "batch_size",
+  "epochs",
+  "log_every",
+  "checkpoint_every",
+  "evaluate_every_epochs",
+  "keep",
 )
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,6 +73,18 @@ def make_save(parts: Parts, counters: dict) -> Callable:
     parts.checkpoints.save(step, state, own, pinned=(watch.best_step, kept))
 
   return save
+
+
+@contextlib.contextmanager
+def close_at_end(checkpoints: Checkpoints, record: Record) -> Iterator[None]:
+  """Close both; the record marks DONE last, and only if nothing has failed."""
+  try:
+    with contextlib.closing(checkpoints):  # waits for the last checkpoint
+      yield
+  except BaseException:
+    record.close(done=False)
+    raise
+  record.close(done=True)
 
 
 def _check_place(folder: Path, place: int) -> None:

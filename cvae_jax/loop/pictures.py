@@ -77,7 +77,7 @@ def draw(
 
   Raises:
     RunError: the run cannot be asked so.
-    DataError: an attribute or a value is none that there is.
+    DataError: an attribute or a value is unknown.
   """
   words = _complete(run, request, [*grid, *filter(None, [sweep])], unknown)
   if sweep and grid:

@@ -202,9 +202,8 @@ class Record:
   def close(self, done: bool) -> None:
     """Close the files; mark the run as finished if it is."""
     if self._metrics:
-      with contextlib.suppress(
-        OSError
-      ):  # the rest of a row that could not be written
+      # The rest of a row that could not be written fails again.
+      with contextlib.suppress(OSError):
         self._metrics.close()
       self._events.close()
       self._trackers.close(done)

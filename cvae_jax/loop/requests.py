@@ -44,7 +44,7 @@ def vectors(
 
   Raises:
     RunError: nothing can be asked for, or count does not fit.
-    DataError: a name or a value is none that there is.
+    DataError: a name or a value is unknown.
   """
   given = parse(folder, conditions, request)
   lists = {n: conditions.attribute(n).as_list(v) for n, v in given.items()}
@@ -73,7 +73,7 @@ def parse(
 
   Raises:
     RunError: the run can be asked for nothing.
-    DataError: a name or a value is none that there is.
+    DataError: a name or a value is unknown.
   """
   if not getattr(conditions, "attributes", ()):
     if request:

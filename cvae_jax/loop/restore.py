@@ -109,9 +109,7 @@ def load_state(
       if seen == wanted:
         failed[wanted] = error
     seen = wanted
-    time.sleep(
-      0.2
-    )  # a checkpoint that is being deleted is soon gone: look again
+    time.sleep(0.2)  # a checkpoint that is being deleted is soon gone
   for error in failed.values():
     say(f"warning: {error}; step {wanted} is used")
   return found

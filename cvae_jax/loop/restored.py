@@ -35,7 +35,7 @@ class Restored(Drawn):
 
     Raises:
       RunError: the run can be asked for nothing.
-      DataError: a name or a value is none that there is.
+      DataError: a name or a value is unknown.
     """
     return requests.parse(self.folder, self.conditions, request)
 
@@ -57,7 +57,7 @@ class Restored(Drawn):
 
     Raises:
       RunError: vectors or count do not fit the run.
-      DataError: an attribute or a value is none that there is.
+      DataError: an attribute or a value is unknown.
     """
     if condition is None or isinstance(condition, str | Mapping):
       words = self.parse(condition or {})

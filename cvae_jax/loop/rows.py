@@ -87,9 +87,7 @@ def describe_loss(
     counted: the number of rows when it was saved.
   """
   found = sum(row["step"] <= step for row in rows)
-  if (
-    counted and found > counted
-  ):  # a checkpoint of an older release counts none
+  if counted and found > counted:  # an older release counted none
     return (
       f"warning: {Path(folder) / FILE} has {found} rows up to step {step}, its "
       f"checkpoint counted {counted}: {found - counted} are of somebody else. "

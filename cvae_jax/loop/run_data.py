@@ -14,9 +14,8 @@ from cvae_jax.host.paths import local
 from cvae_jax.types import Facts, Place
 
 SEEN = 256  # images whose brightness stands for all
-DATA = (
-  "data.json"  # identifies the data that a run trains on, and those held out
-)
+# Identifies the data that a run trains on, and those held out.
+DATA = "data.json"
 
 
 class RunMismatch(ValueError):

@@ -3,7 +3,7 @@
 import signal
 
 
-class Stop:
+class StopSignals:
   """Notes a signal to stop, so that the step under way can finish.
 
   The signals are SIGTERM, SIGINT, the warnings of a batch system (SIGUSR1,

@@ -44,7 +44,7 @@ class Views(Restored):
 
     Raises:
       RunError: the run cannot be asked so.
-      DataError: an attribute or a value is none that there is.
+      DataError: an attribute or a value is unknown.
     """
     asked = {"count": count, "seed": seed, "guidance": guidance}
     return pictures.draw(self, named, grid=names, **asked)
@@ -73,7 +73,7 @@ class Views(Restored):
 
     Raises:
       RunError: the run has no such latent.
-      DataError: an attribute or a value is none that there is.
+      DataError: an attribute or a value is unknown.
     """
     if isinstance(what, str):
       return pictures.draw(self, named, sweep=what, count=count, seed=seed)
@@ -127,7 +127,7 @@ class Views(Restored):
 
     Raises:
       RunError: a and b are no two images or latents of this run.
-      DataError: an attribute or a value is none that there is.
+      DataError: an attribute or a value is unknown.
     """
     self._function("decode")
     if any(np.ndim(given) == 3 for given in (a, b) if given is not None):

@@ -44,9 +44,7 @@ class Patience:
     if not self.rule.metric:
       return
     value = means[self.rule.metric]
-    if math.isfinite(
-      value
-    ):  # a value that is not finite would stay in the mean
+    if math.isfinite(value):  # else it would stay in the mean
       self.mean = value = self._smooth(value)
     if self._improves(value):
       self.best = value
@@ -85,9 +83,8 @@ class Watch:
     self._stop, self._plateau = (
       Patience(config[name], found.get(name)) for name in RULES
     )
-    self.factor: float = found.get(
-      "factor", 1.0
-    )  # multiplies every learning rate
+    # It multiplies every learning rate.
+    self.factor: float = found.get("factor", 1.0)
 
   @property
   def stopped(self) -> bool:

@@ -6,7 +6,6 @@ the other, and a generator without an encoder can only have the second.
 """
 
 import functools
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -141,7 +140,10 @@ class Held:
     if self.embed is None:
       return _Seen(pixels, pixels, distances.Summary(quantiles, None))
     points = np.concatenate(
-      [self.embed(average_pool(part, self.frechet)) for part in _parts(images)]
+      [
+        self.embed(average_pool(part, self.frechet))
+        for part in distances.split(images)
+      ]
     )
     moments = frechet.moments([points])
     return _Seen(points, pixels, distances.Summary(quantiles, moments))
@@ -227,10 +229,5 @@ def _posterior(run: Run, held: Held) -> dict[str, Any]:
 
 def _decode(run: Run, z: NDArray, condition: NDArray) -> NDArray[np.uint8]:
   """Decode z [N, Z] to uint8, so that all images fit into memory."""
-  pairs = zip(_parts(z), _parts(condition), strict=True)
+  pairs = zip(distances.split(z), distances.split(condition), strict=True)
   return np.concatenate([to_bytes(run.decode(*pair)) for pair in pairs])
-
-
-def _parts(rows: NDArray) -> Iterable[NDArray]:
-  step = distances.ROWS
-  return [rows[i : i + step] for i in range(0, len(rows), step)]

@@ -35,7 +35,7 @@ def score(
 
   Args:
     run: a run that decodes.
-    judges: runs of the attribute system.
+    judges: runs of the judge or attribute system.
     test: the run's test split, for real conditions and images.
     count: samples of each class or level; ten times as many at real ones.
     seed: of every random draw here.

@@ -137,7 +137,7 @@ def _measure(
   rows = getattr(dataset, protocol["split"])
   count = protocol["images"]
   chosen = distances.choose_rows(len(rows["image"]), count)
-  real = _read(embed, _parts(rows["image"][chosen]))
+  real = _read(embed, distances.split(rows["image"][chosen]))
   # Each image's condition as often as any other's, where samples are more.
   asked = distances.conditions(rows, np.resize(chosen, protocol["samples"]))
   drawn = _read(embed, draw(run, asked, protocol["seed"], distances.ROWS))
@@ -145,7 +145,7 @@ def _measure(
   if protocol["split"] == "test":
     image = dataset.train["image"]
     others = distances.choose_rows(len(image), min(count, len(image)))
-    floor = _compare(_read(embed, _parts(image[others])), real)
+    floor = _compare(_read(embed, distances.split(image[others])), real)
   return {**_compare(drawn, real), "floor": floor}
 
 
@@ -161,11 +161,6 @@ def _read(embed: Embed, parts: Iterator[NDArray]) -> NDArray:
   return np.concatenate(
     [embed(np.broadcast_to(x, (*x.shape[:-1], 3))) for x in parts]
   )
-
-
-def _parts(rows: NDArray) -> Iterator[NDArray]:
-  step = distances.ROWS
-  return (rows[i : i + step] for i in range(0, len(rows), step))
 
 
 def lines(found: dict[str, Any]) -> list[str]:

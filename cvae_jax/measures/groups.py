@@ -11,8 +11,14 @@ from cvae_jax.loop.folders import Folder
 from cvae_jax.measures import typeset
 
 SHOWN = (
-  *("parameters", "epochs", "loss", "published", "test *"),
-  *("FID *", "KID *", "seconds"),
+  "parameters",
+  "epochs",
+  "loss",
+  "published",
+  "test *",
+  "FID *",
+  "KID *",
+  "seconds",
 )
 SEEDS = ("seed", "data.label_seed")
 _WIDE = 6  # more differing keys than this have a table of their own

@@ -1,7 +1,7 @@
 """Do draws from the region of a class in the prior show that class?
 
 A system without a condition can be asked for a class, too, if training gave
-each class a region of the prior (the label-aware AAE; zoo §8).
+each class a region of the prior (the label-aware AAE).
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def score(
 
   Args:
     run: a run whose system has `regions`.
-    judges: runs of the attribute system; the last that fits counts.
+    judges: runs of the judge or attribute system; the last that fits counts.
     count: draws of each class, on average.
     seed: of every random draw here.
 

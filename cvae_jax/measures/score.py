@@ -44,8 +44,8 @@ def score(
   Args:
     run: a run that encodes and decodes. What its system cannot answer is
       None, and `explain_missing` says why.
-    judges: runs of the attribute system; what none of them reads is not
-      scored, unless the data source measures it itself (the digits' ink).
+    judges: runs of the judge or attribute system; what none of them reads is
+      not scored, unless the data source measures it itself (the digits' ink).
     samples: k of the importance-weighted bound; 0 leaves it out.
     per_class: generated images of each class or level that is asked for.
     seed: of every random draw here.

@@ -17,8 +17,16 @@ from cvae_jax.types import Batch, PyTree, System, TrainState
 AVERAGE = "parameter_average"  # beside the players in an averaged state
 # The functions of a system that read a state. They are given the average.
 _READERS = (
-  *("evaluate", "render", "encode", "decode", "classify", "predict"),
-  *("outputs", "posterior", "draw", "log_prior"),
+  "evaluate",
+  "render",
+  "encode",
+  "decode",
+  "classify",
+  "predict",
+  "outputs",
+  "posterior",
+  "draw",
+  "log_prior",
 )
 
 

@@ -1,4 +1,4 @@
-"""A photo as 14 × 14 cells: grey surroundings in, colour out (colouring §1).
+"""A photo as 14 × 14 cells: grey surroundings in, colour out.
 
 Letters: N photos of SIDE × SIDE pixels, B cells; cell 14 i + j is in row i and
 column j. Up to the mean over a cell, all numbers are whole or come from a
@@ -120,7 +120,7 @@ def positions(cell: Array, count: int) -> Array:
   """Return the positions of cells, [B, count] in [0, 1].
 
   They are the row and the column. With a count of 7 the distances to the four
-  corners and to the middle follow (§6). `count` is one of POSITIONS.
+  corners and to the middle follow. `count` is one of POSITIONS.
   """
   return jnp.asarray(_positions()[:, :count])[cell]
 

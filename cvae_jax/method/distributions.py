@@ -2,8 +2,8 @@
 
 Values are flat: targets x [..., D] in [0, 1] and outputs [..., D · width],
 where a decoder gives `width` numbers for each value. The likelihood `Sigma`
-needs log-variances beside the output, `scale` [..., S]: S is 1 for all values
-or C, one for each channel. For the other likelihoods `scale` is None.
+needs log-variances beside the output, `logvar` [..., S]: S is 1 for all values
+or C, one for each channel. For the other likelihoods `logvar` is None.
 """
 
 import math
@@ -26,13 +26,13 @@ class Likelihood(Protocol):
   width: int  # numbers of the decoder for each value
   means: bool  # the numbers are means in [0, 1], else any real numbers
 
-  def nats(self, x: Array, output: Array, scale: Array | None = None) -> Array:
+  def nats(self, x: Array, output: Array, logvar: Array | None = None) -> Array:
     """Return −log p(x | output), summed over the last axis, [...]."""
 
   def mean(self, output: Array) -> Array:
     """Return the mean of each value, [..., D] in [0, 1]."""
 
-  def sample(self, key: Array, output: Array, scale=None) -> Array:
+  def sample(self, key: Array, output: Array, logvar=None) -> Array:
     """Draw values [..., D]."""
 
 
@@ -43,7 +43,7 @@ class Gaussian(NamedTuple):
   width: int = 1
   means: bool = True
 
-  def nats(self, x: Array, output: Array, scale=None) -> Array:
+  def nats(self, x: Array, output: Array, logvar=None) -> Array:
     """Return weight · Σ (x − output)² + ½ D log(π / weight)."""
     constant = 0.5 * x.shape[-1] * math.log(math.pi / self.weight)
     return self.weight * jnp.sum((x - output) ** 2, axis=-1) + constant
@@ -52,7 +52,7 @@ class Gaussian(NamedTuple):
     """Return the output."""
     return output
 
-  def sample(self, key: Array, output: Array, scale=None) -> Array:
+  def sample(self, key: Array, output: Array, logvar=None) -> Array:
     """Draw from N(output, 1 / (2 weight)); values may lie outside [0, 1]."""
     noise = jax.random.normal(key, output.shape, output.dtype)
     return output + noise / math.sqrt(2 * self.weight)
@@ -70,29 +70,29 @@ class Sigma(NamedTuple):
   width: int = 1
   means: bool = True
 
-  def nats(self, x: Array, output: Array, scale: Array) -> Array:
+  def nats(self, x: Array, output: Array, logvar: Array) -> Array:
     """Return ½ Σ (log 2πσ² + (x − output)² / σ²)."""
-    scale = self._repeat(scale, x)
-    error = (x - output) ** 2 * jnp.exp(-scale)
-    return 0.5 * jnp.sum(math.log(2 * math.pi) + scale + error, axis=-1)
+    logvar = self._repeat(logvar, x)
+    error = (x - output) ** 2 * jnp.exp(-logvar)
+    return 0.5 * jnp.sum(math.log(2 * math.pi) + logvar + error, axis=-1)
 
   def mean(self, output: Array) -> Array:
     """Return the output."""
     return output
 
-  def sample(self, key: Array, output: Array, scale: Array) -> Array:
+  def sample(self, key: Array, output: Array, logvar: Array) -> Array:
     """Draw from N(output, σ²); values may lie outside [0, 1]."""
     noise = jax.random.normal(key, output.shape, output.dtype)
-    return output + jnp.exp(0.5 * self._repeat(scale, output)) * noise
+    return output + jnp.exp(0.5 * self._repeat(logvar, output)) * noise
 
   def optimal(self, x: Array, output: Array) -> Array:
     """Return the log-variances [S] that fit x [B, D] best."""
     error = ((x - output) ** 2).reshape(-1, self.channels).mean(axis=0)
     return jnp.log(jnp.maximum(error, LEAST))
 
-  def _repeat(self, scale: Array, x: Array) -> Array:
+  def _repeat(self, logvar: Array, x: Array) -> Array:
     """Repeat log-variances [..., S] for each value, [..., D]."""
-    each = jnp.tile(scale, x.shape[-1] // self.channels)
+    each = jnp.tile(logvar, x.shape[-1] // self.channels)
     return each.reshape((1,) * (x.ndim - each.ndim) + each.shape)
 
 
@@ -102,7 +102,7 @@ class Bernoulli(NamedTuple):
   width: int = 1
   means: bool = False
 
-  def nats(self, x: Array, output: Array, scale=None) -> Array:
+  def nats(self, x: Array, output: Array, logvar=None) -> Array:
     """Return the binary cross-entropy of logits, summed."""
     return jnp.sum(softplus(output) - x * output, axis=-1)
 
@@ -110,7 +110,7 @@ class Bernoulli(NamedTuple):
     """Return the sigmoid of the logits."""
     return jax.nn.sigmoid(output)
 
-  def sample(self, key: Array, output: Array, scale=None) -> Array:
+  def sample(self, key: Array, output: Array, logvar=None) -> Array:
     """Draw zeros and ones."""
     drawn = jax.random.bernoulli(key, jax.nn.sigmoid(output))
     return drawn.astype(output.dtype)
@@ -126,7 +126,7 @@ class ContinuousBernoulli(NamedTuple):
   width: int = 1
   means: bool = False
 
-  def nats(self, x: Array, output: Array, scale=None) -> Array:
+  def nats(self, x: Array, output: Array, logvar=None) -> Array:
     """Return the binary cross-entropy less the log of the normaliser."""
     entropy = softplus(output) - x * output
     return jnp.sum(entropy - _log_normaliser(output), axis=-1)
@@ -138,7 +138,7 @@ class ContinuousBernoulli(NamedTuple):
     mean = 0.5 / jnp.tanh(0.5 * safe) + 0.5 - 1.0 / safe
     return jnp.where(small, 0.5 + output / 12 - output**3 / 720, mean)
 
-  def sample(self, key: Array, output: Array, scale=None) -> Array:
+  def sample(self, key: Array, output: Array, logvar=None) -> Array:
     """Draw by the inverse of the distribution function."""
     u = jax.random.uniform(key, output.shape, output.dtype)
     small = jnp.abs(output) < 1e-3
@@ -164,7 +164,7 @@ class Logistic(NamedTuple):
     """Return the numbers for each value: mean, log-scale and logit."""
     return 3 * self.mixture if self.mixture > 1 else 2
 
-  def nats(self, x: Array, output: Array, scale=None) -> Array:
+  def nats(self, x: Array, output: Array, logvar=None) -> Array:
     """Return −log P(level of x), summed."""
     return -jnp.sum(log_mass(x, self._parts(output)), axis=-1)
 
@@ -174,7 +174,7 @@ class Logistic(NamedTuple):
     mean = jnp.sum(jnp.exp(log_share) * jnp.clip(mean, -1.0, 1.0), axis=-1)
     return 0.5 * (mean + 1.0)
 
-  def sample(self, key: Array, output: Array, scale=None) -> Array:
+  def sample(self, key: Array, output: Array, logvar=None) -> Array:
     """Draw levels, as values in [0, 1]."""
     mean, log_scale, log_share = self._parameters(output)
     which, where = jax.random.split(key)

@@ -9,7 +9,7 @@ from jax import Array
 Counts = int | tuple[int, ...]  # of latents: all, or those of each level
 
 
-class Control(NamedTuple):
+class KLWeight(NamedTuple):
   """How the KL enters the loss. The logged ELBO does not depend on it.
 
   The weight is β, `beta`. With `warmup` it rises from 0 to β in so many steps.
@@ -28,7 +28,7 @@ class Control(NamedTuple):
   @property
   def plain(self) -> bool:
     """Tell whether the KL enters the loss unchanged."""
-    return self == Control()
+    return self == KLWeight()
 
   @property
   def constant(self) -> bool:
@@ -57,21 +57,20 @@ class Control(NamedTuple):
       latents: Z. In a hierarchy the number of latents of each level; free
         bits are then compared with the level's KL.
     """
-    kl = _sum_latents(kl, latents)
-    kl = kl.mean(axis=0)
-    kl = jnp.maximum(kl, self._free_nats(kl, latents)).sum(axis=-1)
-    return self._weigh(kl, step)
+    return self._reduce(_sum_latents(kl, latents).mean(axis=0), step, latents)
 
   def per_example(self, kl: Array, step: Array, latents: Counts) -> Array:
     """Return the penalty of each example alone, [B], for an evaluation."""
-    kl = _sum_latents(kl, latents)
-    kl = jnp.maximum(kl, self._free_nats(kl, latents)).sum(axis=-1)
-    return self._weigh(kl, step)
+    return self._reduce(_sum_latents(kl, latents), step, latents)
+
+  def _reduce(self, kl: Array, step: Array, latents: Counts) -> Array:
+    """Return the weighted sum of kl over its columns, with free nats."""
+    if self.free_bits:
+      kl = jnp.maximum(kl, self._free_nats(kl, latents))
+    return self._weigh(kl.sum(axis=-1), step)
 
   def _free_nats(self, kl: Array, latents: Counts) -> Array | float:
     """Return the least that each column of kl counts as."""
-    if not self.free_bits:
-      return -1e9
     if isinstance(latents, int):
       return self.free_bits * latents / kl.shape[-1]
     each = self.free_bits * jnp.asarray(latents, kl.dtype)
@@ -94,7 +93,7 @@ def _sum_latents(kl: Array, latents: Counts) -> Array:
   return kl if isinstance(latents, int) else sum_levels(kl, latents)
 
 
-def control(loss) -> Control:
+def read_kl_weight(loss) -> KLWeight:
   """Read a config's groups `loss` and `loss.kl`.
 
   Raises:
@@ -102,8 +101,8 @@ def control(loss) -> Control:
       cycles stand beside a capacity.
   """
   kl = loss.get("kl", {})
-  found = Control(
-    loss.get("beta", 1.0), **{k: kl[k] for k in Control._fields if k in kl}
+  found = KLWeight(
+    loss.get("beta", 1.0), **{k: kl[k] for k in KLWeight._fields if k in kl}
   )
   if min(found) < 0:
     raise ValueError(f"loss.beta and loss.kl are 0 or more; found {found}")
@@ -122,7 +121,7 @@ def control(loss) -> Control:
   return found
 
 
-def schedule(found: Control) -> dict:
+def schedule(found: KLWeight) -> dict:
   """Return {"kl_weight": function of the step} where it changes."""
   changes = found.warmup and not found.capacity
   return {"kl_weight": found.weight} if changes else {}

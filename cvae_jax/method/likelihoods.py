@@ -4,6 +4,7 @@ The distributions themselves are in distributions.py. A learned variance of
 `sigma` is a branch of params. A fitted one is a running mean in model_state.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -71,7 +72,7 @@ class Outputs(NamedTuple):
   """The arguments of a likelihood: a decoder's flat output, log-variances."""
 
   output: Array  # [B, D · width]
-  scale: Array | None = None  # [B, S]
+  logvar: Array | None = None  # [B, S]
 
 
 def flat(image: Array) -> Array:
@@ -92,7 +93,7 @@ def branches(likelihood: Likelihood) -> tuple[str, ...]:
   return tuple(begin(likelihood)[0])
 
 
-def scale(
+def stored_logvar(
   likelihood: Likelihood, params: PyTree, model_state: PyTree
 ) -> Array | None:
   """Return sigma's log-variance outside of training; None if there is none."""
@@ -105,10 +106,10 @@ def scale(
 def fit(
   likelihood: Likelihood, params, model_state, x: Array, output: Array, step
 ) -> tuple[Array | None, PyTree]:
-  """Return sigma's log-variance in a training step, and the model_state after.
+  """Return sigma's log-variance, and the model_state after.
 
-  The optimal variance is fitted to this batch. Its running mean is used
-  outside of training, where the variance must not depend on the image.
+  In training the optimal variance is fitted to the batch. Its running mean is
+  used outside of training, where the variance must not depend on the image.
 
   Args:
     likelihood: any; others than sigma have None.
@@ -116,10 +117,10 @@ def fit(
     model_state: of the system.
     x: targets [B, D].
     output: of the decoder [B, D].
-    step: of the update.
+    step: of the update; None outside of training.
   """
-  found = scale(likelihood, params, model_state)
-  if found is None or likelihood.learned:
+  found = stored_logvar(likelihood, params, model_state)
+  if step is None or found is None or likelihood.learned:
     return found, model_state
   now = likelihood.optimal(x, output)
   share = jnp.maximum(MEMORY, 1.0 / (step + 1.0))
@@ -128,29 +129,59 @@ def fit(
   return now, {**model_state, BRANCH: {"logvar": jnp.log(mean)}}
 
 
+def measure_nats(
+  likelihood: Likelihood, params, model_state, image: Array, output: Array, step
+) -> tuple[Array, PyTree]:
+  """Return −log p(image | z), [B], and the model_state after.
+
+  Args:
+    likelihood: of the pixels.
+    params: of the system.
+    model_state: of the system.
+    image: [B, H, W, C].
+    output: of the decoder [B, H, W, C · width].
+    step: of the update; None outside of training.
+
+  Raises:
+    ValueError: the output has another shape.
+  """
+  check(likelihood, image, output)
+  x = flat(image)
+  output = flat(output)
+  logvar, model_state = fit(likelihood, params, model_state, x, output, step)
+  return likelihood.nats(x, output, logvar), model_state
+
+
 def outputs(
   likelihood: Likelihood, params: PyTree, model_state: PyTree, output: Array
 ) -> Outputs:
   """Return a decoder's output [B, ...] and what else the nats depend on."""
-  found = scale(likelihood, params, model_state)
+  found = stored_logvar(likelihood, params, model_state)
   if found is not None:
     found = jnp.broadcast_to(found, (output.shape[0], *found.shape))
   return Outputs(flat(output), found)
 
 
-def make_outputs(likelihood: Likelihood, output: Callable) -> Callable:
-  """Return System.outputs of a decoder.
+def make_functions(
+  likelihood: Likelihood | None, output: Callable
+) -> dict[str, Callable]:
+  """Return System's `nats` and `outputs`; {} of a system without a likelihood.
 
   Args:
     likelihood: of the pixels.
     output: (state, z, condition) → the decoder's output [B, ...].
   """
+  if likelihood is None:
+    return {}
 
-  def found(state: TrainState, z: Array, condition: Array) -> Outputs:
+  def find_outputs(state: TrainState, z: Array, condition: Array) -> Outputs:
     values = output(state, z, condition)
     return outputs(likelihood, state.params, state.model_state, values)
 
-  return found
+  return {
+    "nats": functools.partial(nats_of_images, likelihood),
+    "outputs": find_outputs,
+  }
 
 
 def check(likelihood: Likelihood, image: Array, output: Array) -> None:
@@ -184,7 +215,7 @@ def decoder(likelihood: Likelihood, settings) -> dict:
 
 def nats_of_images(likelihood: Likelihood, image: Array, of: Outputs) -> Array:
   """Return −log p(image [B, H, W, C]), [B]."""
-  return likelihood.nats(flat(image), of.output, of.scale)
+  return likelihood.nats(flat(image), of.output, of.logvar)
 
 
 def bits(likelihood: Likelihood, elbo: Array, shape: Sequence[int]) -> dict:

@@ -51,18 +51,6 @@ def bernoulli_nats(target: Array, logits: Array) -> Array:
   return jnp.sum(softplus(logits) - target * logits, axis=-1)
 
 
-def bernoulli_nats_of_means(target: Array, mean: Array) -> Array:
-  """Return `bernoulli_nats` [B] from images of pixel means in [0, 1].
-
-  It is for decoded images, whose logits are not known. Each pixel has at most
-  16 nats, since float32 has no mean nearer to 0 or 1.
-  """
-  mean = jnp.clip(mean, 1e-7, 1.0 - 1e-7)
-  return -_per_example(
-    target * jnp.log(mean) + (1.0 - target) * jnp.log1p(-mean)
-  )
-
-
 def discriminator_loss(logit: Array, real: bool) -> Array:
   """Return −log D for a real example, −log(1 − D) for another, [...].
 
@@ -89,7 +77,7 @@ def bernoulli_nats_of_images(target: Array, logits: Array) -> Array:
 
 
 def grey_level(output: Array) -> Array:
-  """Sum v(1 − v) over pixels between black and white, [B] (digits.md §3).
+  """Sum v(1 − v) over pixels between black and white, [B].
 
   Pixels above 1 count as 0, so that the term never rewards overshooting.
   """

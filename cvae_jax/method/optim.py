@@ -18,10 +18,9 @@ def _sm3(learning_rate, momentum: float = 0.9):
 
 # The optimisers of optax that need only gradients and parameters.
 _OPTAX = (
-  *("adabelief", "adadelta", "adagrad", "adam", "adamax", "adamw"),
-  *("amsgrad", "lamb", "lion", "nadam", "nadamw", "novograd", "radam"),
-  *("rmsprop", "sgd", "yogi"),
-)
+  "adabelief adadelta adagrad adam adamax adamw amsgrad lamb lion nadam "
+  "nadamw novograd radam rmsprop sgd yogi"
+).split()
 _MAKE = {name: getattr(optax, name) for name in _OPTAX}
 _MAKE |= {"muon": matrices.muon, "shampoo": matrices.shampoo, "sm3": _sm3}
 NAMES = tuple(_MAKE)

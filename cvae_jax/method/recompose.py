@@ -1,4 +1,4 @@
-"""Colour a grey photo by a map of colours (colouring §5).
+"""Colour a grey photo by a map of colours.
 
 A colour is (x, y) as in `cells`: its length is max − min of the channels, its
 angle is the hue. Greys and coloured photos are floats in [0, 1].
@@ -10,6 +10,8 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from cvae_jax.method.names import check
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601, as `cells.grey`
 SMOOTHINGS = ("hue", "rgb")
@@ -51,12 +53,16 @@ def paint_as_source(
   """Colour a grey photo [112, 112] by a map [14, 14, 2] as the source does.
 
   The source takes the grey for (max + min) / 2. It is not, so saturated
-  colours come out too bright or too dark (§7.4). Nothing is clipped here.
+  colours come out too bright or too dark. Nothing is clipped here.
 
   The smoothing has σ = 2 pixels. "hue", used for models 1 to 3, averages hue
   angles: near red, 359° and 1° become 180°, a wrong colour. "rgb" is the
-  source's later version (§5.6), which smooths the colours without lightness.
+  source's later version, which smooths the colours without lightness.
+
+  Raises:
+    ValueError: the smoothing is none of SMOOTHINGS.
   """
+  check(SMOOTHINGS, smoothing, "the smoothing")
   cell = grey.shape[0] // colours.shape[0]
   fine = colours.repeat(cell, axis=0).repeat(cell, axis=1)
   hue, chroma = map(np.asarray, _to_polar(fine))

@@ -8,7 +8,7 @@ from cvae_jax.method.names import pick
 
 
 def inverse_time(init: float, decay: float) -> optax.Schedule:
-  """Return init / (1 + decay · step), Keras's `decay` (digits.md §4)."""
+  """Return init / (1 + decay · step), Keras's `decay`."""
   return lambda step: init / (1.0 + decay * step)
 
 
@@ -26,7 +26,7 @@ def staircase(
 
   The first drop is at step `start`. The rate stops at the first value that is
   not above the floor, so it may lie just below. The values are those of the
-  source's float32 recurrence, to the last bit (faces §4).
+  source's float32 recurrence, to the last bit.
 
   Raises:
     ValueError: factor is not in (0, 1) or the floor not above 0, so that it

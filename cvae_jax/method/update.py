@@ -87,13 +87,13 @@ def make_step(
     finite = state.step == at
     for index, (name, player) in enumerate(players.items()):
       own = batch, jax.random.fold_in(key, 0 if same_draws else index)
-      moves[name], terms, ok = _turn(name, player, seen, *own)
+      moves[name], terms, ok = _compute_move(name, player, seen, *own)
       finite &= ok
       seen = seen.replace(model_state=moves[name].model_state)
       if not simultaneous and name != last:
-        seen = _show(name, player, moves[name], seen)
+        seen = _preview_move(name, player, moves[name], seen)
       metrics |= {f"{name}/{term}": value for term, value in terms.items()}
-    new = _store(players, moves, state, finite)
+    new = _apply_moves(players, moves, state, finite)
     return new.replace(step=state.step + finite), metrics
 
   return step
@@ -120,25 +120,25 @@ class _Move(NamedTuple):
   due: Array | bool = True  # whether it moves in this step
 
 
-def _turn(name: str, player: Player, state: TrainState, batch, key):
+def _compute_move(name: str, player: Player, state: TrainState, batch, key):
   """Return a player's move, its metrics and whether they are all finite."""
   if player.every == 1:
     return _differentiate(name, player, state, batch, key)
 
-  def look(state, batch, key):
+  def compute(state, batch, key):
     move, *found = _differentiate(name, player, state, batch, key)
     return move.gradients, move.model_state, *found
 
-  def rest(state, batch, key):
+  def skip(state, batch, key):
     return none, state.model_state, idle, jnp.array(True)
 
-  look = jax.jit(look)  # eval_shape and cond then trace it only once
+  compute = jax.jit(compute)  # eval_shape and cond then trace it only once
   none, _, idle, _ = jax.tree.map(
     lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
-    jax.eval_shape(look, state, batch, key),
+    jax.eval_shape(compute, state, batch, key),
   )
   due = (state.step + 1) % player.every == 0
-  *move, terms, ok = jax.lax.cond(due, look, rest, state, batch, key)
+  *move, terms, ok = jax.lax.cond(due, compute, skip, state, batch, key)
   return _Move(*move, due), {**terms, "moves": due.astype(jnp.float32)}, ok
 
 
@@ -164,7 +164,7 @@ def _differentiate(name: str, player: Player, state: TrainState, batch, key):
   return _Move(gradients, model_state), metrics, ok
 
 
-def _show(name: str, player: Player, move: _Move, state: TrainState):
+def _preview_move(name: str, player: Player, move: _Move, state: TrainState):
   """Return the state with the parameters that later players of a step see."""
   owned = _select_owned(player, state.params)
   updates, _ = player.tx.update(move.gradients, state.opt_state[name], owned)
@@ -173,7 +173,9 @@ def _show(name: str, player: Player, move: _Move, state: TrainState):
   return state.replace(params={**state.params, **moved})
 
 
-def _store(players, moves, state: TrainState, finite: Array) -> TrainState:
+def _apply_moves(
+  players, moves, state: TrainState, finite: Array
+) -> TrainState:
   """Update what the players own and their moments, if all moves are finite."""
   params = dict(state.params)
   opt_state = dict(state.opt_state)
@@ -182,7 +184,7 @@ def _store(players, moves, state: TrainState, finite: Array) -> TrainState:
     # made XLA:CPU copy every parameter and moment first (1.2 × a step's time).
     owned, opt_state[name] = jax.lax.cond(
       finite & moves[name].due,
-      functools.partial(_apply, player, state, finite),
+      functools.partial(_update_owned, player, state, finite),
       lambda gradients, *kept: kept,
       moves[name].gradients,
       _select_owned(player, params),
@@ -198,7 +200,7 @@ def _store(players, moves, state: TrainState, finite: Array) -> TrainState:
   )
 
 
-def _apply(
+def _update_owned(
   player: Player, state: TrainState, finite: Array, gradients, owned, opt_state
 ):
   """Return (parameters, the optimiser's state) after an update."""
@@ -208,7 +210,7 @@ def _apply(
     # XLA:CPU writes moments and parameters in one pass over them only if no
     # output is made from another one. So the parameters are updated by moments
     # that are computed a second time.
-    updates, _ = player.tx.update(*_hide(given, finite))
+    updates, _ = player.tx.update(*_hide_from_xla(given, finite))
   return optax.apply_updates(owned, _scale(updates, state)), after
 
 
@@ -220,7 +222,7 @@ def _scale(updates: PyTree, state: TrainState) -> PyTree:
   return jax.tree.map(lambda update: factor * update, updates)
 
 
-def _hide(given: PyTree, finite: Array) -> PyTree:
+def _hide_from_xla(given: PyTree, finite: Array) -> PyTree:
   """Multiply floats by `finite`, which is 1, but XLA does not know that."""
 
   def hide(x: Array) -> Array:

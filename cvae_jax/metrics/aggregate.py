@@ -69,7 +69,7 @@ class Aggregate:
       seed: of the noise.
       condition: [count, A]; None for no condition.
       known: [count], whether all values of a condition are known.
-      shared: so many in a row have the same noise.
+      shared: how many consecutive latents have the same noise.
     """
     generator = np.random.default_rng(seed)
     size = (count // shared, self.mean.shape[-1])

@@ -1,7 +1,7 @@
 """The network that reads an attribute: valid convolutions, then dense layers.
 
-It is the digits' classifier (digits.md §7) and, with other fields, each of the
-faces' attribute models (faces.md §6).
+It is the digits' classifier and, with other fields, each of the faces'
+attribute models.
 """
 
 from collections.abc import Sequence

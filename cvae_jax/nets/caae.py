@@ -1,4 +1,4 @@
-"""The networks of the conditional adversarial autoencoder (Zhang 2017, zoo §6).
+"""The networks of the conditional adversarial autoencoder (Zhang 2017).
 
 Images are in [−1, 1] here, attributes y ∈ {−1, +1}ⁿ.
 """

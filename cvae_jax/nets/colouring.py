@@ -1,4 +1,4 @@
-"""The encoder and the decoder of the colouring (spec colouring, §2).
+"""The encoder and the decoder of the colouring.
 
 Each sees the same grey pyramid through four branches of its own, one for each
 level. The eight branches are separate. Batched over stacked parameters they
@@ -73,7 +73,7 @@ class Encoder(nn.Module):
   branch: Mapping[str, Any]  # the fields of a Branch
   hidden: int
   latents: int
-  sees_colour: bool = False  # the source's encoder never does (§7.1)
+  sees_colour: bool = False  # the source's encoder never does
 
   @nn.compact
   def __call__(

@@ -1,7 +1,7 @@
 """The conditional encoder and decoder of digits and faces.
 
 One pair of modules: the digits' network and all 15 rungs of the face ladder
-are settings of their fields (specs digits §2, faces §2).
+are settings of their fields.
 """
 
 import math

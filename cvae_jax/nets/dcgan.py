@@ -1,4 +1,4 @@
-"""DCGAN's networks (Radford et al. 2016, homework §B).
+"""DCGAN's networks (Radford et al. 2016).
 
 A trunk halves the map at each convolution, and the decoder mirrors it. The
 image's size decides how many convolutions there are.

@@ -1,4 +1,4 @@
-"""The networks of the deep feature consistent VAE (Hou et al. 2016, zoo §5)."""
+"""The networks of the deep feature consistent VAE (Hou et al. 2016)."""
 
 import math
 from collections.abc import Sequence

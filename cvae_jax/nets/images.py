@@ -77,7 +77,7 @@ class Encoder(nn.Module):
   ) -> dict[str, Array]:
     """Map [B, H, W, C] or [B, H · W · C] to {head: [B, features]}.
 
-    The key is of no use: there is no dropout.
+    The key is ignored, since there is no dropout.
     """
     first = pick(WIDTHS, self.width, "model.width")
     residual = check(BLOCKS, self.blocks, "model.blocks") == "residual"

@@ -48,7 +48,7 @@ def make(config, facts: Facts) -> System:
   """Build the system that config.model, .loss and .optim describe.
 
   Raises:
-    ValueError: config.loss asks for what there is not.
+    ValueError: a choice of config.loss is not supported.
   """
   model = build(config, facts)
   nets = model.nets
@@ -80,9 +80,7 @@ def make(config, facts: Facts) -> System:
     decode=decode,
     classify=lambda state, image: _guess(model, state.params, flat(image)),
     unlabelled=not config.data.get("labels", -1),
-    nats=likelihood
-    and functools.partial(likelihoods.nats_of_images, likelihood),
-    outputs=likelihood and likelihoods.make_outputs(likelihood, output),
+    **likelihoods.make_functions(likelihood, output),
     observe=binary if model.binarise else None,
     latents=model.sizes[-1],
     schedules={"learning_rate": lr} | kl_control.schedule(model.kl),

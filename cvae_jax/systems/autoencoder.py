@@ -79,9 +79,7 @@ def make(config, facts: Facts) -> System:
     ),
     encode=encode,
     decode=decode,
-    nats=likelihood
-    and functools.partial(likelihoods.nats_of_images, likelihood),
-    outputs=likelihood and likelihoods.make_outputs(likelihood, output),
+    **likelihoods.make_functions(likelihood, output),
     observe=binary if model.binarise else None,
     latents=model.latents,
     schedules={"learning_rate": lr} | kl_control.schedule(model.kl),
@@ -114,7 +112,9 @@ def _forward(model: Model, state, batch: Batch, key, step=None):
     nats = losses.bernoulli_nats_of_images(image, logits)
     terms = {"bce": nats}
   else:
-    nats, stats = _nats(model, params, stats, image, logits, step)
+    nats, stats = likelihoods.measure_nats(
+      model.likelihood, params, stats, image, model.output(logits), step
+    )
     terms = {"reconstruction": nats}
 
   # 2. LATENTS: KL(q(z | x) ‖ N(0, I)), summed over latents.
@@ -130,21 +130,6 @@ def _forward(model: Model, state, batch: Batch, key, step=None):
   terms["mse"] = losses.mean_squared_error(image, output)
   terms["psnr"] = losses.psnr(image, output)
   return {"loss": model.loss(nats, kl), **terms}, (nats, each), stats
-
-
-def _nats(model: Model, params, stats, image: Array, logits: Array, step):
-  """Return −log p(x | z) [B] of a likelihood that may have a variance."""
-  output = model.output(logits)
-  likelihoods.check(model.likelihood, image, output)
-  x = likelihoods.flat(image)
-  output = likelihoods.flat(output)
-  if step is None:
-    scale = likelihoods.scale(model.likelihood, params, stats)
-  else:
-    scale, stats = likelihoods.fit(
-      model.likelihood, params, stats, x, output, step
-    )
-  return model.likelihood.nats(x, output, scale), stats
 
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):

@@ -54,7 +54,7 @@ def make(config, facts: Facts) -> System:
     positions=config.model.positions,
     weight=config.loss.mse,
     likelihood=read_likelihood(config.loss),
-    kl=kl_control.control(config.loss),
+    kl=kl_control.read_kl_weight(config.loss),
     saturation=config.loss.saturation,
     l2=config.loss.l2,
     second_pass=config.loss.kl_of_second_pass,
@@ -112,12 +112,10 @@ def _forward(
     nats = losses.gaussian_nats(squared_error, colour.shape[-1], weight)
     terms = {"weighted_squared_error": reconstruction}
   else:
-    scale = likelihoods.scale(model.likelihood, params, model_state)
-    if step is not None:
-      scale, model_state = likelihoods.fit(
-        model.likelihood, params, model_state, colour, output, step
-      )
-    nats = model.likelihood.nats(colour, output, scale)
+    logvar, model_state = likelihoods.fit(
+      model.likelihood, params, model_state, colour, output, step
+    )
+    nats = model.likelihood.nats(colour, output, logvar)
     terms = {"reconstruction": nats}
 
   # 2. LATENTS: KL(q ‖ N(0, I)), summed over latents. In the faithful variant
@@ -185,7 +183,7 @@ def _colour_maps(model: Model, state: TrainState, z: Array, grey: Array):
   """Colour grey photos [N, H, W] in [0, 1]: maps [N, V, 14, 14, 2].
 
   Each of the latents z [N, V, Z] serves all cells of its photo, and the
-  first level is not rounded, as in the source's test (§1, §5).
+  first level is not rounded, as in the source's test.
   """
   photo = jnp.repeat(jnp.arange(len(z)), cells.CELLS)
   cell = jnp.tile(jnp.arange(cells.CELLS), len(z))

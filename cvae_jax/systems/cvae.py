@@ -49,7 +49,7 @@ def make(config, facts: Facts) -> System:
   """Build the system from config.model, .loss and .optim for the data's shapes.
 
   Raises:
-    ValueError: config.loss asks for what there is not; so does a squared
+    ValueError: a choice of config.loss is not supported; so does a squared
       error without a weight above 0: it is no likelihood.
   """
   model = build(config, facts)
@@ -80,8 +80,7 @@ def make(config, facts: Facts) -> System:
     render=functools.partial(_render, model),
     encode=lambda state, image, c: model.encode(state.params, image, c),
     decode=lambda state, z, c: model.decode(state.params, z, c),
-    nats=functools.partial(likelihoods.nats_of_images, likelihood),
-    outputs=likelihoods.make_outputs(likelihood, output),
+    **likelihoods.make_functions(likelihood, output),
     observe=binary if model.binarise else None,
     draw=draw if sampled else None,
     log_prior=log_prior if sampled else None,
@@ -127,18 +126,12 @@ def _forward(
     image = binary(jax.random.fold_in(noise, 1), image)
   q, z, output = hierarchy.infer(model, params, image, condition, noise, drop)
   first = q
-  if step is None:
-    scale = likelihoods.scale(model.likelihood, params, model_state)
-  else:
-    likelihoods.check(model.likelihood, image, output)
-    flat = likelihoods.flat(image), likelihoods.flat(output)
-    scale, model_state = likelihoods.fit(
-      model.likelihood, params, model_state, *flat, step
-    )
 
   # 1. RECONSTRUCTION: w · Σ (x − x̂)², summed over pixels and channels; of
   # another likelihood −log p(x | z, c).
-  nats = model.nats(image, output, scale)
+  nats, model_state = likelihoods.measure_nats(
+    model.likelihood, params, model_state, image, output, step
+  )
   terms = {}
   if isinstance(model.likelihood, likelihoods.Gaussian):
     weight = model.likelihood.weight

@@ -86,9 +86,7 @@ def make(config, facts: Facts) -> System:
     render=functools.partial(_render, model),
     encode=lambda state, image, _: _encode(model, state, image),
     decode=lambda state, z, _: _decode(model, state, z),
-    nats=likelihood
-    and functools.partial(likelihoods.nats_of_images, likelihood),
-    outputs=likelihood and likelihoods.make_outputs(likelihood, output),
+    **likelihoods.make_functions(likelihood, output),
     latents=model.latents,
     schedules={"learning_rate": lr},
     notes=_notes(model),
@@ -142,14 +140,9 @@ def _forward(model: Model, params, stats, batch: Batch, key, step=None):
 def _pixels(model: Model, params, stats, image: Array, output: Array, step):
   """Return the pixels' term of the loss, −log p(x | z) [B], the statistics."""
   likelihood = model.likelihood
-  likelihoods.check(likelihood, image, output)
-  x = likelihoods.flat(image)
-  flat = likelihoods.flat(output)
-  if step is None:
-    scale = likelihoods.scale(likelihood, params, stats)
-  else:
-    scale, stats = likelihoods.fit(likelihood, params, stats, x, flat, step)
-  nats = likelihood.nats(x, flat, scale)
+  nats, stats = likelihoods.measure_nats(
+    likelihood, params, stats, image, output, step
+  )
   if not isinstance(likelihood, likelihoods.Gaussian):
     return {"reconstruction": nats}, nats, stats
   squared_error = losses.squared_error(image, output)

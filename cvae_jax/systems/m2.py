@@ -1,4 +1,4 @@
-"""Semi-supervised VAEs: M2, and M2 on the latents of an M1 (zoo §3, §4).
+"""Semi-supervised VAEs: M2, and M2 on the latents of an M1.
 
 Kingma et al. 2014. With q(z | x, y) and uniform p(y),
 
@@ -92,10 +92,7 @@ def make(config, facts: Facts) -> System:
       state.params, model.data(state.params, image)
     ),
     unlabelled=not config.data.labels,
-    nats=None
-    if nets.m1
-    else functools.partial(likelihoods.nats_of_images, likelihood),
-    outputs=None if nets.m1 else likelihoods.make_outputs(likelihood, output),
+    **likelihoods.make_functions(None if nets.m1 else likelihood, output),
     observe=binary if model.loss.binarise else None,
     latents=model.latents,
     schedules=kl_control.schedule(model.loss.kl),
@@ -149,7 +146,7 @@ def _soft_loss(model: Model, params, model_state, batch: Batch, key, step):
   """Return the source's loss: reconstruction + KL under y = q(y | x) itself.
 
   There is no label, no sum over labels and no entropy. No player owns the
-  classifier, so y is a fixed random code of x (zoo §3, bugs).
+  classifier, so y is a fixed random code of x.
   """
   noise, pixels, guess, drop = (jax.random.fold_in(key, i) for i in range(4))
   x = model.data(params, batch["image"], pixels)

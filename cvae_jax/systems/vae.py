@@ -54,7 +54,7 @@ def make(config, facts: Facts) -> System:
   """Build the system that config.model, .loss and .optim describe.
 
   Raises:
-    ValueError: config.loss asks for what there is not.
+    ValueError: a choice of config.loss is not supported.
   """
   model = build(config, facts)
   likelihood = model.loss.likelihood
@@ -98,8 +98,7 @@ def make(config, facts: Facts) -> System:
     render=parts.make_render(encode, decode, draw=draw),
     encode=encode,
     decode=decode,
-    nats=functools.partial(likelihoods.nats_of_images, likelihood),
-    outputs=likelihoods.make_outputs(likelihood, output),
+    **likelihoods.make_functions(likelihood, output),
     observe=binary if model.loss.binarise else None,
     draw=draw if sampled else None,
     log_prior=log_prior if sampled else None,
@@ -134,16 +133,13 @@ def _forward(
   if model.loss.binarise:
     x = binary(pixels, x)
   q, z, output = hierarchy.infer(model, params, x, condition, noise, drop)
-  if step is None:
-    scale = likelihoods.scale(likelihood, params, model_state)
-  else:
-    scale, model_state = likelihoods.fit(
-      likelihood, params, model_state, x, output, step
-    )
+  logvar, model_state = likelihoods.fit(
+    likelihood, params, model_state, x, output, step
+  )
 
   # 1. RECONSTRUCTION: −log p(x | z, c), summed over pixels; of Bernoulli
   # pixels the binary cross-entropy.
-  reconstruction = likelihood.nats(x, output, scale)
+  reconstruction = likelihood.nats(x, output, logvar)
 
   # 2. LATENTS: KL(q(z | x, c) ‖ p(z)), in closed form if p(z) is a Gaussian,
   # summed over latents.

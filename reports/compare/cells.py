@@ -1,4 +1,4 @@
-"""The cells of the homework's experiment (homework §C1, §C4)."""
+"""The cells of the comparison."""
 
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
@@ -41,7 +41,7 @@ def ae(latents: int) -> Cell:
 
 
 def list_cells() -> Iterator[Cell]:
-  """List the experiment's cells (homework §C1, §C4)."""
+  """List the comparison's cells."""
   for z in LATENTS:
     yield ae(z)
     for reduction in (SUMS, MEANS):

@@ -1,4 +1,4 @@
-"""The homework's findings, judged by measured figures (homework §A)."""
+"""The source's findings, judged by measured figures."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

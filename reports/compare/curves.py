@@ -20,7 +20,7 @@ FEWEST = 20  # evaluations that a rank correlation is taken of
 ORDERS = 500
 CHANCE = 0.95  # of blocks, and the quantile that is the floor
 LOSSES = ("loss", "critic", "generator")  # a GAN's held-out ones are so named
-# Homework §C5, applied to what a run without such a rule recorded.
+# The source's rule, applied to what a run without it recorded.
 RULE = {
   "mode": "min",
   "patience": 5,

@@ -1,4 +1,4 @@
-"""By which figures the homework's findings are judged."""
+"""By which figures the source's findings are judged."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -5,7 +5,7 @@ from typing import Any
 
 from reports.claims import Verdict, outcome
 
-LOSS = 0.005  # relative; the source's repeated runs differ by 0.002 (§9)
+LOSS = 0.005  # relative; the source's repeated runs differ by 0.002
 DISTANCE = 0.05  # relative, of samples' mean distances
 PAIRS = ((9, 11), (12, 13), (14, 15))  # equal but for the weight W, which falls
 

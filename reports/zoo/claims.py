@@ -136,7 +136,7 @@ def judge_stacking(alone: Sequence[Entry], stacked: Sequence[Entry]) -> Verdict:
 def categories(zoo: Zoo) -> Verdict:
   """Judge M3's categories beside those of the source's M2: neither has labels.
 
-  That M2's classifier is never trained (zoo §3).
+  That M2's classifier is never trained.
   """
   claim = f"M3 separates and controls better than the source's M2 ({M2_SOURCE})"
   gains = []

@@ -1,4 +1,4 @@
-"""The zoo's figures (zoo §9): of digits, or of faces that nobody has."""
+"""The zoo's figures: of digits, or of faces that nobody has."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -73,7 +73,7 @@ def from_query(opened: Opened, query: Sequence[tuple[str, str]]) -> Request:
     query: (key, value) pairs, decoded.
 
   Raises:
-    DataError: a condition or its value is none that there is.
+    DataError: a condition or its value is unknown.
     RunError: a number is none, or outside its range.
   """
   base = first(opened)

@@ -12,7 +12,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cvae_jax import pages, settings
+from cvae_jax import settings
+from cvae_jax.host import variants
 from cvae_jax.settings import ConfigError
 
 KINDS = ("log", "float", "int", "logint", "one of")
@@ -74,7 +75,7 @@ def _axis(word: str) -> Axis:
 def _choices(word: str, told: str) -> tuple[str, ...]:
   """Return the values between commas; a tuple is one value."""
   try:
-    found = [point["x"] for point in pages.grid([f"x={told}"])]
+    found = [point["x"] for point in variants.grid([f"x={told}"])]
   except ConfigError as error:
     said = str(error).partition("': ")[2]
     raise ConfigError(f"--space={word!r}: {said}") from None

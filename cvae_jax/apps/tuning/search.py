@@ -24,7 +24,7 @@ from cvae_jax.loop.trackers import Begun, Stop
 from cvae_jax.measures import score
 from cvae_jax.settings import ConfigError, hint, leaves
 
-SCORE = "score."  # begins the name of a metric of scores.json
+SCORE = "score."  # begins the name of a figure of measures.score
 IN_A_ROW = 3  # failed trials that end a search
 # Errors of the folder or the data, not of a trial's values.
 _NOT_ITS_OWN = (
@@ -126,8 +126,8 @@ def measure_trial(folder: Path, step: int, metric: str) -> float:
   """Return the value of a finished run by a metric.
 
   It is the metric of the state that the run hands out, evaluated on the valid
-  rows if the data have some, else on the test rows. "score.…" is one of the
-  numbers of scores.json, which is measured now.
+  rows if the data have some, else on the test rows. "score.NAME" is a figure of
+  measures.score, which is computed now.
 
   Raises:
     NoMetricError: the run has none of that name.

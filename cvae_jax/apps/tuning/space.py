@@ -70,8 +70,8 @@ def _shown(axis: Axis) -> tuple:
 
 def _decides(key: str) -> set[str]:
   """Return the keys that decide whether a key is used."""
-  needed = (table.get(key, ("",))[0] for table in (NEEDS, BY_HAND))
-  return {"system", *needed} - {key}
+  rules = [table[key] for table in (NEEDS, BY_HAND) if key in table]
+  return {"system", *(rule.key for rule in rules)} - {key}
 
 
 def suggest(axes: Sequence[Axis], trial: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What digits are conditioned on: class and relative ink (digits spec, §1)."""
+"""What digits are conditioned on: class and relative ink."""
 
 import dataclasses
 import functools

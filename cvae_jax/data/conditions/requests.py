@@ -68,7 +68,7 @@ class Requests(Layout):
       values: {attribute: value, or a list of N}.
 
     Raises:
-      DataError: a name or a value is none that there is.
+      DataError: a name or a value is unknown.
     """
     found = np.array(vectors, np.float32)
     for name, value in values.items():

@@ -15,8 +15,16 @@ from cvae_jax.data import DataError
 from cvae_jax.data.files import archives
 
 ENDINGS = (
-  *(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"),
-  *(".gif", ".ppm", ".avif"),
+  ".jpg",
+  ".jpeg",
+  ".png",
+  ".bmp",
+  ".webp",
+  ".tif",
+  ".tiff",
+  ".gif",
+  ".ppm",
+  ".avif",
 )
 
 

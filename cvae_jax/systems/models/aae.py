@@ -87,7 +87,7 @@ def build(config, facts: Facts) -> Model:
   """Build the networks that config.model and .loss describe.
 
   Raises:
-    ValueError: they ask for what there is not, or do not fit together.
+    ValueError: a choice is not supported, or two do not fit together.
   """
   nets = config.model
   if nets.slots not in (0, REGIONS, REGIONS + 1):

@@ -32,7 +32,7 @@ class Model(NamedTuple):
   shift: float  # pixels by which they are moved at most
   binarise: bool  # draw pixels 0 or 1 from their grey values, in each step anew
   likelihood: likelihoods.Likelihood
-  kl: kl_control.Control  # the weight of z's KL
+  kl: kl_control.KLWeight  # the weight of z's KL
 
   def distort(self, batch: Batch, key: Array) -> Batch:
     """Return the batch with each image distorted in its own way, as float."""
@@ -66,9 +66,9 @@ class Model(NamedTuple):
       kl = kl.sum(axis=-1)
     else:
       kl = self.kl.per_example(kl, step, self.sizes[-1])
-    scale = likelihoods.scale(self.likelihood, params, {})
+    logvar = likelihoods.stored_logvar(self.likelihood, params, {})
     output = self.output(self.nets.generate(params, y, z, a))
-    nats = self.likelihood.nats(x, output, scale)
+    nats = self.likelihood.nats(x, output, logvar)
     # E log q(a | x) is −½ Σ (log 2πe + log σ²).
     spread = -0.5 * jnp.sum(math.log(2 * math.pi) + 1.0 + q_a.logvar, axis=-1)
     known = gaussian.log_density(a, self.nets.explain(params, x, y, z))
@@ -79,7 +79,7 @@ def build(config, facts: Facts) -> Model:
   """Build the networks that config.model and .loss describe.
 
   Raises:
-    ValueError: config.loss asks for what there is not.
+    ValueError: a choice of config.loss is not supported.
   """
   nets = config.model
   loss = config.loss
@@ -111,5 +111,5 @@ def build(config, facts: Facts) -> Model:
     shift=nets.get("shift", 0.0),
     binarise=config.data.get("binarise", "") == "dynamic",
     likelihood=likelihood,
-    kl=kl_control.control(loss),
+    kl=kl_control.read_kl_weight(loss),
   )

@@ -31,7 +31,7 @@ class Model(NamedTuple):
   shape: tuple[int, ...]  # (H, W, C)
   latents: int
   variational: bool
-  kl: kl_control.Control
+  kl: kl_control.KLWeight
   reduction: tuple[str, str]  # over pixels, over latents
   likelihood: likelihoods.Likelihood
   binarise: bool  # draw pixels 0 or 1 from their grey values, in each step anew
@@ -94,7 +94,7 @@ def build(config, facts: Facts) -> Model:
   """Build the networks that config.model and .loss describe.
 
   Raises:
-    ValueError: they ask for what there is not, or do not fit together.
+    ValueError: a choice is not supported, or two do not fit together.
   """
   nets = config.model
   latents = nets.latents
@@ -107,9 +107,9 @@ def build(config, facts: Facts) -> Model:
     )
   shape = facts.image_shape
   likelihood = likelihoods.build(config.loss, shape[-1], "bernoulli")
-  control = kl_control.control(config.loss)
+  kl = kl_control.read_kl_weight(config.loss)
   if not nets.variational:
-    control = kl_control.Control(beta=0.0)
+    kl = kl_control.KLWeight(beta=0.0)
   return Model(
     nets={
       "encoder": Trunk(**nets.encoder, heads=dict.fromkeys(heads, latents)),
@@ -118,7 +118,7 @@ def build(config, facts: Facts) -> Model:
     shape=facts.image_shape,
     latents=latents,
     variational=nets.variational,
-    kl=control,
+    kl=kl,
     reduction=reduction,
     likelihood=likelihood,
     binarise=config.data.get("binarise", "") == "dynamic",

@@ -27,7 +27,7 @@ class Model(NamedTuple):
   positions: int
   weight: float  # of the mean of the two squared errors
   likelihood: likelihoods.Likelihood  # of the colour
-  kl: kl_control.Control
+  kl: kl_control.KLWeight
   saturation: float
   l2: float
   second_pass: bool  # the KL comes from a second encoder pass

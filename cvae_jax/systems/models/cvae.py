@@ -36,7 +36,7 @@ class Model(NamedTuple):
   decoder: Decoder
   shape: tuple[int, ...]  # (H, W, C)
   likelihood: likelihoods.Likelihood
-  kl: kl_control.Control
+  kl: kl_control.KLWeight
   binarise: bool  # draw pixels 0 or 1 from their grey values, in each step anew
   l2: float
   grey: optax.Schedule
@@ -101,19 +101,12 @@ class Model(NamedTuple):
     mean = self.likelihood.mean(likelihoods.flat(output))
     return mean.reshape(-1, *self.shape)
 
-  def nats(self, image: Array, output: Array, scale: Array | None) -> Array:
-    """Return −log p(image | z) [B] of the decoder's output."""
-    likelihoods.check(self.likelihood, image, output)
-    return self.likelihood.nats(
-      likelihoods.flat(image), likelihoods.flat(output), scale
-    )
-
 
 def build(config, facts: Facts) -> Model:
   """Build the networks that config.model and .loss describe.
 
   Raises:
-    ValueError: they ask for what there is not, or do not fit together.
+    ValueError: a choice is not supported, or two do not fit together.
   """
   shape = facts.image_shape
   likelihood = likelihoods.build(config.loss, shape[-1], "gaussian")
@@ -126,7 +119,7 @@ def build(config, facts: Facts) -> Model:
     decoder=decoder,
     shape=shape,
     likelihood=likelihood,
-    kl=kl_control.control(config.loss),
+    kl=kl_control.read_kl_weight(config.loss),
     binarise=config.data.get("binarise", "") == "dynamic",
     l2=config.loss.get("l2", 0.0),
     grey=schedules.delayed_weight(

@@ -34,7 +34,7 @@ class Loss(NamedTuple):
   soft: bool  # the source's loss, in which y is q(y | x) itself
   warm_up: int  # steps until the classifier learns from U in full
   likelihood: likelihoods.Likelihood  # of pixels
-  kl: kl_control.Control
+  kl: kl_control.KLWeight
 
 
 class Model(NamedTuple):
@@ -72,8 +72,8 @@ class Model(NamedTuple):
     """Return −log p(x | z, y), summed over the last axis."""
     if self.nets.m1 is None:
       likelihood = self.loss.likelihood
-      scale = likelihoods.scale(likelihood, params, {})
-      return likelihood.nats(x, self.pixel_output(output["logits"]), scale)
+      logvar = likelihoods.stored_logvar(likelihood, params, {})
+      return likelihood.nats(x, self.pixel_output(output["logits"]), logvar)
     nats = gaussian.nats(x, Gaussian(**output))
     return self.nets.m1.mask_unread(params, nats).sum(axis=-1)
 
@@ -102,7 +102,7 @@ def build(config, facts: Facts) -> Model:
   """Build the networks that config.model and .loss describe.
 
   Raises:
-    ValueError: they ask for what there is not, or do not fit together.
+    ValueError: a choice is not supported, or two do not fit together.
   """
   nets = config.model
   shape = facts.image_shape
@@ -129,7 +129,7 @@ def _read(config, channels: int) -> Loss:
   """Read config.loss.
 
   Raises:
-    ValueError: it asks for what there is not.
+    ValueError: a choice is not supported.
   """
   group = config.loss
   likelihood = few_labels.likelihood(group, channels)
@@ -147,5 +147,5 @@ def _read(config, channels: int) -> Loss:
     binarise=group.get("binarise", False) or drawn,
     warm_up=group.get("warm_up", 0),
     likelihood=likelihood,
-    kl=kl_control.control(group),
+    kl=kl_control.read_kl_weight(group),
   )

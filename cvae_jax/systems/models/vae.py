@@ -32,7 +32,7 @@ class Loss(NamedTuple):
   """The parts of the loss."""
 
   likelihood: likelihoods.Likelihood
-  kl: kl_control.Control
+  kl: kl_control.KLWeight
   binarise: bool  # draw pixels 0 or 1 from their grey values, in each step anew
   l2: float
   objective: str
@@ -111,7 +111,7 @@ def build(config, facts: Facts) -> Model:
   """Build what config.model, .loss and .prior describe.
 
   Raises:
-    ValueError: config.loss asks for what there is not.
+    ValueError: a choice of config.loss is not supported.
   """
   shape = facts.image_shape
   loss = _read(config, shape[-1], facts.rows)
@@ -171,7 +171,7 @@ def _read(config, channels: int, rows: int | None) -> Loss:
   drawn = config.data.get("binarise", "") == "dynamic"
   loss = Loss(
     likelihood=likelihoods.build(group, channels, "bernoulli"),
-    kl=kl_control.control(group),
+    kl=kl_control.read_kl_weight(group),
     binarise=group.get("binarise", False) or drawn,
     l2=group.get("l2", 0.0),
     objective=objective,

@@ -43,12 +43,12 @@ def bound_loss(
 
   # Sigma's variance is that of the first sample of each image.
   first = found.output
-  scale, model_state = likelihoods.fit(
+  logvar, model_state = likelihoods.fit(
     likelihood, params, model_state, x, first, step
   )
   # 1. BOUND: −log (1/k) Σ w, log w = log p(x | z, c) + β (log p(z) − log q).
-  bound = found.bound(lambda output: likelihood.nats(x[None], output, scale))
-  nats = likelihood.nats(x, first, scale)
+  bound = found.bound(lambda output: likelihood.nats(x[None], output, logvar))
+  nats = likelihood.nats(x, first, logvar)
   kl = found.kl
   terms = {"reconstruction": nats, "kl": kl, "elbo": -nats - kl, "bound": bound}
   terms |= likelihoods.bits(likelihood, terms["elbo"], model.shape)
