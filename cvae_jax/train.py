@@ -27,6 +27,9 @@ from cvae_jax.loop.watch import Watch
 from cvae_jax.method import additions
 from cvae_jax.types import System, TrainState
 
+# Keys of config.data that hold for any data, also for those handed in.
+MADE = ("binarise", "condition_dropout")
+
 
 class Preempted(Exception):
   """Says that a signal stopped the run after it saved its state."""
@@ -89,10 +92,14 @@ def train_and_evaluate(
 
 
 def _name_arrays(config: ConfigDict) -> ConfigDict:
-  """Return a config whose data are named "arrays": a caller handed them in."""
+  """Return a config whose data are named "arrays": a caller handed them in.
+
+  Of its other keys those stay that say what training makes of the data.
+  """
   config = config.copy_and_resolve_references()
+  kept = {key: config.data[key] for key in MADE if key in config.data}
   with config.unlocked():
-    config.data = {"name": "arrays"}
+    config.data = {"name": "arrays"} | kept
   return config.lock()
 
 

@@ -1,4 +1,4 @@
-"""The shapes and the three types that every room shares.
+"""The shapes and the types that every room shares.
 
 Letters used in brackets everywhere: B batch, N examples, H W image height and
 width, C channels, Z latents, A conditions, K classes. Images are float in
@@ -39,6 +39,13 @@ class Player(NamedTuple):
   tx: optax.GradientTransformation
   owns: tuple[str, ...]  # the branches of params that it moves
   every: int = 1  # n: it moves in steps n, 2n, 3n, … counted from 1
+
+
+class Masked(NamedTuple):
+  """A metric of an evaluation that some rows of a batch do not have."""
+
+  value: Array  # [B], any number where there is none
+  known: Array  # [B], 1 where there is one, else 0
 
 
 class Place(NamedTuple):

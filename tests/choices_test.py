@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from cvae_jax import config as configs
+from cvae_jax import config as configs, data as sources
 from cvae_jax.data import DataError, load
 from cvae_jax.method import likelihoods
 from tests import small
@@ -149,6 +149,18 @@ def test_static_binarisation_draws_each_value_once_by_its_mean(data):
   between = (grey > 0) & (grey < 255)
   error = 4 * 128 / np.sqrt(between.sum())
   assert abs(drawn[between].mean() - grey[between].mean()) < error
+
+
+def test_static_binarisation_draws_every_split():
+  image = np.full((4, 2, 2, 1), 128, np.uint8)
+  found = sources.binarise(
+    sources.Dataset({"image": image}, {"image": image}, None, "own")._replace(
+      valid={"image": image}
+    ),
+    SimpleNamespace(binarise="static"),
+  )
+  for split in (found.train, found.test, found.valid):
+    assert set(np.unique(split["image"])) <= {0, 255}
 
 
 def test_an_unknown_binarisation_is_refused(data):

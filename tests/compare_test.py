@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks import equal_runs
 from cvae_jax import config as configs, figures, pages, runs, train
-from cvae_jax.loop import job
+from cvae_jax.loop import folders, job
+from cvae_jax.measures import ledger, table
 from cvae_jax.method import update
 from tests import arithmetic as a, sharing, small as small_runs
 
@@ -417,6 +418,12 @@ def test_an_autoencoder_stops_by_its_validation_loss_and_hands_out_the_best(
   assert state.step == best
   run = runs.load(tmp_path)
   assert jax.tree.all(unmoved(run.state.params, state.params))
+  shown = table.collect(tmp_path).iloc[0]
+  assert shown["test loss"] == seen[best]
+  assert shown["test loss"] < seen[waited[-1]]
+  entry = ledger.Entry(ledger.write(folders.Folder(tmp_path), tmp_path / "l"))
+  assert entry.result("test")["step"] == best
+  assert run._scores()["step"] == str(best)
   drawn = figures.draw(run)
   assert {name: images.shape[:2] for name, images in drawn.items()} == {
     "prior": (8, 8),

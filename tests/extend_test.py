@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cvae_jax import config as configs, data, runs, train
@@ -150,6 +151,56 @@ def test_what_the_data_know_wins_over_what_a_page_states():
 def test_arrays_that_do_not_fit_are_named(columns, message):
   with pytest.raises(data.DataError, match=message):
     data.from_arrays(np.zeros((8, 4, 4), np.uint8), columns)
+
+
+FLOATS = [0.0, 0.25, 0.5, 0.75, 1.0, 0.5, 0.25]
+WORDS = ["a", "b"] * 3 + ["a"]
+
+
+@pytest.mark.parametrize(
+  ("values", "kind"),
+  [
+    ([*FLOATS, None], "number"),
+    (np.array([*FLOATS, None], object), "number"),
+    (np.array([*FLOATS, np.nan], object), "number"),
+    (pd.Series([*FLOATS, None], dtype="Float64"), "number"),
+    ([*WORDS, None], "class"),
+    ([*WORDS, float("nan")], "class"),
+    ([*WORDS, ""], "class"),
+    (pd.Series([0, 1] * 3 + [1, None], dtype="Int64"), "class"),
+  ],
+)
+def test_a_missing_value_is_unknown_and_leaves_the_kind_as_it_is(values, kind):
+  images = np.zeros((8, 4, 4), np.uint8)
+  dataset = data.from_arrays(images, {"a": values}, held_out=0)
+  (attribute,) = dataset.conditions.attributes
+  assert attribute.kind == kind
+  assert dataset.conditions.known_bits
+  known = dataset.train["condition"][:, dataset.conditions.bit("a")]
+  assert known.sum() == 7
+  if kind == "class":
+    assert len(attribute.levels) == 2
+
+
+def test_what_is_made_of_data_holds_for_those_that_are_handed_in(tmp_path):
+  images = np.arange(64 * 16, dtype=np.uint8).reshape(64, 4, 4)
+  config = configs.load(
+    "zoo:vae,smoke",
+    {
+      "data.binarise": "dynamic",
+      "batch_size": 16,
+      "model.encoder.widths": (4,),
+      "model.decoder.widths": (4,),
+    },
+  )
+  dataset = data.from_arrays(images)
+  train.train_and_evaluate(config, tmp_path, dataset=dataset)
+  run = runs.load(tmp_path)
+  assert run.config.data.to_dict() == {"name": "arrays", "binarise": "dynamic"}
+  assert run.system.observe is not None
+  config = configs.load("images:smoke", {"data.condition_dropout": 0.5})
+  with pytest.raises(ValueError, match="known-bits"):
+    train.train_and_evaluate(config, tmp_path / "b", dataset=dataset)
 
 
 @pytest.mark.parametrize("images", [np.zeros((8, 4, 4)), np.zeros((0, 4, 4))])

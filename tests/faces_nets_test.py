@@ -151,6 +151,14 @@ def test_faithful_takes_its_kl_from_a_second_pass_with_other_masks(batch):
   assert one["model/kl"] == pytest.approx(two["model/kl"], rel=0.5)
 
 
+def test_a_second_pass_needs_a_kl_in_closed_form():
+  config = small("model=1,faithful")
+  with config.unlocked():
+    config.prior.name = "mixture"
+  with pytest.raises(ValueError, match=r"closed form.*found mixture"):
+    configs.resolve(config)
+
+
 @pytest.mark.parametrize(("model", "expected"), [(1, 0.2929), (4, 0.3937)])
 def test_l2_starts_near_the_spec_s_figure(model, expected):
   system = configs.resolve(configs.load(f"configs/faces.py:model={model}"))

@@ -12,7 +12,7 @@ from sklearn.mixture import GaussianMixture
 from cvae_jax import runs, train
 from cvae_jax.apps.export import write
 from cvae_jax.loop import fitted, pictures
-from cvae_jax.measures import score, score_text
+from cvae_jax.measures import collapse, score, score_text
 from cvae_jax.metrics import aggregate
 from tests import small
 
@@ -269,3 +269,5 @@ def test_few_labels_are_no_conditions_of_the_other_images():
   )
   fitted.fit(run, SimpleNamespace(train=columns))
   np.testing.assert_array_equal(seen[0].argmax(axis=1), truth)
+  collapse.draw_fitted(run, SimpleNamespace(train=columns), 3)
+  np.testing.assert_array_equal(seen[1].argmax(axis=1), truth)

@@ -11,7 +11,8 @@ from sklearn.metrics import log_loss
 
 from cvae_jax import config as configs, data as sources, runs, train
 from cvae_jax.data.conditions import Conditions
-from cvae_jax.loop import job
+from cvae_jax.loop import evaluate, job
+from cvae_jax.loop.feed import Feed
 from cvae_jax.loop.run_data import attribute_columns
 from cvae_jax.measures import cas, control
 from cvae_jax.types import Facts, System
@@ -104,6 +105,8 @@ def test_a_judge_s_losses_are_those_of_sklearn(judge, dataset):
   read = judge.predict(test["image"])
   evaluate = jax.jit(judge.system.evaluate)
   terms = evaluate(judge.state, test, jax.random.key(0))
+  assert all(terms[f"error_{n}"].known.all() for n in judge.conditions.asked)
+  terms = {n: getattr(term, "value", term) for n, term in terms.items()}
   conditions = judge.conditions
   own = {n: read[:, conditions.columns(n)] for n in conditions.asked}
   true = {n: test["condition"][:, conditions.columns(n)] for n in own}
@@ -186,9 +189,16 @@ def test_what_is_unknown_does_not_teach(dataset):
   asked = conditions.encode(shape=["circle", None])
   batch = {"image": dataset.test["image"][:2], "condition": asked}
   terms = jax.jit(system.evaluate)(state, batch, jax.random.key(0))
-  assert terms["error_shape"][0] > 0
-  assert terms["error_shape"][1] == 0
-  assert not terms["error_size"].any()
+  assert terms["error_shape"].value[0] > 0
+  assert terms["error_shape"].known.tolist() == [1, 0]
+  assert terms["loss"][1] == 0
+  assert not terms["error_size"].known.any()
+  # A mean is over the rows that have a value; there is none without one.
+  split = {name: np.asarray(column) for name, column in batch.items()}
+  mean = evaluate.make_mean(system.evaluate)
+  means = mean(state, Feed(split), 2, jax.random.key(0))
+  assert means["error_shape"] == pytest.approx(terms["error_shape"].value[0])
+  assert "error_size" not in means
   image = jnp.zeros((1, SIDE, SIDE, 1))
   read = jax.eval_shape(system.predict, state, image, None)
   assert read.shape == (1, conditions.entries)

@@ -152,6 +152,29 @@ def test_iw_bound_is_of_what_the_likelihood_sees():
   assert seen == [(2, 1, 1, 1)]  # drawn once for all samples
 
 
+@pytest.mark.parametrize("at_once", [0, 2])
+def test_targets_and_latents_of_a_bound_are_drawn_apart(at_once):
+  used = []
+  drawn = []
+  system = _linear_gaussian(2 / 3, 1 / 3)
+
+  def observe(key, image):
+    used.append(key)
+    return image
+
+  def posterior(state, noise, image, condition):
+    jax.debug.callback(lambda z: drawn.append(z), noise)
+    return Gaussian(noise, jnp.zeros_like(noise)), noise
+
+  own = {"observe": observe, "posterior": posterior, "latents": 1}
+  bound = bounds.make_bound(system._replace(**own), 4, at_once)
+  bound(None, {"image": np.zeros((3, 1, 1, 1), np.uint8)}, jax.random.key(0))
+  jax.effects_barrier()
+  pixels = jax.random.normal(used[0], drawn[0].shape)
+  for noise in drawn:
+    assert not np.isclose(noise, pixels).any()
+
+
 def kernel_distance(a, b):
   """The unbiased MMD² of the cubic kernel, a pair at a time."""
 

@@ -198,6 +198,17 @@ def test_a_schedule_without_its_length_is_refused():
     optim.build(ConfigDict({"lr": LR, "schedule": "cosine"}))
 
 
+def test_a_player_that_rests_has_the_rate_of_the_step_it_moves_in():
+  config = {"name": "sgd", "lr": 1.0, "schedule": "linear", "steps": 20}
+  tx = optim.build(ConfigDict(config | {"final": 0.0, "decay": 0.0}), every=5)
+  state = tx.init(PARAMS)
+  found = []
+  for _ in range(4):  # in steps 4, 9, 14 and 19
+    updates, state = tx.update({"kernel": jnp.ones(2)}, state, PARAMS)
+    found.append(-float(updates["kernel"][0]))
+  np.testing.assert_allclose(found, [0.8, 0.55, 0.3, 0.05], rtol=1e-5)
+
+
 def test_accumulation_is_the_step_of_the_mean_gradient():
   gradients = [(1.0, 2.0), (3.0, -6.0), (0.5, 0.5), (1.5, -0.5)]
   config = {"lr": LR, "eps": 1e-3, "decay": 0.5}

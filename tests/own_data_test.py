@@ -296,7 +296,7 @@ def test_missing_cells_and_dropout_train_and_unknowns_may_be_asked(
 
 def test_dropout_without_known_bits_is_refused():
   changes = {"data.condition_dropout": 0.1}
-  with pytest.raises(ValueError, match="needs conditions that know"):
+  with pytest.raises(ValueError, match="needs conditions with known-bits"):
     condition_dropout.attribute_masks(object())
   assert configs.load(PAGE, changes).data.condition_dropout == 0.1
 

@@ -118,22 +118,23 @@ def load(config: Any) -> Dataset:
     DataError: if the data are missing or bad.
     ConfigError: there is no such source, or it may not be imported.
   """
-  dataset = source(config.name).load(config)
+  return binarise(source(config.name).load(config), config)
+
+
+def binarise(dataset: Dataset, config: Any) -> Dataset:
+  """Draw values 0 or 255 from images, once, if config.binarise is "static".
+
+  Raises:
+    DataError: no such choice, there are no images in memory, or each row has a
+      companion's, whose values would be drawn anew for each row.
+  """
   how = getattr(config, "binarise", "")
   if how not in BINARISE:
     raise DataError(
       f"data.binarise is one of {', '.join(map(repr, BINARISE))}; found {how!r}"
     )
-  return _binarise(dataset) if how == "static" else dataset
-
-
-def _binarise(dataset: Dataset) -> Dataset:
-  """Return images whose values are drawn 0 or 255 from their means, once.
-
-  Raises:
-    DataError: there are none in memory, or each row has a companion's, whose
-      values would be drawn anew for each row.
-  """
+  if how != "static":
+    return dataset
 
   def draw(split: Mapping[str, np.ndarray] | None, seed: int):
     if split is None:
@@ -155,7 +156,9 @@ def _binarise(dataset: Dataset) -> Dataset:
     return {**split, **dict.fromkeys(names, binary)}
 
   return dataset._replace(
-    train=draw(dataset.train, 0), test=draw(dataset.test, 1)
+    train=draw(dataset.train, 0),
+    test=draw(dataset.test, 1),
+    valid=draw(dataset.valid, 2),
   )
 
 
@@ -171,7 +174,8 @@ def from_arrays(
   Args:
     images: uint8 [N, H, W] or [N, H, W, C].
     conditions: {name: [N]}. Words, whole numbers and booleans are a class,
-      floats a number, which is scaled to [0, 1]. None is unknown.
+      floats a number, which is scaled to [0, 1]. None is unknown; so is NaN
+      among words.
     held_out: the share of the rows that is held out; 0 for none.
     seed: of the shuffling.
     kinds: {name: kind} of columns that are of another kind, as in

@@ -6,8 +6,9 @@
     condition = dataset.conditions.encode(shape="circle", size=0.5)
 
 A column of words, whole numbers or booleans is a class. A column of floats is
-a number, scaled to [0, 1] by its range in the training rows. Other kinds are
-stated: {"grade": "ordinal:low<mid<high"}.
+a number, scaled to [0, 1] by its range in the training rows. Among them None is
+a value that is unknown; so are NaN and empty text among words, and NaN in a
+series of pandas. Other kinds are stated: {"grade": "ordinal:low<mid<high"}.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from cvae_jax.data import DataError, Dataset, conditions
 from cvae_jax.data.conditions import kinds
@@ -108,7 +110,7 @@ def build(
   entries = _entries(columns, stated)
   rows = _rows(columns, train)
   _check_held_out(entries, rows, _rows(columns, test))
-  fitted = Conditions.fit(entries, rows, _is_missing(columns))
+  fitted = Conditions.fit(entries, rows, _is_missing(entries, columns))
   parts = [_split(images, columns, fitted, rows) for rows in (train, test)]
   held_out = parts[1] if len(parts[1]["image"]) else None
   return Dataset(parts[0], held_out, fitted, "arrays")
@@ -117,21 +119,52 @@ def build(
 def _column(name: str, values: npt.ArrayLike) -> np.ndarray:
   """Return the values of an attribute, one a row.
 
+  They are objects where some are unknown, which then are None.
+
   Raises:
     DataError: there are several a row, or a number is not finite.
   """
-  values = np.asarray(values)
-  if values.ndim != 1:
-    raise DataError(f"{name}: expected one value a row; found {values.shape}")
-  if values.dtype.kind == "f" and not np.isfinite(values).all():
-    raise DataError(f"{name}: a value is not finite; leave such rows out")
-  return values
+  if isinstance(values, pd.Series):  # whose NaN means that a value is missing
+    values = values.astype(object)
+  column = np.asarray(values)
+  if column.ndim != 1:
+    raise DataError(f"{name}: expected one value a row; found {column.shape}")
+  known = column
+  if column.dtype.kind in "OUS":
+    # As they were given: NumPy makes the word "nan" of a NaN beside words.
+    column = np.array(values, object)
+    missing = [blank(v) and not isinstance(v, str) for v in column]
+    column[missing] = None
+    known = _known(column)
+  if known.dtype.kind == "f" and not np.isfinite(known).all():
+    raise DataError(
+      f"{name}: a value is not finite; give None where it is unknown, or leave "
+      "such rows out"
+    )
+  return known if len(known) == len(column) else column
 
 
-def _is_missing(columns: Mapping[str, np.ndarray]) -> bool:
-  """Tell whether a value is None, as an array of objects may have it."""
-  objects = (c for c in columns.values() if c.dtype.kind == "O")
-  return any(value is None for column in objects for value in column)
+def _known(column: np.ndarray) -> np.ndarray:
+  """Return the values that are not None, as an array of their own type."""
+  return np.asarray([value for value in column if value is not None])
+
+
+def _is_number(column: np.ndarray) -> bool:
+  """Tell whether the values that are known are floats."""
+  known = _known(column) if column.dtype.kind == "O" else column
+  return known.dtype.kind == "f"
+
+
+def _is_missing(
+  entries: Sequence[Mapping[str, Any]], columns: Mapping[str, np.ndarray]
+) -> bool:
+  """Tell whether a value is unknown: None, or empty text of most kinds."""
+  for entry in entries:
+    known = kinds.kind(entry["kind"])(entry["name"]).known
+    column = columns[entry["name"]]
+    if column.dtype.kind in "OUS" and not all(map(known, column.tolist())):
+      return True
+  return False
 
 
 def _entries(
@@ -151,7 +184,7 @@ def _entries(
   for name, values in columns.items():
     if name in stated:
       found += kinds.parse(f"{name}={stated[name]}").values()
-    elif values.dtype.kind == "f":
+    elif _is_number(values):
       found.append(_number(name))
     else:
       found.append({"name": name, "kind": "class"})

@@ -21,8 +21,8 @@ def attribute_masks(conditions: Any) -> np.ndarray:
   """
   if not getattr(conditions, "known_bits", False):
     raise ValueError(
-      "data.condition_dropout needs conditions that know what is unknown: data "
-      "source images has them; set it to 0"
+      "data.condition_dropout needs conditions with known-bits: those of data "
+      "source images, or of arrays with a value None; set it to 0"
     )
   found = np.zeros((len(conditions.asked), conditions.size), np.float32)
   for row, name in zip(found, conditions.asked, strict=True):

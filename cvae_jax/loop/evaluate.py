@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from cvae_jax.loop import batches, distances, feed, keys
 from cvae_jax.loop.job import Job
 from cvae_jax.loop.mesh import Mesh
-from cvae_jax.types import Batch, Metrics, TrainState
+from cvae_jax.types import Batch, Masked, Metrics, TrainState
 
-# (state, batch, key) -> {name: [B]}
+# (state, batch, key) -> {name: [B], or a Masked}
 PerExample = Callable[[TrainState, Batch, jax.Array], Metrics]
 
 
@@ -20,14 +21,15 @@ def make_mean(per_example: PerExample) -> Callable[..., dict[str, float]]:
   """Build (state, feed, batch_size, key) -> {name: mean}, compiled once.
 
   The last batch is padded and the padding masked out, so the mean is over
-  the examples and not over batches.
+  the examples and not over batches. A metric that some rows do not have, which
+  is a types.Masked, is a mean over the others; there is none without them.
   """
 
   @functools.cache
   def compile_sums(mesh: Mesh, take: Callable) -> Callable:
     def masked_sums(state, table, rows, mask, key):
       values = per_example(state, take(table, rows), key)
-      return {k: jnp.where(mask, v, 0.0).sum() for k, v in values.items()}
+      return {name: _sum_rows(v, mask) for name, v in values.items()}
 
     return mesh.jit(masked_sums)
 
@@ -41,12 +43,23 @@ def make_mean(per_example: PerExample) -> Callable[..., dict[str, float]]:
       sums.append(
         masked_sums(state, table, rows, mask, jax.random.fold_in(key, i))
       )
-    return {
-      name: float(np.sum([float(s[name]) for s in sums]) / source.rows)
-      for name in sums[0]
-    }
+    means = {}
+    for name in sums[0]:
+      parts = np.array([s[name] for s in sums], np.float64)
+      total, count = parts.sum(axis=0)
+      if count:
+        means[name] = float(total / count)
+    return means
 
   return mean
+
+
+def _sum_rows(metric: Array | Masked, mask: Array) -> tuple[Array, Array]:
+  """Return the sum of a metric [B] over rows that have it, and their number."""
+  if isinstance(metric, Masked):
+    mask &= metric.known > 0
+    metric = metric.value
+  return jnp.where(mask, metric, 0.0).sum(), mask.sum()
 
 
 def make_assessment(job: Job) -> Callable[[TrainState], tuple[dict, dict]]:

@@ -97,23 +97,34 @@ def fit(run: Any, dataset: Any = None, count: int = 1) -> Aggregate:
   """Fit mixtures of `count` Gaussians to posteriors of the training images."""
   if dataset is None:
     dataset = load_data(run.folder, run.config.data)
-  train = dataset.train
-  total = len(train["image"])
+  total = len(dataset.train["image"])
   if total < max(2, count):
     raise RunError(
       f"{run.folder}: a prior is fitted to 2 images or more, and to one for "
       f"each Gaussian; found {total} for {count}: give a smaller fitted:K"
     )
-  # Spread evenly, since rows may be sorted by class.
-  rows = np.unique(np.linspace(0, total - 1, min(ROWS, total)).astype(int))
+  q, given = encode_training(run, dataset, ROWS)
+  return aggregate.fit(q.mean, np.exp(q.logvar), given, count)
+
+
+def encode_training(
+  run: Any, dataset: Any, most: int
+) -> tuple[Gaussian, NDArray]:
+  """Return the posteriors of at most `most` training images, and conditions.
+
+  The rows are spread evenly, since they may be sorted by class. Where few
+  digits have labels, an image is encoded with the class that it is given.
+  """
+  train = dataset.train
+  total = len(train["image"])
+  rows = np.unique(np.linspace(0, total - 1, min(most, total)).astype(int))
   image = train["image"][rows]
   given = conditions(train, rows)
   if "labelled_image" in train and run.system.classify and given.shape[1]:
     # The conditions belong to other images, the labelled ones.
     label = run.classify(image).argmax(axis=-1)
     given = np.eye(given.shape[1], dtype=np.float32)[label]
-  q = run.encode(image, given)
-  return aggregate.fit(q.mean, np.exp(q.logvar), given, count)
+  return run.encode(image, given), given
 
 
 def describe(run: Any) -> dict[str, str]:

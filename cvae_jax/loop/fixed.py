@@ -28,7 +28,10 @@ FREE = (
 
 # Keys that were added to pages, with the values that older runs, which lack
 # them, were trained with.
-LATER = dict(settings.leaves(GROUPS)) | {"data.binarise": ""}
+LATER = dict(settings.leaves(GROUPS)) | {
+  "data.binarise": "",
+  "data.condition_dropout": 0.0,
+}
 
 
 def differences(old: ConfigDict, new: ConfigDict) -> list[str]:

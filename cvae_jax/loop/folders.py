@@ -14,6 +14,7 @@ from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.host.paths import PathError
 from cvae_jax.loop import launches
 from cvae_jax.loop.checkpoint import Checkpoints
+from cvae_jax.loop.restore import best_step
 from cvae_jax.loop.rows import read_metrics
 
 MEASURES = "measures.json"  # see measures.kept
@@ -44,6 +45,27 @@ class Folder:
   def split(self, name: str) -> list[dict[str, Any]]:
     """Return the rows of one split: train, epoch or test."""
     return [row for row in self.rows if row["split"] == name]
+
+  @functools.cached_property
+  def best_step(self) -> int | None:
+    """Return the step of the best state, if the run hands that one out."""
+    if not (self.path / "checkpoints").is_dir():
+      return None
+    checkpoints = Checkpoints(self.path, read_only=True)
+    try:
+      latest = checkpoints.latest()
+      return latest and best_step(self.config, checkpoints, latest)
+    finally:
+      checkpoints.close()
+
+  def result(self, split: str) -> dict[str, Any]:
+    """Return the row of a split for the state that the run hands out.
+
+    It is the last row where the last state counts, and {} without rows.
+    """
+    rows = self.split(split)
+    of_best = [row for row in rows if row["step"] == self.best_step]
+    return (of_best or rows or [{}])[-1]
 
   @functools.cached_property
   def parameters(self) -> int:

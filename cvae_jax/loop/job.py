@@ -114,6 +114,8 @@ def prepare(
     job_checks.check(config, used=system is None, given=given)
     if dataset is None:
       dataset = data.load(config.data)
+    else:
+      dataset = data.binarise(dataset, config.data)
     facts = _facts(config, dataset)
     with network_errors.explain(config):
       system = configs.resolve(config, facts, system=system)

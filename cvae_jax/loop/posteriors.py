@@ -36,6 +36,9 @@ def measure_usage(
 ) -> dict[str, Any]:
   """Return how much of the latents is used, see metrics.latents.usage.
 
+  The nats of single latents are None where the prior is learned and joins
+  them, as a mixture does: then only their sum is known.
+
   Args:
     run: a runs.Run whose system encodes images.
     images: [N, H, W, C].
@@ -43,6 +46,8 @@ def measure_usage(
     q: of `encode`, where it is known.
   """
   q = q or run.encode(images, condition)
+  if run.system.log_prior is not None:
+    return latents.usage(*q) | {"kl": None}
   if run.system.posterior is None:
     return latents.usage(*q)
   shape = (len(images), run.system.latents)

@@ -118,4 +118,4 @@ def _draw_values(
     where = "all that can be asked for, as the run's data are not here"
     return conditions.draw(count, seed), where
   chosen = np.random.default_rng(seed).integers(len(rows), size=count)
-  return np.asarray(rows)[np.sort(chosen)], "the training rows"
+  return np.asarray(rows)[chosen], "the training rows"

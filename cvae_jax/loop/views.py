@@ -174,7 +174,7 @@ class Views(Restored):
     return self.encode(given[None], condition).mean[0]
 
   def _repr_html_(self) -> str:
-    """Show samples, what can be asked for, and the last evaluation."""
+    """Show samples, what can be asked for, and the state's evaluation."""
     config = self.config
     step = int(self.state.step)
     name = hub.display_name(self.folder)
@@ -210,17 +210,16 @@ class Views(Restored):
     return Picture(drawn.reshape(ROWS, len(panel), *drawn.shape[1:]))
 
   def _scores(self) -> dict[str, str]:
-    """Return the last evaluation's metrics as text."""
+    """Return the metrics of this state's evaluation, or the last, as text."""
     try:
       rows = read_metrics(self.folder)
     except (DamagedFile, OSError):
       return {}
     found = [row for row in rows if row["split"] in ("valid", "test")]
-    if not found:
-      return {}
+    own = [row for row in found if row["step"] == int(self.state.step)]
     return {
       k: f"{v:.5g}" if isinstance(v, float) else str(v)
-      for k, v in found[-1].items()
+      for k, v in (own or found or [{}])[-1].items()
     }
 
 

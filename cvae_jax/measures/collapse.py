@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cvae_jax import data
 from cvae_jax.host.images import average_pool, to_bytes
-from cvae_jax.loop import distances, posteriors
+from cvae_jax.loop import distances, fitted, posteriors
 from cvae_jax.loop.distances import Embed
 from cvae_jax.measures import kept
 from cvae_jax.metrics import (
@@ -201,11 +201,8 @@ def draw_fitted(
   Codes are posterior means. With fewer images than latents the Gaussian is
   flat in the directions that no code shows.
   """
-  rows = np.arange(min(FITTED, len(dataset.train["image"])))
-  codes = run.encode(
-    dataset.train["image"][rows], distances.conditions(dataset.train, rows)
-  ).mean
-  return aggregate.fit(codes).draw(count, seed)
+  q, _ = fitted.encode_training(run, dataset, FITTED)
+  return aggregate.fit(q.mean).draw(count, seed)
 
 
 def _divisor(size: int, side: int) -> int:

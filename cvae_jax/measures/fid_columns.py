@@ -10,7 +10,6 @@ from typing import Any
 from cvae_jax.data.files import inception_files
 from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.folders import Folder
-from cvae_jax.loop.restore import best_step
 from cvae_jax.measures.kept import MANNERS
 
 
@@ -59,11 +58,11 @@ def _find_step(run: Folder) -> int | None:
   """
   if not (run.path / "checkpoints").is_dir():
     return None
+  if run.best_step is not None:
+    return run.best_step
   checkpoints = Checkpoints(run.path, read_only=True)
   try:
-    latest = checkpoints.latest()
-    best = latest and best_step(run.config, checkpoints, latest)
-    return latest if best is None else best
+    return checkpoints.latest()
   finally:
     checkpoints.close()
 

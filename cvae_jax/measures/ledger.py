@@ -68,6 +68,11 @@ class Entry(Folder):
     return self.content.get("parameters")
 
   @property
+  def best_step(self) -> int | None:
+    """Return the step of the best state, if the run hands that one out."""
+    return self.content.get("best_step")
+
+  @property
   def launches(self) -> list[dict[str, Any]]:
     """Return the launches of the run; all but the last one are empty."""
     before = self.content.get("launches", 1) - 1
@@ -193,6 +198,7 @@ def make(run: Folder) -> dict[str, Any]:
     "config": _without_places(run.config.to_dict()),
     "finished": True,
     "parameters": run.parameters,
+    "best_step": run.best_step,
     "launches": len(run.launches),
     "hours": None if seconds is None else round(seconds / 3600, 3),
     "launch": launch,

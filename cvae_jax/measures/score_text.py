@@ -28,7 +28,9 @@ def explain_missing(
   if scores["condition_gap_nats"] is None:
     found.append(f"nats lost: {name} here has no ELBO that reads the condition")
   if scores["latents"]["kl"] is None:
-    found.append(f"nats of each latent: {name} encodes to points")
+    learned = run.system.log_prior is not None
+    why = "has a learned prior" if learned else "encodes to points"
+    found.append(f"nats of each latent: {name} here {why}")
   if not askable(run):
     found.append(f"control: {name} here can be asked for nothing")
   elif scores["unlabelled"]:

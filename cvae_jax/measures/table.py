@@ -127,7 +127,7 @@ def differences(runs: Sequence[Folder]) -> list[dict[str, Any]]:
 def _row(run: Folder) -> dict[str, Any]:
   """Return the figures of a run."""
   epoch = run.split("epoch")[-1]
-  test = (run.split("test") or [{}])[-1]
+  test = run.result("test")
   train = (run.split("train") or [{}])[-1]
   player = first_player(epoch)
   terms = {

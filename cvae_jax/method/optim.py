@@ -30,7 +30,7 @@ _ADAM = {"b1": 0.9, "b2": 0.999, "eps": 1e-8}  # of Adam, where none is set
 
 
 def build(
-  optim, rate: optax.ScalarOrSchedule | None = None
+  optim, rate: optax.ScalarOrSchedule | None = None, every: int = 1
 ) -> optax.GradientTransformation:
   """Build the optimiser that a config's group `optim` describes.
 
@@ -49,6 +49,7 @@ def build(
       `accumulate` averages the gradients of so many batches before the
       parameters move. Rates stay functions of the step, a batch each.
     rate: a learning rate to use instead of the group's.
+    every: n, of a player that moves in every n-th step only (types.Player).
 
   Raises:
     ValueError: a number is out of its range, or there is no such optimiser.
@@ -56,7 +57,7 @@ def build(
   for key, least in (("clip", 0.0), ("weight_decay", 0.0), ("accumulate", 1)):
     if (value := optim.get(key, least)) < least:
       raise ValueError(f"optim.{key} is {least:g} or more; found {value}")
-  tx = _build_named(optim, _rate(optim, rate))
+  tx = _build_named(optim, _rate(optim, rate, every))
   if clip := optim.get("clip", 0.0):
     tx = optax.chain(optax.clip_by_global_norm(clip), tx)
   batches = optim.get("accumulate", 1)
@@ -65,19 +66,20 @@ def build(
   return tx
 
 
-def _rate(optim, rate) -> optax.ScalarOrSchedule:
+def _rate(optim, rate, every: int) -> optax.ScalarOrSchedule:
   """Return the rate as a function of the optimiser's count of updates.
 
-  With `accumulate` one update is made for several steps, in the last of them.
+  A player that rests, or one with `accumulate`, makes one update for several
+  steps, in the last of them.
   """
   if rate is None:
     rate = schedules.learning_rate(optim)
   elif not callable(rate):
     rate = schedules.learning_rate(optim, rate)
-  batches = optim.get("accumulate", 1)
-  if batches == 1 or not callable(rate):
+  steps = every * optim.get("accumulate", 1)
+  if steps == 1 or not callable(rate):
     return rate
-  return lambda count: rate(batches * (count + 1) - 1)
+  return lambda count: rate(steps * (count + 1) - 1)
 
 
 def _build_named(optim, rate) -> optax.GradientTransformation:

@@ -26,10 +26,11 @@ def make_bound(system: System, samples: int, at_once: int = 0):
 
   def bound(state: TrainState, batch: Batch, key: Array) -> Metrics:
     image = unit(batch["image"])
+    pixels, noise = jax.random.split(key)
     # A system that reads no condition gets none.
     condition = batch.get("condition", jnp.zeros((len(image), 0)))
     if system.observe:  # once, since all k samples bound the same x
-      image = system.observe(jax.random.fold_in(key, 1), image)
+      image = system.observe(pixels, image)
     # One wide batch [k · B]: within a loop, CPUs would not use their threads.
     times = samples // parts
     draw = _draws(system, state, image, condition, times)
@@ -48,9 +49,9 @@ def make_bound(system: System, samples: int, at_once: int = 0):
       return jax.nn.logsumexp(weights, axis=0)
 
     if parts == 1:
-      total = log_sum(key)
+      total = log_sum(noise)
     else:
-      keys = jax.random.split(key, parts)
+      keys = jax.random.split(noise, parts)
       total = jax.nn.logsumexp(jax.lax.map(log_sum, keys), axis=0)
     return {"iw_bound": total - jnp.log(samples)}
 

@@ -49,8 +49,8 @@ def make(config, facts: Facts) -> System:
   """Build the system from config.model, .loss and .optim for the data's shapes.
 
   Raises:
-    ValueError: a choice of config.loss is not supported; so does a squared
-      error without a weight above 0: it is no likelihood.
+    ValueError: a choice of config.loss is not supported, or the squared error
+      has no weight above 0, and so is no likelihood.
   """
   model = build(config, facts)
   likelihood = model.likelihood

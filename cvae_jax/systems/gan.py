@@ -157,7 +157,7 @@ def _players(model: Model, config) -> dict[str, Player]:
   """Return the players in order, each with an optimiser of its own."""
 
   def player(name: str, loss: Callable, every: int) -> Player:
-    tx = optim.build(config)
+    tx = optim.build(config, every=every)
     return Player(functools.partial(loss, model), tx, (name,), every)
 
   return {

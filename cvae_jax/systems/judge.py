@@ -27,6 +27,7 @@ from cvae_jax.systems.models import reader
 from cvae_jax.types import (
   Batch,
   Facts,
+  Masked,
   Metrics,
   Place,
   PyTree,
@@ -142,7 +143,7 @@ LOSSES: Mapping[str, Callable[[Array, Array], Array]] = {
 }
 
 
-def _terms(model: Model, params, batch: Batch, key=None) -> Metrics:
+def _terms(model: Model, params, batch: Batch, key=None) -> dict[str, Masked]:
   """Return {attribute: its unweighted loss [B]}, 0 where it is unknown."""
   image = parts.unit(batch["image"])
   condition = batch["condition"]
@@ -152,33 +153,36 @@ def _terms(model: Model, params, batch: Batch, key=None) -> Metrics:
   for head in model.heads:
     entries = jnp.array(head.entries)
     loss = LOSSES[head.head](outputs[:, entries], condition[:, entries])
+    known = jnp.ones(len(loss))
     if head.bit is not None:
-      loss = loss * condition[:, head.bit]
-    found[head.name] = loss
+      known = condition[:, head.bit]
+    found[head.name] = Masked(loss * known, known)
   return found
 
 
-def _total(model: Model, terms: Metrics) -> Array:
-  """Return the weighted sum of the heads' losses."""
+def _total(model: Model, terms: Mapping[str, Masked]) -> Array:
+  """Return the weighted sum of the heads' losses, [B]."""
   weights = {"linear": model.weight, "circular": model.weight}
   return sum(
-    weights.get(head.head, 1.0) * terms[head.name] for head in model.heads
+    weights.get(head.head, 1.0) * terms[head.name].value for head in model.heads
   )
 
 
-def _name_terms(terms: Metrics) -> Metrics:
-  return {f"error_{name}": value for name, value in terms.items()}
-
-
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
-  terms = parts.means(_terms(model, params, batch, key))
+  terms = _terms(model, params, batch, key)
 
   # KERNELS: l2 · Σ kernel² of the dense layers, once a step.
   l2 = losses.dense_l2(params, model.l2)
-  total = _total(model, terms) + l2
-  return total, (_name_terms(terms) | {"l2": l2}, model_state)
+  total = _total(model, terms).mean() + l2
+  # The errors are of the rows whose value is known.
+  errors = {
+    f"error_{name}": term.value.sum() / jnp.maximum(term.known.sum(), 1.0)
+    for name, term in terms.items()
+  }
+  return total, (errors | {"l2": l2}, model_state)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   terms = _terms(model, state.params, batch)
-  return {"loss": _total(model, terms), **_name_terms(terms)}
+  errors = {f"error_{name}": term for name, term in terms.items()}
+  return {"loss": _total(model, terms), **errors}

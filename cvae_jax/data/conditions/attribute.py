@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from cvae_jax.data import DataError
@@ -155,8 +156,8 @@ class Leveled(Attribute):
 
 
 def blank(value: Any) -> bool:
-  """Tell whether a value is missing: None, NaN or no text."""
-  if value is None:
+  """Tell whether a value is missing: None, NaN, pandas' NA or no text."""
+  if value is None or value is pd.NA or value is pd.NaT:
     return True
   if isinstance(value, str):
     return not value.strip()

@@ -114,6 +114,13 @@ def build(config, facts: Facts) -> Model:
   nets = levels or _networks(config.model, facts, likelihood)
   encoder, decoder = nets
   latents = sum(levels.sizes) if levels else encoder.latents
+  prior = latent_priors.build(config, latents, shape, facts.conditions)
+  second_pass = config.loss.get("kl_of_second_pass", False)
+  if second_pass and prior.sampled:
+    raise ValueError(
+      "loss.kl_of_second_pass is of a prior with a KL in closed form: "
+      f"prior.name is standard or conditional; found {config.prior.name}"
+    )
   return Model(
     encoder=encoder,
     decoder=decoder,
@@ -125,8 +132,8 @@ def build(config, facts: Facts) -> Model:
     grey=schedules.delayed_weight(
       config.loss.get("grey", 0.0), config.loss.get("grey_start", 0)
     ),
-    second_pass=config.loss.get("kl_of_second_pass", False),
-    prior=latent_priors.build(config, latents, shape, facts.conditions),
+    second_pass=second_pass,
+    prior=prior,
     regulariser=_regulariser(config.loss, facts.rows),
     levels=levels,
   )
