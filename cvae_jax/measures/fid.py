@@ -170,22 +170,22 @@ def lines(found: dict[str, Any]) -> list[str]:
   images = protocol["images"]
   samples = protocol["samples"]
   of = f"({samples:,} samples beside {images:,} {split} images)"
-  told = [
+  text = [
     f"{'FID':32} {found['fid']:10.4f}  {of}",
     f"{'KID':32} {found['kid']:10.5f}",
   ]
-  told += manner_lines(protocol)
+  text += manner_lines(protocol)
   if floor := found["floor"]:
-    told.append(f"{'FID of training images':32} {floor['fid']:10.4f}")
-    told.append(f"{'KID of training images':32} {floor['kid']:10.5f}")
+    text.append(f"{'FID of training images':32} {floor['fid']:10.4f}")
+    text.append(f"{'KID of training images':32} {floor['kid']:10.5f}")
   if min(samples, images) < IMAGES:
-    told.append(
+    text.append(
       f"note: the FID of fewer than {IMAGES:,} images is far too high, since "
       "their covariance is singular; compare it with FIDs of as many images"
     )
   if not protocol["weights"].startswith(inception_files.SHA256):
-    told.append(
+    text.append(
       f"note: the weights are another file than {inception_files.PUBLISHED} "
       f"(SHA-256 {protocol['weights'][:8]}…); FIDs of papers are of that one"
     )
-  return told
+  return text

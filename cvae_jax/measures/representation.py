@@ -82,13 +82,14 @@ def _scores(codes, test_codes, factors: Factors, seed: int) -> dict[str, Any]:
   levels = cut[: len(train)]
   test_levels = cut[len(train) :]
   few = _spread(len(codes), TREES)
-  told = np.where(real, train, levels)
-  test_told = np.where(real, test, test_levels)
+  # SAP and the probe read real numbers as they are, and classes as levels.
+  values = np.where(real, train, levels)
+  test_values = np.where(real, test, test_levels)
   each = {
     "mig": representation.mig(codes, levels),
-    "sap": representation.sap(codes, told, test_codes, test_told, real),
+    "sap": representation.sap(codes, values, test_codes, test_values, real),
   }
-  probes = representation.probe(codes, told, test_codes, test_told, real)
+  probes = representation.probe(codes, values, test_codes, test_values, real)
   of_factor = {
     name: {
       key: None if gap is None else float(gap[f]) for key, gap in each.items()

@@ -98,7 +98,7 @@ def terms(
   }
 
 
-def trust(warm_up: int, step: Array) -> Array | float:
+def classifier_weight(warm_up: int, step: Array) -> Array | float:
   """Return the weight in [0, 1] of what the classifier learns from U.
 
   It grows with the steps until `warm_up`. Before y means the classes to the

@@ -78,19 +78,19 @@ def sap(codes, factors, test_codes, test_factors, real) -> NDArray | None:
   """
   if codes.shape[1] < 2:
     return None
-  told = np.zeros((codes.shape[1], factors.shape[1]))
+  score = np.zeros((codes.shape[1], factors.shape[1]))
   for f, is_real in enumerate(np.broadcast_to(real, factors.shape[1])):
     for z in range(codes.shape[1]):
       x = codes[:, [z]]
       y = factors[:, f]
       if is_real:
-        told[z, f] = _squared_correlation(x[:, 0], y)
+        score[z, f] = _squared_correlation(x[:, 0], y)
         continue
       machine = LinearSVC(C=0.01, class_weight="balanced", random_state=0)
       _quietly(machine.fit, x, y)
       guess = machine.predict(test_codes[:, [z]])
-      told[z, f] = np.mean(guess == test_factors[:, f])
-  return _gap(told)
+      score[z, f] = np.mean(guess == test_factors[:, f])
+  return _gap(score)
 
 
 def _squared_correlation(x: NDArray, y: NDArray) -> float:

@@ -15,9 +15,9 @@ from jax import Array
 
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.method.names import check, pick
+from cvae_jax.nets.condition_embedding import Angles, embed, modulate
 from cvae_jax.nets.fast import ops
 from cvae_jax.nets.layers import Conv, Dense, output_initialisers
-from cvae_jax.nets.telling import Angles, embed, modulate
 
 WIDTHS = {"small": 16, "medium": 32, "large": 64}  # features of the first map
 BLOCKS = ("plain", "residual")
@@ -89,9 +89,9 @@ class Encoder(nn.Module):
         x = Residual(width, name=f"residual_{i}")(x)
       x = ops.silu(x)
     x = x.reshape(x.shape[0], -1)
-    told = embed(condition, 8 * first, self.angles)
-    if told is not None:
-      x = jnp.concatenate([x, told], axis=-1)
+    embedded = embed(condition, 8 * first, self.angles)
+    if embedded is not None:
+      x = jnp.concatenate([x, embedded], axis=-1)
     x = ops.silu(Dense(16 * first, name="dense")(x))
     return {name: Dense(n, name=name)(x) for name, n in self.heads.items()}
 
@@ -118,8 +118,8 @@ class Decoder(nn.Module):
     residual = check(BLOCKS, self.blocks, "model.blocks") == "residual"
     *maps, smallest = sides(*self.shape[:2])
     widths = features(first, len(maps))
-    told = embed(condition, 8 * first, self.angles)
-    x = z if told is None else jnp.concatenate([z, told], axis=-1)
+    embedded = embed(condition, 8 * first, self.angles)
+    x = z if embedded is None else jnp.concatenate([z, embedded], axis=-1)
     x = ops.silu(Dense(16 * first, name="dense_0")(x))
     x = ops.silu(Dense(math.prod(smallest) * widths[-1], name="dense_1")(x))
     x = x.reshape(-1, *smallest, widths[-1])
@@ -131,8 +131,8 @@ class Decoder(nn.Module):
       x = x[:, :height, :width]
       if i == 0:
         return x
-      if told is not None:
-        x = modulate(x, told, i)
+      if embedded is not None:
+        x = modulate(x, embedded, i)
       if residual:
         x = Residual(outputs[i], name=f"residual_{i}")(x)
       x = ops.silu(x)

@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 
 from cvae_jax.method.gaussian import Gaussian
-from cvae_jax.nets import telling
+from cvae_jax.nets import condition_embedding
 from cvae_jax.nets.images import Shape
 from cvae_jax.nets.layers import Dense
 
@@ -41,7 +41,7 @@ class TopDown(nn.Module):
   shape: Shape
   levels: Sequence[int]
   channels: int
-  angles: telling.Angles = telling.Angles()
+  angles: condition_embedding.Angles = condition_embedding.Angles()
 
   posterior_init = staticmethod(nn.initializers.zeros)
 
@@ -53,20 +53,22 @@ class TopDown(nn.Module):
 
     Args:
       e: latents; beside maps, a draw of N(0, I) of the same shape.
-      condition: [B, A]. Every level is told it.
+      condition: [B, A]. Every level sees it.
       maps: of the encoder.
     """
     parts = split(e, self.latents())
     features = self.features()
-    told = telling.embed(condition, self.embedding(), self.angles)
+    embedded = condition_embedding.embed(
+      condition, self.embedding(), self.angles
+    )
     start = self.param("start", nn.initializers.zeros, features[0])
     x = jnp.broadcast_to(start, (e.shape[0], *start.shape))
     found = []
     for i in range(len(features)):
       if i:
         x = self.widen(x, i)
-      if told is not None:
-        x = telling.modulate(x, told, i)
+      if embedded is not None:
+        x = condition_embedding.modulate(x, embedded, i)
       if i < len(parts):
         x, part, q = self._level(x, parts[i], maps and maps[i], i)
         found.append((part, q))

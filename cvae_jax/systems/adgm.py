@@ -125,13 +125,13 @@ def _terms(
   batch: Batch,
   key,
   drop=(None,) * 2,
-  trust=1.0,
+  weight=1.0,
   step=None,
   target=None,
 ) -> Metrics:
   """Return U of the images and L and −log q(y | a, x) of the labelled, [B].
 
-  The classifier learns from U by `trust`, the other networks in full. With the
+  The classifier learns from U by `weight`, the other networks in full. With the
   images' logits before they were distorted as `target`, the KL of their classes
   to q(y | a, x) is a term, too.
   """
@@ -148,7 +148,7 @@ def _terms(
   q_a = nets.describe(params, x[:, None])
   a = gaussian.reparameterise(keys[2], q_a)
   logq = jax.nn.log_softmax(nets.classify(params, x, a[:, 0], drop[0]))
-  logq = few_labels.scale_gradient(logq, trust)
+  logq = few_labels.scale_gradient(logq, weight)
   every = jnp.eye(model.sizes[1])[None]
   bounds = model.bound(params, x[:, None], every, a, q_a, keys[3], step)
 
@@ -168,12 +168,12 @@ def _terms(
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
   noise, *drop, form = (jax.random.fold_in(key, i) for i in range(4))
-  trust = few_labels.trust(model.warm_up, step)
+  weight = few_labels.classifier_weight(model.warm_up, step)
   target = None
   if model.agreement:
     target = _guess(model, params, flat(batch["image"]))
   batch = model.distort(batch, form)
-  terms = _terms(model, params, batch, noise, drop, trust, step, target)
+  terms = _terms(model, params, batch, noise, drop, weight, step, target)
   terms = parts.means(terms)
 
   # 3. KERNELS: l2 · Σ kernel², once a step.

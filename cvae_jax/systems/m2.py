@@ -106,12 +106,12 @@ def _terms(
   batch: Batch,
   key,
   drop=(None,) * 4,
-  trust=1.0,
+  weight=1.0,
   step=None,
 ) -> Metrics:
   """Return U of the images and L and −log q(y | x) of the labelled, [B].
 
-  The classifier learns from U by `trust`, the other networks in full.
+  The classifier learns from U by `weight`, the other networks in full.
   """
   keys = jax.random.split(key, 4)
   nets = model.nets
@@ -119,7 +119,7 @@ def _terms(
   # 1. UNLABELLED: U(x) = Σ_y q(y | x) L(x, y) − H(q(y | x)).
   x = model.data(params, batch["image"], keys[0])
   logq = jax.nn.log_softmax(nets.classify(params, x, drop[0]))
-  logq = few_labels.scale_gradient(logq, trust)
+  logq = few_labels.scale_gradient(logq, weight)
   every = jnp.eye(model.classes)[None]
   bounds = model.bound(params, x[:, None], every, keys[1], drop[1], step)
 
@@ -133,8 +133,8 @@ def _terms(
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
   noise, *drop = (jax.random.fold_in(key, i) for i in range(5))
-  trust = few_labels.trust(model.loss.warm_up, step)
-  terms = _terms(model, params, batch, noise, drop, trust, step)
+  weight = few_labels.classifier_weight(model.loss.warm_up, step)
+  terms = _terms(model, params, batch, noise, drop, weight, step)
   terms = parts.means(terms)
 
   # 3. KERNELS: l2 · Σ kernel², once a step.

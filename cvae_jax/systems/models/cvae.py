@@ -19,7 +19,7 @@ from cvae_jax.method import (
 )
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.method.names import check
-from cvae_jax.nets import images, telling
+from cvae_jax.nets import condition_embedding, images
 from cvae_jax.nets.conditional import Decoder, Encoder
 from cvae_jax.nets.hierarchy import Hierarchy
 from cvae_jax.systems.models import hierarchy
@@ -155,7 +155,9 @@ def _networks(model, facts: Facts, likelihood) -> tuple:
   """Return the encoder and the decoder that config.model describes."""
   if images.builds_itself(model):
     # A run that was begun before there were harmonics has none.
-    angles = telling.angles(facts.attributes, model.get("harmonics", 1))
+    angles = condition_embedding.angles(
+      facts.attributes, model.get("harmonics", 1)
+    )
     how = {"width": model.width, "blocks": model.blocks, "angles": angles}
     encoder = images.GaussianEncoder(facts.image_shape, model.latents, **how)
     decoder = images.ImageDecoder(

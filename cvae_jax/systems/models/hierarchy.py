@@ -6,7 +6,12 @@ from jax import Array
 
 from cvae_jax.method import gaussian, kl_control
 from cvae_jax.method.names import check
-from cvae_jax.nets import dense_hierarchy, hierarchy, images, telling
+from cvae_jax.nets import (
+  condition_embedding,
+  dense_hierarchy,
+  hierarchy,
+  images,
+)
 from cvae_jax.nets.hierarchy import Hierarchy
 from cvae_jax.nets.layers import ACTIVATIONS
 from cvae_jax.types import Facts, Metrics, PyTree
@@ -35,7 +40,9 @@ def build(config, facts: Facts, width: int) -> Hierarchy | None:
   shape = facts.image_shape
   levels = tuple(model.levels)
   channels = shape[-1] * width
-  angles = telling.angles(facts.attributes, model.get("harmonics", 1))
+  angles = condition_embedding.angles(
+    facts.attributes, model.get("harmonics", 1)
+  )
   if DENSE in model:
     widths = tuple(model.widths)
     check(ACTIVATIONS, model.activation, "model.activation")

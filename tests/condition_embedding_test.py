@@ -8,7 +8,7 @@ import pytest
 from cvae_jax import config as configs, data, runs, train
 from cvae_jax.loop.begin import borrow
 from cvae_jax.loop.job import prepare
-from cvae_jax.nets import telling
+from cvae_jax.nets import condition_embedding
 from cvae_jax.types import Place
 
 pytestmark = pytest.mark.usefixtures("plain_convolutions")
@@ -41,7 +41,7 @@ def run(tmp_path_factory):
 def test_overtones_are_cosines_and_sines_of_multiples_of_the_angle():
   angle = np.linspace(-4, 4, 9)
   condition = np.stack([np.ones(9), np.cos(angle), np.sin(angle)], axis=-1)
-  found = telling.overtones(jnp.asarray(condition), (1, 2), 5)
+  found = condition_embedding.overtones(jnp.asarray(condition), (1, 2), 5)
   expected = [f(k * angle) for k in range(2, 6) for f in (np.cos, np.sin)]
   np.testing.assert_allclose(
     np.concatenate(found, axis=-1), np.stack(expected, axis=-1), atol=1e-5
@@ -49,12 +49,12 @@ def test_overtones_are_cosines_and_sines_of_multiples_of_the_angle():
 
 
 def test_only_angles_have_harmonics_and_an_unknown_one_has_none():
-  angles = telling.angles(PLACES, 4)
-  assert angles == telling.Angles(((2, 3),), 4)
-  unknown = telling.overtones(jnp.zeros((2, 4)), angles.pairs[0], 4)
+  angles = condition_embedding.angles(PLACES, 4)
+  assert angles == condition_embedding.Angles(((2, 3),), 4)
+  unknown = condition_embedding.overtones(jnp.zeros((2, 4)), angles.pairs[0], 4)
   assert not np.any(unknown)
-  assert telling.angles(PLACES[:1], 4).pairs == ()
-  assert telling.overtones(jnp.ones((2, 4)), (2, 3), 1) == []
+  assert condition_embedding.angles(PLACES[:1], 4).pairs == ()
+  assert condition_embedding.overtones(jnp.ones((2, 4)), (2, 3), 1) == []
 
 
 @pytest.mark.parametrize("variant", ["", ",latents=hierarchy"])

@@ -1,4 +1,4 @@
-"""How the layers of networks that build themselves are told a condition."""
+"""The embedding of a condition that a network's layers read."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from cvae_jax.types import Place
 
 
 class Angles(NamedTuple):
-  """Which entries of a condition are angles, and how fine they are told."""
+  """Which entries of a condition are angles, and up to which harmonic."""
 
   pairs: tuple[tuple[int, int], ...] = ()  # entries: cosine and sine
   harmonics: int = 1  # k of cos kα and sin kα, at most
@@ -26,7 +26,7 @@ def angles(places: Sequence[Place], harmonics: int) -> Angles:
 
 
 class Embedding(nn.Module):
-  """What a condition [B, A] says, as the layers are told it.
+  """An embedding of a condition [B, A], with harmonics of its angles.
 
   A square comes round after a quarter of a turn, so its corners follow cos 4α
   and sin 4α. From cos α and sin α alone a network learns these late.
@@ -69,10 +69,12 @@ def embed(condition: Array | None, size: int, angles: Angles) -> Array | None:
   return Embedding(size, angles, name="embedding")(condition)
 
 
-def modulate(x: Array, told: Array, level: int) -> Array:
+def modulate(x: Array, embedded: Array, level: int) -> Array:
   """Scale and shift features [B, ..., F] by an embedded condition [B, E]."""
   width = x.shape[-1]
-  moves = Dense(2 * width, nn.initializers.zeros, name=f"told_{level}")(told)
+  moves = Dense(2 * width, nn.initializers.zeros, name=f"told_{level}")(
+    embedded
+  )
   moves = moves.reshape(-1, *[1] * (x.ndim - 2), 2 * width)
   scale, shift = jnp.split(moves, 2, axis=-1)
   return x * (1.0 + scale) + shift
