@@ -79,13 +79,19 @@ def list_packaged() -> dict[str, Path]:
 def find(name: str) -> str:
   """Return the file of a page; a file that exists wins over a short name.
 
+  Where there is no file configs/digits.py, it is the package's page digits.
+
   Raises:
     ConfigError: a short name, without folder or suffix, that is no page's.
   """
   path = Path(name)
-  if path.is_file() or path.suffix or len(path.parts) != 1:
+  if path.is_file():
     return name
   known = list_packaged()
+  if path.stem in known and path == Path("configs", f"{path.stem}.py"):
+    return str(known[path.stem])
+  if path.suffix or len(path.parts) != 1:
+    return name
   if name not in known:
     raise ConfigError(f"no config page {name!r}{hint(name, known)}")
   return str(known[name])
@@ -101,8 +107,8 @@ def module(path: str) -> ModuleType:
   spec = importlib.util.spec_from_file_location(file.stem, file)
   if spec is None or not file.is_file():
     raise ConfigError(
-      f"no config file {str(path)!r}; expected a page as configs/digits.py or "
-      "a run's config.json"
+      f"no config file {str(path)!r}; expected a page, as digits, a page's "
+      "file or a run's config.json"
     )
   found = importlib.util.module_from_spec(spec)
   with explain_errors(file):

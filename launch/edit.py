@@ -28,6 +28,12 @@ _CONDITION = flags.DEFINE_string(
   "What the picture shows, name=value by commas; default: found.",
 )
 _SET = flags.DEFINE_multi_string("set", [], "A change; may be given often.")
+_FIT = flags.DEFINE_enum(
+  "fit",
+  "crop",
+  ["crop", "squash", "pad"],
+  "How a picture of another shape gets the run's, as of prepare images.",
+)
 _SWEEP = flags.DEFINE_list(
   "sweep", [], "Attributes to show at each level, or over their range."
 )
@@ -50,6 +56,7 @@ def main(_: list[str]) -> None:
 
   from cvae_jax.apps import editing, own_picture
   from cvae_jax.host import images
+  from cvae_jax.runs import RunError
 
   image = command.path(_IMAGE)
   folder = run_flags.outputs(_WORKDIR) / "edits"
@@ -61,8 +68,12 @@ def main(_: list[str]) -> None:
   square = _box()
   run = run_flags.load(_WORKDIR)
   _check(run)
+  if "" in _SET.value:
+    raise RunError("--set= is empty: expected a change, as --set=class=3")
   asked = [run_flags.parse(run, _SET.name, text) for text in _SET.value]
-  picture = own_picture.read(run, image, square, _CROP.value)
+  how = (square, _CROP.value, _FIT.value)
+  picture = own_picture.read(run, image, *how)
+  _say_cut(run, image)
   own = _find_condition(run, image, picture, _CONDITION.value)
   changes = [run.conditions.fill(own, values) for values in asked]
   swept = {name: editing.levels(run, own, name) for name in _SWEEP.value}
@@ -75,11 +86,21 @@ def main(_: list[str]) -> None:
     captions = [_row_caption(run, name) for name in swept]
     _save(_add_suffix(out, "sweeps"), _pad_rows(rows), rows=captions)
   if towards:
-    other = own_picture.read(run, towards, square, _CROP.value)
+    other = own_picture.read(run, towards, *how)
     ends = np.concatenate([own, _find_condition(run, towards, other, None)])
     pair = np.stack([picture, other])
     walked = editing.walk(run, pair, ends, _STEPS)
     _save(_add_suffix(out, "towards"), walked[None])
+
+
+def _say_cut(run, image) -> None:
+  """Say which part of a picture is used, if it is not nearly all of it."""
+  from cvae_jax.apps import own_picture
+
+  if run.config.data.name in ("digits", "faces") or _FIT.value != "crop":
+    return
+  if note := own_picture.describe_cut(run, image):
+    print(f"note: {note}")
 
 
 def _check(run) -> None:

@@ -12,6 +12,7 @@ from absl import flags
 from . import command
 
 _CONFIG = flags.DEFINE_string("config", None, "A page[:variants] or a run.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "A run's folder instead.")
 _KIND = flags.DEFINE_string("reconstruction", "mse", "mse or bce.")
 _REDUCE = flags.DEFINE_string(
   "reduce", "mean", "How values are reduced: mean or sum."
@@ -32,10 +33,13 @@ def main(_: list[str]) -> int:
   from cvae_jax.loop import run_data
   from cvae_jax.method import conventions
 
-  if _CONFIG.value is not None:
-    folder = Path(_CONFIG.value).parent  # of a run's config.json
-    facts = run_data.facts(folder) if _CONFIG.value.endswith(".json") else None
-    for line in explain.lines(config.load(_CONFIG.value), facts):
+  page = _CONFIG.value
+  if _WORKDIR.value is not None:
+    page = str(command.path(_WORKDIR) / "config.json")
+  if page is not None:
+    folder = Path(page).parent  # of a run's config.json
+    facts = run_data.facts(folder) if page.endswith(".json") else None
+    for line in explain.lines(config.load(page), facts):
       print(line)
     return 0
   if _VALUES.value is None or _LATENTS.value is None:

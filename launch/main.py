@@ -13,6 +13,8 @@ _NO_COMMANDS = ("__init__", "command", "main", "run_flags")
 
 def main() -> int:
   """Run the command that the first word names; return 1 if there is none."""
+  if not sys.flags.safe_path:  # as python -m does: modules of one's own
+    sys.path.insert(0, str(Path.cwd()))
   name = sys.argv[1] if len(sys.argv) > 1 else "--help"
   known = commands()
   if name in ("--help", "-h", "help"):

@@ -18,8 +18,8 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "The run to draw from.")
 _OUT = flags.DEFINE_string(
   "out", None, "Folder; default <workdir>/figures. Of a request a file too."
 )
-_SET = flags.DEFINE_string(
-  "set", "", "What is asked for, name=value by commas: class=3,ink=0.5."
+_SET = flags.DEFINE_multi_string(
+  "set", [], "What is asked for, name=value by commas: class=3,ink=0.5."
 )
 _GRID = flags.DEFINE_list(
   "grid", [], "One or two attributes: every level of each, every pair."
@@ -69,7 +69,7 @@ def _draw_request(run, folder) -> None:
 
   picture = pictures.draw(
     run,
-    run_flags.parse(run, _SET.name, _SET.value),
+    run_flags.parse(run, _SET.name, ",".join(_SET.value)),
     grid=_GRID.value,
     sweep=_SWEEP.value,
     unknown=_UNKNOWN.value,

@@ -26,8 +26,9 @@ def columns(missing=0):
     "turn": rng.uniform(0, 360, COUNT),
   }
   if missing:
-    found["shape"] = found["shape"].astype(object)
-    found["shape"][:missing] = None
+    for at, name in enumerate(found):
+      found[name] = found[name].astype(object)
+      found[name][at * missing : (at + 1) * missing] = None
   return found
 
 
@@ -105,6 +106,37 @@ def test_what_is_left_out_is_drawn_from_training_rows_together(run):
   np.testing.assert_array_equal(found.vectors, again.vectors)
 
 
+def test_what_training_always_knew_is_drawn_and_never_unknown(run, unsure):
+  whole = run.conditions.rows
+  first, *others = unsure.conditions.asked
+  gaps = dataclasses.replace(
+    unsure.conditions, rows=(*whole, (None, *whole[0][1:]))
+  )
+  partly = dataclasses.replace(unsure, conditions=gaps)
+  found = partly.request(count=30)
+  assert found.note == (
+    f"{first} left out: unknown to the model, which was trained so; "
+    f"{', '.join(others)} left out: drawn for each sample from the training "
+    "rows"
+  )
+  assert not gaps.known(found.vectors, first).any()
+  for name in others:
+    assert gaps.known(found.vectors, name).all()
+  with pytest.raises(RunError, match="of each attribute"):
+    partly.with_guidance(2.0)
+  with pytest.raises(RunError, match=f"every {others[1]} known"):
+    pictures.draw(partly, {}, unknown=[others[1]])
+
+
+@pytest.mark.parametrize(
+  "asked", [{"count": 0}, {"count": -2}, {"seed": 1.5}, {"seed": -1}]
+)
+def test_a_senseless_count_or_seed_is_refused(run, asked):
+  name, value = asked.popitem()
+  with pytest.raises(RunError, match=rf"{name} is .*found {value}"):
+    run.sample(shape="circle", **{name: value})
+
+
 def test_to_a_model_of_unknown_values_what_is_left_out_is_unknown(unsure):
   found = unsure.request("shape=circle", count=2)
   assert "unknown to the model" in found.note
@@ -133,7 +165,7 @@ def test_guidance_goes_on_from_the_answer_without_the_condition(run, unsure):
   np.testing.assert_array_equal(guided.sample(WHOLE, 5, count=3), found)
   assert kept.section(guided, "scores") == "scores_guidance:2"  # its own
   np.testing.assert_array_equal(guided.guided(z, vectors), found)
-  with pytest.raises(RunError, match="trained with unknown values"):
+  with pytest.raises(RunError, match="trained with unknown values of each"):
     run.sample(WHOLE, guidance=2.0)
   with pytest.raises(RunError, match="a finite number; found nan"):
     unsure.sample(WHOLE, guidance=np.nan)
@@ -216,7 +248,7 @@ def test_a_walk_begins_at_the_fitted_latents_of_its_condition(run, monkeypatch):
       lambda r: pictures.draw(r, "shape=circle", grid=["shape"]),
       "shape is asked for in two ways",
     ),
-    (lambda r: pictures.draw(r, unknown=["shape"]), "with every value known"),
+    (lambda r: pictures.draw(r, unknown=["shape"]), "with every shape known"),
     (lambda r: pictures.draw(r, grid=["a", "b", "c"]), "no attribute 'a'"),
     (
       lambda r: pictures.draw(r, grid=["shape"], sweep="size"),

@@ -48,6 +48,23 @@ def test_a_picture_is_its_largest_middle_part_in_the_size_of_the_run(
   assert (own_picture.read(run, picture) == (200, 100, 0)).all()
 
 
+def test_a_picture_of_another_shape_is_squashed_or_padded_if_so_asked(
+  run, picture
+):
+  sides = np.full((40, 60, 3), 200, np.uint8)
+  sides[:, 50:] = 50
+  Image.fromarray(sides).save(picture)
+  squashed = own_picture.read(run, picture, how="squash")
+  assert (squashed[:, :12] == 200).all()
+  assert (squashed[:, 14:] == 50).all()
+  padded = own_picture.read(run, picture, how="pad")
+  assert (padded[:2] == 0).all()
+  assert (padded[4:12, :12] == 200).all()
+  assert "the middle 40×40 are used" in own_picture.describe_cut(run, picture)
+  Image.fromarray(sides[:, :40]).save(picture)
+  assert own_picture.describe_cut(run, picture) == ""
+
+
 def test_what_a_picture_shows_is_found_among_all_levels(run, picture):
   image = own_picture.read(run, picture)
   reading = editing.find(run, image)
@@ -75,6 +92,7 @@ def test_the_command_draws_edits_sweeps_and_a_walk(
     "sweep": ["size", "shape"],
     "square": [],
     "crop": 0,
+    "fit": "crop",
     "towards": str(picture),
     "out": str(tmp_path / "out.png"),
   }

@@ -13,6 +13,7 @@ import pytest
 from cvae_jax import config as configs, data, runs, train
 from cvae_jax.config import ConfigError
 from cvae_jax.host import plugins
+from launch import main
 from tests import small
 
 TEXT = (small.ROOT / "docs/extend.md").read_text()
@@ -201,6 +202,44 @@ def test_what_is_made_of_data_holds_for_those_that_are_handed_in(tmp_path):
   config = configs.load("images:smoke", {"data.condition_dropout": 0.5})
   with pytest.raises(ValueError, match="known-bits"):
     train.train_and_evaluate(config, tmp_path / "b", dataset=dataset)
+
+
+@pytest.mark.parametrize(
+  ("images", "message"),
+  [
+    (np.zeros((8, 3, 4, 4), np.uint8), r"give images.transpose\(0, 2, 3, 1\)"),
+    (np.zeros((8, 4, 4, 2), np.uint8), "1 or 3 channels"),
+    (np.zeros((8, 4, 4)), r"give \(255 \* images\)"),
+  ],
+)
+def test_images_of_another_form_are_refused_with_a_remedy(images, message):
+  with pytest.raises(data.DataError, match=message):
+    data.from_arrays(images)
+
+
+def test_whole_numbers_that_are_no_classes_are_named():
+  images = np.zeros((60, 4, 4), np.uint8)
+  with pytest.raises(data.DataError, match=r"54 values are taken for classes"):
+    data.from_arrays(images, {"age": np.arange(60)})
+
+
+def test_the_installed_command_finds_modules_where_one_stands(
+  tmp_path, monkeypatch, capsys
+):
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setattr(sys, "path", [*sys.path])
+  monkeypatch.setattr(sys, "argv", ["cvae-jax", "--version"])
+  assert main.main() == 0
+  assert sys.path[0] == str(tmp_path)
+
+
+def test_a_page_of_the_package_is_found_by_its_path_there(
+  tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  assert configs.load("configs/digits.py:model=2").data.ink == "per_class"
+  with pytest.raises(ConfigError, match=r"no config file 'configs/none\.py'"):
+    configs.load("configs/none.py")
 
 
 @pytest.mark.parametrize("images", [np.zeros((8, 4, 4)), np.zeros((0, 4, 4))])

@@ -169,6 +169,27 @@ def test_a_model_that_ignores_its_condition_is_warned_of(run):
   assert any("hardly reads the condition" in t for t in scores["warnings"])
 
 
+def test_an_attribute_that_is_ignored_alone_is_warned_of(run):
+  params = {
+    branch: {
+      name: layer | {"kernel": layer["kernel"].at[-1:].set(0.0)}
+      if name in ("dense", "dense_0")
+      else layer
+      for name, layer in layers.items()
+    }
+    for branch, layers in run.state.params.items()
+  }
+  state = run.state.replace(params=params)
+  no_ink = runs.dataclasses.replace(run, state=state)
+  scores = score.score(no_ink, samples=0, per_class=10)
+  gaps = scores["attribute_gap_nats"]
+  assert gaps.keys() == {"class", "ink"}
+  assert gaps["ink"] == pytest.approx(0, abs=1e-3)
+  assert abs(gaps["class"]) > 0.01
+  warned = "hardly reads the condition" in " ".join(scores["warnings"])
+  assert warned or any("reads ink" in text for text in scores["warnings"])
+
+
 def test_categories_that_no_label_taught_are_not_scored_as_classes(run, judge):
   system = run.system._replace(unlabelled=True)
   unlabelled = runs.dataclasses.replace(run, system=system)

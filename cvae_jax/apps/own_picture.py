@@ -13,12 +13,32 @@ from cvae_jax.data import DataError
 from cvae_jax.data.files import decoding, image_files, prepared
 from cvae_jax.runs import Run, RunError
 
+HOW = ("crop", "squash", "pad")  # as prepare images --fit
+KEPT = 0.9  # of a picture; if a cut leaves less, it is said
+
+
+def describe_cut(run: Run, path: Path) -> str:
+  """Say what a cut takes away from a picture; "" if it is hardly anything."""
+  height, width = run.system.columns["image"][:2]
+  own = decoding.read(path)
+  top, bottom, left, right = image_files.middle(
+    own.height, own.width, (height, width)
+  )
+  if (bottom - top) * (right - left) >= KEPT * own.height * own.width:
+    return ""
+  return (
+    f"{path.name} is {own.height}×{own.width} pixels, of which the middle "
+    f"{bottom - top}×{right - left} are used; --fit=squash or pad takes all, "
+    "as prepare images --fit did with the training images"
+  )
+
 
 def read(
   run: Run,
   path: Path,
   square: tuple[int, int, int, int] | None = None,
   crop: int = 0,
+  how: str = "crop",
 ) -> NDArray[np.uint8]:
   """Read a picture's file as a run takes it: uint8 [H, W, C].
 
@@ -27,6 +47,7 @@ def read(
     path: the file.
     square: of a run on faces, the box that is kept: top, bottom, left, right.
     crop: of a run on faces, pixels that go off every side.
+    how: of a run on other data, one of HOW, see `fit`.
 
   Raises:
     DataError: it is no whole image, or too small for the crop or the box.
@@ -38,16 +59,17 @@ def read(
   if square or crop:
     raise RunError(
       "--square and --crop are for runs on faces; others take the largest "
-      "middle part: cut the picture first"
+      "middle part, or --fit=squash or pad: cut the picture first"
     )
-  return fit(run, decoding.read(path))
+  return fit(run, decoding.read(path), how)
 
 
-def fit(run: Run, picture: Image.Image) -> NDArray[np.uint8]:
+def fit(run: Run, picture: Image.Image, how: str = "crop") -> NDArray[np.uint8]:
   """Bring a picture to what a run reads, uint8 [H, W, C].
 
   A run on digits gets the one digit of the picture, white on black. Any other
-  run gets the largest part in the middle.
+  run gets the largest part in the middle; with "squash" the whole picture,
+  distorted; with "pad" the whole picture, black beside it.
 
   Raises:
     PhotoError: there is not one digit in it.
@@ -56,6 +78,15 @@ def fit(run: Run, picture: Image.Image) -> NDArray[np.uint8]:
     return digit_from_photo(picture)
   height, width, channels = run.system.columns["image"]
   rgb = decoding.lay_on_white(picture)
+  if how != "crop":
+    whole = image_files.Fit(
+      height,
+      resize="antialias",
+      width=width,
+      pad=how == "pad",
+      grey=channels == 1,
+    )
+    return whole(rgb)
   top, bottom, left, right = image_files.middle(*rgb.shape[:2], (height, width))
   part = Image.fromarray(rgb[top:bottom, left:right])
   if channels == 1:

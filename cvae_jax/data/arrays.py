@@ -16,11 +16,14 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from cvae_jax.data import DataError, Dataset, conditions
 from cvae_jax.data.conditions import kinds
 from cvae_jax.data.conditions.attribute import blank, format_level
+from cvae_jax.data.files import array_columns
+
+CHANNELS = (1, 3)
+MANY = 20  # classes, beyond which whole numbers are rather a number
 
 
 class Conditions(conditions.Conditions):
@@ -66,10 +69,24 @@ def make(
   if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
     raise DataError(
       "images are uint8 [N, H, W] or [N, H, W, C]; found "
-      f"{images.dtype} {images.shape}"
+      f"{images.dtype} {images.shape}{_remedy(images)}"
+    )
+  if images.shape[-1] not in CHANNELS:
+    first = images.shape[1] in CHANNELS
+    raise DataError(
+      f"images are [N, H, W, C] with 1 or 3 channels; found {images.shape}"
+      + ("; give images.transpose(0, 2, 3, 1)" if first else "")
     )
   parts = shuffle(len(images), held_out, seed)
   return build(images, conditions, *parts, stated)
+
+
+def _remedy(images: np.ndarray) -> str:
+  """Say how floats in [0, 1] become bytes."""
+  floats = images.dtype.kind == "f" and images.size
+  if floats and images.min() >= 0 and images.max() <= 1:
+    return "; give (255 * images).round().astype(np.uint8)"
+  return ""
 
 
 def shuffle(
@@ -103,7 +120,7 @@ def build(
     test: the rows that are held out; none is allowed.
     stated: {name: kind}, see data.from_arrays.
   """
-  columns = {name: _column(name, v) for name, v in conditions.items()}
+  columns = {n: array_columns.read(n, v) for n, v in conditions.items()}
   for name, values in columns.items():
     if len(values) != len(images):
       raise DataError(f"{name} has {len(values)} rows, images {len(images)}")
@@ -114,45 +131,6 @@ def build(
   parts = [_split(images, columns, fitted, rows) for rows in (train, test)]
   held_out = parts[1] if len(parts[1]["image"]) else None
   return Dataset(parts[0], held_out, fitted, "arrays")
-
-
-def _column(name: str, values: npt.ArrayLike) -> np.ndarray:
-  """Return the values of an attribute, one a row.
-
-  They are objects where some are unknown, which then are None.
-
-  Raises:
-    DataError: there are several a row, or a number is not finite.
-  """
-  if isinstance(values, pd.Series):  # whose NaN means that a value is missing
-    values = values.astype(object)
-  column = np.asarray(values)
-  if column.ndim != 1:
-    raise DataError(f"{name}: expected one value a row; found {column.shape}")
-  known = column
-  if column.dtype.kind in "OUS":
-    # As they were given: NumPy makes the word "nan" of a NaN beside words.
-    column = np.array(values, object)
-    missing = [blank(v) and not isinstance(v, str) for v in column]
-    column[missing] = None
-    known = _known(column)
-  if known.dtype.kind == "f" and not np.isfinite(known).all():
-    raise DataError(
-      f"{name}: a value is not finite; give None where it is unknown, or leave "
-      "such rows out"
-    )
-  return known if len(known) == len(column) else column
-
-
-def _known(column: np.ndarray) -> np.ndarray:
-  """Return the values that are not None, as an array of their own type."""
-  return np.asarray([value for value in column if value is not None])
-
-
-def _is_number(column: np.ndarray) -> bool:
-  """Tell whether the values that are known are floats."""
-  known = _known(column) if column.dtype.kind == "O" else column
-  return known.dtype.kind == "f"
 
 
 def _is_missing(
@@ -184,7 +162,7 @@ def _entries(
   for name, values in columns.items():
     if name in stated:
       found += kinds.parse(f"{name}={stated[name]}").values()
-    elif _is_number(values):
+    elif array_columns.is_number(values):
       found.append(_number(name))
     else:
       found.append({"name": name, "kind": "class"})
@@ -215,9 +193,15 @@ def _check_held_out(
     known = {format_level(value) for value in train[name]}
     for value in test[name]:
       if not blank(value) and format_level(value) not in known:
+        many = len(known) > MANY
         raise DataError(
           f"{name}: {value} is in no training row; bring more rows of it, or "
           "another seed"
+          + (
+            f". {len(known):,} values are taken for classes: give a number as "
+            f"floats, or kinds={{{name!r}: 'number'}}"
+          )
+          * many
         )
 
 

@@ -6,10 +6,27 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cvae_jax.host import images as pictures
+from cvae_jax.settings import SEEDS
 
 
 class RunError(ValueError):
   """Says why a folder or a run cannot serve as asked."""
+
+
+def check_draw(count: int | None, seed: int) -> None:
+  """Check how many samples are asked for, and their seed.
+
+  Raises:
+    RunError: the count is none of 1, 2, …, or the seed none from 0 to 2³² − 1.
+  """
+  whole = isinstance(count, int | np.integer) and not isinstance(count, bool)
+  if count is not None and not (whole and count >= 1):
+    raise RunError(f"count is 1 or more, a whole number; found {count!r}")
+  whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+  if not (whole and 0 <= seed < SEEDS):
+    raise RunError(
+      f"seed is a whole number from 0 to {SEEDS - 1}; found {seed!r}"
+    )
 
 
 def images(

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
 from cvae_jax.host.arguments import RunError
-from cvae_jax.loop import fitted
+from cvae_jax.loop import fitted, requests
 from cvae_jax.loop.mesh import ONE, Mesh
 from cvae_jax.metrics.aggregate import Aggregate
 from cvae_jax.types import System, TrainState
@@ -64,13 +64,19 @@ class Drawn:
   def _check_guidance(self, guidance: float) -> float:
     if not np.isfinite(guidance):
       raise RunError(f"guidance is a finite number; found {guidance}")
-    known = getattr(self.conditions, "known_bits", False)
-    if guidance != 1.0 and not known:
+    if guidance != 1.0 and not self.takes_guidance:
       raise RunError(
-        f"{self.folder}: guidance needs a model trained with unknown values; "
-        "train with --config.data.condition_dropout=0.1"
+        f"{self.folder}: guidance needs a model trained with unknown values of "
+        "each attribute; train with --config.data.condition_dropout=0.1"
       )
     return float(guidance)
+
+  @property
+  def takes_guidance(self) -> bool:
+    """Tell whether training saw unknown values of each attribute."""
+    asked = getattr(self.conditions, "asked", ())
+    seen = requests.may_be_unknown(self.config, self.conditions)
+    return bool(asked) and set(asked) == set(seen)
 
   def with_temperature(self, temperature: float | None) -> Self:
     """Return the run with latents of another standard deviation, N(0, t² I).

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cvae_jax.data.conditions.attribute import STEPS
 from cvae_jax.host import images
 from cvae_jax.host.arguments import RunError
+from cvae_jax.loop import requests
 from cvae_jax.loop.restored import Restored
 
 ACROSS = 8  # samples in a row
@@ -129,10 +130,11 @@ def _complete(
     raise RunError(f"{run.folder} is conditioned on nothing")
   for name in (*named, *unknown):
     run.conditions.attribute(name)
-  if unknown and not run.conditions.known_bits:
+  seen = requests.may_be_unknown(run.config, run.conditions)
+  if never := [name for name in unknown if name not in seen]:
     raise RunError(
-      f"{run.folder} was trained with every value known, so {unknown[0]} "
-      "cannot be unknown; leave it out to have it drawn, or train with "
+      f"{run.folder} was trained with every {never[0]} known, so it cannot be "
+      "unknown; leave it out to have it drawn, or train with "
       "--config.data.condition_dropout=0.1"
     )
   said = [*words, *named, *unknown]

@@ -30,9 +30,9 @@ def vectors(
 ) -> Asked:
   """Build condition vectors [N, A] from a request in words.
 
-  A model that was trained with unknown values takes an attribute that is left
-  out as unknown. For any other model it is drawn from the training rows, for
-  each sample from another row, so that it is distributed as in real images.
+  An attribute that is left out is unknown to a model that was trained with
+  unknown values of it. Any other is drawn from the training rows, for each
+  sample from another row, so that it is distributed as in real images.
 
   Args:
     folder: the run's.
@@ -54,16 +54,36 @@ def vectors(
   if not left:
     found = conditions.encode(table)
     return Asked(np.repeat(found, rows // len(found), axis=0))
-  names = ", ".join(left)
-  if conditions.known_bits:
-    table[left[0]] = [None] * rows
-    return Asked(
-      conditions.encode(table),
-      f"{names} left out: unknown to the model, which was trained so",
-    )
-  drawn, where = _draw_values(folder, config, conditions, rows, seed)
-  note = f"{names} left out: drawn for each sample from {where}"
-  return Asked(conditions.fill(drawn, table), note)
+  seen = may_be_unknown(config, conditions)
+  unknown = [name for name in left if name in seen]
+  drawn = [name for name in left if name not in seen]
+  notes = []
+  if unknown:
+    names = ", ".join(unknown)
+    notes += [f"{names} left out: unknown to the model, which was trained so"]
+  if not drawn:
+    table |= dict.fromkeys(left, [None] * rows)
+    return Asked(conditions.encode(table), *notes)
+  found, where = _draw_values(folder, config, conditions, rows, seed)
+  names = ", ".join(drawn)
+  notes += [f"{names} left out: drawn for each sample from {where}"]
+  found = conditions.fill(found, dict.fromkeys(unknown))
+  return Asked(conditions.fill(found, table), "; ".join(notes))
+
+
+def may_be_unknown(config: ConfigDict, conditions: Any) -> tuple[str, ...]:
+  """Name the attributes whose values training did not always know.
+
+  Of any other a model has not seen that it is unknown.
+  """
+  if not getattr(conditions, "known_bits", False):
+    return ()
+  rows = conditions.training_conditions()
+  if rows is None or config.data.get("condition_dropout", 0.0):
+    return conditions.asked
+  return tuple(
+    name for name in conditions.asked if not conditions.known(rows, name).all()
+  )
 
 
 def parse(

@@ -59,6 +59,7 @@ class Restored(Drawn):
       RunError: vectors or count do not fit the run.
       DataError: an attribute or a value is unknown.
     """
+    arguments.check_draw(count, seed)
     if condition is None or isinstance(condition, str | Mapping):
       words = self.parse(condition or {})
       if not getattr(self.conditions, "attributes", ()):

@@ -71,14 +71,15 @@ def score(
       "test files (data/README.md)"
     )
   test = dataset.test
-  terms, gap = _likelihood(run, test, samples, seed)
+  terms, gaps = _likelihood(run, test, samples, seed)
   scores = {
     "protocol": protocol(run, judges, samples, per_class, seed)
     | {"test_examples": len(test["condition"])},
     "test": terms,
     "iw_samples": samples if "iw_bound" in terms else 0,
     "iw_of": bounded_likelihood(run) if "iw_bound" in terms else None,
-    "condition_gap_nats": gap,
+    "condition_gap_nats": gaps and gaps.pop("all"),
+    "attribute_gap_nats": gaps or None,
     **_latents(run, test),
     "categories": _categories(run, test),
     "unlabelled": run.system.unlabelled,
@@ -204,8 +205,10 @@ def _categories(run: Run, test) -> dict[str, Any] | None:
 def _likelihood(run: Run, test, samples: int, seed: int):
   """Return the test means and the nats lost when conditions are permuted.
 
-  The second is None if there is no ELBO, or if it does not read the condition:
-  M2's ELBO sums over all labels. Then it tells nothing of the condition's use.
+  The second is {"all": nats}, and of several attributes the nats of each one
+  that is permuted alone. It is None if there is no ELBO, or if it does not read
+  the condition: M2's ELBO sums over all labels. Then it tells nothing of the
+  condition's use.
   """
   key = keys.address(seed, "evaluate")
   split = Feed(check(test, run.system.columns), mesh=run.mesh)
@@ -228,7 +231,17 @@ def _likelihood(run: Run, test, samples: int, seed: int):
     columns = Feed(split.columns | {"condition": condition}, mesh=run.mesh)
     return mean(run.placed, columns, size, key)["elbo"]
 
-  gap = terms["elbo"] - elbo(test["condition"][order])
-  if not gap and np.isfinite(elbo(np.full_like(test["condition"], np.nan))):
+  given = test["condition"]
+  gap = terms["elbo"] - elbo(given[order])
+  if not gap and np.isfinite(elbo(np.full_like(given, np.nan))):
     return terms, None
-  return terms, gap
+  gaps = {"all": gap}
+  names = getattr(run.conditions, "asked", ())
+  for name in names if len(names) > 1 else ():
+    entries = [*run.conditions.entry_numbers(name)]
+    if (bit := run.conditions.bit(name)) is not None:
+      entries.append(bit)
+    permuted = np.array(given)
+    permuted[:, entries] = given[order][:, entries]
+    gaps[name] = terms["elbo"] - elbo(permuted)
+  return terms, gaps

@@ -47,6 +47,13 @@ def warnings(scores: dict[str, Any]) -> list[str]:
       "the likelihood hardly reads the condition: permuting it costs only "
       f"{gap:.2f} nats"
     )
+  else:
+    found += [
+      f"the likelihood hardly reads {name}: permuting it costs only "
+      f"{nats:.2f} nats"
+      for name, nats in (scores.get("attribute_gap_nats") or {}).items()
+      if nats < IGNORED
+    ]
   if scores["latents"]["active"] == 0:
     found.append("posterior collapsed: no latent is active")
   return found + ([] if scores["unlabelled"] else control.warnings(scores))
@@ -62,6 +69,8 @@ def table(scores: dict[str, Any]) -> str:
     lines.append(f"{name:32} {bound:10.4f}  (k = {scores['iw_samples']})")
   if (gap := scores["condition_gap_nats"]) is not None:
     lines.append(f"{'nats lost, conditions permuted':32} {gap:10.4f}")
+  for name, nats in (scores.get("attribute_gap_nats") or {}).items():
+    lines.append(f"{f'nats lost, {name} permuted':32} {nats:10.4f}")
   lines += [] if scores["unlabelled"] else control.lines(scores)
   lines += manner_lines(scores["protocol"])
   if (found := scores["categories"]) is not None:

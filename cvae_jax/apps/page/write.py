@@ -140,7 +140,7 @@ def _about(run: Run) -> dict[str, Any]:
     "shape": [*run.system.columns["image"]],
     "width": run.condition_size,
     "controls": found,
-    "guidance": bool(getattr(run.conditions, "known_bits", False) and found),
+    "guidance": bool(run.takes_guidance and found),
     "draws": {"count": len(z), "latents": z.shape[1]},
     "regions": regions,
     "latents": latents.strongest(run, z, first),

@@ -38,7 +38,7 @@ class Conditions(Requests):
 
   attributes: tuple[Attribute, ...]
   known_bits: bool = False
-  rows: tuple[tuple[Any, ...], ...] = ()
+  rows: tuple[tuple[Any, ...], ...] = dataclasses.field(default=(), repr=False)
 
   @classmethod
   def fit(

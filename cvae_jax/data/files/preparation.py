@@ -19,6 +19,7 @@ from cvae_jax.data.files import (
 from cvae_jax.data.files.pictures import Pictures
 from cvae_jax.data.files.preparing import Plan, make_fit, sha256
 from cvae_jax.host import commands
+from cvae_jax.host.console import say
 
 SCHEMA = "schema.json"
 LEAST = 8  # pixels a side that the networks of configs/images.py take
@@ -61,7 +62,7 @@ def plan(options: Any) -> Plan:
   }
   said = (
     f"kinds may be changed in {options.out / SCHEMA}. Next: "
-    f"{commands.format_command('train')} --config=configs/images.py "
+    f"{commands.format_command('train')} --config=images "
     f"--config.data.path={options.out} --workdir=runs/{options.out.name}"
   )
   return Plan(pictures.images, table, fit, own, grey, {SCHEMA: text}, said)
@@ -84,7 +85,7 @@ def _split(pictures: Pictures, options: Any) -> np.ndarray:
     )
   if not column and ratio is None and splits.SPLIT in table:
     column = splits.SPLIT
-    print("splits are those of the files; --split=80,10,10 draws others")
+    say("splits are those of the files; --split=80,10,10 draws others")
   ratio = ratio or splits.RATIO
   strata = [] if options.stratify == "no" else _strata(pictures, options)
   if not column:
@@ -96,7 +97,7 @@ def _split(pictures: Pictures, options: Any) -> np.ndarray:
     rows = table.iloc[own].reset_index(drop=True)
     drawn = splits.draw(rows, shares, options.seed, strata, options.group)
     found[own] = drawn
-    print("the files have no valid rows; a share of the train rows serves")
+    say("the files have no valid rows; a share of the train rows serves")
   return found
 
 
@@ -135,12 +136,12 @@ def _tell(
   warnings: Sequence[str],
 ) -> None:
   counts = [f"{name} {(found == name).sum():,}" for name in splits.NAMES]
-  print(f"{len(table):,} images: {', '.join(counts)}")
+  say(f"{len(table):,} images: {', '.join(counts)}")
   for line in schema.summary(entries, table):
-    print(line)
+    say(line)
   for name, why in left_out.items():
-    print(f"  {name}: left out ({why}); --kind {name}=KIND takes it")
+    say(f"  {name}: left out ({why}); --kind {name}=KIND takes it")
   if not entries:
-    print("  no attributes: a model of these images has no conditions")
+    say("  no attributes: a model of these images has no conditions")
   for line in warnings:
-    print(line)
+    say(line)

@@ -18,6 +18,7 @@ from cvae_jax.data import DataError
 from cvae_jax.data.files import image_files, prepared, streams
 from cvae_jax.data.files.finding import Images, shorten
 from cvae_jax.host import lock
+from cvae_jax.host.console import say
 from cvae_jax.host.paths import PathError, folder, local
 
 # What it means that a set does not name a setting.
@@ -43,6 +44,13 @@ class Plan(NamedTuple):
   said: str = ""  # in the end
 
 
+# Settings that are digests, of which only that they differ can be said.
+_DIGESTS = {
+  "table_sha256": "another table, or other columns of it",
+  "schema_sha256": "other kinds of attributes",
+}
+
+
 def is_up_to_date(folder: pathlib.Path, settings: dict) -> bool:
   """Tell whether a folder holds the set that these settings make.
 
@@ -58,7 +66,7 @@ def is_up_to_date(folder: pathlib.Path, settings: dict) -> bool:
     # A setting that is not in _ABSENT may be younger than the set.
     found = old.get(key, _ABSENT.get(key, value))
     if found != value:
-      changed.append(f"{key} {found} → {value}")
+      changed.append(_DIGESTS.get(key, f"{key} {found} → {value}"))
   if changed:
     raise DataError(
       f"{folder} is prepared with other settings: {', '.join(changed)};"
@@ -109,7 +117,7 @@ def run(prepare: Callable, options: Any) -> int:
     options.out = folder(options.out, "--out")
     prepare(options)
   except (DataError, PathError, OSError, lock.FolderInUse) as error:
-    print(f"error: {error}", file=sys.stderr)
+    say(f"error: {error}", sys.stderr)
     return 1
   return 0
 
@@ -128,7 +136,7 @@ def write(options: Any, plan: Plan) -> None:
     raise DataError(f"--workers={options.workers}: expected 1 or more")
   settings = _settings(options, plan)
   if not options.force and is_up_to_date(options.out, settings):
-    print(f"already prepared: {options.out}")
+    say(f"already prepared: {options.out}")
     return
   distorted: list[str] = []
   whites: list[float] = []
@@ -136,7 +144,7 @@ def write(options: Any, plan: Plan) -> None:
   with lock.hold(options.out, "preparing data"):
     # Another process may have written one before the lock was ours.
     if not options.force and is_up_to_date(options.out, settings):
-      print(f"already prepared: {options.out}")
+      say(f"already prepared: {options.out}")
       return
     prepared.clear(options.out)
     info = prepared.write(
@@ -151,7 +159,7 @@ def write(options: Any, plan: Plan) -> None:
   seconds = time.perf_counter() - start
   _note(distorted, plan.fit, info["equal"], options.preset)
   _note_whites(whites)
-  print(
+  say(
     f"{info['count']:,} {options.preset} in {options.out} "
     f"({len(info['skipped'])} left out), {seconds:.1f} s: "
     f"{len(plan.table) / seconds:,.0f} images/s"
@@ -199,11 +207,11 @@ def _note(distorted, fit, equal, what: str) -> None:
   if distorted:
     names = shorten(sorted(distorted))  # threads finish in any order
     shape = "square" if fit.shape[0] == fit.shape[1] else f"of {fit.shape[:2]}"
-    print(f"note: not {shape}, so distorted (see --fit and --square): {names}")
+    say(f"note: not {shape}, so distorted (see --fit and --square): {names}")
   if equal:
     groups = [" = ".join(shorten([*names]).split(", ")) for names in equal]
     number = sum(map(len, equal))
-    print(
+    say(
       f"note: {number:,} {what} equal another in every pixel, so one may train"
       f" and its copy be held out: {shorten(groups)}"
     )
@@ -216,7 +224,7 @@ def _note_whites(whites: list[float]) -> None:
     each = ", ".join(
       f"{white:g} in {n:,}" for white, n in sorted(counts.items())
     )
-    print(
+    say(
       "warning: images of more than 8 bits have different white levels "
       f"({each}), each by its own brightest sample, so that a dark image "
       "becomes a bright one. Save them with 8 bits, or all of them as one .npy "

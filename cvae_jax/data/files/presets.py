@@ -21,6 +21,7 @@ from cvae_jax.data.files import (
   preparing,
 )
 from cvae_jax.data.files.preparing import Plan
+from cvae_jax.host.console import say
 
 FITS = ("squash", "crop", "pad")
 COLOURS = ("keep", "grey", "rgb")
@@ -70,7 +71,7 @@ def prepare(options: Any) -> None:
   plan = PRESETS[options.preset].plan(options)
   preparing.write(options, plan)
   if plan.said:
-    print(plan.said)
+    say(plan.said)
 
 
 def _plan_faces(options: Any) -> Plan:
@@ -92,7 +93,7 @@ def _plan_faces(options: Any) -> Plan:
   if left_out:
     first = next(iter(left_out.values()))
     names = finding.shorten(left_out)
-    print(f"{len(left_out):,} rows left out: {names}; first: {first}")
+    say(f"{len(left_out):,} rows left out: {names}; first: {first}")
   table = matching.keep_present(
     images, table, options.table, options.on_missing
   )

@@ -14,6 +14,7 @@ from cvae_jax.data import DataError
 from cvae_jax.data.files import image_files
 from cvae_jax.data.files.finding import Images
 from cvae_jax.data.files.pictures import Pictures
+from cvae_jax.host.console import say
 
 # Of a zip's entries: damaged, encrypted, compressed in a way unknown here.
 _ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError)
@@ -83,7 +84,7 @@ def guard(
     if isinstance(image, str):
       if fail:
         raise DataError(f"{name}: {image}; --on_corrupt=skip goes on without")
-      print(f"  left out: {name}: {image}")
+      say(f"  left out: {name}: {image}")
     yield image
 
 
@@ -132,7 +133,7 @@ def skip_grey(
       chroma = np.ptp(image, axis=-1).mean()
       if chroma < _GREY:
         image = f"a grey photo (mean chroma {chroma:.1f})"
-        print(f"  left out: {name}: {image}; --on_grey=keep keeps it")
+        say(f"  left out: {name}: {image}; --on_grey=keep keeps it")
     yield image
 
 
@@ -148,4 +149,4 @@ def show_progress(images: Iterable, total: int, what: str) -> Iterator:
   for i, image in enumerate(images, 1):
     yield image
     if i * 10 // total > (i - 1) * 10 // total:
-      print(f"  {i:,} of {total:,}", flush=True)
+      say(f"  {i:,} of {total:,}")

@@ -1,0 +1,47 @@
+"""The values of one attribute that a caller hands in, and what is unknown."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cvae_jax.data import DataError
+from cvae_jax.data.conditions.attribute import blank
+
+
+def read(name: str, values: npt.ArrayLike) -> np.ndarray:
+  """Return the values of an attribute, one a row.
+
+  They are objects where some are unknown, which then are None.
+
+  Raises:
+    DataError: there are several a row, or a number is not finite.
+  """
+  if isinstance(values, pd.Series):  # whose NaN means that a value is missing
+    values = values.astype(object)
+  column = np.asarray(values)
+  if column.ndim != 1:
+    raise DataError(f"{name}: expected one value a row; found {column.shape}")
+  known = column
+  if column.dtype.kind in "OUS":
+    # As they were given: NumPy makes the word "nan" of a NaN beside words.
+    column = np.array(values, object)
+    missing = [blank(v) and not isinstance(v, str) for v in column]
+    column[missing] = None
+    known = _known(column)
+  if known.dtype.kind == "f" and not np.isfinite(known).all():
+    raise DataError(
+      f"{name}: a value is not finite; give None where it is unknown, or leave "
+      "such rows out"
+    )
+  return known if len(known) == len(column) else column
+
+
+def _known(column: np.ndarray) -> np.ndarray:
+  """Return the values that are not None, as an array of their own type."""
+  return np.asarray([value for value in column if value is not None])
+
+
+def is_number(column: np.ndarray) -> bool:
+  """Tell whether the values that are known are floats."""
+  known = _known(column) if column.dtype.kind == "O" else column
+  return known.dtype.kind == "f"
