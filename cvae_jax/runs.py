@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -26,6 +25,7 @@ from cvae_jax.loop.folders import (
   Folder as Folder,  # runs.below gives them
   below as below,
 )
+from cvae_jax.loop.functions import Functions
 from cvae_jax.loop.purposes import purpose
 from cvae_jax.loop.restore import run_state
 from cvae_jax.loop.restored import (
@@ -34,13 +34,12 @@ from cvae_jax.loop.restored import (
   caution as caution,
 )
 from cvae_jax.loop.run_data import attribute_columns, load_conditions
-from cvae_jax.loop.views import Views
 from cvae_jax.method import gaussian
-from cvae_jax.types import PyTree, System
+from cvae_jax.types import System
 
 
 @dataclasses.dataclass(frozen=True)
-class Run(Views):
+class Run(Functions):
   """A restored run. Images are [B, H, W, C], float in [0, 1] or uint8."""
 
   def encode(
@@ -65,26 +64,22 @@ class Run(Views):
     return self._apply("encode", images, condition)
 
   def decode(self, z: ArrayLike, condition: ArrayLike) -> NDArray:
-    """Return images [B, H, W, C] for z [B, Z] and condition [B, A]."""
+    """Decode latents: return images [B, H, W, C].
+
+    They are what the network gives, at times a little outside [0, 1]; `guided`
+    clips them.
+
+    Args:
+      z: latents [B, Z]; one of [Z] is one row.
+      condition: vectors [B, A]; one row serves all latents.
+
+    Raises:
+      RunError: the system decodes nothing, or shapes do not fit.
+    """
     self._function("decode")
     z = self._check_vectors(z, "z", "Z", self.system.latents)
     z, condition = arguments.rows(z=z, condition=self._condition(condition))
     return self._apply("decode", z, condition)
-
-  def outputs(self, z: ArrayLike, condition: ArrayLike) -> PyTree:
-    """Return the argument of the system's `nats` for z and condition [B, A]."""
-    if self.system.outputs is None:
-      return self.decode(z, condition)
-    z = self._check_vectors(z, "z", "Z", self.system.latents)
-    z, condition = arguments.rows(z=z, condition=self._condition(condition))
-    return self._apply("outputs", z, condition)
-
-  def kl(self, q: gaussian.Gaussian, z: ArrayLike) -> NDArray:
-    """Return KL(q ‖ prior) [B]; of a learned prior an estimate by z [B, Z]."""
-    if self.system.log_prior is None:
-      return np.asarray(gaussian.kl_to_prior(q)).sum(axis=-1)
-    z = self._check_vectors(z, "z", "Z", self.system.latents)
-    return np.asarray(gaussian.log_density(z, q)) - self._apply("log_prior", z)
 
   def edit(
     self, images: ArrayLike, condition: Request, changed: Request
@@ -92,8 +87,16 @@ class Run(Views):
     """Change what images [B, H, W, C] in [0, 1] show; return such images.
 
     Each is encoded with its own condition. The mean of that posterior is
-    decoded with the changed one. Both are vectors [B, A] or words, in which
-    `changed` says only what is to change.
+    decoded with the changed one.
+
+    Args:
+      images: uint8 or floats in [0, 1].
+      condition: what they show: vectors [B, A] or words, as in `encode`.
+      changed: vectors [B, A], or words that say only what changes.
+
+    Raises:
+      RunError: images or a condition do not fit the run.
+      DataError: an attribute is unknown, or has no value.
     """
     own = self._encode(condition, {})
     if changed is None or isinstance(changed, str | Mapping):
@@ -158,47 +161,6 @@ class Run(Views):
       images = free + np.float32(guidance) * (images - free)
     return np.clip(images, 0.0, 1.0)
 
-  def regions(self, count: int, seed: int = 0) -> tuple[NDArray, NDArray]:
-    """Draw latents [count, Z] and the classes [count] whose places they are.
-
-    Raises:
-      RunError: the system's prior has no such places.
-    """
-    if self.system.regions is None:
-      raise RunError(f"{self.folder}: its prior gives no class a place")
-    z, label = self.system.regions(jax.random.key(seed), count)
-    return np.asarray(z), np.asarray(label)
-
-  def classify(self, images: ArrayLike) -> NDArray:
-    """Return class probabilities [B, K] of images."""
-    return np.asarray(
-      jax.nn.softmax(self._apply("classify", self._images(images)))
-    )
-
-  def predict(
-    self, images: ArrayLike, given: ArrayLike | None = None
-  ) -> NDArray:
-    """Return class probabilities or a value in [0, 1], [B, K], of images.
-
-    Args:
-      images: [B, H, W, C].
-      given: [B, G], the attributes that config.columns.given names.
-
-    Raises:
-      RunError: the system cannot, or `given` has another size.
-    """
-    images = self._images(images)
-    given = np.zeros((len(images), 0)) if given is None else np.asarray(given)
-    wanted = (len(images), len(self.config.get("columns", {}).get("given", ())))
-    if self.system.predict and given.shape != wanted:
-      raise RunError(
-        f"{self.folder} reads images beside given attributes of shape "
-        f"{wanted}; found {given.shape}"
-      )
-    return np.asarray(
-      self._apply("predict", images, arguments.floats(given, "given"))
-    )
-
 
 def load(
   folder: str | Path,
@@ -223,6 +185,8 @@ def load(
 
   Raises:
     RunError: the folder is no run, or has no checkpoint yet.
+    ConfigError: it names a module of the user's own, and trust is False.
+    DamagedFile: a file of it cannot be read.
     CheckpointError: the step is not there or does not fit the config.
   """
   folder = exports.find(local(hub.fetch(folder), "a run's folder"))

@@ -69,11 +69,13 @@ def train_and_evaluate(
 
   Raises:
     ConfigError: a value of the config makes no sense, or has no use.
+    DataError: the data are missing, damaged or do not fit the config.
+    PathError: workdir is no folder of this machine.
     RunMismatch: workdir holds a run of another config or other data.
     FolderInUse: another process trains there.
     CheckpointError: no checkpoint is whole, or one could not be written.
     NonFinite: a loss was not finite; the state before that step is saved.
-    Preempted: SIGTERM or SIGINT came; the state is saved.
+    Preempted: a signal of stop.StopSignals came; the state is saved.
     HostError: of several processes the first cannot train, or one is lost.
   """
   workdir = folder(workdir, "workdir")

@@ -112,7 +112,8 @@ def load(config: Any) -> Dataset:
   """Load the data that a config names.
 
   Args:
-    config: `config.data`; `name` picks the source, which documents the rest.
+    config: `config.data`; its key `name` picks the source, whose module
+      documents the other keys.
 
   Raises:
     DataError: if the data are missing or bad.
@@ -172,14 +173,15 @@ def from_arrays(
   """Build a Dataset from arrays, shuffled, a part of it held out.
 
   Args:
-    images: uint8 [N, H, W] or [N, H, W, C].
+    images: uint8 [N, H, W] or [N, H, W, C], C is 1 or 3.
     conditions: {name: [N]}. Words, whole numbers and booleans are a class,
       floats a number, which is scaled to [0, 1]. None is unknown; so is NaN
       among words.
     held_out: the share of the rows that is held out; 0 for none.
     seed: of the shuffling.
     kinds: {name: kind} of columns that are of another kind, as in
-      {"grade": "ordinal:low<mid<high", "hour": "angle:24"}.
+      {"grade": "ordinal:low<mid<high", "hour": "angle:24"}. Kinds are class,
+      binary, multilabel, ordinal, number and angle.
 
   Raises:
     DataError: if lengths, types or values do not fit; what was found is said.

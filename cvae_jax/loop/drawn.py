@@ -134,10 +134,12 @@ class Drawn:
     condition: NDArray | None = None,
     shared: int = 1,
   ) -> NDArray:
-    """Draw latents [count, Z]; a seed gives the same ones.
+    """Draw latents [count, Z] of the run's own prior, or of its fitted one.
+
+    A seed gives the same ones.
 
     Args:
-      count: how many.
+      count: how many, a multiple of `shared`.
       seed: of the noise.
       condition: [count, A]; only a fitted prior uses it.
       shared: how many consecutive latents have the same noise.

@@ -43,7 +43,7 @@ class Folder:
     return read_metrics(self.path)
 
   def split(self, name: str) -> list[dict[str, Any]]:
-    """Return the rows of one split: train, epoch or test."""
+    """Return the rows of one split: train, epoch, valid or test."""
     return [row for row in self.rows if row["split"] == name]
 
   @functools.cached_property

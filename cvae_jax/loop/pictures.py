@@ -19,15 +19,12 @@ LATENTS = 4  # rows of a sweep
 
 
 class Picture(NamedTuple):
-  """Images [R, P, H, W, C], their captions, and what was left out.
+  """Images and captions. NumPy reads the images; a notebook shows them."""
 
-  NumPy reads it as its images, and a notebook shows it.
-  """
-
-  images: NDArray
-  rows: Sequence[str] = ()
-  columns: Sequence[str] = ()
-  note: str = ""
+  images: NDArray  # [R, P, H, W, C], in [0, 1]
+  rows: Sequence[str] = ()  # a caption for each of R rows, or none
+  columns: Sequence[str] = ()  # a caption for each of P columns, or none
+  note: str = ""  # what a request left out, and what stands in its place
 
   def __array__(self, dtype=None, copy=None) -> NDArray:
     return np.array(self.images, dtype=dtype, copy=copy)
@@ -39,7 +36,11 @@ class Picture(NamedTuple):
     return images.png(images.sheet(self.images, rows=rows, columns=columns))
 
   def save(self, path: str | Path) -> None:
-    """Write the captioned images as PNG."""
+    """Write the captioned images; the ending of `path` gives the format.
+
+    Raises:
+      ValueError: it is none of .png, .jpg, .jpeg and .webp.
+    """
     rows = self.rows
     columns = self.columns
     images.save_grid(Path(path), self.images, rows=rows, columns=columns)
@@ -72,7 +73,7 @@ def draw(
       level of the second. All cells share one latent.
     sweep: an attribute that changes along each row, which shares a latent.
     unknown: attributes that are said to be unknown.
-    count: samples; of a sweep its rows, of a grid how often it is drawn.
+    count: samples (8), rows of a sweep (4), or how often a grid is drawn (1).
     seed: of the latents, and of attributes that are left out.
     guidance: see Run.sample.
 

@@ -65,9 +65,9 @@ class Views(Restored):
       what: an attribute, from its low to its high end, a latent a row; or
         numbers of latents, from -span to span, one a row. Without it the
         `count` latents are moved that change images most (`loop/effects.py`).
-      steps: columns, of latents.
-      span: standard deviations.
-      count: rows.
+      steps: columns where latents are moved. An attribute has its own.
+      span: standard deviations to each side, of latents.
+      count: rows, but where numbers of latents are given.
       seed: of the latents that are held, and of attributes left out.
       named: attributes and their values.
 
@@ -119,7 +119,7 @@ class Views(Restored):
     Args:
       a: an image [H, W, C], or a latent [Z]; without it one is drawn.
       b: where to, of the same kind.
-      steps: images, the two ends with them.
+      steps: number of images, both ends included.
       condition: of `a`: a vector [A] or words; see `request`.
       to: of `b`, where it is another one; words say only what changes.
       seed: of what is drawn.
