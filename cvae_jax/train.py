@@ -11,7 +11,7 @@ from cvae_jax.data import Dataset
 from cvae_jax.host import cpu, lock
 from cvae_jax.host.console import Console, say
 from cvae_jax.host.paths import folder
-from cvae_jax.loop import divergence, evaluate, hosts, network_errors
+from cvae_jax.loop import divergence, evaluate, exports, hosts, network_errors
 from cvae_jax.loop.begin import check_disk, initial_state
 from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.dispatch import describe_programs, make_advance
@@ -79,6 +79,7 @@ def train_and_evaluate(
     HostError: of several processes the first cannot train, or one is lost.
   """
   workdir = folder(workdir, "workdir")
+  exports.refuse_training(workdir)
   cpu.tune_script(warn=say)
   if trust:
     configs.trust(config)

@@ -58,6 +58,11 @@ def main(_: list[str]) -> None:
   if line := photo.caution(run):
     print(line)
   if image is None:
+    if _VARIANTS.value < 2:
+      raise ValueError(
+        f"--variants={_VARIANTS.value}: the variety of held-out photos is that "
+        "of two variants or more"
+      )
     scores, sheets = score.score(run, _VARIANTS.value, _SEED.value)
     write_atomically(folder / "scores.json", json.dumps(scores, indent=2))
     images.save_grid(folder / "held_out.png", sheets, scale=1)

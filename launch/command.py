@@ -200,10 +200,11 @@ def _parse(argv: list[str], required, prepare) -> list[str]:
   """
   debug = "--debug" in argv
   try:
-    argv = prepare(argv) if prepare else argv
-    wanted = [name for name in required if flags.FLAGS[name].default is None]
-    flags.mark_flags_as_required(wanted)
-    return flags.FLAGS(argv)
+    words = flags.FLAGS(prepare(argv) if prepare else argv)
+    if absent := [n for n in required if flags.FLAGS[n].value is None]:
+      given = " ".join(f"--{name}=…" for name in absent)
+      raise flags.Error(f"give {given}, which the command needs")
+    return words
   except (flags.Error, AttributeError, TypeError) as error:
     if debug:
       traceback.print_exc()

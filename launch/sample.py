@@ -42,6 +42,7 @@ def main(_: list[str]) -> None:
   folder = command.path(_OUT, run_flags.outputs(_WORKDIR) / "figures")
   run = run_flags.load(_WORKDIR).with_prior(_PRIOR.value)
   run = run.with_temperature(_TEMPERATURE.value)
+  run = run.with_guidance(_GUIDANCE.value)
   if any(flag.value for flag in (_SET, _GRID, _SWEEP, _UNKNOWN, _COUNT)):
     _draw_request(run, folder)
   else:

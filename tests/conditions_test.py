@@ -238,6 +238,52 @@ def test_a_probe_changes_one_attribute_and_nothing_else(conditions):
     np.testing.assert_array_equal(others, expected)
 
 
+def test_a_panel_of_many_attributes_has_ten_settings():
+  names = [f"a{i}" for i in range(80)]
+  entries = [{"name": name, "kind": "binary"} for name in names]
+  found = Conditions.fit(entries, {n: ["no", "yes"] for n in names})
+  panel = found.panel()
+  assert panel.shape == (10, 80)
+  assert (panel[0] == 0).all()
+  assert (panel[-1] == 1).all()
+  assert len(np.unique(panel, axis=0)) == 10
+
+
+def test_a_value_that_is_left_empty_is_refused_where_all_are_known(conditions):
+  known = conditions.encode(WHOLE)
+  with pytest.raises(DataError, match=r"shape needs a value.*circle"):
+    conditions.fill(known, {"shape": ""})
+  with pytest.raises(DataError, match="size needs a value"):
+    conditions.fill(known.repeat(3, axis=0), {"size": [None] * 3})
+
+
+def test_an_ordinal_of_words_needs_their_order():
+  entry = {"name": "grade", "kind": "ordinal"}
+  with pytest.raises(DataError, match="needs their order"):
+    Conditions.fit([entry], {"grade": ["low", "high", "mid"]})
+  fitted = Conditions.fit([entry], {"grade": ["10", "2", "3"]})
+  assert fitted.attribute("grade").levels == ("2", "3", "10")
+
+
+def test_numbers_are_shown_so_that_they_differ():
+  attribute = Conditions.fit(
+    [{"name": "year", "kind": "number"}], {"year": [1990, 2010]}
+  ).attribute("year")
+  assert [attribute.text(y) for y in (1999, 2004)] == ["year 1999", "year 2004"]
+  assert attribute.text(0.12345) == "year 0.123"
+  assert attribute.text(359.6) == "year 359.6"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_a_number_decodes_to_can_be_encoded(seed):
+  low, high = np.sort(np.random.default_rng(seed).uniform(-50, 50, (200, 2))).T
+  for ends in zip(low, high, strict=True):
+    found = Conditions.fit([{"name": "a", "kind": "number"}], {"a": [*ends]})
+    vectors = found.encode({"a": [*ends]})
+    again = [row["a"] for row in found.decode(vectors)]
+    np.testing.assert_allclose(found.encode({"a": again}), vectors, atol=1e-6)
+
+
 def test_a_panel_shows_settings_that_can_be_asked_for(conditions):
   panel = conditions.panel()
   assert len(panel) <= 10

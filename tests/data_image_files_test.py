@@ -10,7 +10,7 @@ from PIL import Image
 
 from cvae_jax.apps.photo.reading import load_rgb
 from cvae_jax.data import DataError
-from cvae_jax.data.files import image_files, prepared
+from cvae_jax.data.files import decoding, image_files, prepared
 from cvae_jax.data.files.image_files import Fit, read_photo, resize_bilinear
 
 S = 16
@@ -256,6 +256,30 @@ def test_the_white_level_of_wide_greys_is_found(wide):
   found = image_files.decode(file.getvalue())
   # 12 bits in 16 end at 4080 of 4095 here.
   np.testing.assert_allclose(found[..., 0], grey, atol=1)
+
+
+@pytest.mark.parametrize(
+  ("peak", "white"),
+  [
+    (0.4, 1),
+    (1.0, 1),
+    (1.03, 1),
+    (100.5, 255),
+    (255.2, 255),
+    (9e4 / 1.5, 65535),
+  ],
+)
+def test_a_peak_beside_white_does_not_darken_floats(peak, white):
+  pixels = np.full((4, 4), 0.25 * white)
+  pixels[0, 0] = peak
+  found = np.asarray(decoding.convert(pixels))[..., 0]
+  assert found[1, 1] == pytest.approx(64, abs=1)
+  assert found[0, 0] == pytest.approx(min(255, 255 * peak / white), abs=1)
+
+
+def test_floats_of_no_known_range_are_refused():
+  with pytest.raises(DataError, match=r"largest pixel is 1\.5"):
+    decoding.convert(np.array([[0.25, 1.5]]))
 
 
 def test_huge_and_heic_files_are_told_from_broken_ones(monkeypatch):

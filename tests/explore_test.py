@@ -173,6 +173,11 @@ def test_each_kind_of_condition_comes_back_from_its_link(known_bits):
   asked = request.Request(values, seed=4)
   link = parse_qsl(asked.to_query("kinds"), keep_blank_values=True)
   assert request.from_query(opened, link) == asked
+  bare = request.Request(values | {"tags": ""})
+  link = parse_qsl(bare.to_query("kinds"), keep_blank_values=True)
+  found = request.from_query(opened, link).values
+  encode = opened.run.conditions.encode
+  np.testing.assert_array_equal(encode(found), encode(bare.values))
   wanted = opened.run.sample(values, seed=4, count=request.COUNT)
   np.testing.assert_array_equal(pictures.draw(opened, asked).images, wanted)
 
@@ -285,6 +290,19 @@ def test_a_walk_goes_from_one_reconstruction_to_the_other(digits):
     np.testing.assert_allclose(
       way[end], photo.edit(digits, image, own, own)[0], atol=1e-5
     )
+
+
+def test_players_losses_have_curves_of_their_own():
+  rows = [
+    {"split": "epoch", "epoch": e, "critic/loss": 1.0, "generator/loss": 9.0}
+    for e in (1, 2)
+  ]
+  rows.append({"split": "valid", "epoch": 1, "loss": 4.0})
+  assert history.curves(rows) == {
+    "loss": {"valid": [(1, 4.0)]},
+    "critic/loss": {"epoch": [(1, 1.0), (2, 1.0)]},
+    "generator/loss": {"epoch": [(1, 9.0), (2, 9.0)]},
+  }
 
 
 def test_curves_have_a_line_for_each_split(digits):

@@ -22,6 +22,7 @@ from cvae_jax.loop import begin, exports
 from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.integrity import CheckpointError
 from cvae_jax.loop.run_data import RunMismatch
+from cvae_jax.measures import kept, score
 from cvae_jax.method import additions
 from cvae_jax.runs import RunError
 from cvae_jax.types import Facts, Place
@@ -356,6 +357,22 @@ def test_a_damaged_or_foreign_export_is_named(copy, file, damage, said):
 def test_an_export_of_one_step_has_no_other(exported):
   with pytest.raises(CheckpointError, match="has no other; found step 1"):
     runs.load(exported, 1)
+
+
+def test_scores_of_another_state_do_not_go_with_an_export(
+  exported, copy, tmp_path
+):
+  run = runs.load(copy)
+  of_this = {"protocol": {"run": "r", **kept.identify_state(run)}, "test": {}}
+  for name, protocol in (("old", {"step": 0}), ("own", {})):
+    section = of_this | {"protocol": of_this["protocol"] | protocol}
+    kept.write(copy, score.NAME, section)
+    lines = write.export(run, tmp_path / name, formats=())
+    said = any("of another state" in line for line in lines)
+    loaded = score.load_known(runs.load(tmp_path / name))
+    assert (said, loaded is None) == ((True, True), (False, False))[
+      name == "own"
+    ]
 
 
 def test_an_export_cannot_be_trained_further_and_its_weights_can(

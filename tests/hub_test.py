@@ -234,7 +234,9 @@ def test_commands_read_a_run_of_the_hub_and_write_here(run, hub, here, capsys):
   share(run)
   runs.load("hf://ann/digits")
   cache = contents(Path(constants.HF_HUB_CACHE))
-  small.run_command("sample", workdir="hf://ann/digits", set="class=3,ink=0.5")
+  small.run_command(
+    "sample", workdir="hf://ann/digits", set=["class=3,ink=0.5"]
+  )
   small.run_command(
     "export", workdir="hf://ann/digits@main", formats=["safetensors"]
   )

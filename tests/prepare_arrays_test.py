@@ -113,6 +113,34 @@ def test_the_white_level_is_that_of_all_images_together(tmp_path, scale):
   np.testing.assert_array_equal(in_order(table, images[..., 0]), expected)
 
 
+def test_floats_a_hair_above_one_stay_as_bright(tmp_path):
+  x = RANDOM.random((20, 9, 9)).astype(np.float32)
+  x[3, 0, 0] = 1.0001
+  np.savez(tmp_path / "f.npz", images=x)
+  assert prepare(tmp_path / "f.npz", tmp_path / "out", "--size=9") == 0
+  images, table, *_ = read(tmp_path / "out")
+  found = in_order(table, images[..., 0]) / 255
+  np.testing.assert_allclose(found, x, atol=0.01)
+
+
+def test_a_split_of_the_arrays_own_is_kept(tmp_path):
+  split = np.array(["train"] * 30 + ["valid"] * 5 + ["test"] * 15)
+  np.savez(tmp_path / "a.npz", images=pixels(50, 9, 9), split=split)
+  assert prepare(tmp_path / "a.npz", tmp_path / "out", "--size=9") == 0
+  table = read(tmp_path / "out")[1].sort_values("file")
+  assert table["split"].tolist() == split.tolist()
+
+
+def test_no_array_vanishes_without_a_word(tmp_path, capsys):
+  score = np.arange(50) / 50
+  arrays = {"images": pixels(50, 9, 9), "test_score": score}
+  np.savez(tmp_path / "a.npz", **arrays, names=np.array(["a", "b"]))
+  assert prepare(tmp_path / "a.npz", tmp_path / "out", "--size=9") == 0
+  table = read(tmp_path / "out")[1].sort_values("file")
+  np.testing.assert_allclose(table["test_score"].astype(float), score)
+  assert "left out: array names (2,)" in capsys.readouterr().out
+
+
 def test_axes_may_come_in_any_usual_order(tmp_path):
   images = pixels(10, 8, 8, 3)
   layouts = {

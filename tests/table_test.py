@@ -293,3 +293,15 @@ def test_a_figure_has_the_same_bytes_at_any_time(tmp_path):
   for ending in ("png", "pdf"):
     first = (tmp_path / f"a.{ending}").read_bytes()
     assert first == (tmp_path / f"b.{ending}").read_bytes()
+
+
+def test_groups_at_different_epochs_have_labels_of_their_own(tmp_path):
+  for seed, epochs in enumerate((3, 3, 2, 2)):
+    record(tmp_path / f"model=2,seed={seed}", [1.0] * epochs, seed=seed)
+  found = runs.below(tmp_path)
+  by_name = {run.path.name: run for run in found}
+  grouped = groups.group(table.collect(tmp_path), by_name)
+  assert [one.label for one in grouped] == [
+    *("model=2 (epoch 3)", "model=2 (epoch 2)")
+  ]
+  assert [len(one.runs) for one in grouped] == [2, 2]

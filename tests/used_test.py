@@ -257,9 +257,9 @@ def test_each_player_of_a_system_moves_by_the_optimiser_of_its_config(system):
   make_step = update.make_step
   config = dressed(system, {})
 
-  def record(group, *rate):
+  def record(group, *rate, **how):
     assert group is config.optim
-    built.append(build(group, *rate))
+    built.append(build(group, *rate, **how))
     return built[-1]
 
   with pytest.MonkeyPatch.context() as patch:

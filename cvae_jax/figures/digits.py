@@ -109,9 +109,13 @@ def styles(run: Run, seed: int = 0, latents: int = 4) -> NDArray:
   own values for model 1).
   """
   inks = ink_conditions(run)
-  z = run.prior(latents, seed)
-  rows = [_row(run, style, ink) for style in z for ink in inks]
-  return np.stack(rows)
+  labels = np.arange(run.conditions.classes)
+  rows = [run.conditions.encode(labels, ink) for ink in inks]
+  condition = np.tile(np.concatenate(rows), (latents, 1))
+  each = len(inks) * len(labels)
+  z = run.prior(len(condition), seed, condition, shared=each)
+  images = run.guided(z, condition)
+  return images.reshape(latents * len(inks), len(labels), *images.shape[1:])
 
 
 def ink_conditions(run: Run) -> tuple[float, ...]:
@@ -140,17 +144,14 @@ def interpolation(run: Run, seed: int = 0, steps: int = 10) -> NDArray:
 
   Along the sphere, so that each point is as likely under the prior.
   """
-  ends = run.prior(2 * run.conditions.classes, seed)
+  labels = np.arange(run.conditions.classes)
+  condition = run.conditions.encode(labels.repeat(2), ink=0.5)
+  ends = run.prior(len(condition), seed, condition)
   ends = ends.reshape(-1, 2, run.system.latents)
   rows = [
-    run.decode(
+    run.guided(
       arc(a, b, steps), run.conditions.encode(np.full(steps, label), ink=0.5)
     )
     for label, (a, b) in enumerate(ends)
   ]
   return np.stack(rows)
-
-
-def _row(run: Run, z: NDArray, ink: float) -> NDArray:
-  condition = run.conditions.encode(np.arange(run.conditions.classes), ink)
-  return run.decode(np.tile(z, (run.conditions.classes, 1)), condition)

@@ -72,8 +72,9 @@ def captions(run: Run) -> dict[str, Captions]:
 def settings(run: Run, seed: int = 0) -> NDArray:
   """Draw gender × hair [6 rows] by mouth × eyes [9], all of one latent."""
   condition = _encode(run, itertools.product((1.0, 0.0), HAIR, MOUTH, EYES))
-  z = np.tile(run.prior(1, seed), (len(condition), 1))
-  images = run.decode(z, condition)
+  count = len(condition)
+  z = run.prior(count, seed, condition, shared=count)
+  images = run.guided(z, condition)
   return images.reshape(6, 9, *images.shape[1:])
 
 
@@ -83,11 +84,11 @@ def info_change(run: Run, seed: int = 0, latents: int = 15) -> NDArray:
   The source's test: a column is one latent. No image is encoded.
   """
   condition = _encode(run, CHANGES)
-  z = run.prior(latents, seed)
-  images = run.decode(
-    np.tile(z, (len(condition), 1)), condition.repeat(latents, axis=0)
-  )
-  return images.reshape(len(condition), latents, *images.shape[1:])
+  settings = np.tile(condition, (latents, 1))
+  z = run.prior(len(settings), seed, settings, shared=len(condition))
+  images = run.guided(z, settings)
+  images = images.reshape(latents, len(condition), *images.shape[1:])
+  return images.swapaxes(0, 1)
 
 
 def sweeps(run: Run, seed: int = 0, steps: int = 9) -> NDArray:
@@ -96,7 +97,6 @@ def sweeps(run: Run, seed: int = 0, steps: int = 9) -> NDArray:
   middle = dict(
     zip(conditions.names, (q[1] for q in conditions.quantiles), strict=True)
   )
-  z = np.tile(run.prior(1, seed), (steps, 1))
   rows = []
   for name, (low, high) in zip(
     conditions.names, conditions.ranges, strict=True
@@ -106,7 +106,9 @@ def sweeps(run: Run, seed: int = 0, steps: int = 9) -> NDArray:
     chosen = middle | {name: np.linspace(low, high, steps)}
     if "male" in chosen:
       chosen.pop("female", None)
-    rows.append(run.decode(z, conditions.encode(chosen)))
+    condition = conditions.encode(chosen)
+    z = run.prior(steps, seed, condition, shared=steps)
+    rows.append(run.guided(z, condition))
   return np.stack(rows)
 
 
@@ -120,9 +122,10 @@ def prior(run: Run, seed: int = 0, rows: int = 6) -> NDArray:
 def interpolation(run: Run, seed: int = 0, steps: int = 9) -> NDArray:
   """Walk between two latents of the prior, one setting of the panel a row."""
   panel = run.conditions.panel()
-  ends = run.prior(2 * len(panel), seed).reshape(len(panel), 2, -1)
+  ends = run.prior(2 * len(panel), seed, panel.repeat(2, axis=0))
+  ends = ends.reshape(len(panel), 2, -1)
   rows = [
-    run.decode(arc(a, b, steps), np.tile(condition, (steps, 1)))
+    run.guided(arc(a, b, steps), np.tile(condition, (steps, 1)))
     for (a, b), condition in zip(ends, panel, strict=True)
   ]
   return np.stack(rows)

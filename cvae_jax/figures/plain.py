@@ -25,14 +25,15 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
     RunError: the system cannot decode.
   """
   panel = run.conditions.panel()
-  z = run.prior(ROWS, seed)
-  rows = np.repeat(z, len(panel), axis=0)
-  drawn = run.decode(rows, np.tile(panel, (ROWS, 1)))
+  settings = np.tile(panel, (ROWS, 1))
+  rows = run.prior(len(settings), seed, settings, shared=len(panel))
+  drawn = run.guided(rows, settings)
+  z = run.prior(ROWS, seed, np.repeat(panel[:1], ROWS, axis=0))
   shape = drawn.shape[1:]
   pairs = itertools.pairwise([*z, z[0]])
   walked = np.concatenate([walks.arc(a, b, STEPS) for a, b in pairs])
   setting = np.repeat(panel[:1], len(walked), axis=0)
   return {
     "conditions": drawn.reshape(ROWS, len(panel), *shape),
-    "interpolation": run.decode(walked, setting).reshape(ROWS, STEPS, *shape),
+    "interpolation": run.guided(walked, setting).reshape(ROWS, STEPS, *shape),
   }

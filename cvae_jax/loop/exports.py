@@ -21,6 +21,7 @@ from cvae_jax.host.files import DamagedFile
 from cvae_jax.host.paths import local
 from cvae_jax.loop import saved as checkpoints
 from cvae_jax.loop.integrity import CheckpointError, check_names, shapes
+from cvae_jax.loop.run_data import RunMismatch
 from cvae_jax.types import PyTree, System, TrainState
 
 WEIGHTS = "model.safetensors"
@@ -36,6 +37,19 @@ def is_export(folder: Path) -> bool:
   """Tell whether a folder is an export: it has arrays and no checkpoints."""
   folder = Path(folder)
   return (folder / WEIGHTS).is_file() and not (folder / "checkpoints").exists()
+
+
+def refuse_training(folder: Path) -> None:
+  """Refuse to train in an export's folder.
+
+  Raises:
+    RunMismatch: it is one.
+  """
+  if is_export(folder):
+    raise RunMismatch(
+      f"{folder} is an export, which cannot be trained further; begin a run "
+      f"with its weights: --config.init_from={folder} and another --workdir"
+    )
 
 
 def find(folder: Path) -> Path:

@@ -22,7 +22,7 @@ from cvae_jax import config as configs
 from cvae_jax.host import images
 from cvae_jax.host.console import say
 from cvae_jax.host.files import read_json, write_atomically
-from cvae_jax.loop import exports, fixed, launches, rows, same_run, saved
+from cvae_jax.loop import fixed, launches, rows, same_run, saved
 from cvae_jax.loop.rows import parse_metrics
 from cvae_jax.loop.run_data import RunMismatch, check_data, keep_identity
 from cvae_jax.loop.tensorboard import Events
@@ -67,12 +67,6 @@ class Record:
     Raises:
       RunMismatch: the folder holds a run of another config or other data.
     """
-    if exports.is_export(self.folder):
-      raise RunMismatch(
-        f"{self.folder} is an export, which cannot be trained further; begin "
-        f"a run with its weights: --config.init_from={self.folder} and "
-        "another --workdir"
-      )
     if not (self.folder / "config.json").exists():
       if not same_run.is_untouched(self.folder, self._parse()[0]):
         raise RunMismatch(

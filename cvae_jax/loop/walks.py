@@ -11,8 +11,10 @@ def arc(a: NDArray, b: NDArray, steps: int) -> NDArray:
   straight line would cross its inside, where the prior has hardly any mass.
   """
   t = _shares(steps)
-  cosine = np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b))
-  angle = np.arccos(np.clip(cosine, -1, 1))
+  radii = np.linalg.norm(a) * np.linalg.norm(b)
+  if not radii:
+    return line(a, b, steps)
+  angle = np.arccos(np.clip(np.dot(a, b) / radii, -1, 1))
   if angle < 1e-6:
     return line(a, b, steps)
   weights = np.sin((1 - t) * angle), np.sin(t * angle)

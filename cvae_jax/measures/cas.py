@@ -82,6 +82,7 @@ def score(
       for taught, (conditions, read) in readings.items()
     }
     for name in asked.asked
+    if run.conditions.known(test["condition"], name).any()
   }
 
 

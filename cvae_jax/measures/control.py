@@ -58,6 +58,8 @@ def score(
   ceiling = read(*fresh) if len(fresh[0]) else {}
   found = {}
   for name in real:
+    if not conditions.known(rows, name).any():
+      continue  # nothing is known of it that could be asked for
     asked = conditions.probe(name, rows, count)
     sweep = read(run.sample(asked, seed), asked)[name]
     found[name] = {
@@ -66,7 +68,7 @@ def score(
     }
     if name in read.judges:
       found[name]["judge"] = str(read.judges[name][0].folder)
-      if name in ceiling:
+      if name in ceiling and conditions.known(fresh[1], name).any():
         found[name]["ceiling"] = figures(
           conditions, name, fresh[1], ceiling[name], seed
         )

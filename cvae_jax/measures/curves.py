@@ -11,7 +11,11 @@ from cvae_jax.loop.folders import Folder
 from cvae_jax.loop.rows import losses as losses_of
 from cvae_jax.measures import verify
 
-PANELS = {"epoch": "training loss", "test": "test loss"}
+PANELS = {
+  "epoch": "training loss",
+  "valid": "validation loss",
+  "test": "test loss",
+}
 
 
 def figure(groups: Mapping[str, Sequence[Folder]]) -> Figure:

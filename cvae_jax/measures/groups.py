@@ -57,6 +57,20 @@ def group(table: pd.DataFrame, runs: dict[str, Folder]) -> list[Group]:
     settings = {key: rows[key].iloc[0] for key in kept}
     folders = tuple(runs[name] for name in names)
     found.append(Group(_label(names), settings, rows, folders))
+  return _make_unique(found)
+
+
+def _make_unique(groups: Sequence[Group]) -> list[Group]:
+  """Add the epoch, or a number, to labels that several groups have."""
+  labels = [one.label for one in groups]
+  found = []
+  for one in groups:
+    label = one.label
+    if labels.count(label) > 1:
+      label += f" (epoch {one.rows['epochs'].iloc[0]})"
+    same = sum(other.label.startswith(label) for other in found)
+    label += f" [{same + 1}]" if same and labels.count(one.label) > 1 else ""
+    found.append(dataclasses.replace(one, label=label))
   return found
 
 

@@ -13,12 +13,17 @@ from cvae_jax.measures import score, score_text
 
 PANELS = 6  # curves that are drawn, at most
 FIRST = ("loss", "elbo", "mse", "psnr", "kl")  # before all others
-COLOURS = {"epoch": "#94a3b8", "test": "#4f46e5"}
-SPLITS = {"epoch": "training", "test": "held out"}
+COLOURS = {"epoch": "#94a3b8", "valid": "#0d9488", "test": "#4f46e5"}
+SPLITS = {"epoch": "training", "valid": "validation", "test": "held out"}
 
 
 def curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list]]:
-  """Return {metric: {split: [(epoch, value), …]}} of rows of metrics.jsonl."""
+  """Return {metric: {split: [(epoch, value), …]}} of rows of metrics.jsonl.
+
+  A metric that several players have is named with its player.
+  """
+  names = {name for row in rows for name in row}
+  plain = [name.rpartition("/")[2] for name in names if "/" in name]
   found = {}
   for row in rows:
     if row.get("split") not in SPLITS or "epoch" not in row:
@@ -27,8 +32,9 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list]]:
       if name in ("step", "split", "epoch") or name.startswith("schedule/"):
         continue
       if isinstance(value, int | float):
-        plain = name.rpartition("/")[2]
-        of_split = found.setdefault(plain, {}).setdefault(row["split"], [])
+        short = name.rpartition("/")[2]
+        shown = short if plain.count(short) < 2 else name
+        of_split = found.setdefault(shown, {}).setdefault(row["split"], [])
         of_split.append((row["epoch"], value))
   first = [name for name in FIRST if name in found]
   rest = sorted(name for name in found if name not in first)

@@ -43,7 +43,9 @@ class Request:
     """Return the request as the query of a link."""
     parts = [("run", run)]
     for name, value in self.values.items():
-      parts.append(("set", f"{name}={'' if value is None else value}"))
+      # "" among words is no label of a multilabel; in a link it is unknown.
+      text = "" if value is None else "none" if value == "" else value
+      parts.append(("set", f"{name}={text}"))
     parts.append(("seed", str(self.seed)))
     if self.pick:
       parts.append(("pick", str(self.pick)))

@@ -11,14 +11,14 @@ import jax
 import numpy as np
 
 from cvae_jax import __version__, config as configs
-from cvae_jax.apps.export import card, functions
+from cvae_jax.apps.export import card, functions, own_scores
 from cvae_jax.host import images, lock, tensors
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import write_atomically
 from cvae_jax.host.paths import folder as checked_folder
 from cvae_jax.loop import exports, fitted
 from cvae_jax.loop.rows import FILE as METRICS, read_metrics
-from cvae_jax.measures import kept, score
+from cvae_jax.measures import kept
 from cvae_jax.nets.fast import ops
 from cvae_jax.runs import Run
 
@@ -144,15 +144,15 @@ def _fill(
       ]
   if (drawn := card.picture(run)) is not None:
     images.save_grid(folder / card.PICTURE, drawn)
-  scores = kept.read(run.folder, score.NAME)
-  if scores is not None:
-    kept.write(folder, score.NAME, scores)
+  scores = own_scores.find(run, lines)
   names = [*os.listdir(folder), "README.md", exports.WEIGHTS]
+  names += [] if scores is None else [kept.FILE]
   text = card.write(
     run, found, names, licence=licence, note=note, scores=scores
   )
   write_atomically(folder / "README.md", text)
   _write_weights(run, folder, half, encoder)
+  own_scores.write(run, folder, scores)
   return lines
 
 

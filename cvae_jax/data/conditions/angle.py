@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax.data import DataError
+from cvae_jax.data.conditions import captions
 from cvae_jax.data.conditions.attribute import (
   STEPS,
   Attribute,
@@ -72,7 +73,7 @@ class Angle(Attribute):
 
   def text(self, value: Any) -> str:
     """Say a value in a caption."""
-    return f"{self.name} {float(value):.3g}"
+    return f"{self.name} {captions.show(float(value))}"
 
   def choices(self) -> str:
     """Say what can be asked for."""

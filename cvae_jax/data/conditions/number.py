@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cvae_jax.data import DataError
+from cvae_jax.data.conditions import captions
 from cvae_jax.data.conditions.attribute import (
   STEPS,
   Attribute,
@@ -64,6 +65,9 @@ class Number(Attribute):
     """Return numbers brought from `range` to `scaled`, [N, 1]."""
     found = numbers(self.name, values)
     low, high = self.range
+    rounding = 1e-9 * (high - low)  # what `decode` returns may be beside it
+    near = np.clip(found, low, high)
+    found = np.where(np.abs(found - near) <= rounding, near, found)
     outside = found[~((low <= found) & (found <= high))]
     if strict and outside.size:
       raise DataError(
@@ -82,7 +86,7 @@ class Number(Attribute):
 
   def text(self, value: Any) -> str:
     """Say a value in a caption."""
-    return f"{self.name} {float(value):.3g}"
+    return f"{self.name} {captions.show(float(value))}"
 
   def choices(self) -> str:
     """Say what can be asked for."""

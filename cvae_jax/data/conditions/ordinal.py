@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from cvae_jax.data import DataError
 from cvae_jax.data.conditions.attribute import Attribute, fit_levels
 
 
@@ -21,8 +22,19 @@ class Ordinal(Attribute):
 
   @classmethod
   def fit(cls, entry: Mapping[str, Any], values: Sequence[Any]) -> Self:
-    """Take the levels, in rank order, from the entry or training values."""
-    return cls(entry["name"], fit_levels(entry, values))
+    """Take the levels, in rank order, from the entry, or numbers' own order.
+
+    Raises:
+      DataError: the order of words is not stated.
+    """
+    name = entry["name"]
+    words = [v for v in values if not _is_number(v)]
+    if words and not entry.get("levels"):
+      raise DataError(
+        f"{name}: an ordinal of words needs their order, as in "
+        f"ordinal:low<mid<high; found {words[0]!r}"
+      )
+    return cls(name, fit_levels(entry, values))
 
   @property
   def size(self) -> int:
@@ -47,3 +59,11 @@ class Ordinal(Attribute):
   def choices(self) -> str:
     """Say what can be asked for, in rank order."""
     return " < ".join(self.levels)
+
+
+def _is_number(value: Any) -> bool:
+  try:
+    float(value)
+  except (TypeError, ValueError):
+    return False
+  return True

@@ -1,5 +1,6 @@
 """Turn requests in words into condition vectors, for all sources alike."""
 
+import fractions
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -74,8 +75,14 @@ class Requests(Layout):
     for name, value in values.items():
       attribute = self.attribute(name)
       column = attribute.as_list(value)
-      if not all(map(attribute.known, column)):
-        if len(column) > 1:
+      known = [attribute.known(value) for value in column]
+      if not all(known):
+        if not self.known_bits:
+          raise DataError(
+            f"{name} needs a value, as all are known here: "
+            f"{attribute.choices()}"
+          )
+        if any(known):
           raise DataError(f"{name}: some values are unknown and some are not")
         found = self.put(found, name, None)
         continue
@@ -160,11 +167,14 @@ class Requests(Layout):
     shown = [self._panel_entries(attribute) for attribute in self.attributes]
     sizes = [len(entries) for entries in shown]
     every = math.prod(sizes)
-    places = np.linspace(0, every - 1, min(PANEL, every)).round().astype(int)
+    count = min(PANEL, every)  # of whole numbers that no array could hold
+    step = fractions.Fraction(every - 1, max(1, count - 1))
+    places = [round(i * step) for i in range(count)]
     found = self.blank(len(places))
-    for axis, name in enumerate(self.asked):
-      chosen = np.unravel_index(places, sizes)[axis]
-      found = self.put(found, name, shown[axis][chosen])
+    for axis in reversed(range(len(sizes))):
+      chosen = [place % sizes[axis] for place in places]
+      places = [place // sizes[axis] for place in places]
+      found = self.put(found, self.asked[axis], shown[axis][chosen])
     return found
 
   def probe(

@@ -18,7 +18,13 @@ def read(name: str, values: npt.ArrayLike) -> np.ndarray:
   """
   if isinstance(values, pd.Series):  # whose NaN means that a value is missing
     values = values.astype(object)
-  column = np.asarray(values)
+  try:
+    column = np.asarray(values)
+  except ValueError:
+    raise DataError(
+      f"{name}: expected one value a row; found lists of several lengths (give "
+      "labels as text, 'a;b')"
+    ) from None
   if column.ndim != 1:
     raise DataError(f"{name}: expected one value a row; found {column.shape}")
   known = column

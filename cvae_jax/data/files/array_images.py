@@ -47,9 +47,10 @@ def white_level(array: np.ndarray, path: pathlib.Path) -> float:
   """Return the white level of all images together.
 
   Raises:
-    DataError: if a value is negative or not finite.
+    DataError: if a value is negative, not finite or of no known range.
   """
   peak = 0.0
+  whole = True
   for start in range(0, len(array), _CHUNK):
     chunk = np.asarray(array[start : start + _CHUNK])
     low = float(chunk.min())
@@ -60,4 +61,10 @@ def white_level(array: np.ndarray, path: pathlib.Path) -> float:
         "of at least 0: rescale them to 0..1 or 0..255"
       )
     peak = max(peak, high)
-  return decoding.white_level(np.array([peak]).astype(array.dtype))
+    whole = whole and decoding.are_whole(chunk)
+  if array.dtype == np.uint8:
+    return decoding.white_level(np.array([peak], np.uint8))
+  try:
+    return decoding.choose_white(peak, whole)
+  except DataError as error:
+    raise DataError(f"{path}: {error}") from None

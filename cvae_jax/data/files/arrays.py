@@ -25,6 +25,7 @@ from cvae_jax.data.files.array_images import upright, white_level
 from cvae_jax.data.files.pictures import Pictures
 from cvae_jax.data.files.schema import Entry
 from cvae_jax.data.files.tables import to_text
+from cvae_jax.host.console import say
 from cvae_jax.host.files import UNREADABLE
 
 _LABELS = ("y", "label", "labels", "lbls", "target", "targets", "class", "")
@@ -116,21 +117,30 @@ def _parts(found: Mapping[str, np.ndarray], path: pathlib.Path) -> list[Part]:
       "keep one for each of train, val and test"
     )
   parts = []
+  left = {n: a for n, a in found.items() if n not in images}
+  alone = set(map(_guess_split, images)) == {""}  # no name is of a split
   for name, array in images.items():
     split = _guess_split(name)
     attributes = {}
     for other, values in found.items():
       fits = values.ndim in (1, 2) and len(values) == len(array)
-      if other not in images and fits and _guess_split(other) == split:
-        attributes |= _columns(_attribute(other), values)
+      its = alone or _guess_split(other) == split
+      if other not in images and fits and its:
+        attributes |= _columns(_attribute(other, alone), values)
+        left.pop(other, None)
     parts.append(Part(split, array, attributes))
+  for name, array in left.items():
+    say(f"  left out: array {name} {array.shape}, which fits no images")
   return parts
 
 
-def _attribute(name: str) -> str:
-  """Return what an array's name says beside the split."""
+def _attribute(name: str, whole: bool = False) -> str:
+  """Return what an array's name says beside the split, or its `whole` name."""
   words = [
-    w for w in _split_words(name) if not splits.canonical(w) and w not in _NOISE
+    word
+    for word in _split_words(name)
+    if whole or not splits.canonical(word)
+    if word not in _NOISE
   ]
   if not words or words[-1] in _LABELS:
     return "class"
@@ -186,7 +196,8 @@ def join(
         found.setdefault(name, {"name": name, "kind": kind})
     tables.append(pd.DataFrame(columns, dtype=str))
   table = pd.concat(tables, ignore_index=True).fillna("")
-  if len({part.split for part in parts}) < 2:
+  own = any(splits.SPLIT in part.attributes for part in parts)
+  if len({part.split for part in parts}) < 2 and not own:
     table = table.drop(columns=splits.SPLIT, errors="ignore")
 
   def read(name: str) -> np.ndarray:

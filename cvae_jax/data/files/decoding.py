@@ -4,9 +4,11 @@ How bright a sample is depends on its white level, which few files hold. The
 rule, for files and arrays alike (`white_level`):
 
 - samples of 8 bits: 255;
-- wider integers and floats: the first of 1, 16, 255, 4095 and 65535 that no
-  sample exceeds; so floats of 0..1, the 0..16 of scikit-learn's digits, 8 and
-  12 bits in wider samples, and 16 bits. Of 16 bits the upper byte is kept.
+- wider integers, and floats without fractions: the first of 1, 16, 255, 4095
+  and 65535 that no sample exceeds; so the 0..16 of scikit-learn's digits, 8 and
+  12 bits in wider samples, and 16 bits. Of 16 bits the upper byte is kept;
+- floats with fractions: the first of 1, 255 and 65535 that no sample exceeds by
+  more than a twentieth, as resizing may leave it. What is above is white.
 
 A picture whose largest sample is above 4095 is thus never made brighter.
 """
@@ -24,6 +26,8 @@ from cvae_jax.data import DataError
 from cvae_jax.host.paths import local
 
 WHITES = (1, 16, 255, 4095, 65535)
+OVER = 1.05  # × white, which floats may reach
+DARK = 8.0  # a peak of floats below, and above 1, is of no known range
 
 
 def read(path: str | pathlib.Path, side: int = 0) -> Image.Image:
@@ -82,11 +86,36 @@ def lay_on_white(picture: Image.Image) -> npt.NDArray[np.uint8]:
 
 
 def white_level(pixels: np.ndarray) -> float:
-  """Return the white level of samples by the rule above."""
+  """Return the white level of samples by the rule above.
+
+  Raises:
+    DataError: floats are of neither range.
+  """
   peak = float(pixels.max())
   if pixels.dtype == np.uint8 and peak > 1:  # 0 and 1 are a mask
     return 255.0
-  return min((white for white in WHITES if white >= peak), default=peak)
+  return choose_white(peak, are_whole(pixels))
+
+
+def are_whole(pixels: np.ndarray) -> bool:
+  """Tell whether samples are whole numbers."""
+  return pixels.dtype.kind != "f" or bool((pixels == np.rint(pixels)).all())
+
+
+def choose_white(peak: float, whole: bool) -> float:
+  """Return the white level of samples by their largest one.
+
+  Raises:
+    DataError: floats are of neither range.
+  """
+  if whole:
+    return min((white for white in WHITES if white >= peak), default=peak)
+  if OVER < peak < DARK:
+    raise DataError(
+      f"the largest pixel is {peak:g}, which is white neither of 0..1 nor of "
+      "0..255: clip or rescale the pixels"
+    )
+  return min((w for w in (1, 255, 65535) if OVER * w >= peak), default=peak)
 
 
 @contextlib.contextmanager
@@ -161,5 +190,6 @@ def to_bytes(pixels: np.ndarray, white: float) -> npt.NDArray[np.uint8]:
   if white == 65535 and pixels.dtype.kind in "iu":
     return (pixels.astype(np.int64) >> 8).astype(np.uint8)
   if white != 255 or pixels.dtype != np.uint8:
-    return np.rint(pixels * np.float32(255 / white)).astype(np.uint8)
+    scaled = np.rint(pixels * np.float32(255 / white))
+    return scaled.clip(0, 255).astype(np.uint8)
   return pixels

@@ -202,6 +202,11 @@ def _file_column(images: Images, table: pd.DataFrame, name: str) -> str:
     likely = [c for c in tables.find_file_columns(table) if counts[c]]
     best = [c for c in counts.index if counts[c] == counts.max()]
     return next((c for c in best if c in likely), best[0])
+  if heads := [c for c in table.columns if c in images.where]:
+    raise DataError(
+      f"{name} has no line of column names: its first line names the image "
+      f"{heads[0]}; add one, as in file,class"
+    )
   likely = tables.find_file_columns(table)
   first = table[likely[0] if likely else table.columns[0]].iloc[0]
   raise DataError(
@@ -232,7 +237,8 @@ def _add_endings(images: Images, table: pd.DataFrame) -> pd.DataFrame:
     paths = stems.get(plain(name.replace("\\", "/").rpartition("/")[2]), [])
     ends = plain("/" + name)
     fitting = [p for p in paths if plain("/" + _bare(p)).endswith(ends)]
-    paths = fitting or paths
+    if fitting or "/" in ends[1:]:  # a name with a folder is of that one
+      paths = fitting
     if len(paths) > 1:
       raise DataError(
         f"the table's {name} may be any of {shorten(sorted(paths))}"

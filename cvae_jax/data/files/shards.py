@@ -94,8 +94,10 @@ def _entries(
         name = f"{split or 'row'}/{len(rows):07d}"
         row = {"file": name, splits.SPLIT: split}
         for key, value in record.items():
-          if key in names and value is not None and value >= 0:
-            value = names[key][value]
+          if key == "file" or (key == splits.SPLIT and split):
+            continue  # they are names of the set's own
+          if key in names and value is not None:
+            value = names[key][value] if value >= 0 else None  # −1: no label
           row[key] = to_text(value)
         rows.append(row)
-        yield name, content
+        yield name, content or b""

@@ -48,8 +48,8 @@ def parse_ratio(text: str) -> tuple[float, float, float] | None:
   """
   if not re.fullmatch(r"[\d.]+(,[\d.]+)+", text):
     return None
-  parts = [float(part) for part in text.split(",")]
-  if len(parts) != 3 or parts[0] <= 0 or sum(parts) <= 0:
+  parts = [float(p) if p.count(".") < 2 else -1.0 for p in text.split(",")]
+  if min(parts) < 0 or len(parts) != 3 or parts[0] <= 0 or sum(parts) <= 0:
     raise DataError(
       f"--split={text}: expected the shares of train, valid and test, as in "
       "80,10,10"
