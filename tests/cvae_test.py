@@ -272,6 +272,19 @@ def test_encoder_and_decoder_equal_a_forward_pass_by_hand(state):
   np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_page_without_a_term_has_it_in_no_row(state):
+  config = configs.load(SMOKE)
+  with config.unlocked():
+    del config.loss["grey"], config.loss["l2"]
+  system = configs.resolve(config)
+  trained = jax.eval_shape(system.step, state, make_batch(2), KEY, np.int32(0))
+  tested = jax.eval_shape(system.evaluate, state, make_batch(2), KEY)
+  assert "grey_weight" not in system.schedules
+  for names in (trained[1], tested):
+    assert not [n for n in names if n.endswith(("grey", "l2"))]
+  assert "model/kl" in trained[1]
+
+
 @pytest.mark.parametrize("step", [0, START - 1, START, START + 1])
 def test_training_loss_is_the_published_one_by_hand(state, step):
   # Dropout off. 0.01 × the grey sum over the batch of 32.

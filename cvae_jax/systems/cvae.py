@@ -86,7 +86,8 @@ def make(config, facts: Facts) -> System:
     log_prior=log_prior if sampled else None,
     posterior=posterior if model.levels else None,
     latents=model.latents,
-    schedules={"learning_rate": lr, "grey_weight": model.grey}
+    schedules={"learning_rate": lr}
+    | ({"grey_weight": model.grey} if model.grey else {})
     | kl_control.schedule(model.kl),
     notes=_notes(model) + hierarchy.note(model.levels),
   )
@@ -149,10 +150,12 @@ def _forward(
   # 3. GREY: Σ x̂ (1 − x̂), which draws pixels to black or white. Its weight
   # depends on the step, so it is multiplied later.
   mean = model.image(output)
-  grey = losses.grey_level(mean)
+  terms["kl"] = kl
+  if model.grey:
+    terms["grey"] = losses.grey_level(mean)
 
   elbo = -nats - kl
-  terms |= {"kl": kl, "grey": grey, "elbo": elbo}
+  terms["elbo"] = elbo
   terms |= hierarchy.terms(model.levels, each)
   terms |= likelihoods.bits(model.likelihood, elbo, model.shape)
   return _Found(image, mean, each, terms, model_state, first, z)
@@ -168,15 +171,18 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   second = second if model.second_pass else None
   found = _forward(model, params, model_state, batch, noise, drop, second, step)
   terms = parts.means(found.terms)
-  terms["grey"] *= model.grey(step)
-
-  # 4. KERNELS: l2 · Σ kernel² of the convolutions, once a step.
-  terms["l2"] = losses.kernel_l2(params, model.l2)
-
   kl = terms["kl"]
   if not model.kl.plain:
     kl = model.kl.penalty(found.kl, step, model.counts)
-  total = _reconstruction(terms) + kl + terms["grey"] + terms["l2"]
+  total = _reconstruction(terms) + kl
+  if model.grey:
+    terms["grey"] *= model.grey(step)
+    total += terms["grey"]
+
+  # 4. KERNELS: l2 · Σ kernel² of the convolutions, once a step.
+  if model.l2 is not None:
+    terms["l2"] = losses.kernel_l2(params, model.l2)
+    total += terms["l2"]
 
   # 5. REGULARISER: strength · R(z), by the objective's name; the equations
   # are in method/regularisers.py.
@@ -191,11 +197,13 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   found = _forward(model, state.params, state.model_state, batch, key)
   terms = found.terms
-  terms["grey"] *= model.grey(state.step)
   kl = terms["kl"]
   if not model.kl.plain:
     kl = model.kl.per_example(found.kl, state.step, model.counts)
-  total = _reconstruction(terms) + kl + terms["grey"]
+  total = _reconstruction(terms) + kl
+  if model.grey:
+    terms["grey"] *= model.grey(state.step)
+    total += terms["grey"]
   psnr = losses.psnr(found.image, found.output)
   return {"loss": total, **terms, "psnr": psnr}
 

@@ -38,8 +38,8 @@ class Model(NamedTuple):
   likelihood: likelihoods.Likelihood
   kl: kl_control.KLWeight
   binarise: bool  # draw pixels 0 or 1 from their grey values, in each step anew
-  l2: float
-  grey: optax.Schedule
+  l2: float | None  # × squared kernels; None: the page has no such term
+  grey: optax.Schedule | None  # the weight of the grey term, likewise
   second_pass: bool  # the KL comes from a second encoder pass
   prior: latent_priors.Prior
   regulariser: regularisers.Regulariser | None  # of the batch's latents
@@ -128,15 +128,20 @@ def build(config, facts: Facts) -> Model:
     likelihood=likelihood,
     kl=kl_control.read_kl_weight(config.loss),
     binarise=config.data.get("binarise", "") == "dynamic",
-    l2=config.loss.get("l2", 0.0),
-    grey=schedules.delayed_weight(
-      config.loss.get("grey", 0.0), config.loss.get("grey_start", 0)
-    ),
+    l2=config.loss.get("l2"),
+    grey=_grey_weight(config.loss),
     second_pass=second_pass,
     prior=prior,
     regulariser=_regulariser(config.loss, facts.rows),
     levels=levels,
   )
+
+
+def _grey_weight(loss) -> optax.Schedule | None:
+  """Return the weight of the grey term by the step, None without the term."""
+  if "grey" not in loss:
+    return None
+  return schedules.delayed_weight(loss.grey, loss.get("grey_start", 0))
 
 
 def _regulariser(loss, rows: int | None) -> regularisers.Regulariser | None:
