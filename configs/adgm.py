@@ -105,7 +105,6 @@ def _base(latents: int) -> dict[str, Any]:
       unlabelled=1.0,  # the share of the others
       alpha=3.0,  # weight of the labelled digits' cross-entropy
       agreement=10.0,  # weight of the KL to the distorted digit's classes
-      align=False,  # towards classes that are as frequent, in that KL
       warm_up=0,  # steps until the classifier learns from U in full
       l2=0.0,  # × squared kernels
     ),

@@ -204,43 +204,6 @@ def test_a_digit_and_its_distorted_one_come_to_agree():
   np.testing.assert_allclose(total - without, 7.0 * expected, rtol=2e-2)
 
 
-def test_classes_that_come_too_often_are_held_less_likely():
-  config, _, state, params = case(False)
-  how = {"warm_up": 0, "distortion": 0.2, "shift": 1.0, "agreement": 7.0}
-  model = build(config, FACTS)._replace(**how)
-  seen = np.linspace(0.5, 1.5, FACTS.conditions) / FACTS.conditions
-
-  def run(align):
-    loss = jax.jit(functools.partial(adgm._loss, model._replace(align=align)))
-    return loss(state.params, {"classes": seen}, batch(), KEY, 0)
-
-  without, (plain, kept) = run(False)
-  total, (terms, after) = run(True)
-  x = flat(batch()["image"])
-  moved = model.distort(batch(), jax.random.fold_in(KEY, 3))["image"]
-  q = a.softmax(logits_of(params, x))
-  changed = a.softmax(
-    logits_of(params, np.asarray(moved, np.float64).reshape(len(x), -1))
-  )
-  aligned = q / seen
-  aligned /= aligned.sum(-1, keepdims=True)
-  expected = (aligned * np.log(aligned / changed)).sum(-1).mean()
-  np.testing.assert_allclose(terms["disagreement"], expected, rtol=1e-3)
-  gained = 7.0 * (terms["disagreement"] - plain["disagreement"])
-  np.testing.assert_allclose(total - without, gained, rtol=2e-2)
-  np.testing.assert_array_equal(kept["classes"], seen.astype(np.float32))
-  mean = 0.99 * seen + 0.01 * q.mean(0)
-  np.testing.assert_allclose(after["classes"], mean, rtol=1e-4)
-
-
-def test_alignment_needs_an_agreement():
-  config, *_ = case(False)
-  with config.unlocked():
-    config.loss.update({"agreement": 0.0, "align": True})
-  with pytest.raises(ValueError, match=r"loss\.align is of loss\.agreement"):
-    build(config, FACTS)
-
-
 @pytest.mark.parametrize("change", [{"distortion": 0.2}, {"shift": 2.0}])
 def test_images_are_distorted_in_training_alone(change):
   config, _, state, _ = case(False)

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("shared_programs", "plain_convolutions")
       },
       9,
     ),
-    ("adgm", {"loss__agreement": 1.0, "loss__align": True}, 9),
+    ("adgm", {}, 9),
     ("hierarchy", {"epochs": 1, "loss__kl__free_bits": 0.01}, 5),
     ("cvae", {"loss__objective": "tc"}, 9),
     ("cvae", {"loss__objective": "dip_ii"}, 9),

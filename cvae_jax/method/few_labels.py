@@ -21,8 +21,6 @@ from jax import Array
 from cvae_jax.method import likelihoods
 from cvae_jax.types import Facts, Metrics
 
-MEMORY = 0.99  # share of the past in a running mean of classes, a batch
-
 
 class Weights(Protocol):
   """The weights of the terms."""
@@ -127,26 +125,6 @@ def disagreement(target: Array, logq: Array) -> Array:
   """
   log_target = jax.lax.stop_gradient(jax.nn.log_softmax(target))
   return jnp.sum(jnp.exp(log_target) * (log_target - logq), axis=-1)
-
-
-def align(logits: Array, seen: Array) -> tuple[Array, Array]:
-  """Shift logits so that all classes are as frequent; return the new mean, too.
-
-  From few labels a classifier may give a part of one class to another, and the
-  generator then confirms it. With m, the running mean of q over batches,
-
-      q'(y) ∝ q(y) · (1 / K) / m(y)
-
-  is less sure of a class that comes too often (Berthelot et al. 2020,
-  ReMixMatch, section 3.1).
-
-  Args:
-    logits: of q, [B, K].
-    seen: m, [K].
-  """
-  q = jax.nn.softmax(jax.lax.stop_gradient(logits))
-  mean = MEMORY * seen + (1.0 - MEMORY) * q.mean(axis=0)
-  return logits - jnp.log(seen)[None], mean
 
 
 def total(weights: Weights, means: Metrics) -> Array:

@@ -68,7 +68,7 @@ def make(config, facts: Facts) -> System:
   likelihood = None if nets.skip else model.likelihood
   return System(
     init=lambda key: update.init_state(
-      players, nets.init(key, model.sizes) | branch, model.model_state
+      players, nets.init(key, model.sizes) | branch
     ),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
@@ -172,9 +172,6 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   target = None
   if model.agreement:
     target = _guess(model, params, flat(batch["image"]))
-  if model.align:
-    target, mean = few_labels.align(target, model_state["classes"])
-    model_state = {**model_state, "classes": mean}
   batch = model.distort(batch, form)
   terms = _terms(model, params, batch, noise, drop, weight, step, target)
   terms = parts.means(terms)
@@ -184,8 +181,7 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   terms["l2"] = losses.dense_l2(kernels, model.l2)
   loss = few_labels.total(model, terms)
 
-  # 4. AGREEMENT: KL(q(y | a, x) ‖ q(y | a, x̃)), x̃ being x distorted; with
-  # `align` the first q is shifted to classes that are as frequent.
+  # 4. AGREEMENT: KL(q(y | a, x) ‖ q(y | a, x̃)), x̃ being x distorted.
   if model.agreement:
     loss += model.agreement * terms["disagreement"]
   return loss, (terms, model_state)

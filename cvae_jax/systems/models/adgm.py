@@ -26,7 +26,6 @@ class Model(NamedTuple):
   unlabelled: float  # × mean U(x): the share of the others
   alpha: float  # × mean −log q(y | a, x) of labelled data
   agreement: float  # × mean KL of an image's classes to its distorted image's
-  align: bool  # the classes that an image shall keep are as frequent as others
   l2: float  # × squared kernels
   warm_up: int  # steps until the classifier learns from U in full
   distortion: float  # spread of the linear maps of images, in training
@@ -34,12 +33,6 @@ class Model(NamedTuple):
   binarise: bool  # draw pixels 0 or 1 from their grey values, in each step anew
   likelihood: likelihoods.Likelihood
   kl: kl_control.KLWeight  # the weight of z's KL
-
-  @property
-  def model_state(self) -> PyTree:
-    """Return what is kept beside the parameters at first."""
-    classes = self.sizes[1]
-    return {"classes": jnp.full(classes, 1.0 / classes)} if self.align else {}
 
   def distort(self, batch: Batch, key: Array) -> Batch:
     """Return the batch with each image distorted in its own way, as float."""
@@ -86,7 +79,7 @@ def build(config, facts: Facts) -> Model:
   """Build the networks that config.model and .loss describe.
 
   Raises:
-    ValueError: a choice of config.loss is not supported, or has no use.
+    ValueError: a choice of config.loss is not supported.
   """
   nets = config.model
   loss = config.loss
@@ -106,9 +99,6 @@ def build(config, facts: Facts) -> Model:
     "partner": gauss(nets.auxiliaries),
     "generator": {"logits": pixels * likelihood.width},
   }
-  align = loss.get("align", False)
-  if align and not loss.get("agreement", 0.0):
-    raise ValueError("loss.align is of loss.agreement, which is 0: set both")
   networks = {name: MLP(**nets[name], heads=heads[name]) for name in BRANCHES}
   return Model(
     nets=ADGM(**networks, skip=nets.skip),
@@ -116,7 +106,6 @@ def build(config, facts: Facts) -> Model:
     shape=shape,
     **{name: loss[name] for name in ("labelled", "unlabelled", "alpha", "l2")},
     agreement=loss.get("agreement", 0.0),
-    align=align,
     warm_up=loss.get("warm_up", 0),
     distortion=nets.get("distortion", 0.0),
     shift=nets.get("shift", 0.0),
