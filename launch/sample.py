@@ -76,7 +76,6 @@ def _draw_request(run, folder) -> None:
     unknown=_UNKNOWN.value,
     count=_COUNT.value,
     seed=_SEED.value,
-    guidance=_GUIDANCE.value,
   )
   if picture.note:
     print(f"note: {picture.note}")

@@ -152,27 +152,11 @@ def test_scores_are_complete_and_consistent(run, judge):
   assert f"{test['elbo']:.4f}" in text
 
 
-def test_a_model_that_ignores_its_condition_is_warned_of(run):
-  params = run.state.params
-  deaf = {
-    branch: {
-      name: layer | {"kernel": layer["kernel"].at[-11:].set(0.0)}
-      if name in ("dense", "dense_0")
-      else layer
-      for name, layer in layers.items()
-    }
-    for branch, layers in params.items()
-  }
-  deaf_run = runs.dataclasses.replace(run, state=run.state.replace(params=deaf))
-  scores = score.score(deaf_run, samples=2, per_class=10)
-  assert scores["condition_gap_nats"] == pytest.approx(0, abs=1e-3)
-  assert any("hardly reads the condition" in t for t in scores["warnings"])
-
-
-def test_an_attribute_that_is_ignored_alone_is_warned_of(run):
+def deafen(run, entries):
+  """Return the run, deaf to the last `entries` of a condition."""
   params = {
     branch: {
-      name: layer | {"kernel": layer["kernel"].at[-1:].set(0.0)}
+      name: layer | {"kernel": layer["kernel"].at[-entries:].set(0.0)}
       if name in ("dense", "dense_0")
       else layer
       for name, layer in layers.items()
@@ -180,8 +164,17 @@ def test_an_attribute_that_is_ignored_alone_is_warned_of(run):
     for branch, layers in run.state.params.items()
   }
   state = run.state.replace(params=params)
-  no_ink = runs.dataclasses.replace(run, state=state)
-  scores = score.score(no_ink, samples=0, per_class=10)
+  return runs.dataclasses.replace(run, state=state)
+
+
+def test_a_model_that_ignores_its_condition_is_warned_of(run):
+  scores = score.score(deafen(run, 11), samples=2, per_class=10)
+  assert scores["condition_gap_nats"] == pytest.approx(0, abs=1e-3)
+  assert any("hardly reads the condition" in t for t in scores["warnings"])
+
+
+def test_an_attribute_that_is_ignored_alone_is_warned_of(run):
+  scores = score.score(deafen(run, 1), samples=0, per_class=10)
   gaps = scores["attribute_gap_nats"]
   assert gaps.keys() == {"class", "ink"}
   assert gaps["ink"] == pytest.approx(0, abs=1e-3)

@@ -193,15 +193,15 @@ def _check_held_out(
     known = {format_level(value) for value in train[name]}
     for value in test[name]:
       if not blank(value) and format_level(value) not in known:
-        many = len(known) > MANY
-        raise DataError(
-          f"{name}: {value} is in no training row; bring more rows of it, or "
-          "another seed"
-          + (
+        advice = ""
+        if len(known) > MANY:
+          advice = (
             f". {len(known):,} values are taken for classes: give a number as "
             f"floats, or kinds={{{name!r}: 'number'}}"
           )
-          * many
+        raise DataError(
+          f"{name}: {value} is in no training row; bring more rows of it, or "
+          f"another seed{advice}"
         )
 
 

@@ -49,6 +49,8 @@ class Folder:
   @functools.cached_property
   def best_step(self) -> int | None:
     """Return the step of the best state, if the run hands that one out."""
+    if not self.config.early_stop.restore:
+      return None
     if not (self.path / "checkpoints").is_dir():
       return None
     checkpoints = Checkpoints(self.path, read_only=True)

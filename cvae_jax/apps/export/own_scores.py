@@ -4,8 +4,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from cvae_jax.loop import exports
 from cvae_jax.measures import kept, score
 from cvae_jax.runs import Run
@@ -23,13 +21,10 @@ def write(run: Run, folder: Path, scores: dict[str, Any] | None) -> None:
   """Write a run's scores into its export, as those of the exported state."""
   if scores is None:
     return
-  abstract = jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), run.state
-  )
   held = {
     name: run.state.params[name] for name in run.config.get("pretrained", {})
   }
-  state = exports.read_state(folder, abstract, held)
+  state = exports.read_state(folder, run.state, held)
   exported = dataclasses.replace(run, state=state)
   protocol = scores["protocol"] | kept.identify_state(exported)
   kept.write(folder, score.NAME, scores | {"protocol": protocol})
