@@ -59,7 +59,7 @@ class Run(Functions):
     """
     images, condition = arguments.rows(
       images=self._images(images),
-      condition=self._encode(condition, named),
+      condition=self.encode_condition(condition, **named),
     )
     return self._apply("encode", images, condition)
 
@@ -98,7 +98,7 @@ class Run(Functions):
       RunError: images or a condition do not fit the run.
       DataError: an attribute is unknown, or has no value.
     """
-    own = self._encode(condition, {})
+    own = self.encode_condition(condition)
     if changed is None or isinstance(changed, str | Mapping):
       words = self.parse(changed or {})
       changed = self.conditions.fill(own, words)

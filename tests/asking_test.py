@@ -124,8 +124,19 @@ def test_what_training_always_knew_is_drawn_and_never_unknown(run, unsure):
     assert gaps.known(found.vectors, name).all()
   with pytest.raises(RunError, match="of each attribute"):
     partly.with_guidance(2.0)
-  with pytest.raises(RunError, match=f"every {others[1]} known"):
-    pictures.draw(partly, {}, unknown=[others[1]])
+  unsaid = {others[1]: None}
+  images = partly.sample(WHOLE)
+  for refused in (
+    lambda: pictures.draw(partly, {}, unknown=[*unsaid]),
+    lambda: partly.sample(unsaid),
+    lambda: partly.sample(f"{others[1]}="),
+    lambda: partly.encode(images, WHOLE | unsaid),
+    lambda: partly.encode(images, {first: None}),
+    lambda: partly.edit(images, WHOLE, unsaid),
+  ):
+    with pytest.raises(RunError, match=f"every ({'|'.join(others)}) known"):
+      refused()
+  assert partly.encode(images, WHOLE | {first: None}).mean.shape[0] == 1
 
 
 @pytest.mark.parametrize(
@@ -249,6 +260,8 @@ def test_a_walk_begins_at_the_fitted_latents_of_its_condition(run, monkeypatch):
       "shape is asked for in two ways",
     ),
     (lambda r: pictures.draw(r, unknown=["shape"]), "with every shape known"),
+    (lambda r: r.sample(shape=None), "with every shape known"),
+    (lambda r: r.sample("shape="), "with every shape known"),
     (lambda r: pictures.draw(r, grid=["a", "b", "c"]), "no attribute 'a'"),
     (
       lambda r: pictures.draw(r, grid=["shape"], sweep="size"),

@@ -1,5 +1,6 @@
 """What the explorer answers, without a browser."""
 
+import dataclasses
 import io
 import socket
 import sys
@@ -157,6 +158,8 @@ def all_kinds(known_bits=True):
   table["glossy"] = ["no", "yes", "no", "no", "yes", "no"]
   conditions = Conditions.fit(entries, table, known_bits)
   config = configs.load("configs/images.py:smoke", {"model.latents": 3})
+  with config.unlocked():  # else an attribute without gaps is never unknown
+    config.data.condition_dropout = 0.1 * known_bits
   shapes = {"image": (16, 16, 3), "condition": (conditions.size,)}
   system = cvae.make(config, Facts(shapes, 60, attribute_columns(conditions)))
   state = small.drawn(system)
@@ -191,6 +194,29 @@ def test_an_unknown_condition_is_one_only_where_the_model_knows_of_such():
   known = opening.from_run(all_kinds(False), "kinds")
   with pytest.raises(RunError, match="needs a value"):
     request.from_query(known, link)
+
+
+def test_a_condition_that_training_always_knew_has_no_unknown_control():
+  pytest.importorskip("gradio", reason="the extra web is missing")
+  from cvae_jax.apps.explore.panels import controls
+
+  run = all_kinds()
+  with run.config.unlocked():
+    run.config.data.condition_dropout = 0.0
+  where = run.conditions.asked.index("light")
+  row = list(run.conditions.rows[0])
+  row[where] = None
+  rows = (*run.conditions.rows, tuple(row))
+  conditions = dataclasses.replace(run.conditions, rows=rows)
+  opened = opening.from_run(
+    dataclasses.replace(run, conditions=conditions), "kinds"
+  )
+  made = controls.build(opened, request.first(opened).values)
+  free = {c.attribute.name for c in made if c.unknown is not None}
+  assert free == {"light"}
+  assert opened.all_unknown is None
+  with pytest.raises(RunError, match="shape needs a value"):
+    request.from_query(opened, [("set", "shape=")])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -265,7 +291,7 @@ def test_what_the_controls_are_set_to_is_what_they_say():
   ]
   assert controls.read(made, given) == unknown
   many = Class("letter", tuple(map(str, range(controls.BUTTONS + 1))))
-  (longer,) = controls.add_controls([many], {"letter": "3"}, False)
+  (longer,) = controls.add_controls([many], {"letter": "3"}, ())
   assert isinstance(longer.value, gradio.Dropdown)
 
 

@@ -113,12 +113,13 @@ def vector(run: Run, values: Mapping[str, Any]) -> NDArray[np.float32]:
   """Return the condition vector [1, A] of what a picture shows.
 
   Raises:
+    RunError: a value may not be unknown.
     DataError: an attribute is missing where none may be unknown, or a name or
       a value is unknown.
   """
   if not attributes(run):
     return blank_condition(run)
-  return run.conditions.encode(dict(values))
+  return run.encode_condition(values)
 
 
 def blank_condition(run: Run) -> NDArray[np.float32]:

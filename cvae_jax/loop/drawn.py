@@ -75,8 +75,12 @@ class Drawn:
   def takes_guidance(self) -> bool:
     """Tell whether training saw unknown values of each attribute."""
     asked = getattr(self.conditions, "asked", ())
-    seen = requests.may_be_unknown(self.config, self.conditions)
-    return bool(asked) and set(asked) == set(seen)
+    return bool(asked) and set(asked) == set(self.unknowns)
+
+  @functools.cached_property
+  def unknowns(self) -> tuple[str, ...]:
+    """Name the attributes of which training saw unknown values."""
+    return requests.may_be_unknown(self.config, self.conditions)
 
   def with_temperature(self, temperature: float | None) -> Self:
     """Return the run with latents of another standard deviation, N(0, t² I).

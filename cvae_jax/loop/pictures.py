@@ -131,17 +131,12 @@ def _complete(
     raise RunError(f"{run.folder} is conditioned on nothing")
   for name in (*named, *unknown):
     run.conditions.attribute(name)
-  seen = requests.may_be_unknown(run.config, run.conditions)
-  if never := [name for name in unknown if name not in seen]:
-    raise RunError(
-      f"{run.folder} was trained with every {never[0]} known, so it cannot be "
-      "unknown; leave it out to have it drawn, or train with "
-      "--config.data.condition_dropout=0.1"
-    )
+  unsaid = dict.fromkeys(unknown)
+  requests.check_known(run.folder, run.conditions, run.unknowns, unsaid)
   said = [*words, *named, *unknown]
   if twice := [name for name in dict.fromkeys(said) if said.count(name) > 1]:
     raise RunError(f"{twice[0]} is asked for in two ways; give it once")
-  return words | dict.fromkeys(unknown)
+  return words | unsaid
 
 
 def _samples(

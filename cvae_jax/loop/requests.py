@@ -1,6 +1,6 @@
 """Turn requests in words into condition vectors."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,10 +43,12 @@ def vectors(
     seed: of the draw.
 
   Raises:
-    RunError: nothing can be asked for, or count does not fit.
+    RunError: nothing can be asked for, count does not fit, or a value may not
+      be unknown.
     DataError: a name or a value is unknown.
   """
-  given = parse(folder, conditions, request)
+  seen = may_be_unknown(config, conditions)
+  given = parse(folder, conditions, seen, request)
   lists = {n: conditions.attribute(n).as_list(v) for n, v in given.items()}
   rows = _rows({name: len(column) for name, column in lists.items()}, count)
   table = {n: v * rows if len(v) == 1 else v for n, v in lists.items()}
@@ -54,7 +56,6 @@ def vectors(
   if not left:
     found = conditions.encode(table)
     return Asked(np.repeat(found, rows // len(found), axis=0))
-  seen = may_be_unknown(config, conditions)
   unknown = [name for name in left if name in seen]
   drawn = [name for name in left if name not in seen]
   notes = []
@@ -86,13 +87,45 @@ def may_be_unknown(config: ConfigDict, conditions: Any) -> tuple[str, ...]:
   )
 
 
+def check_known(
+  folder: Path,
+  conditions: Any,
+  unknowns: Sequence[str],
+  request: Mapping[str, Any],
+) -> None:
+  """Check that a request has no unknown value that training never saw.
+
+  Args:
+    unknowns: the attributes of which training saw unknown values.
+    request: {attribute: value or N of them}.
+
+  Raises:
+    RunError: it has one.
+    DataError: there is no such attribute.
+  """
+  for name, values in request.items():
+    attribute = conditions.attribute(name)
+    known = all(attribute.known(value) for value in attribute.as_list(values))
+    if not known and name not in unknowns:
+      raise RunError(
+        f"{folder} was trained with every {name} known, so it cannot be "
+        f"unknown; {conditions.describe(name)}"
+      )
+
+
 def parse(
-  folder: Path, conditions: Any, request: Mapping[str, Any] | str
+  folder: Path,
+  conditions: Any,
+  unknowns: Sequence[str],
+  request: Mapping[str, Any] | str,
 ) -> dict[str, Any]:
   """Return a request as {attribute: value}.
 
+  Args:
+    unknowns: the attributes that may be unknown; see `check_known`.
+
   Raises:
-    RunError: the run can be asked for nothing.
+    RunError: the run can be asked for nothing, or a value may not be unknown.
     DataError: a name or a value is unknown.
   """
   if not getattr(conditions, "attributes", ()):
@@ -102,9 +135,8 @@ def parse(
       )
     return {}
   if isinstance(request, str):
-    return conditions.parse(request)
-  for name in request:
-    conditions.attribute(name)
+    request = conditions.parse(request)
+  check_known(folder, conditions, unknowns, request)
   return dict(request)
 
 

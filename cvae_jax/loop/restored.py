@@ -37,7 +37,9 @@ class Restored(Drawn):
       RunError: the run can be asked for nothing.
       DataError: a name or a value is unknown.
     """
-    return requests.parse(self.folder, self.conditions, request)
+    return requests.parse(
+      self.folder, self.conditions, self.unknowns, request
+    )
 
   def request(
     self,
@@ -95,14 +97,30 @@ class Restored(Drawn):
     shape = self.system.columns.get("image")
     return arguments.images(images, shape, self.folder)
 
-  def _encode(self, condition: Request, named: Mapping[str, Any]) -> NDArray:
-    """Return a condition [B, A] in which nothing is drawn at random."""
+  def encode_condition(
+    self, condition: Request = None, **named: Any
+  ) -> NDArray[np.float32]:
+    """Return the condition vectors [B, A] of what images show.
+
+    Nothing is drawn at random, unlike in `request`: attributes that are left
+    out are unknown.
+
+    Args:
+      condition: vectors [B, A] or words, as in `request`.
+      named: attributes and their values, instead or besides.
+
+    Raises:
+      RunError: vectors do not fit the run, or a value may not be unknown.
+      DataError: a name or a value is unknown, or an attribute is missing.
+    """
     if condition is not None and not isinstance(condition, str | Mapping):
       return self.request(condition, **named).vectors
-    words = self.parse(condition or {})
-    words = words | self.parse(named)
+    words = self.parse(condition or {}) | self.parse(named)
     if not getattr(self.conditions, "attributes", ()):
       return self._blank(1)
+    if getattr(self.conditions, "known_bits", False):
+      left = dict.fromkeys(self.conditions.left_out(words))
+      requests.check_known(self.folder, self.conditions, self.unknowns, left)
     return self.conditions.encode(words)
 
   def _blank(self, count: int) -> NDArray:

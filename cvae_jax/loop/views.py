@@ -132,7 +132,7 @@ class Views(Restored):
     self._function("decode")
     if any(np.ndim(given) == 3 for given in (a, b) if given is not None):
       # The condition of an image is not drawn at random.
-      begin = requests.Asked(self._encode(condition, named))
+      begin = requests.Asked(self.encode_condition(condition, **named))
     else:
       begin = self.request(condition, 1, seed, **named)
     end = begin.vectors

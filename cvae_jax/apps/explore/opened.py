@@ -42,9 +42,11 @@ class Opened:
     return editing.attributes(self.run) if self.reads_condition else ()
 
   @property
-  def unknowns(self) -> bool:
-    """Tell whether a condition may be unknown."""
-    return bool(getattr(self.run.conditions, "known_bits", False))
+  def all_unknown(self) -> dict[str, None] | None:
+    """Return values that say nothing; None where one has to be known."""
+    names = [attribute.name for attribute in self.attributes]
+    free = set(names) <= set(self.run.unknowns)
+    return dict.fromkeys(names) if free else None
 
   @property
   def colours(self) -> bool:

@@ -100,8 +100,9 @@ def _value(opened: Opened, name: str, text: str) -> Any:
     known = ", ".join(a.name for a in opened.attributes) or "none"
     raise RunError(f"no condition {name!r}; there is {known}")
   attribute = opened.run.conditions.attribute(name)
-  if not attribute.known(text) or (not text and opened.unknowns):
-    if opened.unknowns:
+  may_be_unknown = name in opened.run.unknowns
+  if not attribute.known(text) or (not text and may_be_unknown):
+    if may_be_unknown:
       return None
     raise RunError(f"{name} needs a value; this model knows no unknown ones")
   attribute.encode([text])

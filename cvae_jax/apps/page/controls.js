@@ -11,14 +11,14 @@ const MANY = 24; // levels, above which a list is shown and no buttons
 
 // One control in a frame of its own; show(value) moves it.
 function control(about, changed) {
-  const {name, kind, values, bit} = about;
+  const {name, kind, values, unknown} = about;
   const frame = element("fieldset", {}, element("legend", {textContent: name}));
   const tell = (value) => changed(name, value);
   const build = {tags, number: slider, angle: slider, ordinal: slider}[kind];
   const show = (build || (values.length > MANY ? menu : buttons))(
     frame, about, tell,
   );
-  if (bit !== null && kind !== "class" && kind !== "binary") {
+  if (unknown && kind !== "class" && kind !== "binary") {
     const known = unknownBox(frame, about, tell);
     return {frame, show: (value) => (show(value), known(value))};
   }
@@ -37,8 +37,8 @@ function choice(type, name, text, changed) {
 }
 
 // Buttons of which one is down; null is unknown.
-function buttons(frame, {name, values, bit}, tell) {
-  const all = bit === null ? values : [...values, null];
+function buttons(frame, {name, values, unknown}, tell) {
+  const all = unknown ? [...values, null] : values;
   const row = element("div", {className: "row"});
   const inputs = all.map((value) => {
     const text = value === null ? "unknown" : value;
@@ -50,8 +50,8 @@ function buttons(frame, {name, values, bit}, tell) {
   return (value) => inputs.forEach((x, i) => (x.checked = all[i] === value));
 }
 
-function menu(frame, {name, values, bit}, tell) {
-  const all = bit === null ? values : [...values, null];
+function menu(frame, {name, values, unknown}, tell) {
+  const all = unknown ? [...values, null] : values;
   const select = element("select", {ariaLabel: name});
   for (const value of all) {
     select.append(element("option", {textContent: value ?? "unknown"}));

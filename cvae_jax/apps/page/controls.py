@@ -36,7 +36,10 @@ def from_run(run: Run) -> list[dict[str, Any]]:
   if not attributes:
     return []
   begin = _first(conditions)
-  return [_control(conditions, a, begin) for a in attributes]
+  return [
+    _control(conditions, a, begin) | {"unknown": a.name in run.unknowns}
+    for a in attributes
+  ]
 
 
 def _first(conditions: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ let turn = 0; // of the last drawing; an older grid stops
 function wrongValue(name, value) {
   const about = named[name];
   if (!about) return `there is no condition ${name}`;
-  if (value === null) return about.bit === null ? `${name} is never unknown` : "";
+  if (value === null) return about.unknown ? "" : `${name} is never unknown`;
   const all = Array.isArray(value) ? value : [value];
   const bad = all.find((one) => !about.values.includes(one));
   const kind = Array.isArray(value) === (about.kind === "tags");
@@ -168,7 +168,7 @@ for (const each of about.controls) {
 }
 if (about.regions) {
   const classes = [...new Set(about.regions)].sort((a, b) => a - b);
-  const named = {name: "class", kind: "class", bit: null};
+  const named = {name: "class", kind: "class", unknown: false};
   const words = ["any", ...classes.map(String)];
   const {frame, show} = control({...named, values: words}, (_, word) => {
     region = word === "any" ? null : Number(word);

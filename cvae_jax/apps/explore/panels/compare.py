@@ -20,7 +20,7 @@ def build(page: gr.Blocks, runs: Sequence[Opened]) -> None:
       made = controls.add_controls(
         comparison.common_attributes(runs),
         first(runs[0]).values,
-        all(opened.unknowns for opened in runs),
+        set.intersection(*(set(opened.run.unknowns) for opened in runs)),
       )
       if not made:
         gr.HTML(markup.message("These runs share no condition."))

@@ -1,6 +1,6 @@
 """A control for each condition, by its kind."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -31,14 +31,20 @@ class Control(NamedTuple):
 
 def build(opened: Opened, values: Mapping[str, Any]) -> list[Control]:
   """Put a control for each condition onto the page, at `values`."""
-  return add_controls(opened.attributes, values, opened.unknowns)
+  return add_controls(opened.attributes, values, opened.run.unknowns)
 
 
 def add_controls(
-  attributes: Sequence[Any], values: Mapping[str, Any], unknowns: bool
+  attributes: Sequence[Any],
+  values: Mapping[str, Any],
+  unknowns: Collection[str],
 ) -> list[Control]:
-  """Put a control for each attribute onto the page, at `values`."""
-  return [_control(a, values[a.name], unknowns) for a in attributes]
+  """Put a control for each attribute onto the page, at `values`.
+
+  Args:
+    unknowns: names of those that may be unknown.
+  """
+  return [_control(a, values[a.name], a.name in unknowns) for a in attributes]
 
 
 def connect(controls: Sequence[Control], **how: Any) -> None:
@@ -91,17 +97,17 @@ def _display(attribute: Any, value: Any) -> Any:
   return str(value) if attribute.levels else float(value)
 
 
-def _control(attribute: Any, value: Any, unknowns: bool) -> Control:
+def _control(attribute: Any, value: Any, may_be_unknown: bool) -> Control:
   """Build the control of one condition."""
   label = attribute.name.replace("_", " ")
   if attribute.kind == "multilabel":
     tags = gr.CheckboxGroup(
       list(attribute.levels), value=labels(value), label=label
     )
-    return Control(attribute, tags, _box(label) if unknowns else None)
+    return Control(attribute, tags, _box(label) if may_be_unknown else None)
   if attribute.levels:
     choices = [(level, level) for level in attribute.levels]
-    choices += [("unknown", UNKNOWN)] if unknowns else []
+    choices += [("unknown", UNKNOWN)] if may_be_unknown else []
     kind = gr.Radio if len(attribute.levels) <= BUTTONS else gr.Dropdown
     return Control(attribute, kind(choices, value=str(value), label=label))
   low, high = ends(attribute)
@@ -112,7 +118,7 @@ def _control(attribute: Any, value: Any, unknowns: bool) -> Control:
     step=round((high - low) / STEPS, 6),
     label=label,
   )
-  return Control(attribute, moved, _box(label) if unknowns else None)
+  return Control(attribute, moved, _box(label) if may_be_unknown else None)
 
 
 def ends(attribute: Any) -> tuple[float, float]:

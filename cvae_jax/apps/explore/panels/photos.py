@@ -172,10 +172,7 @@ def _settings(
 
 def _guess(opened: Opened, image: NDArray) -> dict[str, Any] | None:
   """Return what an image shows, unknown values where the model has such."""
-  found = photo.guess(opened, image)
-  if found is None and opened.unknowns:
-    return dict.fromkeys(attribute.name for attribute in opened.attributes)
-  return found
+  return photo.guess(opened, image) or opened.all_unknown
 
 
 def _message(function, *arguments) -> str:
@@ -190,7 +187,7 @@ def _describe_source(opened: Opened) -> str:
   """Say where the controls of what a picture shows come from."""
   if photo.can_guess(opened):
     return "Found by the model; correct it where it is wrong."
-  if opened.unknowns:
+  if opened.all_unknown:
     return "Unknown at first; say what you know."
   return "Say it here: this run cannot find it."
 

@@ -65,7 +65,7 @@ def build(opened: Opened) -> Panel:
         1.0,
         step=0.1,
         label="guidance: above 1 exaggerates the conditions",
-        visible=opened.unknowns and bool(made),
+        visible=opened.run.takes_guidance and bool(made),
       )
       if not made:
         gr.HTML(markup.message("This run reads no condition."))
