@@ -37,9 +37,7 @@ class Restored(Drawn):
       RunError: the run can be asked for nothing.
       DataError: a name or a value is unknown.
     """
-    return requests.parse(
-      self.folder, self.conditions, self.unknowns, request
-    )
+    return requests.parse(self.folder, self.conditions, self.unknowns, request)
 
   def request(
     self,
