@@ -95,7 +95,7 @@ DECODER = {
 LOOP = {
   "log_every": 20,
   "checkpoint_every": 200,
-  "products": "ynnpack",  # 1 to 8 % faster here: docs/performance.md
+  "products": "ynnpack",  # 1 to 8 % faster: docs/performance_report.md
 }
 VAE = {
   "system": "autoencoder",

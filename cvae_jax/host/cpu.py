@@ -9,7 +9,8 @@ and first-touch page faults take a large share of the step. Best first:
    starts it anew.
 2. glibc told to keep freed memory (mallopt).
 
-CVAE_JAX_TUNE=0 switches all of it off. docs/performance.md has the figures.
+CVAE_JAX_TUNE=0 switches all of it off. The figures are in
+docs/performance_report.md.
 """
 
 import contextlib

@@ -4,7 +4,7 @@ XLA has two libraries for them, Eigen and YNNPACK. Its flags choose one for the
 whole process, and host/cpu.py sets them to Eigen. A run's own choice goes to
 XLA with the program of the run's steps and prevails over the flags. It is a key
 of the config, so it is recorded, and kept when the run resumes, also under
-other flags. docs/performance.md has what each gives.
+other flags. docs/performance_report.md has what each gives.
 """
 
 from collections.abc import Callable
