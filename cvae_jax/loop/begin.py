@@ -159,8 +159,26 @@ def borrow(params: dict, source: str) -> dict:
     taken, wanted = (
       {name: p.get(name, {}) for name in branches} for p in (taken, wanted)
     )
+  elif set(taken) != set(params):
+    raise _branches_error(source, run, set(taken), set(params))
   check_names(shapes(wanted), shapes(taken), f"checkpoint {run}")
   return {**params, **taken}
+
+
+def _branches_error(
+  source: str, run: Path, there: set[str], wanted: set[str]
+) -> CheckpointError:
+  """Return the error of a run that does not have the config's branches."""
+  both = ",".join(sorted(there & wanted))
+  remedy = (
+    f"take those that both have: --config.init_from={source}:{both}"
+    if both
+    else "there is nothing to take"
+  )
+  return CheckpointError(
+    f"init_from {source!r}: {run} has the branches {', '.join(sorted(there))}, "
+    f"this config has {', '.join(sorted(wanted))}; {remedy}"
+  )
 
 
 def _loan(source: str) -> tuple[Path, int | None, list[str]]:
