@@ -28,7 +28,7 @@ def test_m2_stands_on_a_trained_m1(data, tmp_path):
   assert run.classify(np.zeros((3, 28, 28, 1), np.uint8)).shape == (3, 10)
   with pytest.raises(CheckpointError, match="no branch 'critic'; it has cla"):
     begin.borrow(state.params, f"{source},critic")
-  with pytest.raises(CheckpointError, match="m1:decoder,encoder$"):
+  with pytest.raises(CheckpointError, match=r"m1:decoder,encoder$"):
     begin.borrow(state.params, str(tmp_path / "m1"))
 
 
