@@ -72,7 +72,7 @@ class Facts(NamedTuple):
     return self.columns["image"]
 
   @property
-  def conditions(self) -> int:
+  def condition_size(self) -> int:
     """Return the length A of a condition, 0 where the data have none."""
     return self.columns.get("condition", (0,))[0]
 

@@ -202,7 +202,7 @@ def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:
   facts = Facts(shapes, len(next(iter(dataset.train.values()))), *known)
   stated = {
     "image_shape": shapes.get("image"),
-    "conditions": facts.conditions if "condition" in shapes else None,
+    "conditions": facts.condition_size if "condition" in shapes else None,
   }
   for key, found in stated.items():
     value = config.data.get(key)

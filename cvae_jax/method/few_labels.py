@@ -53,17 +53,17 @@ def count_classes(facts: Facts) -> int:
   """
   places = facts.attributes
   if (
-    facts.conditions < 2
+    facts.condition_size < 2
     or len(places) > 1
     or any(place.kind != "class" for place in places)
   ):
     names = ", ".join(place.name for place in places) or "nothing"
     raise ValueError(
       f"few labels are of one class, and the condition has "
-      f"{facts.conditions} entries, of {names}; set data.condition=class and "
-      "data.conditions to the number of classes"
+      f"{facts.condition_size} entries, of {names}; set data.condition=class "
+      "and data.conditions to the number of classes"
     )
-  return facts.conditions
+  return facts.condition_size
 
 
 def columns(shape: tuple[int, ...], classes: int) -> dict[str, tuple[int, ...]]:

@@ -43,7 +43,7 @@ def make(config, facts: Facts) -> System:
   shape = facts.image_shape
   model = build(config, facts)
   players = _players(model, config)
-  columns = {"image": shape, "condition": (facts.conditions,)}
+  columns = {"image": shape, "condition": (facts.condition_size,)}
   if model.slots:
     columns |= {"labelled_image": shape, "label": ()}
 

@@ -54,7 +54,7 @@ class Model(NamedTuple):
 
 def make(config, facts: Facts) -> System:
   """Build the system that config.columns, .model and .loss describe."""
-  count = facts.conditions
+  count = facts.condition_size
   target = _columns(config, "target", least=1, count=count)
   given = _columns(config, "given", least=0, count=count)
   _check_kind(target, facts)

@@ -73,7 +73,7 @@ def make(config, facts: Facts) -> System:
     init=lambda key: update.init_state(players, *begin(model, key)),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
-    columns={"image": model.shape, "condition": (facts.conditions,)},
+    columns={"image": model.shape, "condition": (facts.condition_size,)},
     render=parts.make_render(
       encode, decode, functools.partial(gaussian.draw, latents=model.latents)
     ),

@@ -48,7 +48,7 @@ def make(config, facts: Facts) -> System:
   )
   lr = schedules.learning_rate(config.optim)
   players = _players(model, config.optim, lr)
-  attributes = facts.conditions
+  attributes = facts.condition_size
   return System(
     init=lambda key: update.init_state(players, *begin(model, attributes, key)),
     step=update.make_step(players, simultaneous=True),

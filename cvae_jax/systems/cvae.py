@@ -62,7 +62,7 @@ def make(config, facts: Facts) -> System:
       owns=BRANCHES + likelihoods.branches(likelihood) + model.prior.branches,
     )
   }
-  conditions = facts.conditions
+  conditions = facts.condition_size
 
   def output(state: TrainState, z: Array, condition: Array) -> Array:
     return model.output(state.params, z, condition)

@@ -104,7 +104,7 @@ def make(config, facts: Facts) -> System:
     ),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
-    columns={"image": model.shape, "condition": (facts.conditions,)},
+    columns={"image": model.shape, "condition": (facts.condition_size,)},
     render=render,
     decode=decode,
     latents=model.latents,

@@ -65,7 +65,7 @@ def make(config, facts: Facts) -> System:
   shape = facts.image_shape
   pixels = math.prod(shape)
   latents = config.model.latents
-  classes = facts.conditions
+  classes = facts.condition_size
 
   def linear(**heads: int) -> MLP:
     return MLP(widths=(), heads=heads)

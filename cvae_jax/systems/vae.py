@@ -74,7 +74,7 @@ def make(config, facts: Facts) -> System:
     step = update.make_step(players, simultaneous=True, same_draws=True)
   else:
     step = update.make_step(players)
-  conditions = facts.conditions
+  conditions = facts.condition_size
 
   def encode(state: TrainState, image: Array, condition: Array) -> Gaussian:
     return model.encode(state.params, flat(image), condition)

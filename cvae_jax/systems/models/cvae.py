@@ -114,7 +114,7 @@ def build(config, facts: Facts) -> Model:
   nets = levels or _networks(config.model, facts, likelihood)
   encoder, decoder = nets
   latents = sum(levels.sizes) if levels else encoder.latents
-  prior = latent_priors.build(config, latents, shape, facts.conditions)
+  prior = latent_priors.build(config, latents, shape, facts.condition_size)
   second_pass = config.loss.get("kl_of_second_pass", False)
   if second_pass and prior.sampled:
     raise ValueError(

@@ -37,7 +37,7 @@ def build(
     init=lambda key: update.init_state(players, {branch: params(key)}),
     step=update.make_step(players),
     evaluate=evaluate,
-    columns={"image": facts.image_shape, "condition": (facts.conditions,)},
+    columns={"image": facts.image_shape, "condition": (facts.condition_size,)},
     schedules={"learning_rate": lr},
     **others,
   )

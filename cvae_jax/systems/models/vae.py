@@ -127,7 +127,7 @@ def build(config, facts: Facts) -> Model:
     shape=shape,
     latents=latents,
     loss=loss,
-    prior=latent_priors.build(config, latents, shape, facts.conditions),
+    prior=latent_priors.build(config, latents, shape, facts.condition_size),
     discriminator=_discriminator(loss, config.loss),
     levels=levels,
   )
