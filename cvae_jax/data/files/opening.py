@@ -58,7 +58,10 @@ def _open_arrays(options: Any) -> Pictures | None:
   """Open what is no folder or archive of image files, None if it is one."""
   path = options.images
   if not path.exists():
-    raise DataError(f"--images={path}: no such file or folder")
+    raise DataError(
+      f"--images={path}: no such file or folder; expected a folder or an "
+      "archive of images, or a file of arrays"
+    )
   for reader in () if _holds_images(path) else _READERS:
     if (found := reader.find(path, options.transpose)) is not None:
       return found
