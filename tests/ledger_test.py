@@ -18,6 +18,8 @@ def run(tmp_path):
   """A finished run of data that lie somewhere on this machine."""
   path = record(tmp_path / "mine", [9.0, 1 / 3], data__path=str(tmp_path))
   kept.write(path, "variety", {"protocol": {}, "distances": {"error": 1 / 7}})
+  judges = [{"run": str(tmp_path / "judge"), "step": 3}]
+  kept.write(path, "scores", {"protocol": {"judges": judges}})
   return table.find([path])["mine"]
 
 
@@ -36,8 +38,10 @@ def test_an_entry_keeps_what_was_measured(run, tmp_path):
 
 
 def test_an_entry_names_no_place_of_the_machine(run, tmp_path):
-  text = ledger.write(run, tmp_path / "results").read_text()
-  assert str(tmp_path) not in text
+  path = ledger.write(run, tmp_path / "results")
+  assert str(tmp_path) not in path.read_text()
+  judges = ledger.Entry(path).measures["scores"]["protocol"]["judges"]
+  assert judges == [{"run": "judge", "step": 3}]
 
 
 def test_a_page_s_runs_with_other_settings_have_files_of_their_own(tmp_path):

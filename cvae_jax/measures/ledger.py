@@ -203,7 +203,7 @@ def make(run: Folder) -> dict[str, Any]:
     "hours": None if seconds is None else round(seconds / 3600, 3),
     "launch": launch,
     "data": json.loads(identity.read_text()) if identity.exists() else None,
-    "measures": _round(run.measures),
+    "measures": _without_places(_round(run.measures)),
     "rows": [_round(row) for row in run.rows if row["split"] in SPLITS],
   }
 
@@ -215,13 +215,15 @@ def _name(run: Folder) -> str:
   return re.sub(r"[/:]", "_", name) + (f",seed={seed}" if seed else "")
 
 
-def _without_places(config: Any) -> Any:
-  """Return a config in which a path of this machine is the file's name."""
-  if isinstance(config, Mapping):
-    return {key: _without_places(value) for key, value in config.items()}
-  if isinstance(config, str) and os.path.isabs(config):
-    return Path(config).name
-  return config
+def _without_places(found: Any) -> Any:
+  """Return JSON types in which a path of this machine is the file's name."""
+  if isinstance(found, Mapping):
+    return {key: _without_places(value) for key, value in found.items()}
+  if isinstance(found, list | tuple):
+    return [_without_places(value) for value in found]
+  if isinstance(found, str) and os.path.isabs(found):
+    return Path(found).name
+  return found
 
 
 def _is_same(entry: Entry, content: Mapping[str, Any]) -> bool:
