@@ -96,6 +96,8 @@ def test_categories_are_judged_by_purity_and_by_what_they_draw():
     assert verdict.reasons[-1] == "runs: 3 and 3"
   close = judge_categories(m3=m3, source=[scored(0.89, mixed)])
   assert close == ["undecided", "confirmed so far"]  # by a purity of 0.01
+  beside = judge_categories(m3=m3, source=[scored(0.95, sharp)])
+  assert beside == ["undecided"] * 2
   apart = judge_categories(m3=[scored(0.9, mixed)], source=[scored(0.5, sharp)])
   assert apart == ["confirmed so far", "contradicted so far"]
   labelled = judge_categories(m3=m3, m2=[scored(0.5, mixed)])
@@ -103,6 +105,8 @@ def test_categories_are_judged_by_purity_and_by_what_they_draw():
   unjudged = entry(scores={"categories": {"purity": 0.9}, "control": {}})
   found = judge_categories(m3=m3, source=[unjudged])
   assert found == ["undecided", "not measured"]
+  *_, verdict = claims.categories(zoo(m3=m3, source=[unjudged]))
+  assert "entropy" in verdict.reasons[0]
 
 
 def test_control_is_met_by_the_best_of_the_systems_that_were_judged():

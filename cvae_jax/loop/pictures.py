@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from cvae_jax.data.conditions.attribute import STEPS
 from cvae_jax.host import images
 from cvae_jax.host.arguments import RunError
-from cvae_jax.loop import requests
 from cvae_jax.loop.restored import Restored
 
 ACROSS = 8  # samples in a row
@@ -129,10 +128,9 @@ def _complete(
   words = run.parse(request)
   if (named or unknown) and not getattr(run.conditions, "attributes", ()):
     raise RunError(f"{run.folder} is conditioned on nothing")
-  for name in (*named, *unknown):
+  for name in named:
     run.conditions.attribute(name)
-  unsaid = dict.fromkeys(unknown)
-  requests.check_known(run.folder, run.conditions, run.unknowns, unsaid)
+  unsaid = run.parse(dict.fromkeys(unknown))
   said = [*words, *named, *unknown]
   if twice := [name for name in dict.fromkeys(said) if said.count(name) > 1]:
     raise RunError(f"{twice[0]} is asked for in two ways; give it once")

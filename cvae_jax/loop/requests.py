@@ -24,7 +24,8 @@ def vectors(
   folder: Path,
   config: ConfigDict,
   conditions: Any,
-  request: Mapping[str, Any] | str,
+  unknowns: Sequence[str],
+  given: Mapping[str, Any],
   count: int | None = None,
   seed: int = 0,
 ) -> Asked:
@@ -38,17 +39,15 @@ def vectors(
     folder: the run's.
     config: the run's config.
     conditions: the run's.
-    request: {attribute: value or N of them}, or "shape=triangle,size=0.9".
+    unknowns: the attributes that may be unknown.
+    given: {attribute: value or N of them}, as `parse` returns it.
     count: N, of one request; None for as many as it has values.
     seed: of the draw.
 
   Raises:
-    RunError: nothing can be asked for, count does not fit, or a value may not
-      be unknown.
-    DataError: a name or a value is unknown.
+    RunError: count does not fit.
+    DataError: a value is unknown.
   """
-  seen = may_be_unknown(config, conditions)
-  given = parse(folder, conditions, seen, request)
   lists = {n: conditions.attribute(n).as_list(v) for n, v in given.items()}
   rows = _rows({name: len(column) for name, column in lists.items()}, count)
   table = {n: v * rows if len(v) == 1 else v for n, v in lists.items()}
@@ -56,8 +55,8 @@ def vectors(
   if not left:
     found = conditions.encode(table)
     return Asked(np.repeat(found, rows // len(found), axis=0))
-  unknown = [name for name in left if name in seen]
-  drawn = [name for name in left if name not in seen]
+  unknown = [name for name in left if name in unknowns]
+  drawn = [name for name in left if name not in unknowns]
   notes = []
   if unknown:
     names = ", ".join(unknown)
@@ -87,7 +86,7 @@ def may_be_unknown(config: ConfigDict, conditions: Any) -> tuple[str, ...]:
   )
 
 
-def check_known(
+def _check_known(
   folder: Path,
   conditions: Any,
   unknowns: Sequence[str],
@@ -109,7 +108,9 @@ def check_known(
     if not known and name not in unknowns:
       raise RunError(
         f"{folder} was trained with every {name} known, so it cannot be "
-        f"unknown; {conditions.describe(name)}"
+        f"unknown; {conditions.describe(name)}. Leave it out of a request for "
+        "samples to have it drawn, or train with "
+        "--config.data.condition_dropout=0.1"
       )
 
 
@@ -122,7 +123,7 @@ def parse(
   """Return a request as {attribute: value}.
 
   Args:
-    unknowns: the attributes that may be unknown; see `check_known`.
+    unknowns: the attributes that may be unknown.
 
   Raises:
     RunError: the run can be asked for nothing, or a value may not be unknown.
@@ -136,7 +137,7 @@ def parse(
     return {}
   if isinstance(request, str):
     request = conditions.parse(request)
-  check_known(folder, conditions, unknowns, request)
+  _check_known(folder, conditions, unknowns, request)
   return dict(request)
 
 

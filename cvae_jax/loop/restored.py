@@ -61,12 +61,17 @@ class Restored(Drawn):
     """
     arguments.check_draw(count, seed)
     if condition is None or isinstance(condition, str | Mapping):
-      words = self.parse(condition or {})
+      words = self.parse(condition or {}) | self.parse(named)
       if not getattr(self.conditions, "attributes", ()):
-        self.parse(named)
         return requests.Asked(self._blank(1 if count is None else count))
       return requests.vectors(
-        self.folder, self.config, self.conditions, words | named, count, seed
+        self.folder,
+        self.config,
+        self.conditions,
+        self.unknowns,
+        words,
+        count,
+        seed,
       )
     if named:
       raise RunError(
@@ -117,8 +122,7 @@ class Restored(Drawn):
     if not getattr(self.conditions, "attributes", ()):
       return self._blank(1)
     if getattr(self.conditions, "known_bits", False):
-      left = dict.fromkeys(self.conditions.left_out(words))
-      requests.check_known(self.folder, self.conditions, self.unknowns, left)
+      words |= self.parse(dict.fromkeys(self.conditions.left_out(words)))
     return self.conditions.encode(words)
 
   def _blank(self, count: int) -> NDArray:

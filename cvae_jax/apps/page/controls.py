@@ -36,10 +36,7 @@ def from_run(run: Run) -> list[dict[str, Any]]:
   if not attributes:
     return []
   begin = _first(conditions)
-  return [
-    _control(conditions, a, begin) | {"unknown": a.name in run.unknowns}
-    for a in attributes
-  ]
+  return [_control(run, a, begin) for a in attributes]
 
 
 def _first(conditions: Any) -> dict[str, Any]:
@@ -49,7 +46,8 @@ def _first(conditions: Any) -> dict[str, Any]:
   return conditions.decode(rows[:1])[0]
 
 
-def _control(conditions: Any, attribute: Attribute, begin) -> dict[str, Any]:
+def _control(run: Run, attribute: Attribute, begin) -> dict[str, Any]:
+  conditions = run.conditions
   name = attribute.name
   values = _values(attribute)
   entries = attribute.encode(values)
@@ -59,6 +57,7 @@ def _control(conditions: Any, attribute: Attribute, begin) -> dict[str, Any]:
     "kind": "tags" if isinstance(attribute, MultiLabel) else attribute.kind,
     "columns": np.arange(conditions.size)[columns].tolist(),
     "bit": conditions.bit(name),
+    "unknown": name in run.unknowns,
     "values": values,
     "entries": np.asarray(entries, np.float32).tolist(),
     "grid": [values.index(value) for value in _spread(values)],
