@@ -29,7 +29,7 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import ConfigError, loop, parse_variants
+from cvae_jax.config import ConfigError, loop, optimiser, parse_variants
 
 NAMES = ("male", "female", "hair_color", "mouth", "eyes")
 _BACKGROUND = ("background_mean", "background_std")
@@ -151,6 +151,6 @@ def _base() -> ConfigDict:
         "l2": 0.001,  # weight of the squared dense kernels
         "binary": False,  # cross-entropy of a value that is 0 or 1
       },
-      "optim": {"lr": 0.001, "decay": 1e-6, "eps": 1e-7},
+      "optim": optimiser(lr=0.001, decay=1e-6, eps=1e-7),
     }
   )

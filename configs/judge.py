@@ -11,7 +11,7 @@ large; `smoke`.
 
 from ml_collections import ConfigDict
 
-from cvae_jax.config import ConfigError, loop, parse_variants
+from cvae_jax.config import ConfigError, loop, optimiser, parse_variants
 
 FEATURES = {
   "small": (16, 32, 64),
@@ -51,5 +51,5 @@ def _base(features: tuple[int, ...]) -> dict:
       "weight": 2.0,  # of squared errors of numbers and angles, beside nats
       "l2": 0.0,  # weight of the squared dense kernels
     },
-    "optim": {"lr": 2e-3, "decay": 2e-3, "eps": 1e-8, "clip": 1.0},
+    "optim": optimiser(lr=2e-3, decay=2e-3, eps=1e-8, clip=1.0),
   }

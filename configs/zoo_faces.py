@@ -45,6 +45,7 @@ from cvae_jax.config import (
   ConfigError,
   choose_system,
   loop,
+  optimiser,
   parse_variants,
 )
 
@@ -114,7 +115,7 @@ DFC_VAE = {
     "per_channel": False,
     "mixture": 1,
   },
-  "optim": {"lr": 5e-4, "decay": 0.0, "b1": 0.5, "eps": 1e-8},
+  "optim": optimiser(lr=5e-4, decay=0.0, b1=0.5, eps=1e-8),
 }
 CAAE = {
   "system": "caae",
@@ -136,7 +137,7 @@ CAAE = {
     "normalise": True,
   },
   "loss": {"tv": 1e-4, "code": 1e-4, "image": 1e-4},
-  "optim": {"lr": 2e-4, "decay": 0.0, "b1": 0.5, "eps": 1e-8, "shared": False},
+  "optim": optimiser(lr=2e-4, decay=0.0, b1=0.5, eps=1e-8, shared=False),
 }
 PAGES = {"dfc_vae": DFC_VAE, "caae": CAAE}
 FAITHFUL = {

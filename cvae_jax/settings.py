@@ -33,10 +33,11 @@ _NOT_NEGATIVE = (
 _SHARES = (
   "dropout",
   "input_dropout",
-  "beta1",
   "b1",
   "b2",
   "relative",
+  "smoothing",
+  "condition_dropout",
   "ema",
   "momentum",
   "label_smoothing",

@@ -144,11 +144,6 @@ def check(config: ConfigDict, names: Collection[str]) -> None:
         f"{group}: patience is 1 evaluation or more and mode min or max; "
         f"found {rule.patience} and {rule.mode!r}"
       )
-    for name in ("smoothing", "relative"):
-      if not 0 <= rule[name] < 1:
-        raise ConfigError(
-          f"{group}.{name} is from 0 to below 1; found {rule[name]}"
-        )
   if not 0 < config.plateau.factor < 1:
     raise ConfigError(
       f"plateau.factor is between 0 and 1; found {config.plateau.factor}"

@@ -1,7 +1,6 @@
 """Optimisers: the one place that reads config.optim."""
 
 import inspect
-from collections.abc import Callable
 
 import optax
 
@@ -113,10 +112,9 @@ def _has_momentum(name: str) -> bool:
   return "momentum" in inspect.signature(_MAKE[name]).parameters
 
 
-def rates(optim) -> dict[str, Callable]:
-  """Return {"learning_rate": function of the step} if the rate changes."""
-  rate = schedules.learning_rate(optim)
-  return {"learning_rate": rate} if callable(rate) else {}
+def rates(optim) -> dict[str, optax.ScalarOrSchedule]:
+  """Return {"learning_rate": a number, or a function of the step} of lr."""
+  return {"learning_rate": schedules.learning_rate(optim)}
 
 
 def list_beyond_adam(optim) -> list[str]:

@@ -70,6 +70,7 @@ def make(config, facts: Facts) -> System:
     render=parts.make_render(encode, decode, prior),
     encode=encode,
     decode=decode,
+    schedules=optim.rates(config.optim),
     latents=model.latents,
     prior=prior,
     regions=regions if model.slots else None,

@@ -27,7 +27,6 @@ from cvae_jax.method import (
   losses,
   optim,
   parts,
-  schedules,
   update,
 )
 from cvae_jax.method.gaussian import Gaussian
@@ -52,12 +51,11 @@ def make(config, facts: Facts) -> System:
   """
   model = build(config, facts)
   nets = model.nets
-  lr = schedules.learning_rate(config.optim)
   branch, _ = likelihoods.begin(model.likelihood)
   players = {
     "model": Player(
       loss=functools.partial(_loss, model),
-      tx=optim.build(config.optim, lr),
+      tx=optim.build(config.optim),
       owns=BRANCHES + tuple(branch),
     )
   }
@@ -83,7 +81,7 @@ def make(config, facts: Facts) -> System:
     **likelihoods.make_functions(likelihood, output),
     observe=binary if model.binarise else None,
     latents=model.sizes[-1],
-    schedules={"learning_rate": lr} | kl_control.schedule(model.kl),
+    schedules=optim.rates(config.optim) | kl_control.schedule(model.kl),
     notes=(
       few_labels.note(model, model.sizes[1])
       + few_labels.agreement_note(model.agreement),

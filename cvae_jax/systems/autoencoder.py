@@ -25,7 +25,6 @@ from cvae_jax.method import (
   losses,
   optim,
   parts,
-  schedules,
   update,
 )
 from cvae_jax.method.gaussian import Gaussian
@@ -50,11 +49,10 @@ def make(config, facts: Facts) -> System:
     ValueError: a reduction is neither sum nor mean.
   """
   model = build(config, facts)
-  lr = schedules.learning_rate(config.optim)
   players = {
     "model": Player(
       loss=functools.partial(_loss, model),
-      tx=optim.build(config.optim, lr),
+      tx=optim.build(config.optim),
       owns=BRANCHES + likelihoods.branches(model.likelihood),
     )
   }
@@ -82,7 +80,7 @@ def make(config, facts: Facts) -> System:
     **likelihoods.make_functions(likelihood, output),
     observe=binary if model.binarise else None,
     latents=model.latents,
-    schedules={"learning_rate": lr} | kl_control.schedule(model.kl),
+    schedules=optim.rates(config.optim) | kl_control.schedule(model.kl),
     notes=_notes(model),
   )
 

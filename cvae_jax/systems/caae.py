@@ -59,7 +59,7 @@ def make(config, facts: Facts) -> System:
     decode=lambda state, z, c: _decode(model, state, z, c),
     prior=functools.partial(_uniform, model),
     latents=model.latents,
-    schedules={"learning_rate": lr},
+    schedules=optim.rates(config.optim),
     notes=(
       f"loss of E and G: mean |x − x̂| + {model.tv:g} × total variation + "
       f"{model.code:g} and {model.image:g} × what fools the critics",

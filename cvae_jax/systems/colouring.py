@@ -26,7 +26,6 @@ from cvae_jax.method import (
   optim,
   parts,
   recompose,
-  schedules,
   update,
 )
 from cvae_jax.nets.colouring import Decoder, Encoder
@@ -63,11 +62,10 @@ def make(config, facts: Facts) -> System:
     raise ValueError(
       f"model.positions is one of {cells.POSITIONS}; found {model.positions}"
     )
-  lr = schedules.learning_rate(config.optim)
   players = {
     "model": Player(
       loss=functools.partial(_loss, model),
-      tx=optim.build(config.optim, lr),
+      tx=optim.build(config.optim),
       owns=BRANCHES + likelihoods.branches(model.likelihood),
     )
   }
@@ -79,7 +77,7 @@ def make(config, facts: Facts) -> System:
     render=functools.partial(_render, model),
     decode=functools.partial(_colour_maps, model),
     latents=model.encoder.latents,
-    schedules={"learning_rate": lr} | kl_control.schedule(model.kl),
+    schedules=optim.rates(config.optim) | kl_control.schedule(model.kl),
     notes=_notes(model),
   )
 

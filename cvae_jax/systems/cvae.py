@@ -25,7 +25,6 @@ from cvae_jax.method import (
   losses,
   optim,
   parts,
-  schedules,
   update,
 )
 from cvae_jax.method.gaussian import Gaussian
@@ -54,11 +53,10 @@ def make(config, facts: Facts) -> System:
   """
   model = build(config, facts)
   likelihood = model.likelihood
-  lr = schedules.learning_rate(config.optim)
   players = {
     "model": Player(
       loss=functools.partial(_loss, model),
-      tx=optim.build(config.optim, lr),
+      tx=optim.build(config.optim),
       owns=BRANCHES + likelihoods.branches(likelihood) + model.prior.branches,
     )
   }
@@ -86,7 +84,7 @@ def make(config, facts: Facts) -> System:
     log_prior=log_prior if sampled else None,
     posterior=posterior if model.levels else None,
     latents=model.latents,
-    schedules={"learning_rate": lr}
+    schedules=optim.rates(config.optim)
     | ({"grey_weight": model.grey} if model.grey else {})
     | kl_control.schedule(model.kl),
     notes=_notes(model) + hierarchy.note(model.levels),

@@ -23,7 +23,6 @@ from cvae_jax.method import (
   losses,
   optim,
   parts,
-  schedules,
   update,
 )
 from cvae_jax.method.gaussian import Gaussian
@@ -66,11 +65,10 @@ def make(config, facts: Facts) -> System:
     weight=config.loss.weight,
     likelihood=likelihood,
   )
-  lr = schedules.learning_rate(config.optim)
   players = {
     "model": Player(
       loss=functools.partial(_loss, model),
-      tx=optim.build(config.optim, lr),
+      tx=optim.build(config.optim),
       owns=BRANCHES + (likelihoods.branches(likelihood) if likelihood else ()),
     )
   }
@@ -88,7 +86,7 @@ def make(config, facts: Facts) -> System:
     decode=lambda state, z, _: _decode(model, state, z),
     **likelihoods.make_functions(likelihood, output),
     latents=model.latents,
-    schedules={"learning_rate": lr},
+    schedules=optim.rates(config.optim),
     notes=_notes(model),
   )
 

@@ -108,6 +108,7 @@ def make(config, facts: Facts) -> System:
     render=render,
     decode=decode,
     latents=model.latents,
+    schedules=optim.rates(config.optim),
     notes=(
       f"losses: {config.loss.kind}"
       + (f" + {model.penalty:g} × (|∇D| − 1)²" if model.penalty else "")

@@ -28,7 +28,6 @@ from cvae_jax.method import (
   losses,
   optim,
   parts,
-  schedules,
   update,
 )
 from cvae_jax.method.gaussian import Gaussian
@@ -52,11 +51,10 @@ def make(config, facts: Facts) -> System:
   nets = model.nets
   soft = model.loss.soft
   likelihood = model.loss.likelihood
-  lr = schedules.learning_rate(config.optim)
   players = {
     "model": Player(
       loss=functools.partial(_soft_loss if soft else _loss, model),
-      tx=optim.build(config.optim, lr),
+      tx=optim.build(config.optim),
       owns=(BRANCHES[1:] if soft else BRANCHES)
       + likelihoods.branches(likelihood),
     )
@@ -95,7 +93,7 @@ def make(config, facts: Facts) -> System:
     **likelihoods.make_functions(None if nets.m1 else likelihood, output),
     observe=binary if model.loss.binarise else None,
     latents=model.latents,
-    schedules=kl_control.schedule(model.loss.kl),
+    schedules=optim.rates(config.optim) | kl_control.schedule(model.loss.kl),
     notes=_notes(model) + few_labels.warnings(config, facts.rows),
   )
 

@@ -113,6 +113,7 @@ def make(config, facts: Facts) -> System:
     classify=classify,
     unlabelled=True,
     latents=latents,
+    schedules=optim.rates(config.optim),
     notes=("loss: −ELBO in nats, Bernoulli pixels; nothing on the category",),
   )
 

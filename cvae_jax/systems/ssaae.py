@@ -28,7 +28,6 @@ from cvae_jax.method import (
   losses,
   optim,
   parts,
-  schedules,
   update,
 )
 from cvae_jax.method.gaussian import Gaussian
@@ -92,7 +91,6 @@ def _players(model: Model, config) -> dict[str, Player]:
   group = config.optim
 
   def player(loss, rate: float, *owns: str) -> Player:
-    rate = schedules.learning_rate(group, rate)
     return Player(
       functools.partial(loss, model), optim.build(group, rate), owns
     )

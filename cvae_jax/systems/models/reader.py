@@ -5,7 +5,7 @@ from typing import Any
 
 from jax import Array
 
-from cvae_jax.method import optim, schedules, update
+from cvae_jax.method import optim, update
 from cvae_jax.types import Facts, LossFn, Metrics, Player, PyTree, System
 
 
@@ -29,15 +29,12 @@ def build(
     evaluate: the system's.
     others: fields of the system: predict, classify, notes.
   """
-  lr = schedules.learning_rate(config.optim)
-  players = {
-    "model": Player(loss, optim.build(config.optim, lr), owns=(branch,))
-  }
+  players = {"model": Player(loss, optim.build(config.optim), owns=(branch,))}
   return System(
     init=lambda key: update.init_state(players, {branch: params(key)}),
     step=update.make_step(players),
     evaluate=evaluate,
     columns={"image": facts.image_shape, "condition": (facts.condition_size,)},
-    schedules={"learning_rate": lr},
+    schedules=optim.rates(config.optim),
     **others,
   )
