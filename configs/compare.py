@@ -54,6 +54,7 @@ from ml_collections import ConfigDict
 
 from cvae_jax.config import (
   ConfigError,
+  check_used,
   choose_system,
   loop,
   loss,
@@ -191,9 +192,7 @@ def get_config(arg: str = "") -> ConfigDict:
   variant = parse_variants(arg, dict.fromkeys(PAGES, False) | KNOWN)
   name = choose_system(PAGES, variant, "vae")
   config = ConfigDict(PAGES[name])
-  for key, systems in ONLY.items():
-    if variant[key] != KNOWN[key] and name not in systems:
-      raise ConfigError(f"{key} is for {', '.join(systems)}; found {name}")
+  check_used(variant, KNOWN, ONLY, name)
   config.update_from_flattened_dict(_size_changes(name, variant))
   config.model.latents = variant["latent"]
   if name in ONLY["mean"]:

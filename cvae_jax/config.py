@@ -14,6 +14,7 @@ from cvae_jax.host import lookups, plugins
 from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.host.paths import local
 from cvae_jax.host.variants import (
+  check_used as check_used,
   choose_system as choose_system,
   climb as climb,
   parse_variants as parse_variants,
@@ -69,7 +70,7 @@ def load_page(name: str | Path) -> ConfigDict:
     raise ConfigError(f"{path} defines no get_config(): it is no config page")
   with pages.explain_errors(local(pages.find(path))):
     config = found.get_config(arg)
-  pages.complete(config, LOOP, path)
+  pages.complete(config, path)
   config.name = Path(path).stem + (f":{arg}" if arg else "")
   return config.lock()
 
@@ -82,7 +83,7 @@ def _load_saved(path: Path) -> ConfigDict:
     config = ConfigDict(_tuples(from_json(path.read_text()).to_dict())).lock()
   except (ValueError, AttributeError, TypeError) as error:
     raise ConfigError(f"{path} is not a run's config: {error}") from error
-  pages.complete(config, LOOP, str(path))
+  pages.complete(config, str(path))
   return config
 
 

@@ -146,7 +146,7 @@ def variants(path: str) -> list[str]:
   return list(found.sweep())
 
 
-def complete(config: Any, loop: Mapping[str, Any], page: str) -> None:
+def complete(config: Any, page: str) -> None:
   """Give a page's config the loop's keys that it lacks, at their defaults.
 
   Raises:
@@ -158,8 +158,8 @@ def complete(config: Any, loop: Mapping[str, Any], page: str) -> None:
       f"{page}: get_config returned a {type(config).__name__}; expected an "
       "ml_collections.ConfigDict"
     )
-  _refuse_misspelt(config, loop, page)
-  _fill(config, loop)
+  _refuse_misspelt(config, page)
+  _fill(config, LOOP)
   found = dict(leaves(config.to_dict()))
   if absent := [key for key in ("system", "data.name") if key not in found]:
     raise ConfigError(
@@ -168,10 +168,10 @@ def complete(config: Any, loop: Mapping[str, Any], page: str) -> None:
     )
 
 
-def _refuse_misspelt(config: ConfigDict, loop: Mapping, page: str) -> None:
+def _refuse_misspelt(config: ConfigDict, page: str) -> None:
   for key in config:
-    close = difflib.get_close_matches(str(key), list(loop), n=1, cutoff=0.8)
-    if key not in loop and close:
+    close = difflib.get_close_matches(str(key), list(LOOP), n=1, cutoff=0.8)
+    if key not in LOOP and close:
       raise ConfigError(
         f"{page}: the config has {key!r}; did you mean {close[0]!r}, a key of "
         "the loop?"

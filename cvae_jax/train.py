@@ -206,7 +206,7 @@ def _loop(job: Job, state, counters, watch, record, checkpoints) -> TrainState:
         raise Preempted(f"stopped by a signal; saved step {step}")
   except NonFinite as error:
     # The step that failed left the state as it was (update.make_step).
-    sound = divergence.find_last_sound(checkpoints, meter)
+    sound = divergence.find_last_sound(checkpoints)
     save(error.step - 1, state, kept=sound)
     for note in divergence.advice(checkpoints, error.step - 1, sound, first):
       error.add_note(note)
@@ -221,8 +221,9 @@ def _make_end_epoch(parts: Parts) -> Callable:
   """Build (step, state) -> state: rows, evaluation, learning rates."""
   job = parts.job
   watch = parts.watch
-  assess = evaluate.make_assessment(job)
-  final = evaluate.make_final(job)
+  mean = evaluate.make_mean(job.system.evaluate)
+  assess = evaluate.make_assessment(job, mean)
+  final = evaluate.make_final(job, mean)
   watched = "valid" if job.valid else "test"
 
   def end_epoch(step: int, state: TrainState) -> TrainState:

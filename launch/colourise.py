@@ -78,7 +78,7 @@ def main(_: list[str]) -> None:
   )
   sheet, *variants = paths
   for path, variant in zip(variants, coloured.variants, strict=True):
-    images.save_png(path, variant)
+    images.save_picture(path, variant)
   images.save_grid(sheet, photo.sheet(coloured), scale=1)
   print(f"wrote {sheet} and {len(variants)} variants")
 

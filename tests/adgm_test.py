@@ -164,7 +164,7 @@ def test_the_classifier_comes_to_learn_from_the_unlabelled():
 
   def labels_alone(params):
     x = jax.numpy.asarray(flat(batch()["labelled_image"]), np.float32)
-    inputs = x, model.nets.describe(params, x).mean
+    inputs = x, model.nets.encode_auxiliary(params, x).mean
     logits = model.nets.classify(params, *inputs)
     picked = jax.nn.log_softmax(logits) * batch()["condition"]
     kernels = [params[name] for name in BRANCHES]

@@ -331,30 +331,6 @@ def test_a_level_without_a_training_row_is_an_error():
     Conditions.fit([entry], {"grade": ["low", "mid", "top", "high"]})
 
 
-@pytest.mark.parametrize(
-  ("name", "values", "kind"),
-  [
-    ("shape", TABLE["shape"], "class"),
-    ("smiling", TABLE["smiling"], "binary"),
-    ("Male", np.resize(["1", "-1"], N), "binary"),
-    ("bit", np.resize(["0", "1"], N), "binary"),
-    ("sex", np.resize(["male", "female"], N), "class"),
-    ("tags", TABLE["tags"], "multilabel"),
-    ("size", TABLE["size"].astype(str), "number"),
-    ("angle", TABLE["angle"], "angle"),
-    ("tilt_angle", RNG.uniform(-1.5, 1.5, N), "number"),
-    ("label", np.resize(np.arange(10), N), "class"),
-    ("age", np.arange(N), "number"),
-    ("file", [f"{i}.png" for i in range(N)], None),
-    ("source", ["mine"] * N, None),
-    ("half", np.resize(["", "a", "b"], N), "class"),
-  ],
-)
-def test_a_columns_kind_is_inferred_from_its_values(name, values, kind):
-  found = kinds.infer(name, list(values))
-  assert (found and found["kind"]) == kind
-
-
 def test_kinds_are_stated_in_a_line():
   text = "size=number, grade=ordinal:low<mid<high,age=number:0|100"
   assert kinds.parse(text + ",hour=angle:24,tags=multilabel:a|b") == {

@@ -72,7 +72,7 @@ def test_png_files_hold_the_pixels(tmp_path, channels, mode):
   rng = np.random.default_rng(2)
   picture = rng.integers(0, 256, (6, 7, channels)).astype(np.uint8)
   path = tmp_path / "new" / "folder" / "a.png"
-  images.save_png(path, picture)
+  images.save_picture(path, picture)
   with Image.open(path) as image:
     assert image.mode == mode
     np.testing.assert_array_equal(
@@ -170,10 +170,10 @@ def test_a_full_disk_is_said_with_the_file_s_own_name(
 
 def test_a_picture_that_cannot_be_encoded_leaves_the_old_file(tmp_path):
   path = tmp_path / "a.png"
-  images.save_png(path, np.zeros((2, 2, 3), np.uint8))
+  images.save_picture(path, np.zeros((2, 2, 3), np.uint8))
   before = path.read_bytes()
   with pytest.raises(TypeError):
-    images.save_png(path, np.zeros((2, 2, 5), np.uint8))
+    images.save_picture(path, np.zeros((2, 2, 5), np.uint8))
   assert path.read_bytes() == before
 
 
@@ -195,7 +195,7 @@ def test_averaged_pixels_are_the_means_of_blocks():
   [("png", "PNG"), ("jpg", "JPEG"), ("JPEG", "JPEG"), ("webp", "WEBP")],
 )
 def test_the_format_follows_the_ending(tmp_path, ending, form):
-  images.save_png(tmp_path / f"a.{ending}", np.zeros((4, 4, 3), np.uint8))
+  images.save_picture(tmp_path / f"a.{ending}", np.zeros((4, 4, 3), np.uint8))
   with Image.open(tmp_path / f"a.{ending}") as image:
     assert image.format == form
 
@@ -204,7 +204,7 @@ def test_an_output_is_no_input_under_any_name_no_folder_and_no_odd_ending(
   tmp_path, monkeypatch
 ):
   mine = tmp_path / "me.png"
-  images.save_png(mine, np.zeros((4, 4, 3), np.uint8))
+  images.save_picture(mine, np.zeros((4, 4, 3), np.uint8))
   (tmp_path / "link.png").symlink_to(mine)
   (tmp_path / "hard.png").hardlink_to(mine)
   monkeypatch.chdir(tmp_path)

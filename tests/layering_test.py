@@ -230,7 +230,7 @@ PURE = (
 @pytest.mark.parametrize("name", PURE)
 def test_the_mathematics_knows_only_arrays(name):
   path = ROOT / "cvae_jax" / "method" / f"{name}.py"
-  own = ("distributions", "gaussian", "logistic", "names", "softplus")
+  own = "distributions gaussian logistic losses names softplus".split()
   own = [f"cvae_jax.method.{name}" for name in own] + ["cvae_jax.types"]
   assert not foreign(path, "jax", "optax", "numpy", "flax.struct", *own)
 

@@ -192,9 +192,9 @@ def evaluate_nothing(patch: pytest.MonkeyPatch) -> None:
   """
   make = evaluate.make_assessment
 
-  def make_nothing(job):
+  def make_nothing(job, mean):
     if job.config.early_stop.metric or job.config.plateau.metric:
-      return make(job)
+      return make(job, mean)
     return lambda state: ({}, {})
 
   patch.setattr(evaluate, "make_assessment", make_nothing)

@@ -336,7 +336,7 @@ def test_a_run_from_before_there_were_rules_goes_on(data, tmp_path):
     ({"plateau__mode": "least"}, r"plateau: .* mode min or max; found 2 and"),
     ({"early_stop__patience": 0}, r"1 evaluation or more"),
     ({"plateau__factor": 1.5}, r"between 0 and 1; found 1\.5"),
-    ({"early_stop__smoothing": 1.0}, r"smoothing is from 0 to below 1; found"),
+    ({"early_stop__smoothing": 1.0}, r"smoothing: found 1.0; expected a num"),
   ],
 )
 def test_a_rule_that_cannot_be_followed_is_refused_at_once(

@@ -13,7 +13,6 @@ from cvae_jax.data import DataError
 from cvae_jax.data.files import decoding, image_files, prepared
 from cvae_jax.runs import Run, RunError
 
-HOW = ("crop", "squash", "pad")  # as prepare images --fit
 KEPT = 0.9  # of a picture; if a cut leaves less, it is said
 
 
@@ -47,7 +46,7 @@ def read(
     path: the file.
     square: of a run on faces, the box that is kept: top, bottom, left, right.
     crop: of a run on faces, pixels that go off every side.
-    how: of a run on other data, one of HOW, see `fit`.
+    how: of a run on other data, crop, squash or pad, see `fit`.
 
   Raises:
     DataError: it is no whole image, or too small for the crop or the box.

@@ -117,12 +117,12 @@ def average_pool(images: ArrayLike, side: int) -> NDArray[np.float32]:
 
 
 def thumbnail(picture: NDArray[np.uint8], height: int, width: int) -> NDArray:
-  """Shrink or enlarges [H, W, 3] to [height, width, 3], averaging pixels."""
+  """Shrink or enlarge [H, W, 3] to [height, width, 3], averaging pixels."""
   size = (max(width, 1), max(height, 1))
   return np.asarray(Image.fromarray(picture).resize(size))
 
 
-def save_png(path: Path, picture: NDArray[np.uint8]) -> None:
+def save_picture(path: Path, picture: NDArray[np.uint8]) -> None:
   """Write [H, W, C] with C = 1 or 3, whole or not at all.
 
   The format follows the ending of `path`; without one it is PNG.
@@ -175,14 +175,14 @@ def save_grid(
   rows: Sequence[str] = (),
   columns: Sequence[str] = (),
 ) -> None:
-  """Write `grid(images)` as PNG, for a person to look at.
+  """Write `grid(images)` as a picture, for a person to look at.
 
   Args:
     scale: enlargement; without one small pictures come to about 84 pixels.
     rows: a caption left of each row, or none.
     columns: a caption above each column, or none.
   """
-  save_png(path, sheet(images, scale, rows, columns))
+  save_picture(path, sheet(images, scale, rows, columns))
 
 
 def sheet(

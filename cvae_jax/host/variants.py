@@ -59,6 +59,28 @@ def choose_system(
   return named[0] if named else default
 
 
+def check_used(
+  variants: Mapping[str, Any],
+  known: Mapping[str, Any],
+  only: Mapping[str, Sequence[str]],
+  system: str,
+) -> None:
+  """Check that a system uses every variant that is set.
+
+  Args:
+    variants: {name: value}, of parse_variants.
+    known: {name: default}.
+    only: {name: the systems that use it}, of variants that not all use.
+    system: the one that was chosen.
+
+  Raises:
+    ConfigError: it would have no effect.
+  """
+  for name, systems in only.items():
+    if variants[name] != known[name] and system not in systems:
+      raise ConfigError(f"{name} is for {', '.join(systems)}; found {system}")
+
+
 def climb(
   config: ConfigDict, ladder: Sequence[Mapping[str, Any]], rung: int
 ) -> None:

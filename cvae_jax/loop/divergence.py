@@ -6,7 +6,6 @@ the loss when it was saved was not above the loss at the run's beginning.
 """
 
 from cvae_jax.loop.checkpoint import Checkpoints
-from cvae_jax.loop.meter import Meter
 
 
 def is_sound(losses: dict[str, float]) -> bool:
@@ -21,7 +20,7 @@ def is_sound(losses: dict[str, float]) -> bool:
   return losses["latest"] <= losses["least"] + 0.5 * fallen
 
 
-def find_last_sound(checkpoints: Checkpoints, meter: Meter) -> int | None:
+def find_last_sound(checkpoints: Checkpoints) -> int | None:
   """Return the newest step saved so far that is sound; None if none is."""
   for step in sorted(checkpoints.steps(), reverse=True):
     losses = checkpoints.counters(step).get("sums", {}).get("sound", {})

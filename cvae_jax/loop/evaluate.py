@@ -62,14 +62,19 @@ def _sum_rows(metric: Array | Masked, mask: Array) -> tuple[Array, Array]:
   return jnp.where(mask, metric, 0.0).sum(), mask.sum()
 
 
-def make_assessment(job: Job) -> Callable[[TrainState], tuple[dict, dict]]:
+def make_assessment(
+  job: Job, mean: Callable[..., dict[str, float]]
+) -> Callable[[TrainState], tuple[dict, dict]]:
   """Build (state) -> (means over the watched split, sample grids).
 
   Every call uses the same noise and the same examples, so that grids of
   different epochs are comparable. The means hold the distances of samples, if
   config.distance asks for them.
+
+  Args:
+    job: of the run.
+    mean: make_mean of the job's system.
   """
-  mean = make_mean(job.system.evaluate)
   measure = None
   if distances.names(job.config):
     measure = distances.make(job.config, job.system, job.watched)
@@ -93,9 +98,10 @@ def make_assessment(job: Job) -> Callable[[TrainState], tuple[dict, dict]]:
   return assess
 
 
-def make_final(job: Job) -> Callable[[TrainState], dict[str, float]]:
+def make_final(
+  job: Job, mean: Callable[..., dict[str, float]]
+) -> Callable[[TrainState], dict[str, float]]:
   """Build (state) -> means over the test split, if another split is watched."""
-  mean = make_mean(job.system.evaluate)
   noise = keys.address(job.config.seed, "evaluate")
 
   def final(state):

@@ -44,9 +44,7 @@ def score(
   shape = (len(held_out), MEAN_OF + variants + 1, run.system.latents)
   z = generator.standard_normal(shape, np.float32)
   z[:, -1] = 0.0
-  found = [
-    _one(run, base, photo, z[i], variants) for i, photo in enumerate(held_out)
-  ]
+  found = [_one(run, base, photo, z[i]) for i, photo in enumerate(held_out)]
   kinds = {kind: [] for kind in found[0][0]}
   for kind in kinds:
     rows = [figures[kind] for figures, *_ in found]
@@ -69,7 +67,7 @@ def score(
   return scores, np.stack([row for *_, row in found[:SHOWN]])
 
 
-def _one(run: Run, base, photo: NDArray, z: NDArray, variants: int):
+def _one(run: Run, base, photo: NDArray, z: NDArray):
   """Score one photo: {contender: figures}, variety, a row of pictures."""
   grey = np.asarray(cells.grey(photo)).astype(np.uint8)
   maps = decode_variants(run, grey[None], z[None])[0]

@@ -27,7 +27,6 @@ from cvae_jax.runs import Run, RunError
 
 NAME = "fid"  # of the section in a run's measures.json
 IMAGES = 2048  # samples; the covariance of fewer has no full rank
-SPLITS = ("test", "train")
 
 
 class Features(NamedTuple):

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from cvae_jax.method import losses
 from cvae_jax.method.logistic import LEVELS, LOG_SCALES, log_mass
 from cvae_jax.method.softplus import softplus
 
@@ -104,7 +105,7 @@ class Bernoulli(NamedTuple):
 
   def nats(self, x: Array, output: Array, logvar=None) -> Array:
     """Return the binary cross-entropy of logits, summed."""
-    return jnp.sum(softplus(output) - x * output, axis=-1)
+    return losses.bernoulli_nats(x, output)
 
   def mean(self, output: Array) -> Array:
     """Return the sigmoid of the logits."""

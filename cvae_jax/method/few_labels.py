@@ -108,11 +108,6 @@ def classifier_weight(warm_up: int, step: Array) -> Array | float:
   return jnp.minimum(1.0, step / warm_up) if warm_up else 1.0
 
 
-def scale_gradient(x: Array, by: Array | float) -> Array:
-  """Return x, its gradient multiplied."""
-  return jax.lax.stop_gradient(x) + by * (x - jax.lax.stop_gradient(x))
-
-
 def disagreement(target: Array, logq: Array) -> Array:
   """Return KL(q ‖ q̃), [B], of an image's classes and its changed image's.
 

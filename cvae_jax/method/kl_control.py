@@ -57,6 +57,8 @@ class KLWeight(NamedTuple):
       latents: Z. In a hierarchy the number of latents of each level; free
         bits are then compared with the level's KL.
     """
+    if self.plain:  # the same number as the logged KL, to the last bit
+      return kl.sum(axis=-1).mean()
     return self._reduce(_sum_latents(kl, latents).mean(axis=0), step, latents)
 
   def per_example(self, kl: Array, step: Array, latents: Counts) -> Array:

@@ -33,15 +33,6 @@ def mean_squared_error(target: Array, output: Array) -> Array:
   return squared_error(target, output) / math.prod(target.shape[1:])
 
 
-def gaussian_nats(squared_error: Array, size: int, weight: float) -> Array:
-  """Turn a weighted squared error into −log p(x | z) in nats, [B].
-
-  weight · SSE is the exponent of a Gaussian of variance 1 / (2 weight); its
-  normaliser over `size` pixel values completes the likelihood.
-  """
-  return weight * squared_error + 0.5 * size * math.log(math.pi / weight)
-
-
 def bernoulli_nats(target: Array, logits: Array) -> Array:
   """Return −log p(target) of independent pixels, [..., D] → [...].
 
@@ -68,12 +59,6 @@ def wasserstein_loss(score: Array, real: bool) -> Array:
   the generator (Arjovsky et al. 2017, §3).
   """
   return -score if real else score
-
-
-def bernoulli_nats_of_images(target: Array, logits: Array) -> Array:
-  """Return `bernoulli_nats` of images, summed over all their values, [B]."""
-  batch = target.shape[0]
-  return bernoulli_nats(target.reshape(batch, -1), logits.reshape(batch, -1))
 
 
 def grey_level(output: Array) -> Array:

@@ -35,18 +35,7 @@ def doubly_reparameterised_bound(
   return value + path - jax.lax.stop_gradient(path)
 
 
-@jax.custom_vjp
-def scale_gradient(x: Array, by: Array) -> Array:
-  """Return x with its gradient multiplied by `by`, which gets no gradient."""
-  return x
-
-
-def _forward(x: Array, by: Array):
-  return x, by
-
-
-def _backward(by: Array, gradient: Array):
-  return by * gradient, jnp.zeros_like(by)
-
-
-scale_gradient.defvjp(_forward, _backward)
+def scale_gradient(x: Array, by: Array | float) -> Array:
+  """Return x with its gradient multiplied by `by`."""
+  fixed = jax.lax.stop_gradient(x)
+  return fixed + by * (x - fixed)

@@ -87,7 +87,7 @@ def make_step(
     finite = state.step == at
     for index, (name, player) in enumerate(players.items()):
       own = batch, jax.random.fold_in(key, 0 if same_draws else index)
-      moves[name], terms, ok = _compute_move(name, player, seen, *own)
+      moves[name], terms, ok = _compute_move(player, seen, *own)
       finite &= ok
       seen = seen.replace(model_state=moves[name].model_state)
       if not simultaneous and name != last:
@@ -120,13 +120,13 @@ class _Move(NamedTuple):
   due: Array | bool = True  # whether it moves in this step
 
 
-def _compute_move(name: str, player: Player, state: TrainState, batch, key):
+def _compute_move(player: Player, state: TrainState, batch, key):
   """Return a player's move, its metrics and whether they are all finite."""
   if player.every == 1:
-    return _differentiate(name, player, state, batch, key)
+    return _differentiate(player, state, batch, key)
 
   def compute(state, batch, key):
-    move, *found = _differentiate(name, player, state, batch, key)
+    move, *found = _differentiate(player, state, batch, key)
     return move.gradients, move.model_state, *found
 
   def skip(state, batch, key):
@@ -142,7 +142,7 @@ def _compute_move(name: str, player: Player, state: TrainState, batch, key):
   return _Move(*move, due), {**terms, "moves": due.astype(jnp.float32)}, ok
 
 
-def _differentiate(name: str, player: Player, state: TrainState, batch, key):
+def _differentiate(player: Player, state: TrainState, batch, key):
   """Return a player's move, its metrics and whether they are all finite."""
 
   def loss(owned):

@@ -46,7 +46,7 @@ class ADGM(NamedTuple):
       for i, (name, arrays) in enumerate(inputs.items())
     }
 
-  def describe(self, params: PyTree, x: Array, key=None) -> Gaussian:
+  def encode_auxiliary(self, params: PyTree, x: Array, key=None) -> Gaussian:
     """Return q(a | x)."""
     return Gaussian(**self._apply(params, "auxiliary", x, None, key))
 
@@ -60,7 +60,7 @@ class ADGM(NamedTuple):
       **self._apply(params, "inference", x, concatenate(a, y), key)
     )
 
-  def explain(self, params: PyTree, x, y, z) -> Gaussian:
+  def decode_auxiliary(self, params: PyTree, x, y, z) -> Gaussian:
     """Return p(a | x, y, z); for SDGM p(a | y, z)."""
     return Gaussian(**self._apply(params, "partner", *self._partner(x, y, z)))
 

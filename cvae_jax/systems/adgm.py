@@ -25,6 +25,7 @@ from cvae_jax.method import (
   kl_control,
   likelihoods,
   losses,
+  objectives,
   optim,
   parts,
   update,
@@ -96,13 +97,13 @@ def _make_functions(model: Model) -> tuple[Callable, Callable, Callable]:
 
   def encode(state: TrainState, image: Array, condition: Array) -> Gaussian:
     x = flat(image)
-    a = nets.describe(state.params, x).mean
+    a = nets.encode_auxiliary(state.params, x).mean
     return nets.infer(state.params, x, a, condition)
 
   def output(state: TrainState, z: Array, condition: Array) -> Array:
     a = None
     if nets.skip:
-      a = nets.explain(state.params, None, condition, z).mean
+      a = nets.decode_auxiliary(state.params, None, condition, z).mean
     return model.output(nets.generate(state.params, condition, z, a))
 
   def decode(state: TrainState, z: Array, condition: Array) -> Array:
@@ -114,7 +115,9 @@ def _make_functions(model: Model) -> tuple[Callable, Callable, Callable]:
 
 def _guess(model: Model, params: PyTree, x: Array) -> Array:
   """Return the logits [B, K] of q(y | a, x) at the mean of q(a | x)."""
-  return model.nets.classify(params, x, model.nets.describe(params, x).mean)
+  return model.nets.classify(
+    params, x, model.nets.encode_auxiliary(params, x).mean
+  )
 
 
 def _terms(
@@ -143,15 +146,15 @@ def _terms(
   y = batch["condition"]
 
   # 1. UNLABELLED: Σ_y q(y | a, x) L(x, y) − H(q(y | a, x)).
-  q_a = nets.describe(params, x[:, None])
+  q_a = nets.encode_auxiliary(params, x[:, None])
   a = gaussian.reparameterise(keys[2], q_a)
   logq = jax.nn.log_softmax(nets.classify(params, x, a[:, 0], drop[0]))
-  logq = few_labels.scale_gradient(logq, weight)
+  logq = objectives.scale_gradient(logq, weight)
   every = jnp.eye(model.sizes[1])[None]
   bounds = model.bound(params, x[:, None], every, a, q_a, keys[3], step)
 
   # 2. LABELLED: L(x, y), and the cross-entropy of the classifier.
-  q_a = nets.describe(params, labelled[:, None])
+  q_a = nets.encode_auxiliary(params, labelled[:, None])
   a = gaussian.reparameterise(keys[4], q_a)
   guess = nets.classify(params, labelled, a[:, 0], drop[1])
   guess = jax.nn.log_softmax(guess)

@@ -106,14 +106,11 @@ def _forward(model: Model, state, batch: Batch, key, step=None):
 
   # 1. RECONSTRUCTION: −log p(x | z), the binary cross-entropy summed over
   # pixels and channels, or the nats of another likelihood.
-  if isinstance(model.likelihood, likelihoods.Bernoulli):
-    nats = losses.bernoulli_nats_of_images(image, logits)
-    terms = {"bce": nats}
-  else:
-    nats, stats = likelihoods.measure_nats(
-      model.likelihood, params, stats, image, model.output(logits), step
-    )
-    terms = {"reconstruction": nats}
+  nats, stats = likelihoods.measure_nats(
+    model.likelihood, params, stats, image, model.output(logits), step
+  )
+  bernoulli = isinstance(model.likelihood, likelihoods.Bernoulli)
+  terms = {"bce" if bernoulli else "reconstruction": nats}
 
   # 2. LATENTS: KL(q(z | x) ‖ N(0, I)), summed over latents.
   each = None

@@ -104,16 +104,14 @@ def _forward(
 
   # 1. RECONSTRUCTION: w · ½ ((x − x̂)² + (y − ŷ)²), or −log p of sigma.
   squared_error = losses.squared_error(colour, output)
+  logvar, model_state = likelihoods.fit(
+    model.likelihood, params, model_state, colour, output, step
+  )
+  nats = model.likelihood.nats(colour, output, logvar)
   if isinstance(model.likelihood, likelihoods.Gaussian):
     reconstruction = model.weight * 0.5 * squared_error
-    weight = 0.5 * model.weight
-    nats = losses.gaussian_nats(squared_error, colour.shape[-1], weight)
     terms = {"weighted_squared_error": reconstruction}
   else:
-    logvar, model_state = likelihoods.fit(
-      model.likelihood, params, model_state, colour, output, step
-    )
-    nats = model.likelihood.nats(colour, output, logvar)
     terms = {"reconstruction": nats}
 
   # 2. LATENTS: KL(q ‖ N(0, I)), summed over latents. In the faithful variant
@@ -137,10 +135,10 @@ def _forward(
   return terms, each, model_state
 
 
-def _total(model: Model, terms: Metrics, kl: Array) -> Array:
+def _total(terms: Metrics, penalty: Array) -> Array:
   """Add up the loss but for the kernels."""
   first = terms.get("weighted_squared_error", terms.get("reconstruction"))
-  return first + kl + terms["saturation"]
+  return first + penalty + terms["saturation"]
 
 
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
@@ -154,19 +152,15 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   # 4. KERNELS: l2 · Σ kernel² of the convolutions, once a step.
   terms["l2"] = losses.kernel_l2(params, model.l2)
 
-  kl = terms["kl"]
-  if not model.kl.plain:
-    kl = model.kl.penalty(each, step, model.encoder.latents)
-  return _total(model, terms, kl) + terms["l2"], (terms, model_state)
+  penalty = model.kl.penalty(each, step, model.encoder.latents)
+  return _total(terms, penalty) + terms["l2"], (terms, model_state)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   """Return the terms, and the error of colours drawn without seeing any."""
   terms, each, _ = _forward(model, state.params, state.model_state, batch, key)
-  kl = terms["kl"]
-  if not model.kl.plain:
-    kl = model.kl.per_example(each, state.step, model.encoder.latents)
-  total = _total(model, terms, kl)
+  penalty = model.kl.per_example(each, state.step, model.encoder.latents)
+  total = _total(terms, penalty)
   levels, position, colour = model.inputs(batch)
   blind = jax.random.fold_in(key, 1)
   z = jax.random.normal(blind, (len(colour), 1, model.encoder.latents))

@@ -169,10 +169,8 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   second = second if model.second_pass else None
   found = _forward(model, params, model_state, batch, noise, drop, second, step)
   terms = parts.means(found.terms)
-  kl = terms["kl"]
-  if not model.kl.plain:
-    kl = model.kl.penalty(found.kl, step, model.counts)
-  total = _reconstruction(terms) + kl
+  penalty = model.kl.penalty(found.kl, step, model.counts)
+  total = _reconstruction(terms) + penalty
   if model.grey:
     terms["grey"] *= model.grey(step)
     total += terms["grey"]
@@ -195,10 +193,8 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   found = _forward(model, state.params, state.model_state, batch, key)
   terms = found.terms
-  kl = terms["kl"]
-  if not model.kl.plain:
-    kl = model.kl.per_example(found.kl, state.step, model.counts)
-  total = _reconstruction(terms) + kl
+  penalty = model.kl.per_example(found.kl, state.step, model.counts)
+  total = _reconstruction(terms) + penalty
   if model.grey:
     terms["grey"] *= model.grey(state.step)
     total += terms["grey"]

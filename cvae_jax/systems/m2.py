@@ -26,6 +26,7 @@ from cvae_jax.method import (
   kl_control,
   likelihoods,
   losses,
+  objectives,
   optim,
   parts,
   update,
@@ -117,7 +118,7 @@ def _terms(
   # 1. UNLABELLED: U(x) = Σ_y q(y | x) L(x, y) − H(q(y | x)).
   x = model.data(params, batch["image"], keys[0])
   logq = jax.nn.log_softmax(nets.classify(params, x, drop[0]))
-  logq = few_labels.scale_gradient(logq, weight)
+  logq = objectives.scale_gradient(logq, weight)
   every = jnp.eye(model.classes)[None]
   bounds = model.bound(params, x[:, None], every, keys[1], drop[1], step)
 
@@ -146,14 +147,13 @@ def _soft_loss(model: Model, params, model_state, batch: Batch, key, step):
   There is no label, no sum over labels and no entropy. No player owns the
   classifier, so y is a fixed random code of x.
   """
-  noise, pixels, guess, drop = (jax.random.fold_in(key, i) for i in range(4))
-  x = model.data(params, batch["image"], pixels)
-  y = jax.nn.softmax(model.nets.classify(params, x, guess))
+  keys = [jax.random.fold_in(key, i) for i in range(4)]
+  x = model.data(params, batch["image"], keys[1])
+  y = jax.nn.softmax(model.nets.classify(params, x, keys[2]))
 
   # 1. BOUND: −log p(x | z, y) + KL(q(z | x, y) ‖ N(0, I)); log K is left out.
-  bound = model.bound(params, x[:, None], y[:, None], noise, drop, step)
-  bound = bound.mean()
-  bound -= math.log(model.classes)
+  bound = model.bound(params, x[:, None], y[:, None], keys[0], keys[3], step)
+  bound = bound.mean() - math.log(model.classes)
 
   # 2. KERNELS: l2 · Σ kernel², once a step.
   terms = {"l2": _l2(model, params)}

@@ -125,14 +125,14 @@ def _forward(
   model: Model, params, model_state, batch: Batch, key, drop=None, step=None
 ) -> _Terms:
   """Return what the ELBO is made of; with a step, in training."""
-  noise, pixels = jax.random.split(key)
+  z_key, pixels_key = jax.random.split(key)
   drop = drop or (None, None)
   likelihood = model.loss.likelihood
   x = flat(batch["image"])
   condition = batch["condition"]
   if model.loss.binarise:
-    x = binary(pixels, x)
-  q, z, output = hierarchy.infer(model, params, x, condition, noise, drop)
+    x = binary(pixels_key, x)
+  q, z, output = hierarchy.infer(model, params, x, condition, z_key, drop)
   logvar, model_state = likelihoods.fit(
     likelihood, params, model_state, x, output, step
   )
@@ -164,12 +164,8 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   # 3. KERNELS: l2 · Σ kernel², once a step.
   terms["l2"] = losses.dense_l2(params, model.loss.l2)
 
-  kl = model.loss.kl
-  if kl.plain:
-    total = terms["l2"] - terms["elbo"]
-  else:
-    penalty = kl.penalty(found.kl, step, model.counts)
-    total = terms["reconstruction"] + penalty + terms["l2"]
+  penalty = model.loss.kl.penalty(found.kl, step, model.counts)
+  total = terms["reconstruction"] + penalty + terms["l2"]
 
   # 4. REGULARISER: strength · R(z), by the objective's name; the equations
   # are in method/regularisers.py.
@@ -218,10 +214,7 @@ def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   """Return the loss and its terms of each example, [B]."""
   found = _forward(model, state.params, state.model_state, batch, key)
   terms = found.terms
-  kl = model.loss.kl
-  loss = -terms["elbo"]
-  if not kl.plain:
-    penalty = kl.per_example(found.kl, state.step, model.counts)
-    loss = terms["reconstruction"] + penalty
+  penalty = model.loss.kl.per_example(found.kl, state.step, model.counts)
+  loss = terms["reconstruction"] + penalty
   psnr = losses.psnr(found.x, model.loss.likelihood.mean(found.output))
   return {"loss": loss, **terms, "psnr": psnr}

@@ -15,7 +15,6 @@ from cvae_jax.runs import RunError
 from cvae_jax.settings import SEEDS
 
 GUIDANCE = (1.0, 5.0)
-UNKNOWN = "unknown"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -54,10 +54,10 @@ def write(run: Run, path: str | Path) -> list[str]:
   about = _about(run)
   graph = _graph(run, decode)
   bits = 16 if _fits(run, about, 16) else 32
-  content = _page(run, _program(run, graph, bits), about)
+  content = _page(_program(run, graph, bits), about)
   if len(content) > LARGE and _fits(run, about, 8):
     bits = 8
-    content = _page(run, _program(run, graph, bits), about)
+    content = _page(_program(run, graph, bits), about)
   write_atomically(path, content)
   size = len(content.encode()) / 1e6
   lines = [
@@ -200,7 +200,7 @@ def _round_weights(leaf: NDArray, bits: int) -> NDArray[np.float32]:
   return (codes * wide).reshape(leaf.shape)
 
 
-def _page(run: Run, made, about: dict[str, Any]) -> str:
+def _page(made, about: dict[str, Any]) -> str:
   """Put the parts into the page's frame."""
   from cvae_jax.apps.page import program
 

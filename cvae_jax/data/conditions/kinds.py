@@ -1,7 +1,6 @@
-"""The kinds of attributes by name, and which one a table's column is."""
+"""The kinds of attributes by name, and how a line states those of a table."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from cvae_jax.data.conditions import (
   number,
   ordinal,
 )
-from cvae_jax.data.conditions.attribute import Attribute, blank, format_level
+from cvae_jax.data.conditions.attribute import Attribute
 
 KINDS: Mapping[str, type[Attribute]] = {
   kind.kind: kind
@@ -28,8 +27,6 @@ KINDS: Mapping[str, type[Attribute]] = {
     angle.Angle,
   )
 }
-CODES = 20  # at most so many whole numbers count as the codes of a class
-_TURNS = re.compile("angle|azimuth|degrees|heading|orientation|rotation")
 
 
 def kind(name: str) -> type[Attribute]:
@@ -41,43 +38,6 @@ def kind(name: str) -> type[Attribute]:
   if name not in KINDS:
     raise DataError(f"no kind of attribute {name!r}; there is {_all()}")
   return KINDS[name]
-
-
-def infer(name: str, values: Sequence[Any]) -> dict[str, Any] | None:
-  """Return the schema's entry that a column's values look like.
-
-  Labels joined by ";" are multi-label. Two words such as yes and no, or 0 and
-  1, are binary. Few whole numbers or words are a class, and other numbers a
-  number. A number whose name says so is an angle. No column is taken for an
-  ordinal, since words do not tell their order: state it, as in
-  "grade=ordinal:low<mid<high".
-
-  Args:
-    name: the column's.
-    values: those of its rows, as text or numbers; missing ones are left out.
-
-  Returns:
-    name and kind, or None where a column tells nothing: it has one value, or
-    words of which nearly each row has its own.
-  """
-  words = [format_level(value) for value in values if not blank(value)]
-  distinct = set(words)
-  if any(multilabel.SEPARATOR in found for found in distinct):
-    return {"name": name, "kind": "multilabel"}
-  if len(distinct) < 2:
-    return None
-  pair = {found.lower() for found in distinct}
-  if len(pair) == 2 and pair & {*binary.NO} and pair & {*binary.YES}:
-    return {"name": name, "kind": "binary"}
-  numbers = _numbers(distinct)
-  often = 3 * len(distinct) <= len(words)
-  if numbers is None:
-    return {"name": name, "kind": "class"} if often else None
-  if _TURNS.search(name.lower()) and np.abs(numbers).max() > 2 * np.pi:
-    return {"name": name, "kind": "angle"}
-  whole = (numbers == np.round(numbers)).all()
-  coded = whole and often and len(distinct) <= CODES
-  return {"name": name, "kind": "class" if coded else "number"}
 
 
 def parse(text: str) -> dict[str, dict[str, Any]]:

@@ -60,7 +60,7 @@ class Layout:
     raise self._no_attribute(name)
 
   def entry_numbers(self, name: str) -> tuple[int, ...]:
-    """Return the same as numbers."""
+    """Return the indices of an attribute's entries."""
     places = np.arange(self.size)[self.columns(name)]
     return tuple(places.tolist())
 

@@ -61,18 +61,27 @@ class Model(NamedTuple):
     """
     q = self.nets.infer(params, x, a, y)
     z = gaussian.reparameterise(key, q, shared=(-2,))
+
+    # 1. PIXELS: −log p(x | y, z); for SDGM −log p(x | a, y, z).
+    logvar = likelihoods.stored_logvar(self.likelihood, params, {})
+    output = self.output(self.nets.generate(params, y, z, a))
+    pixels = self.likelihood.nats(x, output, logvar)
+
+    # 2. LATENTS: KL(q(z | a, x, y) ‖ N(0, I)), summed over latents.
     kl = gaussian.kl_to_prior(q)
-    if step is None or self.kl.plain:
+    if step is None:
       kl = kl.sum(axis=-1)
     else:
       kl = self.kl.per_example(kl, step, self.sizes[-1])
-    logvar = likelihoods.stored_logvar(self.likelihood, params, {})
-    output = self.output(self.nets.generate(params, y, z, a))
-    nats = self.likelihood.nats(x, output, logvar)
-    # E log q(a | x) is −½ Σ (log 2πe + log σ²).
-    spread = -0.5 * jnp.sum(math.log(2 * math.pi) + 1.0 + q_a.logvar, axis=-1)
-    known = gaussian.log_density(a, self.nets.explain(params, x, y, z))
-    return nats + kl + spread - known + math.log(self.sizes[1])
+
+    # 3. AUXILIARIES: E log q(a | x) − log p(a | x, y, z), where the first is
+    # −½ Σ (log 2πe + log σ²); for SDGM p(a | y, z).
+    entropy = 0.5 * jnp.sum(math.log(2 * math.pi) + 1.0 + q_a.logvar, axis=-1)
+    p_a = self.nets.decode_auxiliary(params, x, y, z)
+    auxiliaries = -entropy - gaussian.log_density(a, p_a)
+
+    # 4. CLASSES: −log p(y) = log K.
+    return pixels + kl + auxiliaries + math.log(self.sizes[1])
 
 
 def build(config, facts: Facts) -> Model:

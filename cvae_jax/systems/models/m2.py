@@ -89,12 +89,18 @@ class Model(NamedTuple):
     # All labels share one ε. The classifier learns from the differences of
     # their bounds, which with an ε for each label were mostly chance.
     z = gaussian.reparameterise(key, q, shared=(-2,))
+
+    # 1. PIXELS: −log p(x | z, y); over an M1 x are its latents.
     nats = self.nats(params, x, self.nets.generate(params, z, y, drop[1]))
+
+    # 2. LATENTS: KL(q(z | x, y) ‖ N(0, I)), summed over latents.
     kl = gaussian.kl_to_prior(q)
-    if step is None or self.loss.kl.plain:
+    if step is None:
       kl = kl.sum(axis=-1)
     else:
       kl = self.loss.kl.per_example(kl, step, self.latents)
+
+    # 3. CLASSES: −log p(y) = log K.
     return nats + kl + math.log(self.classes)
 
 
