@@ -42,6 +42,7 @@ from cvae_jax.types import System
 class Run(Functions):
   """A restored run. Images are [B, H, W, C], float in [0, 1] or uint8."""
 
+  @arguments.refuse_ambiguous
   def encode(
     self, images: ArrayLike, condition: Request = None, **named: Any
   ) -> gaussian.Gaussian:
@@ -105,6 +106,7 @@ class Run(Functions):
     decoded = self.decode(self.encode(images, own).mean, changed)
     return np.clip(decoded, 0.0, 1.0)
 
+  @arguments.refuse_ambiguous
   def sample(
     self,
     condition: Request = None,

@@ -20,15 +20,13 @@ from cvae_jax.loop.meter import Meter, NonFinite
 from cvae_jax.loop.parts import Parts, close_at_end, make_save
 from cvae_jax.loop.record import Record
 from cvae_jax.loop.restore import abstract_state, best_state
-from cvae_jax.loop.run_data import DATA, keep_identity
+from cvae_jax.loop.run_data import DATA, keep_identity, name_arrays
+from cvae_jax.loop.same_run import check_length
 from cvae_jax.loop.stop import StopSignals
 from cvae_jax.loop.trackers import Tracker
 from cvae_jax.loop.watch import Watch
 from cvae_jax.method import additions
 from cvae_jax.types import System, TrainState
-
-# Keys of config.data that hold for any data, also for those handed in.
-MADE = ("binarise", "condition_dropout")
 
 
 class Preempted(Exception):
@@ -84,7 +82,7 @@ def train_and_evaluate(
   if trust:
     configs.trust(config)
   if dataset is not None:
-    config = _name_arrays(config)
+    config = name_arrays(config)
   job = prepare(config, check_data, given, system=system, dataset=dataset)
   with hosts.explain_errors(), network_errors.explain(job.config):
     hosts.check_same(config, job.identity)
@@ -92,18 +90,6 @@ def train_and_evaluate(
       return _follow(job)
     with hosts.open_together() as tell, lock.hold(workdir, "training"):
       return _train(job, Record(workdir, trackers), tell)
-
-
-def _name_arrays(config: ConfigDict) -> ConfigDict:
-  """Return a config whose data are named "arrays": a caller handed them in.
-
-  Of its other keys those stay that say what training makes of the data.
-  """
-  config = config.copy_and_resolve_references()
-  kept = {key: config.data[key] for key in MADE if key in config.data}
-  with config.unlocked():
-    config.data = {"name": "arrays"} | kept
-  return config.lock()
 
 
 def _train(job: Job, record: Record, tell: Callable) -> TrainState:
@@ -119,6 +105,8 @@ def _train(job: Job, record: Record, tell: Callable) -> TrainState:
     state, counters = initial_state(
       job.system, config, checkpoints, job.identity
     )
+    if not finished:
+      check_length(int(state.step), job.steps, workdir)
     if not counters:  # runs that have begun may go on with older periods
       settings.check_periods(config, job.steps)
     watch = Watch(config, counters.get("watch"))

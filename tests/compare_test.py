@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import equal_runs
 from cvae_jax import config as configs, figures, pages, runs, train
-from cvae_jax.loop import folders, job
+from cvae_jax.loop import begin, folders, job
 from cvae_jax.measures import ledger, table
 from cvae_jax.method import update
 from tests import arithmetic as a, sharing, small as small_runs
@@ -384,6 +384,23 @@ def test_a_penalty_s_gradient_goes_right_through_the_fast_convolutions(
       for g, w in zip(*map(jax.tree.leaves, (slope, way)), strict=True)
     )
     np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+@pytest.mark.usefixtures("data")  # compiles each program once
+def test_init_from_brings_a_branch_s_batch_statistics(tmp_path):
+  config = tiny("ae", "encoder", "decoder")
+  with sharing.programs():
+    state = train.train_and_evaluate(config, tmp_path)
+  zeros = jax.tree.map(np.zeros_like, state)
+  taken = begin.borrow(zeros, str(tmp_path)).model_state
+  jax.tree.map(np.testing.assert_array_equal, taken, state.model_state)
+  taken = begin.borrow(zeros, f"{tmp_path}:decoder").model_state
+  expected = {
+    "encoder": zeros.model_state["encoder"],
+    "decoder": state.model_state["decoder"],
+  }
+  assert np.any(jax.tree.leaves(expected["decoder"])[0])
+  jax.tree.map(np.testing.assert_array_equal, taken, expected)
 
 
 @pytest.mark.usefixtures("data")  # compiles each program once

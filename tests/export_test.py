@@ -544,6 +544,6 @@ def test_where_parameters_are_averaged_their_mean_is_handed_on(tmp_path, data):
   for folder in ("run", "out"):
     found = runs.load(tmp_path / folder).decode(z, condition)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
-  borrowed = begin.borrow(made.state.params, str(tmp_path / "run"))
+  borrowed = begin.borrow(made.state, str(tmp_path / "run")).params
   for found in (run.state.params, borrowed):
     jax.tree.map(np.testing.assert_array_equal, dict(found), dict(mean))

@@ -13,6 +13,10 @@ import pytest
 from cvae_jax import config as configs, data, runs, train
 from cvae_jax.config import ConfigError
 from cvae_jax.host import plugins
+from cvae_jax.loop import fitted
+from cvae_jax.loop.rows import read_metrics
+from cvae_jax.loop.run_data import RunMismatch
+from cvae_jax.measures import representation, score
 from launch import main
 from tests import small
 
@@ -202,6 +206,56 @@ def test_what_is_made_of_data_holds_for_those_that_are_handed_in(tmp_path):
   config = configs.load("images:smoke", {"data.condition_dropout": 0.5})
   with pytest.raises(ValueError, match="known-bits"):
     train.train_and_evaluate(config, tmp_path / "b", dataset=dataset)
+
+
+@pytest.fixture(scope="module")
+def handed_in(tmp_path_factory):
+  """A run on arrays of a caller's, with names that are parameters' too."""
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 256, (64, 8, 8), np.uint8)
+  columns = {"temperature": rng.uniform(size=64), "count": np.arange(64) % 2}
+  dataset = data.from_arrays(images, columns)
+  changes = {
+    "data.binarise": "static",
+    "batch_size": 16,
+    "model.latents": 2,
+    "model.encoder.widths": (4,),
+    "model.decoder.widths": (4,),
+  }
+  folder = tmp_path_factory.mktemp("handed_in")
+  config = configs.load("zoo:scvae,smoke", changes)
+  train.train_and_evaluate(config, folder, dataset=dataset)
+  return folder, dataset, (images, columns)
+
+
+def test_data_that_are_handed_in_are_measured_as_training_made_them(handed_in):
+  folder, dataset, _ = handed_in
+  row = read_metrics(folder)[-1]
+  assert row["split"] == "test"
+  found = score.score(runs.load(folder), dataset=dataset, samples=0)
+  # Half of the grey values are drawn above the others: PSNR tells them apart.
+  assert found["test"]["psnr"] == pytest.approx(row["psnr"], rel=1e-3)
+
+
+def test_data_of_another_shuffling_are_refused_when_measuring(handed_in):
+  folder, _, arrays = handed_in
+  other = data.from_arrays(*arrays, seed=1)
+  run = runs.load(folder)
+  for measure in (score.score, representation.score, fitted.fit):
+    with pytest.raises(RunMismatch, match="training data have changed"):
+      measure(run, dataset=other)
+
+
+def test_an_attribute_with_a_parameter_s_name_is_asked_for_in_words(handed_in):
+  run = runs.load(handed_in[0])
+  words = {"temperature": 0.9, "count": 1}
+  vectors = run.conditions.encode(words)
+  expected = run.decode(run.prior(1, 3, vectors), vectors)
+  np.testing.assert_allclose(run.sample(words, 3), expected, atol=1e-6)
+  assert len(run.sample({}, count=2)) == 2
+  for ask in (run.sample, run.request, run.grid, run.traverse):
+    with pytest.raises(runs.RunError, match=r"an attribute count: say the at"):
+      ask(count=2)
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,18 @@ def test_a_run_killed_before_it_could_say_done_ends_without_a_step(
   assert (tmp_path / "DONE").exists()
 
 
+def test_a_run_is_not_called_finished_at_an_end_that_it_has_passed(
+  data, tmp_path
+):
+  small.stop(small.config(data, epochs=2), tmp_path, small.EPOCH + 3)
+  message = rf"is at step {small.EPOCH + 3}, and its epochs would end at step"
+  with pytest.raises(RunMismatch, match=message):
+    train.train_and_evaluate(small.config(data, epochs=1), tmp_path)
+  assert not (tmp_path / "DONE").exists()
+  train.train_and_evaluate(small.config(data, epochs=2), tmp_path)
+  assert (tmp_path / "DONE").exists()
+
+
 def test_another_config_is_refused_and_the_differing_keys_listed(data, whole):
   before = contents(whole)
   changes = {"optim__lr": 0.5, "model__decoder__dense": 9}

@@ -240,8 +240,14 @@ def test_the_best_state_is_restored_bit_for_bit(data, whole, tmp_path):
   assert equal(runs.load(folder).state, state)
   latest = runs.load(folder, soak.list_saved_steps(folder)[-1]).state
   assert not equal(latest.params, state.params)
-  taken = begin.borrow(jax.tree.map(jnp.zeros_like, state.params), f"{folder}")
-  assert equal(taken, state.params)
+  taken = begin.borrow(jax.tree.map(jnp.zeros_like, state), f"{folder}")
+  assert equal(taken.params, state.params)
+
+
+def test_a_metric_that_no_held_out_row_has_is_named():
+  rule = configs.load("digits:smoke", {"early_stop.metric": "error_size"})
+  with pytest.raises(ConfigError, match=r"error_size, by which .* no held-out"):
+    Watch(rule).see(1, {"loss": 1.0})
 
 
 def test_the_logged_factor_is_cut_where_the_logged_metric_says(whole):

@@ -27,9 +27,9 @@ def test_m2_stands_on_a_trained_m1(data, tmp_path):
   run = runs.load(tmp_path / "m2")
   assert run.classify(np.zeros((3, 28, 28, 1), np.uint8)).shape == (3, 10)
   with pytest.raises(CheckpointError, match="no branch 'critic'; it has cla"):
-    begin.borrow(state.params, f"{source},critic")
+    begin.borrow(state, f"{source},critic")
   with pytest.raises(CheckpointError, match=r"m1:decoder,encoder$"):
-    begin.borrow(state.params, str(tmp_path / "m1"))
+    begin.borrow(state, str(tmp_path / "m1"))
 
 
 def test_adversaries_resume_exactly_and_are_drawn_over_their_prior(

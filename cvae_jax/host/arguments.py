@@ -1,5 +1,8 @@
 """Check the arrays that a run is called with."""
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,35 @@ from cvae_jax.settings import SEEDS
 
 class RunError(ValueError):
   """Says why a folder or a run cannot serve as asked."""
+
+
+def refuse_ambiguous(method: Callable) -> Callable:
+  """Make a run's method refuse keywords that may mean two things.
+
+  A method takes attributes by name beside its own parameters. Where an
+  attribute is called `count`, `sample(count=2)` may mean either, unless the
+  condition is given apart.
+
+  Raises:
+    RunError: when called so.
+  """
+  own = inspect.signature(method).parameters
+
+  @functools.wraps(method)
+  def checked(run, *values, **named):
+    attributes = getattr(run.conditions, "asked", ())
+    both = [name for name in named if name in own and name in attributes]
+    if both:
+      given = inspect.signature(method).bind(run, *values, **named).arguments
+      if given.get("condition") is None:
+        raise RunError(
+          f"{method.__name__}({both[0]}=…) is its own parameter, and the run "
+          f"has an attribute {both[0]}: say the attributes in words, as in "
+          f"sample({{'{both[0]}': …}})"
+        )
+    return method(run, *values, **named)
+
+  return checked
 
 
 def check_draw(count: int | None, seed: int) -> None:

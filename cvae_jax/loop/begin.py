@@ -44,8 +44,9 @@ def initial_state(
   """Return the state to go on from, and the loop's counters.
 
   The state is the first of these that exists: 1. the latest undamaged
-  checkpoint of the workdir; 2. the parameters of another run,
-  `config.init_from`, with a fresh optimiser; 3. a state from scratch. In each
+  checkpoint of the workdir; 2. the parameters of another run and its batch
+  statistics, `config.init_from`, with a fresh optimiser; 3. a state from
+  scratch. In each
   case branches of `config.pretrained` come from their files. A damaged
   checkpoint is set aside, as <step>.damaged.
 
@@ -75,11 +76,10 @@ def initial_state(
   key = keys.address(config.seed, "init")
   _check_size(init.trace(key).out_info)
   state = init(key)
-  params = state.params
   if config.init_from:
-    params = borrow(params, config.init_from)
+    state = borrow(state, config.init_from)
   held = jax.tree.map(jnp.asarray, held)
-  return additions.begin(state, {**params, **held}), {}
+  return additions.begin(state, {**state.params, **held}), {}
 
 
 def _check_size(state: TrainState) -> None:
@@ -131,8 +131,14 @@ def compile_fast(init: Callable) -> Callable:
   return jax.jit(init, compiler_options=options)
 
 
-def borrow(params: dict, source: str) -> dict:
-  """Take params from "<run>[@step][:branch,…]"; all branches or these.
+def borrow(fresh: TrainState, source: str) -> TrainState:
+  """Take branches from "<run>[@step][:branch,…]"; all branches or these.
+
+  A branch brings its parameters and its batch statistics.
+
+  Args:
+    fresh: a state of this config, whose other arrays stay.
+    source: what config.init_from says.
 
   Raises:
     CheckpointError: the run, the step or a branch is not there, or names
@@ -148,6 +154,7 @@ def borrow(params: dict, source: str) -> dict:
   config = configs.of_run(run)
   attributes = load_attribute_columns(run, config.data.name)
   _, state = run_state(run, config, attributes, step)
+  params = fresh.params
   taken = state.params
   wanted = params
   if branches:
@@ -162,7 +169,15 @@ def borrow(params: dict, source: str) -> dict:
   elif set(taken) != set(params):
     raise _branches_error(source, run, set(taken), set(params))
   check_names(shapes(wanted), shapes(taken), f"checkpoint {run}")
-  return {**params, **taken}
+  names = fresh.model_state.keys() & state.model_state.keys()
+  names = names & set(branches) if branches else names
+  beside, own = (
+    {name: of.model_state[name] for name in names} for of in (state, fresh)
+  )
+  check_names(shapes(own), shapes(beside), f"checkpoint {run}")
+  return fresh.replace(
+    params={**params, **taken}, model_state={**fresh.model_state, **beside}
+  )
 
 
 def _branches_error(

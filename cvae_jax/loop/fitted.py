@@ -95,8 +95,7 @@ def load_or_fit(
 
 def fit(run: Any, dataset: Any = None, count: int = 1) -> Aggregate:
   """Fit mixtures of `count` Gaussians to posteriors of the training images."""
-  if dataset is None:
-    dataset = load_data(run.folder, run.config.data)
+  dataset = load_data(run.folder, run.config.data, dataset)
   total = len(dataset.train["image"])
   if total < max(2, count):
     raise RunError(

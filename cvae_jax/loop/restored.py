@@ -39,6 +39,7 @@ class Restored(Drawn):
     """
     return requests.parse(self.folder, self.conditions, self.unknowns, request)
 
+  @arguments.refuse_ambiguous
   def request(
     self,
     condition: Request = None,
@@ -100,6 +101,7 @@ class Restored(Drawn):
     shape = self.system.columns.get("image")
     return arguments.images(images, shape, self.folder)
 
+  @arguments.refuse_ambiguous
   def encode_condition(
     self, condition: Request = None, **named: Any
   ) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from cvae_jax import data
 from cvae_jax.data.files import identity as identities
@@ -16,10 +17,24 @@ from cvae_jax.types import Facts, Place
 SEEN = 256  # images whose brightness stands for all
 # Identifies the data that a run trains on, and those held out.
 DATA = "data.json"
+# Keys of config.data that hold for any data, also for those handed in.
+MADE = ("binarise", "condition_dropout")
 
 
 class RunMismatch(ValueError):
   """Says why a folder's run cannot be continued as asked."""
+
+
+def name_arrays(config: ConfigDict) -> ConfigDict:
+  """Return a config whose data are named "arrays": a caller handed them in.
+
+  Of its other keys those stay that say what training makes of the data.
+  """
+  config = config.copy_and_resolve_references()
+  kept = {key: config.data[key] for key in MADE if key in config.data}
+  with config.unlocked():
+    config.data = {"name": "arrays"} | kept
+  return config.lock()
 
 
 def keep_identity(folder: Path, identity: Mapping[str, Any]) -> None:
@@ -137,9 +152,22 @@ class Datasets:
     return dataset
 
 
-def load_data(folder: Path, config: Any) -> data.Dataset:
-  """Load a run's data, checked against its data.json; see `Datasets`."""
-  return Datasets()(folder, config)
+def load_data(
+  folder: Path, config: Any, given: data.Dataset | None = None
+) -> data.Dataset:
+  """Load a run's data, checked against its data.json; see `Datasets`.
+
+  Args:
+    folder: the run's.
+    config: the run's config.data.
+    given: the data that were handed in for training, instead of loading. They
+      are made as training made them: data.binarise.
+  """
+  if given is None:
+    return Datasets()(folder, config)
+  dataset = data.binarise(given, config)
+  check_data(folder, dataset.identity())
+  return dataset
 
 
 def _load(config: Any) -> data.Dataset:

@@ -81,6 +81,19 @@ def check_config(
     )
 
 
+def check_length(step: int, steps: int, folder: Path) -> None:
+  """Check that a run that goes on is not past its end.
+
+  Raises:
+    RunMismatch: it is; it would be called finished with steps too many.
+  """
+  if step > steps:
+    raise RunMismatch(
+      f"{folder}: the run is at step {step}, and its epochs would end at step "
+      f"{steps}; give more epochs, or begin anew in another --workdir"
+    )
+
+
 def check_latest(config: ConfigDict, checkpoints: Checkpoints) -> None:
   """Compare a config.json with the newest checkpoint's before it is used.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cvae_jax.host import hub
+from cvae_jax.host import arguments, hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.loop import effects, pictures, requests, walks
@@ -24,6 +24,7 @@ SPAN = 2.5  # standard deviations to either side that a latent is moved
 class Views(Restored):
   """Pictures of a run. Each is a Picture: `images` is [R, P, H, W, C]."""
 
+  @arguments.refuse_ambiguous
   def grid(
     self,
     *names: str,
@@ -49,6 +50,7 @@ class Views(Restored):
     asked = {"count": count, "seed": seed, "guidance": guidance}
     return pictures.draw(self, named, grid=names, **asked)
 
+  @arguments.refuse_ambiguous
   def traverse(
     self,
     what: str | int | Sequence[int] | None = None,
@@ -103,6 +105,7 @@ class Views(Restored):
       asked.note,
     )
 
+  @arguments.refuse_ambiguous
   def interpolate(
     self,
     a: ArrayLike | None = None,

@@ -43,7 +43,13 @@ class Patience:
     """Count the evaluation after `step` updates."""
     if not self.rule.metric:
       return
-    value = means[self.rule.metric]
+    value = means.get(self.rule.metric)
+    if value is None:  # a types.Masked metric, of rows that nobody has
+      raise ConfigError(
+        f"{self.rule.metric}, by which training is watched, cannot be "
+        "measured: no held-out row has what it is of; choose another metric "
+        "and another --workdir"
+      )
     if math.isfinite(value):  # else it would stay in the mean
       self.mean = value = self._smooth(value)
     if self._improves(value):

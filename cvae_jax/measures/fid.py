@@ -104,8 +104,7 @@ def measure(
     RunError: the run draws no images, or its data have no such split.
   """
   check(run)
-  if dataset is None:
-    dataset = load_data(run.folder, run.config.data)
+  dataset = load_data(run.folder, run.config.data, dataset)
   rows = getattr(dataset, split)
   if rows is None or min(count, len(rows["image"])) < 2:
     raise RunError(

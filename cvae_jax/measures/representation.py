@@ -56,8 +56,7 @@ def score(
     raise RunError(
       f"{run.folder}: it encodes no images to score latents of; {purpose(run)}"
     )
-  if dataset is None:
-    dataset = load_data(run.folder, run.config.data)
+  dataset = load_data(run.folder, run.config.data, dataset)
   if dataset.test is None:
     raise RunError(f"{run.folder}: its data have no test split to score on")
   splits = dataset.train, dataset.test

@@ -62,9 +62,8 @@ def score(
       f"{run.folder}: a {run.config.system} encodes no images, which is what "
       f"is scored here; {purpose(run)}{_other_scores(run)}"
     )
-  given = dataset
-  if dataset is None:
-    dataset = load_data(run.folder, run.config.data)
+  given = dataset is not None
+  dataset = load_data(run.folder, run.config.data, dataset)
   if dataset.test is None:
     raise RunError(
       f"{run.folder}: its data have no test split to score on; bring the "
@@ -83,7 +82,9 @@ def score(
     **_latents(run, test),
     "categories": _categories(run, test),
     "unlabelled": run.system.unlabelled,
-    **_control(run, judges, test, per_class, seed, given and given.train),
+    **_control(
+      run, judges, test, per_class, seed, dataset.train if given else None
+    ),
   }
   scores["unscored"] = explain_missing(run, scores, samples)
   scores["warnings"] = warnings(scores)

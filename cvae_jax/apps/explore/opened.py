@@ -98,7 +98,7 @@ def example_condition(run: Run) -> NDArray[np.float32]:
   if getattr(run.conditions, "attributes", ()):
     panel = run.conditions.panel()
     return panel[len(panel) // 2][None]
-  return run.request(count=1).vectors
+  return run.request({}, 1).vectors
 
 
 def _name(folder: Path, taken: tuple[str, ...]) -> str:
