@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cvae_jax import config as configs, data
+from cvae_jax import config as configs
 from cvae_jax.host import arguments, commands, hub
 from cvae_jax.host.arguments import RunError
-from cvae_jax.host.files import read_json
 from cvae_jax.host.images import unit as unit
 from cvae_jax.host.paths import local
 from cvae_jax.loop import exports, mesh
@@ -198,14 +197,11 @@ def load(
       f"{commands.format_command('train')} --config=… --workdir={folder}"
     )
   config = configs.of_run(folder)
-  remedy = "bring a copy of the file back"
-  asked = read_json(folder / "conditions.json", dict, remedy)
   if trust:
     configs.trust(config)
-  source = data.source(config.data.name)
   if not saved(folder):
     raise RunError(f"{folder} has no checkpoint yet; let it train longer")
-  conditions = conditions or load_conditions(folder, source, asked, remedy)
+  conditions = conditions or load_conditions(folder, config.data.name)
   attributes = attribute_columns(conditions)
   system, state = run_state(folder, config, attributes, step, system)
   devices = mesh.for_run(config)

@@ -196,20 +196,24 @@ def load_attribute_columns(folder: Path, source: str) -> tuple[Place, ...]:
   """
   if not (folder / "conditions.json").exists():
     return ()
-  remedy = "bring a copy of the file back"
-  asked = read_json(folder / "conditions.json", dict, remedy)
-  conditions = load_conditions(folder, data.source(source), asked, remedy)
-  return attribute_columns(conditions)
+  return attribute_columns(load_conditions(folder, source))
 
 
-def load_conditions(folder: Path, source: Any, asked: dict, remedy: str) -> Any:
+def load_conditions(folder: Path, source: str) -> Any:
   """Return the conditions that a run's folder keeps.
+
+  Args:
+    folder: the run's.
+    source: the name of its data source.
 
   Raises:
     DamagedFile: they cannot be read.
   """
+  remedy = "bring a copy of the file back"
+  saved = read_json(folder / "conditions.json", dict, remedy)
+  conditions = data.source(source).Conditions
   try:
-    return source.Conditions.from_json(asked)
+    return conditions.from_json(saved)
   except (KeyError, TypeError, ValueError, AttributeError) as error:
     raise DamagedFile(
       f"{folder / 'conditions.json'} is damaged ({error!r}); {remedy}"
