@@ -175,6 +175,90 @@ def test_arrays_take_a_table_whose_rows_are_in_their_order(tmp_path, capsys):
   assert "has 19 rows" in capsys.readouterr().err
 
 
+def _numbered(folder, count=20):
+  """Save images whose first pixel is 10 i, and how i is told in a table."""
+  images = pixels(count, 8, 8)
+  images[:, 0, 0] = 10 * np.arange(count)
+  np.save(folder / "a.npy", images)
+  frame = pd.DataFrame({"size": np.arange(count) / 7 + 1})
+  frame.to_csv(folder / "t.csv", index=False)
+  return folder / "a.npy", f"--table={folder / 't.csv'}"
+
+
+def _tells_each(out):
+  """Tell whether each row's size is that of its own image."""
+  images, table, *_ = read(out)
+  told = 7 * (table["size"].astype(float) - 1)
+  return np.allclose(images[:, 0, 0, 0] / 10, told, atol=1e-6)
+
+
+def test_a_table_in_a_prepared_set_s_order_joins_arrays_by_name(tmp_path):
+  images, table = _numbered(tmp_path)
+  assert prepare(images, tmp_path / "first", table) == 0
+  rows = pd.read_csv(tmp_path / "first" / "attributes.csv")
+  assert not rows["size"].is_monotonic_increasing  # in another order
+  assert _tells_each(tmp_path / "first")
+  again = f"--table={tmp_path / 'first' / 'attributes.csv'}"
+  assert prepare(images, tmp_path / "again", again, "--split=split") == 0
+  assert _tells_each(tmp_path / "again")
+  splits = [read(tmp_path / n)[1].set_index("file") for n in ("first", "again")]
+  assert splits[1]["split"].equals(splits[0]["split"][splits[1].index])
+  # The set's own array has the order and the names of the set's table.
+  for number, place in enumerate((tmp_path / "first", "first/images.npy")):
+    out = tmp_path / f"own{number}"
+    assert prepare(tmp_path / place, out, again, "--seed=3") == 0
+    assert _tells_each(out)
+    own = f"--table={out / 'attributes.csv'}"
+    assert prepare(images, tmp_path / f"whole{number}", own) == 0
+    assert _tells_each(tmp_path / f"whole{number}")
+
+
+def test_names_in_another_column_join_arrays_if_it_is_given(tmp_path):
+  images, table = _numbered(tmp_path)
+  assert prepare(images, tmp_path / "first", table) == 0
+  rows = pd.read_csv(tmp_path / "first" / "attributes.csv")
+  rows.rename(columns={"file": "row"}).to_csv(tmp_path / "r.csv", index=False)
+  more = (f"--table={tmp_path / 'r.csv'}", "--file_column=row")
+  assert prepare(images, tmp_path / "out", *more) == 0
+  assert _tells_each(tmp_path / "out")
+  more = (more[0], "--file_column=rows")
+  assert prepare(images, tmp_path / "none", *more) == 1
+
+
+def test_names_that_are_no_rows_of_arrays_leave_a_table_in_its_order(tmp_path):
+  images, _ = _numbered(tmp_path)
+  rows = pd.read_csv(tmp_path / "t.csv")
+  rows.insert(0, "file", [f"{i}.png" for i in reversed(range(20))])
+  rows.to_csv(tmp_path / "t.csv", index=False)
+  table = f"--table={tmp_path / 't.csv'}"
+  assert prepare(images, tmp_path / "out", table) == 0
+  assert _tells_each(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+  ("row", "name", "said"),
+  [
+    (3, "3.png", "row 4 names '3.png', which is no row of the arrays (as"),
+    (3, "", "row 4 names '', which is no row"),
+    (3, "row/0000020", "row 4 names 'row/0000020', which is no row"),
+    (3, "row/0000004", "two rows name row/0000004"),
+    (slice(0, None), "test/0000001", "row 1 names 'test/0000001', which is no"),
+  ],
+)
+def test_names_of_which_some_are_no_rows_of_arrays_are_an_error(
+  tmp_path, capsys, row, name, said
+):
+  images, table = _numbered(tmp_path)
+  rows = pd.read_csv(tmp_path / "t.csv")
+  rows["file"] = [f"row/{i:07d}" for i in range(20)]
+  rows.iloc[row, rows.columns.get_loc("file")] = name
+  rows.to_csv(tmp_path / "t.csv", index=False)
+  assert prepare(images, tmp_path / "out", table) == 1
+  found = capsys.readouterr().err
+  assert said in found
+  assert found.count("\n") == 1
+
+
 @pytest.mark.parametrize("ending", ["", ".gz"])
 def test_idx_of_47_classes_and_other_sizes_transposed(tmp_path, ending):
   train = pixels(141, 9, 11)

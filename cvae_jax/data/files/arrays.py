@@ -30,6 +30,7 @@ from cvae_jax.host.files import UNREADABLE
 
 _LABELS = ("y", "label", "labels", "lbls", "target", "targets", "class", "")
 _NOISE = ("imgs", "images", "image", "img", "x", "arr", "data", "0", "1")
+ROW_NAME = r"(row|train|valid|test)/\d{7,}"  # of the rows of arrays, by split
 _IN_MEMORY = 64 << 20  # bytes of a packed array, above which it is unpacked
 
 
