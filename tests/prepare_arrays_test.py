@@ -141,6 +141,71 @@ def test_no_array_vanishes_without_a_word(tmp_path, capsys):
   assert "left out: array names (2,)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+  ("names", "attributes"),
+  [
+    (("fine_labels", "coarse_labels"), ["coarse_labels", "fine_labels"]),
+    (("coarse_labels", "fine_labels"), ["coarse_labels", "fine_labels"]),
+    (("target", "label"), ["label", "target"]),
+    (("shape_label", "mood"), ["class", "mood"]),
+    (("img_size", "size"), ["img_size", "size"]),
+    (("arr_1", "y"), ["arr_1", "y"]),
+  ],
+)
+@pytest.mark.parametrize("splits", [("",), ("train_", "test_")])
+def test_two_arrays_of_labels_are_two_attributes(
+  tmp_path, names, attributes, splits
+):
+  arrays = {f"{split}images": pixels(50, 9, 9) for split in splits}
+  told = [np.arange(50) % 10, np.arange(50) % 10 // 5]
+  for split in splits:
+    arrays |= {f"{split}{names[i]}": told[i] for i in (0, 1)}
+  np.savez(tmp_path / "a.npz", **arrays)
+  assert prepare(tmp_path / "a.npz", tmp_path / "out", "--size=9") == 0
+  table, schema = read(tmp_path / "out")[1:3]
+  assert sorted(schema) == attributes
+  place = table["file"].str.rpartition("/")[2].astype(int)
+  for name in schema:
+    i = names.index(name) if name in names else 0
+    assert (table[name].astype(int) == told[i][place]).all()
+
+
+def test_an_attribute_has_one_name_though_only_one_split_has_two(tmp_path):
+  count = np.arange(40)
+  arrays = {"x_train": pixels(40, 9, 9), "x_test": pixels(40, 9, 9)}
+  arrays |= {"train_fine_labels": count % 4, "train_coarse_labels": count % 2}
+  np.savez(tmp_path / "a.npz", **arrays, test_fine_labels=count % 4)
+  assert prepare(tmp_path / "a.npz", tmp_path / "out", "--size=9") == 0
+  table, schema = read(tmp_path / "out")[1:3]
+  assert sorted(schema) == ["coarse_labels", "fine_labels"]
+  test = table[table["split"] == "test"].sort_values("file")
+  assert test["fine_labels"].astype(int).tolist() == (count % 4).tolist()
+  assert (test["coarse_labels"] == "").all()
+
+
+@pytest.mark.parametrize(
+  "names", [("train_labels", "labels_train"), ("train_tags", "train_labels")]
+)
+def test_arrays_that_cannot_be_told_apart_are_an_error(tmp_path, capsys, names):
+  marks = RANDOM.integers(0, 2, (20, 3))
+  given = {"train_images": pixels(20, 9, 9)} | dict.fromkeys(names, marks)
+  np.savez(tmp_path / "a.npz", **given)
+  assert prepare(tmp_path / "a.npz", tmp_path / "out") == 1
+  said = capsys.readouterr().err
+  assert names[1] in said
+  assert "rename one of them" in said
+  assert said.count("\n") == 1
+
+
+def test_an_array_of_file_names_is_an_attribute_like_any_other(tmp_path):
+  arrays = {"images": pixels(50, 9, 9), "image_file": np.arange(50) % 2}
+  np.savez(tmp_path / "a.npz", **arrays)
+  assert prepare(tmp_path / "a.npz", tmp_path / "out", "--size=9") == 0
+  table = read(tmp_path / "out")[1].sort_values("file")
+  assert table["file"].tolist() == [f"row/{i:07d}" for i in range(50)]
+  assert table["image_file"].astype(int).tolist() == [0, 1] * 25
+
+
 def test_axes_may_come_in_any_usual_order(tmp_path):
   images = pixels(10, 8, 8, 3)
   layouts = {
