@@ -225,6 +225,53 @@ def test_a_group_is_in_one_split_and_no_attribute(tmp_path):
   }
 
 
+@pytest.mark.parametrize("source", ["column", "table", "arrays"])
+def test_a_group_in_two_splits_that_the_files_say_is_an_error(
+  tmp_path, capsys, source
+):
+  names = {"column": "part", "table": "split", "arrays": "split"}
+  people = np.array([f"p{i // 3}" for i in range(12)])
+  rows = {
+    "file": [f"{i}.png" for i in range(12)],
+    "person": people,
+    names[source]: ["train"] * 6 + ["valid"] * 3 + ["test"] * 3,
+  }
+  more = ["--group=person"]
+  if source == "column":
+    more += ["--split=part", "--kind=part=ignore"]
+  for i in range(12):
+    draw(tmp_path / "in" / f"{i}.png", i)
+
+  def prepare_rows(out):
+    if source == "arrays":
+      parts = {"train": slice(0, 6), "val": slice(6, 9), "test": slice(9, 12)}
+      arrays = {}
+      for split, part in parts.items():
+        arrays[f"{split}_images"] = np.zeros((12, 8, 8), np.uint8)[part]
+        arrays[f"{split}_person"] = rows["person"][part]
+      np.savez(tmp_path / "a.npz", **arrays)
+      return prepare(tmp_path / "a.npz", tmp_path / out, *more)
+    table = table_of(tmp_path / "t.csv", **rows)
+    return prepare(tmp_path / "in", tmp_path / out, f"--table={table}", *more)
+
+  assert prepare_rows("whole") == 0
+  table = read(tmp_path / "whole")[1]
+  assert table["split"].value_counts().to_dict() == {
+    **{"train": 6, "valid": 3, "test": 3}
+  }
+  rows["person"] = people.copy()
+  rows["person"][[7, 10]] = "p1"  # which trains
+  capsys.readouterr()
+  assert prepare_rows("out") == 1
+  said = capsys.readouterr().err
+  assert "--group=person: p1 has rows in train and in valid, as " in said
+  assert f"{names[source]!r} says; expected" in said
+  assert said.count("\n") == 1
+  assert not (tmp_path / "out").exists()
+  more.append("--split=50,25,25")  # the last of equal options
+  assert prepare_rows("out") == 0
+
+
 def test_a_column_may_say_the_split(tmp_path):
   for i in range(12):
     draw(tmp_path / "in" / f"{i}.png", i)

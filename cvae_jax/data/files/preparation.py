@@ -91,6 +91,8 @@ def _split(pictures: Pictures, options: Any) -> np.ndarray:
   if not column:
     return splits.draw(table, ratio, options.seed, strata, options.group)
   found = splits.from_column(table[column]).to_numpy(str)
+  if options.group:
+    splits.check_groups(table[options.group], found, column)
   if "valid" not in found and "train" in found:
     own = np.flatnonzero(found == "train")
     shares = (1 - ratio[1], ratio[1], 0)

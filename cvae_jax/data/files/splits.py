@@ -125,9 +125,7 @@ def _add_missing(table, strata, found: np.ndarray) -> None:
 
 def _groups(column: pd.Series, ratio, generator) -> np.ndarray:
   """Give whole groups to the split that lacks most of its share."""
-  if (column == "").any():
-    row = int((column == "").to_numpy().argmax()) + 1
-    raise DataError(f"--group={column.name}: row {row} has no value")
+  _check_known(column)
   sizes = column.value_counts(sort=False)
   wanted = {
     name: share * len(column)
@@ -141,6 +139,37 @@ def _groups(column: pd.Series, ratio, generator) -> np.ndarray:
     chosen[group] = name
     have[name] += int(sizes[group])
   return column.map(chosen).to_numpy(str)
+
+
+def _check_known(column: pd.Series) -> None:
+  """Check that each row has a group."""
+  if (column == "").any():
+    row = int((column == "").to_numpy().argmax()) + 1
+    raise DataError(f"--group={column.name}: row {row} has no value")
+
+
+def check_groups(column: pd.Series, found: np.ndarray, said: str) -> None:
+  """Check that the rows of each group are in one split.
+
+  Args:
+    column: the group of each row.
+    found: the split of each row [N].
+    said: the column that says the splits.
+
+  Raises:
+    DataError: naming the first group with rows in two, or a row without one.
+  """
+  _check_known(column)
+  first = pd.Series(found, column.index).groupby(column).transform("first")
+  apart = (first != found).to_numpy()
+  if apart.any():
+    row = int(apart.argmax())
+    group = column.iloc[row]
+    raise DataError(
+      f"--group={column.name}: {group} has rows in {first.iloc[row]} and in "
+      f"{found[row]}, as {said!r} says; expected all of a group in one split: "
+      "correct that, or draw the splits with --split=80,10,10"
+    )
 
 
 def check(
