@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from cvae_jax import config, data
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions import binary
 from cvae_jax.data.files import infer_kinds, prepared, schema as schemas
@@ -66,6 +67,27 @@ def test_a_folder_for_each_class_is_a_set_of_one_class_attribute(tmp_path):
     assert folder == name
     level = 10 * ["ant", "bee", "cow"].index(name) + int(number[:3])
     assert image[0, 0, 0] == level
+
+
+def test_a_class_may_have_a_semicolon_or_blanks_at_its_ends(tmp_path, capsys):
+  classes(tmp_path / "in", ("cats;dogs", "emus ", " gnus"))
+  levels = ["cats;dogs", "emus", "gnus"]
+  assert prepare(tmp_path / "in", tmp_path / "one") == 0
+  said = "class       3 levels: cats;dogs 20, emus 20, gnus 20"
+  assert said in capsys.readouterr().out
+  assert prepare(tmp_path / "in", tmp_path / "two", "--folders=animal") == 0
+  pixels = np.zeros((60, 8, 8), np.uint8)
+  words = np.repeat(["cats;dogs", "emus ", " gnus"], 20)
+  np.savez(tmp_path / "a.npz", images=pixels, labels=words)
+  path = tmp_path / "a.npz"
+  assert prepare(path, tmp_path / "three", "--kind=class=class") == 0
+  for out, name in (("one", "class"), ("two", "animal"), ("three", "class")):
+    _, table, schema, _ = read(tmp_path / out)
+    assert schema[name]["levels"] == levels
+    assert table[name].value_counts().to_dict() == dict.fromkeys(levels, 20)
+    page = config.load("images", {"data.path": str(tmp_path / out)})
+    conditions = data.load(page.data).conditions
+    assert conditions.attribute(name).levels == tuple(levels)
 
 
 def test_every_class_is_in_every_split_in_its_share(tmp_path):

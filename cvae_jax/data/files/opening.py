@@ -66,10 +66,16 @@ def _open_arrays(options: Any) -> Pictures | None:
     )
   for reader in () if _holds_images(path) else _READERS:
     if (found := reader.find(path, options.transpose)) is not None:
-      return _name_as_prepared(found, path)
+      return _strip(_name_as_prepared(found, path))
   if options.transpose:
     raise DataError(f"--transpose is for arrays of pixels; {path} is none")
   return None
+
+
+def _strip(found: Pictures) -> Pictures:
+  """Take blanks off the ends of attributes, as off those of a table."""
+  own = found.table.drop(columns="file").apply(lambda c: c.str.strip())
+  return found._replace(table=found.table.assign(**own))
 
 
 def _name_as_prepared(found: Pictures, path: pathlib.Path) -> Pictures:

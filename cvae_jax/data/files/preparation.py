@@ -45,8 +45,7 @@ def plan(options: Any) -> Plan:
   entries, left_out = infer_kinds.infer(
     attributes, found == "train", asked, pictures.stated
   )
-  levels = {e["name"]: e["levels"] for e in entries if "levels" in e}
-  warnings = splits.check(attributes, found, levels)
+  warnings = splits.check(attributes, found, entries)
   _tell(entries, left_out, attributes, found, warnings)
   names = [entry["name"] for entry in entries]
   table = _order_rows(table[["file", *names]], found, options)

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cvae_jax.data import DataError
+from cvae_jax.data.files.columns import list_words
 from cvae_jax.data.files.finding import shorten
 
 SPLIT = "split"
@@ -173,14 +175,14 @@ def check_groups(column: pd.Series, found: np.ndarray, said: str) -> None:
 
 
 def check(
-  table: pd.DataFrame, found: np.ndarray, levels: dict[str, Sequence[str]]
+  table: pd.DataFrame, found: np.ndarray, entries: Sequence[dict[str, Any]]
 ) -> list[str]:
   """Check that all levels train; return warnings of held-out rows.
 
   Args:
     table: text.
     found: the split of each row [N].
-    levels: attribute → its levels.
+    entries: of the schema.
 
   Raises:
     DataError: if no row trains, or a level has no training row.
@@ -189,13 +191,14 @@ def check(
   if not train.any():
     raise DataError("no row trains; give --split other shares")
   warnings = []
-  for name, known in levels.items():
-    words = table[name].str.split(";")
+  for entry in entries:
+    name = entry["name"]
     for split in NAMES:
-      rows = words[found == split]
+      rows = table[name][found == split]
       if not len(rows):
         continue
-      lacking = [k for k in known if k not in set(rows.explode().str.strip())]
+      words = set(list_words(rows, entry["kind"]))
+      lacking = [k for k in entry.get("levels", ()) if k not in words]
       if not lacking:
         continue
       if split == "train":
