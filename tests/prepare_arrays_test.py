@@ -5,12 +5,14 @@ import json
 import pickle
 import struct
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from cvae_jax.data.files import shards
 from tests.prepare_images_test import prepare, read
 
 RANDOM = np.random.default_rng(0)
@@ -419,14 +421,23 @@ def test_a_pickle_of_more_than_arrays_is_refused_and_not_run(tmp_path, capsys):
   assert "harm" not in found.out
 
 
-def test_parquet_shards_bring_images_names_of_classes_and_splits(tmp_path):
+@pytest.mark.parametrize(
+  "name",
+  [
+    "data/{}-00000-of-00001.parquet",
+    "{}/0000.parquet",  # as Hugging Face converts sets
+    "{}-00000-of-00001.parquet",
+  ],
+)
+def test_parquet_shards_bring_images_names_of_classes_and_splits(
+  tmp_path, capsys, name
+):
   pyarrow = pytest.importorskip("pyarrow")
   parquet = pytest.importorskip("pyarrow.parquet")
   features = {
     "image": {"_type": "Image"},
     "label": {"names": ["cat", "dog"], "_type": "ClassLabel"},
   }
-  (tmp_path / "set" / "data").mkdir(parents=True)
   kept = {}
   for split, count in (("train", 30), ("test", 6)):
     records = []
@@ -440,8 +451,9 @@ def test_parquet_shards_bring_images_names_of_classes_and_splits(tmp_path):
     table = pyarrow.Table.from_pylist(records)
     said = json.dumps({"info": {"features": features}}).encode()
     table = table.replace_schema_metadata({b"huggingface": said})
-    name = f"{split}-00000-of-00001.parquet"
-    parquet.write_table(table, tmp_path / "set" / "data" / name)
+    place = tmp_path / "set" / name.format(split)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(table, place)
   out = tmp_path / "out"
   assert prepare(tmp_path / "set", out) == 0
   images, table, schema, _ = read(out)
@@ -450,8 +462,29 @@ def test_parquet_shards_bring_images_names_of_classes_and_splits(tmp_path):
   ]
   assert schema["size"]["kind"] == "number"
   found = in_order(table, images, "test")
+  assert len(found) == 6
   for i in range(6):
     np.testing.assert_array_equal(found[i], kept["test", i])
+  assert prepare(tmp_path / "set", out) == 0
+  assert "already prepared" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+  ("file", "split"),
+  [
+    ("val-00000-of-00002.parquet", "valid"),
+    ("test/0000.parquet", "test"),
+    ("partial-train/0001.parquet", "train"),
+    ("test/train-0000.parquet", "train"),  # the nearest word says it
+    ("0000.parquet", ""),
+    ("data/part-1.parquet", ""),
+  ],
+)
+def test_a_shard_s_split_is_in_its_name_or_its_folder_s(file, split):
+  inside = Path("train") / "set"  # what is around the set says nothing
+  assert shards.guess_split(inside / file, inside) == split
+  one = Path("train") / "0.parquet"
+  assert shards.guess_split(one, one) == ""
 
 
 @pytest.mark.parametrize(
