@@ -5,12 +5,14 @@ import json
 import pickle
 import struct
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from cvae_jax.data.files import shards
 from tests.prepare_images_test import prepare, read
 
 RANDOM = np.random.default_rng(0)
@@ -141,6 +143,71 @@ def test_no_array_vanishes_without_a_word(tmp_path, capsys):
   assert "left out: array names (2,)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+  ("names", "attributes"),
+  [
+    (("fine_labels", "coarse_labels"), ["coarse_labels", "fine_labels"]),
+    (("coarse_labels", "fine_labels"), ["coarse_labels", "fine_labels"]),
+    (("target", "label"), ["label", "target"]),
+    (("shape_label", "mood"), ["class", "mood"]),
+    (("img_size", "size"), ["img_size", "size"]),
+    (("arr_1", "y"), ["arr_1", "y"]),
+  ],
+)
+@pytest.mark.parametrize("splits", [("",), ("train_", "test_")])
+def test_two_arrays_of_labels_are_two_attributes(
+  tmp_path, names, attributes, splits
+):
+  arrays = {f"{split}images": pixels(50, 9, 9) for split in splits}
+  told = [np.arange(50) % 10, np.arange(50) % 10 // 5]
+  for split in splits:
+    arrays |= {f"{split}{names[i]}": told[i] for i in (0, 1)}
+  np.savez(tmp_path / "a.npz", **arrays)
+  assert prepare(tmp_path / "a.npz", tmp_path / "out", "--size=9") == 0
+  table, schema = read(tmp_path / "out")[1:3]
+  assert sorted(schema) == attributes
+  place = table["file"].str.rpartition("/")[2].astype(int)
+  for name in schema:
+    i = names.index(name) if name in names else 0
+    assert (table[name].astype(int) == told[i][place]).all()
+
+
+def test_an_attribute_has_one_name_though_only_one_split_has_two(tmp_path):
+  count = np.arange(40)
+  arrays = {"x_train": pixels(40, 9, 9), "x_test": pixels(40, 9, 9)}
+  arrays |= {"train_fine_labels": count % 4, "train_coarse_labels": count % 2}
+  np.savez(tmp_path / "a.npz", **arrays, test_fine_labels=count % 4)
+  assert prepare(tmp_path / "a.npz", tmp_path / "out", "--size=9") == 0
+  table, schema = read(tmp_path / "out")[1:3]
+  assert sorted(schema) == ["coarse_labels", "fine_labels"]
+  test = table[table["split"] == "test"].sort_values("file")
+  assert test["fine_labels"].astype(int).tolist() == (count % 4).tolist()
+  assert (test["coarse_labels"] == "").all()
+
+
+@pytest.mark.parametrize(
+  "names", [("train_labels", "labels_train"), ("train_tags", "train_labels")]
+)
+def test_arrays_that_cannot_be_told_apart_are_an_error(tmp_path, capsys, names):
+  marks = RANDOM.integers(0, 2, (20, 3))
+  given = {"train_images": pixels(20, 9, 9)} | dict.fromkeys(names, marks)
+  np.savez(tmp_path / "a.npz", **given)
+  assert prepare(tmp_path / "a.npz", tmp_path / "out") == 1
+  said = capsys.readouterr().err
+  assert names[1] in said
+  assert "rename one of them" in said
+  assert said.count("\n") == 1
+
+
+def test_an_array_of_file_names_is_an_attribute_like_any_other(tmp_path):
+  arrays = {"images": pixels(50, 9, 9), "image_file": np.arange(50) % 2}
+  np.savez(tmp_path / "a.npz", **arrays)
+  assert prepare(tmp_path / "a.npz", tmp_path / "out", "--size=9") == 0
+  table = read(tmp_path / "out")[1].sort_values("file")
+  assert table["file"].tolist() == [f"row/{i:07d}" for i in range(50)]
+  assert table["image_file"].astype(int).tolist() == [0, 1] * 25
+
+
 def test_axes_may_come_in_any_usual_order(tmp_path):
   images = pixels(10, 8, 8, 3)
   layouts = {
@@ -173,6 +240,90 @@ def test_arrays_take_a_table_whose_rows_are_in_their_order(tmp_path, capsys):
   frame[:19].to_csv(tmp_path / "t.csv", index=False)
   assert prepare(tmp_path / "a.npy", tmp_path / "other", more) == 1
   assert "has 19 rows" in capsys.readouterr().err
+
+
+def _numbered(folder, count=20):
+  """Save images whose first pixel is 10 i, and how i is told in a table."""
+  images = pixels(count, 8, 8)
+  images[:, 0, 0] = 10 * np.arange(count)
+  np.save(folder / "a.npy", images)
+  frame = pd.DataFrame({"size": np.arange(count) / 7 + 1})
+  frame.to_csv(folder / "t.csv", index=False)
+  return folder / "a.npy", f"--table={folder / 't.csv'}"
+
+
+def _tells_each(out):
+  """Tell whether each row's size is that of its own image."""
+  images, table, *_ = read(out)
+  told = 7 * (table["size"].astype(float) - 1)
+  return np.allclose(images[:, 0, 0, 0] / 10, told, atol=1e-6)
+
+
+def test_a_table_in_a_prepared_set_s_order_joins_arrays_by_name(tmp_path):
+  images, table = _numbered(tmp_path)
+  assert prepare(images, tmp_path / "first", table) == 0
+  rows = pd.read_csv(tmp_path / "first" / "attributes.csv")
+  assert not rows["size"].is_monotonic_increasing  # in another order
+  assert _tells_each(tmp_path / "first")
+  again = f"--table={tmp_path / 'first' / 'attributes.csv'}"
+  assert prepare(images, tmp_path / "again", again, "--split=split") == 0
+  assert _tells_each(tmp_path / "again")
+  splits = [read(tmp_path / n)[1].set_index("file") for n in ("first", "again")]
+  assert splits[1]["split"].equals(splits[0]["split"][splits[1].index])
+  # The set's own array has the order and the names of the set's table.
+  for number, place in enumerate((tmp_path / "first", "first/images.npy")):
+    out = tmp_path / f"own{number}"
+    assert prepare(tmp_path / place, out, again, "--seed=3") == 0
+    assert _tells_each(out)
+    own = f"--table={out / 'attributes.csv'}"
+    assert prepare(images, tmp_path / f"whole{number}", own) == 0
+    assert _tells_each(tmp_path / f"whole{number}")
+
+
+def test_names_in_another_column_join_arrays_if_it_is_given(tmp_path):
+  images, table = _numbered(tmp_path)
+  assert prepare(images, tmp_path / "first", table) == 0
+  rows = pd.read_csv(tmp_path / "first" / "attributes.csv")
+  rows.rename(columns={"file": "row"}).to_csv(tmp_path / "r.csv", index=False)
+  more = (f"--table={tmp_path / 'r.csv'}", "--file_column=row")
+  assert prepare(images, tmp_path / "out", *more) == 0
+  assert _tells_each(tmp_path / "out")
+  more = (more[0], "--file_column=rows")
+  assert prepare(images, tmp_path / "none", *more) == 1
+
+
+def test_names_that_are_no_rows_of_arrays_leave_a_table_in_its_order(tmp_path):
+  images, _ = _numbered(tmp_path)
+  rows = pd.read_csv(tmp_path / "t.csv")
+  rows.insert(0, "file", [f"{i}.png" for i in reversed(range(20))])
+  rows.to_csv(tmp_path / "t.csv", index=False)
+  table = f"--table={tmp_path / 't.csv'}"
+  assert prepare(images, tmp_path / "out", table) == 0
+  assert _tells_each(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+  ("row", "name", "said"),
+  [
+    (3, "3.png", "row 4 names '3.png', which is no row of the arrays (as"),
+    (3, "", "row 4 names '', which is no row"),
+    (3, "row/0000020", "row 4 names 'row/0000020', which is no row"),
+    (3, "row/0000004", "two rows name row/0000004"),
+    (slice(0, None), "test/0000001", "row 1 names 'test/0000001', which is no"),
+  ],
+)
+def test_names_of_which_some_are_no_rows_of_arrays_are_an_error(
+  tmp_path, capsys, row, name, said
+):
+  images, table = _numbered(tmp_path)
+  rows = pd.read_csv(tmp_path / "t.csv")
+  rows["file"] = [f"row/{i:07d}" for i in range(20)]
+  rows.iloc[row, rows.columns.get_loc("file")] = name
+  rows.to_csv(tmp_path / "t.csv", index=False)
+  assert prepare(images, tmp_path / "out", table) == 1
+  found = capsys.readouterr().err
+  assert said in found
+  assert found.count("\n") == 1
 
 
 @pytest.mark.parametrize("ending", ["", ".gz"])
@@ -270,14 +421,23 @@ def test_a_pickle_of_more_than_arrays_is_refused_and_not_run(tmp_path, capsys):
   assert "harm" not in found.out
 
 
-def test_parquet_shards_bring_images_names_of_classes_and_splits(tmp_path):
+@pytest.mark.parametrize(
+  "name",
+  [
+    "data/{}-00000-of-00001.parquet",
+    "{}/0000.parquet",  # as Hugging Face converts sets
+    "{}-00000-of-00001.parquet",
+  ],
+)
+def test_parquet_shards_bring_images_names_of_classes_and_splits(
+  tmp_path, capsys, name
+):
   pyarrow = pytest.importorskip("pyarrow")
   parquet = pytest.importorskip("pyarrow.parquet")
   features = {
     "image": {"_type": "Image"},
     "label": {"names": ["cat", "dog"], "_type": "ClassLabel"},
   }
-  (tmp_path / "set" / "data").mkdir(parents=True)
   kept = {}
   for split, count in (("train", 30), ("test", 6)):
     records = []
@@ -291,8 +451,9 @@ def test_parquet_shards_bring_images_names_of_classes_and_splits(tmp_path):
     table = pyarrow.Table.from_pylist(records)
     said = json.dumps({"info": {"features": features}}).encode()
     table = table.replace_schema_metadata({b"huggingface": said})
-    name = f"{split}-00000-of-00001.parquet"
-    parquet.write_table(table, tmp_path / "set" / "data" / name)
+    place = tmp_path / "set" / name.format(split)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(table, place)
   out = tmp_path / "out"
   assert prepare(tmp_path / "set", out) == 0
   images, table, schema, _ = read(out)
@@ -301,8 +462,29 @@ def test_parquet_shards_bring_images_names_of_classes_and_splits(tmp_path):
   ]
   assert schema["size"]["kind"] == "number"
   found = in_order(table, images, "test")
+  assert len(found) == 6
   for i in range(6):
     np.testing.assert_array_equal(found[i], kept["test", i])
+  assert prepare(tmp_path / "set", out) == 0
+  assert "already prepared" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+  ("file", "split"),
+  [
+    ("val-00000-of-00002.parquet", "valid"),
+    ("test/0000.parquet", "test"),
+    ("partial-train/0001.parquet", "train"),
+    ("test/train-0000.parquet", "train"),  # the nearest word says it
+    ("0000.parquet", ""),
+    ("data/part-1.parquet", ""),
+  ],
+)
+def test_a_shard_s_split_is_in_its_name_or_its_folder_s(file, split):
+  inside = Path("train") / "set"  # what is around the set says nothing
+  assert shards.guess_split(inside / file, inside) == split
+  one = Path("train") / "0.parquet"
+  assert shards.guess_split(one, one) == ""
 
 
 @pytest.mark.parametrize(

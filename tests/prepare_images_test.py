@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from cvae_jax import config, data
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions import binary
 from cvae_jax.data.files import infer_kinds, prepared, schema as schemas
@@ -66,6 +67,27 @@ def test_a_folder_for_each_class_is_a_set_of_one_class_attribute(tmp_path):
     assert folder == name
     level = 10 * ["ant", "bee", "cow"].index(name) + int(number[:3])
     assert image[0, 0, 0] == level
+
+
+def test_a_class_may_have_a_semicolon_or_blanks_at_its_ends(tmp_path, capsys):
+  classes(tmp_path / "in", ("cats;dogs", "emus ", " gnus"))
+  levels = ["cats;dogs", "emus", "gnus"]
+  assert prepare(tmp_path / "in", tmp_path / "one") == 0
+  said = "class       3 levels: cats;dogs 20, emus 20, gnus 20"
+  assert said in capsys.readouterr().out
+  assert prepare(tmp_path / "in", tmp_path / "two", "--folders=animal") == 0
+  pixels = np.zeros((60, 8, 8), np.uint8)
+  words = np.repeat(["cats;dogs", "emus ", " gnus"], 20)
+  np.savez(tmp_path / "a.npz", images=pixels, labels=words)
+  path = tmp_path / "a.npz"
+  assert prepare(path, tmp_path / "three", "--kind=class=class") == 0
+  for out, name in (("one", "class"), ("two", "animal"), ("three", "class")):
+    _, table, schema, _ = read(tmp_path / out)
+    assert schema[name]["levels"] == levels
+    assert table[name].value_counts().to_dict() == dict.fromkeys(levels, 20)
+    page = config.load("images", {"data.path": str(tmp_path / out)})
+    conditions = data.load(page.data).conditions
+    assert conditions.attribute(name).levels == tuple(levels)
 
 
 def test_every_class_is_in_every_split_in_its_share(tmp_path):
@@ -223,6 +245,53 @@ def test_a_group_is_in_one_split_and_no_attribute(tmp_path):
   assert table["split"].value_counts().to_dict() == {
     **{"train": 36, "valid": 12, "test": 12}
   }
+
+
+@pytest.mark.parametrize("source", ["column", "table", "arrays"])
+def test_a_group_in_two_splits_that_the_files_say_is_an_error(
+  tmp_path, capsys, source
+):
+  names = {"column": "part", "table": "split", "arrays": "split"}
+  people = np.array([f"p{i // 3}" for i in range(12)])
+  rows = {
+    "file": [f"{i}.png" for i in range(12)],
+    "person": people,
+    names[source]: ["train"] * 6 + ["valid"] * 3 + ["test"] * 3,
+  }
+  more = ["--group=person"]
+  if source == "column":
+    more += ["--split=part", "--kind=part=ignore"]
+  for i in range(12):
+    draw(tmp_path / "in" / f"{i}.png", i)
+
+  def prepare_rows(out):
+    if source == "arrays":
+      parts = {"train": slice(0, 6), "val": slice(6, 9), "test": slice(9, 12)}
+      arrays = {}
+      for split, part in parts.items():
+        arrays[f"{split}_images"] = np.zeros((12, 8, 8), np.uint8)[part]
+        arrays[f"{split}_person"] = rows["person"][part]
+      np.savez(tmp_path / "a.npz", **arrays)
+      return prepare(tmp_path / "a.npz", tmp_path / out, *more)
+    table = table_of(tmp_path / "t.csv", **rows)
+    return prepare(tmp_path / "in", tmp_path / out, f"--table={table}", *more)
+
+  assert prepare_rows("whole") == 0
+  table = read(tmp_path / "whole")[1]
+  assert table["split"].value_counts().to_dict() == {
+    **{"train": 6, "valid": 3, "test": 3}
+  }
+  rows["person"] = people.copy()
+  rows["person"][[7, 10]] = "p1"  # which trains
+  capsys.readouterr()
+  assert prepare_rows("out") == 1
+  said = capsys.readouterr().err
+  assert "--group=person: p1 has rows in train and in valid, as " in said
+  assert f"{names[source]!r} says; expected" in said
+  assert said.count("\n") == 1
+  assert not (tmp_path / "out").exists()
+  more.append("--split=50,25,25")  # the last of equal options
+  assert prepare_rows("out") == 0
 
 
 def test_a_column_may_say_the_split(tmp_path):

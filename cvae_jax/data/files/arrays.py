@@ -9,7 +9,6 @@ test in a name say the split.
 import io
 import os
 import pathlib
-import re
 import shutil
 import tempfile
 import zipfile
@@ -22,14 +21,14 @@ import pandas as pd
 from cvae_jax.data import DataError
 from cvae_jax.data.files import decoding, finding, splits
 from cvae_jax.data.files.array_images import upright, white_level
+from cvae_jax.data.files.array_names import guess_split, name_attributes
 from cvae_jax.data.files.pictures import Pictures
 from cvae_jax.data.files.schema import Entry
 from cvae_jax.data.files.tables import to_text
 from cvae_jax.host.console import say
 from cvae_jax.host.files import UNREADABLE
 
-_LABELS = ("y", "label", "labels", "lbls", "target", "targets", "class", "")
-_NOISE = ("imgs", "images", "image", "img", "x", "arr", "data", "0", "1")
+ROW_NAME = r"(row|train|valid|test)/\d{7,}"  # of the rows of arrays, by split
 _IN_MEMORY = 64 << 20  # bytes of a packed array, above which it is unpacked
 
 
@@ -90,14 +89,6 @@ def _read_member(
   return array
 
 
-def _split_words(name: str) -> list[str]:
-  return [word for word in re.split(r"[^A-Za-z0-9]+", name.lower()) if word]
-
-
-def _guess_split(name: str) -> str:
-  return next(filter(None, map(splits.canonical, _split_words(name))), "")
-
-
 def _parts(found: Mapping[str, np.ndarray], path: pathlib.Path) -> list[Part]:
   """Tell images from attributes, and which belong together."""
   images = {n: a for n, a in found.items() if a.ndim >= 3}
@@ -111,40 +102,39 @@ def _parts(found: Mapping[str, np.ndarray], path: pathlib.Path) -> list[Part]:
     raise DataError(
       f"{path}: no array of images [N, H, W] or [N, H, W, C]; found {shapes}"
     )
-  if twice := len(images) - len({_guess_split(name) for name in images}):
+  if twice := len(images) - len({guess_split(name) for name in images}):
     raise DataError(
       f"{path}: {twice + 1} arrays may be the images: {', '.join(images)}; "
       "keep one for each of train, val and test"
     )
-  parts = []
-  left = {n: a for n, a in found.items() if n not in images}
-  alone = set(map(_guess_split, images)) == {""}  # no name is of a split
-  for name, array in images.items():
-    split = _guess_split(name)
-    attributes = {}
-    for other, values in found.items():
-      fits = values.ndim in (1, 2) and len(values) == len(array)
-      its = alone or _guess_split(other) == split
-      if other not in images and fits and its:
-        attributes |= _columns(_attribute(other, alone), values)
-        left.pop(other, None)
-    parts.append(Part(split, array, attributes))
-  for name, array in left.items():
-    say(f"  left out: array {name} {array.shape}, which fits no images")
-  return parts
-
-
-def _attribute(name: str, whole: bool = False) -> str:
-  """Return what an array's name says beside the split, or its `whole` name."""
-  words = [
-    word
-    for word in _split_words(name)
-    if whole or not splits.canonical(word)
-    if word not in _NOISE
+  alone = set(map(guess_split, images)) == {""}  # no name is of a split
+  groups = [
+    [
+      other
+      for other, values in found.items()
+      if other not in images
+      and (values.ndim in (1, 2) and len(values) == len(array))
+      and (alone or guess_split(other) == guess_split(name))
+    ]
+    for name, array in images.items()
   ]
-  if not words or words[-1] in _LABELS:
-    return "class"
-  return "_".join(words)
+  names = name_attributes(groups, alone, path)
+  parts = []
+  for (name, array), group in zip(images.items(), groups, strict=True):
+    attributes = {}
+    for other in group:
+      columns = _columns(names[other], found[other])
+      if twice := columns.keys() & attributes.keys():
+        raise DataError(
+          f"{path}: array {other} and another one would both be the attribute "
+          f"{min(twice)}; rename one of them, or leave it out"
+        )
+      attributes |= columns
+    parts.append(Part(guess_split(name), array, attributes))
+  for name, array in found.items():
+    if name not in images and name not in names:
+      say(f"  left out: array {name} {array.shape}, which fits no images")
+  return parts
 
 
 def _columns(name: str, values: np.ndarray) -> dict[str, np.ndarray]:

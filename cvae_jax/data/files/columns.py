@@ -1,4 +1,4 @@
-"""Columns of numbers in a table, and what is wrong with them."""
+"""Columns of a table: numbers, what is wrong with them, and words."""
 
 from collections.abc import Sequence
 
@@ -68,3 +68,10 @@ def describe(table: pd.DataFrame) -> str:
   """Return the names of a table's first columns, for errors."""
   names = [str(name) for name in table.columns]
   return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+
+
+def list_words(column: pd.Series, kind: str) -> pd.Series:
+  """Return the words of a column; those of a multilabel are joined by ;."""
+  if kind != "multilabel":
+    return column
+  return column.str.split(";").explode().str.strip()

@@ -47,6 +47,13 @@ def find(path: pathlib.Path, transpose: bool) -> Pictures | None:
   return arrays.join(parts, path, transpose)
 
 
+def list_beside(path: pathlib.Path) -> list[pathlib.Path]:
+  """List the idx files of the folder of an idx file; of another file none."""
+  if not _NAME.fullmatch(path.name):
+    return []
+  return sorted(f for f in path.parent.iterdir() if _NAME.fullmatch(f.name))
+
+
 def _set_name(stem: str) -> str:
   """Return what a stem says beside the split: emnist-balanced."""
   words = [

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files import tables
-from cvae_jax.data.files.columns import describe
+from cvae_jax.data.files.columns import describe, list_words
 
 IGNORE = "ignore"
 _PAIRS = (
@@ -156,9 +156,7 @@ def _complete(entry: Entry, column: pd.Series, train: np.ndarray) -> Entry:
         f"number; --kind {name}=class takes words"
       )
     return entry | _limits(entry, numbers, train[given.index])
-  split = kind == "multilabel"
-  words = given.str.split(";").explode().str.strip() if split else given
-  found = [word for word in words.unique() if word]
+  found = [word for word in list_words(given, kind).unique() if word]
   levels = entry.get("levels") or _pair(found) or sort(found)
   if strange := sorted(set(found) - set(levels)):
     raise DataError(

@@ -51,7 +51,7 @@ def from_folders(images: Images, names: Sequence[str] = ()) -> Pictures:
     DataError: if folders are not as deep as there are names.
   """
   paths = list_paths(images)
-  folders = [path.split("/")[:-1] for path in paths]
+  folders = [[w.strip() for w in path.split("/")[:-1]] for path in paths]
   shared = _count_shared(folders)
   folders = [folder[shared:] for folder in folders]
   columns = {"file": paths}

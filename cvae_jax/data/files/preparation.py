@@ -45,8 +45,7 @@ def plan(options: Any) -> Plan:
   entries, left_out = infer_kinds.infer(
     attributes, found == "train", asked, pictures.stated
   )
-  levels = {e["name"]: e["levels"] for e in entries if "levels" in e}
-  warnings = splits.check(attributes, found, levels)
+  warnings = splits.check(attributes, found, entries)
   _tell(entries, left_out, attributes, found, warnings)
   names = [entry["name"] for entry in entries]
   table = _order_rows(table[["file", *names]], found, options)
@@ -91,6 +90,8 @@ def _split(pictures: Pictures, options: Any) -> np.ndarray:
   if not column:
     return splits.draw(table, ratio, options.seed, strata, options.group)
   found = splits.from_column(table[column]).to_numpy(str)
+  if options.group:
+    splits.check_groups(table[options.group], found, column)
   if "valid" not in found and "train" in found:
     own = np.flatnonzero(found == "train")
     shares = (1 - ratio[1], ratio[1], 0)

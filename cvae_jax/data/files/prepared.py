@@ -12,7 +12,7 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -46,6 +46,7 @@ def write(
   table: pd.DataFrame,
   info: Mapping[str, Any],
   beside: Mapping[str, str] | None = None,
+  describe: Callable[[], Mapping[str, Any]] = dict,
 ) -> dict[str, Any]:
   """Write a prepared set, image by image, so that any number fits.
 
@@ -57,6 +58,8 @@ def write(
     info: `size` S, or `shape` [H, W, C] where the images have another, and
       what else prepared.json shall say.
     beside: other files to write, name → text.
+    describe: returns what else prepared.json shall say; called after the last
+      image.
 
   Returns:
     prepared.json: info, count, skipped (file → reason), sha256 (the table's),
@@ -86,6 +89,7 @@ def write(
     "sha256": hashlib.sha256(content).hexdigest(),
     "images": stamp(folder / IMAGES) | {"sha256": sha256},
     "equal": equal,
+    **describe(),
   }
   for name, text in (beside or {}).items():
     write_atomically(folder / name, text)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from cvae_jax.data import DataError
-from cvae_jax.data.files import image_files, prepared, streams
+from cvae_jax.data.files import image_files, prepared, sources, streams
 from cvae_jax.data.files.finding import Images, shorten
 from cvae_jax.host import lock
 from cvae_jax.host.console import say
@@ -135,26 +135,28 @@ def write(options: Any, plan: Plan) -> None:
   if options.workers < 1:
     raise DataError(f"--workers={options.workers}: expected 1 or more")
   settings = _settings(options, plan)
-  if not options.force and is_up_to_date(options.out, settings):
-    say(f"already prepared: {options.out}")
+  if _is_there(options, plan, settings):
     return
   distorted: list[str] = []
   whites: list[float] = []
   start = time.perf_counter()
   with lock.hold(options.out, "preparing data"):
     # Another process may have written one before the lock was ours.
-    if not options.force and is_up_to_date(options.out, settings):
-      say(f"already prepared: {options.out}")
+    if _is_there(options, plan, settings):
       return
     prepared.clear(options.out)
+    images, describe = sources.watch(
+      options.images, plan.images, plan.table["file"].tolist()
+    )
     info = prepared.write(
       options.out,
-      _decode(options, plan, distorted, whites),
+      _decode(options, plan._replace(images=images), distorted, whites),
       plan.table,
       {"source": options.images.name}
       | settings
       | ({"split_column": "person"} if "person" in plan.table else {}),
       plan.beside,
+      describe,
     )
   seconds = time.perf_counter() - start
   _note(distorted, plan.fit, info["equal"], options.preset)
@@ -164,6 +166,21 @@ def write(options: Any, plan: Plan) -> None:
     f"({len(info['skipped'])} left out), {seconds:.1f} s: "
     f"{len(plan.table) / seconds:,.0f} images/s"
   )
+
+
+def _is_there(options: Any, plan: Plan, settings: dict) -> bool:
+  """Tell whether the set is there already, and say so.
+
+  Raises:
+    DataError: if one of other settings or images is there.
+  """
+  if options.force or not is_up_to_date(options.out, settings):
+    return False
+  sources.check(
+    options.out, options.images, plan.images, plan.table["file"].tolist()
+  )
+  say(f"already prepared: {options.out}")
+  return True
 
 
 def _decode(

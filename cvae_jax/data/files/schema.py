@@ -10,6 +10,7 @@ import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions import kinds
+from cvae_jax.data.files.columns import list_words
 from cvae_jax.data.files.infer_kinds import IGNORE, Entry
 
 
@@ -57,8 +58,7 @@ def _describe(entry: Entry, column: pd.Series) -> str:
     return f"{low:g} to {high:g}"
   if entry["kind"] == "angle":
     return f"period {entry['period']:g}"
-  words = column.str.split(";").explode() if ";" in "".join(column) else column
-  counts = words.str.strip().value_counts()
+  counts = list_words(column, entry["kind"]).value_counts()
   shown = [f"{level} {counts.get(level, 0):,}" for level in entry["levels"]]
   more = ", …" if len(shown) > 12 else ""
   return f"{len(shown)} levels: {', '.join(shown[:12])}{more}"

@@ -41,7 +41,8 @@ def find(path: pathlib.Path, transpose: bool) -> Pictures | None:
     image = _image_column(opened[files[0]], path)
     names = _level_names(opened[files[0]])
     rows = []
-    entries = _entries(opened, image, names, rows)
+    found = [(guess_split(file, path), opened[file]) for file in files]
+    entries = _entries(found, image, names, rows)
     sizes, read = archives.spool(entries)
   except (ArrowInvalid, OSError, KeyError) as error:
     raise DataError(f"{path}: not Parquet of images: {error}") from error
@@ -76,16 +77,26 @@ def _level_names(file: Any) -> dict[str, list[str]]:
   }
 
 
+def guess_split(file: pathlib.Path, path: pathlib.Path) -> str:
+  """Return the split that a file's name means, or a folder's within `path`."""
+  for name in reversed(file.relative_to(path).parts or (file.name,)):
+    words = re.split(r"[^a-z0-9]+", name.lower())
+    if split := next(filter(None, map(splits.canonical, words)), ""):
+      return split
+  return ""
+
+
 def _entries(
-  opened: dict[pathlib.Path, Any],
+  opened: list[tuple[str, Any]],
   image: str,
   names: dict[str, list[str]],
   rows: list[dict[str, str]],
 ) -> Iterator[tuple[str, bytes]]:
-  """Yield each image's name and bytes; its attributes go to `rows`."""
-  for path, file in opened.items():
-    words = re.split(r"[^a-z0-9]+", path.stem.lower())
-    split = next(filter(None, map(splits.canonical, words)), "")
+  """Yield each image's name and bytes; its attributes go to `rows`.
+
+  `opened` has the split and the content of each file.
+  """
+  for split, file in opened:
     for batch in file.iter_batches(_ROWS):
       for record in batch.to_pylist():
         content = record.pop(image)

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cvae_jax.data import DataError
+from cvae_jax.data.files.columns import list_words
 from cvae_jax.data.files.finding import shorten
 
 SPLIT = "split"
@@ -125,9 +127,7 @@ def _add_missing(table, strata, found: np.ndarray) -> None:
 
 def _groups(column: pd.Series, ratio, generator) -> np.ndarray:
   """Give whole groups to the split that lacks most of its share."""
-  if (column == "").any():
-    row = int((column == "").to_numpy().argmax()) + 1
-    raise DataError(f"--group={column.name}: row {row} has no value")
+  _check_known(column)
   sizes = column.value_counts(sort=False)
   wanted = {
     name: share * len(column)
@@ -143,15 +143,46 @@ def _groups(column: pd.Series, ratio, generator) -> np.ndarray:
   return column.map(chosen).to_numpy(str)
 
 
+def _check_known(column: pd.Series) -> None:
+  """Check that each row has a group."""
+  if (column == "").any():
+    row = int((column == "").to_numpy().argmax()) + 1
+    raise DataError(f"--group={column.name}: row {row} has no value")
+
+
+def check_groups(column: pd.Series, found: np.ndarray, said: str) -> None:
+  """Check that the rows of each group are in one split.
+
+  Args:
+    column: the group of each row.
+    found: the split of each row [N].
+    said: the column that says the splits.
+
+  Raises:
+    DataError: naming the first group with rows in two, or a row without one.
+  """
+  _check_known(column)
+  first = pd.Series(found, column.index).groupby(column).transform("first")
+  apart = (first != found).to_numpy()
+  if apart.any():
+    row = int(apart.argmax())
+    group = column.iloc[row]
+    raise DataError(
+      f"--group={column.name}: {group} has rows in {first.iloc[row]} and in "
+      f"{found[row]}, as {said!r} says; expected all of a group in one split: "
+      "correct that, or draw the splits with --split=80,10,10"
+    )
+
+
 def check(
-  table: pd.DataFrame, found: np.ndarray, levels: dict[str, Sequence[str]]
+  table: pd.DataFrame, found: np.ndarray, entries: Sequence[dict[str, Any]]
 ) -> list[str]:
   """Check that all levels train; return warnings of held-out rows.
 
   Args:
     table: text.
     found: the split of each row [N].
-    levels: attribute → its levels.
+    entries: of the schema.
 
   Raises:
     DataError: if no row trains, or a level has no training row.
@@ -160,13 +191,14 @@ def check(
   if not train.any():
     raise DataError("no row trains; give --split other shares")
   warnings = []
-  for name, known in levels.items():
-    words = table[name].str.split(";")
+  for entry in entries:
+    name = entry["name"]
     for split in NAMES:
-      rows = words[found == split]
+      rows = table[name][found == split]
       if not len(rows):
         continue
-      lacking = [k for k in known if k not in set(rows.explode().str.strip())]
+      words = set(list_words(rows, entry["kind"]))
+      lacking = [k for k in entry.get("levels", ()) if k not in words]
       if not lacking:
         continue
       if split == "train":

@@ -18,7 +18,7 @@ from cvae_jax.host.console import say
 
 # Of a zip's entries: damaged, encrypted, compressed in a way unknown here.
 _ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError)
-_UNREADABLE = (DataError, OSError, *_ZIP)
+UNREADABLE = (DataError, OSError, *_ZIP)
 _PEEK = 32  # images that are looked at for colour
 _GREY = 2.0  # levels: below this mean of max − min an image has no colour
 
@@ -45,7 +45,7 @@ def decode_all(
       return fit(image)
     except MemoryError as error:  # says nothing of the image
       raise DataError(_too_much(name)) from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
       if _out_of_memory(error):
         raise DataError(_too_much(name)) from error
       return str(error)
@@ -97,7 +97,7 @@ def is_grey(pictures: Pictures) -> bool:
   for name in names.iloc[chosen]:
     try:
       image = image_files.decode(pictures.images.read(name))
-    except (DataError, OSError):
+    except UNREADABLE:
       continue  # named when all are decoded
     if _has_colour(image):
       return False
