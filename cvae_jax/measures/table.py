@@ -16,6 +16,7 @@ from cvae_jax.loop.folders import Folder
 from cvae_jax.loop.rows import first_player
 from cvae_jax.measures import (
   curves,
+  entries,
   fid_columns,
   groups,
   ledger,
@@ -44,15 +45,15 @@ def find(places: Sequence[str | Path]) -> dict[str, Folder]:
     LedgerError: a place is none of these.
   """
   found: dict[Path, Folder] = {}
-  entries: dict[str, Folder] = {}
+  kept: dict[str, Folder] = {}
   for place in places:
     if Path(place).is_dir():
       found |= {run.path.absolute(): run for run in folders.below(place)}
-      entries |= {entry.path.stem: entry for entry in ledger.below(place)}
+      kept |= {entry.path.stem: entry for entry in ledger.below(place)}
     else:
       entry = ledger.find(str(place))
-      entries[entry.path.stem] = entry
-  names = _name_folders(found, Path(places[0]), len(places)) | entries
+      kept[entry.path.stem] = entry
+  names = _name_folders(found, Path(places[0]), len(places)) | kept
   return {name: names[name] for name in sorted(names, key=folders.natural)}
 
 
@@ -118,7 +119,7 @@ def differences(runs: Sequence[Folder]) -> list[dict[str, Any]]:
   differing = [
     key
     for key in keys
-    if key not in ledger.WITHOUT_EFFECT
+    if key not in entries.WITHOUT_EFFECT
     and any(c.get(key) != flat[0].get(key) for c in flat[1:])
   ]
   return [{key: config.get(key) for key in differing} for config in flat]
