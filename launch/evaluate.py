@@ -1,5 +1,7 @@
 """Score a run on its test split; writes measures.json and prints a table."""
 
+import os
+
 from absl import flags
 
 from . import command, run_flags
@@ -73,8 +75,8 @@ def main(_: list[str]) -> None:
   identity = None
   if _IDENTITY.value is not None:
     identity = runs.load(_IDENTITY.value)
-  if _DATA.value is not None:  # checked against the run's data.json
-    run.config.data.path = str(command.path(_DATA))
+  if _DATA.value is not None:
+    _move_data(run, [*judges, identity] if identity else judges)
   if _LEDGER.value is not None:
     ledger.check(Folder(run.folder))  # now, and not after minutes of scoring
   run = run.with_prior(_PRIOR.value).with_guidance(_GUIDANCE.value)
@@ -106,6 +108,27 @@ def main(_: list[str]) -> None:
   print(f"wrote {run.folder / kept.FILE}")
   if _LEDGER.value is not None:
     print(f"wrote {ledger.write(Folder(run.folder), command.path(_LEDGER))}")
+
+
+def _move_data(run, judges) -> None:
+  """Look for a run's data where --data says, and for the same of judges.
+
+  Judges that were trained on data of another place keep theirs. All are checked
+  against their own data.json when they are loaded.
+  """
+  now = str(command.path(_DATA))
+  before = run.config.data.get("path")
+  run.config.data.path = now
+  for judge in judges:
+    path = judge.config.data.get("path")
+    # Without a path they are in the folder of all data.
+    if path == before or (path and before and _is_one_path(path, before)):
+      judge.config.data.path = now
+
+
+def _is_one_path(a: str, b: str) -> bool:
+  a, b = (os.path.abspath(os.path.expanduser(path)) for path in (a, b))
+  return a == b
 
 
 def _score(run, judges, identity) -> None:

@@ -1,5 +1,6 @@
 """Using a run: encode, decode, sample, draw, handwriting, scores."""
 
+import json
 import shutil
 from types import SimpleNamespace
 
@@ -279,6 +280,30 @@ def test_a_colouring_that_never_saw_a_colour_says_so(sees):
   encoder = {"encoder": {"sees_colour": sees}}
   run = SimpleNamespace(folder="r", config=ConfigDict({"model": encoder}))
   assert ("never saw a colour" in photo.caution(run)) == (not sees)
+
+
+@pytest.fixture
+def moved(run, judge, tmp_path):
+  """Folders of the run and its judge, whose data were moved since."""
+  gone = tmp_path / "gone"
+  for one, path in ((run, gone), (judge, gone / ".." / "gone")):
+    folder = shutil.copytree(one.folder, tmp_path / one.folder.name)
+    config = json.loads((folder / "config.json").read_text())
+    config["data"]["path"] = str(path)
+    (folder / "config.json").write_text(json.dumps(config))
+  return tmp_path / run.folder.name, tmp_path / judge.folder.name
+
+
+def test_data_that_moved_are_found_for_the_run_and_its_judges(moved, data):
+  folder, judge = moved
+  asked = {"workdir": str(folder), "judge": [str(judge)], "samples": 0}
+  with pytest.raises(
+    DataError, match=f"{folder / 'config.json'} says .*--data"
+  ):
+    small.run_command("evaluate", **asked, per_class=1)
+  small.run_command("evaluate", **asked, per_class=1, data=str(data))
+  control = runs.below(folder)[0].measures["scores"]["control"]
+  assert "ceiling" in control["class"]  # of images that the judge never saw
 
 
 def test_a_failed_training_on_samples_loses_no_score(
