@@ -293,7 +293,8 @@ def test_of_two_entries_of_a_run_the_one_with_more_measures_counts(tmp_path):
   shutil.copytree(led, later)
   measured(tmp_path / "r0", 80.0)
   ledger.write(folders.Folder(tmp_path / "r0"), later)
-  assert list(table.collect(led, later)["FID 2048"]) == [80.0]
+  for places in ((led, later), (later, led)):
+    assert list(table.collect(*places)["FID 2048"]) == [80.0]
 
 
 def test_a_run_and_an_entry_of_another_run_have_a_row_each(tmp_path):
