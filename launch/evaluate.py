@@ -1,5 +1,7 @@
 """Score a run on its test split; writes measures.json and prints a table."""
 
+import os
+
 from absl import flags
 
 from . import command, run_flags
@@ -66,22 +68,25 @@ def main(_: list[str]) -> None:
   from cvae_jax import runs
   from cvae_jax.host import hub
   from cvae_jax.loop.folders import Folder
-  from cvae_jax.measures import edits, fid, kept, ledger
+  from cvae_jax.measures import cas, edits, fid, kept, ledger
 
   run = run_flags.load(_WORKDIR)
-  if _DATA.value is not None:  # checked against the run's data.json
-    run.config.data.path = str(command.path(_DATA))
-  if _LEDGER.value is not None:
-    ledger.check(Folder(run.folder))  # now, and not after minutes of scoring
-  run = run.with_prior(_PRIOR.value).with_guidance(_GUIDANCE.value)
-  run = run.with_temperature(_TEMPERATURE.value)
   judges = [runs.load(folder) for folder in _JUDGES.value]
   identity = None
   if _IDENTITY.value is not None:
     identity = runs.load(_IDENTITY.value)
+  if _DATA.value is not None:
+    _move_data(run, [*judges, identity] if identity else judges)
+  if _LEDGER.value is not None:
+    ledger.check(Folder(run.folder))  # now, and not after minutes of scoring
+  run = run.with_prior(_PRIOR.value).with_guidance(_GUIDANCE.value)
+  run = run.with_temperature(_TEMPERATURE.value)
+  if identity is not None:
     edits.check(run, judges, identity)
   if _CAS.value and not judges:
     raise runs.RunError("--cas trains the network of a judge: give --judge=RUN")
+  if _CAS.value:
+    cas.check(run, judges[0])
   features = None
   if _INCEPTION.value is not None:
     fid.check(run)
@@ -105,6 +110,27 @@ def main(_: list[str]) -> None:
     print(f"wrote {ledger.write(Folder(run.folder), command.path(_LEDGER))}")
 
 
+def _move_data(run, judges) -> None:
+  """Look for a run's data where --data says, and for the same of judges.
+
+  Judges that were trained on data of another place keep theirs. All are checked
+  against their own data.json when they are loaded.
+  """
+  now = str(command.path(_DATA))
+  before = run.config.data.get("path")
+  run.config.data.path = now
+  for judge in judges:
+    path = judge.config.data.get("path")
+    # Without a path they are in the folder of all data.
+    if path == before or (path and before and _is_one_path(path, before)):
+      judge.config.data.path = now
+
+
+def _is_one_path(a: str, b: str) -> bool:
+  a, b = (os.path.abspath(os.path.expanduser(path)) for path in (a, b))
+  return a == b
+
+
 def _score(run, judges, identity) -> None:
   """Score a run that encodes, and print and keep its scores."""
   from cvae_jax import train
@@ -126,11 +152,6 @@ def _score(run, judges, identity) -> None:
     seed=_SEED.value,
   )
   lines = []
-  if _CAS.value:
-    scores["cas"] = cas.score(
-      run, judges[0], train.train_and_evaluate, _SEED.value
-    )
-    lines = cas.lines(scores["cas"])
   if identity is not None:
     scores["edits"] = edits.score(run, judges, identity, _SEED.value)
     lines += edits.lines(scores["edits"])
@@ -138,13 +159,17 @@ def _score(run, judges, identity) -> None:
     scores["representation"] = representation.score(run, _SEED.value)
     lines += representation.lines(scores["representation"])
   print("\n".join([score_text.table(scores), *lines]), flush=True)
+  if not hub.origin(run.folder):
+    score.save(run, scores)
+  if _CAS.value:  # last, since it is a training, which may fail or be stopped
+    found = cas.score(run, judges[0], train.train_and_evaluate, _SEED.value)
+    print("\n".join(cas.lines(found)), flush=True)
+    score.save(run, scores | {"cas": found})
   if not judges and abilities.askable(run):
     print(
       f"control was not scored by a judge: train one ({_judge(run)}) and give "
       "--judge=RUN,…"
     )
-  if not hub.origin(run.folder):
-    score.save(run, scores)
 
 
 def _judge(run) -> str:

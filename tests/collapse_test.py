@@ -3,12 +3,13 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from skimage.transform import downscale_local_mean
 
 from cvae_jax import config as configs
 from cvae_jax.data import DataError, Dataset
 from cvae_jax.measures import collapse, kept
 from cvae_jax.method.gaussian import Gaussian
-from cvae_jax.metrics import diversity, manifold
+from cvae_jax.metrics import diversity, manifold, sliced
 from cvae_jax.runs import Run
 from cvae_jax.types import System, TrainState
 
@@ -66,6 +67,18 @@ def test_without_an_encoder_only_modes_are_measured(dataset, tmp_path):
 
 def held(dataset, embed=None):
   return collapse.Held(dataset, CONFIG.distance, embed)
+
+
+def test_images_that_are_not_square_are_averaged_by_the_same_factor():
+  pictures = rng.integers(0, 256, (2, 20, 64, 48, 3), np.uint8)
+  columns = [{"image": one} for one in pictures]
+  floor = held(Dataset(*columns, conditions=None)).floor
+  small = [
+    downscale_local_mean(one / 255.0, (1, 2, 2, 1)).astype(np.float32)
+    for one in pictures
+  ]
+  expected = sliced.distance(*small, CONFIG.distance.directions)
+  assert floor["sliced"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_generator_of_one_picture_has_lost_its_modes(dataset, tmp_path):

@@ -105,6 +105,47 @@ def test_outputs_beyond_black_and_white_are_measured_as_the_picture_shown(data):
   assert measured(-0.5, 1.5) == measured(0.0, 1.0)
 
 
+def drawing(made, shape):
+  """Return a system that draws one grey picture of a shape, and real ones."""
+
+  def decode(state, z, condition):
+    return jax.numpy.full((len(z), *shape), 0.25)
+
+  columns = {"image": shape}
+  system = made.system._replace(decode=decode, columns=columns)
+  pictures = np.random.default_rng(0).integers(0, 256, (12, *shape), np.uint8)
+  return system, Feed({"image": pictures})
+
+
+def test_the_distance_of_images_that_are_not_square_is_scipys(data):
+  changes = {"distance__images": 10, "distance__directions": 5}
+  made = small_zoo.made("vae", data__path=str(data), **changes)
+  assert made.config.distance.sliced == 32  # the default
+  system, test = drawing(made, (64, 48, 1))
+  distances.check(made.config, system, test)
+  found = distances.make(made.config, system, test)(made.state)
+
+  real = test.columns["image"][distances.choose_rows(12, 10)] / 255.0
+  along = np.random.default_rng(0).standard_normal((32 * 24, 5), np.float32)
+  along /= np.linalg.norm(along, axis=0)
+  shown = np.full((10, 32 * 24), 0.25) @ along
+  pairs = zip((shrunk(real, 2).reshape(10, -1) @ along).T, shown.T, strict=True)
+  expected = np.mean([scipy.stats.wasserstein_distance(*p) for p in pairs])
+  assert found["sliced"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_height_that_the_width_does_not_fit_is_refused_at_once(data):
+  changes = {"distance__images": 10, "distance__sliced": 16}
+  made = small_zoo.made("vae", data__path=str(data), **changes)
+  for shape, fitting in (
+    ((64, 42, 1), "one of 32"),
+    ((64, 45, 1), "none: no whole block fits"),
+  ):
+    with pytest.raises(ConfigError, match="sliced is 16; expected 64") as error:
+      distances.check(made.config, *drawing(made, shape))
+    assert str(error.value).endswith(f"averaged down, {fitting}")
+
+
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory):
   """(folder, returned state) of a run that a distance stopped."""

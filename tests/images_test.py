@@ -186,8 +186,34 @@ def test_averaged_pixels_are_the_means_of_blocks():
   unit = (pictures / 255.0).astype(np.float32)
   np.testing.assert_allclose(images.average_pool(unit, 4), expected, rtol=1e-5)
   np.testing.assert_array_equal(images.average_pool(pictures, 16), unit)
-  with pytest.raises(ValueError, match="5 pixels a side do not divide 12"):
+  with pytest.raises(ValueError, match="5 pixels a side do not divide 12 × 12"):
     images.average_pool(pictures, 5)
+
+
+@pytest.mark.parametrize(
+  ("shape", "side", "blocks"),
+  [
+    ((64, 48), 32, (2, 2)),  # the same factor
+    ((48, 64), 24, (2, 2)),
+    ((64, 96), 32, (2, 3)),  # both have 32 pixels
+    ((24, 64), 32, (1, 1)),
+    ((64, 45), 32, None),
+    ((48, 64), 32, None),
+  ],
+)
+def test_pictures_that_are_not_square_shrink_by_whole_blocks(
+  shape, side, blocks
+):
+  pictures = np.random.default_rng(0).random((2, *shape, 1), np.float32)
+  if blocks is None:
+    assert images.pooled_shape(*shape, side) is None
+    with pytest.raises(ValueError, match=f"{side} pixels a side do not"):
+      images.average_pool(pictures, side)
+    return
+  expected = downscale_local_mean(pictures, (1, *blocks, 1))
+  found = images.average_pool(pictures, side)
+  np.testing.assert_allclose(found, expected, rtol=1e-5)
+  assert images.pooled_shape(*shape, side) == found.shape[1:3]
 
 
 @pytest.mark.parametrize(

@@ -260,7 +260,6 @@ def test_samples_that_obey_teach_a_judge_and_others_do_not(
   judge, dataset, tmp_path, monkeypatch
 ):
   monkeypatch.setattr(cas, "load_data", lambda *_: dataset)
-  monkeypatch.setattr(cas, "digest", lambda _: "0123456789")
   short = judge.config.copy_and_resolve_references()
   with short.unlocked():
     short.epochs = 15
@@ -279,3 +278,50 @@ def test_samples_that_obey_teach_a_judge_and_others_do_not(
   assert rate["deaf"] < 0.6 < real
   text = "\n".join(cas.lines(found["deaf"]))
   assert "shape, judge of samples" in text
+
+
+def test_each_seed_and_each_judge_teaches_a_network_of_its_own(
+  judge, dataset, tmp_path, monkeypatch
+):
+  """A judge's folder may have the name of another judge's, elsewhere."""
+  monkeypatch.setattr(cas, "load_data", lambda *_: dataset)
+
+  def decode(state, z, condition):
+    grey = 0.5 + 0.1 * z[:, :1, None, None]
+    return jnp.broadcast_to(grey, (len(z), SIDE, SIDE, 1))
+
+  run = painter(judge.conditions)
+  system = run.system._replace(decode=decode)
+  run = dataclasses.replace(run, folder=tmp_path / "run", system=system)
+  with run.config.unlocked():
+    run.config.data = {"name": "arrays"}
+  taught = []
+
+  def train_none(config, folder, dataset):
+    taught.append((config.seed, folder, dataset.train["image"]))
+
+  monkeypatch.setattr(cas.runs, "load", lambda folder: judge)
+  again = judge.config.copy_and_resolve_references()
+  with again.unlocked():
+    again.seed = 3
+  state = judge.state.replace(step=judge.state.step + 1)
+  namesake = dataclasses.replace(judge, config=again, state=state)
+  asked = ((judge, 0), (judge, 3), (namesake, 0), (namesake, 3), (judge, 0))
+  for one, seed in asked:
+    cas.score(run, one, train_none, seed)
+  seeds, folders, images = zip(*taught, strict=True)
+  assert seeds == (0, 0, 3, 3, 0)
+  assert len({*folders}) == 4
+  assert folders[4] == folders[0]
+  np.testing.assert_array_equal(images[4], images[0])
+  assert not np.array_equal(images[1], images[0])
+
+
+def test_what_teaches_no_judge_is_refused_before_anything_is_scored(judge):
+  painted = painter(judge.conditions)
+  painted.config.system = "vae"
+  with pytest.raises(runs.RunError, match="needs one of configs/judge"):
+    cas.check(painted, dataclasses.replace(judge, config=painted.config))
+  other = Conditions.fit([{"name": "age", "kind": "number"}], {"age": [1, 2]})
+  with pytest.raises(runs.RunError, match="reads nothing that painter is"):
+    cas.check(painter(other), judge)

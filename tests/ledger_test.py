@@ -1,5 +1,6 @@
 """The ledger: small files that stand for finished runs."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from cvae_jax import config as configs
 from cvae_jax.host.files import DamagedFile
+from cvae_jax.loop.folders import Folder
 from cvae_jax.measures import kept, ledger, table, verify
 from tests.table_test import record
 
@@ -60,6 +62,64 @@ def test_a_page_s_runs_with_other_settings_have_files_of_their_own(tmp_path):
   assert files[2].name == "digits_smoke,seed=3.json"
   assert files[3] == files[0]
   assert len(ledger.below(out)) == 3
+
+
+def identity(*pixels):
+  """Return a data.json of one image [H, W, C] for training and none to test."""
+  image = {"shape": [1, 2, 2, 1], "dtype": "uint8"}
+  image["sha256"] = hashlib.sha256(bytes(pixels)).hexdigest()
+  return {"train": {"image": image}, "test": None}
+
+
+def recorded(path, data=None, **changed):
+  """Return a run's folder with a data.json, or without one as older runs."""
+  folder = record(path, [1.0], **changed)
+  if data is not None:
+    (folder / "data.json").write_text(json.dumps(data))
+  return Folder(folder)
+
+
+def test_runs_of_other_data_have_files_of_their_own(tmp_path):
+  out = tmp_path / "results"
+  data = {name: identity(at) for at, name in enumerate("abc")}
+  runs = {name: recorded(tmp_path / name, data[name]) for name in data}
+  files = {name: ledger.write(run, out) for name, run in runs.items()}
+  assert len({*files.values()}) == 3
+  for name, path in files.items():
+    assert ledger.Entry(path).content["data"] == data[name]
+  # In any order each is found again, also from elsewhere.
+  for name in "cab":
+    assert ledger.write(runs[name], out) == files[name]
+  moved = recorded(tmp_path / "moved", data["b"], data__path="/elsewhere")
+  assert ledger.write(moved, out) == files["b"]
+  other = recorded(tmp_path / "other", data["b"], optim__lr=0.5)
+  assert ledger.write(other, out) not in files.values()
+  assert len(ledger.below(out)) == 4
+
+
+def test_entries_of_older_releases_are_found_again(tmp_path):
+  """By config: with a key less, another hash in the name, data in short."""
+  out = tmp_path / "results"
+  first = ledger.write(recorded(tmp_path / "a"), out)
+  second = ledger.write(recorded(tmp_path / "b", optim__lr=0.5), out)
+  older = second.rename(out / "digits_smoke,e0dc5c.json")
+  for path in (first, older):
+    content = json.loads(path.read_text())
+    del content["config"]["distance"]  # came later, and is at its default
+    content["data"] = {"rows": 2976, "sha256": "82c1"}
+    path.write_text(json.dumps(content))
+  again = recorded(tmp_path / "c", identity(1), optim__lr=0.5)
+  assert ledger.write(again, out) == older
+  assert ledger.write(recorded(tmp_path / "d", identity(1)), out) == first
+  assert len(ledger.below(out)) == 2
+
+
+def test_another_program_s_file_of_an_entry_s_name_is_left_alone(tmp_path):
+  (tmp_path / "results").mkdir()
+  taken = tmp_path / "results" / "digits_smoke.json"
+  taken.write_text("{}")
+  assert ledger.write(recorded(tmp_path / "a"), taken.parent) != taken
+  assert taken.read_text() == "{}"
 
 
 def test_a_run_that_has_not_ended_has_no_entry(run, tmp_path):

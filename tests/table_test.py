@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import types
 
 import numpy as np
@@ -241,6 +242,73 @@ def test_several_places_get_names_from_where_they_all_lie(folder):
   assert list(table.find(places)) == ["lr=0.001,seed=1", "others/gans/gan"]
   (name,) = table.find([folder / "lr=0.001,seed=1"])
   assert name == "lr=0.001,seed=1"
+
+
+def entry_of(place, folder, losses, **changed):
+  """Write the entry of a run, whose folder is made, into a ledger."""
+  ledger.write(folders.Folder(record(folder, losses, **changed)), place)
+  return place
+
+
+def losses_by_name(*places):
+  found = table.collect(*places)
+  return dict(zip(found["run"], found["loss"], strict=True))
+
+
+def test_entries_of_one_name_in_two_ledgers_have_a_row_each(tmp_path):
+  led = entry_of(tmp_path / "a" / "led", tmp_path / "r0", [3.0, 2.0])
+  led2 = entry_of(tmp_path / "a" / "led2", tmp_path / "r1", [3.0, 4.0])
+  other = entry_of(tmp_path / "b" / "led", tmp_path / "r2", [3.0, 6.0])
+  assert losses_by_name(led) == {"digits_smoke": 2.0}
+  assert losses_by_name(led, led2) == {
+    "led/digits_smoke": 2.0,
+    "led2/digits_smoke": 4.0,
+  }
+  assert losses_by_name(led, led2, other) == {
+    "a/led/digits_smoke": 2.0,
+    "b/led/digits_smoke": 6.0,
+    "led2/digits_smoke": 4.0,
+  }
+  text = table.write([led, led2])
+  assert "led/digits_smoke, led2/digits_smoke have the same config" in text
+
+
+def test_a_run_and_its_entry_have_one_row_if_they_have_one_name(tmp_path):
+  run = tmp_path / "runs" / "digits_smoke"
+  led = entry_of(tmp_path / "led", run, [3.0, 1 / 3])
+  assert losses_by_name(run, led) == {"digits_smoke": 1 / 3}  # not rounded
+  said = f"{led / 'digits_smoke.json'} is an entry of the run {run}, which has"
+  assert said in table.write([led, run])
+  copy = tmp_path / "copy"
+  shutil.copytree(led, copy)
+  assert losses_by_name(led, copy) == {"digits_smoke": 0.333333}
+  assert losses_by_name(led, led / "digits_smoke.json") == {
+    "digits_smoke": 0.333333
+  }
+
+
+def test_of_two_entries_of_a_run_the_one_with_more_measures_counts(tmp_path):
+  led = entry_of(tmp_path / "led", tmp_path / "r0", [3.0, 2.0])
+  later = tmp_path / "later"
+  shutil.copytree(led, later)
+  measured(tmp_path / "r0", 80.0)
+  ledger.write(folders.Folder(tmp_path / "r0"), later)
+  for places in ((led, later), (later, led)):
+    assert list(table.collect(*places)["FID 2048"]) == [80.0]
+
+
+def test_a_run_and_an_entry_of_another_run_have_a_row_each(tmp_path):
+  run = record(tmp_path / "runs" / "digits_smoke", [3.0, 5.0])
+  led = entry_of(tmp_path / "led", tmp_path / "other", [3.0, 2.0])
+  assert losses_by_name(run, led) == {
+    "led/digits_smoke": 2.0,
+    "runs/digits_smoke": 5.0,
+  }
+  entry_of(tmp_path / "runs", tmp_path / "one_more", [3.0, 2.0])
+  assert losses_by_name(tmp_path / "runs") == {
+    "runs/digits_smoke": 5.0,
+    "runs/digits_smoke.json": 2.0,
+  }
 
 
 def test_the_command_takes_any_runs_and_writes_where_it_is_told(

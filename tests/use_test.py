@@ -1,5 +1,7 @@
 """Using a run: encode, decode, sample, draw, handwriting, scores."""
 
+import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +13,7 @@ from cvae_jax.apps import colourise as photo, handwriting
 from cvae_jax.data import DataError
 from cvae_jax.data.files import digit_files
 from cvae_jax.figures import digits as digit_figures
-from cvae_jax.measures import colour as colour_score, score, score_text
+from cvae_jax.measures import cas, colour as colour_score, score, score_text
 from tests import small
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
@@ -278,3 +280,52 @@ def test_a_colouring_that_never_saw_a_colour_says_so(sees):
   encoder = {"encoder": {"sees_colour": sees}}
   run = SimpleNamespace(folder="r", config=ConfigDict({"model": encoder}))
   assert ("never saw a colour" in photo.caution(run)) == (not sees)
+
+
+@pytest.fixture
+def moved(run, judge, tmp_path):
+  """Folders of the run and its judge, whose data were moved since."""
+  gone = tmp_path / "gone"
+  for one, path in ((run, gone), (judge, gone / ".." / "gone")):
+    folder = shutil.copytree(one.folder, tmp_path / one.folder.name)
+    config = json.loads((folder / "config.json").read_text())
+    config["data"]["path"] = str(path)
+    (folder / "config.json").write_text(json.dumps(config))
+  return tmp_path / run.folder.name, tmp_path / judge.folder.name
+
+
+def test_data_that_moved_are_found_for_the_run_and_its_judges(moved, data):
+  folder, judge = moved
+  asked = {"workdir": str(folder), "judge": [str(judge)], "samples": 0}
+  with pytest.raises(
+    DataError, match=f"{folder / 'config.json'} says .*--data"
+  ):
+    small.run_command("evaluate", **asked, per_class=1)
+  small.run_command("evaluate", **asked, per_class=1, data=str(data))
+  control = runs.below(folder)[0].measures["scores"]["control"]
+  assert "ceiling" in control["class"]  # of images that the judge never saw
+
+
+def test_a_failed_training_on_samples_loses_no_score(
+  run, judge, tmp_path, monkeypatch
+):
+  folder = shutil.copytree(run.folder, tmp_path / "run")
+  monkeypatch.setattr(cas, "check", lambda *_: None)
+
+  def fail(*_):
+    raise runs.RunError("no room on the disk")
+
+  asked = {"workdir": str(folder), "judge": [str(judge.folder)], "samples": 0}
+  asked |= {"cas": True, "per_class": 1}
+  monkeypatch.setattr(cas, "score", fail)
+  with pytest.raises(runs.RunError, match="no room on the disk"):
+    small.run_command("evaluate", **asked)
+  before = runs.below(folder)[0].measures["scores"]
+  assert before["control"]["class"]
+  assert "cas" not in before
+  real = {"hit_rate": 0.5, "floor": 0.1, "samples": 2, "interval": [0, 1]}
+  monkeypatch.setattr(cas, "lines", lambda found: ["of samples"])
+  monkeypatch.setattr(cas, "score", lambda *_: {"class": {"real": real}})
+  small.run_command("evaluate", **asked)
+  after = runs.below(folder)[0].measures["scores"]
+  assert after == before | {"cas": {"class": {"real": real}}}

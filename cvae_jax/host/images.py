@@ -96,24 +96,43 @@ def grid(images: ArrayLike, gap: int = 2, scale: int = 1) -> NDArray[np.uint8]:
 
 
 def average_pool(images: ArrayLike, side: int) -> NDArray[np.float32]:
-  """Shrink images [N, S, S, C] to [N, side, side, C], averaging pixels.
+  """Shrink images [N, H, W, C] to the shape of pooled_shape, averaging pixels.
 
   Args:
-    images: float in [0, 1], or uint8, which become so. Those no larger than
-      `side` are not shrunk.
+    images: float in [0, 1], or uint8, which become so.
+    side: the height that is wanted, and of square images the width.
 
   Raises:
-    ValueError: `side` does not divide S.
+    ValueError: `side` does not divide H, or W cannot be shrunk with it.
   """
   images = np.asarray(images)
   scale = np.float32(255.0 if images.dtype == np.uint8 else 1.0)
-  count, size, _, channels = images.shape
-  if size <= side:
+  count, height, width, channels = images.shape
+  if height <= side:
     return images.astype(np.float32) / scale
-  if size % side:
-    raise ValueError(f"{side} pixels a side do not divide {size}")
-  blocks = images.reshape(count, side, size // side, side, -1, channels)
+  shape = pooled_shape(height, width, side)
+  if shape is None:
+    raise ValueError(f"{side} pixels a side do not divide {height} × {width}")
+  h, w = shape
+  blocks = images.reshape(count, h, height // h, w, width // w, channels)
   return blocks.mean(axis=(2, 4), dtype=np.float32) / scale
+
+
+def pooled_shape(height: int, width: int, side: int) -> tuple[int, int] | None:
+  """Return (height, width) of images averaged down to a height of `side`.
+
+  They are square where `side` divides both sides. Else both shrink by the same
+  factor, if it divides both: 64 × 48 become 32 × 24. Those no higher than
+  `side` stay as they are. None: whole pixels do not fit.
+  """
+  if height <= side:
+    return height, width
+  factor, rest = divmod(height, side)
+  if rest:
+    return None
+  if width % side == 0:
+    return side, side
+  return None if width % factor else (side, width // factor)
 
 
 def thumbnail(picture: NDArray[np.uint8], height: int, width: int) -> NDArray:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cvae_jax import data
 from cvae_jax.config import ConfigError
-from cvae_jax.host.images import average_pool
+from cvae_jax.host.images import average_pool, pooled_shape
 from cvae_jax.loop import batches, keys
 from cvae_jax.loop.feed import Feed
 from cvae_jax.metrics import frechet, perceptual, sliced
@@ -64,15 +64,16 @@ def check(config: ConfigDict, system: System, test: Feed | None) -> None:
     raise ConfigError(
       f"{where}; it is 2 or more, and at most the {found} images held out"
     )
-  size, _, channels = system.columns["image"]
+  height, width, channels = system.columns["image"]
   for name, side in ((SLICED, rule.sliced), (FRECHET, rule.frechet)):
-    if side and size > side and size % side:
+    if side and not pooled_shape(height, width, side):
       raise ConfigError(
-        f"distance.{name.partition('_')[0]} is {side}; images of {size} pixels "
-        f"a side are averaged down to one of {_divisors(size)}"
+        f"distance.{name.partition('_')[0]} is {side}; expected {height} "
+        f"(images of {height} × {width} pixels as they are) or, averaged down, "
+        f"{_describe_sides(height, width)}"
       )
   if FRECHET in wanted and (
-    channels != 3 or min(size, rule.frechet) < SMALLEST
+    channels != 3 or min(pooled_shape(height, width, rule.frechet)) < SMALLEST
   ):
     raise ConfigError(
       f"distance.frechet is {rule.frechet}: VGG16 reads RGB of {SMALLEST} "
@@ -185,6 +186,8 @@ def conditions(columns, rows: NDArray) -> NDArray:
   return np.zeros((len(rows), 0), np.float32)
 
 
-def _divisors(size: int) -> str:
-  sides = [size // n for n in range(2, size // 8 + 1) if size % n == 0]
-  return ", ".join(map(str, sides))
+def _describe_sides(height: int, width: int) -> str:
+  """List the heights to which images can be averaged down."""
+  sides = [height // n for n in range(2, height // 8 + 1) if height % n == 0]
+  fit = [str(side) for side in sides if pooled_shape(height, width, side)]
+  return f"one of {', '.join(fit)}" if fit else "none: no whole block fits"

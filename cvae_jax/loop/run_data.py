@@ -143,7 +143,7 @@ class Datasets:
     """
     key = repr(config)
     if key not in self._loaded:
-      self._loaded[key] = _load(config)
+      self._loaded[key] = _load(folder, config)
     dataset = self._loaded[key]
     if (Path(folder) / DATA).exists():
       if key not in self._identities:
@@ -170,16 +170,17 @@ def load_data(
   return dataset
 
 
-def _load(config: Any) -> data.Dataset:
+def _load(folder: Path, config: Any) -> data.Dataset:
   try:
     return data.load(config)
   except data.DataError as error:
     path = config.get("path", "")
     if path and not local(path, "config.data.path").exists():
       raise data.DataError(
-        f"{path}, where the run's config.json says that its data are, is not "
-        "there; say where they are now: launch.evaluate --data=PATH. Found: "
-        f"{error}"
+        f"{path}, where {Path(folder) / 'config.json'} says that the run's "
+        "data are, is not there; say where they are now: launch.evaluate "
+        "--data=PATH (which also holds for judges of the same path), or "
+        f"data.path in that file. Found: {error}"
       ) from error
     raise
 

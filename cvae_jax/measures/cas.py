@@ -6,6 +6,8 @@ unlike real images. Then they teach little, which this score shows and control
 does not.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,7 +37,8 @@ def score(
   """Train a judge's network on samples, and test it on real images.
 
   There are as many samples as training rows, under the same conditions. The
-  network is kept in the run's folder and trained once for each state.
+  network is kept in the run's folder and trained once for each judge and each
+  set of samples.
 
   Args:
     run: a run that samples.
@@ -48,22 +51,15 @@ def score(
     "real": those of `judge`}}, both on the run's held-out images.
 
   Raises:
-    RunError: the judge is of another system or reads none of the run's
-      attributes, the run's data have no test split, or it is on the Hub.
+    RunError: see `check`; or the run's data have no test split.
   """
-  if judge.config.system != "judge":
-    raise RunError(
-      f"{judge.folder} is a run of {judge.config.system!r}; the classification "
-      f"accuracy score needs one of configs/judge.py; {purpose(judge)}"
-    )
-  hub.check_writable(run.folder)
+  check(run, judge)
   dataset = load_data(run.folder, run.config.data)
   if dataset.test is None:
     raise RunError(f"{run.folder}: its data have no test split to score on")
   asked = _shared_attributes(run, judge)
   samples = _draw_dataset(run, dataset, asked, seed)
-  name = f"{judge.folder.name}_{digest(run.state)[:8]}"
-  folder = run.folder / FOLDER / kept.section(run, name)
+  folder = run.folder / FOLDER / _name(run, judge, samples, seed)
   train(judge.config, folder, dataset=samples)
   test = dataset.test
   readings = {
@@ -84,6 +80,34 @@ def score(
     for name in asked.asked
     if run.conditions.known(test["condition"], name).any()
   }
+
+
+def check(run: Run, judge: Run) -> None:
+  """Check that a judge's network can be trained on a run's samples.
+
+  Raises:
+    RunError: the judge is of another system or reads none of the run's
+      attributes, or the run is on the Hub.
+  """
+  if judge.config.system != "judge":
+    raise RunError(
+      f"{judge.folder} is a run of {judge.config.system!r}; the classification "
+      f"accuracy score needs one of configs/judge.py; {purpose(judge)}"
+    )
+  hub.check_writable(run.folder)
+  _shared_attributes(run, judge)
+
+
+def _name(run: Run, judge: Run, samples: Dataset, seed: int) -> str:
+  """Name the folder of a judge taught by samples.
+
+  The name has all that its training depends on, so that what is found there is
+  the same training: finished, or to go on with.
+  """
+  of = json.dumps(samples.identity(), sort_keys=True).encode()
+  taught = hashlib.sha256(of).hexdigest()[:8]
+  name = f"{judge.folder.name}_{digest(judge.state)[:8]}_{taught}_seed={seed}"
+  return kept.section(run, name)
 
 
 def lines(scores: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
 from cvae_jax import data
-from cvae_jax.host.images import average_pool, to_bytes
+from cvae_jax.host.images import average_pool, pooled_shape, to_bytes
 from cvae_jax.loop import distances, fitted, posteriors
 from cvae_jax.loop.distances import Embed
 from cvae_jax.measures import kept
@@ -66,8 +66,9 @@ class Held:
         f"out, {len(dataset.train['image'])} train and distance.images is "
         f"{rule.images}"
       )
-    self.sliced = rule.sliced or _divisor(image.shape[1], PIXELS)
-    self.frechet = rule.frechet or _divisor(image.shape[1], FEATURES)
+    shape = image.shape[1:3]
+    self.sliced = rule.sliced or _choose_side(*shape, PIXELS)
+    self.frechet = rule.frechet or _choose_side(*shape, FEATURES)
     self.directions = rule.directions
     rows = distances.choose_rows(len(image), self.count)
     self.image = image[rows]
@@ -205,9 +206,10 @@ def draw_fitted(
   return aggregate.fit(q.mean).draw(count, seed)
 
 
-def _divisor(size: int, side: int) -> int:
-  """Return the largest side, up to `side`, that divides the images' side."""
-  return max(n for n in range(1, min(size, side) + 1) if size % n == 0)
+def _choose_side(height: int, width: int, most: int) -> int:
+  """Return the largest height, up to `most`, that images are averaged to."""
+  sides = range(1, min(height, most) + 1)
+  return max(side for side in sides if pooled_shape(height, width, side))
 
 
 def _posterior(run: Run, held: Held) -> dict[str, Any]:

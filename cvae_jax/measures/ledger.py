@@ -9,9 +9,8 @@ run's folder is gone or on another machine.
 """
 
 import functools
-import hashlib
+import glob
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,13 +23,13 @@ from cvae_jax.host import commands
 from cvae_jax.host.files import DamagedFile, read_json, write_atomically
 from cvae_jax.loop.folders import Folder
 from cvae_jax.loop.run_data import DATA
+from cvae_jax.measures import entries
 
 SPLITS = ("epoch", "valid", "test")  # of rows; those of single steps are left
 LAUNCH = ("version", "sha256", "commit", "uncommitted", "python", "packages")
 MACHINE = ("device", "cores", "bits")
+HASH = 6  # hexadecimal digits of it in a name
 REMEDY = "write it again with launch.evaluate --ledger=FOLDER"
-# Keys on which a run's figures do not depend.
-WITHOUT_EFFECT = ("name", "reference", "keep", "log_every", "checkpoint_every")
 
 
 class LedgerError(ValueError):
@@ -151,19 +150,34 @@ def open_run(name: str) -> Folder:
 def write(run: Folder, out: Path) -> Path:
   """Write a finished run's entry into a folder; return its file.
 
-  It is named after the page and the seed. Where another config has that name,
-  a part of the config's hash follows.
+  It is named after the page and the seed. Where another config, or one of
+  other data, has that name, a part of the hash of both follows. An entry of
+  the same training is replaced.
 
   Raises:
     LedgerError: see `check`.
   """
   check(run)
   content = make(run)
-  path = Path(out) / f"{_name(run)}.json"
-  if path.exists() and not _is_same(Entry(path), content):
-    path = path.with_stem(f"{path.stem},{_digest(content['config'])[:6]}")
+  path = _find_file(Path(out), _name(run), content)
   write_atomically(path, json.dumps(content, indent=1) + "\n")
   return path
+
+
+def _find_file(out: Path, name: str, content: Mapping[str, Any]) -> Path:
+  """Return the file of a training's entry in a folder, or one for a new entry.
+
+  Hashes in names are not compared: what they are of has changed.
+  """
+  plain = out / f"{name}.json"
+  hashed = sorted(out.glob(f"{glob.escape(name)},{'[0-9a-f]' * HASH}.json"))
+  for path in (plain, *hashed):
+    known = path.exists() and _is_readable(entry := Entry(path))
+    if known and entries.is_same_training(identify(entry), content):
+      return path
+  if not plain.exists():
+    return plain
+  return out / f"{name},{entries.digest(content)[:HASH]}.json"
 
 
 def has_ended(run: Folder) -> bool:
@@ -192,19 +206,37 @@ def make(run: Folder) -> dict[str, Any]:
     if key in run.environment
   }
   seconds = run.seconds
-  identity = run.path / DATA
+  known = identify(run)
   return {
     "name": run.config.name,
-    "config": _without_places(run.config.to_dict()),
+    "config": known["config"],
     "finished": True,
     "parameters": run.parameters,
     "best_step": run.best_step,
     "launches": len(run.launches),
     "hours": None if seconds is None else round(seconds / 3600, 3),
     "launch": launch,
-    "data": json.loads(identity.read_text()) if identity.exists() else None,
-    "measures": _without_places(_round(run.measures)),
-    "rows": [_round(row) for row in run.rows if row["split"] in SPLITS],
+    "data": known["data"],
+    "measures": entries.without_places(entries.rounded(run.measures)),
+    "rows": known["rows"],
+  }
+
+
+def identify(run: Folder) -> dict[str, Any]:
+  """Return what tells a run from others: config, data and rows.
+
+  Those of a run's folder are as its entry has them. Keys that an entry is too
+  old to have are at their defaults.
+  """
+  if isinstance(run, Entry):
+    data = run.content.get("data")
+    config = run.config.to_dict()
+    return {"config": config, "data": data, "rows": run.rows}
+  path = run.path / DATA
+  return {
+    "config": entries.without_places(run.config.to_dict()),
+    "data": json.loads(path.read_text()) if path.exists() else None,
+    "rows": [entries.rounded(r) for r in run.rows if r["split"] in SPLITS],
   }
 
 
@@ -213,37 +245,3 @@ def _name(run: Folder) -> str:
   seed = run.config.get("seed")
   name = run.config.name or run.path.name
   return re.sub(r"[/:]", "_", name) + (f",seed={seed}" if seed else "")
-
-
-def _without_places(found: Any) -> Any:
-  """Return JSON types in which a path of this machine is the file's name."""
-  if isinstance(found, Mapping):
-    return {key: _without_places(value) for key, value in found.items()}
-  if isinstance(found, list | tuple):
-    return [_without_places(value) for value in found]
-  if isinstance(found, str) and os.path.isabs(found):
-    return Path(found).name
-  return found
-
-
-def _is_same(entry: Entry, content: Mapping[str, Any]) -> bool:
-  """Tell whether an entry is of a config, but for keys without effect."""
-  return _digest(entry.content["config"]) == _digest(content["config"])
-
-
-def _digest(config: Mapping[str, Any]) -> str:
-  free = (*WITHOUT_EFFECT, "data.path")  # the same data may lie elsewhere
-  leaves = {k: v for k, v in settings.leaves(config) if k not in free}
-  text = json.dumps(leaves, sort_keys=True)
-  return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _round(value: Any) -> Any:
-  """Return a figure, or figures in groups and lists, to six digits."""
-  if isinstance(value, float):
-    return float(f"{value:.6g}")
-  if isinstance(value, Mapping):
-    return {key: _round(inner) for key, inner in value.items()}
-  if isinstance(value, list):
-    return [_round(inner) for inner in value]
-  return value

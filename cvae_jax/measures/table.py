@@ -1,8 +1,7 @@
 """Tabulate runs: in what they differ, and what they reached."""
 
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,13 @@ from cvae_jax.loop.folders import Folder
 from cvae_jax.loop.rows import first_player
 from cvae_jax.measures import (
   curves,
+  entries,
   fid_columns,
   groups,
-  ledger,
   typeset,
   verify,
 )
+from cvae_jax.measures.gather import describe_left_out, find as find
 
 _ADDRESS = ("step", "split", "epoch")  # columns of a row that are no figures
 
@@ -30,49 +30,10 @@ class TableError(ValueError):
   """Says why there is nothing to tabulate."""
 
 
-def find(places: Sequence[str | Path]) -> dict[str, Folder]:
-  """Find the runs in and below folders: {name: run}, in natural order.
-
-  A name is the path of a run from the one folder that was given, or from the
-  folder that all of them lie in. An entry of a ledger has its file's name.
-
-  Args:
-    places: folders of runs, runs, ledgers, or entries of the project's ledger
-      by name.
-
-  Raises:
-    LedgerError: a place is none of these.
-  """
-  found: dict[Path, Folder] = {}
-  entries: dict[str, Folder] = {}
-  for place in places:
-    if Path(place).is_dir():
-      found |= {run.path.absolute(): run for run in folders.below(place)}
-      entries |= {entry.path.stem: entry for entry in ledger.below(place)}
-    else:
-      entry = ledger.find(str(place))
-      entries[entry.path.stem] = entry
-  names = _name_folders(found, Path(places[0]), len(places)) | entries
-  return {name: names[name] for name in sorted(names, key=folders.natural)}
-
-
 def has_own_folder(place: Path) -> bool:
   """Tell whether a place is a folder of runs: its tables are written there."""
   is_run = (place / "config.json").exists()
   return place.is_dir() and not is_run and bool(folders.below(place))
-
-
-def _name_folders(
-  found: Mapping[Path, Folder], place: Path, places: int
-) -> dict[str, Folder]:
-  """Name runs by their paths from the folder that holds all of them."""
-  root = place.absolute()
-  if found and places > 1:
-    root = Path(os.path.commonpath([path.parent for path in found]))
-  return {
-    path.name if path == root else path.relative_to(root).as_posix(): run
-    for path, run in found.items()
-  }
 
 
 def collect(*places: str | Path) -> pd.DataFrame:
@@ -118,7 +79,7 @@ def differences(runs: Sequence[Folder]) -> list[dict[str, Any]]:
   differing = [
     key
     for key in keys
-    if key not in ledger.WITHOUT_EFFECT
+    if key not in entries.WITHOUT_EFFECT
     and any(c.get(key) != flat[0].get(key) for c in flat[1:])
   ]
   return [{key: config.get(key) for key in differing} for config in flat]
@@ -204,7 +165,7 @@ def write(
   settings_ = groups.settings_table(found)
   parts = [part for part in (settings_, summary) if part is not None]
   notes = [*groups.notes(found), *fid_columns.describe_old(runs)]
-  notes += describe_unfinished(*places)
+  notes += [*describe_left_out(places), *describe_unfinished(*places)]
   if out is not None:
     folder = Path(out)
     rows = json.loads(table.to_json(orient="records"))

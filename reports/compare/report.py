@@ -235,8 +235,8 @@ def _samples(run: runs.Run, kind: str, held) -> dict[str, NDArray]:
 
 def _small(grid: NDArray) -> NDArray:
   """Average the pictures of a grid [R, P, H, W, C] down to SIDE pixels."""
-  size = grid.shape[2]
-  if size % SIDE:
+  height, width = grid.shape[2:4]
+  if not images.pooled_shape(height, width, SIDE):
     return grid
   flat = images.average_pool(grid.reshape(-1, *grid.shape[2:]), SIDE)
   return flat.reshape(*grid.shape[:2], *flat.shape[1:])
