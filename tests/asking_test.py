@@ -319,6 +319,20 @@ def test_an_edit_changes_what_it_names_and_nothing_else(run):
     run.edit(images, WHOLE, {"shape": "cube"})
 
 
+def test_one_condition_is_edited_into_several(run):
+  image = run.sample(WHOLE, count=1)
+  shapes = ["circle", "square", "triangle"]
+  found = run.edit(image, WHOLE, {"shape": shapes})
+  for row, shape in zip(found, shapes, strict=True):
+    expected = run.edit(image, WHOLE, {"shape": shape})[0]
+    np.testing.assert_allclose(row, expected, atol=1e-6)
+  two = np.repeat(run.conditions.encode(WHOLE), 2, axis=0)
+  with pytest.raises(DataError, match="3 values for 2 rows; give one value"):
+    run.edit(np.repeat(image, 2, axis=0), two, {"shape": shapes})
+  with pytest.raises(RunError, match="from one condition to one; found 1 and"):
+    run.interpolate(condition=WHOLE, to={"shape": shapes})
+
+
 def test_digits_are_asked_for_as_any_data(data, tmp_path):
   config = small.config(data, epochs=1)
   train.train_and_evaluate(config, tmp_path / "run")

@@ -4,6 +4,7 @@ import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -46,6 +47,30 @@ def test_a_picture_is_its_largest_middle_part_in_the_size_of_the_run(
   sides[:, 10:50] = (200, 100, 0)
   Image.fromarray(sides).save(picture)
   assert (own_picture.read(run, picture) == (200, 100, 0)).all()
+
+
+@pytest.mark.parametrize("resize", ["antialias", "bilinear"])
+def test_a_training_image_s_file_is_read_as_the_training_image(
+  resize, tmp_path
+):
+  noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+  files = tmp_path / "files"
+  files.mkdir()
+  for i in range(10):
+    Image.fromarray(np.roll(noise, i, axis=1)).save(files / f"{i}.png")
+  words = ("--size=16", "--fit=crop", f"--resize={resize}")
+  assert prepare(files, tmp_path / "set", *words) == 0
+  row = (
+    pd.read_csv(tmp_path / "set/attributes.csv").file.tolist().index("3.png")
+  )
+  stated = {"name": "images", "path": str(tmp_path / "set")}
+  run = SimpleNamespace(
+    config=SimpleNamespace(data=SimpleNamespace(**stated)),
+    system=SimpleNamespace(columns={"image": (16, 16, 3)}),
+  )
+  expected = np.load(tmp_path / "set/images.npy")[row]
+  found = own_picture.read(run, files / "3.png")
+  np.testing.assert_array_equal(found, expected)
 
 
 def test_a_picture_of_another_shape_is_squashed_or_padded_if_so_asked(

@@ -137,6 +137,16 @@ def read():
   return [rows for rows in asked if rows]
 
 
+def odd():
+  """Return the mean of 0 to 9 in batches of three, on the host, two devices."""
+  config = configs.ConfigDict({"mesh": 2, "batch_size": BATCH})
+  devices = mesh.from_config(config)
+  source = feed.Feed({"x": np.arange(10, dtype=np.float32)}, 0, devices)
+  mean = evaluate.make_mean(lambda state, batch, key: {"x": batch["x"] + state})
+  key = devices.key(lambda: keys.address(0, "init"))
+  return mean(devices.replicate(np.float32(0)), source, 3, key)
+
+
 def resumed(folder, data):
   """Train digits on 8 devices, go on with 2, then begin and end with 1."""
 
@@ -188,6 +198,7 @@ def main(folder: Path) -> None:
     str(way): [noise(size, way) for size in SIZES] for way in (True, False)
   }
   found["read"] = read()
+  found["odd"] = odd()
   data = small.prepare(folder)
   found["apart"] = resumed(folder, data)
   path = folder / "changed" / "environment.json"

@@ -53,6 +53,10 @@ def test_an_evaluation_on_several_devices_is_that_of_one(found, system, size):
     np.testing.assert_allclose(several[name], value, rtol=1e-5, atol=1e-5)
 
 
+def test_a_batch_that_devices_do_not_divide_is_evaluated(found):
+  assert found["odd"] == {"x": np.arange(10).mean()}
+
+
 def test_each_device_does_its_part_of_a_step_and_not_the_whole(found):
   # The optimiser's update alone is each device's in full.
   work = {size: run["work"] for size, run in found["gan"].items()}

@@ -11,6 +11,7 @@ from cvae_jax import data
 from cvae_jax.apps.photo import digit_from_photo
 from cvae_jax.data import DataError
 from cvae_jax.data.files import decoding, image_files, prepared
+from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.runs import Run, RunError
 
 KEPT = 0.9  # of a picture; if a cut leaves less, it is said
@@ -68,7 +69,8 @@ def fit(run: Run, picture: Image.Image, how: str = "crop") -> NDArray[np.uint8]:
 
   A run on digits gets the one digit of the picture, white on black. Any other
   run gets the largest part in the middle; with "squash" the whole picture,
-  distorted; with "pad" the whole picture, black beside it.
+  distorted; with "pad" the whole picture, black beside it. Pixels are averaged
+  as those of the training images were.
 
   Raises:
     PhotoError: there is not one digit in it.
@@ -76,22 +78,15 @@ def fit(run: Run, picture: Image.Image, how: str = "crop") -> NDArray[np.uint8]:
   if run.config.data.name == "digits":
     return digit_from_photo(picture)
   height, width, channels = run.system.columns["image"]
-  rgb = decoding.lay_on_white(picture)
-  if how != "crop":
-    whole = image_files.Fit(
-      height,
-      resize="antialias",
-      width=width,
-      pad=how == "pad",
-      grey=channels == 1,
-    )
-    return whole(rgb)
-  top, bottom, left, right = image_files.middle(*rgb.shape[:2], (height, width))
-  part = Image.fromarray(rgb[top:bottom, left:right])
-  if channels == 1:
-    part = part.convert("L")
-  resized = part.resize((width, height), Image.Resampling.BOX)
-  return np.asarray(resized).reshape(height, width, channels)
+  fitted = image_files.Fit(
+    height,
+    resize=_find_resize(run, "antialias"),
+    middle=how == "crop",
+    width=width,
+    pad=how == "pad",
+    grey=channels == 1,
+  )
+  return fitted(decoding.lay_on_white(picture))
 
 
 def _fit_of_faces(run: Run, square, crop: int) -> image_files.Fit:
@@ -99,7 +94,16 @@ def _fit_of_faces(run: Run, square, crop: int) -> image_files.Fit:
   config = run.config.data
   resize = "bilinear"
   if config.source == "prepared":
-    folder = data.source(config.name).folder(config)
-    with contextlib.suppress(DataError, KeyError):  # a run from elsewhere
-      resize = prepared.read(folder).info["resize"]
+    resize = _find_resize(run, resize)
   return image_files.Fit(config.image_shape[0], crop, square, resize)
+
+
+def _find_resize(run: Run, otherwise: str) -> str:
+  """Return how the run's prepared set was resized, if it is on this machine."""
+  source = data.source(run.config.data.name)
+  if not hasattr(source, "folder"):
+    return otherwise
+  with contextlib.suppress(DataError, DamagedFile):  # a run from elsewhere
+    mark = source.folder(run.config.data) / prepared.MARK
+    return read_json(mark, dict, "prepare it again").get("resize", otherwise)
+  return otherwise

@@ -36,8 +36,10 @@ def make_mean(per_example: PerExample) -> Callable[..., dict[str, float]]:
   def mean(state, source: feed.Feed, batch_size: int, key):
     masked_sums = compile_sums(source.mesh, source.take)
     sums: list[Mapping] = []
+    devices = source.mesh.size
+    whole = -(-batch_size // devices) * devices  # as many rows on each
     for i, (rows, mask) in enumerate(
-      batches.padded_batches(source.rows, batch_size)
+      batches.padded_batches(source.rows, whole)
     ):
       table, rows = source(rows)
       sums.append(

@@ -146,6 +146,11 @@ class Views(Restored):
         if words
         else self.request(to, 1).vectors
       )
+    if len(begin.vectors) + len(end) != 2:
+      raise RunError(
+        f"a walk goes from one condition to one; found {len(begin.vectors)} "
+        f"and {len(end)}"
+      )
     drawn = self.prior(2, seed, np.concatenate([begin.vectors, end]))
     ends = [
       self._latent(given, vector, spare)

@@ -1,7 +1,7 @@
 """The place of each attribute in a condition vector."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -122,6 +122,44 @@ class Layout:
     found[:, self.columns(name)] = 0.0 if entries is None else entries
     if self.known_bits:
       found[:, self.bit(name)] = 0.0 if entries is None else 1.0
+    return found
+
+  def fill(
+    self, vectors: ArrayLike, values: Mapping[str, Any]
+  ) -> NDArray[np.float32]:
+    """Return condition vectors [N, A] with some attributes replaced.
+
+    Args:
+      vectors: [N, A]; one row serves all of several values.
+      values: {attribute: value, or a list of N}.
+
+    Raises:
+      DataError: a name or a value is unknown, or there are values for another
+        number of rows.
+    """
+    found = np.array(vectors, np.float32)
+    for name, value in values.items():
+      attribute = self.attribute(name)
+      column = attribute.as_list(value)
+      if len(found) == 1:
+        found = np.repeat(found, len(column), axis=0)
+      if len(column) not in (1, len(found)):
+        raise DataError(
+          f"{name} has {len(column)} values for {len(found)} rows; give one "
+          "value or one for each"
+        )
+      known = [attribute.known(value) for value in column]
+      if not all(known):
+        if not self.known_bits:
+          raise DataError(
+            f"{name} needs a value, as all are known here: "
+            f"{attribute.choices()}"
+          )
+        if any(known):
+          raise DataError(f"{name}: some values are unknown and some are not")
+        found = self.put(found, name, None)
+        continue
+      found = self.put(found, name, attribute.encode(column))
     return found
 
   def blank(self, count: int) -> NDArray[np.float32]:

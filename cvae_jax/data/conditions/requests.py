@@ -59,36 +59,6 @@ class Requests(Layout):
     """Name the attributes that a request does not mention."""
     return [name for name in self.asked if name not in given]
 
-  def fill(
-    self, vectors: ArrayLike, values: Mapping[str, Any]
-  ) -> NDArray[np.float32]:
-    """Return condition vectors [N, A] with some attributes replaced.
-
-    Args:
-      vectors: [N, A].
-      values: {attribute: value, or a list of N}.
-
-    Raises:
-      DataError: a name or a value is unknown.
-    """
-    found = np.array(vectors, np.float32)
-    for name, value in values.items():
-      attribute = self.attribute(name)
-      column = attribute.as_list(value)
-      known = [attribute.known(value) for value in column]
-      if not all(known):
-        if not self.known_bits:
-          raise DataError(
-            f"{name} needs a value, as all are known here: "
-            f"{attribute.choices()}"
-          )
-        if any(known):
-          raise DataError(f"{name}: some values are unknown and some are not")
-        found = self.put(found, name, None)
-        continue
-      found = self.put(found, name, attribute.encode(column))
-    return found
-
   def encode_table(
     self, columns: Mapping[str, Sequence[Any]]
   ) -> NDArray[np.float32]:
