@@ -375,6 +375,35 @@ def test_scores_of_another_state_do_not_go_with_an_export(
     ]
 
 
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("encoder", [True, False])
+def test_scores_of_this_state_go_with_each_kind_of_export(
+  copy, tmp_path, half, encoder
+):
+  run = runs.load(copy)
+  protocol = {"run": "r", **kept.identify_state(run)}
+  section = {"protocol": protocol, "test": {"elbo": -123.5}}
+  kept.write(copy, score.NAME, section)
+  folder = tmp_path / "out"
+  lines = write.export(run, folder, (), half=half, encoder=encoder)
+  assert not any("left out" in line for line in lines)
+  found = score.load_known(runs.load(folder))
+  assert found["test"] == {"elbo": -123.5}
+  assert '"elbo": -123.5' in (folder / "README.md").read_text()
+  kept.write(copy, score.NAME, section | {"protocol": {"step": 0}})
+  lines = write.export(run, folder, (), half=half, encoder=encoder)
+  assert any("of another state of the run" in line for line in lines)
+
+
+def test_an_export_without_its_encoder_is_exported_again(run, tmp_path):
+  write.export(run, tmp_path / "one", (), encoder=False)
+  write.export(runs.load(tmp_path / "one"), tmp_path / "two", ())
+  condition = run.conditions.panel()
+  np.testing.assert_array_equal(
+    runs.load(tmp_path / "two").sample(condition), run.sample(condition)
+  )
+
+
 def test_an_export_cannot_be_trained_further_and_its_weights_can(
   exported, data, tmp_path
 ):

@@ -208,19 +208,32 @@ def test_more_gaussians_than_images_are_refused_in_our_words(run):
 def test_a_run_without_an_encoder_says_so(run):
   system = run.system._replace(encode=None)
   with pytest.raises(runs.RunError, match="encodes no images"):
-    dataclasses.replace(run, system=system).with_prior("fitted")
+    dataclasses.replace(run, system=system).with_prior("fitted:7")
 
 
-@pytest.mark.parametrize("half", [False, True])
-def test_an_export_carries_the_fitted_prior(run, tmp_path, half, monkeypatch):
+@pytest.mark.parametrize(
+  "choices",
+  [{}, {"half": True}, {"encoder": False}, {"half": True, "encoder": False}],
+)
+def test_an_export_carries_the_fitted_prior(
+  run, tmp_path, choices, monkeypatch
+):
   own = run.with_prior("fitted").fitted
   run.with_prior("fitted:2")
-  write.export(run, tmp_path / "out", ("safetensors",), half=half)
+  write.export(run, tmp_path / "out", ("safetensors",), **choices)
   monkeypatch.setattr(fitted, "load_data", None)
   exported = runs.load(tmp_path / "out")
   assert exported.with_prior("fitted:2").fitted.components == 2
   found = exported.with_prior("fitted").fitted
   np.testing.assert_array_equal(found.covariance, own.covariance)
+  if "encoder" in choices:
+    with pytest.raises(runs.RunError, match=r"no prior 'fitted:3' came with"):
+      exported.with_prior("fitted:3")
+  if choices == {"encoder": False}:
+    np.testing.assert_array_equal(
+      exported.sample("class=3,ink=0", seed=4, prior="fitted"),
+      run.sample("class=3,ink=0", seed=4, prior="fitted"),
+    )
 
 
 def test_grids_and_scores_use_the_fitted_prior(run):
@@ -244,7 +257,7 @@ def test_codes_of_held_out_images_are_likelier_under_the_fit(run):
   assert scores["fitted"] > scores["own"]
 
 
-def test_few_labels_are_no_conditions_of_the_other_images():
+def test_few_labels_are_no_conditions_of_the_other_images(monkeypatch):
   image = np.zeros((40, 4, 4, 1), np.uint8)
   truth = np.arange(40) % 2
   image[truth == 1] = 255
@@ -261,8 +274,10 @@ def test_few_labels_are_no_conditions_of_the_other_images():
       mean=np.zeros((40, 2)), logvar=np.zeros((40, 2), np.float32)
     )
 
+  monkeypatch.setattr(fitted, "load_data", lambda *given: given[-1])
   run = SimpleNamespace(
     folder="r",
+    config=SimpleNamespace(data=None),
     classify=lambda images: np.eye(2)[(images.mean(axis=(1, 2, 3)) > 99) * 1],
     encode=encode,
     system=SimpleNamespace(classify=True),

@@ -191,6 +191,39 @@ def test_a_large_page_has_8_bit_weights_and_nearly_the_same_picture(
   page.close()
 
 
+def eight_bit(array):
+  """Round an array as 8-bit weights are: 64 numbers by their largest."""
+  flat = np.asarray(array, np.float32).ravel()
+  blocks = np.split(flat, range(64, flat.size, 64))
+  steps = [max(np.abs(block).max(), 1e-30) / 127 for block in blocks]
+  found = [np.rint(b / s) * s for b, s in zip(blocks, steps, strict=True)]
+  return np.concatenate(found).astype(np.float32).reshape(np.shape(array))
+
+
+def test_every_draw_of_a_page_decides_whether_8_bits_do(tmp_path, monkeypatch):
+  plain = export_test.drawn("vae")  # without a condition
+  z = plain.prior(200)
+  none = np.zeros((200, 0), np.float32)
+  monkeypatch.setattr(write, "LARGE", 1000)
+  said = {}
+  for scale in np.geomspace(0.2, 20, 30):
+    tree = jax.tree.map(lambda leaf, s=scale: leaf * s, plain.state.params)
+    run, short = (
+      dataclasses.replace(plain, state=plain.state.replace(params=params))
+      for params in (tree, jax.tree.map(eight_bit, tree))
+    )
+    moved = 255 * np.abs(short.guided(z, none) - run.guided(z, none))
+    of_draws = moved.max(axis=(1, 2, 3))
+    kind = None
+    if of_draws.max() < 1.4:
+      kind = "none moves"
+    elif of_draws[:2].max() < 1.4 and of_draws.max() > 1.6:
+      kind = "a later draw moves"
+    if kind and kind not in said:
+      said[kind] = "8-bit" in write.write(run, tmp_path / "page.html")[0]
+  assert said == {"none moves": True, "a later draw moves": False}
+
+
 def test_8_bit_weights_are_within_half_a_step_of_their_block_s_largest():
   generator = np.random.default_rng(0)
   array = generator.normal(size=(7, 45)) * 10.0 ** generator.integers(-9, 3, 45)

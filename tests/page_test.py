@@ -10,6 +10,8 @@ from tests.page_browser import (  # fixtures, too
   browser as browser,
   digits as digits,
   drawn as drawn,
+  every as every,
+  every_file as every_file,
   file as file,
   opened as opened,
   page as page,
@@ -100,3 +102,33 @@ def test_a_link_restores_the_picture_and_a_wrong_one_is_said(
     again.wait_for_selector("#status.wrong")
     assert "does not have" in again.inner_text("#status")
   again.close()
+
+
+def test_a_link_shows_the_same_whatever_the_page_showed_before(
+  browser, every_file
+):
+  moved = """{draw: 5, grid: 'shape', guidance: 2.5, latents: {1: 2},
+    conditions: {shape: 'square', smiling: 'yes', tags: ['beach']}}"""
+  page = opened(browser, every_file)
+  begun = page.evaluate("structuredClone(cvae.state)")
+  plain = page.evaluate("location.hash")
+  page.evaluate(f"cvae.set({moved})")
+  full = page.evaluate("location.hash")
+  for link in (plain, "#draw=3", "#c.angle=90", "", full, plain):
+    new = opened(browser, every_file, link=link)
+    page.evaluate(
+      """(link) => new Promise((done) => {
+        addEventListener("hashchange", done, {once: true});
+        location.hash = link;
+      })""",
+      link,
+    )
+    for each in (new, page):
+      each.wait_for_function("!cvae.state.grid || picture.dataset.rows === '5'")
+    state = page.evaluate("cvae.state")
+    assert state == new.evaluate("cvae.state")
+    np.testing.assert_array_equal(pixels(page), pixels(new))
+    if link in (plain, ""):
+      assert state == begun
+    new.close()
+  page.close()

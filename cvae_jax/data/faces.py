@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from cvae_jax.data import DataError, Dataset, root
-from cvae_jax.data.conditions.faces import Conditions, check_names
+from cvae_jax.data.conditions.faces import Conditions
+from cvae_jax.data.conditions.ranges import check_names
 from cvae_jax.data.files import (
   columns,
   face_tables,

@@ -80,6 +80,16 @@ def leave_out_encoder(system: System) -> System:
   return system._replace(evaluate=refuse, encode=None, posterior=None)
 
 
+def lacks_encoder(state: TrainState, abstract: TrainState) -> bool:
+  """Tell whether a state is without the encoder that its system has.
+
+  Args:
+    state: it may be an export's.
+    abstract: names of the system's whole state.
+  """
+  return ENCODER in abstract.params.keys() - state.params.keys()
+
+
 def arrays(state: TrainState, without: Mapping = {}) -> dict[str, NDArray]:
   """Return a state's parameters and statistics by name.
 

@@ -18,6 +18,7 @@ from cvae_jax.host.files import UNREADABLE, write_atomically
 from cvae_jax.loop import exports
 from cvae_jax.loop.distances import conditions
 from cvae_jax.loop.integrity import digest
+from cvae_jax.loop.restore import abstract_state
 from cvae_jax.loop.run_data import attribute_columns, load_data
 from cvae_jax.method import gaussian
 from cvae_jax.method.gaussian import Gaussian
@@ -68,11 +69,39 @@ def load_or_fit(
     dataset: its data, where they were handed in as arrays.
 
   Raises:
-    RunError: the system encodes no images, or the name is another one.
+    RunError: a fit has to be made, and the system encodes no images; or the
+      name is another one.
     DataError: a fit has to be made, and the data are not there.
   """
   wanted = components(name)
-  if run.system.encode is None or "image" not in run.system.columns:
+  path = Path(run.folder) / file(wanted)
+  state = identify(run)
+  found = read(path, state) if path.exists() else None
+  if found is not None and found.components == wanted:
+    return found
+  _check_encodes(run, name)
+  made = fit(run, dataset, wanted)
+  if not exports.is_export(run.folder):
+    write(path, made, state)
+  return made
+
+
+def _check_encodes(run: Any, name: str) -> None:
+  """Check that a run has posteriors of one level, to fit a prior to.
+
+  Raises:
+    RunError: not.
+  """
+  encodes = run.system.encode is not None
+  if not encodes and exports.lacks_encoder(
+    run.state, abstract_state(run.system)
+  ):
+    raise RunError(
+      f"{run.folder}: this export has no encoder, and no prior {name!r} came "
+      "with it; fit that one to the whole run and export it again, or leave "
+      "the prior out"
+    )
+  if not encodes or "image" not in run.system.columns:
     raise RunError(
       f"{run.folder}: a {run.config.system} encodes no images, so it has no "
       "posteriors to fit a prior to; leave the prior out"
@@ -82,15 +111,6 @@ def load_or_fit(
       f"{run.folder}: its latents have levels, and a fitted prior is of one; "
       "a hierarchy has learned the prior of each level: leave the prior out"
     )
-  path = Path(run.folder) / file(wanted)
-  state = identity(exports.arrays(run.state, run.config.get("pretrained", {})))
-  found = read(path, state) if path.exists() else None
-  if found is not None and found.components == wanted:
-    return found
-  made = fit(run, dataset, wanted)
-  if not exports.is_export(run.folder):
-    write(path, made, state)
-  return made
 
 
 def fit(run: Any, dataset: Any = None, count: int = 1) -> Aggregate:
@@ -179,8 +199,9 @@ def compare_to_prior(
   }
 
 
-def identity(arrays: dict[str, NDArray]) -> str:
-  """Return the digest of exports.arrays, by which a fit knows its state."""
+def identify(run: Any) -> str:
+  """Return the digest of a run's arrays, by which a fit knows its state."""
+  arrays = exports.arrays(run.state, run.config.get("pretrained", {}))
   return digest(dict(sorted(arrays.items())))
 
 

@@ -217,6 +217,6 @@ def _exported_state(
       f"{folder} is an export of step {int(state.step)} and has no other; "
       f"found step {step}"
     )
-  if exports.ENCODER in abstract.params.keys() - state.params.keys():
+  if exports.lacks_encoder(state, abstract):
     system = exports.leave_out_encoder(system)
   return system, state

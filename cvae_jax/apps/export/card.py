@@ -117,13 +117,9 @@ def _conditions(run: Run) -> str:
   if not names:
     return "None: the model is asked for nothing."
   lines = [f"A condition has {len(names)} entries, in this order:", ""]
-  limits = getattr(run.conditions, "ranges", None)
-  for index, name in enumerate(names):
-    span = ""
-    if limits is not None and index < len(limits):
-      low, high = limits[index]
-      span = f", from {low:g} to {high:g}"
-    lines.append(f"{index}. {name}{span}")
+  said = getattr(run.conditions, "meanings", ("",) * len(names))
+  for index, (name, meaning) in enumerate(zip(names, said, strict=True)):
+    lines.append(f"{index}. {name}" + (f": {meaning}" if meaning else ""))
   return "\n".join(lines)
 
 

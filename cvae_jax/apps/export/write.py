@@ -11,12 +11,13 @@ import jax
 import numpy as np
 
 from cvae_jax import __version__, config as configs
-from cvae_jax.apps.export import card, functions, own_scores
+from cvae_jax.apps.export import card, findings, functions
 from cvae_jax.host import images, lock, tensors
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import write_atomically
 from cvae_jax.host.paths import folder as checked_folder
-from cvae_jax.loop import exports, fitted
+from cvae_jax.loop import exports
+from cvae_jax.loop.restore import abstract_state
 from cvae_jax.loop.rows import FILE as METRICS, read_metrics
 from cvae_jax.measures import kept
 from cvae_jax.nets.fast import ops
@@ -55,14 +56,16 @@ def export(
     RunError: a format is unknown, a package is missing, or `out` is not free.
   """
   _check_formats(formats)
-  if not encoder:
-    run = _leave_out_encoder(run)
+  exported = run if encoder else _leave_out_encoder(run)
   out = checked_folder(out, "--out")
   _check_free(out, run)
   beside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
   shutil.rmtree(beside, ignore_errors=True)
   try:
-    lines = _fill(run, beside, formats, half, encoder, licence, note)
+    lines = []
+    scores = findings.find_scores(run, lines)
+    lines += _fill(exported, beside, formats, half, licence, note, scores)
+    findings.write(run, beside, scores)
     _replace(beside, out)
   finally:
     shutil.rmtree(beside, ignore_errors=True)
@@ -129,7 +132,7 @@ def _replace(beside: Path, out: Path) -> None:
 
 
 def _fill(
-  run: Run, folder: Path, formats, half, encoder, licence, note
+  run: Run, folder: Path, formats, half, licence, note, scores
 ) -> list[str]:
   """Write all files into a new folder."""
   _write_facts(run, folder)
@@ -144,15 +147,13 @@ def _fill(
       ]
   if (drawn := card.picture(run)) is not None:
     images.save_grid(folder / card.PICTURE, drawn)
-  scores = own_scores.find(run, lines)
   names = [*os.listdir(folder), "README.md", exports.WEIGHTS]
   names += [] if scores is None else [kept.FILE]
   text = card.write(
     run, found, names, licence=licence, note=note, scores=scores
   )
   write_atomically(folder / "README.md", text)
-  _write_weights(run, folder, half, encoder)
-  own_scores.write(run, folder, scores)
+  _write_weights(run, folder, half)
   return lines
 
 
@@ -178,7 +179,7 @@ def _write_facts(run: Run, folder: Path) -> None:
     write_atomically(folder / METRICS, text)
 
 
-def _write_weights(run: Run, folder: Path, half: bool, encoder: bool) -> None:
+def _write_weights(run: Run, folder: Path, half: bool) -> None:
   """Write model.safetensors last: it makes the folder an export."""
   arrays = exports.arrays(run.state, run.config.get("pretrained", {}))
   if half:
@@ -191,20 +192,10 @@ def _write_weights(run: Run, folder: Path, half: bool, encoder: bool) -> None:
     "written_by": f"cvae_jax {__version__}",
     "files": exports.hash_files(folder),
   }
-  if not encoder:
+  if exports.lacks_encoder(run.state, abstract_state(run.system)):
     notes[exports.LEFT_OUT] = exports.ENCODER
   content = tensors.content(arrays, notes)
   write_atomically(folder / exports.WEIGHTS, content)
-  _write_priors(run, folder, arrays)
-
-
-def _write_priors(run: Run, folder: Path, arrays: Mapping) -> None:
-  """Write the run's fitted priors, with the digest of the exported arrays."""
-  own = exports.arrays(run.state, run.config.get("pretrained", {}))
-  read = {name: arrays[name].astype(own[name].dtype) for name in own}
-  for path in fitted.list_files(run.folder):
-    if found := fitted.read(path, fitted.identity(own)):
-      fitted.write(folder / path.name, found, fitted.identity(read))
 
 
 def _to_float16(name: str, array):

@@ -6,13 +6,15 @@ const SLOW = 200; // ms of a picture, above which a moving slider is waited for
 const byId = (id) => document.getElementById(id);
 const canvas = byId("picture");
 const named = Object.fromEntries(about.controls.map((c) => [c.name, c]));
-const state = {
+// What a page shows first, and what a link means by a part that it leaves out.
+const first = () => ({
   draw: 0,
   conditions: Object.fromEntries(about.controls.map((c) => [c.name, c.first])),
   latents: {},
   grid: "",
   guidance: 1,
-};
+});
+const state = first();
 let took = 0;
 let waiting = 0;
 let region = null; // the class whose draws are shown; null: of all
@@ -29,9 +31,10 @@ function wrongValue(name, value) {
   return bad === undefined && kind ? "" : `${name} has no setting ${bad}`;
 }
 
-// Set a part of the state: {draw, conditions, latents, z, grid, guidance}.
-function set(request) {
-  const {draw = state.draw, grid = state.grid, guidance = state.guidance} = request;
+// Set a part of the state: {draw, conditions, latents, z, grid, guidance}; the
+// other parts become those of `rest`.
+function set(request, rest = state) {
+  const {draw = rest.draw, grid = rest.grid, guidance = rest.guidance} = request;
   const conditions = request.conditions || {};
   const wrong = Object.entries(conditions).map((e) => wrongValue(...e));
   const whole = Number.isInteger(draw) && draw >= 0 && draw < DRAWS;
@@ -47,7 +50,7 @@ function set(request) {
   const said = wrong.find(Boolean);
   if (said) throw new Error(said);
   Object.assign(state, {draw, grid, guidance, latents});
-  Object.assign(state.conditions, conditions);
+  Object.assign(state.conditions, rest.conditions, conditions);
   show();
   paint();
 }
@@ -218,7 +221,7 @@ canvas.addEventListener("click", (event) => {
 });
 function restore() {
   try {
-    set(ofLink());
+    set(ofLink(), first());
   } catch (error) {
     set({});
     say(`The link asks for what this model does not have: ${error.message}`, true);

@@ -7,7 +7,7 @@ import html
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -28,6 +28,14 @@ LARGE = 25 << 20  # bytes, above which a page is slow to open and to send
 # differ from the API, 2, with the browser's own rounding.
 _CLOSE = {16: 0.5 / 255, 8: 1.5 / 255}
 _PARTS = ("controls.js", "picture.js", "links.js", "page.js")
+
+
+class _Shown(NamedTuple):
+  """Pictures of a page, by which shorter weights are judged."""
+
+  z: NDArray[np.float32]  # [N, Z]
+  condition: NDArray[np.float32]  # [N, A]
+  images: NDArray  # [N, H, W, C], by the whole weights
 
 
 def write(run: Run, path: str | Path) -> list[str]:
@@ -53,9 +61,10 @@ def write(run: Run, path: str | Path) -> list[str]:
     )
   about = _about(run)
   graph = _graph(run, decode)
-  bits = 16 if _fits(run, about, 16) else 32
+  shown = _draw(run, about)
+  bits = 16 if _fits(run, shown, 16) else 32
   content = _page(_program(run, graph, bits), about)
-  if len(content) > LARGE and _fits(run, about, 8):
+  if len(content) > LARGE and _fits(run, shown, 8):
     bits = 8
     content = _page(_program(run, graph, bits), about)
   write_atomically(path, content)
@@ -167,25 +176,25 @@ def _enter(vector, control, value) -> None:
     vector[control["bit"]] = 1.0
 
 
-def _fits(run: Run, about: dict[str, Any], bits: int) -> bool:
-  """Tell whether weights of 16 or 8 bits leave the pictures as they are.
-
-  The pictures are some draws under the conditions of the run's panel.
-  """
-  condition = np.zeros((1, about["width"]), np.float32)
+def _draw(run: Run, about: dict[str, Any]) -> _Shown:
+  """Return all draws of the page, under the panel's conditions in turn."""
+  panel = np.zeros((1, about["width"]), np.float32)
   if about["controls"]:
-    condition = np.asarray(run.conditions.panel(), np.float32)
-  count = 2 * len(condition)
-  z = run.prior(count)
-  condition = np.tile(condition, (2, 1))
+    panel = np.asarray(run.conditions.panel(), np.float32)
+  z, _ = latents.draws(run)
+  condition = panel[np.arange(len(z)) % len(panel)]
+  return _Shown(z, condition, run.guided(z, condition))
 
+
+def _fits(run: Run, shown: _Shown, bits: int) -> bool:
+  """Tell whether weights of 16 or 8 bits leave the pictures as they are."""
   with np.errstate(over="ignore"):
     params = jax.tree.map(
       lambda leaf: _round_weights(np.asarray(leaf), bits), run.state.params
     )
   state = run.state.replace(params=params)
   short = dataclasses.replace(run, state=state)
-  moved = np.abs(short.guided(z, condition) - run.guided(z, condition))
+  moved = np.abs(short.guided(shown.z, shown.condition) - shown.images)
   return bool(moved.max() <= _CLOSE[bits])  # not of NaN
 
 

@@ -52,6 +52,12 @@ class Angle(Attribute):
     """Name the entries."""
     return f"cos {self.name}", f"sin {self.name}"
 
+  @property
+  def meanings(self) -> tuple[str, ...]:
+    """Say what each entry holds: a formula, in radians."""
+    turn = f"2π · {self.name} / {self.period:g}"
+    return f"cos({turn})", f"sin({turn})"
+
   def encode(self, values: Sequence[Any], strict: bool = True) -> NDArray:
     """Return cosine and sine, [N, 2]; any number is an angle."""
     turn = numbers(self.name, values) * (2 * np.pi / self.period)

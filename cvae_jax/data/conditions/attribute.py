@@ -55,6 +55,11 @@ class Attribute:
     """Name the K entries."""
     return (self.name,)
 
+  @property
+  def meanings(self) -> tuple[str, ...]:
+    """Say in words what each of the K entries holds; "" is not said."""
+    return ("",) * self.size
+
   def known(self, value: Any) -> bool:
     """Tell whether a value is known: None, "" and NaN are not."""
     return not blank(value)
@@ -139,20 +144,6 @@ class Attribute:
       f"{self.name} has no level {format_level(value)!r}; there is "
       f"{self.choices()}{hint}"
     )
-
-
-class Leveled(Attribute):
-  """An attribute with an entry of its own for each of its K levels."""
-
-  @property
-  def size(self) -> int:
-    """Return K, the number of levels."""
-    return len(self.levels)
-
-  @property
-  def parts(self) -> tuple[str, ...]:
-    """Name the K entries: "shape=circle"."""
-    return tuple(f"{self.name}={level}" for level in self.levels)
 
 
 def blank(value: Any) -> bool:

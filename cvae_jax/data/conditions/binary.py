@@ -46,6 +46,11 @@ class Binary(Attribute):
     """Return 1."""
     return 1
 
+  @property
+  def meanings(self) -> tuple[str, ...]:
+    """Say what the entry holds."""
+    return ("0 is {}, 1 is {}".format(*self.levels),)
+
   def encode(self, values: Sequence[Any], strict: bool = True) -> NDArray:
     """Return 0 or 1, [N, 1]."""
     plain = [self._level(value) for value in values]

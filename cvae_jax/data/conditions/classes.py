@@ -6,7 +6,30 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.data.conditions.attribute import Leveled, fit_levels
+from cvae_jax.data.conditions.attribute import Attribute, fit_levels
+
+
+class Leveled(Attribute):
+  """An attribute with an entry of its own for each of its K levels."""
+
+  verb: ClassVar[str] = "is"  # between its name and a level
+
+  @property
+  def size(self) -> int:
+    """Return K, the number of levels."""
+    return len(self.levels)
+
+  @property
+  def parts(self) -> tuple[str, ...]:
+    """Name the K entries: "shape=circle"."""
+    return tuple(f"{self.name}={level}" for level in self.levels)
+
+  @property
+  def meanings(self) -> tuple[str, ...]:
+    """Say what each entry holds: "1 if shape is circle, else 0"."""
+    return tuple(
+      f"1 if {self.name} {self.verb} {level}, else 0" for level in self.levels
+    )
 
 
 class Class(Leveled):

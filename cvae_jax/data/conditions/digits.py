@@ -17,6 +17,10 @@ from cvae_jax.data.conditions.requests import Requests
 from cvae_jax.data.files.digit_files import CLASSES, check_labels
 
 _LIMITS = {"per_class": (-1.0, 1.0), "global": (0.0, 1.0)}
+_UNITS = {
+  "per_class": "0 is the class's mean ink, 0.5 one standard deviation more",
+  "global": "0 is a mean pixel of 0.075 or less, 1 of 0.175 or more",
+}
 _SIZES = {"class+ink": CLASSES + 1, "class": CLASSES, "none": 0}
 
 
@@ -82,7 +86,7 @@ class Conditions(Requests):
         "ink",
         range=self.limits,
         scaled=self.limits,
-        within="class",
+        unit=_UNITS[self.ink],
         mean=self.mean,
         std=self.std,
       ),

@@ -13,6 +13,7 @@ from cvae_jax.data import DataError
 from cvae_jax.data.conditions.attribute import STEPS, Attribute
 from cvae_jax.data.conditions.classes import Class
 from cvae_jax.data.conditions.number import Number
+from cvae_jax.data.conditions.ranges import check_names
 from cvae_jax.data.conditions.requests import Requests
 
 _PAIR = ("male", "female")  # together the two levels of gender
@@ -81,6 +82,11 @@ class Conditions(Requests):
       limits = self._range(name)
       return Number(name, range=limits, scaled=limits)
     return super().attribute(name)
+
+  @property
+  def meanings(self) -> tuple[str, ...]:
+    """Say what each entry holds: a number, also of male and of female."""
+    return tuple(self.attribute(name).meanings[0] for name in self.names)
 
   def ends(self, name: str) -> npt.NDArray[np.float32]:
     """Return an attribute's low and high values [2, K] of its K entries.
@@ -232,18 +238,3 @@ class Conditions(Requests):
     pairs = (tuple(map(tuple, saved[k])) for k in ("ranges", "quantiles"))
     known = {key: saved[key] for key in ("rows", "sha256") if key in saved}
     return cls(tuple(saved["names"]), *pairs, **known)
-
-
-def check_names(names: tuple[str, ...], ranges: tuple) -> None:
-  """Check that names differ and that each has a range.
-
-  Raises:
-    DataError: if not.
-  """
-  if len(set(names)) < len(names):
-    raise DataError(f"names differ from each other; found {names}")
-  if len(ranges) != len(names):
-    raise DataError(f"{len(names)} names {names} but {len(ranges)} ranges")
-  for name, (low, high) in zip(names, ranges, strict=True):
-    if not low < high:
-      raise DataError(f"range of {name}: {low:g} is not below {high:g}")

@@ -40,6 +40,17 @@ class Layout:
     bits = [f"{name} known" for name in self.asked if self.known_bits]
     return (*found, *bits)
 
+  @property
+  def meanings(self) -> tuple[str, ...]:
+    """Say what each entry of a condition vector holds."""
+    found = [text for a in self.attributes for text in a.meanings]
+    bits = [
+      f"1 if {name} is known; if 0, its other entries are 0"
+      for name in self.asked
+      if self.known_bits
+    ]
+    return (*found, *bits)
+
   def attribute(self, name: str) -> Attribute:
     """Return an attribute by its name.
 

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions.attribute import (
-  Leveled,
   blank,
   fit_levels,
   format_level,
 )
+from cvae_jax.data.conditions.classes import Leveled
 
 SEPARATOR = ";"
 NONE = "none"  # as a request: no label
@@ -25,6 +25,7 @@ class MultiLabel(Leveled):
   or "none", is the empty set; None and NaN are unknown.
   """
 
+  verb: ClassVar[str] = "has"
   kind: ClassVar[str] = "multilabel"
   head: ClassVar[str] = "sigmoid"
   figure: ClassVar[str] = "mean_average_precision"

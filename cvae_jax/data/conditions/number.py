@@ -22,14 +22,14 @@ class Number(Attribute):
   """A number from low to high: one entry.
 
   `range` is what can be asked for; it is mapped to `scaled`. If the two are
-  equal, a number is its own entry. With `mean` and `std` of each level of the
-  class `within`, numbers are asked for in their units, into which `standardise`
-  turns a measured number.
+  equal, a number is its own entry. With `mean` and `std` of each level of a
+  class, numbers are asked for in their units, into which `standardise` turns a
+  measured number. `unit` says what the numbers of such a range mean.
   """
 
   range: tuple[float, float] = (0.0, 1.0)
   scaled: tuple[float, float] = (-1.0, 1.0)
-  within: str = ""
+  unit: str = ""
   mean: tuple[float, ...] = ()
   std: tuple[float, ...] = ()
 
@@ -60,6 +60,16 @@ class Number(Attribute):
   def size(self) -> int:
     """Return 1."""
     return 1
+
+  @property
+  def meanings(self) -> tuple[str, ...]:
+    """Say what the entry holds: its range, and how that is scaled."""
+    said = self.choices()
+    if self.range != self.scaled:
+      ends = zip(self.scaled, self.range, strict=True)
+      low, high = (f"{entry:g} is {number:g}" for entry, number in ends)
+      said = f"{low}, {high}, and in a straight line between them"
+    return (f"{said}; {self.unit}" if self.unit else said,)
 
   def encode(self, values: Sequence[Any], strict: bool = True) -> NDArray:
     """Return numbers brought from `range` to `scaled`, [N, 1]."""

@@ -46,6 +46,13 @@ class Ordinal(Attribute):
     """Name the entries: "grade>low"."""
     return tuple(f"{self.name}>{level}" for level in self.levels[:-1])
 
+  @property
+  def meanings(self) -> tuple[str, ...]:
+    """Say what each entry holds: "1 if grade is above low, else 0"."""
+    return tuple(
+      f"1 if {self.name} is above {level}, else 0" for level in self.levels[:-1]
+    )
+
   def encode(self, values: Sequence[Any], strict: bool = True) -> NDArray:
     """Return 1 for each rank that a level is above, [N, K − 1]."""
     ranks = np.array(self.ranks(values), int)[:, None]

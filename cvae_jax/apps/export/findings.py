@@ -1,0 +1,54 @@
+"""What was found out about a run goes with its export: scores, fitted priors.
+
+Both belong to one state and hold its digest. They are looked for by the digest
+of the whole run, and written with that of the exported state, which may have
+shorter weights or no encoder.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from cvae_jax.loop import exports, fitted
+from cvae_jax.measures import kept, score
+from cvae_jax.metrics.aggregate import Aggregate
+from cvae_jax.runs import Run
+
+
+def find_scores(run: Run, lines: list[str]) -> dict[str, Any] | None:
+  """Return the run's scores, None without; older ones are named in `lines`."""
+  found = score.load_known(run)
+  if found is None and kept.read(run.folder, score.NAME) is not None:
+    lines.append("scores: left out; they are of another state of the run")
+  return found
+
+
+def write(run: Run, folder: Path, scores: dict[str, Any] | None) -> None:
+  """Write a run's scores and fitted priors into its export.
+
+  Args:
+    run: the whole run.
+    folder: its export, whose weights are written.
+    scores: the run's, if there are any.
+  """
+  priors = _find_priors(run)
+  if scores is None and not priors:
+    return
+  branches = run.config.get("pretrained", {})
+  held = {name: run.state.params.get(name) for name in branches}
+  state = exports.read_state(folder, run.state, held)
+  exported = dataclasses.replace(run, state=state)
+  for name, prior in priors.items():
+    fitted.write(folder / name, prior, fitted.identify(exported))
+  if scores is not None:
+    protocol = scores["protocol"] | kept.identify_state(exported)
+    kept.write(folder, score.NAME, scores | {"protocol": protocol})
+
+
+def _find_priors(run: Run) -> dict[str, Aggregate]:
+  """Return the priors that were fitted to a run's state, by file name."""
+  if not (paths := fitted.list_files(run.folder)):
+    return {}
+  state = fitted.identify(run)
+  found = {path.name: fitted.read(path, state) for path in paths}
+  return {name: prior for name, prior in found.items() if prior is not None}
