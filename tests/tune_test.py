@@ -14,6 +14,7 @@ import pytest
 
 from cvae_jax import config as configs, runs
 from cvae_jax.apps.tuning import plans, results, search, space, study as studies
+from cvae_jax.host import variants
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.loop.record import Record
 from cvae_jax.loop.rows import read_metrics
@@ -181,6 +182,44 @@ def test_without_a_space_the_page_is_asked_and_named(tmp_path):
     drawn(None)
   with pytest.raises(ConfigError, match=r"nothing to search .* --space="):
     space.choose_space([], PAGE, configs.load_page(PAGE))
+
+
+def test_a_flag_of_the_command_that_the_space_would_override_is_refused(
+  tmp_path,
+):
+  config = configs.load_page(PAGE)
+  typed = variants.named(
+    ["--config.optim.lr", "1", "--config.seed=7", "--", "a"]
+  )
+  assert set(typed) == {"config.optim.lr", "config.seed"}
+  with pytest.raises(ConfigError, match=r"--config\.optim\.lr, but each trial"):
+    space.choose_space(["optim.lr=log:1e-4..1e-2"], PAGE, config, (), typed)
+  space.choose_space(["model.latents=int:2..5"], PAGE, config, (), typed)
+  page = tmp_path / "mine.py"
+  page.write_text("def space(trial):\n  return {'config.seed': 3}\n")
+  drawn = space.choose_space([], str(page), config, (), typed)
+  with pytest.raises(ConfigError, match=r"--config\.seed, but each trial"):
+    drawn(None)
+
+
+@pytest.mark.parametrize(
+  ("words", "said"),
+  [
+    (["--config.optim.lr=1"], "found --config.optim.lr, but each trial draws"),
+    (
+      ["--", "--config.epochs=1"],
+      "'--config.epochs=1', which a search does no",
+    ),
+  ],
+)
+def test_the_command_refuses_what_it_would_not_follow(words, said, tmp_path):
+  order = [sys.executable, "-m", "launch.tune", f"--workdir={tmp_path / 'a'}"]
+  order += [f"--config={PAGE}", "--space=optim.lr=log:1e-4..1e-2", *words]
+  done = subprocess.run(order, cwd=small.ROOT, capture_output=True, text=True)
+  assert done.returncode == 1
+  assert said in done.stderr
+  assert len(done.stderr.splitlines()) == 1
+  assert not (tmp_path / "a").exists()
 
 
 optuna = pytest.importorskip("optuna")
