@@ -138,6 +138,7 @@ def _score(run, judges, identity) -> None:
   from cvae_jax.measures import (
     abilities,
     cas,
+    earlier,
     edits,
     representation,
     score,
@@ -160,7 +161,9 @@ def _score(run, judges, identity) -> None:
     lines += representation.lines(scores["representation"])
   print("\n".join([score_text.table(scores), *lines]), flush=True)
   if not hub.origin(run.folder):
-    score.save(run, scores)
+    merged = score.save(run, scores)
+    for line in earlier.lines(merged, ["cas"] if _CAS.value else []):
+      print(line, flush=True)
   if _CAS.value:  # last, since it is a training, which may fail or be stopped
     found = cas.score(run, judges[0], train.train_and_evaluate, _SEED.value)
     print("\n".join(cas.lines(found)), flush=True)
