@@ -124,7 +124,8 @@ class Run(Functions):
       seed: of the latents, and of what is drawn for attributes left out.
       count: how many samples, of one condition.
       guidance: above 1 the condition is exaggerated, see `with_guidance`.
-      prior: "fitted" or "fitted:K", see `with_prior`.
+      prior: "fitted" or "fitted:K", see `with_prior`, which also takes the
+        data of a run whose data were handed in as arrays.
       temperature: of the latents, see `with_temperature`; None for the run's.
       named: attributes and their values, instead: shape="triangle".
 

@@ -134,7 +134,6 @@ def _is_one_path(a: str, b: str) -> bool:
 def _score(run, judges, identity) -> None:
   """Score a run that encodes, and print and keep its scores."""
   from cvae_jax import train
-  from cvae_jax.host import hub
   from cvae_jax.measures import (
     abilities,
     cas,
@@ -151,25 +150,43 @@ def _score(run, judges, identity) -> None:
     per_class=_PER_CLASS.value,
     seed=_SEED.value,
   )
-  lines = []
+  lines = [score_text.table(scores)]
   if identity is not None:
     scores["edits"] = edits.score(run, judges, identity, _SEED.value)
     lines += edits.lines(scores["edits"])
+  print("\n".join(lines), flush=True)
+  later = {"representation": _LABELS.value, "cas": _CAS.value}
+  for line in _save(run, scores, [name for name in later if later[name]]):
+    print(line, flush=True)
+  # What follows may fail, and comes when the rest is kept.
   if _LABELS.value:
     scores["representation"] = representation.score(run, _SEED.value)
-    lines += representation.lines(scores["representation"])
-  print("\n".join([score_text.table(scores), *lines]), flush=True)
-  if not hub.origin(run.folder):
-    score.save(run, scores)
-  if _CAS.value:  # last, since it is a training, which may fail or be stopped
+    print("\n".join(representation.lines(scores["representation"])), flush=True)
+    _save(run, scores)
+  if _CAS.value:  # last, since it is a training, which may be stopped
     found = cas.score(run, judges[0], train.train_and_evaluate, _SEED.value)
     print("\n".join(cas.lines(found)), flush=True)
-    score.save(run, scores | {"cas": found})
+    _save(run, scores | {"cas": found})
   if not judges and abilities.askable(run):
     print(
       f"control was not scored by a judge: train one ({_judge(run)}) and give "
       "--judge=RUN,…"
     )
+
+
+def _save(run, scores, later=()) -> list[str]:
+  """Keep scores, if the run is no model of the Hub.
+
+  Returns:
+    Lines that say what stays of earlier scores, but for the parts in `later`,
+    which are measured next.
+  """
+  from cvae_jax.host import hub
+  from cvae_jax.measures import earlier, score
+
+  if hub.origin(run.folder):
+    return []
+  return earlier.lines(score.save(run, scores), later)
 
 
 def _judge(run) -> str:

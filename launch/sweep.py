@@ -8,8 +8,9 @@ Each goes into <workdir>/<variant>. With --grid it is every combination of the
 values given, for the one variant behind the colon, or for the page's own
 variants that --only names ('*' for all). What was interrupted goes on, so the
 same command resumes the sweep. Variants behind the file (faces.py:smoke) and
-words behind `--` go to every run that is not done. What is done is left as it
-is, whatever they say: launch.train on its folder gives one run more epochs.
+words behind `--` go to every run that is not done; they may not set a key of
+the grid. What is done is left as it is, whatever they say: launch.train on its
+folder gives one run more epochs.
 A variant that fails does not keep the others from training; the failed ones
 are listed at the end, and the sweep exits with 1. SIGTERM or Ctrl-C lets the
 run under way save and ends the sweep with 75.
@@ -83,6 +84,7 @@ def main(words: list[str]) -> int:
   from cvae_jax.host import lock
 
   trainings = plan(_CONFIG.value, _ONLY.value, _GRID.value)
+  variants.check_shared(words, variants.grid(_GRID.value)[0])
   folder = command.path(_WORKDIR)
   asked = slurm_options.options(_slurm) if _slurm else None
   with lock.hold(folder, "sweeping"):

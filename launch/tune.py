@@ -40,6 +40,7 @@ _OF_TRAIN = ("check_data", "coordinator", "processes", "track")
 
 
 _page: list[str] = []  # that --config names
+_typed: list[str] = []  # flags of the command itself
 
 
 def prepare(argv: list[str]) -> list[str]:
@@ -49,8 +50,9 @@ def prepare(argv: list[str]) -> list[str]:
     ConfigError: the page fails or has no such key.
   """
   from cvae_jax.apps.tuning import plans
-  from cvae_jax.host import paths
+  from cvae_jax.host import paths, variants
 
+  _typed[:] = variants.named(argv[1:])
   page, _ = training.take_flag(argv, "config")
   workdir, _ = training.take_flag(argv, "workdir")
   if page is None and workdir is not None:
@@ -61,13 +63,18 @@ def prepare(argv: list[str]) -> list[str]:
   return training.prepare(argv)
 
 
-def main(_: list[str]) -> int:
+def main(words: list[str]) -> int:
   """Search; return PREEMPTED after a signal."""
   from cvae_jax import train
   from cvae_jax.apps.tuning import plans, results, search, space, study
   from cvae_jax.host import console
   from cvae_jax.settings import ConfigError
 
+  if words:
+    raise ConfigError(
+      f"found {words[0]!r}, which a search does not read; give the flags of "
+      "its trainings without a -- before them"
+    )
   given = {name: flags.FLAGS[name].value for name in _OF_TRAIN}
   if given["coordinator"] or given["processes"]:
     raise ConfigError(
@@ -88,7 +95,7 @@ def main(_: list[str]) -> int:
     )
 
   config, (page,) = flags.FLAGS.config, _page
-  found = space.choose_space(_SPACE.value, page, config, by_hand)
+  found = space.choose_space(_SPACE.value, page, config, by_hand, _typed)
   plan = plans.plan(
     config,
     page,

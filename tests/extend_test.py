@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -235,6 +236,24 @@ def test_data_that_are_handed_in_are_measured_as_training_made_them(handed_in):
   found = score.score(runs.load(folder), dataset=dataset, samples=0)
   # Half of the grey values are drawn above the others: PSNR tells them apart.
   assert found["test"]["psnr"] == pytest.approx(row["psnr"], rel=1e-3)
+
+
+def test_a_fitted_prior_of_handed_in_data_says_how_to_hand_them_in(
+  handed_in, tmp_path
+):
+  folder = shutil.copytree(handed_in[0], tmp_path / "run")
+  run = runs.load(folder)
+  words = {"temperature": 0.9, "count": 1}
+  with pytest.raises(data.DataError, match="handed in as arrays") as error:
+    run.sample(words, prior="fitted:2")
+  assert "\n" not in str(error.value)
+  (call,) = re.findall(r"run\.with_prior\(.*?\)", str(error.value))
+  again = eval(call, {"run": run, "dataset": handed_in[1]})
+  assert again.fitted.components == 2
+  expected = again.sample(words, 5)
+  np.testing.assert_array_equal(
+    run.sample(words, 5, prior="fitted:2"), expected
+  )
 
 
 def test_data_of_another_shuffling_are_refused_when_measuring(handed_in):

@@ -50,7 +50,7 @@ def run(tmp_path, dataset):
   image = dataset.test["image"] / np.float32(255)
   return SimpleNamespace(
     folder=tmp_path,
-    config=SimpleNamespace(system="gan"),
+    config=SimpleNamespace(system="gan", data=SimpleNamespace(name="arrays")),
     conditions=SimpleNamespace(attributes=()),
     state=TrainState(np.int32(3), {}, {}, {}),
     fitted=None,
@@ -181,7 +181,7 @@ def test_the_command_measures_a_run_that_only_draws(
     setattr(run, f"with_{name}", lambda value: run)
   monkeypatch.setattr(run_flags, "load", lambda flag: run)
   monkeypatch.setattr(fid, "load", lambda path: features)
-  monkeypatch.setattr(fid, "load_data", lambda folder, config: dataset)
+  monkeypatch.setattr(fid, "load_data", lambda *_: dataset)
   run.config.data = {}
   asked = {"inception": "weights.pth", "fid_images": 12}
   small.run_command("evaluate", **asked)

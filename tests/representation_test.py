@@ -12,7 +12,7 @@ from cvae_jax.data import Dataset, load
 from cvae_jax.data.conditions import Conditions
 from cvae_jax.measures import representation as measure
 from cvae_jax.metrics import representation as scores
-from tests import small_zoo
+from tests import small, small_zoo
 from tests.representation_data import CASES, made
 
 # What disentanglement_lib gave for the same arrays.
@@ -158,6 +158,88 @@ def test_latents_are_scored_by_the_attributes_of_the_data():
 def test_rows_with_an_unknown_value_are_left_out():
   found = measure.score(reader(), dataset=dataset(known_bits=True))
   assert sum(found["rows"]) == 119
+
+
+def tagged(**rows):
+  """1,200 images of a split, with tags at some of the training rows.
+
+  A tag without training rows is in the first test rows.
+  """
+  total = 1200
+  generator = np.random.default_rng(3)
+  has = {tag: np.zeros((2, total), bool) for tag in rows}
+  for tag, places in rows.items():
+    has[tag][0][places] = True
+    has[tag][1] = generator.random(total) < 0.5
+  flat = {tag: both.reshape(-1) for tag, both in has.items()}
+  cells = [
+    ";".join(tag for tag in flat if flat[tag][i]) for i in range(2 * total)
+  ]
+  table = {"tags": cells}
+  conditions = Conditions.fit([{"name": "tags", "kind": "multilabel"}], table)
+  vectors = conditions.encode_table(table)
+  image = generator.integers(0, 99, (2 * total, 2, 2, 1)).astype(np.uint8)
+  image[next(iter(flat.values())), 0, 0, 0] += 100
+  columns = {"image": image, "condition": vectors}
+  halves = [{k: np.split(v, 2)[i] for k, v in columns.items()} for i in (0, 1)]
+  return Dataset(*halves, conditions, "tags")
+
+
+# Training rows that are not among the 1,000 of DCI's trees.
+UNSEEN = sorted(set(range(1200)) - set(np.linspace(0, 1199, 1000).astype(int)))
+
+
+def test_a_factor_of_one_level_where_something_is_fitted_is_left_out():
+  half = np.arange(1200) % 2 == 0
+  own = tagged(common=half, rare=UNSEEN[:3], absent=[], always=slice(None))
+  found = measure.score(reader(), dataset=own)
+  assert found["factors"] == ["tags:common"]
+  assert set(found["left_out"]) == {"tags:rare", "tags:absent", "tags:always"}
+  said = measure.lines(found)[-1]
+  assert said.startswith("not scored: ")
+  assert all(name in said for name in found["left_out"])
+  alone = measure.score(reader(), dataset=tagged(common=half))
+  assert alone["left_out"] == []
+  assert "not scored" not in " ".join(measure.lines(alone))
+
+
+def test_a_rare_factor_that_all_fits_see_is_scored():
+  seen = [row for row in range(1200) if row not in UNSEEN]
+  found = measure.score(reader(), dataset=tagged(rare=seen[5:8]))
+  assert found["factors"] == ["tags:rare"]
+  assert np.isfinite(found["mig"])
+
+
+def test_where_every_factor_is_rare_the_error_names_them():
+  with pytest.raises(runs.RunError, match=r"tags:rare the rows .* one level"):
+    measure.score(reader(), dataset=tagged(rare=UNSEEN[:3]))
+
+
+def test_a_split_without_a_row_that_knows_all_values_has_no_labels():
+  whole = dataset(known_bits=True)
+  blank = whole.conditions.blank(60)
+  train = whole.train | {"condition": blank}
+  own = Dataset(train, whole.test, whole.conditions, "shapes")
+  with pytest.raises(runs.RunError, match="no labels"):
+    measure.score(reader(), dataset=own)
+
+
+def test_a_failed_representation_loses_no_other_score(
+  data, tmp_path, monkeypatch, capsys
+):
+  run = small_zoo.untrained("vae", data, tmp_path)
+  asked = {"workdir": str(run.folder), "samples": 0, "representation": True}
+
+  def fail(*_):
+    raise runs.RunError("one level only")
+
+  monkeypatch.setattr(measure, "score", fail)
+  monkeypatch.setattr(runs, "load", lambda *_: run)
+  with pytest.raises(runs.RunError, match="one level only"):
+    small.run_command("evaluate", **asked)
+  held = json.loads((run.folder / "measures.json").read_text())["scores"]
+  assert "elbo" in held["test"]
+  assert "test elbo" in capsys.readouterr().out
 
 
 def test_data_without_labels_say_so():

@@ -274,6 +274,37 @@ def test_a_grid_trains_each_point_in_its_own_folder(tmp_path, monkeypatch):
   ]
 
 
+@pytest.mark.parametrize(
+  ("words", "said"),
+  [
+    (["--config.seed=7"], "found --config.seed=7, but --grid sets config.seed"),
+    (["--config.seed", "7"], "found --config.seed, but --grid sets"),
+    (["-config.seed=7"], "found -config.seed=7, but --grid sets"),
+    (["--noconfig.loss.binarise"], "--grid sets config.loss.binarise"),
+    (["--workdir=b"], "found --workdir=b, which each .* before the --"),
+    (["--workdir", "b"], "found --workdir, which each training has"),
+    (["--config=faces"], "found --config=faces, which each training has"),
+  ],
+)
+def test_words_for_all_trainings_leave_the_grid_and_the_folders_alone(
+  words, said, tmp_path, monkeypatch
+):
+  stub = _Stub({})
+  monkeypatch.setattr(sweep, "_Trainer", lambda: stub)
+  asked = {
+    "config": "zoo:vae,smoke",
+    "workdir": str(tmp_path / "sw"),
+    "grid": ["config.seed=0..1", "loss.binarise=true,false"],
+  }
+  with pytest.raises(configs.ConfigError, match=said) as refused:
+    small.run_command("sweep", "--config.epochs=3", *words, **asked)
+  assert "\n" not in str(refused.value)
+  assert not stub.orders
+  assert not (tmp_path / "sw").exists()
+  small.run_command("sweep", "--config.data.seed=7", **asked)
+  assert len(stub.orders) == 4  # another key that ends as one of the grid
+
+
 def test_a_second_sweep_of_a_folder_is_refused(tmp_path):
   with lock.hold(tmp_path, "sweeping"):
     done = _command(

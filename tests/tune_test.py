@@ -14,7 +14,9 @@ import pytest
 
 from cvae_jax import config as configs, runs
 from cvae_jax.apps.tuning import plans, results, search, space, study as studies
+from cvae_jax.host import variants
 from cvae_jax.host.files import DamagedFile
+from cvae_jax.host.lock import FolderInUse
 from cvae_jax.loop.record import Record
 from cvae_jax.loop.rows import read_metrics
 from cvae_jax.measures import table as tables
@@ -181,6 +183,44 @@ def test_without_a_space_the_page_is_asked_and_named(tmp_path):
     drawn(None)
   with pytest.raises(ConfigError, match=r"nothing to search .* --space="):
     space.choose_space([], PAGE, configs.load_page(PAGE))
+
+
+def test_a_flag_of_the_command_that_the_space_would_override_is_refused(
+  tmp_path,
+):
+  config = configs.load_page(PAGE)
+  typed = variants.named(
+    ["--config.optim.lr", "1", "--config.seed=7", "--", "a"]
+  )
+  assert set(typed) == {"config.optim.lr", "config.seed"}
+  with pytest.raises(ConfigError, match=r"--config\.optim\.lr, but each trial"):
+    space.choose_space(["optim.lr=log:1e-4..1e-2"], PAGE, config, (), typed)
+  space.choose_space(["model.latents=int:2..5"], PAGE, config, (), typed)
+  page = tmp_path / "mine.py"
+  page.write_text("def space(trial):\n  return {'config.seed': 3}\n")
+  drawn = space.choose_space([], str(page), config, (), typed)
+  with pytest.raises(ConfigError, match=r"--config\.seed, but each trial"):
+    drawn(None)
+
+
+@pytest.mark.parametrize(
+  ("words", "said"),
+  [
+    (["--config.optim.lr=1"], "found --config.optim.lr, but each trial draws"),
+    (
+      ["--", "--config.epochs=1"],
+      "'--config.epochs=1', which a search does no",
+    ),
+  ],
+)
+def test_the_command_refuses_what_it_would_not_follow(words, said, tmp_path):
+  order = [sys.executable, "-m", "launch.tune", f"--workdir={tmp_path / 'a'}"]
+  order += [f"--config={PAGE}", "--space=optim.lr=log:1e-4..1e-2", *words]
+  done = subprocess.run(order, cwd=small.ROOT, capture_output=True, text=True)
+  assert done.returncode == 1
+  assert said in done.stderr
+  assert len(done.stderr.splitlines()) == 1
+  assert not (tmp_path / "a").exists()
 
 
 optuna = pytest.importorskip("optuna")
@@ -365,6 +405,44 @@ def test_another_study_is_refused_where_trials_are_finished(whole):
   with pytest.raises(ConfigError, match="space: "):
     begin(whole.folder, words=["seed=int:0..9"])
   assert told(whole) == before
+
+
+def stop_in_first(folder, words=SPACE, **changes):
+  """Begins a study and stops it after the first epoch of its first trial."""
+  study, config, drawn = begin(folder, words, **changes)
+  with pytest.raises(KeyboardInterrupt):
+    search.search(study, config, drawn, 2, Training(2))
+
+
+def test_a_study_begun_anew_sets_the_run_of_a_stopped_trial_aside(
+  tmp_path, capsys
+):
+  spaces = [["optim.lr=log:1e-4..1e-2"], ["optim.lr=log:1e-3..1e-2"], SPACE]
+  for words in spaces:
+    stop_in_first(tmp_path, words)
+  study, config, drawn = begin(tmp_path, ["model.latents=int:3..4"])
+  search.search(study, config, drawn, 2, Training())
+  assert [t.state.name for t in study.trials] == ["COMPLETE"] * 2
+  names = ["0000", "0000.old", "0000.old2", "0000.old3", "0001"]
+  assert sorted(path.name for path in tmp_path.glob("0*")) == names
+  for name in names[1:4]:  # nothing of them is lost
+    assert (tmp_path / name / "saved").read_text() == "1"
+    assert [row["step"] for row in read_metrics(tmp_path / name)] == [1]
+  lr = [configs.of_run(tmp_path / name).optim.lr for name in names[1:3]]
+  assert 1e-4 <= lr[0] <= 1e-2
+  assert 1e-3 <= lr[1] <= 1e-2
+  said = capsys.readouterr().out
+  assert f"begins anew by another plan; kept: {tmp_path / '0000.old'}\n" in said
+
+
+def test_a_study_that_a_process_works_on_is_not_begun_anew(tmp_path):
+  study, _, drawn = begin(tmp_path)
+  with study.claim(drawn, 1) as claim:
+    claim.folder.mkdir()
+    with pytest.raises(FolderInUse, match="is tuning in"):
+      begin(tmp_path, ["model.latents=int:3..4"])
+  assert [path.name for path in tmp_path.glob("0*")] == ["0000"]
+  assert len(begin(tmp_path)[0].trials) == 1
 
 
 def test_a_metric_that_no_run_has_is_named_and_the_trial_kept(tmp_path):

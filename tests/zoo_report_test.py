@@ -372,6 +372,12 @@ def test_scores_of_one_protocol_are_measured_once(measured, tmp_path):
   assert len(measured) == 1
 
 
+def test_scores_with_judges_hold_those_without(measured, tmp_path):
+  found = score.load_or_measure(at(tmp_path), [at(tmp_path / "judge")])
+  assert score.load_or_measure(at(tmp_path)) == found
+  assert len(measured) == 1
+
+
 def test_scores_that_say_no_state_are_measured_again(measured, tmp_path):
   kept.write(tmp_path, score.NAME, {"protocol": {"step": 1}})
   assert score.load_known(at(tmp_path)) is None

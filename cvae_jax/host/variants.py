@@ -3,7 +3,7 @@
 import fnmatch
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -13,6 +13,9 @@ from cvae_jax.settings import ConfigError, hint
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 _RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
 _COMMA = re.compile(r",(?![^(\[]*[)\]])")  # of no tuple
+_FLAG = re.compile(
+  r"--?(?:no(?=config\.))?(?P<name>[A-Za-z][\w.]*)(?:=.*)?", re.S
+)
 
 
 def parse_variants(arg: str, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,6 +142,44 @@ def grid(words: list[str]) -> list[dict[str, str]]:
     dict(zip(axes, point, strict=True))
     for point in itertools.product(*axes.values())
   ]
+
+
+def named(words: Sequence[str]) -> dict[str, str]:
+  """Return the flags that words set, {name: its last word}, up to `--`.
+
+  A flag is --name=value, --name value, or --noname of a key of the config.
+  """
+  found = {}
+  for word in itertools.takewhile(lambda word: word != "--", words):
+    if match := _FLAG.fullmatch(word):
+      found[match["name"]] = word
+  return found
+
+
+def check_shared(words: Sequence[str], keys: Iterable[str]) -> None:
+  """Check that words for all trainings set nothing that each has of its own.
+
+  Args:
+    words: behind `--`.
+    keys: the dotted keys of the grid.
+
+  Raises:
+    ConfigError: they name a page or a folder, or a key of the grid. The last
+      word of a flag holds, so all trainings would be the same one.
+  """
+  given = named(words)
+  for name in ("config", "workdir"):
+    if name in given:
+      raise ConfigError(
+        f"behind --: found {given[name]}, which each training has of its own; "
+        f"give --{name} before the --"
+      )
+  for key in keys:
+    if (word := given.get(f"config.{key}")) is not None:
+      raise ConfigError(
+        f"behind --: found {word}, but --grid sets config.{key} of each "
+        "training; give it in one of the two places"
+      )
 
 
 def _values(word: str, text: str) -> Iterator[str]:

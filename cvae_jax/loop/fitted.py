@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from cvae_jax.data import DataError
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import UNREADABLE, write_atomically
 from cvae_jax.loop import exports
@@ -80,6 +81,12 @@ def load_or_fit(
   if found is not None and found.components == wanted:
     return found
   _check_encodes(run, name)
+  if dataset is None and run.config.data.get("name") == "arrays":
+    raise DataError(
+      f"{run.folder}: a prior is fitted to the training data, which were "
+      "handed in as arrays: hand them in again, "
+      f"run.with_prior({name!r}, dataset), and ask the run that it returns"
+    )
   made = fit(run, dataset, wanted)
   if not exports.is_export(run.folder):
     write(path, made, state)

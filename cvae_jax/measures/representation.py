@@ -22,6 +22,7 @@ from cvae_jax.runs import Run, RunError
 
 ROWS = 5_000  # rows of each split, at most
 TREES = 1_000  # training rows for the trees of DCI, at most
+_RARE = "the rows that are fitted have one level only"
 
 
 class Factors(NamedTuple):
@@ -46,11 +47,12 @@ def score(
   Returns:
     factors; rows of each split; mig, sap, dci, factor_vae (None where there
     are too few latents or factors), each's mean over the factors; of_factor:
-    {name: mig, sap and a linear probe's accuracy and chance, or r2}.
+    {name: mig, sap and a linear probe's accuracy and chance, or r2}; left_out:
+    names of factors that cannot be scored, since they have one level only.
 
   Raises:
-    RunError: the run encodes no images, or its data have no labels or no test
-      split.
+    RunError: the run encodes no images, or its data have no test split or no
+      labels of two levels.
   """
   if run.system.encode is None or "image" not in run.system.columns:
     raise RunError(
@@ -62,16 +64,45 @@ def score(
   splits = dataset.train, dataset.test
   rows = [_spread(len(split["image"])) for split in splits]
   factors, kept = _factors(run, dataset, rows)
+  factors, left_out = _leave_out_rare(factors)
+  if not factors.names:
+    raise RunError(
+      f"{run.folder}: no label by which latents could be scored: of "
+      f"{', '.join(left_out)} {_RARE}"
+    )
   codes = [
     run.encode(_images(split)[r[k]], conditions_of(split, r[k])).mean
     for split, r, k in zip(splits, rows, kept, strict=True)
   ]
-  return _scores(*codes, factors, seed)
+  return _scores(*codes, factors, seed) | {"left_out": list(left_out)}
 
 
 def _images(split: Mapping) -> Any:
   """Return the images of a split that its labels describe."""
   return split.get("labelled_image", split["image"])
+
+
+def _leave_out_rare(factors: Factors) -> tuple[Factors, tuple[str, ...]]:
+  """Leave out factors that have one level in rows that something is fitted to.
+
+  These are the training rows, and those of them that the trees of DCI see.
+
+  Returns:
+    The factors that stay, and the names of the others.
+  """
+  names, real, train, test = factors
+  levels = representation.levels(np.concatenate([train, test]), real)
+  fitted = levels[: len(train)]
+  few = fitted[_spread(len(train), TREES)]
+  told = np.array(
+    [
+      all(len(np.unique(rows[:, f])) > 1 for rows in (fitted, few))
+      for f in range(len(names))
+    ]
+  )
+  stay = tuple(name for name, t in zip(names, told, strict=True) if t)
+  others = tuple(name for name in names if name not in stay)
+  return Factors(stay, real[told], train[:, told], test[:, told]), others
 
 
 def _scores(codes, test_codes, factors: Factors, seed: int) -> dict[str, Any]:
@@ -133,18 +164,16 @@ def _factors(
   known = np.ones(sum(map(len, rows)), bool)
   if group.get("labels", -1) != 0:
     found, known = _columns(labelled, rows)
-  # A factor of one level tells nothing.
-  names = [n for n, (_, v) in found.items() if len(np.unique(v[known])) > 1]
-  if not names or known.sum() < 2:
+  kept = np.split(known, [len(rows[0])])
+  if not found or not all(map(np.any, kept)):
     raise RunError(
       f"{run.folder}: its data have no labels by which latents could be scored"
     )
-  values = np.stack([found[name][1] for name in names], axis=1)
-  kept = np.split(known, [len(rows[0])])
+  values = np.stack([value for _, value in found.values()], axis=1)
   parts = np.split(values, [len(rows[0])])
-  real = np.array([found[name][0] for name in names])
+  real = np.array([is_real for is_real, _ in found.values()])
   both = (part[k] for part, k in zip(parts, kept, strict=True))
-  return Factors(tuple(names), real, *both), kept
+  return Factors(tuple(found), real, *both), kept
 
 
 def _columns(dataset: Dataset, rows: Sequence[NDArray]) -> tuple[dict, NDArray]:
@@ -199,7 +228,10 @@ def lines(scores: Mapping[str, Any]) -> list[str]:
       for key in ("accuracy", "chance", "r2")
       if key in each
     ]
-  return [
+  text = [
     f"{name:32} {'none' if value is None else f'{value:10.4f}':>10}"
     for name, value in found
   ]
+  if left_out := scores.get("left_out"):
+    text.append(f"not scored: {', '.join(left_out)}: {_RARE}")
+  return text

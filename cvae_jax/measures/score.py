@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from cvae_jax.measures.abilities import (
   borrows_labels,
   bounded_likelihood,
 )
+from cvae_jax.measures.earlier import Merged, comparable, merge
 from cvae_jax.measures.score_text import explain_missing, warnings
 from cvae_jax.metrics import bounds, clusters
 from cvae_jax.runs import VALUES, Run, RunError
@@ -102,9 +102,15 @@ def _other_scores(run: Run) -> str:
   return f"; {command} compare scores it, and --inception=FILE its samples"
 
 
-def save(run: Run, scores: dict[str, Any]) -> None:
-  """Write a run's scores into its measures.json."""
-  kept.write(run.folder, kept.section(run, NAME), scores)
+def save(run: Run, scores: Mapping[str, Any]) -> Merged:
+  """Write a run's scores into its measures.json, beside earlier ones.
+
+  What was measured before of the same state, and is not measured now, stays
+  where it holds for today's protocol.
+  """
+  found = merge(scores, load_known(run))
+  kept.write(run.folder, kept.section(run, NAME), found.scores)
+  return found
 
 
 def protocol(
@@ -156,21 +162,13 @@ def load_or_measure(
   Args:
     counts: samples, per_class and seed, as in `score`.
   """
-  wanted = _comparable(protocol(run, judges, **counts))
+  wanted = comparable(protocol(run, judges, **counts))
+  if not wanted["judges"]:
+    del wanted["judges"]  # scores with judges hold those without, too
   found = load_known(run)
-  if found and _comparable(found["protocol"]).items() >= wanted.items():
+  if found and comparable(found["protocol"]).items() >= wanted.items():
     return found
-  scores = score(run, judges, **counts)
-  save(run, scores)
-  return scores
-
-
-def _comparable(protocol: Mapping[str, Any]) -> dict[str, Any]:
-  """Name folders by their last part, since they may have been moved."""
-  named = protocol.get("judges", [])
-  judges = [judge | {"run": Path(judge["run"]).name} for judge in named]
-  rest = {name: value for name, value in protocol.items() if name != "run"}
-  return rest | {"judges": judges}
+  return save(run, score(run, judges, **counts)).scores
 
 
 def _control(

@@ -2,19 +2,23 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs, settings
+from cvae_jax.host.console import say
 from cvae_jax.host.files import DamagedFile, read_json
 
 FILE = "study.json"  # in a study's folder
 # Keys that may change when a study goes on: the path to the same data, and how
 # often it logs and saves.
 FREE = ("name", "log_every", "checkpoint_every", "keep", "data.path")
+
+# Entries of a plan on which the runs of trials depend.
+RUNS = frozenset({"config", "space", "seed"})
 
 
 def plan(
@@ -105,6 +109,22 @@ def check_folder(folder: Path) -> None:
     raise settings.ConfigError(
       f"{folder} is the folder of a run; a search needs one of its own: give "
       "another --workdir"
+    )
+
+
+def set_aside(folders: Iterable[Path]) -> None:
+  """Rename the runs of another plan's trials, and say what they are called.
+
+  0007 becomes 0007.old or, where that is taken, 0007.old2 and so on.
+  """
+  moved = []
+  for folder in filter(Path.exists, folders):
+    names = (f"{folder.name}.old{n or ''}" for n in (0, *range(2, 10_000)))
+    free = next(p for p in map(folder.with_name, names) if not p.exists())
+    moved.append(str(folder.rename(free)))
+  if moved:
+    say(
+      f"note: the study begins anew by another plan; kept: {', '.join(moved)}"
     )
 
 

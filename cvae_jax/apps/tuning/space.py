@@ -7,7 +7,7 @@ Values are held against the page before anything is trained.
 import ast
 import functools
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -94,6 +94,7 @@ def choose_space(
   page: str,
   config: ConfigDict,
   given: Sequence[str] = (),
+  typed: Collection[str] = (),
 ) -> Space:
   """Return the space that words describe, else the page's own space(trial).
 
@@ -102,12 +103,16 @@ def choose_space(
     page: whose space(trial) is taken where there are no words.
     config: of the page, before a trial's values.
     given: the dotted keys that the user has set for all trials.
+    typed: the flags of the command itself, as variants.named has them; a study
+      that goes on brings others.
 
   Raises:
-    ConfigError: there is neither, or the config does not take the values.
+    ConfigError: there is neither, or the config does not take the values, or
+      the command sets a key of the space.
   """
   if words:
     axes = parse(words)
+    _check_free([axis.key for axis in axes], typed)
     check(axes, config, given)
     return functools.partial(suggest, axes)
   path = page.partition(":")[0]
@@ -123,9 +128,25 @@ def choose_space(
   def draw(trial: Any) -> dict[str, Any]:
     with pages.explain_errors(local(pages.find(path))):
       values = dict(own(trial))
-    return {key.removeprefix("config."): v for key, v in values.items()}
+    found = {key.removeprefix("config."): v for key, v in values.items()}
+    _check_free(found, typed)
+    return found
 
   return draw
+
+
+def _check_free(keys: Iterable[str], typed: Collection[str]) -> None:
+  """Check that no flag sets a key of the space: it would have no effect.
+
+  Raises:
+    ConfigError: one does.
+  """
+  for key in keys:
+    if f"config.{key}" in typed:
+      raise ConfigError(
+        f"found --config.{key}, but each trial draws config.{key} from the "
+        "space; leave the flag out, or take the key out of the space"
+      )
 
 
 def cast(config: ConfigDict, key: str, value: Any) -> Any:

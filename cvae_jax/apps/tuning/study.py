@@ -176,7 +176,12 @@ class Study:
           raise ConfigError(
             plans.describe_difference(self.folder, differing, old, plan)
           )
-        self._optuna.delete_study(study_name=names[0], storage=storage)
+        with contextlib.ExitStack() as held:
+          for trial in done.get_trials():  # in use: nothing is changed
+            held.enter_context(self._hold(trial.number))
+          if not plans.RUNS.isdisjoint(differing):
+            plans.set_aside(map(self.run_folder, done.get_trials()))
+          self._optuna.delete_study(study_name=names[0], storage=storage)
     write_atomically(path, json.dumps(plan, indent=2) + "\n")
     directions = {"min": "minimize", "max": "maximize"}
     return self._optuna.create_study(
