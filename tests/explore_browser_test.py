@@ -197,7 +197,7 @@ def test_a_late_answer_leaves_the_focus_on_the_draw_that_has_it(page):
       strip.outerHTML = strip.outerHTML;
     }"""
   )
-  page.wait_for_function("document.activeElement.dataset.pick === '2'")
+  page.wait_for_function("() => document.activeElement.dataset.pick === '2'")
   assert page.get_by_role("slider").first.is_visible()
   page.get_by_role("slider").first.focus()
   page.evaluate("document.activeElement.blur()")

@@ -33,7 +33,7 @@ def traced(system, key, value):
     ("cvae", "model.decoder.map", (7, 7, 1, 1), "found .7, 7, 1, 1."),
     ("cvae", "model.decoder.map", (3, 3, 3), "map in config.model decide"),
     ("cvae", "model.encoder.features", (), "one entry a layer"),
-    ("autoencoder", "model.decoder.features", (), "incompatible shapes"),
+    ("autoencoder", "model.decoder.features", (), "a network gives .4, 4, 5"),
     ("autoencoder", "model.decoder.map", (4,), "index out of range"),
     ("autoencoder", "model.decoder.map", (4,) * 4, "too many values"),
     ("caae", "model.decoder.features", (), "expected to generate shape"),

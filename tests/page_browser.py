@@ -89,7 +89,7 @@ def opened(browser, path, width=1000, height=800, link=""):
   page.on("pageerror", lambda error: page.said.append(str(error)))
   page.on("request", lambda request: page.said.append(request.url))
   page.goto(path.as_uri() + link)
-  page.wait_for_function("window.cvae")
+  page.wait_for_function("() => window.cvae")
   page.said = [x for x in page.said if not x.startswith(("file:", "data:"))]
   return page
 

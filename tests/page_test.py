@@ -124,7 +124,9 @@ def test_a_link_shows_the_same_whatever_the_page_showed_before(
       link,
     )
     for each in (new, page):
-      each.wait_for_function("!cvae.state.grid || picture.dataset.rows === '5'")
+      each.wait_for_function(
+        "() => !cvae.state.grid || picture.dataset.rows === '5'"
+      )
     state = page.evaluate("cvae.state")
     assert state == new.evaluate("cvae.state")
     np.testing.assert_array_equal(pixels(page), pixels(new))
