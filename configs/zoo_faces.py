@@ -17,8 +17,8 @@ The paper's network saw values of 0..255, torchvision's sees 58 times smaller
 ones, so here its β = 0.5 is multiplied by 58² (see FEATURES). The paper's α = 1
 weighs the KL; the authors' script, which drew its pictures, sums it over a
 batch of 40, so weighs it 40 times more. So does the default: with α = 1, as
-`faithful` has it, codes kept 220 nats here after four epochs, and draws of N(0,
-I) were no faces.
+`faithful` has it, codes kept 220 nats here after four epochs, and draws of
+N(0, I) were no faces.
 
 **caae** (Zhang et al. 2017): an autoencoder with a critic of codes and one of
 images given attributes; `size=64` or 128. Any columns of 0 and 1 can be

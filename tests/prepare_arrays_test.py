@@ -482,9 +482,9 @@ def test_parquet_shards_bring_images_names_of_classes_and_splits(
 )
 def test_a_shard_s_split_is_in_its_name_or_its_folder_s(file, split):
   inside = Path("train") / "set"  # what is around the set says nothing
-  assert shards.guess_split(inside / file, inside) == split
+  assert shards.find_split(inside / file, inside) == split
   one = Path("train") / "0.parquet"
-  assert shards.guess_split(one, one) == ""
+  assert shards.find_split(one, one) == ""
 
 
 @pytest.mark.parametrize(

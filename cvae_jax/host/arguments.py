@@ -26,14 +26,15 @@ def refuse_ambiguous(method: Callable) -> Callable:
   Raises:
     RunError: when called so.
   """
-  own = inspect.signature(method).parameters
+  signature = inspect.signature(method)
 
   @functools.wraps(method)
   def checked(run, *values, **named):
     attributes = getattr(run.conditions, "asked", ())
+    own = signature.parameters
     both = [name for name in named if name in own and name in attributes]
     if both:
-      given = inspect.signature(method).bind(run, *values, **named).arguments
+      given = signature.bind(run, *values, **named).arguments
       if given.get("condition") is None:
         raise RunError(
           f"{method.__name__}({both[0]}=…) is its own parameter, and the run "

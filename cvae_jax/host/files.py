@@ -1,6 +1,7 @@
 """Writing files so that nothing half-written looks whole."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -93,6 +94,12 @@ def parse_json(content: str | bytes) -> Any:
     return json.loads(content)
   except RecursionError:
     raise ValueError("its groups are nested too deep") from None
+
+
+def hash_json(value: Any) -> str:
+  """Return the SHA-256 of a value of JSON types, whatever its keys' order."""
+  text = json.dumps(value, sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_json(path: Path, kind: type, remedy: str) -> Any:

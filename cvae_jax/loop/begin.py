@@ -46,9 +46,8 @@ def initial_state(
   The state is the first of these that exists: 1. the latest undamaged
   checkpoint of the workdir; 2. the parameters of another run and its batch
   statistics, `config.init_from`, with a fresh optimiser; 3. a state from
-  scratch. In each
-  case branches of `config.pretrained` come from their files. A damaged
-  checkpoint is set aside, as <step>.damaged.
+  scratch. In each case branches of `config.pretrained` come from their files. A
+  damaged checkpoint is set aside, as <step>.damaged.
 
   Raises:
     CheckpointError: there were checkpoints and none is whole; or the latest

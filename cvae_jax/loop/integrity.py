@@ -14,6 +14,7 @@ import numpy as np
 from jax import Array
 
 from cvae_jax.host.console import say
+from cvae_jax.host.files import hash_json
 from cvae_jax.types import PyTree, TrainState
 
 MARK = "_CHECKPOINT_METADATA"  # orbax's file of a checkpoint's times
@@ -181,7 +182,7 @@ def check_held(
 def seal(counters: Mapping[str, Any]) -> dict[str, Any]:
   """Return counters with their own SHA-256, which `check_counters` compares."""
   counters = {k: v for k, v in counters.items() if k != "counters_sha256"}
-  return {**counters, "counters_sha256": _hash_json(counters)}
+  return {**counters, "counters_sha256": hash_json(counters)}
 
 
 def check_counters(counters: Any, where: str) -> dict[str, Any]:
@@ -198,17 +199,12 @@ def check_counters(counters: Any, where: str) -> dict[str, Any]:
       "expected a mapping"
     )
   seal = counters.pop("counters_sha256", None)
-  if seal is not None and _hash_json(counters) != seal:
+  if seal is not None and hash_json(counters) != seal:
     raise Damaged(
       f"{where} is damaged: its counters are not those that were saved "
       "(SHA-256)"
     )
   return counters
-
-
-def _hash_json(counters: Mapping[str, Any]) -> str:
-  text = json.dumps(counters, sort_keys=True)
-  return hashlib.sha256(text.encode()).hexdigest()
 
 
 def check_state(

@@ -6,8 +6,6 @@ unlike real images. Then they teach little, which this score shows and control
 does not.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,6 +16,7 @@ from cvae_jax import runs
 from cvae_jax.data import Dataset
 from cvae_jax.data.conditions import Conditions
 from cvae_jax.host import hub
+from cvae_jax.host.files import hash_json
 from cvae_jax.loop.integrity import digest
 from cvae_jax.loop.purposes import purpose
 from cvae_jax.loop.run_data import load_data
@@ -104,8 +103,7 @@ def _name(run: Run, judge: Run, samples: Dataset, seed: int) -> str:
   The name has all that its training depends on, so that what is found there is
   the same training: finished, or to go on with.
   """
-  of = json.dumps(samples.identity(), sort_keys=True).encode()
-  taught = hashlib.sha256(of).hexdigest()[:8]
+  taught = hash_json(samples.identity())[:8]
   name = f"{judge.folder.name}_{digest(judge.state)[:8]}_{taught}_seed={seed}"
   return kept.section(run, name)
 

@@ -1,6 +1,5 @@
 """What a ledger's entries hold, compared: is it the same run?"""
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from typing import Any
 
 from cvae_jax import settings
 from cvae_jax.data.files import identity as identities
+from cvae_jax.host.files import hash_json
 
 Content = Mapping[str, Any]  # of an entry: config, data, rows and more
 # Keys on which a run's figures do not depend.
@@ -37,19 +37,13 @@ def is_same_run(a: Content, b: Content) -> bool:
 
 def digest(content: Content) -> str:
   """Return a hash of the config and the data of an entry."""
-  of = [digest_config(content["config"]), content.get("data")]
-  return _hash(of)
+  return hash_json([digest_config(content["config"]), content.get("data")])
 
 
 def digest_config(config: Mapping[str, Any]) -> str:
   """Return a hash of the keys on which figures depend."""
   free = (*WITHOUT_EFFECT, "data.path")  # the same data may lie elsewhere
-  return _hash({k: v for k, v in settings.leaves(config) if k not in free})
-
-
-def _hash(value: Any) -> str:
-  text = json.dumps(value, sort_keys=True)
-  return hashlib.sha256(text.encode()).hexdigest()
+  return hash_json({k: v for k, v in settings.leaves(config) if k not in free})
 
 
 def without_places(found: Any) -> Any:

@@ -25,17 +25,13 @@ def find(places: Sequence[str | Path]) -> dict[str, Folder]:
   Raises:
     LedgerError: a place is none of these.
   """
-  return _find(places)[0]
+  return find_with_notes(places)[0]
 
 
-def describe_left_out(places: Sequence[str | Path]) -> list[str]:
-  """Name the entries that `find` leaves out, each with the run it is of."""
-  return _find(places)[1]
-
-
-def _find(
+def find_with_notes(
   places: Sequence[str | Path],
 ) -> tuple[dict[str, Folder], list[str]]:
+  """Return what `find` does, and a line for each entry that it leaves out."""
   runs: dict[Path, Folder] = {}
   kept: dict[Path, Folder] = {}  # of ledgers
   for place in places:
@@ -85,20 +81,21 @@ def _leave_out(
   left: list[tuple[str, Folder]] = []
   notes = []
   for name, runs in alike.items():
-    chosen: list[Folder] = []
-    for run in sorted(runs, key=_rank) if len(runs) > 1 else runs:
-      known = ledger.identify(run) if len(runs) > 1 else {}
-      same = [
-        c for c in chosen if entries.is_same_run(ledger.identify(c), known)
-      ]
+    if len(runs) == 1:  # nothing to compare it with
+      left.append((name, runs[0]))
+      continue
+    chosen: list[tuple[Folder, dict]] = []
+    for run in sorted(runs, key=_rank):
+      known = ledger.identify(run)
+      same = [c for c, own in chosen if entries.is_same_run(own, known)]
       if same:
         notes.append(
           f"note: {run.path} is an entry of the run {same[0].path}, which has "
           "the row"
         )
       else:
-        chosen.append(run)
-    left += [(name, run) for run in chosen]
+        chosen.append((run, known))
+    left += [(name, run) for run, _ in chosen]
   return left, notes
 
 

@@ -1,7 +1,7 @@
 """Tabulate runs: in what they differ, and what they reached."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from cvae_jax.measures import (
   typeset,
   verify,
 )
-from cvae_jax.measures.gather import describe_left_out, find as find
+from cvae_jax.measures.gather import find as find, find_with_notes
 
 _ADDRESS = ("step", "split", "epoch")  # columns of a row that are no figures
 
@@ -50,10 +50,16 @@ def collect(*places: str | Path) -> pd.DataFrame:
   Raises:
     TableError: there is no run with a finished epoch.
   """
-  found = find(places)
+  return _collect(places, find(places))
+
+
+def _collect(
+  places: Sequence[str | Path], found: Mapping[str, Folder]
+) -> pd.DataFrame:
   ended = {name: run for name, run in found.items() if run.split("epoch")}
   if not ended:
-    begun = "".join(f"\n  {line}" for line in describe_unfinished(*places))
+    lines = _describe_unfinished(places, found)
+    begun = "".join(f"\n  {line}" for line in lines)
     where = ", ".join(map(str, places))
     raise TableError(f"no run with a finished epoch in {where}{begun}")
   rows = [_row(run) for run in ended.values()]
@@ -116,7 +122,12 @@ def describe_unfinished(*places: str | Path) -> list[str]:
 
   A folder in which a launch failed before there was a run counts, too.
   """
-  runs = find(places)
+  return _describe_unfinished(places, find(places))
+
+
+def _describe_unfinished(
+  places: Sequence[str | Path], runs: Mapping[str, Folder]
+) -> list[str]:
   begun = {run.path for run in runs.values()}
   lines = [
     f"{name}: {_progress(run)}" for name, run in runs.items() if not run.done
@@ -158,14 +169,14 @@ def write(
   Raises:
     TableError: there is no run with a finished epoch, or no such column.
   """
-  table = collect(*places)
-  runs = find(places)
+  runs, left_out = find_with_notes(places)
+  table = _collect(places, runs)
   found = groups.group(table, runs)
   summary = groups.summarise(found, shown)
   settings_ = groups.settings_table(found)
   parts = [part for part in (settings_, summary) if part is not None]
   notes = [*groups.notes(found), *fid_columns.describe_old(runs)]
-  notes += [*describe_left_out(places), *describe_unfinished(*places)]
+  notes += [*left_out, *_describe_unfinished(places, runs)]
   if out is not None:
     folder = Path(out)
     rows = json.loads(table.to_json(orient="records"))

@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files import archives, finding, splits
+from cvae_jax.data.files.array_names import guess_split
 from cvae_jax.data.files.pictures import Pictures
 from cvae_jax.data.files.tables import to_text
 
@@ -41,7 +41,7 @@ def find(path: pathlib.Path, transpose: bool) -> Pictures | None:
     image = _image_column(opened[files[0]], path)
     names = _level_names(opened[files[0]])
     rows = []
-    found = [(guess_split(file, path), opened[file]) for file in files]
+    found = [(find_split(file, path), opened[file]) for file in files]
     entries = _entries(found, image, names, rows)
     sizes, read = archives.spool(entries)
   except (ArrowInvalid, OSError, KeyError) as error:
@@ -77,13 +77,10 @@ def _level_names(file: Any) -> dict[str, list[str]]:
   }
 
 
-def guess_split(file: pathlib.Path, path: pathlib.Path) -> str:
+def find_split(file: pathlib.Path, path: pathlib.Path) -> str:
   """Return the split that a file's name means, or a folder's within `path`."""
-  for name in reversed(file.relative_to(path).parts or (file.name,)):
-    words = re.split(r"[^a-z0-9]+", name.lower())
-    if split := next(filter(None, map(splits.canonical, words)), ""):
-      return split
-  return ""
+  names = reversed(file.relative_to(path).parts or (file.name,))
+  return next(filter(None, map(guess_split, names)), "")
 
 
 def _entries(
