@@ -4,6 +4,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+from scipy import stats
+
 
 class Verdict(NamedTuple):
   """A claim, what became of it and why."""
@@ -24,6 +27,28 @@ def outcome(gains: Sequence[float], threshold: float = 0.0) -> str:
   if min(gains) > threshold:
     return "confirmed"
   return "contradicted" if max(gains) < -threshold else "undecided"
+
+
+def outcome_of_all(
+  intervals: Iterable[tuple[float, float]], threshold: float = 0.0
+) -> str:
+  """Judge a claim that needs several gains at once, by their intervals.
+
+  Confirmed where all intervals lie above the threshold, contradicted where one
+  lies below it, undecided otherwise.
+  """
+  lows, highs = zip(*intervals, strict=True)
+  if min(lows) > threshold:
+    return "confirmed"
+  return "contradicted" if min(highs) < threshold else "undecided"
+
+
+def t_interval(values: Sequence[float]) -> tuple[float, float]:
+  """Return Student's 95 % interval of the mean of two values or more."""
+  mean = np.mean(values)
+  error = stats.sem(values)
+  reach = stats.t.ppf(0.975, len(values) - 1) * error
+  return float(mean - reach), float(mean + reach)
 
 
 def page(verdicts: Iterable[Verdict]) -> str:

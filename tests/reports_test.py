@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from PIL import Image
+from scipy import stats
 
 import reports
 from cvae_jax import config as configs, runs, train
@@ -164,6 +165,24 @@ def test_a_run_without_a_checkpoint_waits_for_the_next_report(folder, capsys):
   assert "10, 12, 13" in text
 
 
+def test_runs_of_several_seeds_are_listed_and_of_one_seed_refused(
+  folder, tmp_path
+):
+  for seed in (0, 1):
+    again = tmp_path / f"seed={seed}"
+    shutil.copytree(folder / "model=9", again)
+    config = configs.from_json((again / "config.json").read_text())
+    config.seed = seed
+    (again / "config.json").write_text(configs.to_json(config))
+  text = reports.write("faces", tmp_path, tmp_path / "out")[0].read_text()
+  listed = text.split("Models of several seeds:")[1].split("\n\n")[1]
+  cells = [row.split(" | ")[:2] for row in listed.splitlines()[2:]]
+  assert cells == [["| 9", "0"], ["| 9", "1"]]
+  shutil.copytree(again, tmp_path / "twice")
+  with pytest.raises(reports.ReportError, match="both model 9 of seed 1"):
+    reports.write("faces", tmp_path, tmp_path / "out")
+
+
 def test_the_order_of_models_is_of_finished_ones():
   found = {
     k: {"W": 100, "published": 5.0, "loss": 4.0 + k, "complete": k != 2}
@@ -176,7 +195,7 @@ def test_the_order_of_models_is_of_finished_ones():
 def models(**changes):
   """Make complete models that all are worth the same, but for changes."""
   same = {"loss": 4.0, "test loss": 4.0, "one_condition": 0.1}
-  same |= {"complete": True, "epochs": 16}
+  same |= {"complete": True, "epochs": 16, "seeds": {}}
   weights = {7: 100, 8: 100, 9: 100, 11: 5, 12: 5, 13: 2, 14: 2, 15: 1}
   return {
     k: same | {"W": w} | changes.get(f"m{k}", {}) for k, w in weights.items()
@@ -197,6 +216,32 @@ def test_shortcuts_help_where_both_losses_fall(loss, held_out, outcome):
     models(m8={"loss": loss, "test loss": held_out})
   )
   assert found.outcome == outcome
+
+
+@pytest.mark.parametrize(
+  ("falls", "outcome"),
+  [
+    ((0.010, 0.011, 0.012), "confirmed"),
+    ((-0.002, 0.0, 0.001), "contradicted"),  # surely below 0.5 %
+    ((-0.02, 0.01, 0.02), "undecided"),
+  ],
+)
+def test_shortcuts_of_several_seeds_are_judged_by_the_interval(falls, outcome):
+  def train(seed, loss, held_out):
+    made = {"loss": loss, "test loss": held_out, "complete": True}
+    return made | {"trained_on": "faces", "epochs": 16}
+
+  seeds = range(3)
+  known = models()
+  known[7]["seeds"] = {k: train(k, 4.0, 3.0) for k in seeds}
+  known[8]["seeds"] = {k: train(k, 3.9, 3 * (1 - falls[k])) for k in seeds}
+  found = face_claims.shortcuts(known)
+  assert found.outcome == outcome
+  interval = stats.ttest_1samp(falls, 0).confidence_interval()
+  assert f"{-interval.high:+.2%} to {-interval.low:+.2%}" in found.reasons[1]
+
+  known[7]["seeds"][2]["trained_on"] = "others"  # a pair needs one data set
+  assert f"{-falls[2]:+.2%}" not in face_claims.shortcuts(known).reasons[1]
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,9 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
 
 
 def _ladder(folder: Path, entries: Path) -> Models:
-  """Return what the models of the ladder have on record.
+  """Return what the models of the ladder have on record, by rung.
+
+  Of runs of several seeds the first one counts; `seeds` has all of them.
 
   Args:
     folder: the runs lie below it.
@@ -83,21 +85,22 @@ def _ladder(folder: Path, entries: Path) -> Models:
   models = {}
   found = table.find(places or [folder])
   rows = json.loads(table.collect(*places).to_json(orient="records"))
-  rows.sort(key=lambda row: isinstance(found[row["run"]], ledger.Entry))
-  for row in rows:
-    record = found[row["run"]]
-    model = _read(row, record)
-    if model is None:
-      continue
-    rung = model["rung"]
-    if rung not in models:
-      models[rung] = model
-    elif not _is_entry(model):
+  read = (_read(row, found[row["run"]]) for row in rows)
+  for model in sorted(filter(None, read), key=_order):
+    first = models.setdefault(model["rung"], model)
+    known = first.setdefault("seeds", {}).setdefault(model["seed"], model)
+    if known is not model and not _is_entry(model):
       raise ReportError(
-        f"{record.path} and {models[rung]['record'].path} are both model "
-        f"{rung}; report on a folder with one run of each"
+        f"{model['record'].path} and {known['record'].path} are both model "
+        f"{model['rung']} of seed {model['seed']}; report on a folder with one "
+        "run of each"
       )
-  return dict(sorted(models.items()))
+  return models
+
+
+def _order(model: Model) -> tuple:
+  """Order models by rung, runs before entries, and by seed."""
+  return model["rung"], _is_entry(model), model["seed"]
 
 
 def _read(row: Model, record: Folder) -> Model | None:
@@ -113,7 +116,9 @@ def _read(row: Model, record: Folder) -> Model | None:
   curve = verify.load_published(config.reference)
   return row | {
     "rung": int(rung),
+    "seed": config.seed,
     "record": record,
+    "trained_on": ledger.identify(record)["data"],
     "H": config.model.encoder.latents,
     "W": config.loss.mse * math.prod(config.data.image_shape),
     "complete": row["epochs"] >= max(curve),

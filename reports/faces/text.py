@@ -112,7 +112,27 @@ loss was above the one before. Seconds include compiling, evaluating and
 saving, up to the last checkpoint; what a kill took back is not in them. A run
 of more than one launch was interrupted.
 
-{chr(10).join(_orders(models))}"""
+{chr(10).join(_orders(models))}{_repeated(models)}"""
+
+
+def _repeated(models: Models) -> str:
+  """Tabulate the losses of models that were trained with several seeds."""
+  rows = [
+    {
+      "model": k,
+      "seed": seed,
+      "epochs": m["epochs"],
+      "loss": m["loss"],
+      "held-out loss": m.get("test loss"),
+      "PSNR, dB": m.get("test psnr"),
+    }
+    for k, model in models.items()
+    for seed, m in sorted(model["seeds"].items())
+    if len(model["seeds"]) > 1
+  ]
+  return (
+    f"\n\nModels of several seeds:\n\n{markdown.table(rows)}" if rows else ""
+  )
 
 
 def _orders(models: Models) -> Iterator[str]:
