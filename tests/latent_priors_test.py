@@ -55,7 +55,7 @@ def test_what_the_conditional_prior_places_is_where_the_posterior_was():
 def test_the_conditional_prior_begins_as_the_standard_one():
   prior = build("conditional")
   q = Gaussian(normal(3, 2), normal(3, 2))
-  found = prior.standardise(prior.begin(KEY), q, normal(3, 2))
+  found = prior.standardise(prior.init(KEY), q, normal(3, 2))
   np.testing.assert_array_equal(found.mean, q.mean)
   np.testing.assert_array_equal(found.logvar, q.logvar)
 
@@ -78,7 +78,7 @@ def test_a_mixture_s_density_is_scipy_s_and_its_draws_have_its_moments():
 
 def test_the_density_of_a_mixture_of_one_latent_sums_to_1():
   prior = build("mixture", latents=1)
-  params = prior.begin(KEY)
+  params = prior.init(KEY)
   z = np.linspace(-9, 9, 2001, dtype=np.float32)[:, None]
   log_p = jax.jit(lambda z: prior.log_density(params, z, None))(z)
   total = integrate.trapezoid(np.exp(np.asarray(log_p, np.float64)), z[:, 0])
@@ -87,7 +87,7 @@ def test_the_density_of_a_mixture_of_one_latent_sums_to_1():
 
 def test_the_vamp_prior_is_the_mixture_of_posteriors_of_pseudo_inputs():
   prior = build("vamp")
-  params = prior.begin(KEY)
+  params = prior.init(KEY)
 
   def encode(image, c):
     rows = image.reshape(len(image), -1)

@@ -111,7 +111,7 @@ def test_a_perfect_output_has_the_variance_of_rounding_to_8_bits():
 
 def test_outside_of_training_sigma_has_the_running_mean_of_variances():
   likelihood = build("sigma")
-  _, state = likelihoods.begin(likelihood)
+  _, state = likelihoods.init_variables(likelihood)
   mean = None
   for step, spread in enumerate((1.0, 2.0, 0.5)):
     x = jnp.asarray(X, jnp.float32)

@@ -518,7 +518,7 @@ def test_a_bad_step_leaves_the_mean_as_it_was():
 def test_the_mean_begins_anew_with_borrowed_parameters():
   system = averaged_system(0.9)
   params = jax.tree.map(lambda p: p + 1.0, make_params())
-  state = additions.begin(system.init(KEY), params)
+  state = additions.replace_params(system.init(KEY), params)
   assert_same(state.opt_state[additions.AVERAGE], params)
 
 

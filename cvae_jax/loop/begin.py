@@ -78,7 +78,7 @@ def initial_state(
   if config.init_from:
     state = borrow(state, config.init_from)
   held = jax.tree.map(jnp.asarray, held)
-  return additions.begin(state, {**state.params, **held}), {}
+  return additions.replace_params(state, {**state.params, **held}), {}
 
 
 def _check_size(state: TrainState) -> None:

@@ -107,8 +107,8 @@ def hand_out(state: TrainState) -> TrainState:
   return mean_state(state).replace(opt_state=rest)
 
 
-def begin(state: TrainState, params: PyTree) -> TrainState:
-  """Return a state that begins with other parameters, and so does its mean."""
+def replace_params(state: TrainState, params: PyTree) -> TrainState:
+  """Return a state of other parameters, which are its mean's too."""
   opt_state = state.opt_state
   if (mean := opt_state.get(AVERAGE)) is not None:
     mean = {name: jax.tree.map(jnp.array, params[name]) for name in mean}

@@ -41,7 +41,7 @@ class Prior(NamedTuple):
     """Tell whether the KL is estimated by a sample of z."""
     return self.name in ("mixture", "vamp")
 
-  def begin(self, key: Array) -> PyTree:
+  def init(self, key: Array) -> PyTree:
     """Return its branch of params, {} for the standard prior."""
     size = self.latents
     count = self.components

@@ -80,7 +80,7 @@ def flat(image: Array) -> Array:
   return image.reshape(image.shape[0], -1)
 
 
-def begin(likelihood: Likelihood) -> tuple[PyTree, PyTree]:
+def init_variables(likelihood: Likelihood) -> tuple[PyTree, PyTree]:
   """Return what sigma adds to params and to model_state, else nothing."""
   if not isinstance(likelihood, Sigma):
     return {}, {}
@@ -90,7 +90,7 @@ def begin(likelihood: Likelihood) -> tuple[PyTree, PyTree]:
 
 def branches(likelihood: Likelihood) -> tuple[str, ...]:
   """Return the branches of params that a likelihood has."""
-  return tuple(begin(likelihood)[0])
+  return tuple(init_variables(likelihood)[0])
 
 
 def stored_logvar(

@@ -23,7 +23,7 @@ from cvae_jax.method import gaussian, losses, optim, parts, update
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.method.priors import PRIORS, Draw
 from cvae_jax.nets.mlp import flat
-from cvae_jax.systems.models.aae import Model, begin, build
+from cvae_jax.systems.models.aae import Model, build, init_params
 from cvae_jax.types import (
   Batch,
   Facts,
@@ -62,7 +62,7 @@ def make(config, facts: Facts) -> System:
 
   return System(
     init=lambda key: update.init_state(
-      players, begin(model, math.prod(shape), key)
+      players, init_params(model, math.prod(shape), key)
     ),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),

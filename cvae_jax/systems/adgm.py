@@ -52,7 +52,7 @@ def make(config, facts: Facts) -> System:
   """
   model = build(config, facts)
   nets = model.nets
-  branch, _ = likelihoods.begin(model.likelihood)
+  branch, _ = likelihoods.init_variables(model.likelihood)
   players = {
     "model": Player(
       loss=functools.partial(_loss, model),

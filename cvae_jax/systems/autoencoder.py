@@ -29,7 +29,7 @@ from cvae_jax.method import (
 )
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.mlp import binary
-from cvae_jax.systems.models.autoencoder import Model, begin, build
+from cvae_jax.systems.models.autoencoder import Model, build, init_variables
 from cvae_jax.types import (
   Batch,
   Facts,
@@ -68,7 +68,7 @@ def make(config, facts: Facts) -> System:
 
   likelihood = model.likelihood if model.variational else None
   return System(
-    init=lambda key: update.init_state(players, *begin(model, key)),
+    init=lambda key: update.init_state(players, *init_variables(model, key)),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
     columns={"image": model.shape, "condition": (facts.condition_size,)},

@@ -21,7 +21,7 @@ from jax import Array
 from cvae_jax.method import gaussian, losses, optim, parts, schedules, update
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.caae import Decoder, Encoder, ImageCritic, LatentCritic
-from cvae_jax.systems.models.caae import Model, begin
+from cvae_jax.systems.models.caae import Model, init_variables
 from cvae_jax.types import (
   Batch,
   Facts,
@@ -50,7 +50,9 @@ def make(config, facts: Facts) -> System:
   players = _players(model, config.optim, lr)
   attributes = facts.condition_size
   return System(
-    init=lambda key: update.init_state(players, *begin(model, attributes, key)),
+    init=lambda key: update.init_state(
+      players, *init_variables(model, attributes, key)
+    ),
     step=update.make_step(players, simultaneous=True),
     evaluate=functools.partial(_evaluate, model),
     columns={"image": model.shape, "condition": (attributes,)},

@@ -29,7 +29,11 @@ from cvae_jax.method import (
   update,
 )
 from cvae_jax.nets.colouring import Decoder, Encoder
-from cvae_jax.systems.models.colouring import Model, begin, read_likelihood
+from cvae_jax.systems.models.colouring import (
+  Model,
+  init_variables,
+  read_likelihood,
+)
 from cvae_jax.types import (
   Batch,
   Facts,
@@ -70,7 +74,7 @@ def make(config, facts: Facts) -> System:
     )
   }
   return System(
-    init=lambda key: update.init_state(players, *begin(model, key)),
+    init=lambda key: update.init_state(players, *init_variables(model, key)),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
     columns={"photo": (cells.SIDE, cells.SIDE, 3), "cell": ()},

@@ -30,7 +30,7 @@ from cvae_jax.method import (
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.mlp import binary
 from cvae_jax.systems.models import hierarchy
-from cvae_jax.systems.models.cvae import Model, begin, build
+from cvae_jax.systems.models.cvae import Model, build, init_variables
 from cvae_jax.types import (
   Batch,
   Facts,
@@ -71,7 +71,9 @@ def make(config, facts: Facts) -> System:
   draw, log_prior = latent_priors.make_functions(model.prior, model.pseudo)
   sampled = model.prior.sampled
   return System(
-    init=lambda key: update.init_state(players, *begin(model, conditions, key)),
+    init=lambda key: update.init_state(
+      players, *init_variables(model, conditions, key)
+    ),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
     columns={"image": model.shape, "condition": (conditions,)},

@@ -31,7 +31,7 @@ from cvae_jax.nets.features import Features
 from cvae_jax.systems.models.dfc_vae import (
   BRANCHES,
   Model,
-  begin,
+  init_variables,
   read_likelihood,
 )
 from cvae_jax.types import (
@@ -77,7 +77,7 @@ def make(config, facts: Facts) -> System:
     return model.decode(state.params, state.model_state, z)[0]
 
   return System(
-    init=lambda key: update.init_state(players, *begin(model, key)),
+    init=lambda key: update.init_state(players, *init_variables(model, key)),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
     columns={"image": model.shape},

@@ -77,7 +77,7 @@ def make(config, facts: Facts) -> System:
     found = nets.generate(state.params, z, condition)
     return model.pixel_output(found["logits"])
 
-  branch, _ = likelihoods.begin(likelihood)
+  branch, _ = likelihoods.init_variables(likelihood)
   prior = functools.partial(gaussian.draw, latents=model.latents)
   return System(
     init=lambda key: update.init_state(players, nets.init(key, sizes) | branch),

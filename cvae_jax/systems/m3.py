@@ -100,7 +100,7 @@ def make(config, facts: Facts) -> System:
 
   return System(
     init=lambda key: update.init_state(
-      players, _parameters(model, (pixels, latents, classes), key)
+      players, _init_params(model, (pixels, latents, classes), key)
     ),
     step=update.make_step(players),
     evaluate=functools.partial(_evaluate, model),
@@ -118,7 +118,7 @@ def make(config, facts: Facts) -> System:
   )
 
 
-def _parameters(model: Model, sizes, key: Array) -> PyTree:
+def _init_params(model: Model, sizes, key: Array) -> PyTree:
   x, z, y = (jnp.zeros((1, size)) for size in sizes)
   inputs = dict.fromkeys(Model._fields, z) | {"encoder": x, "merge": (z, y)}
   params, _ = parts.init_branches(model._asdict(), key, **inputs)

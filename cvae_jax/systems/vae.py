@@ -35,7 +35,13 @@ from cvae_jax.method import (
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.mlp import binary, flat
 from cvae_jax.systems.models import hierarchy
-from cvae_jax.systems.models.vae import DISCRIMINATOR, Model, begin, build, note
+from cvae_jax.systems.models.vae import (
+  DISCRIMINATOR,
+  Model,
+  build,
+  init_variables,
+  note,
+)
 from cvae_jax.systems.models.vae_bound import bound_loss
 from cvae_jax.types import (
   Batch,
@@ -91,7 +97,9 @@ def make(config, facts: Facts) -> System:
   draw, log_prior = latent_priors.make_functions(model.prior, model.pseudo)
   sampled = model.prior.sampled
   return System(
-    init=lambda key: update.init_state(players, *begin(model, conditions, key)),
+    init=lambda key: update.init_state(
+      players, *init_variables(model, conditions, key)
+    ),
     step=step,
     evaluate=functools.partial(_evaluate, model),
     columns={"image": model.shape, "condition": (conditions,)},

@@ -131,7 +131,7 @@ def _networks(model, facts: Facts) -> tuple:
   )
 
 
-def begin(model: Model, pixels: int, key: Array) -> PyTree:
+def init_params(model: Model, pixels: int, key: Array) -> PyTree:
   """Return the first parameters."""
   z = jnp.zeros((1, model.latents))
   nets = {

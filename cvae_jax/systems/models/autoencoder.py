@@ -78,15 +78,15 @@ class Model(NamedTuple):
     return nats / pixels + beta * kl / latents
 
 
-def begin(model: Model, key: Array) -> tuple[PyTree, PyTree]:
-  """Return the first parameters and the first model state."""
+def init_variables(model: Model, key: Array) -> tuple[PyTree, PyTree]:
+  """Draw the first parameters; return them and the first model state."""
   params, statistics = parts.init_branches(
     model.nets,
     key,
     encoder=jnp.zeros((1, *model.shape)),
     decoder=jnp.zeros((1, model.latents)),
   )
-  branch, running = likelihoods.begin(model.likelihood)
+  branch, running = likelihoods.init_variables(model.likelihood)
   return params | branch, statistics | running
 
 

@@ -43,8 +43,10 @@ class Model(NamedTuple):
     )
 
 
-def begin(model: Model, attributes: int, key: Array) -> tuple[PyTree, PyTree]:
-  """Return the first parameters and the first model state."""
+def init_variables(
+  model: Model, attributes: int, key: Array
+) -> tuple[PyTree, PyTree]:
+  """Draw the first parameters; return them and the first model state."""
   x = jnp.zeros((1, *model.shape))
   z = jnp.zeros((1, model.latents))
   y = jnp.zeros((1, attributes))

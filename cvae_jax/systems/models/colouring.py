@@ -69,8 +69,8 @@ def read_likelihood(loss) -> likelihoods.Likelihood:
   return found
 
 
-def begin(model: Model, key: Array) -> tuple[PyTree, PyTree]:
-  """Return the first parameters and the first model state."""
+def init_variables(model: Model, key: Array) -> tuple[PyTree, PyTree]:
+  """Draw the first parameters; return them and the first model state."""
   levels = jnp.zeros((1, len(cells.FACTORS), cells.GRID, cells.GRID))
   position = jnp.zeros((1, model.positions))
   colour = jnp.zeros((1, 2))
@@ -82,5 +82,5 @@ def begin(model: Model, key: Array) -> tuple[PyTree, PyTree]:
     encoder=(levels, position, colour),
     decoder=(levels, position, z),
   )
-  branch, running = likelihoods.begin(model.likelihood)
+  branch, running = likelihoods.init_variables(model.likelihood)
   return params | branch, running

@@ -179,8 +179,10 @@ def _networks(model, facts: Facts, likelihood) -> tuple:
   return Encoder(**model.encoder), Decoder(**settings)
 
 
-def begin(model: Model, conditions: int, key: Array) -> tuple[PyTree, PyTree]:
-  """Return the first parameters and the first model state."""
+def init_variables(
+  model: Model, conditions: int, key: Array
+) -> tuple[PyTree, PyTree]:
+  """Draw the first parameters; return them and the first model state."""
   condition = jnp.zeros((1, conditions))
   nets = {"encoder": model.encoder, "decoder": model.decoder}
   if model.levels:
@@ -190,6 +192,6 @@ def begin(model: Model, conditions: int, key: Array) -> tuple[PyTree, PyTree]:
     image = jnp.zeros((1, *model.shape))
     inputs = {"encoder": (image, condition), "decoder": (z, condition)}
   params, _ = parts.init_branches(nets, key, **inputs)
-  branch, model_state = likelihoods.begin(model.likelihood)
-  branch |= model.prior.begin(jax.random.fold_in(key, len(nets)))
+  branch, model_state = likelihoods.init_variables(model.likelihood)
+  branch |= model.prior.init(jax.random.fold_in(key, len(nets)))
   return params | branch, model_state

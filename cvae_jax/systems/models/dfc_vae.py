@@ -90,7 +90,7 @@ def read_likelihood(loss, channels: int) -> likelihoods.Likelihood | None:
   return likelihoods.build(loss, channels, "gaussian")
 
 
-def begin(model: Model, key: Array) -> tuple[PyTree, PyTree]:
+def init_variables(model: Model, key: Array) -> tuple[PyTree, PyTree]:
   """Draw the parameters, also those of features that come from no file."""
   image = jnp.zeros((1, *model.shape))
   nets = dict(model.nets)
@@ -106,5 +106,5 @@ def begin(model: Model, key: Array) -> tuple[PyTree, PyTree]:
   statistics = {branch: statistics[branch] for branch in BRANCHES}
   if model.likelihood is None:
     return params, statistics
-  branch, running = likelihoods.begin(model.likelihood)
+  branch, running = likelihoods.init_variables(model.likelihood)
   return params | branch, statistics | running

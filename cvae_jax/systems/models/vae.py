@@ -194,8 +194,10 @@ def _read(config, channels: int, rows: int | None) -> Loss:
   return loss
 
 
-def begin(model: Model, conditions: int, key: Array) -> tuple[PyTree, PyTree]:
-  """Draw the parameters; return them and the first model_state."""
+def init_variables(
+  model: Model, conditions: int, key: Array
+) -> tuple[PyTree, PyTree]:
+  """Draw the first parameters; return them and the first model state."""
   condition = jnp.zeros((1, conditions))
   z = jnp.zeros((1, model.latents))
   nets = {"encoder": model.encoder, "decoder": model.decoder}
@@ -205,8 +207,8 @@ def begin(model: Model, conditions: int, key: Array) -> tuple[PyTree, PyTree]:
     x = jnp.zeros((1, math.prod(model.shape)))
     inputs = {"encoder": (x, condition), "decoder": (z, condition)}
   params, _ = parts.init_branches(nets, key, **inputs)
-  branch, model_state = likelihoods.begin(model.loss.likelihood)
-  branch |= model.prior.begin(jax.random.fold_in(key, len(nets)))
+  branch, model_state = likelihoods.init_variables(model.loss.likelihood)
+  branch |= model.prior.init(jax.random.fold_in(key, len(nets)))
   if model.discriminator is not None:
     inner = jax.random.fold_in(key, len(nets) + 1)
     branch[DISCRIMINATOR] = model.discriminator.init(inner, z)["params"]
