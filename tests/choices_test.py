@@ -109,6 +109,29 @@ def test_a_bound_of_several_samples_is_above_the_elbo(objective):
   assert metrics["model/loss"] == pytest.approx(-metrics["model/bound"])
 
 
+def test_without_a_kl_dreg_and_iwae_take_the_same_step():
+  # At β = 0 the weights are p(x | z): q has no score, so nothing is left out.
+  after = {}
+  for objective in ("iwae", "dreg"):
+    system = made(
+      "zoo.py:vae",
+      loss__objective=objective,
+      loss__samples=5,
+      loss__kl__warmup=100,
+      optim__name="sgd",
+      optim__lr=0.01,
+    )
+    after[objective] = stepped(system, steps=1)[0].params
+  first = small.drawn(system).params["encoder"]
+  jax.tree.map(
+    lambda a, b, old: np.testing.assert_allclose(
+      a - old, b - old, rtol=1e-3, atol=1e-6
+    ),
+    *(after[name]["encoder"] for name in ("iwae", "dreg")),
+    first,
+  )
+
+
 @pytest.mark.parametrize("page", SMALL)
 @pytest.mark.parametrize("name", ["conditional", "mixture", "vamp"])
 def test_each_prior_trains_and_is_learned(page, name):

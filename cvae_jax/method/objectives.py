@@ -15,21 +15,24 @@ def importance_bound(log_weights: Array) -> Array:
 
 
 def doubly_reparameterised_bound(
-  log_weights: Callable[[Array], Array], z: Array
+  log_weights: Callable[[Array], Array], z: Array, beta: Array | float = 1.0
 ) -> Array:
   """Return the same bound with the gradient of Tucker et al. 2019, [B].
 
-  A sample's share is w / Σ w. The gradient through q is weighted by the
-  square of the share, the gradient of p by the share.
+  A sample's share is s = w / Σ w. The gradient of p is weighted by s, and the
+  gradient through q by s². Where log w has β log q, the score of q that
+  becomes a gradient by z has the factor β, too, and leaves s (1 − β + β s).
 
   Args:
     log_weights: (z [k, B, Z]) → [k, B]. Its density of q must hold the
       parameters of q fixed (lax.stop_gradient), so that q learns through z.
     z: reparameterised samples of q [k, B, Z].
+    beta: the weight of log q in log w.
   """
   values = log_weights(jax.lax.stop_gradient(z))
   share = jax.lax.stop_gradient(jax.nn.softmax(values, axis=0))
-  logs = log_weights(scale_gradient(z, share[..., None]))
+  through_q = (1.0 - beta) + beta * share
+  logs = log_weights(scale_gradient(z, through_q[..., None]))
   path = jnp.sum(share * logs, axis=0)
   value = importance_bound(jax.lax.stop_gradient(logs))
   return value + path - jax.lax.stop_gradient(path)

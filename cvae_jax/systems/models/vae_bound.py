@@ -84,7 +84,7 @@ def _sample(
       return -nats(output(z)) - weight * kl
 
     if doubly:
-      return objectives.doubly_reparameterised_bound(log_weights, z)
+      return objectives.doubly_reparameterised_bound(log_weights, z, weight)
     return objectives.importance_bound(log_weights(z))
 
   kl = model.prior.kl(params, q, z[0], model.pseudo(params)).sum(axis=-1)
