@@ -157,6 +157,27 @@ def test_each_prior_trains_and_is_learned(page, name):
     assert np.isfinite(jax.jit(system.log_prior)(state, z)).all()
 
 
+@pytest.mark.parametrize(
+  ("page", "changes"),
+  [
+    ("digits.py:smoke", {"prior__name": "vamp", "prior__components": 3}),
+    ("zoo.py:vae", {"prior__name": "mixture", "prior__components": 3}),
+    ("zoo.py:vae", {"loss__objective": "factor"}),
+  ],
+)
+def test_l2_is_of_the_kernels_of_encoder_and_decoder_alone(page, changes):
+  system = made(page, loss__l2=0.5, **changes)
+  state = jax.jit(system.init)(KEY)
+  expected = 0.0
+  for branch in ("encoder", "decoder"):
+    for layer in state.params[branch].values():
+      kernel = np.asarray(layer["kernel"], np.float64)
+      of_loss = kernel.ndim == (4 if page.startswith("digits") else 2)
+      expected += 0.5 * (kernel**2).sum() * of_loss
+  _, metrics = stepped(system, steps=1, state=state)
+  assert metrics["model/l2"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_static_binarisation_draws_each_value_once_by_its_mean(data):
   given = {"name": "digits", "path": str(data), "source": "mnist"}
   given |= {"ink": "per_class", "labels": -1}

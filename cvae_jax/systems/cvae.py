@@ -30,7 +30,12 @@ from cvae_jax.method import (
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.mlp import binary
 from cvae_jax.systems.models import hierarchy
-from cvae_jax.systems.models.cvae import Model, build, init_variables
+from cvae_jax.systems.models.cvae import (
+  BRANCHES,
+  Model,
+  build,
+  init_variables,
+)
 from cvae_jax.types import (
   Batch,
   Facts,
@@ -40,8 +45,6 @@ from cvae_jax.types import (
   System,
   TrainState,
 )
-
-BRANCHES = ("encoder", "decoder")
 
 
 def make(config, facts: Facts) -> System:
@@ -179,7 +182,7 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
 
   # 4. KERNELS: l2 · Σ kernel² of the convolutions, once a step.
   if model.l2 is not None:
-    terms["l2"] = losses.kernel_l2(params, model.l2)
+    terms["l2"] = model.penalise_kernels(params)
     total += terms["l2"]
 
   # 5. REGULARISER: strength · R(z), by the objective's name; the equations

@@ -36,6 +36,7 @@ from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.mlp import binary, flat
 from cvae_jax.systems.models import hierarchy
 from cvae_jax.systems.models.vae import (
+  BRANCHES,
   DISCRIMINATOR,
   Model,
   build,
@@ -52,8 +53,6 @@ from cvae_jax.types import (
   System,
   TrainState,
 )
-
-BRANCHES = ("encoder", "decoder")
 
 
 def make(config, facts: Facts) -> System:
@@ -170,7 +169,7 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   terms = parts.means(found.terms)
 
   # 3. KERNELS: l2 · Σ kernel², once a step.
-  terms["l2"] = losses.dense_l2(params, model.loss.l2)
+  terms["l2"] = model.penalise_kernels(params)
 
   penalty = model.loss.kl.penalty(found.kl, step, model.counts)
   total = terms["reconstruction"] + penalty + terms["l2"]

@@ -13,6 +13,7 @@ from cvae_jax.method import (
   kl_control,
   latent_priors,
   likelihoods,
+  losses,
   parts,
   regularisers,
   schedules,
@@ -27,6 +28,8 @@ from cvae_jax.types import (
   Facts,
   PyTree,
 )
+
+BRANCHES = ("encoder", "decoder")
 
 
 class Model(NamedTuple):
@@ -68,6 +71,11 @@ class Model(NamedTuple):
     variables = {"params": params["encoder"]}
     q = self.encoder.apply(variables, image, condition, key)
     return self.prior.standardise(params, q, condition)
+
+  def penalise_kernels(self, params: PyTree) -> Array:
+    """Return l2 · Σ kernel² of the two networks, not of a prior, []."""
+    nets = {name: params[name] for name in BRANCHES}
+    return losses.kernel_l2(nets, self.l2)
 
   def draw(self, params: PyTree, key: Array, count: int) -> Array:
     """Draw z [count, Z] of the prior; `key` is not used as it is."""

@@ -12,6 +12,7 @@ from cvae_jax.method import (
   kl_control,
   latent_priors,
   likelihoods,
+  losses,
   parts,
   regularisers,
 )
@@ -23,6 +24,7 @@ from cvae_jax.nets.mlp import MLP, flat
 from cvae_jax.systems.models import hierarchy
 from cvae_jax.types import Facts, PyTree
 
+BRANCHES = ("encoder", "decoder")
 BOUNDS = ("iwae", "dreg")  # of several samples
 OBJECTIVES = ("elbo", *BOUNDS, *regularisers.NAMES, "factor")
 DISCRIMINATOR = "discriminator"  # FactorVAE's branch of params
@@ -95,6 +97,11 @@ class Model(NamedTuple):
     return self._flat(
       self.decoder.apply(variables, z, condition, key)["logits"]
     )
+
+  def penalise_kernels(self, params: PyTree) -> Array:
+    """Return l2 · Σ kernel² of the two networks, not of a prior, []."""
+    nets = {name: params[name] for name in BRANCHES}
+    return losses.dense_l2(nets, self.loss.l2)
 
   def discriminate(self, params: PyTree, z: Array) -> Array:
     """Return the logit log d / (1 − d) [B] that z is a draw of q(z)."""

@@ -10,7 +10,6 @@ from jax import Array
 from cvae_jax.method import (
   gaussian,
   likelihoods,
-  losses,
   objectives,
   parts,
 )
@@ -55,7 +54,7 @@ def bound_loss(
   terms = parts.means(terms)
 
   # 2. KERNELS: l2 · Σ kernel², once a step.
-  terms["l2"] = losses.dense_l2(params, model.loss.l2)
+  terms["l2"] = model.penalise_kernels(params)
   return terms["l2"] - terms["bound"], (terms, model_state)
 
 
