@@ -202,7 +202,27 @@ def test_an_arc_keeps_the_distance_from_the_origin_and_a_line_is_straight():
   np.testing.assert_allclose(arc[[0, -1]], [a, b], atol=1e-12)
   np.testing.assert_allclose(line[1:] - line[:-1], [(b - a) / 4] * 4)
   np.testing.assert_allclose(walks.arc(a, a, 3), [a, a, a])
+  np.testing.assert_allclose(walks.arc(a, -2 * a, 3), walks.line(a, -2 * a, 3))
   np.testing.assert_array_equal(walks.arc(0 * a, 0 * a, 3), np.zeros((3, 3)))
+
+
+@pytest.mark.parametrize("latents", [1, 2, 3, 40])
+def test_an_arc_goes_evenly_from_one_radius_to_the_other(latents):
+  draws = np.random.default_rng(0).standard_normal((500, 2, latents))
+  for a, b in draws:
+    walk = walks.arc(a, b, 5)
+    np.testing.assert_allclose(walk[[0, -1]], [a, b], atol=1e-5)
+    radius = np.linalg.norm(walk, axis=1)
+    even = np.linspace(*np.linalg.norm([a, b], axis=1), 5)
+    if latents == 1:  # there is no arc in a line
+      assert (radius <= even.max() + 1e-6).all()
+      continue
+    np.testing.assert_allclose(radius, even, rtol=1e-4)
+    share = walk @ a / radius / np.linalg.norm(a)
+    turned = np.arccos(np.clip(share, -1, 1))
+    np.testing.assert_allclose(
+      turned, np.linspace(0, 1, 5) * turned[-1], atol=1e-6
+    )
 
 
 def test_digits_have_captions_for_their_rows_and_columns():
