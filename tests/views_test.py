@@ -1,6 +1,7 @@
 """A run shows itself: grids, walks and its card in a notebook."""
 
 import base64
+import dataclasses
 import io
 import re
 
@@ -90,6 +91,16 @@ def test_a_walk_between_latents_is_straight_and_between_draws_an_arc(run):
   drawn = run.interpolate(steps=3, seed=5, **asked).images[0]
   np.testing.assert_allclose(drawn[[0, 2]], between[[0, 2]], atol=1e-5)
   assert np.abs(drawn[1] - middle).max() > 0.01
+
+
+def test_a_walk_between_draws_of_a_bounded_prior_stays_within_its_bounds(run):
+  ends = np.random.default_rng(0).uniform(-1, 1, (2, 40)).astype(np.float32)
+  uniform = run.system._replace(prior=lambda key, count: ends[:count])
+  bounded = dataclasses.replace(run, system=uniform)
+  asked = {"class": 3} | HALF
+  found = bounded.interpolate(steps=3, **asked).images[0]
+  middle = decoded(run, ends.mean(axis=0)[None], **asked)[0]
+  np.testing.assert_allclose(found[1], middle, atol=1e-5)
 
 
 def test_what_an_image_shows_is_never_drawn_at_random(run):

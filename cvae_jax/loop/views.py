@@ -158,8 +158,10 @@ class Views(Restored):
         (a, b), (begin.vectors, end), drawn, strict=True
       )
     ]
-    # Posterior means lie inside the sphere on which draws of the prior lie.
-    way = walks.arc if a is None and b is None else walks.line
+    # Posterior means lie inside the sphere on which draws of N(0, I) lie; draws
+    # of another prior, as a uniform one, may have no sphere but bounds.
+    drawn_both = a is None and b is None and self.system.prior is None
+    way = walks.arc if drawn_both else walks.line
     shares = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
     vectors = (1 - shares) * begin.vectors + shares * end
     images = self.guided(way(*ends, steps), vectors)
