@@ -110,6 +110,23 @@ def test_a_probe_tells_linear_factors_and_says_what_chance_is():
   assert abs(noise["accuracy"] - noise["chance"]) < 0.15
 
 
+def test_an_angle_is_told_by_its_cosine_and_sine_wherever_it_begins():
+  turn = np.random.default_rng(0).uniform(0, 2 * np.pi, 8000)
+  codes = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+  codes[:, 1] *= 3.0
+  noise = np.random.default_rng(1).normal(0, 1, 8000)
+  for begin in np.radians([0, 45, 200]):
+    angle = np.angle(np.exp(1j * (turn + begin)))[:, None]
+    rows = codes[::2], angle[::2], codes[1::2], angle[1::2]
+    (found,) = scores.probe(*rows, True, True)
+    assert found["r2"] == pytest.approx(1.0, abs=1e-5)
+    # Each of the two codes tells half of the variance of a point on the circle.
+    assert scores.sap(*rows, True, True)[0] == pytest.approx(0.0, abs=0.02)
+    alone = np.stack([codes[:, 0], noise], axis=1)
+    rows = alone[::2], angle[::2], alone[1::2], angle[1::2]
+    assert scores.sap(*rows, True, True)[0] == pytest.approx(0.5, abs=0.02)
+
+
 def dataset(known_bits=False):
   generator = np.random.default_rng(2)
   shape = generator.choice(["circle", "square"], 120)
@@ -153,6 +170,20 @@ def test_latents_are_scored_by_the_attributes_of_the_data():
   assert found["mig"] > 0.6
   assert found["factor_vae"] > 0.95
   assert any("linear probe, size (r2)" in x for x in measure.lines(found))
+
+
+def test_an_angle_of_the_data_is_no_number_for_the_probe():
+  turn = np.random.default_rng(2).uniform(0, 360, 400)
+  conditions = Conditions.fit(
+    [{"name": "turn", "kind": "angle"}], {"turn": list(turn)}
+  )
+  vectors = conditions.encode_table({"turn": list(turn)})
+  image = np.zeros((400, 2, 2, 1), np.uint8)
+  image[:, [0, 1], [0, 1], 0] = np.rint(127.5 * (vectors + 1))
+  columns = {"image": image, "condition": vectors}
+  halves = [{k: v[i::2] for k, v in columns.items()} for i in range(2)]
+  found = measure.score(reader(), dataset=Dataset(*halves, conditions, "a"))
+  assert found["of_factor"]["turn"]["r2"] > 0.99
 
 
 def test_rows_with_an_unknown_value_are_left_out():

@@ -30,6 +30,7 @@ class Factors(NamedTuple):
 
   names: tuple[str, ...]
   real: NDArray  # bool [F]
+  angle: NDArray  # bool [F], of the real ones
   train: NDArray  # [N, F]
   test: NDArray  # [M, F]
 
@@ -90,7 +91,7 @@ def _leave_out_rare(factors: Factors) -> tuple[Factors, tuple[str, ...]]:
   Returns:
     The factors that stay, and the names of the others.
   """
-  names, real, train, test = factors
+  names, real, angle, train, test = factors
   levels = representation.levels(np.concatenate([train, test]), real)
   fitted = levels[: len(train)]
   few = fitted[_spread(len(train), TREES)]
@@ -102,11 +103,12 @@ def _leave_out_rare(factors: Factors) -> tuple[Factors, tuple[str, ...]]:
   )
   stay = tuple(name for name, t in zip(names, told, strict=True) if t)
   others = tuple(name for name in names if name not in stay)
-  return Factors(stay, real[told], train[:, told], test[:, told]), others
+  parts = (part[..., told] for part in (real, angle, train, test))
+  return Factors(stay, *parts), others
 
 
 def _scores(codes, test_codes, factors: Factors, seed: int) -> dict[str, Any]:
-  names, real, train, test = factors
+  names, real, angle, train, test = factors
   both = np.concatenate([train, test])
   cut = representation.levels(both, real)
   levels = cut[: len(train)]
@@ -115,11 +117,12 @@ def _scores(codes, test_codes, factors: Factors, seed: int) -> dict[str, Any]:
   # SAP and the probe read real numbers as they are, and classes as levels.
   values = np.where(real, train, levels)
   test_values = np.where(real, test, test_levels)
+  given = codes, values, test_codes, test_values, real, angle
   each = {
     "mig": representation.mig(codes, levels),
-    "sap": representation.sap(codes, values, test_codes, test_values, real),
+    "sap": representation.sap(*given),
   }
-  probes = representation.probe(codes, values, test_codes, test_values, real)
+  probes = representation.probe(*given)
   of_factor = {
     name: {
       key: None if gap is None else float(gap[f]) for key, gap in each.items()
@@ -155,8 +158,9 @@ def _factors(
   """
   group = run.config.data
   labelled = dataset
-  asked = getattr(dataset.conditions, "attributes", ())
-  if not asked and group.get("conditions") == "":  # none of those there are
+  if (
+    not _attributes(dataset) and group.get("conditions") == ""
+  ):  # none of those there are
     group = group.copy_and_resolve_references()
     group.conditions = "all"
     labelled = data.load(group)
@@ -172,8 +176,15 @@ def _factors(
   values = np.stack([value for _, value in found.values()], axis=1)
   parts = np.split(values, [len(rows[0])])
   real = np.array([is_real for is_real, _ in found.values()])
+  kinds = {a.name: a.kind for a in _attributes(labelled)}
+  angle = np.array([kinds.get(name) == "angle" for name in found])
   both = (part[k] for part, k in zip(parts, kept, strict=True))
-  return Factors(tuple(found), real, *both), kept
+  return Factors(tuple(found), real, angle, *both), kept
+
+
+def _attributes(dataset: Dataset) -> Sequence[Any]:
+  """Return what a dataset's conditions say that images show."""
+  return getattr(dataset.conditions, "attributes", ())
 
 
 def _columns(dataset: Dataset, rows: Sequence[NDArray]) -> tuple[dict, NDArray]:
@@ -186,7 +197,7 @@ def _columns(dataset: Dataset, rows: Sequence[NDArray]) -> tuple[dict, NDArray]:
   vectors = np.concatenate([conditions_of(*pair) for pair in pairs])
   found = {}
   known = np.ones(len(vectors), bool)
-  for attribute in getattr(dataset.conditions, "attributes", ()):
+  for attribute in _attributes(dataset):
     known &= dataset.conditions.known(vectors, attribute.name)
     entries = vectors[:, dataset.conditions.columns(attribute.name)]
     found |= _attribute_factors(attribute, entries)

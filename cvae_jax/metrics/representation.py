@@ -2,7 +2,9 @@
 
 Codes are [N, Z], usually posterior means, and factors [N, F]: whole numbers
 that name a level, or real numbers where `real` [F] says so. A real factor is
-cut into ten levels with as many rows each, where a score is of levels. A score
+cut into ten levels with as many rows each, where a score is of levels. Where
+`angle` [F] says so, a real factor is in radians, and SAP and the probe take its
+cosine and sine, since 0 and 2π are one. A score
 that is a gap between the best and the second-best latent needs two latents,
 and one that sets factors against each other two factors; else it is None.
 """
@@ -16,7 +18,7 @@ from scipy import stats
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import mutual_info_score
+from sklearn.metrics import mutual_info_score, r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
@@ -69,7 +71,9 @@ def mig(codes: ArrayLike, factors: ArrayLike) -> NDArray | None:
   return _gap(information(codes, factors)) / np.array(entropy)
 
 
-def sap(codes, factors, test_codes, test_factors, real) -> NDArray | None:
+def sap(
+  codes, factors, test_codes, test_factors, real, angle=False
+) -> NDArray | None:
   """Return each factor's separated attribute predictability [F].
 
   The gap between the best and the second code, alone, in how well they tell
@@ -79,12 +83,13 @@ def sap(codes, factors, test_codes, test_factors, real) -> NDArray | None:
   if codes.shape[1] < 2:
     return None
   score = np.zeros((codes.shape[1], factors.shape[1]))
+  angles = np.broadcast_to(angle, factors.shape[1])
   for f, is_real in enumerate(np.broadcast_to(real, factors.shape[1])):
     for z in range(codes.shape[1]):
       x = codes[:, [z]]
       y = factors[:, f]
       if is_real:
-        score[z, f] = _squared_correlation(x[:, 0], y)
+        score[z, f] = _squared_correlation(x[:, 0], _targets(y, angles[f]))
         continue
       machine = LinearSVC(C=0.01, class_weight="balanced", random_state=0)
       _quietly(machine.fit, x, y)
@@ -93,11 +98,19 @@ def sap(codes, factors, test_codes, test_factors, real) -> NDArray | None:
   return _gap(score)
 
 
-def _squared_correlation(x: NDArray, y: NDArray) -> float:
-  spread = np.cov(x, y)
-  if spread[0, 0] <= 1e-12 or spread[1, 1] == 0:
+def _targets(factor: NDArray, is_angle: bool) -> NDArray:
+  """Return what is told of a real factor [N]: [N, 1], of an angle [N, 2]."""
+  parts = [np.cos(factor), np.sin(factor)] if is_angle else [factor]
+  return np.stack(parts, axis=1)
+
+
+def _squared_correlation(x: NDArray, targets: NDArray) -> float:
+  """Return the share of the targets' variance that x [N] tells linearly."""
+  spread = np.cov(x, targets.T)
+  whole = np.trace(spread[1:, 1:])
+  if spread[0, 0] <= 1e-12 or whole == 0:
     return 0.0
-  return spread[0, 1] ** 2 / (spread[0, 0] * spread[1, 1])
+  return (spread[0, 1:] ** 2).sum() / (spread[0, 0] * whole)
 
 
 def _gap(table: NDArray) -> NDArray:
@@ -191,7 +204,9 @@ def factor_score(
   return float(right.sum() / evaluation.sum())
 
 
-def probe(codes, factors, test_codes, test_factors, real) -> list[dict]:
+def probe(
+  codes, factors, test_codes, test_factors, real, angle=False
+) -> list[dict]:
   """Tell each factor linearly from all codes together.
 
   Returns:
@@ -199,12 +214,16 @@ def probe(codes, factors, test_codes, test_factors, real) -> list[dict]:
     of the commonest level of the training rows; of a real one {"r2"}.
   """
   found = []
+  angles = np.broadcast_to(angle, factors.shape[1])
   for f, is_real in enumerate(np.broadcast_to(real, factors.shape[1])):
     y = factors[:, f]
     wanted = test_factors[:, f]
     if is_real:
+      y, wanted = (_targets(column, angles[f]) for column in (y, wanted))
       line = make_pipeline(StandardScaler(), Ridge(1.0)).fit(codes, y)
-      found.append({"r2": float(line.score(test_codes, wanted))})
+      guess = line.predict(test_codes).reshape(wanted.shape)
+      share = r2_score(wanted, guess, multioutput="variance_weighted")
+      found.append({"r2": float(share)})
       continue
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     _quietly(model.fit, codes, y)
