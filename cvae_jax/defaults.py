@@ -64,7 +64,7 @@ GROUPS = {
     "warmup": 0,  # steps until lr is reached
     "momentum": 0.0,  # of sgd, rmsprop, sm3; of muon, where 0 is 0.95
     "clip": 0.0,  # bound of the gradients' norm; 0: none
-    "weight_decay": 0.0,  # × lr × parameters
+    "weight_decay": 0.0,  # × lr × parameters; docs/choices.md: with which
     "ema": 0.0,  # decay of the parameters' running mean, which is evaluated
     "accumulate": 1,  # gradients of so many batches are averaged
   },

@@ -1,5 +1,8 @@
 """Optimisers: what each key of config.optim does, against NumPy."""
 
+import re
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -147,6 +150,20 @@ def test_lion_steps_by_the_sign_of_its_interpolation():
 def test_decay_joins_the_gradient_where_the_optimiser_has_none():
   found = trained({"lr": LR, "name": "sgd", "weight_decay": 0.5}, [(0.0, 1.0)])
   np.testing.assert_allclose(found[0], [1.9, -4.0 - LR * (1.0 - 2.0)])
+
+
+@pytest.mark.parametrize("name", optim.NAMES)
+def test_the_docs_say_which_optimisers_decay_by_the_rate_alone(name):
+  docs = Path(__file__).parents[1] / "docs/choices.md"
+  row = re.search(
+    r"`optim.weight_decay` \| with (.*?) an update", docs.read_text()
+  )
+  said = re.sub(r"\(.*?\)", "", row[1]).replace(" and ", ", ").split(", ")
+  found = trained(
+    {"lr": LR, "name": name, "weight_decay": 0.5}, [(0.0, 0.0)] * 5
+  )
+  alone = np.allclose(found[-1], (1 - LR * 0.5) ** 5 * np.array([2.0, -4.0]))
+  assert alone == (name in map(str.strip, said))
 
 
 def test_an_unknown_optimiser_is_named_beside_the_known():

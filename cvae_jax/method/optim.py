@@ -44,7 +44,8 @@ def build(
       has such a parameter; others do without. `clip` bounds the norm of all
       gradients together; 0 leaves them alone. `weight_decay` shrinks the
       parameters by this share of the rate; where optax's optimiser has no
-      decay of its own, the share of the parameters is added to the gradients.
+      decay of its own, the share of the parameters is added to the gradients,
+      which nadam and the like then divide by their size.
       `accumulate` averages the gradients of so many batches before the
       parameters move. Rates stay functions of the step, a batch each.
     rate: a learning rate to use instead of the group's.
