@@ -66,6 +66,21 @@ def test_without_a_number_the_latents_that_change_images_most_are_moved(run):
   assert len(run.traverse(**{"class": 3}, **HALF).images) == 4
 
 
+def test_latents_are_moved_by_deviations_of_the_prior_about_its_mean(run):
+  def prior(key, count):
+    noise = np.random.default_rng(0).standard_normal((count, 40))
+    noise = (noise - noise.mean(axis=0)) / noise.std(axis=0)
+    return (2.0 + 0.5 * noise).astype(np.float32)
+
+  own = run.system._replace(prior=prior)
+  other = dataclasses.replace(run, system=own)
+  found = other.traverse(7, steps=3, span=2.0, **{"class": 3}, **HALF)
+  z = np.full((3, 40), 2.0, np.float32)
+  z[:, 7] = [1.0, 2.0, 3.0]
+  expected = decoded(run, z, **{"class": 3}, **HALF)
+  np.testing.assert_allclose(found.images[0], expected, atol=1e-4)
+
+
 def test_an_attribute_is_moved_from_its_low_to_its_high_end(run):
   ink = run.traverse("ink", count=2, **{"class": 3}).images.sum((2, 3, 4))
   assert ink.shape == (2, 9)

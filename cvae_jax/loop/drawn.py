@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
 from cvae_jax.host.arguments import RunError
-from cvae_jax.loop import fitted, requests
+from cvae_jax.loop import effects, fitted, requests
 from cvae_jax.loop.mesh import ONE, Mesh
 from cvae_jax.metrics.aggregate import Aggregate
 from cvae_jax.types import System, TrainState
@@ -151,6 +151,18 @@ class Drawn:
     if self.fitted is not None:
       return fitted.draw(self, count, seed, condition, shared)
     return self._own_prior(count // shared, seed).repeat(shared, axis=0)
+
+  def spread(self, condition: NDArray) -> tuple[NDArray, NDArray]:
+    """Return each latent's mean and standard deviation [Z] in the prior.
+
+    Args:
+      condition: [1, A]; only a fitted prior uses it.
+    """
+    if self._standard():
+      return np.zeros(self.system.latents), np.ones(self.system.latents)
+    count = effects.DRAWS
+    z = self.prior(count, condition=np.repeat(condition, count, axis=0))
+    return z.mean(axis=0), z.std(axis=0)
 
   def _own_prior(self, count: int, seed: int) -> NDArray:
     if self.system.draw:

@@ -65,7 +65,8 @@ class Views(Restored):
 
     Args:
       what: an attribute, from its low to its high end, a latent a row; or
-        numbers of latents, from -span to span, one a row. Without it the
+        numbers of latents, from -span to span, one a row, the others at the
+        mean of the prior. Without it the
         `count` latents are moved that change images most (`loop/effects.py`).
       steps: columns where latents are moved. An attribute has its own.
       span: standard deviations to each side, of latents.
@@ -94,9 +95,10 @@ class Views(Restored):
       raise RunError(
         f"{self.folder} has latents 0 to {size - 1}; found {wrong[0]}"
       )
-    z = np.zeros((len(chosen), steps, size), np.float32)
+    middle, spread = self.spread(asked.vectors)
+    z = np.tile(np.float32(middle), (len(chosen), steps, 1))
     for row, number in enumerate(chosen):
-      z[row, :, number] = moved
+      z[row, :, number] += moved * np.float32(spread[number])
     drawn = self.guided(z.reshape(-1, size), asked.vectors)
     return Picture(
       drawn.reshape(len(chosen), steps, *drawn.shape[1:]),
