@@ -64,6 +64,17 @@ def test_within_a_class_the_mean_is_linear_in_a_number():
   np.testing.assert_allclose(found, oracle, rtol=1e-6)
 
 
+@pytest.mark.parametrize("ink", [0.0, 0.4, 1.0])
+def test_a_number_that_a_class_has_once_moves_no_latent_of_it(ink):
+  given = GIVEN.copy()
+  given[LABEL == 1, 3] = 0.4
+  own = MEAN[LABEL == 1]
+  oracle = stats.multivariate_normal(own.mean(0), np.cov(own.T)).logpdf(AT)
+  condition = np.tile([0.0, 1.0, 0.0, ink], (len(AT), 1))
+  found = aggregate.fit(MEAN, condition=given).log_density(AT, condition)
+  np.testing.assert_allclose(found, oracle, rtol=1e-6)
+
+
 def test_a_condition_of_few_rows_takes_the_line_through_all():
   few = np.concatenate([GIVEN[LABEL == 0], GIVEN[LABEL == 1][:5]])
   codes = np.concatenate([MEAN[LABEL == 0], MEAN[LABEL == 1][:5]])

@@ -196,7 +196,8 @@ def _part(mean, variance, given, heeded, components: int, seed: int):
   """
   latents = mean.shape[1]
   size = given.shape[1]
-  heeded = np.broadcast_to(heeded, size)
+  # Of an entry that is the same in all rows no slope is known.
+  heeded = heeded & (np.ptp(given, axis=0) > 0)
   kernel = np.zeros((1 + size, latents))
   kernel[0] = mean.mean(axis=0)
   if heeded.any():
