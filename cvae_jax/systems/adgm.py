@@ -134,7 +134,7 @@ def _terms(
 
   The classifier learns from U by `weight`, the other networks in full. With the
   images' logits before they were distorted as `target`, the KL of their classes
-  to q(y | a, x) is a term, too.
+  to q(y | a, x) is a term, too, from which it learns by the same weight.
   """
   keys = jax.random.split(key, 6)
   nets = model.nets
