@@ -18,8 +18,8 @@ PAIRS = ((9, 11), (12, 13), (14, 15))  # equal but for the weight W, which falls
 CONFOUNDS = """\
 - **Other faces.** The source trained on generated portraits (StyleGAN's). A
   loss beside a published one says that the scale is right, not which is better.
-- **One run of most models**, here and there. Where the source repeated a run the
-  losses differed by up to 0.2 %; models 5 and 6 differ by 0.24 % in its log.
+- **One run of most models.** Where the source repeated a run the losses
+  differed by up to 0.2 %; models 5 and 6 differ by 0.24 % in its log.
 - **Every published figure is a training loss**, measured during the epoch with
   dropout on; the source held no faces out.
 - **7 → 8 is the decoder's shortcuts only**, and it adds 36.5 M parameters. The
