@@ -37,7 +37,7 @@ class Restored(Drawn):
       RunError: the run can be asked for nothing.
       DataError: a name or a value is unknown.
     """
-    return requests.parse(self.folder, self.conditions, self.unknowns, request)
+    return requests.parse(self, request)
 
   @arguments.refuse_ambiguous
   def request(
@@ -65,15 +65,7 @@ class Restored(Drawn):
       words = self.parse(condition or {}) | self.parse(named)
       if not getattr(self.conditions, "attributes", ()):
         return requests.Asked(self._blank(1 if count is None else count))
-      return requests.vectors(
-        self.folder,
-        self.config,
-        self.conditions,
-        self.unknowns,
-        words,
-        count,
-        seed,
-      )
+      return requests.vectors(self, words, count, seed)
     if named:
       raise RunError(
         f"give a condition as vectors or as words; found vectors and "

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions.attribute import STEPS, Attribute
 from cvae_jax.data.conditions.layout import Layout
+from cvae_jax.host.arguments import common_length
 
 PANEL = 10  # settings in a sample grid, at most
 
@@ -42,14 +43,12 @@ class Requests(Layout):
         + "; ".join(self.describe(name) for name in left)
       )
     lists = {n: self.attribute(n).as_list(value) for n, value in given.items()}
-    lengths = {name: len(column) for name, column in lists.items()}
-    several = set(lengths.values()) - {1}
-    if len(several) > 1:
-      found = ", ".join(f"{count} of {n}" for n, count in lengths.items())
+    rows = common_length(map(len, lists.values()))
+    if rows is None:
+      found = ", ".join(f"{len(column)} of {n}" for n, column in lists.items())
       raise DataError(
         f"each attribute has one value or as many as the others; found {found}"
       )
-    rows = several.pop() if several else 1
     table = {name: [None] * rows for name in left}
     for name, column in lists.items():
       table[name] = column * rows if len(column) == 1 else column
