@@ -22,6 +22,7 @@ from cvae_jax.data.files import (
   face_tables,
   order,
   prepared,
+  splits,
   synthetic_faces,
 )
 from cvae_jax.host import commands
@@ -150,9 +151,6 @@ def _read(config: Any) -> prepared.Prepared:
   return prepared.read(folder(config), shape[0], how)
 
 
-Rows = slice | npt.NDArray[np.intp]
-
-
 def _split_column(asked: str, info: Mapping[str, Any], where: str) -> str:
   """Return the column whose values stay within one split, "" for none."""
   if asked or not info.get("split_column"):
@@ -167,7 +165,7 @@ def _split_column(asked: str, info: Mapping[str, Any], where: str) -> str:
 
 def _split(
   table: pd.DataFrame, train_rows: int, column: str, where: str
-) -> tuple[Rows, Rows]:
+) -> tuple[splits.Rows, splits.Rows]:
   """Choose training and held-out rows; slices where that is possible."""
   rows = len(table)
   if rows == 1 and not train_rows:
@@ -197,11 +195,4 @@ def _split(
       f"{where}: no group of {column!r} fits in {wanted} training rows;"
       " --config.data.split_column=none splits by rows alone"
     )
-  return tuple(_rows(mask) for mask in (training.to_numpy(), ~training))
-
-
-def _rows(mask: npt.ArrayLike) -> Rows:
-  rows = np.flatnonzero(mask)
-  if rows.size and rows[-1] - rows[0] + 1 == rows.size:
-    return slice(int(rows[0]), int(rows[-1]) + 1)  # a view, not a copy
-  return rows
+  return splits.select(training), splits.select(~training)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from cvae_jax.data import DataError, Dataset
 from cvae_jax.data.conditions import Conditions, check_version
-from cvae_jax.data.files import prepared
+from cvae_jax.data.files import prepared, splits
 from cvae_jax.data.files.preparation import SCHEMA
 from cvae_jax.data.files.splits import NAMES, SPLIT
 from cvae_jax.host import commands
@@ -48,7 +48,7 @@ def load(config: Any) -> Dataset:
     raise DataError(f"{where} has no splits; prepare it again: {how}")
   _check_size(images.shape[1:3], config.get("size", ""), where)
   entries = _choose(_schema(where), config.conditions, where)
-  rows = {name: _rows(table[SPLIT] == name) for name in NAMES}
+  rows = {name: splits.select(table[SPLIT] == name) for name in NAMES}
   train = table.iloc[rows["train"]]
   try:
     conditions = Conditions.fit(
@@ -136,14 +136,6 @@ def _choose(
       f"{', '.join(by_name) or 'no attributes'}"
     )
   return [by_name[name] for name in names]
-
-
-def _rows(chosen: pd.Series) -> slice | np.ndarray:
-  """Return row numbers; a slice where they lie together, which copies none."""
-  rows = np.flatnonzero(chosen.to_numpy())
-  if rows.size and rows[-1] - rows[0] + 1 == rows.size:
-    return slice(int(rows[0]), int(rows[-1]) + 1)
-  return rows
 
 
 def _columns(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files.columns import list_words
@@ -13,6 +14,7 @@ from cvae_jax.data.files.finding import shorten
 
 SPLIT = "split"
 NAMES = ("train", "valid", "test")
+Rows = slice | np.ndarray
 RATIO = (0.8, 0.1, 0.1)
 _WORDS = {
   **dict.fromkeys(("train", "training", "0"), "train"),
@@ -208,3 +210,15 @@ def check(
         )
       warnings.append(f"warning: {name}: no {split} row has {shorten(lacking)}")
   return warnings
+
+
+def select(chosen: ArrayLike) -> Rows:
+  """Return the numbers of the chosen rows, [N] of bool.
+
+  They are a slice if the rows lie together: indexing an array by a slice makes
+  a view, and no copy.
+  """
+  rows = np.flatnonzero(np.asarray(chosen))
+  if rows.size and rows[-1] - rows[0] + 1 == rows.size:
+    return slice(int(rows[0]), int(rows[-1]) + 1)
+  return rows
