@@ -70,13 +70,7 @@ def main(_: list[str]) -> None:
   from cvae_jax.loop.folders import Folder
   from cvae_jax.measures import cas, edits, fid, kept, ledger
 
-  run = run_flags.load(_WORKDIR)
-  judges = [runs.load(folder) for folder in _JUDGES.value]
-  identity = None
-  if _IDENTITY.value is not None:
-    identity = runs.load(_IDENTITY.value)
-  if _DATA.value is not None:
-    _move_data(run, [*judges, identity] if identity else judges)
+  run, judges, identity = _load_runs()
   if _LEDGER.value is not None:
     ledger.check(Folder(run.folder))  # now, and not after minutes of scoring
   run = run.with_prior(_PRIOR.value).with_guidance(_GUIDANCE.value)
@@ -108,6 +102,20 @@ def main(_: list[str]) -> None:
   print(f"wrote {run.folder / kept.FILE}")
   if _LEDGER.value is not None:
     print(f"wrote {ledger.write(Folder(run.folder), command.path(_LEDGER))}")
+
+
+def _load_runs():
+  """Load the run, its judges, and the judge of who is shown or None."""
+  from cvae_jax import runs
+
+  run = run_flags.load(_WORKDIR)
+  judges = [runs.load(folder) for folder in _JUDGES.value]
+  identity = None
+  if _IDENTITY.value is not None:
+    identity = runs.load(_IDENTITY.value)
+  if _DATA.value is not None:
+    _move_data(run, [*judges, identity] if identity else judges)
+  return run, judges, identity
 
 
 def _move_data(run, judges) -> None:
