@@ -50,15 +50,15 @@ def prepare(argv: list[str]) -> list[str]:
     ConfigError: the page fails or has no such key.
   """
   from cvae_jax.apps.tuning import plans
-  from cvae_jax.host import paths, variants
+  from cvae_jax.host import flag_words, paths
 
-  _typed[:] = variants.named(argv[1:])
-  page, _ = training.take_flag(argv, "config")
-  workdir, _ = training.take_flag(argv, "workdir")
+  _typed[:] = flag_words.named(argv[1:])
+  page, _ = flag_words.take(argv, "config")
+  workdir, _ = flag_words.take(argv, "workdir")
   if page is None and workdir is not None:
     known = plans.load_words(paths.local(workdir, "--workdir"))
     argv = [argv[0], *known, *argv[1:]]
-    page, _ = training.take_flag(argv, "config")
+    page, _ = flag_words.take(argv, "config")
   _page[:] = [page]
   return training.prepare(argv)
 

@@ -103,8 +103,8 @@ def choose_space(
     page: whose space(trial) is taken where there are no words.
     config: of the page, before a trial's values.
     given: the dotted keys that the user has set for all trials.
-    typed: the flags of the command itself, as variants.named has them; a study
-      that goes on brings others.
+    typed: the flags of the command itself, as flag_words.named returns them. A
+      study that goes on adds others from its folder.
 
   Raises:
     ConfigError: there is neither, or the config does not take the values, or
