@@ -8,7 +8,7 @@ from . import command, run_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run to score.")
 _JUDGES = flags.DEFINE_list(
-  "judge", [], "Runs that read attributes; what none reads is not scored."
+  "judge", [], "Runs that read attributes. Without one control has no score."
 )
 _SAMPLES = flags.DEFINE_integer(
   "samples", 50, "k of the IW bound; 0: none.", lower_bound=0
@@ -17,7 +17,7 @@ _PER_CLASS = flags.DEFINE_integer(
   "per_class", 200, "Samples of each class or level.", lower_bound=1
 )
 _DATA = flags.DEFINE_string(
-  "data", None, "Where the run's data are now, if not where it trained on them."
+  "data", None, "Where the run's data are, if they have moved since training."
 )
 _CAS = flags.DEFINE_bool(
   "cas",
@@ -27,8 +27,8 @@ _CAS = flags.DEFINE_bool(
 _IDENTITY = flags.DEFINE_string(
   "identity",
   None,
-  "A judge of who is shown: edits of held-out images are scored too, by "
-  "whether the attribute moves and the person stays.",
+  "A judge that reads who is shown. With it edits of held-out images are "
+  "scored too: does the attribute change, and does the person stay the same?",
 )
 _LABELS = flags.DEFINE_bool(
   "representation",
@@ -39,8 +39,8 @@ _LABELS = flags.DEFINE_bool(
 _LEDGER = flags.DEFINE_string(
   "ledger",
   None,
-  "Also keep the curve and the figures of a run that has ended as a small file "
-  "in this folder.",
+  "Also write the curve and the figures of a finished run as a small file "
+  "into this folder.",
 )
 _INCEPTION = flags.DEFINE_string(
   "inception",
@@ -55,7 +55,7 @@ _FID_SPLIT = flags.DEFINE_enum(
   "fid_split",
   "test",
   ["test", "train"],
-  "The images beside which FID and KID set the samples.",
+  "The split whose images FID and KID compare with the samples.",
 )
 _PRIOR = run_flags.prior()
 _GUIDANCE = run_flags.guidance()

@@ -4,8 +4,8 @@
     python -m launch.train --workdir=runs/a --config.epochs=40
 
 --config is a page, with variants behind a colon, or a run's config.json;
-PAGE:help prints a page's variants and keys. A run's folder knows its own:
---workdir alone goes on with it. Every key of the config is a flag,
+PAGE:help prints a page's variants and keys. A run's folder contains its config,
+so --workdir alone is enough to go on. Every key of the config is a flag, as in
 --config.optim.lr=0.001.
 """
 
@@ -23,13 +23,13 @@ _CHECK = flags.DEFINE_bool(
   "check_data", False, "Read all prepared images and compare their SHA-256."
 )
 _TRACK = flags.DEFINE_list(
-  "track", [], "Show it in wandb, mlflow or trackio too; several by commas."
+  "track", [], "Trackers that show the run too: wandb, mlflow, trackio."
 )
 _COORDINATOR = flags.DEFINE_string(
-  "coordinator", "", "Of several processes: host:port of process 0."
+  "coordinator", "", "With several processes: host:port of process 0."
 )
-_PROCESSES = flags.DEFINE_integer("processes", 0, "How many there are.")
-_PROCESS = flags.DEFINE_integer("process", -1, "Which one this is, from 0.")
+_PROCESSES = flags.DEFINE_integer("processes", 0, "Number of processes.")
+_PROCESS = flags.DEFINE_integer("process", -1, "This process's number, from 0.")
 
 
 def prepare(argv: list[str]) -> list[str]:

@@ -4,10 +4,10 @@ r"""Search a page's keys for the best run: many short trainings, with Optuna.
       --space="config.optim.lr=log:1e-4..1e-2" \
       --space="config.model.latents=int:2..50" --metric=loss
 
-Each trial is a run in <workdir>/0000 and so on. What may change is said by
---space, or by the page's own function space(trial). The same command, or
---workdir alone, goes on with a study after any interruption; the same command
-at once in several terminals shares the work. The best config is written to
+Each trial is a run in <workdir>/0000 and so on. --space, or the page's own
+function space(trial), says which keys may change. After any interruption the
+same command, or --workdir alone, goes on with the study. If you start the same
+command in several terminals, they share the work. The best config is written to
 <workdir>/best.json, for launch.train --config=.
 """
 
@@ -21,12 +21,13 @@ _TRIALS = flags.DEFINE_integer(
   "trials", 20, "Trials of the study in all.", lower_bound=1
 )
 _SPACE = flags.DEFINE_multi_string(
-  "space", [], "A key and what it may be: config.optim.lr=log:1e-4..1e-2."
+  "space", [], "A key and its values: config.optim.lr=log:1e-4..1e-2."
 )
 _METRIC = flags.DEFINE_string(
   "metric",
   "loss",
-  "Name in the valid or test rows; score.NAME for one of launch.evaluate.",
+  "A name in the valid or test rows, or score.NAME for a figure of "
+  "launch.evaluate.",
 )
 _DIRECTION = flags.DEFINE_enum(
   "direction", "min", ["min", "max"], "Whether less or more of it is better."

@@ -29,8 +29,9 @@ from cvae_jax.host import commands
 from cvae_jax.host.paths import local
 
 WORDS = "--images=FOLDER_OR_ZIP --table=FILE"
-# Of prepared.json: where images came from makes them no others.
-# The images' own digest is in the data's identity; older runs' lack it here.
+# Entries of prepared.json that do not identify the images. `images`, their
+# digest, does; but it is in the data's identity already, and older runs have
+# no such entry here.
 _INCIDENTAL = ("source", "on_corrupt", "skipped", "images", "equal", "order")
 
 
@@ -44,11 +45,11 @@ def load(config: Any) -> Dataset:
       images without attributes, so any that `data/prepare_photos.py`
       prepared; `conditions`, A; `image_shape`, (S, S, 3); `train_rows`, how
       many of the first prepared rows train, 0 (and when synthetic) for all
-      but a tenth; `split_column`, "" or a column (such as person) whose
-      equal values never part: whole groups, in an order that only their
-      values decide, train while they fit. "" parts no person of a set whose
-      prepared.json says so (sets with a column `person`); "none" does not
-      look at it.
+      but a tenth; `split_column`, a column such as person: rows of one value
+      are a group and stay in one split. The groups have an order that depends
+      only on their values, and train in this order as long as they fit. With
+      "" the column is the one that prepared.json names (sets with a column
+      `person` have one); with "none" there is no such column.
 
   Returns:
     Rows in file order. Images of a prepared set stay on disk, memory-mapped;

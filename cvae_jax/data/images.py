@@ -28,14 +28,14 @@ def load(config: Any) -> Dataset:
   """Load a prepared set: image uint8 [N, H, W, C], condition float32 [N, A].
 
   Args:
-    config: `path`, the set's folder; `size`, "" or what the images' is to be,
-      as in 64 or 48x80; `conditions`, "all", or the names of the
+    config: `path`, the set's folder; `size`, "" or the size that the images
+      must have, as in 64 or 48x80; `conditions`, "all", or the names of the
       attributes that condition, joined by commas, "" for none;
       `condition_dropout`: above 0 a value may be unknown.
 
   Returns:
-    Rows in file order; images stay on disk, memory-mapped. `valid` is what
-    training is watched by, `test` what final figures are of.
+    Rows in file order; images stay on disk, memory-mapped. Early stopping
+    follows the rows of `valid`; final figures are of `test`.
 
   Raises:
     DataError: if data are missing or damaged, the schema does not fit them,

@@ -125,8 +125,9 @@ def read_state(
   Args:
     folder: the export.
     abstract: names, shapes and types of the system's state.
-    held: branches of params that come from files of their own; None of one
-      whose file is not there: the state is then without it.
+    held: {branch of params: its weights} of branches that have a file of their
+      own. If the weights are None, the file is missing, and the state is read
+      without the branch.
 
   Raises:
     DamagedFile: a file was changed or cut, or is another program's.

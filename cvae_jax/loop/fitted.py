@@ -27,7 +27,7 @@ from cvae_jax.metrics import aggregate
 from cvae_jax.metrics.aggregate import Aggregate
 
 FILE = "prior.npz"  # for one Gaussian; for a mixture of K it is prior_K.npz
-ROWS = 10_000  # at most so many posteriors of training images are fitted
+ROWS = 10_000  # training images whose posteriors are used for a fit, at most
 _FIELDS = tuple(Aggregate.__dataclass_fields__)
 _NAME = re.compile(r"fitted(:(?P<components>[1-9]\d{0,2}))?")
 

@@ -63,9 +63,9 @@ def vectors(
 
 
 def may_be_unknown(config: ConfigDict, conditions: Any) -> tuple[str, ...]:
-  """Name the attributes whose values training did not always know.
+  """Name the attributes of which training saw unknown values.
 
-  Of any other a model has not seen that it is unknown.
+  A model has never seen an unknown value of the others.
   """
   if not getattr(conditions, "known_bits", False):
     return ()

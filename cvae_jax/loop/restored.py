@@ -19,7 +19,7 @@ from cvae_jax.types import PyTree
 ROWS = 500  # small images that a run computes at once
 VALUES = 1 << 21  # of the images computed at once: 48 faces of 120 × 120
 Request = ArrayLike | Mapping[str, Any] | str | None
-YOUNG = 200  # steps, fewer than any page trains for but its smoke variant
+YOUNG = 200  # steps; every page trains for more, except its smoke variant
 
 
 class Restored(Drawn):

@@ -30,9 +30,10 @@ def is_untouched(folder: Path, rows: Rows) -> bool:
 def check_checkpoints(folder: Path, rows: Rows, every: int) -> None:
   """Refuse to begin a run anew if its checkpoints have vanished.
 
-  A run that was killed before its first save has rows and no checkpoint, too.
-  It begins again and writes the same rows. A save waits for the previous one,
-  so a run that has passed two saves had a checkpoint.
+  A run that was killed before its first save also has rows and no checkpoint.
+  It may begin again, and writes the same rows. The two cases differ in the
+  number of steps: a save waits for the previous one, so a run that has passed
+  two saves has had a checkpoint.
 
   Args:
     folder: the run's.

@@ -23,8 +23,8 @@ def doubly_reparameterised_bound(
   square of the share, the gradient of p by the share.
 
   Args:
-    log_weights: (z [k, B, Z]) → [k, B]. Its density of q must hold the
-      parameters of q fixed (lax.stop_gradient), so that q learns through z.
+    log_weights: (z [k, B, Z]) → [k, B]. In its density of q the parameters of
+      q must be constants (lax.stop_gradient), so that q learns through z.
     z: reparameterised samples of q [k, B, Z].
   """
   values = log_weights(jax.lax.stop_gradient(z))

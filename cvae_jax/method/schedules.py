@@ -22,7 +22,7 @@ def delayed_weight(weight: float, start: int) -> optax.Schedule:
 def staircase(
   init: float, factor: float, floor: float, start: int, every: int
 ) -> optax.Schedule:
-  """Hold init, then multiply it by `factor` every `every` steps.
+  """Keep init, then multiply it by `factor` every `every` steps.
 
   The first drop is at step `start`. The rate stops at the first value that is
   not above the floor, so it may lie just below. The values are those of the

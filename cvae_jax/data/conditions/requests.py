@@ -25,13 +25,13 @@ class Requests(Layout):
     """Build condition vectors [N, A] from requests in words.
 
     Args:
-      values: attribute → value, or a list or array of N of them; `named` are
-        more of them and win. None is unknown. Without known-bits each must be
-        there.
+      values: {attribute: value, or a list or array of N values}. None is an
+        unknown value. Without known-bits every attribute must have a value.
+      named: more attributes and values; they replace those in `values`.
 
     Raises:
-      DataError: an attribute is not known or missing, a value is none of its
-        own, or lengths differ; what there is to ask for is said.
+      DataError: there is no such attribute or value, an attribute is missing,
+        or lengths differ; the error says what can be asked for.
     """
     given = {**(values or {}), **named}
     self._check_names(given)
@@ -66,8 +66,8 @@ class Requests(Layout):
     Numbers may lie outside the range of the training rows.
 
     Raises:
-      DataError: a value is none of its attribute's, or unknown where nothing
-        may be; the row is said, from 1.
+      DataError: an attribute has no such value, or a value is unknown and must
+        not be; the error names the row, counted from 1.
     """
     rows = len(next(iter(columns.values()), ()))
     return self._encode_lists(columns, rows, strict=False)
@@ -76,8 +76,8 @@ class Requests(Layout):
     """Read "shape=triangle,size=0.9" into {attribute: value}.
 
     Raises:
-      DataError: a part is not name=value, a name comes twice or is none, or a
-        value is none of its attribute's.
+      DataError: a part is not name=value, a name comes twice, or there is no
+        such attribute or value.
     """
     found = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -136,7 +136,7 @@ class Requests(Layout):
     shown = [self._panel_entries(attribute) for attribute in self.attributes]
     sizes = [len(entries) for entries in shown]
     every = math.prod(sizes)
-    count = min(PANEL, every)  # of whole numbers that no array could hold
+    count = min(PANEL, every)  # Python's integers: int64 might overflow
     step = fractions.Fraction(every - 1, max(1, count - 1))
     places = [round(i * step) for i in range(count)]
     found = self.blank(len(places))

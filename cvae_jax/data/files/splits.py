@@ -70,9 +70,9 @@ def draw(
 ) -> np.ndarray:
   """Draw the split of each row [N], str.
 
-  Rows of equal values in the columns `strata` are spread evenly, and a value
-  that would not train gives up a held-out row for it. With `group` rows of
-  one value in that column stay together instead.
+  Rows of equal values in the columns `strata` are spread evenly over the
+  splits. If no row of a value would train, one of its held-out rows does.
+  With `group` the rows of one value in that column stay together instead.
 
   Args:
     table: text.
