@@ -226,7 +226,7 @@ def test_encode_orders_fills_and_broadcasts(conditions):
     ({"mouth": 1.5}, "mouth 1.5 is outside [0, 1]"),
     ({"mouth": [0, float("nan")]}, "mouth nan is outside"),
     ({"hat": 1}, "missing or unknown: hat; the conditions are male, female"),
-    ({"mouth": [0, 1], "eyes": [0, 0, 1]}, "(2,), (3,)"),
+    ({"mouth": [0, 1], "eyes": [0, 0, 1]}, "mouth (2,), eyes (3,)"),
     ({"mouth": [[0]]}, "(1, 1)"),
   ],
 )
