@@ -12,6 +12,7 @@ command in several terminals, they share the work. The best config is written to
 """
 
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -67,22 +68,11 @@ def prepare(argv: list[str]) -> list[str]:
 def main(words: list[str]) -> int:
   """Search; return PREEMPTED after a signal."""
   from cvae_jax import train
-  from cvae_jax.apps.tuning import plans, results, search, space, study
+  from cvae_jax.apps.tuning import plans, search, space, study
   from cvae_jax.host import console
-  from cvae_jax.settings import ConfigError
 
-  if words:
-    raise ConfigError(
-      f"found {words[0]!r}, which a search does not read; give the flags of "
-      "its trainings without a -- before them"
-    )
   given = {name: flags.FLAGS[name].value for name in _OF_TRAIN}
-  if given["coordinator"] or given["processes"]:
-    raise ConfigError(
-      "a search trains each trial in one process; to share its trials start "
-      "the same command several times"
-    )
-
+  _check(words, given)
   by_hand = training.list_given()
 
   def one(config, folder, trackers):
@@ -112,6 +102,35 @@ def main(words: list[str]) -> int:
   except train.Preempted as stop:
     console.say(f"{stop}; run the same command to go on.", sys.stderr)
     return command.PREEMPTED
+  _report(own)
+  return 0
+
+
+def _check(words: list[str], given: dict[str, Any]) -> None:
+  """Refuse words that a search does not read, and flags that it cannot use.
+
+  Raises:
+    ConfigError: there is one.
+  """
+  from cvae_jax.settings import ConfigError
+
+  if words:
+    raise ConfigError(
+      f"found {words[0]!r}, which a search does not read; give the flags of "
+      "its trainings without a -- before them"
+    )
+  if given["coordinator"] or given["processes"]:
+    raise ConfigError(
+      "a search trains each trial in one process; to share its trials start "
+      "the same command several times"
+    )
+
+
+def _report(own) -> None:
+  """Write and print what the study found."""
+  from cvae_jax.apps.tuning import results
+  from cvae_jax.host import console
+
   written = results.save(own)
   if plots := results.plots(own):
     written.append(plots)
@@ -120,7 +139,6 @@ def main(words: list[str]) -> int:
     console.say(f"{under_way} trials are under way in other processes")
   for path in written:
     console.say(f"wrote {path}")
-  return 0
 
 
 if __name__ == "__main__":
