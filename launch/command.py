@@ -208,14 +208,14 @@ def _parse(argv: list[str], required, prepare) -> list[str]:
   except (flags.Error, AttributeError, TypeError) as error:
     if debug:
       traceback.print_exc()
-    said = f"error: {_first_line(error)} (--help lists the flags)"
+    said = f"error: {_describe(error)} (--help lists the flags)"
     console.say(said, sys.stderr)
     sys.exit(1)
   except Exception as error:
     sys.exit(_fail(error, debug))
 
 
-def _first_line(error: Exception) -> str:
+def _describe(error: Exception) -> str:
   """Return an error's text, or the last line of a traceback within it."""
   text = str(error).replace("\\n", " ").strip()
   if "Traceback" in text:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from cvae_jax.host import tensors
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.host.paths import local
-from cvae_jax.loop import saved as checkpoints
+from cvae_jax.loop import checkpoint_names as checkpoints
 from cvae_jax.loop.integrity import CheckpointError, check_names, shapes
 from cvae_jax.loop.run_data import RunMismatch
 from cvae_jax.types import PyTree, System, TrainState
