@@ -1,4 +1,4 @@
-"""Draw a run's figures as PNG, or what it is asked for in words.
+"""Draw a run's figures as PNG, or samples of a request in words.
 
     python -m launch.sample --workdir=DIR
     python -m launch.sample --workdir=DIR --set="shape=triangle,size=0.9"

@@ -93,14 +93,14 @@ def vectors(
   """Return finite values [B, width]; those of [width] are one row.
 
   Args:
-    values: see above; [B, 0] is none, for a system that reads none.
-    name: what they are called in the error.
-    letter: what their width is called there.
-    width: of each row; None where any shape will do.
+    values: see above; [B, 0] is an empty vector, for a system that reads none.
+    name: the name of the values in the error.
+    letter: the letter of their width in the error.
+    width: of each row; None if any shape is allowed.
     folder: the run's, for the error.
 
   Raises:
-    RunError: they are of another shape, or no finite numbers.
+    RunError: they have another shape, or are no finite numbers.
   """
   values = floats(values, name)
   if width is None:

@@ -215,7 +215,7 @@ def warnings(scores: Mapping[str, Any]) -> list[str]:
 
 
 def lines(scores: Mapping[str, Any]) -> list[str]:
-  """Lay the scores out as text: a line a figure, then the leakage."""
+  """Return the scores as lines of text: each figure, then the leakage."""
   found = []
   titles = {
     "sweep": "{}, asked for and read",

@@ -26,9 +26,9 @@ _PANEL = ("male", "mouth", "eyes")  # what a panel varies, slowest first
 class Conditions(Requests):
   """Maps named values to condition vectors [A], in the order of `names`.
 
-  `ranges` holds (low, high) of each name, what may be asked for. `quantiles`
-  holds (5 %, 50 %, 95 %) over the training rows, what has been seen. `rows` and
-  `sha256` are the training rows' number and identity, or 0 and "" if unknown.
+  `ranges` has the (low, high) of each name that a request may ask for, and
+  `quantiles` its 5 %, 50 % and 95 % quantile over the training rows. `rows` and
+  `sha256` are the number and the digest of these rows, or 0 and "" if unknown.
   They are stored with the run, so that it is not continued on other rows.
   """
 
