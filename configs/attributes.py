@@ -3,19 +3,20 @@
     python -m launch.train --config=configs/attributes.py:gender --workdir=DIR
     python -m launch.sweep --config=configs/attributes.py --workdir=runs/judges
 
-One variant names the attribute, in brackets its parameters: `gender`
-(4,100,898), `hair` (2,101,857), `mouth` (1,446,497), `eyes` (985,073). The
-others are given male and female beside the image: in training the table's, on
-samples what the gender model says. Like the source's, `background_mean`
-(2,101,857) and `background_std` (8,356,963) need columns of these names in the
-table. Its model of a second person failed and was not used: it is left out.
+One variant names the attribute; in brackets is its number of parameters:
+`gender` (4,100,898), `hair` (2,101,857), `mouth` (1,446,497), `eyes` (985,073).
+Except for `gender` they see male and female in addition to the image: in
+training those of the table, on samples those that the gender model reads. As in
+the source, `background_mean` (2,101,857) and `background_std` (8,356,963) need
+columns of these names in the table. The source's model of a second person is
+left out: it failed, and the source did not use it.
 
 More variants, joined by commas:
 
-    column=X   reads any column of 0 and 1 of the table, as hair's model but
-               given nothing beside the image and by cross-entropy: by squared
-               error it reads no attribute that few have. Judges of the CAAE
-               are column=Male,size=64 and so on
+    column=X   reads any column of 0 and 1 of the table. The network is that of
+               hair. It sees only the image, and its loss is the cross-entropy:
+               by squared error it would not learn an attribute that few faces
+               have. Judges of the CAAE are column=Male,size=64 and so on
     size=n     of the images, 120 by default; mouth and eyes crop 120
     faithful   the last epoch's weights, as the source saved them; without it
                the epoch with the lowest held-out loss is the final state

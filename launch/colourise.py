@@ -1,9 +1,9 @@
 """Colour a photo of any size, or measure a run on its held-out photos.
 
-With --image: <workdir>/coloured/<name>_<t>.png for each variant, and
-<name>.png with the grey, the variants and the truth; of a.jpg the name is
-"a.jpg", of a.png "a". Without: the held-out
-photos, coloured, and a table of what the colours are worth.
+With --image it writes <workdir>/coloured/<name>_<t>.png for each variant, and
+<name>.png with the grey photo, the variants and the truth. The name of a.jpg is
+"a.jpg", and that of a.png is "a". Without --image it colours the held-out
+photos, and prints a table that compares the colours with the true ones.
 """
 
 import json
@@ -17,13 +17,13 @@ _IMAGE = flags.DEFINE_string("image", None, "A photo, grey or coloured.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/colour", "A colouring run.")
 _OUT = flags.DEFINE_string("out", None, "Folder; default <workdir>/coloured.")
 _VARIANTS = flags.DEFINE_integer(
-  "variants", 5, "How many latents.", lower_bound=1
+  "variants", 5, "How many variants to draw.", lower_bound=1
 )
 _SEED = command.define_seed("Seed of the latents.")
 _FAITHFUL = flags.DEFINE_bool(
   "faithful",
   False,
-  "As the source: 112 x 112, its own recomposition and --smoothing.",
+  "Colour as the source did: at 112 x 112, with --smoothing.",
 )
 _SMOOTHING = flags.DEFINE_enum(
   "smoothing",
@@ -38,8 +38,6 @@ def main(_: list[str]) -> None:
   """Colour one photo, or score the held-out ones."""
   from cvae_jax.apps import colourise as photo
   from cvae_jax.host import images
-  from cvae_jax.host.files import write_atomically
-  from cvae_jax.measures import colour as score
 
   if _FAITHFUL.value and _IMAGE.value is None:
     raise ValueError(
@@ -58,17 +56,34 @@ def main(_: list[str]) -> None:
   if line := photo.caution(run):
     print(line)
   if image is None:
-    if _VARIANTS.value < 2:
-      raise ValueError(
-        f"--variants={_VARIANTS.value}: the variety of held-out photos is that "
-        "of two variants or more"
-      )
-    scores, sheets = score.score(run, _VARIANTS.value, _SEED.value)
-    write_atomically(folder / "scores.json", json.dumps(scores, indent=2))
-    images.save_grid(folder / "held_out.png", sheets, scale=1)
-    print(score.table(scores))
-    print(f"wrote {folder / 'scores.json'}, {folder / 'held_out.png'}")
-    return
+    _score(run, folder)
+  else:
+    _colour(run, image, paths)
+
+
+def _score(run, folder: Path) -> None:
+  """Colour the held-out photos, and write and print what they are worth."""
+  from cvae_jax.host import images
+  from cvae_jax.host.files import write_atomically
+  from cvae_jax.measures import colour
+
+  if _VARIANTS.value < 2:
+    raise ValueError(
+      f"--variants={_VARIANTS.value}: the variety of held-out photos is that "
+      "of two variants or more"
+    )
+  scores, sheets = colour.score(run, _VARIANTS.value, _SEED.value)
+  write_atomically(folder / "scores.json", json.dumps(scores, indent=2))
+  images.save_grid(folder / "held_out.png", sheets, scale=1)
+  print(colour.table(scores))
+  print(f"wrote {folder / 'scores.json'}, {folder / 'held_out.png'}")
+
+
+def _colour(run, image: Path, paths: list[Path]) -> None:
+  """Colour one photo and write its pictures."""
+  from cvae_jax.apps import colourise as photo
+  from cvae_jax.host import images
+
   coloured = photo.colourise(
     run,
     photo.read(image),

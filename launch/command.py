@@ -41,7 +41,7 @@ _DEBUG = flags.DEFINE_bool("debug", False, "Show an error's traceback.")
 def start(name: str) -> None:
   """Apply the CPU settings when a module runs as a command.
 
-  It comes before jax is imported: it may start the interpreter anew.
+  Call it before jax is imported, since it may restart the interpreter.
   """
   if name == "__main__":
     console.secure()
@@ -90,7 +90,7 @@ def run(
 
 
 def define_seed(about: str) -> flags.FlagHolder:
-  """Define --seed; jax keeps 32 bits, so that 2**32 would be as 0."""
+  """Define --seed; jax keeps 32 bits of it, so 2**32 would equal 0."""
   return flags.DEFINE_integer(
     "seed", 0, about, lower_bound=0, upper_bound=settings.SEEDS - 1
   )
@@ -208,14 +208,14 @@ def _parse(argv: list[str], required, prepare) -> list[str]:
   except (flags.Error, AttributeError, TypeError) as error:
     if debug:
       traceback.print_exc()
-    said = f"error: {_first_line(error)} (--help lists the flags)"
+    said = f"error: {_describe(error)} (--help lists the flags)"
     console.say(said, sys.stderr)
     sys.exit(1)
   except Exception as error:
     sys.exit(_fail(error, debug))
 
 
-def _first_line(error: Exception) -> str:
+def _describe(error: Exception) -> str:
   """Return an error's text, or the last line of a traceback within it."""
   text = str(error).replace("\\n", " ").strip()
   if "Traceback" in text:

@@ -7,9 +7,9 @@ r"""Change what a photographed face, or a picture of any data, shows.
     python -m launch.edit --image=shape.png --workdir=runs/shapes \
       --set="shape=triangle,colour=red" --sweep=size
 
-The picture is encoded as what it shows and decoded as what it is to show. What
-it shows is said by --condition; without, it is what the model explains it by
-best.
+The picture is encoded with the condition that it shows, and decoded with the
+condition that it should show. --condition gives the first one. Without it, the
+command takes the condition under which the picture has the highest ELBO.
 """
 
 from pathlib import Path
@@ -19,20 +19,20 @@ from absl import flags
 from . import command, run_flags
 
 _IMAGE = flags.DEFINE_string(
-  "image", None, "A photo of one face, or of what a run is on."
+  "image", None, "A photo of one face, or a picture like those of the run."
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run.")
 _CONDITION = flags.DEFINE_string(
   "condition",
   None,
-  "What the picture shows, name=value by commas; default: found.",
+  "What the picture shows, as name=value,…; by default the model finds it.",
 )
-_SET = flags.DEFINE_multi_string("set", [], "A change; may be given often.")
+_SET = flags.DEFINE_multi_string("set", [], "A change; may be repeated.")
 _FIT = flags.DEFINE_enum(
   "fit",
   "crop",
   ["crop", "squash", "pad"],
-  "How a picture of another shape gets the run's, as of prepare images.",
+  "How a picture of another shape is fitted, as in prepare images.",
 )
 _SWEEP = flags.DEFINE_list(
   "sweep", [], "Attributes to show at each level, or over their range."
@@ -42,7 +42,7 @@ _SQUARE = flags.DEFINE_list(
   "square", [], "TOP,BOTTOM,LEFT,RIGHT: the box to keep; default: the middle."
 )
 _CROP = flags.DEFINE_integer(
-  "crop", 0, "Pixels off every side, instead.", lower_bound=0
+  "crop", 0, "Instead: how many pixels to cut off every side.", lower_bound=0
 )
 _STEPS = 9  # of a walk
 _OUT = flags.DEFINE_string(

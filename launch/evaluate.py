@@ -8,7 +8,7 @@ from . import command, run_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run to score.")
 _JUDGES = flags.DEFINE_list(
-  "judge", [], "Runs that read attributes; what none reads is not scored."
+  "judge", [], "Runs that read attributes. Without one control has no score."
 )
 _SAMPLES = flags.DEFINE_integer(
   "samples", 50, "k of the IW bound; 0: none.", lower_bound=0
@@ -17,7 +17,7 @@ _PER_CLASS = flags.DEFINE_integer(
   "per_class", 200, "Samples of each class or level.", lower_bound=1
 )
 _DATA = flags.DEFINE_string(
-  "data", None, "Where the run's data are now, if not where it trained on them."
+  "data", None, "Where the run's data are, if they have moved since training."
 )
 _CAS = flags.DEFINE_bool(
   "cas",
@@ -27,8 +27,8 @@ _CAS = flags.DEFINE_bool(
 _IDENTITY = flags.DEFINE_string(
   "identity",
   None,
-  "A judge of who is shown: edits of held-out images are scored too, by "
-  "whether the attribute moves and the person stays.",
+  "A judge that reads who is shown. With it edits of held-out images are "
+  "scored too: does the attribute change, and does the person stay the same?",
 )
 _LABELS = flags.DEFINE_bool(
   "representation",
@@ -39,8 +39,8 @@ _LABELS = flags.DEFINE_bool(
 _LEDGER = flags.DEFINE_string(
   "ledger",
   None,
-  "Also keep the curve and the figures of a run that has ended as a small file "
-  "in this folder.",
+  "Also write the curve and the figures of a finished run as a small file "
+  "into this folder.",
 )
 _INCEPTION = flags.DEFINE_string(
   "inception",
@@ -55,7 +55,7 @@ _FID_SPLIT = flags.DEFINE_enum(
   "fid_split",
   "test",
   ["test", "train"],
-  "The images beside which FID and KID set the samples.",
+  "The split whose images FID and KID compare with the samples.",
 )
 _PRIOR = run_flags.prior()
 _GUIDANCE = run_flags.guidance()
@@ -70,13 +70,7 @@ def main(_: list[str]) -> None:
   from cvae_jax.loop.folders import Folder
   from cvae_jax.measures import cas, edits, fid, kept, ledger
 
-  run = run_flags.load(_WORKDIR)
-  judges = [runs.load(folder) for folder in _JUDGES.value]
-  identity = None
-  if _IDENTITY.value is not None:
-    identity = runs.load(_IDENTITY.value)
-  if _DATA.value is not None:
-    _move_data(run, [*judges, identity] if identity else judges)
+  run, judges, identity = _load_runs()
   if _LEDGER.value is not None:
     ledger.check(Folder(run.folder))  # now, and not after minutes of scoring
   run = run.with_prior(_PRIOR.value).with_guidance(_GUIDANCE.value)
@@ -108,6 +102,20 @@ def main(_: list[str]) -> None:
   print(f"wrote {run.folder / kept.FILE}")
   if _LEDGER.value is not None:
     print(f"wrote {ledger.write(Folder(run.folder), command.path(_LEDGER))}")
+
+
+def _load_runs():
+  """Load the run, its judges, and the judge of who is shown or None."""
+  from cvae_jax import runs
+
+  run = run_flags.load(_WORKDIR)
+  judges = [runs.load(folder) for folder in _JUDGES.value]
+  identity = None
+  if _IDENTITY.value is not None:
+    identity = runs.load(_IDENTITY.value)
+  if _DATA.value is not None:
+    _move_data(run, [*judges, identity] if identity else judges)
+  return run, judges, identity
 
 
 def _move_data(run, judges) -> None:

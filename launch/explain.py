@@ -1,4 +1,4 @@
-r"""Say what a config's loss is in nats, or another library's by its weights.
+r"""Say what the loss of a config, or of another library, is in nats.
 
     python -m launch.explain --config=configs/faces.py:model=15
     python -m launch.explain --reconstruction=mse --reduce=mean --weight=1 \

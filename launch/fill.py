@@ -16,8 +16,8 @@ _OUT = flags.DEFINE_string("out", None, "The table to write, a .csv.")
 _SURE = flags.DEFINE_float(
   "sure",
   0.9,
-  "Probability of a level from which it is filled in; below it the cell stays "
-  "empty. Numbers and angles are filled in always.",
+  "A level is filled in if its probability is at least this; otherwise the "
+  "cell stays empty. Numbers and angles are always filled in.",
   lower_bound=0.0,
   upper_bound=1.0,
 )

@@ -13,7 +13,7 @@ _OUT = flags.DEFINE_string(
   "PNG, JPEG or WebP; default <workdir>/handwriting/<image's name>.png.",
 )
 _FAITHFUL = flags.DEFINE_bool(
-  "faithful", False, "As the source: encoded with the class to come out."
+  "faithful", False, "As the source: encode with the class of each output."
 )
 
 

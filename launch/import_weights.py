@@ -1,13 +1,12 @@
-r"""Write an export of PyTorch's or Keras's weights in a network here.
+r"""Write an export of a network here with weights from PyTorch or Keras.
 
     python -m launch.import_weights --config=configs/zoo.py:scvae \
       --weights=model.safetensors --names=names.json --out=exports/mine
 
---weights is a .safetensors file of PyTorch's, or a .h5 or .keras file of
-Keras's. --names is a table of layers (docs/handing_on.md). --check is a
-.safetensors or .npz file of inputs and outputs of the other program, which the
-network here has to give too. Every key of the config is a flag, as for
-launch.train.
+--weights is a .safetensors file of PyTorch, or a .h5 or .keras file of Keras.
+--names is a table of layers (docs/handing_on.md). --check is a .safetensors or
+.npz file of inputs and outputs of the other program; the network here must give
+the same outputs. Every key of the config is a flag, as for launch.train.
 """
 
 from absl import flags
@@ -15,7 +14,7 @@ from absl import flags
 from . import command, run_flags
 
 _WEIGHTS = flags.DEFINE_string(
-  "weights", None, "Theirs: .safetensors, .h5 or .keras."
+  "weights", None, "The other program's file: .safetensors, .h5 or .keras."
 )
 _NAMES = flags.DEFINE_string("names", None, "The table of layers, JSON.")
 _CHECK = flags.DEFINE_string(

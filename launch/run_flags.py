@@ -96,7 +96,8 @@ def guidance() -> flags.FlagHolder:
   return flags.DEFINE_float(
     "guidance",
     1.0,
-    "Above 1 exaggerates the condition, where it may be unknown.",
+    "A number above 1 exaggerates the condition; for models that were trained "
+    "with unknown values.",
   )
 
 

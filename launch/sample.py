@@ -1,13 +1,13 @@
-"""Draw a run's figures as PNG, or what it is asked for in words.
+"""Draw a run's figures as PNG, or samples of a request in words.
 
     python -m launch.sample --workdir=DIR
     python -m launch.sample --workdir=DIR --set="shape=triangle,size=0.9"
     python -m launch.sample --workdir=DIR --grid=shape,colour
     python -m launch.sample --workdir=DIR --set=shape=circle --sweep=size
 
-An attribute that is left out is drawn from the training rows, as real images
-have it. For a model that was trained with unknown values it is unknown; so it
-is with --unknown.
+An attribute that is left out is drawn from the training rows. If the model was
+trained with unknown values, the attribute is unknown instead. --unknown says so
+explicitly.
 """
 
 from absl import flags
@@ -16,20 +16,20 @@ from . import command, run_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run to draw from.")
 _OUT = flags.DEFINE_string(
-  "out", None, "Folder; default <workdir>/figures. Of a request a file too."
+  "out", None, "Folder, or file of a request; default <workdir>/figures."
 )
 _SET = flags.DEFINE_multi_string(
-  "set", [], "What is asked for, name=value by commas: class=3,ink=0.5."
+  "set", [], "The request, as name=value,…: class=3,ink=0.5."
 )
 _GRID = flags.DEFINE_list(
-  "grid", [], "One or two attributes: every level of each, every pair."
+  "grid", [], "Draw every level of one attribute, or every pair of two."
 )
 _SWEEP = flags.DEFINE_string(
   "sweep", "", "An attribute to move from its low to its high end."
 )
 _UNKNOWN = flags.DEFINE_list("unknown", [], "Attributes that are unknown.")
 _COUNT = flags.DEFINE_integer(
-  "count", None, "Samples; of a sweep its rows.", lower_bound=1
+  "count", None, "Number of samples, or of rows of a sweep.", lower_bound=1
 )
 _GUIDANCE = run_flags.guidance()
 _PRIOR = run_flags.prior()

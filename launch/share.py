@@ -1,10 +1,10 @@
-"""Put a run on the Hugging Face Hub, to be loaded by its name anywhere.
+"""Put a run on the Hugging Face Hub; it can then be loaded by its name.
 
     hf auth login
     python -m launch.share --workdir=runs/digits --repo=user/digits
 
-What goes there is what launch.export writes, and nothing else of the folder.
-runs.load("hf://user/digits") reads it.
+The command sends the files that launch.export writes, and no others.
+runs.load("hf://user/digits") reads them.
 """
 
 from absl import flags
@@ -14,7 +14,7 @@ from . import command, run_flags
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run, or an export.")
 _REPO = flags.DEFINE_string("repo", None, "user/name on the Hub.")
 _PRIVATE = flags.DEFINE_bool(
-  "private", False, "Only you may see a repository that is made."
+  "private", False, "If a repository is created, only you may see it."
 )
 _STEP = run_flags.step()
 _CHOICES = run_flags.export(("safetensors", "onnx"))

@@ -4,16 +4,18 @@ r"""Train every variant that a config file's `sweep()` yields, one by one.
     python -m launch.sweep --config=digits:model=2 --workdir=runs/rates \
       --grid=config.optim.lr=1e-3,3e-4 --grid=config.seed=0..4
 
-Each goes into <workdir>/<variant>. With --grid it is every combination of the
-values given, for the one variant behind the colon, or for the page's own
-variants that --only names ('*' for all). What was interrupted goes on, so the
-same command resumes the sweep. Variants behind the file (faces.py:smoke) and
-words behind `--` go to every run that is not done; they may not set a key of
-the grid. What is done is left as it is, whatever they say: launch.train on its
-folder gives one run more epochs.
-A variant that fails does not keep the others from training; the failed ones
-are listed at the end, and the sweep exits with 1. SIGTERM or Ctrl-C lets the
-run under way save and ends the sweep with 75.
+Each variant is trained in <workdir>/<variant>. With --grid every combination of
+the given values is trained: for the one variant behind the colon, or for those
+of the page's own variants that --only names ('*' for all).
+
+The same command resumes a sweep: it goes on with interrupted runs, and leaves
+finished ones as they are. To give a finished run more epochs, call launch.train
+on its folder. Variants behind the file (faces.py:smoke) and flags behind `--`
+apply to every run that is not finished; they may not set a key of the grid.
+
+If a variant fails, the others are trained nevertheless. The failed ones are
+listed at the end, and the exit status is 1. After SIGTERM or Ctrl-C the run
+under way saves, and the sweep ends with status 75.
 
 On a Slurm cluster the variants train side by side, each as a job:
 

@@ -1,12 +1,14 @@
-"""Set runs side by side: `python -m launch.table DIR …`.
+"""Compare runs in a table: `python -m launch.table DIR …`.
 
-Each DIR is a run or a folder of runs, at any depth and of any page, a ledger,
-or the name of an entry of the project's ledger (docs/results). Printed are
-the config keys that differ and the last epoch's figures, mean ± deviation of
-runs that differ in their seed alone. Into --out (of one folder of runs:
-into that folder) come table.csv and table.json with a row a run, means.csv,
-table.md and table.tex with a row a group of seeds, and curves.png and
-curves.pdf with the curves over each other.
+Each DIR is a run, a folder of runs at any depth and of any page, a ledger, or
+the name of an entry of the project's ledger (docs/results). The command prints
+the config keys that differ and the last epoch's figures. Runs that differ only
+in their seed become one row with mean ± deviation.
+
+It also writes files into --out; if DIR is one folder of runs, the default is
+this folder. table.csv and table.json have a row for each run. means.csv,
+table.md and table.tex have a row for each group of seeds. curves.png and
+curves.pdf show the curves of all runs in one plot.
 """
 
 from absl import flags

@@ -4,13 +4,13 @@
     python -m launch.train --workdir=runs/a --config.epochs=40
 
 --config is a page, with variants behind a colon, or a run's config.json;
-PAGE:help prints a page's variants and keys. A run's folder knows its own:
---workdir alone goes on with it. Every key of the config is a flag,
+PAGE:help prints a page's variants and keys. A run's folder contains its config,
+so --workdir alone is enough to go on. Every key of the config is a flag, as in
 --config.optim.lr=0.001.
 """
 
+import itertools
 import os
-import re
 import sys
 
 from absl import flags
@@ -23,14 +23,13 @@ _CHECK = flags.DEFINE_bool(
   "check_data", False, "Read all prepared images and compare their SHA-256."
 )
 _TRACK = flags.DEFINE_list(
-  "track", [], "Show it in wandb, mlflow or trackio too; several by commas."
+  "track", [], "Trackers that show the run too: wandb, mlflow, trackio."
 )
 _COORDINATOR = flags.DEFINE_string(
-  "coordinator", "", "Of several processes: host:port of process 0."
+  "coordinator", "", "With several processes: host:port of process 0."
 )
-_PROCESSES = flags.DEFINE_integer("processes", 0, "How many there are.")
-_PROCESS = flags.DEFINE_integer("process", -1, "Which one this is, from 0.")
-_NAMED = re.compile(r"--?(?P<name>[\w.]+)(=(?P<value>.*))?", re.DOTALL)
+_PROCESSES = flags.DEFINE_integer("processes", 0, "Number of processes.")
+_PROCESS = flags.DEFINE_integer("process", -1, "This process's number, from 0.")
 
 
 def prepare(argv: list[str]) -> list[str]:
@@ -41,10 +40,10 @@ def prepare(argv: list[str]) -> list[str]:
   """
   from cvae_jax import config, settings
   from cvae_jax.apps import page_help
-  from cvae_jax.host import paths, plugins
+  from cvae_jax.host import flag_words, paths, plugins
 
-  page, argv = take_flag(argv, "config")
-  workdir, _ = take_flag(argv, "workdir")
+  page, argv = flag_words.take(argv, "config")
+  workdir, _ = flag_words.take(argv, "workdir")
   if page is None and workdir is not None:
     saved = paths.local(workdir, "--workdir") / "config.json"
     page = str(saved) if saved.exists() else None
@@ -57,52 +56,17 @@ def prepare(argv: list[str]) -> list[str]:
   loaded = config.load_page(page)
   if not page.endswith(".json"):
     config.trust(loaded)
-  for word in argv[1:]:
-    if word == "--":
-      break
-    if (match := _NAMED.fullmatch(word)) and match["name"][:7] == "config.":
-      settings.check_key(loaded, match["name"][7:])
-      if match["name"] in ("config.system", "config.data.name"):
-        plugins.trust(match["value"])
-  argv = _last_of_each(argv)
+  argv = flag_words.keep_last(argv)
+  for word in itertools.takewhile(lambda word: word != "--", argv[1:]):
+    flag = flag_words.parse(word)
+    if flag and flag.name.startswith("config."):
+      settings.check_key(loaded, flag.name.removeprefix("config."))
+      if flag.name in ("config.system", "config.data.name"):
+        plugins.trust(flag.value)
   config_flags.DEFINE_config_dict(
     "config", loaded, lock_config=True, sys_argv=argv
   )
   return argv
-
-
-def _last_of_each(argv: list[str]) -> list[str]:
-  """Keep the last word of each key of the config that comes several times.
-
-  Of numbers and texts the last one holds. The values of a tuple would be
-  joined instead: features=(8,) behind features=(4,) would be (4, 8).
-  """
-  kept = []
-  seen = set()
-  end = argv.index("--") if "--" in argv else len(argv)
-  for word in reversed(argv[:end]):
-    match = _NAMED.fullmatch(word)
-    name = match["name"] if match and "=" in word else ""
-    if not (name.startswith("config.") and name in seen):
-      kept.append(word)
-    seen.add(name)
-  return [*reversed(kept), *argv[end:]]
-
-
-def take_flag(argv: list[str], name: str) -> tuple[str | None, list[str]]:
-  """Take a flag out of the words: (its last value or None, the others)."""
-  value = None
-  rest = []
-  words = iter(argv)
-  for word in words:
-    match = _NAMED.fullmatch(word)
-    if word == "--":
-      return value, [*rest, word, *words]
-    if match and match["name"] == name:
-      value = match["value"] if "=" in word else next(words, "")
-    else:
-      rest.append(word)
-  return value, rest
 
 
 def list_given() -> list[str]:

@@ -4,14 +4,15 @@ r"""Search a page's keys for the best run: many short trainings, with Optuna.
       --space="config.optim.lr=log:1e-4..1e-2" \
       --space="config.model.latents=int:2..50" --metric=loss
 
-Each trial is a run in <workdir>/0000 and so on. What may change is said by
---space, or by the page's own function space(trial). The same command, or
---workdir alone, goes on with a study after any interruption; the same command
-at once in several terminals shares the work. The best config is written to
+Each trial is a run in <workdir>/0000 and so on. --space, or the page's own
+function space(trial), says which keys may change. After any interruption the
+same command, or --workdir alone, goes on with the study. If you start the same
+command in several terminals, they share the work. The best config is written to
 <workdir>/best.json, for launch.train --config=.
 """
 
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -21,12 +22,13 @@ _TRIALS = flags.DEFINE_integer(
   "trials", 20, "Trials of the study in all.", lower_bound=1
 )
 _SPACE = flags.DEFINE_multi_string(
-  "space", [], "A key and what it may be: config.optim.lr=log:1e-4..1e-2."
+  "space", [], "A key and its values: config.optim.lr=log:1e-4..1e-2."
 )
 _METRIC = flags.DEFINE_string(
   "metric",
   "loss",
-  "Name in the valid or test rows; score.NAME for one of launch.evaluate.",
+  "A name in the valid or test rows, or score.NAME for a figure of "
+  "launch.evaluate.",
 )
 _DIRECTION = flags.DEFINE_enum(
   "direction", "min", ["min", "max"], "Whether less or more of it is better."
@@ -50,15 +52,15 @@ def prepare(argv: list[str]) -> list[str]:
     ConfigError: the page fails or has no such key.
   """
   from cvae_jax.apps.tuning import plans
-  from cvae_jax.host import paths, variants
+  from cvae_jax.host import flag_words, paths
 
-  _typed[:] = variants.named(argv[1:])
-  page, _ = training.take_flag(argv, "config")
-  workdir, _ = training.take_flag(argv, "workdir")
+  _typed[:] = flag_words.named(argv[1:])
+  page, _ = flag_words.take(argv, "config")
+  workdir, _ = flag_words.take(argv, "workdir")
   if page is None and workdir is not None:
     known = plans.load_words(paths.local(workdir, "--workdir"))
     argv = [argv[0], *known, *argv[1:]]
-    page, _ = training.take_flag(argv, "config")
+    page, _ = flag_words.take(argv, "config")
   _page[:] = [page]
   return training.prepare(argv)
 
@@ -66,22 +68,11 @@ def prepare(argv: list[str]) -> list[str]:
 def main(words: list[str]) -> int:
   """Search; return PREEMPTED after a signal."""
   from cvae_jax import train
-  from cvae_jax.apps.tuning import plans, results, search, space, study
+  from cvae_jax.apps.tuning import plans, search, space, study
   from cvae_jax.host import console
-  from cvae_jax.settings import ConfigError
 
-  if words:
-    raise ConfigError(
-      f"found {words[0]!r}, which a search does not read; give the flags of "
-      "its trainings without a -- before them"
-    )
   given = {name: flags.FLAGS[name].value for name in _OF_TRAIN}
-  if given["coordinator"] or given["processes"]:
-    raise ConfigError(
-      "a search trains each trial in one process; to share its trials start "
-      "the same command several times"
-    )
-
+  _check(words, given)
   by_hand = training.list_given()
 
   def one(config, folder, trackers):
@@ -111,6 +102,35 @@ def main(words: list[str]) -> int:
   except train.Preempted as stop:
     console.say(f"{stop}; run the same command to go on.", sys.stderr)
     return command.PREEMPTED
+  _report(own)
+  return 0
+
+
+def _check(words: list[str], given: dict[str, Any]) -> None:
+  """Refuse words that a search does not read, and flags that it cannot use.
+
+  Raises:
+    ConfigError: there is one.
+  """
+  from cvae_jax.settings import ConfigError
+
+  if words:
+    raise ConfigError(
+      f"found {words[0]!r}, which a search does not read; give the flags of "
+      "its trainings without a -- before them"
+    )
+  if given["coordinator"] or given["processes"]:
+    raise ConfigError(
+      "a search trains each trial in one process; to share its trials start "
+      "the same command several times"
+    )
+
+
+def _report(own) -> None:
+  """Write and print what the study found."""
+  from cvae_jax.apps.tuning import results
+  from cvae_jax.host import console
+
   written = results.save(own)
   if plots := results.plots(own):
     written.append(plots)
@@ -119,7 +139,6 @@ def main(words: list[str]) -> int:
     console.say(f"{under_way} trials are under way in other processes")
   for path in written:
     console.say(f"wrote {path}")
-  return 0
 
 
 if __name__ == "__main__":

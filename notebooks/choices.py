@@ -41,9 +41,10 @@ for name in LIKELIHOODS:
   train.train_and_evaluate(settings, FOLDER / name)
 
 # %% [markdown]
-# The folders are a table: `runs.below` finds them. An ELBO in nats is of one
-# likelihood: those of pixels as numbers and of pixels as bits measure different
-# things. The PSNR of reconstructions can be compared.
+# `runs.below` finds the runs in a folder; here they become a table. Compare
+# ELBOs only between runs of the same likelihood: in some likelihoods pixels are
+# real numbers, in others they are bits. The PSNR of reconstructions can be
+# compared between all runs.
 
 # %%
 found = {run.path.name: run.split("test")[-1] for run in runs.below(FOLDER)}

@@ -46,10 +46,11 @@ for i in range(COUNT):
 # %% [markdown]
 # ## Kinds
 #
-# An angle is periodic: 359° lies beside 1°. Ranked levels are ordinal. Neither
-# can be told from the values, so it is said. A fifth of the widths are unknown.
-# In training one value in ten is made unknown as well, so the model learns what
-# it means not to know an angle, too.
+# An angle is periodic: 359° is next to 1°. Ranked levels are ordinal. The
+# values show neither, so both kinds are stated. A fifth of the widths are
+# unknown.
+# In training one value in ten is made unknown as well, so that the model also
+# learns what an unknown angle is.
 
 # %%
 known = width.astype(object)
@@ -94,10 +95,9 @@ asked.note
 # %% [markdown]
 # ## Guidance
 #
-# A model that knows of unknown values can be asked with the condition and
-# without it.
-# Guidance goes on from the second answer to the first and beyond: above 1 the
-# condition is exaggerated.
+# If a model was trained with unknown values, it can decode a latent with the
+# condition and without it. Guidance extrapolates from the image without the
+# condition to the image with it: above 1 the condition is exaggerated.
 
 # %%
 run.grid("width", turn=45, guidance=1.0)

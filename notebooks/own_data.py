@@ -68,8 +68,8 @@ run = runs.load(FOLDER / "shapes")
 run
 
 # %% [markdown]
-# What is left out of a request is drawn from the training rows, as real images
-# have it. Everything is asked for in words.
+# A request is in words. If it does not name an attribute, its value is drawn
+# from the training rows.
 
 # %%
 run.grid("shape", "colour", size=5)

@@ -31,8 +31,8 @@ FOLDER = Path(tempfile.mkdtemp())
 # %% [markdown]
 # ## A model that comes with the package
 #
-# It was trained on 60,000 digits. What it can be asked for are its attributes:
-# the class, and how much ink a digit has beside others of its class.
+# It was trained on 60,000 digits. A request names attributes: the class, and
+# how much ink a digit has compared with others of its class.
 
 # %%
 run = runs.load("pretrained/digits")
@@ -53,7 +53,8 @@ images.shape
 run.grid("class", "ink", seed=1)
 
 # %% [markdown]
-# `traverse` moves the latents that change images most. The condition is held.
+# `traverse` moves the latents that change images most. The condition stays the
+# same.
 
 # %%
 run.traverse(**{"class": 3}, ink=0.5)

@@ -88,6 +88,13 @@ def test_what_is_sampled_can_be_encoded_and_one_request_serves_all(run):
   np.testing.assert_array_equal(one, run.encode(images, vectors).mean)
 
 
+def test_lists_of_no_values_ask_for_no_samples(run, unsure):
+  nothing = {name: [] for name in WHOLE}
+  for one in (run, unsure):
+    vectors = one.request(nothing).vectors
+    assert vectors.shape == (0, one.condition_size)
+
+
 def test_what_is_left_out_is_drawn_from_training_rows_together(run):
   found = run.request(shape="circle", count=50, seed=1)
   assert found.note == (

@@ -133,8 +133,8 @@ def test_panel_shows_each_class_at_middle_ink(ink, middle):
     (1, 1.1, "ink 1.1 is outside [-1, 1]"),
     (1, float("nan"), "ink nan is outside"),
     (1, "dark", "ink 'dark' is no number; expected one in [-1, 1]"),
-    ([1, 2], [0, 0, 0], "found shapes (2,) and (3,)"),
-    ([[1]], 0, "found shapes (1, 1) and ()"),
+    ([1, 2], [0, 0, 0], "found labels (2,), ink (3,)"),
+    ([[1]], 0, "found labels (1, 1), ink ()"),
   ],
 )
 def test_encode_refuses(conditions, labels, ink, message):

@@ -11,7 +11,7 @@ import pytest
 from cvae_jax import data
 from cvae_jax.data import DataError, faces
 from cvae_jax.data.faces import Conditions
-from cvae_jax.data.files import prepared
+from cvae_jax.data.files import prepared, splits
 from cvae_jax.data.files.face_tables import CONDITIONS as NAMES
 
 S = 16
@@ -167,8 +167,8 @@ def test_group_split_depends_on_groups_alone_and_views_what_lies_together():
     sides.append({*rows["person"].to_numpy()[train]})
   assert sides[0] == sides[1]
   assert len(sides[0]) == 5
-  assert isinstance(faces._rows(np.array([0, 1, 1, 1, 0], bool)), slice)
-  assert faces._rows(np.array([1, 0, 1], bool)).tolist() == [0, 2]
+  assert isinstance(splits.select(np.array([0, 1, 1, 1, 0], bool)), slice)
+  assert splits.select(np.array([1, 0, 1], bool)).tolist() == [0, 2]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_encode_orders_fills_and_broadcasts(conditions):
     ({"mouth": 1.5}, "mouth 1.5 is outside [0, 1]"),
     ({"mouth": [0, float("nan")]}, "mouth nan is outside"),
     ({"hat": 1}, "missing or unknown: hat; the conditions are male, female"),
-    ({"mouth": [0, 1], "eyes": [0, 0, 1]}, "(2,), (3,)"),
+    ({"mouth": [0, 1], "eyes": [0, 0, 1]}, "mouth (2,), eyes (3,)"),
     ({"mouth": [[0]]}, "(1, 1)"),
   ],
 )

@@ -16,7 +16,7 @@ import pytest
 from benchmarks import equal_runs
 from cvae_jax import runs, train
 from cvae_jax.host.files import DamagedFile
-from cvae_jax.loop import checkpoint, launches, quirks, run_data
+from cvae_jax.loop import checkpoint, launches, orbax_quirks, run_data
 from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints, Damaged
 from cvae_jax.loop.record import RunMismatch
 from cvae_jax.loop.rows import describe_loss, read_metrics
@@ -108,7 +108,7 @@ def test_a_run_goes_on_in_a_folder_of_any_legal_name(
 def test_an_alias_is_gone_when_the_checkpoints_are_closed(
   tmp_path, monkeypatch
 ):
-  monkeypatch.setattr(quirks.tempfile, "tempdir", str(tmp_path))
+  monkeypatch.setattr(orbax_quirks.tempfile, "tempdir", str(tmp_path))
   checkpoints = Checkpoints(tmp_path / "run[1]")
   assert len(list(tmp_path.glob("cvae_jax_*"))) == 1
   checkpoints.close()
@@ -382,7 +382,7 @@ def test_files_that_cannot_grow_are_said_in_one_line_without_a_traceback(
 
 def test_what_follows_a_failed_write_is_dropped_and_nothing_else():
   seen = []
-  hook = quirks._drop_late(lambda info: seen.append(str(info.exc_value)))
+  hook = orbax_quirks._drop_late(lambda info: seen.append(str(info.exc_value)))
   for text in ("Event loop is closed", "a fault of ours"):
     hook(SimpleNamespace(exc_value=RuntimeError(text)))
   assert seen == ["a fault of ours"]

@@ -14,12 +14,12 @@ import pytest
 
 from cvae_jax import config as configs, runs
 from cvae_jax.apps.tuning import plans, results, search, space, study as studies
-from cvae_jax.host import variants
+from cvae_jax.host import flag_words
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.host.lock import FolderInUse
 from cvae_jax.loop.record import Record
 from cvae_jax.loop.rows import read_metrics
-from cvae_jax.measures import table as tables
+from cvae_jax.measures import gather, table as tables
 from cvae_jax.settings import ConfigError
 from tests import small
 
@@ -189,7 +189,7 @@ def test_a_flag_of_the_command_that_the_space_would_override_is_refused(
   tmp_path,
 ):
   config = configs.load_page(PAGE)
-  typed = variants.named(
+  typed = flag_words.named(
     ["--config.optim.lr", "1", "--config.seed=7", "--", "a"]
   )
   assert set(typed) == {"config.optim.lr", "config.seed"}
@@ -386,7 +386,9 @@ def test_the_table_has_a_row_a_trial(whole):
 def test_a_study_s_folder_is_a_sweep_s_to_other_commands(whole):
   found = [run.path.name for run in runs.below(whole.folder)]
   assert found == [f"{number:04d}" for number in range(20)]
-  assert ".tune" not in " ".join(tables.describe_unfinished(whole.folder))
+  assert ".tune" not in " ".join(
+    tables.describe_unfinished([whole.folder], gather.find([whole.folder]))
+  )
 
 
 def test_the_plots_are_one_page_that_asks_no_server(whole):

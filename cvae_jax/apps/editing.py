@@ -1,8 +1,8 @@
-"""Edit a picture: encoded as what it is, decoded as what it might be.
+"""Edit a picture: encode it with its own condition, decode it with another.
 
-What the picture shows is given in words, or found: it is the condition under
-which the model explains the picture best. launch.edit and the explorer use
-this, for runs on any data.
+Its own condition is given in words, or found: it is the condition under which
+the ELBO of the picture is highest. launch.edit and the explorer use this, for
+runs on any data.
 """
 
 import itertools
@@ -130,13 +130,13 @@ def blank_condition(run: Run) -> NDArray[np.float32]:
 def edit(
   run: Run, image: NDArray, own: ArrayLike, wanted: Sequence[ArrayLike]
 ) -> NDArray:
-  """Return an image's reconstruction and how it might be: [1 + N, H, W, C].
+  """Return an image's reconstruction and N edits of it: [1 + N, H, W, C].
 
   Args:
     run: the run.
     image: [H, W, C].
-    own: what it shows, a condition vector [1, A].
-    wanted: what it is to show, N condition vectors [1, A].
+    own: the condition vector [1, A] of what it shows.
+    wanted: N condition vectors [1, A] of what the edits should show.
   """
   vectors = np.concatenate([own, *wanted])
   z = run.encode(image[None], own).mean

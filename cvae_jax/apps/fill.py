@@ -1,8 +1,8 @@
 """Fill the empty cells of a prepared set's table with what a judge reads.
 
-A judge learns each attribute from the rows that have it. So it can read the
-rows that have not, and a model that trains on the filled table obeys nearly as
-one that trains on a full table.
+A judge learns each attribute from the rows in which it is known, and reads it
+in the other rows. Samples of a model that trains on the filled table show their
+conditions nearly as well as those of a model that trains on a full table.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def fill(judge: Run, sure: float = SURE) -> tuple[pd.DataFrame, list[str]]:
 
   Returns:
     The table, `file` and `split` first, all values as text; and lines that say
-    how many cells of each attribute were empty and are.
+    how many cells of each attribute were empty before, and how many are now.
 
   Raises:
     RunError: the run is no judge of a prepared set.

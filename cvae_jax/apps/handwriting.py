@@ -22,11 +22,11 @@ class Handwriting(NamedTuple):
 def rewrite(run: Run, judge: Run, image: NDArray) -> Handwriting:
   """Recognise image uint8 [28, 28, 1] and write all digits in its hand.
 
-  The image is encoded once, with its own class and its own ink; the mean of
-  that code is decoded as every class with that same ink.
+  The image is encoded once, with its own class and ink. The mean of this
+  posterior is decoded with every class and the same ink.
 
   Raises:
-    RunError: one of the runs is not on digits, or does not serve.
+    RunError: one of the runs is not on digits, or cannot be used for this.
   """
   _check(run, judge)
   probabilities = judge.classify(image[None])[0]

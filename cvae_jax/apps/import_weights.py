@@ -113,7 +113,7 @@ def check(run: Run, pairs: Mapping[str, NDArray]) -> list[str]:
       [B, H, W, C].
 
   Returns:
-    How far the outputs are apart, a line a function.
+    A line for each function, which says how much the outputs differ.
 
   Raises:
     RunError: they are farther apart than CLOSE, or an array is missing.

@@ -14,7 +14,7 @@ from cvae_jax.data.files import decoding, image_files, prepared
 from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.runs import Run, RunError
 
-KEPT = 0.9  # of a picture; if a cut leaves less, it is said
+KEPT = 0.9  # share of a picture; if a cut leaves less, the user is told
 
 
 def describe_cut(run: Run, path: Path) -> str:

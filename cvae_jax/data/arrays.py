@@ -6,9 +6,9 @@
     condition = dataset.conditions.encode(shape="circle", size=0.5)
 
 A column of words, whole numbers or booleans is a class. A column of floats is
-a number, scaled to [0, 1] by its range in the training rows. Among them None is
-a value that is unknown; so are NaN and empty text among words, and NaN in a
-series of pandas. Other kinds are stated: {"grade": "ordinal:low<mid<high"}.
+a number, scaled to [0, 1] by its range in the training rows. In both None is an
+unknown value. So are NaN and empty text among words, and NaN in a series of
+pandas. Other kinds must be stated: {"grade": "ordinal:low<mid<high"}.
 """
 
 from collections.abc import Mapping, Sequence

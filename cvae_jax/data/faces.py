@@ -22,14 +22,16 @@ from cvae_jax.data.files import (
   face_tables,
   order,
   prepared,
+  splits,
   synthetic_faces,
 )
 from cvae_jax.host import commands
 from cvae_jax.host.paths import local
 
 WORDS = "--images=FOLDER_OR_ZIP --table=FILE"
-# Of prepared.json: where images came from makes them no others.
-# The images' own digest is in the data's identity; older runs' lack it here.
+# Entries of prepared.json that do not identify the images. `images`, their
+# digest, does; but it is in the data's identity already, and older runs have
+# no such entry here.
 _INCIDENTAL = ("source", "on_corrupt", "skipped", "images", "equal", "order")
 
 
@@ -43,11 +45,11 @@ def load(config: Any) -> Dataset:
       images without attributes, so any that `data/prepare_photos.py`
       prepared; `conditions`, A; `image_shape`, (S, S, 3); `train_rows`, how
       many of the first prepared rows train, 0 (and when synthetic) for all
-      but a tenth; `split_column`, "" or a column (such as person) whose
-      equal values never part: whole groups, in an order that only their
-      values decide, train while they fit. "" parts no person of a set whose
-      prepared.json says so (sets with a column `person`); "none" does not
-      look at it.
+      but a tenth; `split_column`, a column such as person: rows of one value
+      are a group and stay in one split. The groups have an order that depends
+      only on their values, and train in this order as long as they fit. With
+      "" the column is the one that prepared.json names (sets with a column
+      `person` have one); with "none" there is no such column.
 
   Returns:
     Rows in file order. Images of a prepared set stay on disk, memory-mapped;
@@ -150,9 +152,6 @@ def _read(config: Any) -> prepared.Prepared:
   return prepared.read(folder(config), shape[0], how)
 
 
-Rows = slice | npt.NDArray[np.intp]
-
-
 def _split_column(asked: str, info: Mapping[str, Any], where: str) -> str:
   """Return the column whose values stay within one split, "" for none."""
   if asked or not info.get("split_column"):
@@ -167,7 +166,7 @@ def _split_column(asked: str, info: Mapping[str, Any], where: str) -> str:
 
 def _split(
   table: pd.DataFrame, train_rows: int, column: str, where: str
-) -> tuple[Rows, Rows]:
+) -> tuple[splits.Rows, splits.Rows]:
   """Choose training and held-out rows; slices where that is possible."""
   rows = len(table)
   if rows == 1 and not train_rows:
@@ -197,11 +196,4 @@ def _split(
       f"{where}: no group of {column!r} fits in {wanted} training rows;"
       " --config.data.split_column=none splits by rows alone"
     )
-  return tuple(_rows(mask) for mask in (training.to_numpy(), ~training))
-
-
-def _rows(mask: npt.ArrayLike) -> Rows:
-  rows = np.flatnonzero(mask)
-  if rows.size and rows[-1] - rows[0] + 1 == rows.size:
-    return slice(int(rows[0]), int(rows[-1]) + 1)  # a view, not a copy
-  return rows
+  return splits.select(training), splits.select(~training)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from cvae_jax.data import DataError, Dataset
 from cvae_jax.data.conditions import Conditions, check_version
-from cvae_jax.data.files import prepared
+from cvae_jax.data.files import prepared, splits
 from cvae_jax.data.files.preparation import SCHEMA
 from cvae_jax.data.files.splits import NAMES, SPLIT
 from cvae_jax.host import commands
@@ -28,14 +28,14 @@ def load(config: Any) -> Dataset:
   """Load a prepared set: image uint8 [N, H, W, C], condition float32 [N, A].
 
   Args:
-    config: `path`, the set's folder; `size`, "" or what the images' is to be,
-      as in 64 or 48x80; `conditions`, "all", or the names of the
+    config: `path`, the set's folder; `size`, "" or the size that the images
+      must have, as in 64 or 48x80; `conditions`, "all", or the names of the
       attributes that condition, joined by commas, "" for none;
       `condition_dropout`: above 0 a value may be unknown.
 
   Returns:
-    Rows in file order; images stay on disk, memory-mapped. `valid` is what
-    training is watched by, `test` what final figures are of.
+    Rows in file order; images stay on disk, memory-mapped. Early stopping
+    follows the rows of `valid`; final figures are of `test`.
 
   Raises:
     DataError: if data are missing or damaged, the schema does not fit them,
@@ -48,7 +48,7 @@ def load(config: Any) -> Dataset:
     raise DataError(f"{where} has no splits; prepare it again: {how}")
   _check_size(images.shape[1:3], config.get("size", ""), where)
   entries = _choose(_schema(where), config.conditions, where)
-  rows = {name: _rows(table[SPLIT] == name) for name in NAMES}
+  rows = {name: splits.select(table[SPLIT] == name) for name in NAMES}
   train = table.iloc[rows["train"]]
   try:
     conditions = Conditions.fit(
@@ -136,14 +136,6 @@ def _choose(
       f"{', '.join(by_name) or 'no attributes'}"
     )
   return [by_name[name] for name in names]
-
-
-def _rows(chosen: pd.Series) -> slice | np.ndarray:
-  """Return row numbers; a slice where they lie together, which copies none."""
-  rows = np.flatnonzero(chosen.to_numpy())
-  if rows.size and rows[-1] - rows[0] + 1 == rows.size:
-    return slice(int(rows[0]), int(rows[-1]) + 1)
-  return rows
 
 
 def _columns(

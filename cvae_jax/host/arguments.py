@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -93,14 +93,14 @@ def vectors(
   """Return finite values [B, width]; those of [width] are one row.
 
   Args:
-    values: see above; [B, 0] is none, for a system that reads none.
-    name: what they are called in the error.
-    letter: what their width is called there.
-    width: of each row; None where any shape will do.
+    values: see above; [B, 0] is an empty vector, for a system that reads none.
+    name: the name of the values in the error.
+    letter: the letter of their width in the error.
+    width: of each row; None if any shape is allowed.
     folder: the run's, for the error.
 
   Raises:
-    RunError: they are of another shape, or no finite numbers.
+    RunError: they have another shape, or are no finite numbers.
   """
   values = floats(values, name)
   if width is None:
@@ -115,18 +115,27 @@ def vectors(
   return values
 
 
+def common_length(lengths: Iterable[int]) -> int | None:
+  """Return the length of columns of which each has one row or as many as all.
+
+  It is None if two columns of several rows differ in length.
+  """
+  several = set(lengths) - {1}
+  return None if len(several) > 1 else max(several, default=1)
+
+
 def rows(**columns: NDArray) -> list[NDArray]:
   """Return columns of equal length; one row serves all rows of the others.
 
   Raises:
     RunError: the lengths differ.
   """
-  lengths = {name: len(column) for name, column in columns.items()}
-  several = set(lengths.values()) - {1}
-  if len(several) > 1:
-    found = " but ".join(f"{n} of {name}" for name, n in lengths.items())
-    raise RunError(f"each row needs its own or one for all; found {found}")
-  count = several.pop() if several else 1
+  count = common_length(map(len, columns.values()))
+  if count is None:
+    found = [f"{len(column)} of {name}" for name, column in columns.items()]
+    raise RunError(
+      f"each row needs its own or one for all; found {' but '.join(found)}"
+    )
   return [
     column if len(column) == count else np.repeat(column, count, axis=0)
     for column in columns.values()

@@ -10,10 +10,11 @@ _PDEATHSIG = 1  # <linux/prctl.h>: PR_SET_PDEATHSIG
 
 
 def end_with_parent() -> Callable[[], None] | None:
-  """Return what a child calls so that it stops when this process is gone.
+  """Return a function for a child to call, so that it ends with this process.
 
-  Linux sends it SIGTERM then, upon which a training saves. Without it a sweep
-  that was killed leaves a training behind, and the sweep's own folder free.
+  If this process dies, Linux sends the child SIGTERM, and a training saves and
+  ends. Otherwise the training of a killed sweep would go on, while a second
+  sweep could begin in the same folder.
   """
   if not sys.platform.startswith("linux"):
     return None

@@ -20,7 +20,7 @@ LIMIT = 1 << 30  # bytes of a folder; the oldest half goes then
 _FOLDER = "JAX_COMPILATION_CACHE_DIR"
 _LEAST = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
 _ZLIB = 0x78  # the first byte of what zlib compressed
-_CHECKED = ".checked"  # its time: entries from before it were found whole
+_CHECKED = ".checked"  # a file; entries older than it have been checked
 
 
 def use(choice: str = "") -> Path | None:
@@ -64,7 +64,10 @@ def use(choice: str = "") -> Path | None:
 
 
 def _set(folder: str) -> None:
-  """Tell jax, and the processes that this one starts; "" is none."""
+  """Set the folder for jax and for processes that this one starts.
+
+  With "" nothing is kept.
+  """
   os.environ[_FOLDER] = folder
   os.environ.setdefault(_LEAST, "0")
   if jax := sys.modules.get("jax"):  # by a module of the user's own
@@ -99,8 +102,8 @@ def _name_processor() -> str:
 def _tidy(folder: Path) -> None:
   """Delete entries that a kill cut short, and the oldest of too many.
 
-  jax never writes an entry again that is there, so a damaged one would be a
-  warning at each launch.
+  jax does not overwrite an entry, so a damaged one would cause a warning at
+  each launch.
 
   Raises:
     OSError: the folder cannot be written.

@@ -72,8 +72,8 @@ def tune(restart: bool = False) -> None:
   library = mimalloc()
   if library and "malloc" in os.environ.get("LD_PRELOAD", ""):
     return
-  # A start of which LD_PRELOAD does not come back is not tried again. By the
-  # process's number, which a restart keeps: children have their own.
+  # If a restart did not keep LD_PRELOAD, it is not tried again. A restart keeps
+  # the number of the process, and child processes have other numbers.
   again = os.environ.get(_RESTARTED) == str(os.getpid())
   if library and restart and not again:
     _restart(library)
@@ -109,7 +109,7 @@ def _has_computed() -> bool:
 def _restart(library: Path) -> None:
   """Start the interpreter anew with a library preloaded, if it can.
 
-  What it set for that is taken back then.
+  If it cannot, the environment is as before.
   """
   before = dict(os.environ)
   try:

@@ -166,7 +166,7 @@ def explain_errors(repo: str) -> Iterator[None]:
   except errors.LocalTokenNotFoundError:
     raise RunError(f"hf://{repo}: {_LOGIN}") from None
   except errors.HFValidationError as error:
-    raise RunError(f"hf://{repo}: {_first_line(error)}") from None
+    raise RunError(f"hf://{repo}: {_message(error)}") from None
   except errors.OfflineModeIsEnabled:
     raise RunError("the Hub is switched off; unset HF_HUB_OFFLINE") from None
   except Exception as error:
@@ -207,9 +207,10 @@ def _describe_status(error) -> str:
       "your token has no right to do this; make one that may write, and log in "
       "with: hf auth login"
     )
-  return f"the Hub answers {status}: {_first_line(error)}"
+  return f"the Hub answers {status}: {_message(error)}"
 
 
-def _first_line(error: Exception) -> str:
+def _message(error: Exception) -> str:
+  """Return the Hub's message of an error, or its text, in one line."""
   said = getattr(error, "server_message", None) or str(error)
   return " ".join(said.split())[:200]

@@ -99,8 +99,8 @@ def average_pool(images: ArrayLike, side: int) -> NDArray[np.float32]:
   """Shrink images [N, H, W, C] to the shape of pooled_shape, averaging pixels.
 
   Args:
-    images: float in [0, 1], or uint8, which become so.
-    side: the height that is wanted, and of square images the width.
+    images: float in [0, 1], or uint8, which are scaled to [0, 1].
+    side: the height of the result; of square images also the width.
 
   Raises:
     ValueError: `side` does not divide H, or W cannot be shrunk with it.

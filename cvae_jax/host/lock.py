@@ -59,9 +59,10 @@ def hold(folder: Path, doing: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def wait_for(folder: Path) -> Iterator[None]:
-  """Keep out, for a moment, others who wait for the same folder here.
+  """Wait for the folder, and make other callers of this function wait.
 
-  It is beside `hold`: a run's figures may be written while it trains.
+  This lock is another one than `hold`'s, since a run's figures may be written
+  while it trains.
   """
   file = os.open(folder, os.O_RDONLY)
   try:

@@ -17,7 +17,7 @@ def local(path: str | os.PathLike, what: str = "the path") -> Path:
 
   Args:
     path: as the user gave it.
-    what: what it is, for the error: "--workdir".
+    what: how the error calls the path, as "--workdir".
 
   Raises:
     PathError: it is empty, names another machine or an unknown home folder.

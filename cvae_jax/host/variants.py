@@ -8,14 +8,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from cvae_jax.host import flag_words
 from cvae_jax.settings import ConfigError, hint
 
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 _RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
 _COMMA = re.compile(r",(?![^(\[]*[)\]])")  # of no tuple
-_FLAG = re.compile(
-  r"--?(?:no(?=config\.))?(?P<name>[A-Za-z][\w.]*)(?:=.*)?", re.S
-)
 
 
 def parse_variants(arg: str, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,18 +142,6 @@ def grid(words: list[str]) -> list[dict[str, str]]:
   ]
 
 
-def named(words: Sequence[str]) -> dict[str, str]:
-  """Return the flags that words set, {name: its last word}, up to `--`.
-
-  A flag is --name=value, --name value, or --noname of a key of the config.
-  """
-  found = {}
-  for word in itertools.takewhile(lambda word: word != "--", words):
-    if match := _FLAG.fullmatch(word):
-      found[match["name"]] = word
-  return found
-
-
 def check_shared(words: Sequence[str], keys: Iterable[str]) -> None:
   """Check that words for all trainings set nothing that each has of its own.
 
@@ -167,7 +153,7 @@ def check_shared(words: Sequence[str], keys: Iterable[str]) -> None:
     ConfigError: they name a page or a folder, or a key of the grid. The last
       word of a flag holds, so all trainings would be the same one.
   """
-  given = named(words)
+  given = flag_words.named(words)
   for name in ("config", "workdir"):
     if name in given:
       raise ConfigError(

@@ -1,4 +1,4 @@
-"""The rows of each batch, as a pure function of (seed, step)."""
+"""Which rows a batch, an evaluation or a measurement uses."""
 
 import functools
 from collections.abc import Iterator
@@ -48,3 +48,11 @@ def padded_batches(
     numbers = np.arange(start, start + batch_size, dtype=np.int32)
     mask = numbers < rows
     yield np.where(mask, numbers, 0), mask
+
+
+def spread(rows: int, most: int) -> NDArray:
+  """Return at most `most` of `rows` row numbers, spread evenly.
+
+  The first rows alone may all be of one class.
+  """
+  return np.unique(np.linspace(0, rows - 1, min(rows, most)).astype(int))

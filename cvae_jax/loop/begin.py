@@ -32,7 +32,7 @@ from cvae_jax.loop.same_run import (
 from cvae_jax.method import additions
 from cvae_jax.types import System, TrainState
 
-_PACKED = 0.8  # at most so much of random float32 stays when compressed
+_PACKED = 0.8  # the largest size of random float32 after compression, a share
 
 
 def initial_state(

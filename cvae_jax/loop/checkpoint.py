@@ -34,7 +34,7 @@ from cvae_jax.loop.integrity import (
   seal,
   shapes,
 )
-from cvae_jax.loop.quirks import Alias, explain, read, retry, stop_leaks
+from cvae_jax.loop.orbax_quirks import Alias, explain, read, retry, stop_leaks
 from cvae_jax.types import PyTree, TrainState
 
 stop_leaks()

@@ -66,7 +66,10 @@ def make_dispatch(
 
 
 def describe_programs(job: Job) -> dict[str, Any]:
-  """Return what of a job changes the last bits and may change at a resume."""
+  """Return the settings of a job that change the last bits of a run.
+
+  A resumed run may have other values of them.
+  """
   return {
     "mesh": job.mesh.size,
     "steps_per_dispatch": job.stride,

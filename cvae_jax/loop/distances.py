@@ -120,7 +120,7 @@ def summarise(
 ) -> Summary:
   """Return the statistics of images that come in batches [B, H, W, C].
 
-  Only their averaged pixels and their features are held.
+  Only their averaged pixels and their features are kept in memory.
 
   Args:
     rule: as config.distance; without `embed` no features are asked for.

@@ -85,15 +85,16 @@ class Drawn:
   def with_temperature(self, temperature: float | None) -> Self:
     """Return the run with latents of another standard deviation, N(0, t² I).
 
-    Below 1 samples are nearer to the most usual image, and differ less. It is
-    usual for hierarchies (Vahdat and Kautz 2020, section 4), whose samples err
-    more the more levels there are.
+    With t below 1 samples are closer to the most usual image, and differ less.
+    This is common for hierarchies (Vahdat and Kautz 2020, section 4), whose
+    samples have more errors the more levels there are.
 
     Args:
-      temperature: t, from 0 on; 1 is the prior itself, None the run as it is.
+      temperature: t, 0 or more; 1 is the prior itself. With None the run is
+        returned unchanged.
 
     Raises:
-      RunError: t is no such number, or latents are not of N(0, I).
+      RunError: t is no such number, or the prior is not N(0, I).
     """
     if temperature is None:
       return self

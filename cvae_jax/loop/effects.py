@@ -3,10 +3,11 @@
 The effect of a latent is Morris's screening measure μ*, the mean of absolute
 elementary effects (Morris 1991; Campolongo, Cariboni and Saltelli 2007): from
 a few draws of the prior, one latent is moved by a standard deviation while the
-others are held, and the change of a pixel is averaged. This needs only a
-decoder. The active units of Burda et al. 2016 are counted from posterior means
-of data. An export has no data, and a GAN has no posterior. So active units are
-a figure of a run (`cvae_jax.measures.collapse`), not the order of sliders.
+others stay the same, and the change of a pixel is averaged. This needs only a
+decoder. The active units of Burda et al. 2016 need more: they are counted from
+posterior means of data, but an export has no data, and a GAN has no posterior.
+So they are a figure of a run (`cvae_jax.measures.collapse`), and the sliders
+are ordered by effects.
 """
 
 from collections.abc import Callable

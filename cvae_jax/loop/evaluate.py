@@ -20,9 +20,10 @@ PerExample = Callable[[TrainState, Batch, jax.Array], Metrics]
 def make_mean(per_example: PerExample) -> Callable[..., dict[str, float]]:
   """Build (state, feed, batch_size, key) -> {name: mean}, compiled once.
 
-  The last batch is padded and the padding masked out, so the mean is over
-  the examples and not over batches. A metric that some rows do not have, which
-  is a types.Masked, is a mean over the others; there is none without them.
+  The last batch is padded and the padding masked out, so the mean is over the
+  examples and not over batches. A metric that some rows do not have (a
+  types.Masked) is averaged over the rows that have it. If no row has it, the
+  metric is absent.
   """
 
   @functools.cache

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from cvae_jax.host import tensors
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.host.paths import local
-from cvae_jax.loop import saved as checkpoints
+from cvae_jax.loop import checkpoint_names as checkpoints
 from cvae_jax.loop.integrity import CheckpointError, check_names, shapes
 from cvae_jax.loop.run_data import RunMismatch
 from cvae_jax.types import PyTree, System, TrainState
@@ -125,8 +125,9 @@ def read_state(
   Args:
     folder: the export.
     abstract: names, shapes and types of the system's state.
-    held: branches of params that come from files of their own; None of one
-      whose file is not there: the state is then without it.
+    held: {branch of params: its weights} of branches that have a file of their
+      own. If the weights are None, the file is missing, and the state is read
+      without the branch.
 
   Raises:
     DamagedFile: a file was changed or cut, or is another program's.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cvae_jax.data import DataError
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import UNREADABLE, write_atomically
-from cvae_jax.loop import exports
+from cvae_jax.loop import batches, exports
 from cvae_jax.loop.distances import conditions
 from cvae_jax.loop.integrity import digest
 from cvae_jax.loop.restore import abstract_state
@@ -27,7 +27,7 @@ from cvae_jax.metrics import aggregate
 from cvae_jax.metrics.aggregate import Aggregate
 
 FILE = "prior.npz"  # for one Gaussian; for a mixture of K it is prior_K.npz
-ROWS = 10_000  # at most so many posteriors of training images are fitted
+ROWS = 10_000  # training images whose posteriors are used for a fit, at most
 _FIELDS = tuple(Aggregate.__dataclass_fields__)
 _NAME = re.compile(r"fitted(:(?P<components>[1-9]\d{0,2}))?")
 
@@ -142,8 +142,7 @@ def encode_training(
   digits have labels, an image is encoded with the class that it is given.
   """
   train = dataset.train
-  total = len(train["image"])
-  rows = np.unique(np.linspace(0, total - 1, min(most, total)).astype(int))
+  rows = batches.spread(len(train["image"]), most)
   image = train["image"][rows]
   given = conditions(train, rows)
   if "labelled_image" in train and run.system.classify and given.shape[1]:

@@ -1,5 +1,6 @@
 """The folders of runs: finding them, and reading what lies in each."""
 
+import contextlib
 import dataclasses
 import functools
 import re
@@ -51,14 +52,8 @@ class Folder:
     """Return the step of the best state, if the run hands that one out."""
     if not self.config.early_stop.restore:
       return None
-    if not (self.path / "checkpoints").is_dir():
-      return None
-    checkpoints = Checkpoints(self.path, read_only=True)
-    try:
-      latest = checkpoints.latest()
-      return latest and best_step(self.config, checkpoints, latest)
-    finally:
-      checkpoints.close()
+    with self._latest() as (checkpoints, step):
+      return step and best_step(self.config, checkpoints, step)
 
   def result(self, split: str) -> dict[str, Any]:
     """Return the row of a split for the state that the run hands out.
@@ -108,12 +103,18 @@ class Folder:
     It includes evaluating and compiling, over all launches; what a kill took
     back does not count.
     """
+    with self._latest() as (checkpoints, step):
+      return step and checkpoints.counters(step).get("elapsed")
+
+  @contextlib.contextmanager
+  def _latest(self) -> Iterator[tuple[Checkpoints | None, int | None]]:
+    """Yield the checkpoints and the latest step; both None without any."""
     if not (self.path / "checkpoints").is_dir():
-      return None
+      yield None, None
+      return
     checkpoints = Checkpoints(self.path, read_only=True)
     try:
-      step = checkpoints.latest()
-      return step and checkpoints.counters(step).get("elapsed")
+      yield checkpoints, checkpoints.latest()
     finally:
       checkpoints.close()
 

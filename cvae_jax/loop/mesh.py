@@ -156,10 +156,10 @@ def _local(grid: jax.sharding.Mesh, take: Callable) -> Callable:
 
 
 def from_config(config: ConfigDict) -> Mesh:
-  """Return the mesh that config.mesh asks for: so many devices, 0 for all.
+  """Return a mesh of config.mesh devices; 0 stands for all.
 
   Raises:
-    ConfigError: there are not so many, or they cannot share a batch evenly.
+    ConfigError: there are fewer devices, or they cannot share a batch evenly.
   """
   asked = config.mesh
   there = jax.device_count()

@@ -22,7 +22,7 @@ from cvae_jax import config as configs
 from cvae_jax.host import images
 from cvae_jax.host.console import say
 from cvae_jax.host.files import read_json, write_atomically
-from cvae_jax.loop import fixed, launches, rows, same_run, saved
+from cvae_jax.loop import checkpoint_names, fixed, launches, rows, same_run
 from cvae_jax.loop.rows import parse_metrics
 from cvae_jax.loop.run_data import RunMismatch, check_data, keep_identity
 from cvae_jax.loop.tensorboard import Events
@@ -210,7 +210,7 @@ class Record:
     try:
       yield
     except OSError as error:
-      steps = saved.steps(self.folder)
+      steps = checkpoint_names.steps(self.folder)
       remedy = (
         f"checkpoint {steps[-1]} is whole: make room or rights there, then "
         "the same command goes on from it"

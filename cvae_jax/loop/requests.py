@@ -1,7 +1,6 @@
 """Turn requests in words into condition vectors."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +8,7 @@ from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
 from cvae_jax.data import DataError
-from cvae_jax.host.arguments import RunError
+from cvae_jax.host.arguments import RunError, common_length
 from cvae_jax.loop.run_data import RunMismatch, load_data
 
 
@@ -21,10 +20,7 @@ class Asked(NamedTuple):
 
 
 def vectors(
-  folder: Path,
-  config: ConfigDict,
-  conditions: Any,
-  unknowns: Sequence[str],
+  run: Any,
   given: Mapping[str, Any],
   count: int | None = None,
   seed: int = 0,
@@ -36,10 +32,7 @@ def vectors(
   sample from another row, so that it is distributed as in real images.
 
   Args:
-    folder: the run's.
-    config: the run's config.
-    conditions: the run's.
-    unknowns: the attributes that may be unknown.
+    run: a loop.drawn.Drawn, whose conditions have attributes.
     given: {attribute: value or N of them}, as `parse` returns it.
     count: N, of one request; None for as many as it has values.
     seed: of the draw.
@@ -48,23 +41,21 @@ def vectors(
     RunError: count does not fit.
     DataError: a value is unknown.
   """
+  conditions = run.conditions
   lists = {n: conditions.attribute(n).as_list(v) for n, v in given.items()}
-  rows = _rows({name: len(column) for name, column in lists.items()}, count)
+  rows = _count_rows(lists, count)
   table = {n: v * rows if len(v) == 1 else v for n, v in lists.items()}
   left = conditions.left_out(given)
-  if not left:
-    found = conditions.encode(table)
-    return Asked(np.repeat(found, rows // len(found), axis=0))
-  unknown = [name for name in left if name in unknowns]
-  drawn = [name for name in left if name not in unknowns]
+  unknown = [name for name in left if name in run.unknowns]
+  drawn = [name for name in left if name not in run.unknowns]
   notes = []
   if unknown:
     names = ", ".join(unknown)
     notes += [f"{names} left out: unknown to the model, which was trained so"]
   if not drawn:
-    table |= dict.fromkeys(left, [None] * rows)
-    return Asked(conditions.encode(table), *notes)
-  found, where = _draw_values(folder, config, conditions, rows, seed)
+    found = conditions.encode(table)
+    return Asked(np.repeat(found, rows // max(1, len(found)), axis=0), *notes)
+  found, where = _draw_values(run, rows, seed)
   names = ", ".join(drawn)
   notes += [f"{names} left out: drawn for each sample from {where}"]
   found = conditions.fill(found, dict.fromkeys(unknown))
@@ -72,9 +63,9 @@ def vectors(
 
 
 def may_be_unknown(config: ConfigDict, conditions: Any) -> tuple[str, ...]:
-  """Name the attributes whose values training did not always know.
+  """Name the attributes of which training saw unknown values.
 
-  Of any other a model has not seen that it is unknown.
+  A model has never seen an unknown value of the others.
   """
   if not getattr(conditions, "known_bits", False):
     return ()
@@ -86,89 +77,76 @@ def may_be_unknown(config: ConfigDict, conditions: Any) -> tuple[str, ...]:
   )
 
 
-def _check_known(
-  folder: Path,
-  conditions: Any,
-  unknowns: Sequence[str],
-  request: Mapping[str, Any],
-) -> None:
-  """Check that a request has no unknown value that training never saw.
+def parse(run: Any, request: Mapping[str, Any] | str) -> dict[str, Any]:
+  """Return a request as {attribute: value}.
 
   Args:
-    unknowns: the attributes of which training saw unknown values.
-    request: {attribute: value or N of them}.
+    run: a loop.drawn.Drawn.
+    request: {attribute: value or N of them}, or text.
+
+  Raises:
+    RunError: the run can be asked for nothing, or a value may not be unknown.
+    DataError: a name or a value is unknown.
+  """
+  if not getattr(run.conditions, "attributes", ()):
+    if request:
+      raise RunError(
+        f"{run.folder} is conditioned on nothing, so nothing can be asked of it"
+      )
+    return {}
+  if isinstance(request, str):
+    request = run.conditions.parse(request)
+  _check_known(run, request)
+  return dict(request)
+
+
+def _check_known(run: Any, request: Mapping[str, Any]) -> None:
+  """Check that a request has no unknown value that training never saw.
 
   Raises:
     RunError: it has one.
     DataError: there is no such attribute.
   """
   for name, values in request.items():
-    attribute = conditions.attribute(name)
+    attribute = run.conditions.attribute(name)
     known = all(attribute.known(value) for value in attribute.as_list(values))
-    if not known and name not in unknowns:
+    if not known and name not in run.unknowns:
       raise RunError(
-        f"{folder} was trained with every {name} known, so it cannot be "
-        f"unknown; {conditions.describe(name)}. Leave it out of a request for "
-        "samples to have it drawn, or train with "
+        f"{run.folder} was trained with every {name} known, so it cannot be "
+        f"unknown; {run.conditions.describe(name)}. Leave it out of a request "
+        "for samples to have it drawn, or train with "
         "--config.data.condition_dropout=0.1"
       )
 
 
-def parse(
-  folder: Path,
-  conditions: Any,
-  unknowns: Sequence[str],
-  request: Mapping[str, Any] | str,
-) -> dict[str, Any]:
-  """Return a request as {attribute: value}.
-
-  Args:
-    unknowns: the attributes that may be unknown.
+def _count_rows(lists: Mapping[str, Sequence[Any]], count: int | None) -> int:
+  """Return how many rows a request's values make.
 
   Raises:
-    RunError: the run can be asked for nothing, or a value may not be unknown.
-    DataError: a name or a value is unknown.
+    RunError: the lengths of the lists differ, or are not `count`.
   """
-  if not getattr(conditions, "attributes", ()):
-    if request:
-      raise RunError(
-        f"{folder} is conditioned on nothing, so nothing can be asked of it"
-      )
-    return {}
-  if isinstance(request, str):
-    request = conditions.parse(request)
-  _check_known(folder, conditions, unknowns, request)
-  return dict(request)
-
-
-def _rows(lengths: Mapping[str, int], count: int | None) -> int:
-  """Return how many rows values of several lengths make.
-
-  Raises:
-    RunError: the lengths differ, or are not `count`.
-  """
-  several = {name: n for name, n in lengths.items() if n != 1}
-  wanted = set(several.values()) | ({count} if count is not None else set())
-  if len(wanted) > 1:
-    found = [f"{n} values of {name}" for name, n in several.items()]
+  lengths = [len(values) for values in lists.values()]
+  rows = common_length(lengths if count is None else [*lengths, count])
+  if rows is None or (count == 1 and rows != 1):
+    found = [f"{len(v)} values of {n}" for n, v in lists.items() if len(v) != 1]
     found += [] if count is None else [f"count={count}"]
     raise RunError(
       f"each attribute has one value or as many as samples; found "
       f"{', '.join(found)}"
     )
-  return wanted.pop() if wanted else 1
+  return rows
 
 
 def _draw_values(
-  folder: Path, config: ConfigDict, conditions: Any, count: int, seed: int
+  run: Any, count: int, seed: int
 ) -> tuple[NDArray[np.float32], str]:
   """Draw conditions [count, A] of training rows; also return their origin."""
-  if conditions.training_conditions() is not None:
-    return conditions.draw(count, seed), "the training rows"
+  if run.conditions.training_conditions() is not None:
+    return run.conditions.draw(count, seed), "the training rows"
   try:
-    rows = load_data(folder, config.data).train["condition"]
+    rows = load_data(run.folder, run.config.data).train["condition"]
   except (DataError, RunMismatch, OSError):
     where = "all that can be asked for, as the run's data are not here"
-    return conditions.draw(count, seed), where
+    return run.conditions.draw(count, seed), where
   chosen = np.random.default_rng(seed).integers(len(rows), size=count)
   return np.asarray(rows)[chosen], "the training rows"

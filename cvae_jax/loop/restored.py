@@ -19,7 +19,7 @@ from cvae_jax.types import PyTree
 ROWS = 500  # small images that a run computes at once
 VALUES = 1 << 21  # of the images computed at once: 48 faces of 120 × 120
 Request = ArrayLike | Mapping[str, Any] | str | None
-YOUNG = 200  # steps, fewer than any page trains for but its smoke variant
+YOUNG = 200  # steps; every page trains for more, except its smoke variant
 
 
 class Restored(Drawn):
@@ -37,7 +37,7 @@ class Restored(Drawn):
       RunError: the run can be asked for nothing.
       DataError: a name or a value is unknown.
     """
-    return requests.parse(self.folder, self.conditions, self.unknowns, request)
+    return requests.parse(self, request)
 
   @arguments.refuse_ambiguous
   def request(
@@ -65,15 +65,7 @@ class Restored(Drawn):
       words = self.parse(condition or {}) | self.parse(named)
       if not getattr(self.conditions, "attributes", ()):
         return requests.Asked(self._blank(1 if count is None else count))
-      return requests.vectors(
-        self.folder,
-        self.config,
-        self.conditions,
-        self.unknowns,
-        words,
-        count,
-        seed,
-      )
+      return requests.vectors(self, words, count, seed)
     if named:
       raise RunError(
         f"give a condition as vectors or as words; found vectors and "

@@ -45,9 +45,9 @@ def parse_metrics(folder: Path) -> tuple[list[dict[str, Any]], list[int]]:
 
 
 def losses(rows: Sequence[Mapping[str, Any]], split: str) -> dict[float, float]:
-  """Return the loss by epoch: of training ("epoch"), or of an evaluation.
+  """Return {epoch: loss} of training ("epoch") or of an evaluation.
 
-  Of several players it is that of the first one by name.
+  If a system has several players, it is the training loss of `first_player`.
   """
   rows = [row for row in rows if row["split"] == split]
   if split == "epoch":
@@ -56,7 +56,7 @@ def losses(rows: Sequence[Mapping[str, Any]], split: str) -> dict[float, float]:
 
 
 def first_player(row: Mapping[str, Any]) -> str:
-  """Return the player whose loss stands for a run's: the first one by name."""
+  """Return the first player in alphabetical order; its loss is the run's."""
   return min(k.partition("/")[0] for k in row if k.endswith("/loss"))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cvae_jax.data.files import identity as identities
-from cvae_jax.loop import fixed, saved
+from cvae_jax.loop import checkpoint_names, fixed
 from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.integrity import CheckpointError, Damaged
 from cvae_jax.loop.run_data import RunMismatch
@@ -23,16 +23,19 @@ def is_untouched(folder: Path, rows: Rows) -> bool:
   In such a folder any config may begin a run.
   """
   return not (
-    rows or (folder / "DONE").exists() or saved.has_checkpoint(folder)
+    rows
+    or (folder / "DONE").exists()
+    or checkpoint_names.has_checkpoint(folder)
   )
 
 
 def check_checkpoints(folder: Path, rows: Rows, every: int) -> None:
   """Refuse to begin a run anew if its checkpoints have vanished.
 
-  A run that was killed before its first save has rows and no checkpoint, too.
-  It begins again and writes the same rows. A save waits for the previous one,
-  so a run that has passed two saves had a checkpoint.
+  A run that was killed before its first save also has rows and no checkpoint.
+  It may begin again, and writes the same rows. The two cases differ in the
+  number of steps: a save waits for the previous one, so a run that has passed
+  two saves has had a checkpoint.
 
   Args:
     folder: the run's.
@@ -42,7 +45,7 @@ def check_checkpoints(folder: Path, rows: Rows, every: int) -> None:
   Raises:
     RunMismatch: the folder had checkpoints and has none.
   """
-  if saved.has_checkpoint(folder):
+  if checkpoint_names.has_checkpoint(folder):
     return
   last = max((row["step"] for row in rows), default=0)
   if (folder / "DONE").exists() or last > 2 * every:

@@ -15,11 +15,12 @@ _SMALL = 5e7  # operations of a step of half a millisecond or less
 def choose(config: ConfigDict, system: System, epoch_steps: int) -> int:
   """Return config.steps_per_dispatch, or choose it if it is 0.
 
-  A dispatch takes a few tenths of a millisecond. That matters only beside steps
-  that are as short, those of small networks of dense layers. XLA runs such
-  steps in a loop to the same bits. In a loop, convolutions would lose their
-  threads. The choice is a rule and not a measurement, so it does not depend on
-  the load of the machine. Epochs, rows and checkpoints still end a dispatch.
+  A dispatch takes a few tenths of a millisecond. That matters only if the steps
+  are as short, as those of small networks of dense layers. XLA runs such steps
+  in a loop, with the same bits as result. Convolutions are left out, since XLA
+  runs them on one thread within a loop. The choice is a rule and not a
+  measurement, so it does not depend on the load of the machine. Epochs, rows
+  and checkpoints still end a dispatch.
 
   Args:
     config: the run's.

@@ -61,17 +61,19 @@ class Views(Restored):
     seed: int = 0,
     **named: Any,
   ) -> Picture:
-    """Move an attribute, or the latents one by one, and hold the rest.
+    """Move an attribute, or the latents one by one, and keep the rest.
 
     Args:
-      what: an attribute, from its low to its high end, a latent a row; or
-        numbers of latents, from -span to span, one a row, the others at the
-        mean of the prior. Without it the
-        `count` latents are moved that change images most (`loop/effects.py`).
-      steps: columns where latents are moved. An attribute has its own.
-      span: standard deviations to each side, of latents.
-      count: rows, but where numbers of latents are given.
-      seed: of the latents that are held, and of attributes left out.
+      what: an attribute, which moves from its low to its high end, with
+        another draw of the latents in each row; or numbers of latents, which
+        move from -span to span, one latent in each row, with the others at the
+        mean of the prior. Without it the `count` latents are moved that change
+        images most (`loop/effects.py`).
+      steps: number of columns if latents are moved. An attribute has its own.
+      span: how far latents are moved to each side, in standard deviations of
+        the prior.
+      count: number of rows, unless numbers of latents are given.
+      seed: of the latents that stay the same, and of attributes left out.
       named: attributes and their values.
 
     Raises:

@@ -47,7 +47,7 @@ class Patience:
     if value is None:  # a types.Masked metric, of rows that nobody has
       raise ConfigError(
         f"{self.rule.metric}, by which training is watched, cannot be "
-        "measured: no held-out row has what it is of; choose another metric "
+        "measured: no held-out row has a value of it; choose another metric "
         "and another --workdir"
       )
     if math.isfinite(value):  # else it would stay in the mean

@@ -100,8 +100,8 @@ def check(run: Run, judge: Run) -> None:
 def _name(run: Run, judge: Run, samples: Dataset, seed: int) -> str:
   """Name the folder of a judge taught by samples.
 
-  The name has all that its training depends on, so that what is found there is
-  the same training: finished, or to go on with.
+  The name contains everything that the judge's training depends on. So if the
+  folder exists, it has the same training, finished or to be continued.
   """
   taught = hash_json(samples.identity())[:8]
   name = f"{judge.folder.name}_{digest(judge.state)[:8]}_{taught}_seed={seed}"

@@ -31,7 +31,7 @@ KID = "kid_vgg16"  # of VGG16's features, beside distances.FRECHET
 IMAGES = 2000  # images of each set, or fewer if fewer are held out
 PAIRED = 512  # images whose distances are computed for all pairs, at full size
 FEWEST = 4  # of each set: an image and manifold's 3 neighbours
-FITTED = 10_000  # at most so many training images have their codes fitted
+FITTED = 10_000  # training images whose codes are used for a fit, at most
 PIXELS = 32
 FEATURES = 64  # sides of averaged images if config.distance has none
 

@@ -37,14 +37,16 @@ def score(
     run: a run that decodes.
     judges: runs of the judge or attribute system.
     test: the run's test split, for real conditions and images.
-    count: samples of each class or level; ten times as many at real ones.
+    count: samples of each class or level. At the conditions of real images
+      there are ten times as many.
     seed: of every random draw here.
-    train: what the judges were trained on, where that cannot be loaded.
+    train: the judges' training data, if these cannot be loaded.
 
   Returns:
-    control: {attribute: `sweep`, asked for one at a time; `real`, at
-    conditions of real images; `ceiling`, the reading of real images that no
-    judge was trained on}; leakage: see `_leakage`.
+    control: {attribute: its figures}. `sweep` is of samples in which one
+    attribute at a time is asked for, `real` of samples at the conditions of
+    real images, and `ceiling` of real images that no judge was trained on.
+    leakage: see `_leakage`.
 
   Raises:
     RunError: judges do not fit; see Reader.
@@ -142,14 +144,18 @@ def _digests(images: NDArray) -> Iterator[bytes]:
 
 
 def _leakage(run, read: Reader, rows: NDArray, test, seed: int):
-  """Move one attribute from low to high, latent and the others held.
+  """Measure how an attribute that moves changes the readings of all others.
+
+  Each attribute moves from its low to its high end in turn. The latents and
+  the other attributes stay the same.
 
   Returns:
-    change: {moved: {read: mean change}}, in the unit of what is read; of a
-    class of two it is the first one's probability, of more the share that
-    moved. normalised: the same over
-    `std`, the standard deviation of what is read in the test split. None with
-    one such attribute, or without a judge.
+    change: {moved: {read: mean change}}, in the unit of the attribute that is
+    read. For a class of two levels it is the change of the first level's
+    probability, for a class of more the share that moves to other levels.
+    std: the standard deviation of each attribute in the test split.
+    normalised: `change` divided by `std`.
+    The result is None if only one attribute can move, or without a judge.
   """
   conditions = run.conditions
   z = run.prior(len(rows), seed, rows)
@@ -209,7 +215,7 @@ def warnings(scores: Mapping[str, Any]) -> list[str]:
 
 
 def lines(scores: Mapping[str, Any]) -> list[str]:
-  """Lay the scores out as text: a line a figure, then the leakage."""
+  """Return the scores as lines of text: each figure, then the leakage."""
   found = []
   titles = {
     "sweep": "{}, asked for and read",

@@ -1,7 +1,7 @@
-"""Earlier scores of a run beside new ones: what still holds, and what does not.
+"""Join new scores of a run with the earlier ones that are still valid.
 
-Each part of the scores depends on some of the protocol. A part that is not
-measured now stays if these are the same.
+Each part of the scores depends on some entries of the protocol. A part that is
+not measured now is kept if these entries are the same.
 """
 
 from collections.abc import Collection, Mapping

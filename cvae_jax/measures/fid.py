@@ -85,7 +85,7 @@ def measure(
 ) -> dict[str, Any]:
   """Measure the distances of samples from a split's images.
 
-  What was measured by the same protocol is read from the run's measures.json.
+  If the run's measures.json has them by the same protocol, they are read.
 
   Args:
     run: a run that draws images.
@@ -96,9 +96,9 @@ def measure(
     dataset: the data, of a run whose data were handed in as arrays.
 
   Returns:
-    protocol; fid; kid, the unbiased estimate over all pairs; floor: fid and
-    kid of training images in the samples' place, as many as the images (None
-    where the split is train).
+    protocol; fid; kid, the unbiased estimate over all pairs; floor: the fid
+    and kid of training images instead of samples, as many as the images (None
+    if the split is train).
 
   Raises:
     RunError: the run draws no images, or its data have no such split.

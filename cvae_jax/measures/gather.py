@@ -68,12 +68,13 @@ def _name_folders(
 def _leave_out(
   named: Sequence[tuple[str, Folder]],
 ) -> tuple[list[tuple[str, Folder]], list[str]]:
-  """Leave out entries of a run that another one of their name stands for.
+  """Leave out the entries of a run that is found in another way, too.
 
-  A run stands for its entries, and of entries the one with the most measures.
+  If a run and its entries have one name, the run is kept. If only entries
+  have it, the one with the most measures is kept.
 
   Returns:
-    What is left, and a line for each entry that is not.
+    The runs and entries that are kept, and a line for each other entry.
   """
   alike: dict[str, list[Folder]] = {}
   for name, run in named:

@@ -167,7 +167,8 @@ def write(run: Folder, out: Path) -> Path:
 def _find_file(out: Path, name: str, content: Mapping[str, Any]) -> Path:
   """Return the file of a training's entry in a folder, or one for a new entry.
 
-  Hashes in names are not compared: what they are of has changed.
+  The hashes in file names are not compared, since older ones were made of
+  other content.
   """
   plain = out / f"{name}.json"
   hashed = sorted(out.glob(f"{glob.escape(name)},{'[0-9a-f]' * HASH}.json"))
@@ -223,10 +224,10 @@ def make(run: Folder) -> dict[str, Any]:
 
 
 def identify(run: Folder) -> dict[str, Any]:
-  """Return what tells a run from others: config, data and rows.
+  """Return the config, data and rows by which a run is told from others.
 
-  Those of a run's folder are as its entry has them. Keys that an entry is too
-  old to have are at their defaults.
+  A run's folder and its entry have equal ones. Keys that an old entry lacks
+  have their defaults.
   """
   if isinstance(run, Entry):
     data = run.content.get("data")

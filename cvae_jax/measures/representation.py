@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cvae_jax import data
 from cvae_jax.data import Dataset
+from cvae_jax.loop.batches import spread
 from cvae_jax.loop.distances import conditions as conditions_of
 from cvae_jax.loop.purposes import purpose
 from cvae_jax.loop.run_data import load_data
@@ -63,7 +64,7 @@ def score(
   if dataset.test is None:
     raise RunError(f"{run.folder}: its data have no test split to score on")
   splits = dataset.train, dataset.test
-  rows = [_spread(len(split["image"])) for split in splits]
+  rows = [spread(len(split["image"]), ROWS) for split in splits]
   factors, kept = _factors(run, dataset, rows)
   factors, left_out = _leave_out_rare(factors)
   if not factors.names:
@@ -94,7 +95,7 @@ def _leave_out_rare(factors: Factors) -> tuple[Factors, tuple[str, ...]]:
   names, real, angle, train, test = factors
   levels = representation.levels(np.concatenate([train, test]), real)
   fitted = levels[: len(train)]
-  few = fitted[_spread(len(train), TREES)]
+  few = fitted[spread(len(train), TREES)]
   told = np.array(
     [
       all(len(np.unique(rows[:, f])) > 1 for rows in (fitted, few))
@@ -113,7 +114,7 @@ def _scores(codes, test_codes, factors: Factors, seed: int) -> dict[str, Any]:
   cut = representation.levels(both, real)
   levels = cut[: len(train)]
   test_levels = cut[len(train) :]
-  few = _spread(len(codes), TREES)
+  few = spread(len(codes), TREES)
   # SAP and the probe read real numbers as they are, and classes as levels.
   values = np.where(real, train, levels)
   test_values = np.where(real, test, test_levels)
@@ -141,11 +142,6 @@ def _scores(codes, test_codes, factors: Factors, seed: int) -> dict[str, Any]:
     "factor_vae": representation.factor_score(codes, levels, seed),
     "of_factor": of_factor,
   }
-
-
-def _spread(total: int, most: int = ROWS) -> NDArray:
-  """Return up to `most` row numbers, evenly spread."""
-  return np.unique(np.linspace(0, total - 1, min(total, most)).astype(int))
 
 
 def _factors(

@@ -13,7 +13,7 @@ from cvae_jax.runs import Run
 def draw(
   run: Run, condition: NDArray, seed: int, at_once: int
 ) -> Iterator[NDArray]:
-  """Draw an image for each condition [N, A]: uint8, so many at once."""
+  """Yield uint8 images, one for each condition [N, A], `at_once` in a part."""
   z = run.prior(len(condition), seed, condition)
   for start in range(0, len(condition), at_once):
     part = slice(start, start + at_once)

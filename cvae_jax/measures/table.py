@@ -58,7 +58,7 @@ def _collect(
 ) -> pd.DataFrame:
   ended = {name: run for name, run in found.items() if run.split("epoch")}
   if not ended:
-    lines = _describe_unfinished(places, found)
+    lines = describe_unfinished(places, found)
     begun = "".join(f"\n  {line}" for line in lines)
     where = ", ".join(map(str, places))
     raise TableError(f"no run with a finished epoch in {where}{begun}")
@@ -117,17 +117,17 @@ def _row(run: Folder) -> dict[str, Any]:
   }
 
 
-def describe_unfinished(*places: str | Path) -> list[str]:
-  """Say how far each unfinished run below folders has come.
-
-  A folder in which a launch failed before there was a run counts, too.
-  """
-  return _describe_unfinished(places, find(places))
-
-
-def _describe_unfinished(
+def describe_unfinished(
   places: Sequence[str | Path], runs: Mapping[str, Folder]
 ) -> list[str]:
+  """Say how far each unfinished run of some places has come.
+
+  A folder in which a launch failed before there was a run counts, too.
+
+  Args:
+    places: folders of runs.
+    runs: the runs in them, as `gather.find` returns them.
+  """
   begun = {run.path for run in runs.values()}
   lines = [
     f"{name}: {_progress(run)}" for name, run in runs.items() if not run.done
@@ -176,7 +176,7 @@ def write(
   settings_ = groups.settings_table(found)
   parts = [part for part in (settings_, summary) if part is not None]
   notes = [*groups.notes(found), *fid_columns.describe_old(runs)]
-  notes += [*left_out, *_describe_unfinished(places, runs)]
+  notes += [*left_out, *describe_unfinished(places, runs)]
   if out is not None:
     folder = Path(out)
     rows = json.loads(table.to_json(orient="records"))

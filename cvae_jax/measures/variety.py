@@ -20,7 +20,7 @@ def measure(
 ) -> dict[str, Any]:
   """Compare samples and reconstructions with held-out images.
 
-  What was measured by the same protocol is read from the run's measures.json.
+  If the run's measures.json has them by the same protocol, they are read.
 
   Args:
     test: image uint8 [N, H, W, C] and condition [N, A].

@@ -170,7 +170,7 @@ class Logistic(NamedTuple):
     return -jnp.sum(log_mass(x, self._parts(output)), axis=-1)
 
   def mean(self, output: Array) -> Array:
-    """Return the mean of the mixture, held within [0, 1]."""
+    """Return the mean of the mixture, clipped to [0, 1]."""
     mean, _, log_share = self._parameters(output)
     mean = jnp.sum(jnp.exp(log_share) * jnp.clip(mean, -1.0, 1.0), axis=-1)
     return 0.5 * (mean + 1.0)

@@ -12,9 +12,9 @@ Counts = int | tuple[int, ...]  # of latents: all, or those of each level
 class KLWeight(NamedTuple):
   """How the KL enters the loss. The logged ELBO does not depend on it.
 
-  The weight is β, `beta`. With `warmup` it rises from 0 to β in so many steps.
-  With `cycles` = n it rises n times, and stays at β for as many steps after
-  each rise. `free_bits` are the nats of each latent that cost nothing. With a
+  The weight is β, `beta`. With `warmup` = n it rises from 0 to β in n steps.
+  With `cycles` = m it rises m times, and stays at β for n steps after each
+  rise. `free_bits` are the nats of each latent that are not penalised. With a
   `capacity` the term is β · |KL − C|, and C rises from 0 to the capacity in
   `warmup` steps (Burgess et al. 2018).
   """

@@ -24,8 +24,8 @@ def doubly_reparameterised_bound(
   becomes a gradient by z has the factor β, too, and leaves s (1 − β + β s).
 
   Args:
-    log_weights: (z [k, B, Z]) → [k, B]. Its density of q must hold the
-      parameters of q fixed (lax.stop_gradient), so that q learns through z.
+    log_weights: (z [k, B, Z]) → [k, B]. In its density of q the parameters of
+      q must be constants (lax.stop_gradient), so that q learns through z.
     z: reparameterised samples of q [k, B, Z].
     beta: the weight of log q in log w.
   """

@@ -40,14 +40,14 @@ def build(
     optim: the group. `name` is that of a function of optax, or muon or
       shampoo of matrices.py: one of NAMES.
       `lr` is the learning rate and schedules.learning_rate says how it
-      changes. `b1`, `b2`, `eps` and `momentum` are given to an optimiser that
-      has such a parameter; others do without. `clip` bounds the norm of all
-      gradients together; 0 leaves them alone. `weight_decay` shrinks the
-      parameters by this share of the rate; where optax's optimiser has no
-      decay of its own, the share of the parameters is added to the gradients,
-      which nadam and the like then divide by their size.
-      `accumulate` averages the gradients of so many batches before the
-      parameters move. Rates stay functions of the step, a batch each.
+      changes. `b1`, `b2`, `eps` and `momentum` are passed to optimisers that
+      have such a parameter. `clip` is the largest norm of all gradients
+      together; with 0 they are not clipped. `weight_decay` w subtracts
+      rate × w × the parameters in each update. If optax's optimiser has no
+      decay of its own, w × the parameters is added to the gradients instead;
+      nadam, rmsprop and the like then divide it by the gradients' size.
+      `accumulate` averages the gradients of so many batches for one update.
+      Schedules still count steps, that is batches.
     rate: a learning rate to use instead of the group's.
     every: n, of a player that moves in every n-th step only (types.Player).
 

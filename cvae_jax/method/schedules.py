@@ -22,7 +22,7 @@ def delayed_weight(weight: float, start: int) -> optax.Schedule:
 def staircase(
   init: float, factor: float, floor: float, start: int, every: int
 ) -> optax.Schedule:
-  """Hold init, then multiply it by `factor` every `every` steps.
+  """Keep init, then multiply it by `factor` every `every` steps.
 
   The first drop is at step `start`. The rate stops at the first value that is
   not above the floor, so it may lie just below. The values are those of the
@@ -54,7 +54,7 @@ STAGES = 8  # of Burda et al. 2016: stage i is 3^i long
 
 
 def learning_rate(optim, init: float | None = None) -> optax.ScalarOrSchedule:
-  """Build the learning rate by the step that config.optim describes.
+  """Build the learning rate of a config.optim, as a function of the step.
 
   It is lr / (1 + decay · step), where lr is constant or a staircase, times
   the factors of `schedule` and `warmup`. Without any of these it is the number
@@ -63,7 +63,7 @@ def learning_rate(optim, init: float | None = None) -> optax.ScalarOrSchedule:
   Args:
     optim: the group. `schedule` is one of SHAPES, "" for none; `steps` is how
       long it takes and `final` the share of lr at its end. `warmup` is the
-      number of steps in which the rate rises from next to 0 to what it is.
+      number of steps in which the rate rises from nearly 0 to its full value.
     init: a learning rate to use instead of `lr`.
 
   Raises:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from cvae_jax.metrics import control
 
-# An attribute counts as ignored below this share of the way from chance to
-# certainty; or if the correlation is below it or below the permuted requests'.
+# An attribute counts as ignored if its figure has come less than this share of
+# the way from chance to certainty. A correlation counts as ignored if it is
+# below this number, or below that of permuted requests.
 IGNORED = 0.1
 
 
@@ -29,8 +30,8 @@ def score(
     seed: of the permutations that give the floor.
 
   Returns:
-    The figure under its name, what belongs to it, `floor`, what chance gives,
-    and `samples`, N.
+    The figure under its name, further figures of the same kind, `floor`, which
+    is the figure of chance, and `samples`, N.
   """
   found = FIGURES[attribute.figure](attribute, asked, read, seed)
   return found | {"samples": len(asked)}

@@ -1,12 +1,12 @@
 """What latents say of known factors: MIG, SAP, DCI, FactorVAE's score, a probe.
 
 Codes are [N, Z], usually posterior means, and factors [N, F]: whole numbers
-that name a level, or real numbers where `real` [F] says so. A real factor is
-cut into ten levels with as many rows each, where a score is of levels. Where
-`angle` [F] says so, a real factor is in radians, and SAP and the probe take its
-cosine and sine, since 0 and 2π are one. A score
-that is a gap between the best and the second-best latent needs two latents,
-and one that sets factors against each other two factors; else it is None.
+that name a level, or real numbers where `real` [F] says so. Scores that need
+levels divide a real factor into ten levels of equally many rows. Where `angle`
+[F] says so, a real factor is in radians; SAP and the probe take its cosine and
+sine, because 0 and 2π are the same angle. Scores that compare the best latent
+with the second best need two latents, and scores that compare factors need two
+factors. Without these a score is None.
 """
 
 import warnings
@@ -169,9 +169,10 @@ def factor_score(
 ) -> float | None:
   """Return FactorVAE's score (Kim and Mnih 2018), from 1 / F to 1.
 
-  A vote is of rows that agree in one factor: the code that varies least among
-  them, set against all rows. Each code stands for the factor that its votes
-  are mostly of. The score is how often that is right in other votes.
+  For a vote, some rows are chosen that agree in one factor. The code that
+  varies least among them, relative to all rows, gets the vote. Each code is
+  then assigned the factor of most of its votes. The score is the share of
+  further votes in which the assigned factor is right.
 
   Args:
     codes: [N, Z].
@@ -238,7 +239,7 @@ def probe(
 
 
 def _quietly(fit: Any, *arrays: NDArray) -> None:
-  """Fit; a solver that is short of its last digit is no matter here."""
+  """Fit without the warning that the solver has not fully converged."""
   with warnings.catch_warnings():
     warnings.simplefilter("ignore", ConvergenceWarning)
     fit(*arrays)

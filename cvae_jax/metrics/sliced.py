@@ -12,9 +12,10 @@ def distance(
 ) -> float:
   """Return the mean over random directions of W₁ between the projections.
 
-  A direction is a unit vector in pixel space, drawn anew from `seed`, the
-  same for every call. In units of a pixel value, float in [0, 1] or uint8
-  read so. Two draws of the same set are not at 0: state that floor beside it.
+  The directions are unit vectors in pixel space. Each call draws the same ones
+  from `seed`. The unit is a pixel value in [0, 1]; uint8 images are scaled to
+  it. Two draws of the same set have a distance above 0, so report this floor
+  together with the distance.
 
   Args:
     images: [N, …]; others: [N, …], as many and of the same shape.
@@ -36,8 +37,8 @@ def quantiles(
 ) -> NDArray[np.float32]:
   """Return the projections of images [N, …] in order: [N, directions].
 
-  They are all that `quantile_distance` asks of a set, so those of a set that
-  many are compared with are computed once.
+  `quantile_distance` needs nothing else of a set. So if many sets are compared
+  with one set, its quantiles are computed only once.
   """
   generator = np.random.default_rng(seed)
   size = int(np.prod(images.shape[1:]))

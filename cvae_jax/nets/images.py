@@ -100,8 +100,9 @@ class Decoder(nn.Module):
   """Draws maps of pixels from latents and a condition.
 
   The features of each level are scaled and shifted by the condition, so that
-  no level loses it. The first images are near `mean`. From grey ones, all
-  layers would at first run together towards the black of a dark set, and past.
+  no level loses it. Before training the images are near `mean`. If they were
+  grey, the first steps on a set of dark images would move all layers towards
+  black together, and too far.
   """
 
   shape: Shape

@@ -143,13 +143,14 @@ def correlation(a: Sequence[float], b: Sequence[float]) -> float | None:
 def stop(config: ConfigDict, tests: Rows) -> dict[str, Any]:
   """Replay a stop by the sliced distance on a run's evaluations.
 
-  By the run's own rule if it had one; {} where no distance was measured.
+  If the run had a rule of its own, this rule is used.
 
   Returns:
-    by: what is followed; of: the distance by which the outcome is judged,
-    another one where two were measured;
-    stops: epoch or None; keeps, ends: epochs; kept, lowest, last: that
-    distance in the state kept, at its lowest and where the record ends.
+    by: the metric that the rule follows; of: the distance by which the outcome
+    is judged, another one than `by` if two were measured; stops: the epoch of
+    the stop, or None; keeps, ends: the epochs of the state that is kept and of
+    the last one; kept, lowest, last: the distance in the state that is kept,
+    its lowest and its last value. {} if no distance was measured.
   """
   goal = quality(tests)
   own = config.early_stop

@@ -134,7 +134,7 @@ def _record(run: runs.Folder, cell: Cell) -> dict[str, Any]:
 
 
 def _holder() -> Callable[[runs.Run], collapse.Held | None]:
-  """Return each run's held-out images, those of equal data loaded once."""
+  """Return (run) → its held-out images, which loads equal data only once."""
   known = {}
   embed = _load_embedding()
   load = Datasets()
@@ -164,7 +164,7 @@ def _load_embedding() -> distances.Embed | None:
 
 
 def _state(run: runs.Run, last: Mapping[str, Any]) -> dict[str, Any]:
-  """Say of what age the state is that stands for a run, and its metrics.
+  """Return the epochs, the updates and the test metrics of a run's state.
 
   Args:
     last: the row of the run's last epoch, which may be later.

@@ -1,21 +1,25 @@
-"""By which figures the source's findings are judged."""
+"""The rules and thresholds by which the source's findings are judged."""
 
 from collections.abc import Mapping
 from typing import Any
 
-COLLAPSED = 0.1  # of images' mean distance, that of their reconstructions
-USELESS = 2.0
-ALIKE = 1.1  # times another's distance from held-out images
-BETTER = 0.05  # relative, of a distance
-REPEATED = 0.05  # share of near duplicates; of images 0.01
-SIMILAR = 0.8  # of images' mean distance, that of samples
-WIDER = 0.05  # of that ratio or of recall, the least difference that counts
-QUALITY = 0.05  # precision, from which a GAN's samples are judged
-TRACKS = 0.8
-DEAF = 0.5  # rank correlations
-ALSO = 0.8  # the same, the epoch given
-KEPT = 1.05  # times the lowest distance of a run
-UNLIKE = 2.0  # times as often another network moved
+# Mean distances of two reconstructions, and of two samples, are divided by the
+# mean distance of two images.
+COLLAPSED = 0.1  # below this ratio of reconstructions the posterior collapses
+SIMILAR = 0.8  # below this ratio of samples the modes collapse
+WIDER = 0.05  # the least difference of that ratio, or of recall, that counts
+# Distances of samples from held-out images.
+USELESS = 2.0  # samples are useless from this many times another's distance
+ALIKE = 1.1  # and not useless up to this many times
+BETTER = 0.05  # the least relative difference that counts
+KEPT = 1.05  # a good stop keeps at most this many times the run's lowest one
+REPEATED = 0.05  # share of near duplicates; that of images is 0.01
+QUALITY = 0.05  # the least precision of a GAN whose samples are judged
+# Rank correlations of a signal with the distance.
+TRACKS = 0.8  # from here on a signal tracks quality
+ALSO = 0.8  # the least correlation given the epoch, too
+DEAF = 0.5  # below this a signal does not track quality
+UNLIKE = 2.0  # runs are not compared if one moved this many times as often
 
 HOW = f"""\
 How they are judged. Posterior collapse: the mean distance of two

@@ -18,10 +18,10 @@ PAIRS = ((9, 11), (12, 13), (14, 15))  # equal but for the weight W, which falls
 CONFOUNDS = """\
 - **Other faces.** The source trained on generated portraits (StyleGAN's). A
   loss beside a published one says that the scale is right, not which is better.
-- **One run of most models.** Where the source repeated a run the losses
+- **One run of most models.** Where the source repeated a run, the losses
   differed by up to 0.2 %; models 5 and 6 differ by 0.24 % in its log.
 - **Every published figure is a training loss**, measured during the epoch with
-  dropout on; the source held no faces out.
+  dropout on; the source has no held-out faces.
 - **7 → 8 is the decoder's shortcuts only**, and it adds 36.5 M parameters. The
   source's text credits skip connections of encoder and decoder together; the
   encoder's streams came with model 5, as new dense paths (10.1 M parameters
@@ -33,8 +33,8 @@ CONFOUNDS = """\
   values and the KL a sum over latents: relative to ½·SSE + β·KL, β = 21,600/W.
   Losses of models with different W are not comparable; neither are their
   ELBOs, whose likelihoods have different variances.
-- **tanh heads** (model 7 on) hold means and log-variances in ±1, so no
-  posterior can be narrow, whatever W.
+- **tanh heads** (model 7 on) bound means and log-variances to ±1, so no
+  posterior can be narrow, whatever W is.
 """
 
 

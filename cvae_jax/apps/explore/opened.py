@@ -118,7 +118,7 @@ def _reads_condition(run: Run, z: NDArray) -> bool:
     return False
   if "condition" not in run.system.columns:
     return False
-  # As many as are drawn later, so that the decoder is compiled for them.
+  # COUNT images, as in all requests, so that the decoder is compiled for them.
   panel = run.conditions.panel()
   panel = np.resize(panel, (COUNT, panel.shape[1]))
   images = run.decode(np.repeat(z[:1], COUNT, axis=0), panel)

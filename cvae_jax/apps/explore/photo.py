@@ -71,13 +71,13 @@ def edit(
   own: Mapping[str, Any],
   *wanted: Mapping[str, Any],
 ) -> NDArray:
-  """Return an image's reconstruction and how it might be: [1 + N, H, W, C].
+  """Return an image's reconstruction and N edits of it: [1 + N, H, W, C].
 
   Args:
     opened: the run.
     image: uint8 [H, W, C].
-    own: what the image shows, {condition: value}.
-    wanted: what it is to show, N times.
+    own: {condition: value} of what the image shows.
+    wanted: N mappings like `own`, of what the edits should show.
   """
   vectors = [vector(opened, one) for one in wanted]
   return editing.edit(opened.run, image, vector(opened, own), vectors)

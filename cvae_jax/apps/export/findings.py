@@ -1,8 +1,8 @@
-"""What was found out about a run goes with its export: scores, fitted priors.
+"""Copy the scores and the fitted priors of a run into its export.
 
-Both belong to one state and hold its digest. They are looked for by the digest
-of the whole run, and written with that of the exported state, which may have
-shorter weights or no encoder.
+Both belong to one state and contain its digest. They are found by the digest of
+the run's state. They are written with the digest of the exported state, which
+differs if weights are stored as 16-bit numbers or without the encoder.
 """
 
 import dataclasses

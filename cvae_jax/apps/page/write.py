@@ -23,9 +23,9 @@ from cvae_jax.loop.purposes import purpose
 from cvae_jax.runs import Run
 
 LARGE = 25 << 20  # bytes, above which a page is slow to open and to send
-# Grey levels by which shorter weights may move a pixel: 16-bit ones hardly do,
-# and 8-bit ones, of a page that would be large, stay within what a page may
-# differ from the API, 2, with the browser's own rounding.
+# How much shorter weights may change a pixel. 16-bit weights hardly change any.
+# 8-bit weights are for large pages: with the browser's own rounding such a page
+# differs from the API by at most 2 grey levels, as every page may.
 _CLOSE = {16: 0.5 / 255, 8: 1.5 / 255}
 _PARTS = ("controls.js", "picture.js", "links.js", "page.js")
 
@@ -199,7 +199,7 @@ def _fits(run: Run, shown: _Shown, bits: int) -> bool:
 
 
 def _round_weights(leaf: NDArray, bits: int) -> NDArray[np.float32]:
-  """Return an array rounded to weights of so many bits, as a page reads it."""
+  """Return an array rounded to `bits` bits a weight, as a page reads it."""
   from cvae_jax.apps.page import program
 
   if bits == 16:

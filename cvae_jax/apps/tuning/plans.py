@@ -113,7 +113,7 @@ def check_folder(folder: Path) -> None:
 
 
 def set_aside(folders: Iterable[Path]) -> None:
-  """Rename the runs of another plan's trials, and say what they are called.
+  """Rename the runs of another plan's trials, and print their new names.
 
   0007 becomes 0007.old or, where that is taken, 0007.old2 and so on.
   """

@@ -15,7 +15,7 @@ _STATES = {"COMPLETE": "done", "PRUNED": "pruned", "FAIL": "failed"}
 
 
 def table(study: Study) -> pd.DataFrame:
-  """Return a row a trial: number, state, value, values of its keys, why."""
+  """Return a row for each trial: number, state, value, keys' values, why."""
   metric = study.plan["metric"]
   rows = []
   for trial in study.trials:

@@ -179,7 +179,7 @@ class _Watch:
     self._split: str | None = None  # valid, if there are such rows
 
   def start(self, begun: Begun) -> None:
-    """Nothing is kept elsewhere."""
+    """Do nothing: a study has no name of its own for the run."""
 
   def row(self, row: Mapping[str, Any]) -> None:
     """Note an evaluation.
@@ -204,7 +204,7 @@ class _Watch:
       raise Stop
 
   def picture(self, name: str, step: int, picture: NDArray) -> None:
-    """Pictures are in the run's folder."""
+    """Do nothing: pictures are in the run's folder."""
 
   def close(self, done: bool) -> None:
-    """Nothing is open."""
+    """Do nothing: no file is open."""

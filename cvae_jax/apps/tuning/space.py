@@ -1,7 +1,7 @@
 """The space of a search: keys of a config, and what each may be.
 
-It is said by words (apps/tuning/axes.py) or by a page's function space(trial).
-Values are held against the page before anything is trained.
+It is given by words (apps/tuning/axes.py) or by a page's function space(trial).
+Values are checked with the page's config before anything is trained.
 """
 
 import ast
@@ -29,8 +29,8 @@ def check(
 ) -> None:
   """Check that a config takes the ends and all choices, and uses each key.
 
-  A key may count beside some values of another one only. It is tried beside
-  each of them if the other key is searched, too.
+  Some keys have an effect only with certain values of another key. If the other
+  key is searched too, all combinations of both are tried.
 
   Args:
     axes: of `parse`.
@@ -53,7 +53,7 @@ def check(
 
 
 def _explain(tried: Mapping[str, Any], error: str) -> str:
-  """Say what is wrong with a value, and beside which others."""
+  """Say what is wrong with a value, and with which other values."""
   others = ", ".join(f"{k}={v}" for k, v in list(tried.items())[1:])
   if not others:
     return f"--space: {error}"
@@ -103,8 +103,8 @@ def choose_space(
     page: whose space(trial) is taken where there are no words.
     config: of the page, before a trial's values.
     given: the dotted keys that the user has set for all trials.
-    typed: the flags of the command itself, as variants.named has them; a study
-      that goes on brings others.
+    typed: the flags of the command itself, as flag_words.named returns them. A
+      study that goes on adds others from its folder.
 
   Raises:
     ConfigError: there is neither, or the config does not take the values, or

@@ -28,7 +28,7 @@ FILE = "study.db"
 PRUNED = "PRUNED"  # in a trial's folder: why it ended early
 _HIDDEN = ".tune"  # holds the locks
 _LONG = 5  # seconds after which a wait is reported
-_STARTUP = 5  # trials, and evaluations of each, that are never pruned
+_STARTUP = 5  # trials that must be completed before one is pruned
 
 
 def optuna() -> Any:

@@ -36,12 +36,12 @@ class Attribute:
     """Build the attribute of a schema's entry.
 
     Args:
-      entry: name and kind, and of levels, range or period what is not to be
-        taken from the values.
-      values: those of the training rows that are known.
+      entry: name and kind. It may also have levels, a range or a period, which
+        are otherwise taken from the values.
+      values: the known values of the training rows.
 
     Raises:
-      DataError: the values are none of this kind, or all alike.
+      DataError: the values are not of this kind, or all alike.
     """
     raise NotImplementedError
 
@@ -85,11 +85,11 @@ class Attribute:
 
     Args:
       values: as people write them: words, or numbers.
-      strict: refuse numbers outside the range, as of a request. Rows of a
-        table that was held out may lie outside it.
+      strict: whether to refuse numbers outside the range. A request must lie
+        inside it; held-out rows of a table need not.
 
     Raises:
-      DataError: a value is none of this attribute's; what there is, is said.
+      DataError: this attribute has no such value; the error says which it has.
     """
     raise NotImplementedError
 

@@ -12,6 +12,7 @@ from cvae_jax.data import DataError
 from cvae_jax.data.conditions.attribute import Attribute
 from cvae_jax.data.conditions.classes import Class
 from cvae_jax.data.conditions.ink import ink_ratio
+from cvae_jax.data.conditions.layout import align
 from cvae_jax.data.conditions.number import Number
 from cvae_jax.data.conditions.requests import Requests
 from cvae_jax.data.files.digit_files import CLASSES, check_labels
@@ -171,13 +172,7 @@ class Conditions(Requests):
         )
       return np.eye(CLASSES, dtype=np.float32)[np.atleast_1d(labels)]
     ink = self._checked_ink(sum(self.limits) / 2 if ink is None else ink)
-    shapes = {x.shape for x in (labels, ink)} - {()}
-    if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes):
-      raise DataError(
-        "labels and ink are each one number or [N], with the same N; found"
-        f" shapes {labels.shape} and {ink.shape}"
-      )
-    labels, ink = np.broadcast_arrays(*np.atleast_1d(labels, ink))
+    labels, ink = align({"labels": labels, "ink": ink})
     return np.column_stack([np.eye(CLASSES)[labels], ink]).astype(np.float32)
 
   def _checked_ink(self, ink: npt.ArrayLike) -> npt.NDArray[np.float64]:

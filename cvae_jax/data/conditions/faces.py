@@ -12,6 +12,7 @@ import numpy.typing as npt
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions.attribute import STEPS, Attribute
 from cvae_jax.data.conditions.classes import Class
+from cvae_jax.data.conditions.layout import align
 from cvae_jax.data.conditions.number import Number
 from cvae_jax.data.conditions.ranges import check_names
 from cvae_jax.data.conditions.requests import Requests
@@ -25,9 +26,9 @@ _PANEL = ("male", "mouth", "eyes")  # what a panel varies, slowest first
 class Conditions(Requests):
   """Maps named values to condition vectors [A], in the order of `names`.
 
-  `ranges` holds (low, high) of each name, what may be asked for. `quantiles`
-  holds (5 %, 50 %, 95 %) over the training rows, what has been seen. `rows` and
-  `sha256` are the training rows' number and identity, or 0 and "" if unknown.
+  `ranges` has the (low, high) of each name that a request may ask for, and
+  `quantiles` its 5 %, 50 % and 95 % quantile over the training rows. `rows` and
+  `sha256` are the number and the digest of these rows, or 0 and "" if unknown.
   They are stored with the run, so that it is not continued on other rows.
   """
 
@@ -131,24 +132,18 @@ class Conditions(Requests):
         f"missing or unknown: {', '.join(wrong)}; the conditions are"
         f" {', '.join(self.names)}"
       )
-    columns = [self._numbers(name, given[name]) for name in self.names]
-    for name, x, (low, high) in zip(
-      self.names, columns, self.ranges, strict=True
+    columns = {name: self._numbers(name, given[name]) for name in self.names}
+    for (name, x), (low, high) in zip(
+      columns.items(), self.ranges, strict=True
     ):
       bad = x[~((low <= x) & (x <= high))]  # written to catch nan too
       if bad.size:
         raise DataError(
           f"{name} {bad[0]:g} is outside [{low:g}, {high:g}], its range"
         )
-    shapes = {x.shape for x in columns} - {()}
-    if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes):
-      raise DataError(
-        "values are each one number or [N], with the same N; found shapes "
-        + ", ".join(f"{x.shape}" for x in columns)
-      )
-    *columns, rows = np.broadcast_arrays(*columns, np.empty(1))
-    none = np.empty((len(rows), 0))  # so that no names give [1, 0]
-    return np.column_stack([none, *columns]).astype(np.float32)
+    if not columns:
+      return self.blank(1)
+    return np.column_stack(align(columns)).astype(np.float32)
 
   def left_out(self, given: Mapping[str, Any]) -> list[str]:
     """Name the attributes that a request does not mention."""

@@ -184,3 +184,18 @@ class Layout:
 
   def _no_attribute(self, name: str) -> DataError:
     return DataError(f"no attribute {name!r}; {self.describe()}")
+
+
+def align(columns: Mapping[str, NDArray]) -> list[NDArray]:
+  """Return columns [N] of equal length; a single number serves all rows.
+
+  Raises:
+    DataError: a column has more than one axis, or lengths differ.
+  """
+  shapes = {column.shape for column in columns.values()} - {()}
+  if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes):
+    found = ", ".join(f"{name} {x.shape}" for name, x in columns.items())
+    raise DataError(
+      f"each value is one number or [N], with the same N; found {found}"
+    )
+  return list(np.broadcast_arrays(*map(np.atleast_1d, columns.values())))

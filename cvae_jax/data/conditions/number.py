@@ -21,10 +21,10 @@ from cvae_jax.data.conditions.attribute import (
 class Number(Attribute):
   """A number from low to high: one entry.
 
-  `range` is what can be asked for; it is mapped to `scaled`. If the two are
-  equal, a number is its own entry. With `mean` and `std` of each level of a
-  class, numbers are asked for in their units, into which `standardise` turns a
-  measured number. `unit` says what the numbers of such a range mean.
+  A request may ask for the numbers in `range`, which are mapped to `scaled`. If
+  the two are equal, a number is its own entry. If `mean` and `std` are given,
+  one for each level of a class, requests are in units of them: `standardise`
+  turns a measured number into such a unit, and `unit` describes it.
   """
 
   range: tuple[float, float] = (0.0, 1.0)
@@ -119,9 +119,9 @@ class Number(Attribute):
   def standardise(
     self, measured: ArrayLike, level: ArrayLike
   ) -> NDArray[np.float64]:
-    """Return half the distance of measured numbers [N] from their level's mean.
+    """Return ½ (measured − mean) / std [N], by each number's level.
 
-    It is in standard deviations, with its sign, and cut off at `range`.
+    The result is clipped to `range`.
 
     Args:
       measured: numbers [N].

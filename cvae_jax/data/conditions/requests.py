@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions.attribute import STEPS, Attribute
 from cvae_jax.data.conditions.layout import Layout
+from cvae_jax.host.arguments import common_length
 
 PANEL = 10  # settings in a sample grid, at most
 
@@ -24,13 +25,13 @@ class Requests(Layout):
     """Build condition vectors [N, A] from requests in words.
 
     Args:
-      values: attribute → value, or a list or array of N of them; `named` are
-        more of them and win. None is unknown. Without known-bits each must be
-        there.
+      values: {attribute: value, or a list or array of N values}. None is an
+        unknown value. Without known-bits every attribute must have a value.
+      named: more attributes and values; they replace those in `values`.
 
     Raises:
-      DataError: an attribute is not known or missing, a value is none of its
-        own, or lengths differ; what there is to ask for is said.
+      DataError: there is no such attribute or value, an attribute is missing,
+        or lengths differ; the error says what can be asked for.
     """
     given = {**(values or {}), **named}
     self._check_names(given)
@@ -42,14 +43,12 @@ class Requests(Layout):
         + "; ".join(self.describe(name) for name in left)
       )
     lists = {n: self.attribute(n).as_list(value) for n, value in given.items()}
-    lengths = {name: len(column) for name, column in lists.items()}
-    several = set(lengths.values()) - {1}
-    if len(several) > 1:
-      found = ", ".join(f"{count} of {n}" for n, count in lengths.items())
+    rows = common_length(map(len, lists.values()))
+    if rows is None:
+      found = ", ".join(f"{len(column)} of {n}" for n, column in lists.items())
       raise DataError(
         f"each attribute has one value or as many as the others; found {found}"
       )
-    rows = several.pop() if several else 1
     table = {name: [None] * rows for name in left}
     for name, column in lists.items():
       table[name] = column * rows if len(column) == 1 else column
@@ -67,8 +66,8 @@ class Requests(Layout):
     Numbers may lie outside the range of the training rows.
 
     Raises:
-      DataError: a value is none of its attribute's, or unknown where nothing
-        may be; the row is said, from 1.
+      DataError: an attribute has no such value, or a value is unknown and must
+        not be; the error names the row, counted from 1.
     """
     rows = len(next(iter(columns.values()), ()))
     return self._encode_lists(columns, rows, strict=False)
@@ -77,8 +76,8 @@ class Requests(Layout):
     """Read "shape=triangle,size=0.9" into {attribute: value}.
 
     Raises:
-      DataError: a part is not name=value, a name comes twice or is none, or a
-        value is none of its attribute's.
+      DataError: a part is not name=value, a name comes twice, or there is no
+        such attribute or value.
     """
     found = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -137,7 +136,7 @@ class Requests(Layout):
     shown = [self._panel_entries(attribute) for attribute in self.attributes]
     sizes = [len(entries) for entries in shown]
     every = math.prod(sizes)
-    count = min(PANEL, every)  # of whole numbers that no array could hold
+    count = min(PANEL, every)  # Python's integers: int64 might overflow
     step = fractions.Fraction(every - 1, max(1, count - 1))
     places = [round(i * step) for i in range(count)]
     found = self.blank(len(places))

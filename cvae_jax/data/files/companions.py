@@ -19,8 +19,9 @@ def draw(
     seed: of the draw and of who accompanies whom.
 
   Returns:
-    The columns that change: of the companions, each as often as the others
-    give or take one. Where all labels are hidden they are −1.
+    The columns that change, with the values of the companions. Each of these
+    serves equally many rows, give or take one. If all labels are hidden, they
+    are −1.
 
   Raises:
     DataError: if `count` cannot be drawn evenly.

@@ -101,7 +101,7 @@ def check_file(path: pathlib.Path) -> None:
   """Check that a file may be a CSV.
 
   Raises:
-    DataError: saying what it is instead, and what to give.
+    DataError: it is a file of another kind; the error says of which.
   """
   with path.open("rb") as file:
     begin = file.read(8)

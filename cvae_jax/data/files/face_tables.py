@@ -48,7 +48,7 @@ def read(
   names: Sequence[str] = (),
   file_column: str = "",
 ) -> Adapted:
-  """Read a table by what it is.
+  """Read a table of one of three kinds.
 
   Args:
     table: "utkface" (attributes are in `files`), "celeba:FILE", or a FILE:

@@ -92,10 +92,10 @@ def _column(column: Any, whole: bool) -> dict[str, Any]:
 def _sums(values: np.ndarray) -> np.ndarray:
   """Return two weighted sums of each MiB of bytes, modulo 2**64.
 
-  Seven times as fast as SHA-256. Weights are odd and look random, so every
-  change of one word is seen, and others but for a chance of about 2**-32. The
-  second sum is of the words' upper halves, whose changes may cancel in the
-  first.
+  This is seven times as fast as SHA-256. The weights are odd and look random.
+  So every change of a single word is seen, and any other change with a
+  probability of about 1 − 2**-32. The second sum is of the words' upper halves,
+  since changes of these may cancel in the first sum.
   """
   weights = _weights()
   values = np.pad(values, (0, -len(values) % weights.nbytes))

@@ -20,12 +20,13 @@ MOST = 8192
 class Fit:
   """How an image of any size becomes [size, width or size, 3 or 1].
 
-  First `crop` pixels go from every side, or the box `square` (top, bottom,
-  left, right: rows top..bottom−1) is kept, or with `middle` the largest part
-  in the middle that has the result's aspect; then the rest is resized,
-  whatever its aspect: "bilinear" as OpenCV's default does it, "antialias" by
+  First the image is cut in one of three ways: `crop` removes so many pixels
+  from every side; `square` keeps a box (top, bottom, left, right: rows
+  top..bottom−1); `middle` keeps the largest part in the middle that has the
+  result's aspect. Then the rest is resized, and distorted if its aspect
+  differs. "bilinear" resizes as OpenCV does by default, "antialias" as
   Pillow's BILINEAR, which averages more pixels where it shrinks. With `pad`
-  the aspect stays and what is left over is black.
+  nothing is distorted, and the space that is left over is black.
   """
 
   size: int
@@ -189,9 +190,9 @@ def resize_bilinear(
 ) -> npt.NDArray[np.uint8]:
   """Resize [H, W, C] to [size, width or size, C] as OpenCV's INTER_LINEAR.
 
-  Output pixel d reads the source at (d + 0.5) · scale − 0.5, held inside the
-  image, between its 2 × 2 neighbours and no others: shrinking does not
-  average. OpenCV's fixed-point weights may differ by one grey level.
+  Output pixel d reads the source at (d + 0.5) · scale − 0.5, clipped to the
+  image, from the 2 × 2 nearest pixels. It reads no others, so shrinking does
+  not average. OpenCV's fixed-point weights may differ by one grey level.
   """
   sides = (size, width or size)
   if image.shape[:2] == sides:

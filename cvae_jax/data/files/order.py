@@ -1,4 +1,4 @@
-"""Warns where a split is no fair one: by the order of rows, or by people."""
+"""Warn about unfair splits: rows that are sorted, or people in both parts."""
 
 import numpy as np
 import pandas as pd
@@ -55,7 +55,7 @@ def _numbers(table: pd.DataFrame) -> list[str]:
 
 
 def _parts(first: pd.DataFrame, last: pd.DataFrame, name: str) -> bool:
-  """Tell whether a column's means are further apart than chance puts them."""
+  """Tell whether a column's means differ by more than chance would explain."""
   a, b = (rows[name].to_numpy(np.float64) for rows in (first, last))
   both = np.concatenate([a, b])
   spread = both.std()

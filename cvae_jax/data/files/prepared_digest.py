@@ -19,15 +19,15 @@ _BLOCK = 1 << 16  # bytes
 def digest(path: str | pathlib.Path, whole: bool = False) -> str:
   """Return the SHA-256 of the pixels of an images.npy.
 
-  It is made once. While the file's size, time and sampled blocks are those of
-  then, it is not made again.
+  It is computed once. It is computed again only if the size, the time or the
+  sampled blocks of the file have changed.
 
   Args:
     path: the images.npy of a prepared set.
-    whole: make it again in any case.
+    whole: compute it again in any case.
 
   Raises:
-    DataError: if it is not the digest that prepared.json holds.
+    DataError: if prepared.json has another digest.
   """
   path = pathlib.Path(path)
   info = parse_json((path.parent / MARK).read_text())

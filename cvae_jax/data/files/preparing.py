@@ -1,4 +1,4 @@
-"""How a planned set is written: decoding, telling, knowing it again."""
+"""Write a planned set: decode its images, and recognise one that is done."""
 
 import collections
 import dataclasses
@@ -21,7 +21,7 @@ from cvae_jax.host import lock
 from cvae_jax.host.console import say
 from cvae_jax.host.paths import PathError, folder, local
 
-# What it means that a set does not name a setting.
+# The values of settings that a set does not name, as older ones.
 _ABSENT = {
   **{"width": 0, "pad": False, "grey": False},
   **{"transpose": False, "on_grey": "keep"},
@@ -41,10 +41,10 @@ class Plan(NamedTuple):
   own: dict[str, Any]  # settings that other presets lack
   grey: bool = False
   beside: Mapping[str, str] = types.MappingProxyType({})  # file → its text
-  said: str = ""  # in the end
+  said: str = ""  # a note to print at the end
 
 
-# Settings that are digests, of which only that they differ can be said.
+# Settings that are digests: an error can only say that they differ.
 _DIGESTS = {
   "table_sha256": "another table, or other columns of it",
   "schema_sha256": "other kinds of attributes",

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files.columns import list_words
@@ -13,6 +14,7 @@ from cvae_jax.data.files.finding import shorten
 
 SPLIT = "split"
 NAMES = ("train", "valid", "test")
+Rows = slice | np.ndarray
 RATIO = (0.8, 0.1, 0.1)
 _WORDS = {
   **dict.fromkeys(("train", "training", "0"), "train"),
@@ -68,9 +70,9 @@ def draw(
 ) -> np.ndarray:
   """Draw the split of each row [N], str.
 
-  Rows of equal values in the columns `strata` are spread evenly, and a value
-  that would not train gives up a held-out row for it. With `group` rows of
-  one value in that column stay together instead.
+  Rows of equal values in the columns `strata` are spread evenly over the
+  splits. If no row of a value would train, one of its held-out rows does.
+  With `group` the rows of one value in that column stay together instead.
 
   Args:
     table: text.
@@ -208,3 +210,15 @@ def check(
         )
       warnings.append(f"warning: {name}: no {split} row has {shorten(lacking)}")
   return warnings
+
+
+def select(chosen: ArrayLike) -> Rows:
+  """Return the numbers of the chosen rows, [N] of bool.
+
+  They are a slice if the rows lie together: indexing an array by a slice makes
+  a view, and no copy.
+  """
+  rows = np.flatnonzero(np.asarray(chosen))
+  if rows.size and rows[-1] - rows[0] + 1 == rows.size:
+    return slice(int(rows[0]), int(rows[-1]) + 1)
+  return rows

@@ -1,1 +1,1 @@
-"""The page: a file a panel. Only this room and `serve` know Gradio."""
+"""The page, a file for each panel. Only this room and `serve` import Gradio."""

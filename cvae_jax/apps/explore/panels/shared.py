@@ -1,4 +1,4 @@
-"""What the panels of one run share: its controls and the held draw."""
+"""What the panels of one run share: its controls and the current draw."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ class Panel(NamedTuple):
 
 
 def build_request(panel: Panel, given: Sequence[Any], held: Mapping) -> Request:
-  """Return what the controls and the held draw ask for."""
+  """Return the request of the controls and the current draw."""
   values = controls.read(panel.controls, given[:-1])
   return Request(
     values, held["seed"], held["pick"], held["moved"], float(given[-1])
@@ -66,7 +66,7 @@ def caption(opened: Opened, request: Request) -> str:
 
 
 def update_values(panel: Panel, request: Request, link: bool = True) -> list:
-  """Return values of picture, held draw and sliders."""
+  """Return values of the picture, the current draw and the sliders."""
   z = pictures.latents(panel.opened, request)[request.pick]
   held = {
     "seed": request.seed,
