@@ -61,8 +61,8 @@ def prepare(argv: list[str]) -> list[str]:
     flag = flag_words.parse(word)
     if flag and flag.name.startswith("config."):
       settings.check_key(loaded, flag.name.removeprefix("config."))
-      if flag.name in ("config.system", "config.data.name"):
-        plugins.trust(flag.value)
+  for name in ("config.system", "config.data.name"):
+    plugins.trust(flag_words.take(argv, name)[0] or "")
   config_flags.DEFINE_config_dict(
     "config", loaded, lock_config=True, sys_argv=argv
   )

@@ -20,7 +20,7 @@ from ml_collections import config_flags
 from benchmarks.faults import launching
 from cvae_jax import config as configs, train
 from cvae_jax.config import ConfigError
-from cvae_jax.host import console
+from cvae_jax.host import console, plugins
 from cvae_jax.loop import fixed, job_checks
 from launch import command
 from tests import small
@@ -290,6 +290,17 @@ def test_the_last_value_of_a_key_holds_of_tuples_too():
   assert found.epochs == 5
   emptied = _prepared(["--config=configs/digits.py", *words, f"{key}=()"])
   assert emptied.model.encoder.features == ()
+
+
+@pytest.mark.parametrize("key", ["system", "data.name"])
+def test_a_module_that_a_flag_names_is_trusted_however_it_is_written(
+  key, monkeypatch
+):
+  name = f"--config.{key}"
+  for words in ([f"{name}=my_lab.shapes"], [name, "my_lab.shapes"]):
+    monkeypatch.setattr(plugins, "_trusted", set())
+    _prepared(["--config=configs/digits.py", "--workdir=x", *words])
+    assert "my_lab.shapes" in plugins._trusted
 
 
 def _prepared(words):
