@@ -124,4 +124,4 @@ def main(words: list[str]) -> int:
 
 if __name__ == "__main__":
   command.start(__name__)
-  command.run(main, ["config", "workdir"], prepare)
+  command.run(main, ["config", "workdir"], prepare, words=True)
