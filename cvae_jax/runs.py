@@ -195,7 +195,8 @@ def load(
   if not (folder / "config.json").exists():
     raise RunError(
       f"{folder} is not a run's folder: no config.json. Train one with "
-      f"{commands.format_command('train')} --config=… --workdir={folder}"
+      f"{commands.format_command('train')} --config=… "
+      f"--workdir={commands.quote(folder)}"
     )
   config = configs.of_run(folder)
   if trust:

@@ -194,7 +194,8 @@ def check(run: Folder) -> None:
   if not has_ended(run):
     raise LedgerError(
       f"{run.path}: a run comes into a ledger when it has ended; go on with "
-      f"it: {commands.format_command('train')} --workdir={run.path}"
+      f"it: {commands.format_command('train')} "
+      f"--workdir={commands.quote(run.path)}"
     )
 
 
