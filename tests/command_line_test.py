@@ -1,9 +1,11 @@
 """The words of a command: none is ignored, and its help lists every flag."""
 
+import os
 import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from tests import small
 
@@ -29,6 +31,49 @@ def test_a_word_that_a_command_does_not_read_is_an_error(tmp_path, behind):
   assert found.stderr.startswith(f"error: found '{word}', which is no flag")
   assert "by commas" in found.stderr
   assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("module", ["train", "tune"])
+def test_a_folder_in_which_nothing_has_begun_is_named(tmp_path, module):
+  found = call(module, f"--workdir={tmp_path / 'gone'}")
+  assert found.returncode == 1
+  assert found.stderr.startswith(
+    f"error: nothing has begun in {tmp_path / 'gone'}; give --config=PAGE"
+  )
+  shown = call(module, f"--workdir={tmp_path / 'gone'}", "--help").stdout
+  assert "--workdir" in shown
+
+
+def draw_one(path):
+  """Write the picture of a digit, a one."""
+  digit = Image.new("L", (28, 28))
+  digit.paste(255, (12, 4, 16, 24))
+  digit.save(path)
+  return path
+
+
+def test_handwriting_without_a_judge_says_how_to_get_one(tmp_path):
+  one = draw_one(tmp_path / "one.png")
+  asked = [f"--image={one}", "--workdir=pretrained/digits"]
+  words = [sys.executable, "-m", "launch.handwriting", *asked]
+  around = {**os.environ, "PYTHONPATH": str(small.ROOT)}
+  found = subprocess.run(
+    words, cwd=tmp_path, env=around, capture_output=True, text=True
+  )
+  assert found.returncode == 1
+  assert "give --judge=RUN, or train one: cvae-jax train" in found.stderr
+
+
+def test_a_picture_named_without_an_ending_is_a_png_file(tmp_path):
+  one = draw_one(tmp_path / "one.png")
+  found = call(
+    *("edit", "--workdir=pretrained/digits", f"--image={one}"),
+    *("--condition=class=3,ink=0", f"--out={tmp_path / 'mine'}"),
+  )
+  assert found.returncode == 0, found.stderr
+  assert found.stdout.endswith(f"wrote {tmp_path / 'mine.png'}\n")
+  with Image.open(tmp_path / "mine.png") as made:
+    assert made.format == "PNG"
 
 
 @pytest.mark.parametrize(
