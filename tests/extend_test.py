@@ -282,12 +282,28 @@ def test_an_attribute_with_a_parameter_s_name_is_asked_for_in_words(handed_in):
   [
     (np.zeros((8, 3, 4, 4), np.uint8), r"give images.transpose\(0, 2, 3, 1\)"),
     (np.zeros((8, 4, 4, 2), np.uint8), "1 or 3 channels"),
+    (np.zeros((8, 4, 4, 4), np.uint8), r"give images\[\.\.\., :3\]"),
     (np.zeros((8, 4, 4)), r"give \(255 \* images\)"),
+    (np.zeros((8, 4, 4), bool), r"bool .*give images \* np\.uint8\(255\)"),
+    (np.full((8, 4, 4), -1.0), "from -1 to -1; .*black is 0 and white is 255"),
+    (np.full((8, 4, 4), 16), "int64 .* from 16 to 16; give np.uint8"),
+    (
+      [np.zeros((4, 4)), np.zeros((4, 5))],
+      r"one shape; found \(4, 4\), \(4, 5\)",
+    ),
   ],
 )
 def test_images_of_another_form_are_refused_with_a_remedy(images, message):
   with pytest.raises(data.DataError, match=message):
     data.from_arrays(images)
+
+
+def test_a_data_frame_is_as_its_columns():
+  images = np.zeros((40, 4, 4), np.uint8)
+  columns = {"kind": ["a", "b"] * 20, "size": np.linspace(0, 1, 40)}
+  named = data.from_arrays(images, columns).train["condition"]
+  framed = data.from_arrays(images, pd.DataFrame(columns)).train["condition"]
+  np.testing.assert_array_equal(framed, named)
 
 
 def test_whole_numbers_that_are_no_classes_are_named():

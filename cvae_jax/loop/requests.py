@@ -141,6 +141,28 @@ def parse(
   return dict(request)
 
 
+def complete(
+  conditions: Any, unknowns: Sequence[str], given: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Return what an image shows, with None for attributes that are left out.
+
+  Args:
+    unknowns: the attributes that may be unknown.
+    given: {attribute: value or N of them}.
+
+  Raises:
+    DataError: an attribute is left out that may not be unknown.
+  """
+  left = conditions.left_out(given)
+  if absent := [name for name in left if name not in unknowns]:
+    raise DataError(
+      f"{', '.join(absent)}: no value was given, and this model was trained "
+      "with all of them known; say what the image shows: "
+      + "; ".join(conditions.describe(name) for name in absent)
+    )
+  return {**given, **dict.fromkeys(left)}
+
+
 def _rows(lengths: Mapping[str, int], count: int | None) -> int:
   """Return how many rows values of several lengths make.
 
