@@ -95,6 +95,46 @@ def test_a_run_s_module_is_not_imported_unasked(lab, importable):
   assert "my_lab.beta_vae" not in sys.modules
 
 
+@pytest.mark.parametrize(
+  ("source", "said"),
+  [
+    ("x = 1", r"'mine' has no load, .*: def load\(config\)"),
+    ("def load(config): return 3", r"no Conditions.*data\.arrays import Cond"),
+    (
+      "from cvae_jax.data.arrays import Conditions\ndef load(config): return 3",
+      "load of 'a_lab.mine' returned a int; expected a Dataset",
+    ),
+  ],
+)
+def test_a_data_source_that_lacks_a_part_is_refused_before_it_trains(
+  importable, tmp_path, monkeypatch, source, said
+):
+  (tmp_path / "a_lab").mkdir()
+  (tmp_path / "a_lab" / "mine.py").write_text(source)
+  monkeypatch.syspath_prepend(tmp_path)
+  monkeypatch.delitem(sys.modules, "a_lab.mine", raising=False)
+  monkeypatch.delitem(sys.modules, "a_lab", raising=False)
+  plugins.trust("a_lab.mine")
+  with pytest.raises(ConfigError, match=said.replace("'mine'", "'a_lab.mine'")):
+    data.load(configs.load("zoo:scvae", {"data.name": "a_lab.mine"}).data)
+
+
+def test_a_method_without_make_or_of_another_type_is_refused(
+  importable, tmp_path, monkeypatch
+):
+  (tmp_path / "b_lab").mkdir()
+  (tmp_path / "b_lab" / "no_make.py").write_text("")
+  monkeypatch.syspath_prepend(tmp_path)
+  plugins.trust("b_lab.no_make")
+  page = configs.load("zoo:scvae")
+  with pytest.raises(ConfigError, match="returned a int; expected a System"):
+    configs.resolve(page, system=lambda config, facts: 3)
+  page = page.copy_and_resolve_references().unlock()
+  page.system = "b_lab.no_make"
+  with pytest.raises(ConfigError, match=r"no make, .*def make\(config, facts"):
+    configs.resolve(page)
+
+
 def test_a_trusted_run_samples_as_it_is_asked_to(lab, importable):
   run = runs.load(lab / "run", trust=True)
   condition = run.conditions.encode(shape=["square", "frame"], size=4.0)

@@ -119,7 +119,9 @@ def load(config: Any) -> Dataset:
     DataError: if the data are missing or bad.
     ConfigError: there is no such source, or it may not be imported.
   """
-  return binarise(source(config.name).load(config), config)
+  found = source(config.name).load(config)
+  plugins.check(found, Dataset, f"load of {config.name!r}")
+  return binarise(found, config)
 
 
 def binarise(dataset: Dataset, config: Any) -> Dataset:
