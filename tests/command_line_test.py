@@ -76,6 +76,14 @@ def test_a_picture_named_without_an_ending_is_a_png_file(tmp_path):
     assert made.format == "PNG"
 
 
+def test_a_folder_that_is_there_takes_a_sample_whatever_its_name(tmp_path):
+  (tmp_path / "v1.2").mkdir()
+  asked = [f"--out={tmp_path / 'v1.2'}", "--set=class=3,ink=0"]
+  found = call("sample", "--workdir=pretrained/digits", *asked)
+  assert found.returncode == 0, found.stderr
+  assert (tmp_path / "v1.2" / "asked.png").exists()
+
+
 @pytest.mark.parametrize(
   ("module", "shared"),
   [
