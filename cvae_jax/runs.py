@@ -57,6 +57,7 @@ class Run(Functions):
       RunError: images or condition do not fit the run.
       DataError: an attribute is unknown or missing.
     """
+    self._function("encode")  # before a condition is asked for
     images, condition = arguments.rows(
       images=self._images(images),
       condition=self.encode_condition(condition, **named),

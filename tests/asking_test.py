@@ -159,6 +159,13 @@ def test_to_a_model_of_unknown_values_what_is_left_out_is_unknown(unsure):
   assert unsure.encode(images).mean.shape == (2, 4)
 
 
+def test_a_run_that_cannot_encode_says_so_before_it_asks_for_a_condition(run):
+  system = run.system._replace(encode=None)
+  images = run.sample(count=1)
+  with pytest.raises(RunError, match="'vae', cannot encode"):
+    dataclasses.replace(run, system=system).encode(images)
+
+
 def test_encoding_needs_every_value_where_all_are_known(run):
   images = run.sample(count=1)
   with pytest.raises(DataError, match=r"turn: no value was given.*full turn"):

@@ -338,6 +338,20 @@ def test_images_of_another_form_are_refused_with_a_remedy(images, message):
     data.from_arrays(images)
 
 
+@pytest.mark.parametrize(
+  ("given", "said"),
+  [
+    ({"config": "zoo:scvae"}, "the config is a str; .*config.load\\('digits'"),
+    ({"config": {"system": "vae"}}, "the config is a dict; expected"),
+    ({"dataset": {"image": 1}}, "the dataset is a dict; expected a Dataset"),
+  ],
+)
+def test_training_says_what_it_takes(tmp_path, given, said):
+  words = {"config": configs.load("zoo:scvae,smoke"), "workdir": tmp_path}
+  with pytest.raises(ValueError, match=said):
+    train.train_and_evaluate(**words | given)
+
+
 def test_a_data_frame_is_as_its_columns():
   images = np.zeros((40, 4, 4), np.uint8)
   columns = {"kind": ["a", "b"] * 20, "size": np.linspace(0, 1, 40)}
