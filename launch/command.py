@@ -170,6 +170,8 @@ def _remedy(error: OSError) -> str:
     return "; make room on the disk, then run the same command again"
   if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
     return "; give a place that you may write to, or a file you may read"
+  if error.errno == errno.ENOENT:
+    return "; check the path"
   if error.errno == errno.EMFILE:
     return "; raise the limit of open files (ulimit -n)"
   if error.errno == errno.EISDIR:
