@@ -154,6 +154,46 @@ def test_folders_named_train_and_test_are_the_split_of_a_table_too(tmp_path):
   assert found.set_index("file")["split"]["train/00.png"] == "valid"
 
 
+def test_a_table_in_each_folder_of_images_is_joined(tmp_path, capsys):
+  counts = {"train": 40, "validation": 6, "test": 10}
+  for i, (split, count) in enumerate(counts.items()):
+    rows = tagged(tmp_path / "in", {split: count})
+    rows["file_name"] = [name.split("/")[1] for name in rows.pop("file")]
+    rows["size"] = [f"{i}.{row:02d}" for row in range(count)]
+    table_of(tmp_path / "in" / split / "metadata.csv", **rows)
+  assert prepare(tmp_path / "in", tmp_path / "out") == 0
+  assert "attributes are those of test/metadata.csv" in capsys.readouterr().out
+  _, found, schema, _ = read(tmp_path / "out")
+  assert {name: entry["kind"] for name, entry in schema.items()} == {
+    "tag": "class",
+    "size": "number",
+  }
+  assert len(found) == 56
+  for file, split, size in found[["file", "split", "size"]].itertuples(
+    index=False
+  ):
+    folder, row = file.removesuffix(".png").split("/")
+    assert size == f"{list(counts).index(folder)}.{row}"
+    assert split == folder.replace("validation", "valid")
+
+
+def test_tables_of_several_names_are_not_joined(tmp_path, capsys):
+  for split in ("train", "test"):
+    rows = tagged(tmp_path / "in", {split: 20})
+    table_of(tmp_path / "in" / split / f"{split}.csv", **rows)
+  assert prepare(tmp_path / "in", tmp_path / "out") == 0
+  assert "--table=NAME uses one" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "Free.\n", "a,b\nc\n", "x,y\n1,2\n"])
+def test_texts_of_one_name_that_are_no_tables_are_left_alone(tmp_path, text):
+  folder = classes(tmp_path / "in")
+  for name in ("ant", "bee", "cow"):
+    (folder / name / "about.txt").write_text(text)
+  assert prepare(folder, tmp_path / "out") == 0
+  assert list(read(tmp_path / "out")[2]) == ["class"]
+
+
 def test_images_that_all_lie_in_train_are_split_where_a_table_names_them(
   tmp_path,
 ):

@@ -11,7 +11,7 @@ from cvae_jax.data import DataError
 from cvae_jax.data.files import splits, tables
 from cvae_jax.data.files.columns import describe
 from cvae_jax.data.files.finding import Images, shorten
-from cvae_jax.data.files.folders import split_folders
+from cvae_jax.data.files.folders import join_tables, split_folders
 from cvae_jax.data.files.matching import keep_present, plain
 from cvae_jax.data.files.schema import Entry
 from cvae_jax.host.paths import local
@@ -82,7 +82,7 @@ def find_table(images: Images, where: pathlib.Path, given: str) -> tuple:
     images: with the files beside them, among which a table may be.
     where: the set's path.
     given: the user's --table: a file, or one within the set; "" to look for
-      a single table beside the images.
+      a table beside the images, or one in each folder of them.
 
   Raises:
     DataError: if the given one is not there or cannot be read.
@@ -104,6 +104,8 @@ def find_table(images: Images, where: pathlib.Path, given: str) -> tuple:
   depth = min(name.count("/") for name in inside)
   top = [name for name in inside if name.count("/") == depth]
   if len(top) > 1:
+    if (joined := join_tables(images, top)) is not None:
+      return shorten(top), joined
     print(f"note: {where} holds {shorten(top)}; --table=NAME uses one")
     return "", None
   try:
