@@ -105,8 +105,8 @@ def resolve(config: ConfigDict, facts: Any = None, *, system: Any = None):
     system: a System, or a function like `make`, to use instead of the name.
 
   Raises:
-    ConfigError: there is no such module, it may not be imported, or it reads
-      a key that is not there.
+    ConfigError: there is no such module, it may not be imported, it reads a
+      key that is not there, or its make returns no System.
   """
   # Imported here, since reading a config must not import jax.
   types = importlib.import_module("cvae_jax.types")
@@ -119,7 +119,9 @@ def resolve(config: ConfigDict, facts: Any = None, *, system: Any = None):
   with lookups.explain_errors(config):
     if facts is None:
       facts = _stated_facts(config, types.Facts)
-    return _adjustable(config, make(config, facts))
+    made = make(config, facts)
+    plugins.check(made, types.System, f"make of {config.system!r}")
+    return _adjustable(config, made)
 
 
 def trust(config: ConfigDict) -> None:

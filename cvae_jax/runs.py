@@ -57,6 +57,7 @@ class Run(Functions):
       RunError: images or condition do not fit the run.
       DataError: an attribute is unknown or missing.
     """
+    self._function("encode")  # before a condition is asked for
     images, condition = arguments.rows(
       images=self._images(images),
       condition=self.encode_condition(condition, **named),
@@ -195,7 +196,8 @@ def load(
   if not (folder / "config.json").exists():
     raise RunError(
       f"{folder} is not a run's folder: no config.json. Train one with "
-      f"{commands.format_command('train')} --config=… --workdir={folder}"
+      f"{commands.format_command('train')} --config=… "
+      f"--workdir={commands.quote(folder)}"
     )
   config = configs.of_run(folder)
   if trust:

@@ -16,6 +16,7 @@ from cvae_jax.loop.begin import check_disk, initial_state
 from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.dispatch import describe_programs, make_advance
 from cvae_jax.loop.job import Job, prepare
+from cvae_jax.loop.job_checks import check_types
 from cvae_jax.loop.meter import Meter, NonFinite
 from cvae_jax.loop.parts import Parts, close_at_end, make_save
 from cvae_jax.loop.record import Record
@@ -76,6 +77,7 @@ def train_and_evaluate(
     Preempted: a signal of stop.StopSignals came; the state is saved.
     HostError: of several processes the first cannot train, or one is lost.
   """
+  check_types(config, dataset)
   workdir = folder(workdir, "workdir")
   exports.refuse_training(workdir)
   cpu.tune_script(warn=say)

@@ -52,6 +52,7 @@ def run(
   main: Callable[[list[str]], int | None],
   required: list[str],
   prepare: Callable[[list[str]], list[str]] | None = None,
+  words: bool = False,
 ) -> None:
   """Parse the flags and run main(words); an error is one line and exit 1.
 
@@ -60,8 +61,11 @@ def run(
     required: flags that must be given.
     prepare: takes the words of the command before flags are parsed, and
       returns those to parse; it may define flags.
+    words: whether the command reads words that are no flags. To others such a
+      word is an error: `--set=class=3 ink=1` would leave out what it says.
   """
   console.secure()
+  sys.modules["__main__"].__doc__ = main.__globals__["__doc__"]  # for --help
 
   def run_guarded(argv):
     if _TRUST.value:
@@ -81,7 +85,7 @@ def run(
       return _fail(error, _DEBUG.value)
 
   def parse(argv):
-    return _parse(argv, required, prepare)
+    return _parse(argv, required, prepare, words)
 
   try:
     app.run(run_guarded, flags_parser=parse)
@@ -166,6 +170,8 @@ def _remedy(error: OSError) -> str:
     return "; make room on the disk, then run the same command again"
   if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
     return "; give a place that you may write to, or a file you may read"
+  if error.errno == errno.ENOENT:
+    return "; check the path"
   if error.errno == errno.EMFILE:
     return "; raise the limit of open files (ulimit -n)"
   if error.errno == errno.EISDIR:
@@ -193,18 +199,25 @@ def _backend(error: BaseException) -> str | None:
   )
 
 
-def _parse(argv: list[str], required, prepare) -> list[str]:
+def _parse(argv: list[str], required, prepare, words: bool) -> list[str]:
   """Parse the flags; what is wrong with them is one line and exit 1.
 
   absl would print the traceback of a config file's own error.
   """
   debug = "--debug" in argv
   try:
-    words = flags.FLAGS(prepare(argv) if prepare else argv)
+    argv = prepare(argv) if prepare else argv
+    _show_shared_flags()
+    found = flags.FLAGS(argv)
+    if found[1:] and not words:
+      raise flags.Error(
+        f"found {found[1]!r}, which is no flag, and this command reads no "
+        "words; join the values of a flag by commas, quote one with blanks"
+      )
     if absent := [n for n in required if flags.FLAGS[n].value is None]:
       given = " ".join(f"--{name}=…" for name in absent)
       raise flags.Error(f"give {given}, which the command needs")
-    return words
+    return found
   except (flags.Error, AttributeError, TypeError) as error:
     if debug:
       traceback.print_exc()
@@ -213,6 +226,16 @@ def _parse(argv: list[str], required, prepare) -> list[str]:
     sys.exit(1)
   except Exception as error:
     sys.exit(_fail(error, debug))
+
+
+def _show_shared_flags() -> None:
+  """Let --help list the flags that a command shares with others.
+
+  absl takes flags that another module defines for those of a library.
+  """
+  for module, found in flags.FLAGS.flags_by_module_dict().items():
+    for flag in found if module.startswith(f"{__package__}.") else ():
+      flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
 
 def _describe(error: Exception) -> str:

@@ -60,7 +60,7 @@ def main(_: list[str]) -> None:
 
   image = command.path(_IMAGE)
   folder = run_flags.outputs(_WORKDIR) / "edits"
-  out = command.path(_OUT, folder / f"{image.stem}.png")
+  out = run_flags.picture(_OUT, folder / f"{image.stem}.png")
   towards = None if _TOWARDS.value is None else command.path(_TOWARDS)
   inputs = [path for path in (image, towards) if path]
   for path in (out, _add_suffix(out, "sweeps"), _add_suffix(out, "towards")):

@@ -205,7 +205,7 @@ def _judge(run) -> str:
     return "`make judge`"
   if run.config.data.name == "faces":
     return f"{commands.format_command('sweep')} --config=attributes"
-  path = run.config.data.get("path", "")
+  path = commands.quote(run.config.data.get("path", ""))
   return (
     f"{commands.format_command('train')} --config=judge "
     f"--config.data.path={path} --workdir=runs/judge"

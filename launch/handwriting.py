@@ -26,11 +26,11 @@ def main(_: list[str]) -> None:
 
   workdir = run_flags.outputs(_WORKDIR)
   source = command.path(_IMAGE)
-  path = command.path(_OUT, workdir / "handwriting" / f"{source.stem}.png")
+  path = run_flags.picture(_OUT, workdir / "handwriting" / f"{source.stem}.png")
   images.check_output(path, source)
   image = photo.digit_from_photo(source)
   run = run_flags.load(_WORKDIR)
-  judge = run_flags.load(_JUDGE)
+  judge = _load_judge()
   hand = handwriting.rewrite(run, judge, image)
   print(
     f"read as {hand.digit} ({hand.probability:.1%} sure), ink {hand.ink:+.2f}"
@@ -43,6 +43,24 @@ def main(_: list[str]) -> None:
   first[0, 0] = image
   images.save_grid(path, np.concatenate([first, rows], axis=1))
   print(f"wrote {path}: your digit first, then the others in its hand")
+
+
+def _load_judge():
+  """Load the judge, which is no part of the package.
+
+  Raises:
+    RunError: none is given, and none is at the default place.
+  """
+  from cvae_jax.host import commands
+  from cvae_jax.runs import RunError
+
+  if not _JUDGE.present and not command.path(_JUDGE).exists():
+    raise RunError(
+      "a judge reads the digit: give --judge=RUN, or train one: "
+      f"{commands.format_command('train')} --config=classifier "
+      f"--workdir={_JUDGE.value}"
+    )
+  return run_flags.load(_JUDGE)
 
 
 if __name__ == "__main__":

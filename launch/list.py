@@ -29,4 +29,4 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-  command.run(main, [])
+  command.run(main, [], words=True)

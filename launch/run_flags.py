@@ -59,6 +59,14 @@ def outputs(workdir: flags.FlagHolder) -> Path:
   return command.path(workdir)
 
 
+def picture(out: flags.FlagHolder, default: Path) -> Path:
+  """Return the path of the picture to write; without an ending it is a PNG."""
+  path = command.path(out, default)
+  if path.suffix or path.is_dir():
+    return path
+  return path.with_name(f"{path.name}.png")
+
+
 def parse(run, name: str, text: str) -> dict[str, Any]:
   """Return what a flag asks a run for, {attribute: value}.
 

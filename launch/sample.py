@@ -79,7 +79,8 @@ def _draw_request(run, folder) -> None:
   )
   if picture.note:
     print(f"note: {picture.note}")
-  path = folder if folder.suffix else folder / "asked.png"
+  is_file = folder.suffix and not folder.is_dir()
+  path = folder if is_file else folder / "asked.png"
   images.save_grid(
     path, picture.images, rows=picture.rows, columns=picture.columns
   )

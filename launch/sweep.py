@@ -226,4 +226,4 @@ class _Trainer:
 
 
 if __name__ == "__main__":
-  command.run(main, ["config", "workdir"], prepare)
+  command.run(main, ["config", "workdir"], prepare, words=True)

@@ -36,7 +36,8 @@ def prepare(argv: list[str]) -> list[str]:
   """Define --config and its keys from the page that the words name.
 
   Raises:
-    ConfigError: the page fails or has no such key.
+    ConfigError: the page fails or has no such key, or there is neither a page
+      nor a run.
   """
   from cvae_jax import config, settings
   from cvae_jax.apps import page_help
@@ -48,6 +49,11 @@ def prepare(argv: list[str]) -> list[str]:
     saved = paths.local(workdir, "--workdir") / "config.json"
     page = str(saved) if saved.exists() else None
   if page is None:
+    if workdir and not any(word.startswith("--help") for word in argv):
+      raise config.ConfigError(
+        f"nothing has begun in {workdir}; give --config=PAGE to begin there, "
+        "or the folder of what is to go on"
+      )
     flags.DEFINE_string("config", None, "A page[:variants] or config.json.")
     return argv
   if "help" in page.partition(":")[2].split(","):

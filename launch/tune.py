@@ -143,4 +143,4 @@ def _report(own) -> None:
 
 if __name__ == "__main__":
   command.start(__name__)
-  command.run(main, ["config", "workdir"], prepare)
+  command.run(main, ["config", "workdir"], prepare, words=True)

@@ -53,4 +53,4 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-  command.run(main, [])
+  command.run(main, [], words=True)

@@ -36,6 +36,6 @@ def write(name: str, runs_folder: Path, out_folder: Path) -> list[Path]:
   out = local(out_folder, "out")
   written = module.write(runs, out)
   if runs.is_dir():
-    ended = filter(ledger.has_ended, folders.below(runs))
+    ended = (run for run in folders.below(runs) if run.ended)
     written += [ledger.write(run, out / LEDGER) for run in ended]
   return written

@@ -7,7 +7,7 @@ import pytest
 
 from cvae_jax import config as configs, data as sources, runs, train
 from cvae_jax.data import DataError
-from cvae_jax.loop import pictures
+from cvae_jax.loop import pictures, requests
 from cvae_jax.measures import kept
 from cvae_jax.runs import RunError
 from launch import run_flags
@@ -138,12 +138,13 @@ def test_what_training_always_knew_is_drawn_and_never_unknown(run, unsure):
     lambda: partly.sample(unsaid),
     lambda: partly.sample(f"{others[1]}="),
     lambda: partly.encode(images, WHOLE | unsaid),
-    lambda: partly.encode(images, {first: None}),
     lambda: partly.edit(images, WHOLE, unsaid),
   ):
     with pytest.raises(RunError, match=f"every ({'|'.join(others)}) known"):
       refused()
   assert partly.encode(images, WHOLE | {first: None}).mean.shape[0] == 1
+  with pytest.raises(DataError, match=f"{', '.join(others)}: no value was giv"):
+    partly.encode(images, {first: None})
 
 
 @pytest.mark.parametrize(
@@ -165,10 +166,26 @@ def test_to_a_model_of_unknown_values_what_is_left_out_is_unknown(unsure):
   assert unsure.encode(images).mean.shape == (2, 4)
 
 
+def test_a_run_that_cannot_encode_says_so_before_it_asks_for_a_condition(run):
+  system = run.system._replace(encode=None)
+  images = run.sample(count=1)
+  with pytest.raises(RunError, match="'vae', cannot encode"):
+    dataclasses.replace(run, system=system).encode(images)
+
+
 def test_encoding_needs_every_value_where_all_are_known(run):
   images = run.sample(count=1)
   with pytest.raises(DataError, match=r"turn: no value was given.*full turn"):
     run.encode(images, shape="circle", size=0.5, grade="low")
+
+
+def test_encoding_names_each_value_that_is_lacking_and_may_not_be(unsure):
+  # A model that saw unknown sizes only.
+  given = {"grade": "low"}
+  with pytest.raises(DataError, match=r"^shape, turn: no value was given"):
+    requests.complete(unsure.conditions, ("size",), given)
+  found = requests.complete(unsure.conditions, ("size", "shape", "turn"), given)
+  assert found == {"grade": "low", "shape": None, "size": None, "turn": None}
 
 
 def test_guidance_goes_on_from_the_answer_without_the_condition(run, unsure):

@@ -1,5 +1,6 @@
 """A card says what each entry of a condition holds, as `encode` has it."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -115,3 +116,19 @@ def test_the_card_of_faces_has_a_range_for_each_name(tmp_path):
     ("hair", "-2 to 3"),
     ("female", "0 to 1"),
   ]
+
+
+def test_a_card_says_what_kind_of_model_it_is():
+  run = runs.load("pretrained/digits")
+  text = card.write(run, {}, [])
+  assert "\nA conditional generative model of images, trained" in text
+  assert "pipeline_tag: unconditional-image-generation\n" in text
+  asked_nothing = dataclasses.replace(run, conditions=Conditions(()))
+  text = card.write(asked_nothing, {}, [])
+  assert "\nA generative model of images, trained" in text
+  judge = run.system._replace(decode=None, encode=None)
+  text = card.write(dataclasses.replace(run, system=judge), {}, [])
+  assert "\nA judge, which reads attributes of images, trained" in text
+  assert "generat" not in text
+  text = card.write(runs.load("pretrained/colour"), {}, [])
+  assert "\nA model that gives grey photos colours, trained" in text

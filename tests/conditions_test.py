@@ -224,6 +224,35 @@ def test_requests_are_read_from_text(conditions):
   )
 
 
+@pytest.mark.parametrize(
+  ("text", "read"),
+  [
+    ("city=New York, NY, size=0.5", {"city": "New York, NY", "size": "0.5"}),
+    ("size=0.5,city=York", {"size": "0.5", "city": "York"}),
+    ("city=a=b,size=1", {"city": "a=b", "size": "1"}),
+    ("lens, mm=50,a=b=no", {"lens, mm": "50", "a=b": "no"}),
+    ("tags=salt, pepper; oil,a=b = yes", {"tags": "salt, pepper; oil"}),
+  ],
+)
+def test_names_and_levels_may_have_commas_and_equals_signs(text, read):
+  table = {
+    "city": np.resize(["New York, NY", "York", "a=b"], N),
+    "tags": np.resize(["salt, pepper", "oil", "salt, pepper;oil"], N),
+    "a=b": np.resize(["yes", "no"], N),
+    "lens, mm": np.resize([20.0, 50.0], N),
+    "size": np.linspace(0, 1, N),
+  }
+  kinds_of = ("class", "multilabel", "binary", "number", "number")
+  own = Conditions.fit(
+    [{"name": n, "kind": k} for n, k in zip(table, kinds_of, strict=True)],
+    pd.DataFrame(table),
+  )
+  assert own.parse(text).items() >= read.items()
+  assert len(own.parse(text)) == 2
+  with pytest.raises(DataError, match="did you mean New York, NY"):
+    own.parse("city=New York,size=0.5")
+
+
 def test_a_probe_changes_one_attribute_and_nothing_else(conditions):
   rows = conditions.encode_table(TABLE)
   counts = {"shape": 3, "smiling": 2, "tags": 4, "grade": 3}

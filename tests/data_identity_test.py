@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cvae_jax import runs, train
+from cvae_jax import config, data as sources, runs, train
 from cvae_jax.data import DataError, Dataset, Repeated
 from cvae_jax.data.files import identity, prepared, prepared_digest
 from cvae_jax.loop.run_data import (
@@ -17,6 +17,7 @@ from cvae_jax.loop.run_data import (
   Datasets,
   RunMismatch,
   check_data,
+  keep_identity,
   load_data,
 )
 from cvae_jax.measures import control, score
@@ -268,9 +269,32 @@ def test_runs_of_one_config_load_their_data_once_and_each_is_checked(
 def test_a_judge_of_other_data_is_refused(run, data, tmp_path):
   other = copied(data, tmp_path / "other", "train", lambda x: x[:, ::-1])
   judge = SimpleNamespace(folder=run, config=small.config(other))
-  test = {"image": np.zeros((1, 28, 28, 1), np.uint8), "condition": np.ones(1)}
+  scored = SimpleNamespace(folder=tmp_path)
   with pytest.raises(RunMismatch, match="train image"):
-    control._select_unseen(test, [judge], None)
+    control._list_trained(scored, [judge], None)
+
+
+def test_the_data_of_a_judge_need_not_be_there_where_the_run_has_the_same(
+  run, data, tmp_path
+):
+  # As of an export, which names no place of its data.
+  judge = SimpleNamespace(folder=run, config=small.config(tmp_path / "gone"))
+  own = {"image": np.zeros((1, 28, 28, 1), np.uint8)}
+  shutil.copy(run / DATA, tmp_path / DATA)
+  scored = SimpleNamespace(folder=tmp_path)
+  assert control._list_trained(scored, [judge], own) == [own]
+  other = copied(data, tmp_path / "other", "train", lambda x: x[:, ::-1])
+  keep_identity(tmp_path, sources.load(small.config(other).data).identity())
+  with pytest.raises(DataError, match="gone"):
+    control._list_trained(scored, [judge], own)
+
+
+def test_the_error_for_an_export_s_data_names_the_flag_that_finds_them(
+  tmp_path,
+):
+  settings = config.load("images").data
+  with pytest.raises(DataError, match=r"is an export, .*evaluate --data=PATH"):
+    load_data(tmp_path, settings)
 
 
 def test_a_finished_run_without_a_record_of_its_data_gets_one(

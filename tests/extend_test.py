@@ -95,6 +95,46 @@ def test_a_run_s_module_is_not_imported_unasked(lab, importable):
   assert "my_lab.beta_vae" not in sys.modules
 
 
+@pytest.mark.parametrize(
+  ("source", "said"),
+  [
+    ("x = 1", r"'mine' has no load, .*: def load\(config\)"),
+    ("def load(config): return 3", r"no Conditions.*data\.arrays import Cond"),
+    (
+      "from cvae_jax.data.arrays import Conditions\ndef load(config): return 3",
+      "load of 'a_lab.mine' returned a int; expected a Dataset",
+    ),
+  ],
+)
+def test_a_data_source_that_lacks_a_part_is_refused_before_it_trains(
+  importable, tmp_path, monkeypatch, source, said
+):
+  (tmp_path / "a_lab").mkdir()
+  (tmp_path / "a_lab" / "mine.py").write_text(source)
+  monkeypatch.syspath_prepend(tmp_path)
+  monkeypatch.delitem(sys.modules, "a_lab.mine", raising=False)
+  monkeypatch.delitem(sys.modules, "a_lab", raising=False)
+  plugins.trust("a_lab.mine")
+  with pytest.raises(ConfigError, match=said.replace("'mine'", "'a_lab.mine'")):
+    data.load(configs.load("zoo:scvae", {"data.name": "a_lab.mine"}).data)
+
+
+def test_a_method_without_make_or_of_another_type_is_refused(
+  importable, tmp_path, monkeypatch
+):
+  (tmp_path / "b_lab").mkdir()
+  (tmp_path / "b_lab" / "no_make.py").write_text("")
+  monkeypatch.syspath_prepend(tmp_path)
+  plugins.trust("b_lab.no_make")
+  page = configs.load("zoo:scvae")
+  with pytest.raises(ConfigError, match="returned a int; expected a System"):
+    configs.resolve(page, system=lambda config, facts: 3)
+  page = page.copy_and_resolve_references().unlock()
+  page.system = "b_lab.no_make"
+  with pytest.raises(ConfigError, match=r"no make, .*def make\(config, facts"):
+    configs.resolve(page)
+
+
 def test_a_trusted_run_samples_as_it_is_asked_to(lab, importable):
   run = runs.load(lab / "run", trust=True)
   condition = run.conditions.encode(shape=["square", "frame"], size=4.0)
@@ -282,12 +322,42 @@ def test_an_attribute_with_a_parameter_s_name_is_asked_for_in_words(handed_in):
   [
     (np.zeros((8, 3, 4, 4), np.uint8), r"give images.transpose\(0, 2, 3, 1\)"),
     (np.zeros((8, 4, 4, 2), np.uint8), "1 or 3 channels"),
+    (np.zeros((8, 4, 4, 4), np.uint8), r"give images\[\.\.\., :3\]"),
     (np.zeros((8, 4, 4)), r"give \(255 \* images\)"),
+    (np.zeros((8, 4, 4), bool), r"bool .*give images \* np\.uint8\(255\)"),
+    (np.full((8, 4, 4), -1.0), "from -1 to -1; .*black is 0 and white is 255"),
+    (np.full((8, 4, 4), 16), "int64 .* from 16 to 16; give np.uint8"),
+    (
+      [np.zeros((4, 4)), np.zeros((4, 5))],
+      r"one shape; found \(4, 4\), \(4, 5\)",
+    ),
   ],
 )
 def test_images_of_another_form_are_refused_with_a_remedy(images, message):
   with pytest.raises(data.DataError, match=message):
     data.from_arrays(images)
+
+
+@pytest.mark.parametrize(
+  ("given", "said"),
+  [
+    ({"config": "zoo:scvae"}, "the config is a str; .*config.load\\('digits'"),
+    ({"config": {"system": "vae"}}, "the config is a dict; expected"),
+    ({"dataset": {"image": 1}}, "the dataset is a dict; expected a Dataset"),
+  ],
+)
+def test_training_says_what_it_takes(tmp_path, given, said):
+  words = {"config": configs.load("zoo:scvae,smoke"), "workdir": tmp_path}
+  with pytest.raises(ValueError, match=said):
+    train.train_and_evaluate(**words | given)
+
+
+def test_a_data_frame_is_as_its_columns():
+  images = np.zeros((40, 4, 4), np.uint8)
+  columns = {"kind": ["a", "b"] * 20, "size": np.linspace(0, 1, 40)}
+  named = data.from_arrays(images, columns).train["condition"]
+  framed = data.from_arrays(images, pd.DataFrame(columns)).train["condition"]
+  np.testing.assert_array_equal(framed, named)
 
 
 def test_whole_numbers_that_are_no_classes_are_named():

@@ -98,3 +98,10 @@ def test_a_run_that_is_no_judge_is_refused(judge):
   judge.system = SimpleNamespace(encode=abs, decode=abs)
   with pytest.raises(RunError, match="no judge of prepared images"):
     fill.fill(judge)
+
+
+def test_an_exported_judge_is_refused_since_it_names_no_table(judge, tmp_path):
+  (tmp_path / "model.safetensors").touch()
+  judge.folder = tmp_path
+  with pytest.raises(RunError, match=r"is an export.*give the judge's run"):
+    fill.fill(judge)

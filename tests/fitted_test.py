@@ -1,6 +1,7 @@
 """Priors fitted after training: against SciPy, and in a run's hands."""
 
 import dataclasses
+import re
 from types import SimpleNamespace
 
 import jax
@@ -232,6 +233,10 @@ def test_an_export_carries_the_fitted_prior(
   own = run.with_prior("fitted").fitted
   run.with_prior("fitted:2")
   write.export(run, tmp_path / "out", ("safetensors",), **choices)
+  card = (tmp_path / "out" / "README.md").read_text()
+  listed = re.findall(r"^- `(.+)`$", card, re.MULTILINE)
+  assert set(listed) == {path.name for path in (tmp_path / "out").iterdir()}
+  assert "files beside this one" not in card  # without ONNX there are none
   monkeypatch.setattr(fitted, "load_data", None)
   exported = runs.load(tmp_path / "out")
   assert exported.with_prior("fitted:2").fitted.components == 2

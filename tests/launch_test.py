@@ -346,6 +346,7 @@ def test_a_value_that_jax_does_not_take_is_said_with_its_variable(said_by_jax):
     (errno.EFBIG, "make room on the disk"),
     (errno.EROFS, "give a place that you may write to"),
     (errno.EACCES, "give a place that you may write to"),
+    (errno.ENOENT, "check the path"),
     (errno.EMFILE, "raise the limit of open files"),
     (errno.EIO, "the disk fails"),
     (errno.EISDIR, "move the folder away"),

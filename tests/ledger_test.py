@@ -10,6 +10,7 @@ from cvae_jax import config as configs
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.loop.folders import Folder
 from cvae_jax.measures import kept, ledger, table, verify
+from tests import small
 from tests.table_test import record
 
 FIGURES = ("parameters", "epochs", "loss", "test loss", "test elbo", "launches")
@@ -158,3 +159,8 @@ def test_the_project_s_entries_are_whole():
     assert entry.config.name, entry.path
     assert json.loads(configs.to_json(entry.config))["system"]
     assert not Path(entry.config.data.path).is_absolute(), entry.path
+
+
+def test_an_export_comes_into_no_ledger():
+  with pytest.raises(ledger.LedgerError, match=r"is an export, .*run itself"):
+    ledger.check(Folder(small.ROOT / "pretrained" / "digits"))

@@ -126,6 +126,83 @@ def test_folders_named_train_and_test_are_the_split(tmp_path, around):
   assert (table["split"] == "valid").sum() == 6
 
 
+def tagged(folder, counts):
+  """Draw images in folders; return the rows of a table that names them."""
+  names = [f"{s}/{i:02d}.png" for s, n in counts.items() for i in range(n)]
+  for i, name in enumerate(names):
+    draw(folder / name, i)
+  return {"file": names, "tag": ["a", "b"] * (len(names) // 2)}
+
+
+def test_folders_named_train_and_test_are_the_split_of_a_table_too(tmp_path):
+  rows = tagged(tmp_path / "in", {"train": 40, "val": 6, "test": 10})
+  table = table_of(tmp_path / "in" / "metadata.csv", **rows)
+  assert prepare(tmp_path / "in", tmp_path / "out") == 0
+  _, found, schema, _ = read(tmp_path / "out")
+  assert list(schema) == ["tag"]
+  said = found["file"].str.split("/").str[0].replace({"val": "valid"})
+  assert found["split"].tolist() == said.tolist()
+
+  # What the table or the user says of it comes first.
+  drawn = ["--split=50,25,25", f"--table={table}"]
+  assert prepare(tmp_path / "in", tmp_path / "drawn", *drawn) == 0
+  counts = read(tmp_path / "drawn")[1]["split"].value_counts()
+  assert counts.to_dict() == {"train": 28, "valid": 14, "test": 14}
+  table_of(table, **rows, split=["valid", "train", "train", "test"] * 14)
+  assert prepare(tmp_path / "in", tmp_path / "own") == 0
+  found = read(tmp_path / "own")[1]
+  assert found.set_index("file")["split"]["train/00.png"] == "valid"
+
+
+def test_a_table_in_each_folder_of_images_is_joined(tmp_path, capsys):
+  counts = {"train": 40, "validation": 6, "test": 10}
+  for i, (split, count) in enumerate(counts.items()):
+    rows = tagged(tmp_path / "in", {split: count})
+    rows["file_name"] = [name.split("/")[1] for name in rows.pop("file")]
+    rows["size"] = [f"{i}.{row:02d}" for row in range(count)]
+    table_of(tmp_path / "in" / split / "metadata.csv", **rows)
+  assert prepare(tmp_path / "in", tmp_path / "out") == 0
+  assert "attributes are those of test/metadata.csv" in capsys.readouterr().out
+  _, found, schema, _ = read(tmp_path / "out")
+  assert {name: entry["kind"] for name, entry in schema.items()} == {
+    "tag": "class",
+    "size": "number",
+  }
+  assert len(found) == 56
+  for file, split, size in found[["file", "split", "size"]].itertuples(
+    index=False
+  ):
+    folder, row = file.removesuffix(".png").split("/")
+    assert size == f"{list(counts).index(folder)}.{row}"
+    assert split == folder.replace("validation", "valid")
+
+
+def test_tables_of_several_names_are_not_joined(tmp_path, capsys):
+  for split in ("train", "test"):
+    rows = tagged(tmp_path / "in", {split: 20})
+    table_of(tmp_path / "in" / split / f"{split}.csv", **rows)
+  assert prepare(tmp_path / "in", tmp_path / "out") == 0
+  assert "--table=NAME uses one" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "Free.\n", "a,b\nc\n", "x,y\n1,2\n"])
+def test_texts_of_one_name_that_are_no_tables_are_left_alone(tmp_path, text):
+  folder = classes(tmp_path / "in")
+  for name in ("ant", "bee", "cow"):
+    (folder / name / "about.txt").write_text(text)
+  assert prepare(folder, tmp_path / "out") == 0
+  assert list(read(tmp_path / "out")[2]) == ["class"]
+
+
+def test_images_that_all_lie_in_train_are_split_where_a_table_names_them(
+  tmp_path,
+):
+  table_of(tmp_path / "labels.csv", **tagged(tmp_path / "in", {"train": 40}))
+  named = f"--table={tmp_path / 'labels.csv'}"
+  assert prepare(tmp_path / "in", tmp_path / "out", named) == 0
+  assert set(read(tmp_path / "out")[1]["split"]) == {"train", "valid", "test"}
+
+
 def test_nested_folders_are_one_class_or_an_attribute_a_level(tmp_path):
   for shape in ("disc", "ring"):
     classes(tmp_path / "in" / shape, ("blue", "red"), 6)

@@ -33,6 +33,15 @@ def load(tmp_path, records=None, **changed):
   )
 
 
+def test_records_that_are_tuples_or_a_stream_say_what_to_do(tmp_path):
+  pairs = [(np.zeros((8, 8, 1), np.uint8), "a")] * 4  # as torchvision has them
+  with pytest.raises(data.DataError, match=r"is a tuple; expected a mapping"):
+    load(tmp_path, pairs)
+  stream = (record for record in pairs)
+  with pytest.raises(data.DataError, match=r"give list\(records\)"):
+    load(tmp_path, stream)
+
+
 def test_each_record_is_in_one_split_once_and_keeps_its_conditions(tmp_path):
   found = load(tmp_path, held_out=0.25)
   numbers = [part["image"][:, 0, 0, 0] for part in (found.train, found.test)]

@@ -373,3 +373,11 @@ def test_groups_at_different_epochs_have_labels_of_their_own(tmp_path):
     *("model=2 (epoch 3)", "model=2 (epoch 2)")
   ]
   assert [len(one.runs) for one in grouped] == [2, 2]
+
+
+def test_an_export_is_named_as_such_and_not_as_an_unfinished_run():
+  place = small.ROOT / "pretrained" / "digits"
+  (said,) = table.describe_unfinished(place)
+  assert said == (
+    "digits: an export, which has no curve of its training; give the run itself"
+  )

@@ -71,3 +71,9 @@ def test_the_command_prints_draws_and_returns_the_verdict(tmp_path, capsys):
   # The other curve may be another run's.
   assert small.run_command("verify", str(bad), beside=str(bad)) == 0
   assert small.run_command("verify", str(bad), beside=str(good)) == 1
+
+
+def test_an_export_has_no_curve_and_is_no_miss():
+  rows = [{"split": "epoch", "step": 1, "epoch": 1.0, "model/loss": 2.0}]
+  with pytest.raises(verify.VerifyError, match="of an export give the run"):
+    verify.compare(small.ROOT / "pretrained" / "digits", rows)

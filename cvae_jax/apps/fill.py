@@ -16,6 +16,7 @@ from cvae_jax.data.conditions.attribute import Attribute
 from cvae_jax.data.files import prepared
 from cvae_jax.host import commands
 from cvae_jax.host.paths import local
+from cvae_jax.loop import exports
 from cvae_jax.loop.purposes import purpose
 from cvae_jax.runs import Run, RunError
 
@@ -44,6 +45,11 @@ def fill(judge: Run, sure: float = SURE) -> tuple[pd.DataFrame, list[str]]:
     raise RunError(
       f"{judge.folder} is no judge of prepared images: expected a run of "
       f"configs/judge.py; {purpose(judge)}"
+    )
+  if exports.is_export(judge.folder):
+    raise RunError(
+      f"{judge.folder} is an export, which does not say where the table that "
+      "it was trained on is; give the judge's run itself"
     )
   how = f"{commands.format_prepare('images')} --images=… --table=…"
   folder = local(judge.config.data.path, "config.data.path")

@@ -119,7 +119,9 @@ def load(config: Any) -> Dataset:
     DataError: if the data are missing or bad.
     ConfigError: there is no such source, or it may not be imported.
   """
-  return binarise(source(config.name).load(config), config)
+  found = source(config.name).load(config)
+  plugins.check(found, Dataset, f"load of {config.name!r}")
+  return binarise(found, config)
 
 
 def binarise(dataset: Dataset, config: Any) -> Dataset:
@@ -174,9 +176,9 @@ def from_arrays(
 
   Args:
     images: uint8 [N, H, W] or [N, H, W, C], C is 1 or 3.
-    conditions: {name: [N]}. Words, whole numbers and booleans are a class,
-      floats a number, which is scaled to [0, 1]. None is unknown; so is NaN
-      among words.
+    conditions: {name: [N]}, or a DataFrame. Words, whole numbers and booleans
+      are a class, floats a number, which is scaled to [0, 1]. None is unknown;
+      so is NaN among words.
     held_out: the share of the rows that is held out; 0 for none.
     seed: of the shuffling.
     kinds: {name: kind} of columns that are of another kind, as in
@@ -187,7 +189,8 @@ def from_arrays(
     DataError: if lengths, types or values do not fit; what was found is said.
   """
   module = importlib.import_module(f"{__name__}.arrays")
-  return module.make(images, conditions or {}, held_out, seed, kinds or {})
+  given = {} if conditions is None else dict(conditions)  # of a DataFrame too
+  return module.make(images, given, held_out, seed, kinds or {})
 
 
 def from_records(
@@ -219,11 +222,9 @@ def from_records(
   Raises:
     DataError: if names, shapes, types or values do not fit.
   """
-  if not len(records):
-    raise DataError("there are 0 records; bring at least one")
   arrays = importlib.import_module(f"{__name__}.arrays")
   reader = importlib.import_module(f"{__name__}.files.records")
-  train, test = arrays.shuffle(len(records), held_out, seed)
+  train, test = arrays.shuffle(reader.count(records), held_out, seed)
   order = [*train.tolist(), *test.tolist()]
   images, columns = reader.copy(records, order, folder, image, conditions)
   parts = (slice(0, len(train)), slice(len(train), None))

@@ -11,7 +11,7 @@ unknown value. So are NaN and empty text among words, and NaN in a series of
 pandas. Other kinds must be stated: {"grade": "ordinal:low<mid<high"}.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -21,6 +21,7 @@ from cvae_jax.data import DataError, Dataset, conditions
 from cvae_jax.data.conditions import kinds
 from cvae_jax.data.conditions.attribute import blank, format_level
 from cvae_jax.data.files import array_columns
+from cvae_jax.data.files.finding import shorten
 
 CHANNELS = (1, 3)
 MANY = 20  # classes, beyond which whole numbers are rather a number
@@ -63,7 +64,12 @@ def make(
   stated: Mapping[str, str],
 ) -> Dataset:
   """Build a Dataset; see data.from_arrays."""
-  images = np.asarray(images)
+  try:
+    images = np.asarray(images)
+  except ValueError:
+    raise DataError(
+      f"images are of one shape; found {_shapes(images)}: resize them first"
+    ) from None
   if images.ndim == 3:
     images = images[..., None]
   if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
@@ -76,17 +82,31 @@ def make(
     raise DataError(
       f"images are [N, H, W, C] with 1 or 3 channels; found {images.shape}"
       + ("; give images.transpose(0, 2, 3, 1)" if first else "")
+      + ("; give images[..., :3]" if images.shape[-1] == 4 else "")
     )
   parts = shuffle(len(images), held_out, seed)
   return build(images, conditions, *parts, stated)
 
 
 def _remedy(images: np.ndarray) -> str:
-  """Say how floats in [0, 1] become bytes."""
-  floats = images.dtype.kind == "f" and images.size
-  if floats and images.min() >= 0 and images.max() <= 1:
+  """Say how numbers of another type become bytes."""
+  if images.dtype.kind == "b":
+    return "; give images * np.uint8(255)"
+  if images.dtype.kind not in "iuf" or not images.size:
+    return ""
+  low, high = float(images.min()), float(images.max())
+  if low >= 0 and high <= 1 and images.dtype.kind == "f":
     return "; give (255 * images).round().astype(np.uint8)"
-  return ""
+  return (
+    f" from {low:g} to {high:g}; give np.uint8 in which black is 0 and white "
+    "is 255, as 255 * (images - BLACK) / (WHITE - BLACK), rounded"
+  )
+
+
+def _shapes(images: Iterable) -> str:
+  """Name the first few shapes of images."""
+  found = dict.fromkeys(str(np.shape(image)) for image in images)
+  return shorten(found)
 
 
 def shuffle(

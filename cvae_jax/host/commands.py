@@ -1,5 +1,6 @@
 """How a command is called from where the user is, for messages."""
 
+import shlex
 from pathlib import Path
 
 
@@ -10,6 +11,11 @@ def format_command(name: str) -> str:
   """
   here = Path("launch") / f"{name}.py"
   return f"python -m launch.{name}" if here.is_file() else f"cvae-jax {name}"
+
+
+def quote(place: str | Path) -> str:
+  """Return a path as a word of a command: one with blanks is quoted."""
+  return shlex.quote(str(place))
 
 
 def format_prepare(name: str) -> str:

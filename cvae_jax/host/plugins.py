@@ -9,6 +9,7 @@ import importlib
 import pkgutil
 from collections.abc import Collection
 from types import ModuleType
+from typing import Any
 
 from cvae_jax.settings import ConfigError, hint
 
@@ -31,6 +32,16 @@ def names(package: ModuleType, without: Collection[str] = ()) -> list[str]:
   return sorted(found - set(without))
 
 
+# What a module has to have, and how that is written: docs/extend.md.
+_PARTS = {
+  "system": {"make": "def make(config, facts)"},
+  "data source": {
+    "load": "def load(config)",
+    "Conditions": "from cvae_jax.data.arrays import Conditions",
+  },
+}
+
+
 def load(
   name: str, package: ModuleType, what: str, known: Collection[str]
 ) -> ModuleType:
@@ -44,7 +55,7 @@ def load(
 
   Raises:
     Untrusted: the name is dotted and nobody asked for it; see `trust`.
-    ConfigError: there is no such module.
+    ConfigError: there is no such module, or it lacks a part.
   """
   if not isinstance(name, str) or not name:
     raise ConfigError(f"the {what} is {name!r}; expected a name")
@@ -57,6 +68,30 @@ def load(
       f"this run wants the module {name!r} as its {what}, which runs code of "
       "its own; if you trust it, add --trust (in Python trust=True)"
     )
+  module = _import(name, what)
+  for part, written in _PARTS[what].items():
+    if not hasattr(module, part):
+      raise ConfigError(
+        f"the module {name!r} has no {part}, which a {what} needs: {written} "
+        "(docs/extend.md)"
+      )
+  return module
+
+
+def check(found: Any, kind: type, where: str) -> None:
+  """Check the type of what a module returned.
+
+  Raises:
+    ConfigError: it is of another.
+  """
+  if not isinstance(found, kind):
+    raise ConfigError(
+      f"{where} returned a {type(found).__name__}; expected a "
+      f"{kind.__name__} (docs/extend.md)"
+    )
+
+
+def _import(name: str, what: str) -> ModuleType:
   try:
     return importlib.import_module(name)
   except ModuleNotFoundError as error:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
-from cvae_jax.host import files, memory
+from cvae_jax.host import commands, files, memory
 from cvae_jax.host.console import say
 from cvae_jax.host.paths import local
 from cvae_jax.loop import exports, keys
@@ -184,8 +184,9 @@ def _branches_error(
 ) -> CheckpointError:
   """Return the error of a run that does not have the config's branches."""
   both = ",".join(sorted(there & wanted))
+  asked = commands.quote(f"{source}:{both}")
   remedy = (
-    f"take those that both have: --config.init_from={source}:{both}"
+    f"take those that both have: --config.init_from={asked}"
     if both
     else "there is nothing to take"
   )

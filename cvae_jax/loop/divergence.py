@@ -5,6 +5,7 @@ every step from it fails, at any learning rate. A checkpoint is called sound if
 the loss when it was saved was not above the loss at the run's beginning.
 """
 
+from cvae_jax.host import commands
 from cvae_jax.loop.checkpoint import Checkpoints
 
 
@@ -48,9 +49,10 @@ def advice(
       "--workdir with a lower learning rate."
     )
   else:
+    source = commands.quote(f"{run}@{kept}")
     lines.append(
       f"The last checkpoint with a sound loss is {kept}: go on from it in "
-      f"another --workdir with --config.init_from={run}@{kept} and a lower "
+      f"another --workdir with --config.init_from={source} and a lower "
       "learning rate."
     )
   if int(first) == failed:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.host import tensors
+from cvae_jax.host import commands, tensors
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.host.paths import local
 from cvae_jax.loop import checkpoint_names as checkpoints
@@ -48,7 +48,8 @@ def refuse_training(folder: Path) -> None:
   if is_export(folder):
     raise RunMismatch(
       f"{folder} is an export, which cannot be trained further; begin a run "
-      f"with its weights: --config.init_from={folder} and another --workdir"
+      f"with its weights: --config.init_from={commands.quote(folder)} and "
+      "another --workdir"
     )
 
 

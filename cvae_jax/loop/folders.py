@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from cvae_jax import config as configs
 from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.host.paths import PathError
-from cvae_jax.loop import launches
+from cvae_jax.loop import exports, launches
 from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.restore import best_step
 from cvae_jax.loop.rows import read_metrics
@@ -122,6 +122,16 @@ class Folder:
   def done(self) -> bool:
     """Tell whether the run has ended."""
     return (self.path / "DONE").exists()
+
+  @property
+  def ended(self) -> bool:
+    """Tell whether the run is finished and has the figures of an epoch."""
+    return self.done and bool(self.split("epoch"))
+
+  @property
+  def exported(self) -> bool:
+    """Tell whether it is an export, which has no curve of its training."""
+    return exports.is_export(self.path)
 
 
 def below(folder: str | Path) -> list[Folder]:

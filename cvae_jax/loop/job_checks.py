@@ -6,6 +6,7 @@ import jax
 from ml_collections import ConfigDict
 
 from cvae_jax import settings
+from cvae_jax.data import DataError, Dataset
 from cvae_jax.settings import ConfigError
 from cvae_jax.types import System
 
@@ -17,6 +18,25 @@ COUNTS = (  # of at least 1
   "evaluate_every_epochs",
   "keep",
 )
+
+
+def check_types(config: ConfigDict, dataset: Dataset | None) -> None:
+  """Check that a caller hands in a config and a dataset, and no others.
+
+  Raises:
+    ConfigError: the config is of another type.
+    DataError: the dataset is.
+  """
+  if not isinstance(config, ConfigDict):
+    raise ConfigError(
+      f"the config is a {type(config).__name__}; expected what config.load "
+      "returns, as in config.load('digits')"
+    )
+  if not isinstance(dataset, Dataset | None):
+    raise DataError(
+      f"the dataset is a {type(dataset).__name__}; expected a Dataset, as "
+      "data.from_arrays(images, conditions) returns one"
+    )
 
 
 def check(config: ConfigDict, used: bool, given: Iterable[str]) -> None:

@@ -18,7 +18,7 @@ def purpose(run: Any) -> str:
   Args:
     run: a restored run.
   """
-  name = hub.display_name(run.folder)
+  name = commands.quote(hub.display_name(run.folder))
   if colours(run):
     command = commands.format_command("colourise")
     command += f" --workdir={name} --image=PHOTO"

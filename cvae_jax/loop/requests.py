@@ -119,6 +119,26 @@ def _check_known(run: Any, request: Mapping[str, Any]) -> None:
       )
 
 
+def complete(run: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+  """Return what an image shows, with None for attributes that are left out.
+
+  Args:
+    run: a loop.drawn.Drawn, whose conditions have attributes.
+    given: {attribute: value or N of them}.
+
+  Raises:
+    DataError: an attribute is left out that may not be unknown.
+  """
+  left = run.conditions.left_out(given)
+  if absent := [name for name in left if name not in run.unknowns]:
+    raise DataError(
+      f"{', '.join(absent)}: no value was given, and this model was trained "
+      "with all of them known; say what the image shows: "
+      + "; ".join(run.conditions.describe(name) for name in absent)
+    )
+  return {**given, **dict.fromkeys(left)}
+
+
 def _count_rows(lists: Mapping[str, Sequence[Any]], count: int | None) -> int:
   """Return how many rows a request's values make.
 

@@ -116,7 +116,7 @@ class Restored(Drawn):
     if not getattr(self.conditions, "attributes", ()):
       return self._blank(1)
     if getattr(self.conditions, "known_bits", False):
-      words |= self.parse(dict.fromkeys(self.conditions.left_out(words)))
+      words = requests.complete(self, words)
     return self.conditions.encode(words)
 
   def _blank(self, count: int) -> NDArray:

@@ -182,7 +182,23 @@ def _load(folder: Path, config: Any) -> data.Dataset:
         "--data=PATH (which also holds for judges of the same path), or "
         f"data.path in that file. Found: {error}"
       ) from error
+    if not path and not (Path(folder) / "checkpoints").exists():
+      raise data.DataError(
+        f"{folder} is an export, which does not say where its data are; say "
+        f"it: launch.evaluate --data=PATH. Found: {error}"
+      ) from error
     raise
+
+
+def has_same_images(folder: Path, other: Path) -> bool:
+  """Tell by their data.json whether two runs trained on the same images."""
+  if not all((Path(where) / DATA).exists() for where in (folder, other)):
+    return False
+  ours, theirs = (
+    _identity(Path(where) / DATA, "bring a copy of it back")["train"]
+    for where in (folder, other)
+  )
+  return "image" in ours and ours["image"] == theirs.get("image")
 
 
 def load_attribute_columns(folder: Path, source: str) -> tuple[Place, ...]:

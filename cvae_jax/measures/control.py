@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.loop.run_data import Datasets
+from cvae_jax.loop.run_data import Datasets, has_same_images
 from cvae_jax.measures.judges import Reader, check_judges
 from cvae_jax.metrics import merits
 from cvae_jax.runs import Run, RunError
@@ -30,6 +30,7 @@ def score(
   count: int,
   seed: int,
   train: Mapping | None = None,
+  own: Mapping | None = None,
 ) -> dict[str, Any]:
   """Score the control of each attribute that can be read.
 
@@ -41,6 +42,8 @@ def score(
       there are ten times as many.
     seed: of every random draw here.
     train: the judges' training data, if these cannot be loaded.
+    own: the run's training split. A judge of the same images saw it, so its
+      data need not be there.
 
   Returns:
     control: {attribute: its figures}. `sweep` is of samples in which one
@@ -56,7 +59,10 @@ def score(
   check_shapes(judges, test["image"].shape[1:])
   rows = _draw_rows(test["condition"], 10 * count, seed)
   real = read(run.sample(rows, seed), rows)
-  fresh = _select_unseen(test, judges, train)
+  trained = [train for _ in judges]
+  if train is None:
+    trained = _list_trained(run, judges, own)
+  fresh = _select_unseen(test, trained)
   ceiling = read(*fresh) if len(fresh[0]) else {}
   found = {}
   for name in real:
@@ -116,22 +122,30 @@ def figures(
   return merits.score(conditions.attribute(name), wanted, read[known], seed)
 
 
+def _list_trained(
+  run: Run, judges: Sequence[Run], own: Mapping | None
+) -> list[Mapping]:
+  """Return the training split of each judge, the run's own or loaded."""
+  load = Datasets()
+  return [
+    own
+    if own is not None and has_same_images(judge.folder, run.folder)
+    else load(judge.folder, judge.config.data).train
+    for judge in judges
+  ]
+
+
 def _select_unseen(
-  test: Mapping, judges: Sequence[Run], train: Mapping | None
+  test: Mapping, trained: Sequence[Mapping]
 ) -> tuple[NDArray, NDArray]:
-  """Return test images, and conditions, that no judge was trained on.
+  """Return test images, and conditions, that are in no split of `trained`.
 
   At most CEILING of them are taken, spread evenly: MNIST's halves, for one, are
   not alike. Images are compared by their bytes, since a judge may have been
   trained on another split.
   """
-  load = Datasets()
   seen: set[bytes] = set()
-  sets = [
-    load(judge.folder, judge.config.data).train if train is None else train
-    for judge in judges
-  ]
-  for split in {id(one): one for one in sets}.values():
+  for split in {id(one): one for one in trained}.values():
     seen |= set(_digests(split["image"]))
   kept = [i for i, d in enumerate(_digests(test["image"])) if d not in seen]
   kept = kept[:: -(-len(kept) // CEILING) or 1]

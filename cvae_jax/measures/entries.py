@@ -11,6 +11,7 @@ from cvae_jax.data.files import identity as identities
 from cvae_jax.host.files import hash_json
 
 Content = Mapping[str, Any]  # of an entry: config, data, rows and more
+NO_CURVE = "which has no curve of its training; give the run itself"
 # Keys on which a run's figures do not depend.
 WITHOUT_EFFECT = ("name", "reference", "keep", "log_every", "checkpoint_every")
 

@@ -181,21 +181,19 @@ def _find_file(out: Path, name: str, content: Mapping[str, Any]) -> Path:
   return out / f"{name},{entries.digest(content)[:HASH]}.json"
 
 
-def has_ended(run: Folder) -> bool:
-  """Tell whether a run is finished and has the figures of an epoch."""
-  return run.done and bool(run.split("epoch"))
-
-
 def check(run: Folder) -> None:
   """Check that a run can have an entry.
 
   Raises:
-    LedgerError: it has not ended.
+    LedgerError: it has not ended, or is an export.
   """
-  if not has_ended(run):
+  if run.exported:
+    raise LedgerError(f"{run.path} is an export, {entries.NO_CURVE}")
+  if not run.ended:
     raise LedgerError(
       f"{run.path}: a run comes into a ledger when it has ended; go on with "
-      f"it: {commands.format_command('train')} --workdir={run.path}"
+      f"it: {commands.format_command('train')} "
+      f"--workdir={commands.quote(run.path)}"
     )
 
 

@@ -82,9 +82,7 @@ def score(
     **_latents(run, test),
     "categories": _categories(run, test),
     "unlabelled": run.system.unlabelled,
-    **_control(
-      run, judges, test, per_class, seed, dataset.train if given else None
-    ),
+    **_control(run, judges, dataset, per_class, seed, given),
   }
   scores["unscored"] = explain_missing(run, scores, samples)
   scores["warnings"] = warnings(scores)
@@ -172,13 +170,15 @@ def load_or_measure(
 
 
 def _control(
-  run: Run, judges, test, count: int, seed: int, train: Mapping | None
+  run: Run, judges, dataset, count: int, seed: int, given: bool
 ) -> dict[str, Any]:
   if run.system.regions:
     return regions.score(run, judges, count, seed)
   if not askable(run):
     return {"control": {}, "leakage": None}
-  return control.score(run, judges, test, count, seed, train)
+  own = dataset.train
+  given = own if given else None
+  return control.score(run, judges, dataset.test, count, seed, given, own)
 
 
 def _latents(run: Run, test) -> dict[str, Any]:

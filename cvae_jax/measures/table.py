@@ -143,6 +143,8 @@ _NOTHING = "failed or stopped before its first metrics"
 
 
 def _progress(run: Folder) -> str:
+  if run.exported:
+    return f"an export, {entries.NO_CURVE}"
   if not run.rows:
     return _NOTHING
   last = run.rows[-1]

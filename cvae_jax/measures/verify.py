@@ -95,8 +95,8 @@ def compare(
       what is published.
 
   Raises:
-    VerifyError: see `reference` and `load_published`; or the other run has no
-      finished epoch.
+    VerifyError: see `reference` and `load_published`; or one of the two has
+      no finished epoch.
   """
   if beside is None:
     curve = load_published(reference(workdir))
@@ -105,7 +105,11 @@ def compare(
     curve = _by_epoch(beside)
     if not curve:
       raise VerifyError(f"what {workdir} is set beside has no finished epoch")
-  ours = _by_epoch(read_metrics(workdir))
+  if not (ours := _by_epoch(read_metrics(workdir))):
+    raise VerifyError(
+      f"{workdir} has no finished epoch to compare; of an export give the run "
+      "itself"
+    )
   return [Epoch(epoch, loss, ours.get(epoch)) for epoch, loss in curve.items()]
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cvae_jax import __version__
 from cvae_jax.apps.export.functions import Function
+from cvae_jax.loop.purposes import colours
 from cvae_jax.loop.rows import read_metrics
 from cvae_jax.loop.run_data import facts
 from cvae_jax.runs import Run
@@ -55,14 +56,14 @@ def write(
   name = run.config.name or run.config.system
   title = f"{name} ({run.config.system})"
   parts = [
-    _head(licence),
+    _head(run, licence),
     f"# {title}",
-    f"A conditional generative model of images, trained with cvae_jax "
+    f"{_what(run)}, trained with cvae_jax "
     f"{__version__} for {int(run.state.step):,} steps.",
     note,
     f"![Samples, a condition a column]({PICTURE})" if PICTURE in files else "",
     "## Use",
-    _use(run, functions),
+    _use(run, functions, files),
     "## Conditions",
     _conditions(run),
     "## Data",
@@ -78,15 +79,28 @@ def write(
   return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _head(licence: str) -> str:
+def _what(run: Run) -> str:
+  """Say what a model does."""
+  if colours(run):
+    return "A model that gives grey photos colours"
+  if run.system.decode is None:
+    return "A judge, which reads attributes of images"
+  asked = "conditional " if getattr(run.conditions, "names", ()) else ""
+  return f"A {asked}generative model of images"
+
+
+def _head(run: Run, licence: str) -> str:
   """Return the lines that model hubs read."""
   lines = ["---", "library_name: cvae_jax", "tags:", "- jax", "- cvae"]
-  lines += ["pipeline_tag: unconditional-image-generation"]
+  if run.system.decode is not None and not colours(run):
+    lines += ["pipeline_tag: unconditional-image-generation"]
   lines += [f"license: {licence}"] if licence else []
   return "\n".join([*lines, "---"])
 
 
-def _use(run: Run, functions: Mapping[str, Function]) -> str:
+def _use(
+  run: Run, functions: Mapping[str, Function], files: Sequence[str]
+) -> str:
   lines = ["```python", "from cvae_jax import runs", ""]
   lines += ["run = runs.load(FOLDER)"]
   if run.system.decode and "image" in run.system.columns:
@@ -99,9 +113,11 @@ def _use(run: Run, functions: Mapping[str, Function]) -> str:
     for name, f in sorted(functions.items())
   ]
   head = "| function | inputs, float32 | outputs |\n|---|---|---|"
+  there = any(name.partition(".")[0] in functions for name in files)
+  what = "The functions of the files beside this one" if there else "Functions"
   return (
-    f"{text}\n\nThe functions of the files beside this one. B is any number of "
-    f"rows; images are in [0, 1].\n\n{head}\n" + "\n".join(rows)
+    f"{text}\n\n{what}. B is any number of rows; images are in [0, 1]."
+    f"\n\n{head}\n" + "\n".join(rows)
   )
 
 

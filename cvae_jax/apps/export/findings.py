@@ -23,6 +23,11 @@ def find_scores(run: Run, lines: list[str]) -> dict[str, Any] | None:
   return found
 
 
+def list_files(run: Run, scores: dict[str, Any] | None) -> list[str]:
+  """Name the files that `write` writes."""
+  return [*_find_priors(run), *([] if scores is None else [kept.FILE])]
+
+
 def write(run: Run, folder: Path, scores: dict[str, Any] | None) -> None:
   """Write a run's scores and fitted priors into its export.
 

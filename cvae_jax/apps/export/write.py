@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,7 +20,6 @@ from cvae_jax.host.paths import folder as checked_folder
 from cvae_jax.loop import exports
 from cvae_jax.loop.restore import abstract_state
 from cvae_jax.loop.rows import FILE as METRICS, read_metrics
-from cvae_jax.measures import kept
 from cvae_jax.nets.fast import ops
 from cvae_jax.runs import Run
 
@@ -64,7 +64,9 @@ def export(
   try:
     lines = []
     scores = findings.find_scores(run, lines)
-    lines += _fill(exported, beside, formats, half, licence, note, scores)
+    later = findings.list_files(run, scores)
+    said = {"licence": licence, "note": note, "scores": scores}
+    lines += _fill(exported, beside, formats, half, later, **said)
     findings.write(run, beside, scores)
     _replace(beside, out)
   finally:
@@ -132,9 +134,14 @@ def _replace(beside: Path, out: Path) -> None:
 
 
 def _fill(
-  run: Run, folder: Path, formats, half, licence, note, scores
+  run: Run, folder: Path, formats, half, later: Sequence[str], **said: Any
 ) -> list[str]:
-  """Write all files into a new folder."""
+  """Write all files into a new folder, but those that come later.
+
+  Args:
+    later: their names, for the card.
+    said: arguments of `card.write`.
+  """
   _write_facts(run, folder)
   found = functions.from_run(run)
   lines = []
@@ -148,10 +155,7 @@ def _fill(
   if (drawn := card.picture(run)) is not None:
     images.save_grid(folder / card.PICTURE, drawn)
   names = [*os.listdir(folder), "README.md", exports.WEIGHTS]
-  names += [] if scores is None else [kept.FILE]
-  text = card.write(
-    run, found, names, licence=licence, note=note, scores=scores
-  )
+  text = card.write(run, found, [*names, *later], **said)
   write_atomically(folder / "README.md", text)
   _write_weights(run, folder, half)
   return lines

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions.attribute import STEPS, Attribute
 from cvae_jax.data.conditions.layout import Layout
+from cvae_jax.data.conditions.words import split_request
 from cvae_jax.host.arguments import common_length
 
 PANEL = 10  # settings in a sample grid, at most
@@ -80,10 +81,10 @@ class Requests(Layout):
         such attribute or value.
     """
     found = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-      name, equals, value = (word.strip() for word in part.partition("="))
-      if not (equals and name):
+    for part in split_request(text, self.attributes):
+      if isinstance(part, str):
         raise DataError(f"{part!r} is not name=value; {self.describe()}")
+      name, value = part
       self._check_names([name])
       if name in found:
         raise DataError(f"{name!r} comes twice in {text!r}")

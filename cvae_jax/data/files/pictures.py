@@ -11,6 +11,7 @@ from cvae_jax.data import DataError
 from cvae_jax.data.files import splits, tables
 from cvae_jax.data.files.columns import describe
 from cvae_jax.data.files.finding import Images, shorten
+from cvae_jax.data.files.folders import join_tables, split_folders
 from cvae_jax.data.files.matching import keep_present, plain
 from cvae_jax.data.files.schema import Entry
 from cvae_jax.host.paths import local
@@ -51,15 +52,10 @@ def from_folders(images: Images, names: Sequence[str] = ()) -> Pictures:
     DataError: if folders are not as deep as there are names.
   """
   paths = list_paths(images)
-  folders = [[w.strip() for w in path.split("/")[:-1]] for path in paths]
-  shared = _count_shared(folders)
-  folders = [folder[shared:] for folder in folders]
+  folders, found = split_folders(paths)
   columns = {"file": paths}
-  if len({tuple(f[:1]) for f in folders}) and all(
-    f and splits.canonical(f[0]) for f in folders
-  ):
-    columns[splits.SPLIT] = [splits.canonical(f[0]) for f in folders]
-    folders = [folder[1:] for folder in folders]
+  if found:
+    columns[splits.SPLIT] = found
   if names:
     deep = [len(folder) == len(names) for folder in folders]
     if not all(deep):
@@ -79,17 +75,6 @@ def from_folders(images: Images, names: Sequence[str] = ()) -> Pictures:
   return Pictures(images, pd.DataFrame(columns, dtype=str), stated)
 
 
-def _count_shared(folders: Sequence[Sequence[str]]) -> int:
-  """Count the outer folders that all images lie in; a split's is none."""
-  depth = 0
-  for level in zip(*folders, strict=False):
-    if len(set(level)) > 1 or splits.canonical(level[0]):
-      break
-    depth += 1
-  # The innermost folder of a set of one class is that class.
-  return depth
-
-
 def find_table(images: Images, where: pathlib.Path, given: str) -> tuple:
   """Find and read the table of a set: (its name, the table) or ("", None).
 
@@ -97,7 +82,7 @@ def find_table(images: Images, where: pathlib.Path, given: str) -> tuple:
     images: with the files beside them, among which a table may be.
     where: the set's path.
     given: the user's --table: a file, or one within the set; "" to look for
-      a single table beside the images.
+      a table beside the images, or one in each folder of them.
 
   Raises:
     DataError: if the given one is not there or cannot be read.
@@ -119,6 +104,8 @@ def find_table(images: Images, where: pathlib.Path, given: str) -> tuple:
   depth = min(name.count("/") for name in inside)
   top = [name for name in inside if name.count("/") == depth]
   if len(top) > 1:
+    if (joined := join_tables(images, top)) is not None:
+      return shorten(top), joined
     print(f"note: {where} holds {shorten(top)}; --table=NAME uses one")
     return "", None
   try:
@@ -142,6 +129,8 @@ def from_table(
   on_missing: str = "fail",
 ) -> Pictures:
   """Join images with the rows of a table that name them.
+
+  Without a column `split` folders named train and test are the split.
 
   Args:
     images: at any depth.
@@ -178,7 +167,11 @@ def from_table(
   unused = len({*images.where.values()}) - len(table)
   if unused:
     print(f"{unused:,} images have no row in {name}; they are left out")
-  return Pictures(images, table.assign(file=paths))
+  table = table.assign(file=paths)
+  _, found = split_folders(paths.tolist())
+  if len(set(found)) > 1 and splits.SPLIT not in table:
+    table[splits.SPLIT] = found
+  return Pictures(images, table)
 
 
 def _matches(images: Images, table: pd.DataFrame) -> pd.Series:

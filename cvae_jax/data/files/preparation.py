@@ -62,7 +62,8 @@ def plan(options: Any) -> Plan:
   said = (
     f"kinds may be changed in {options.out / SCHEMA}. Next: "
     f"{commands.format_command('train')} --config=images "
-    f"--config.data.path={options.out} --workdir=runs/{options.out.name}"
+    f"--config.data.path={commands.quote(options.out)} "
+    f"--workdir={commands.quote(f'runs/{options.out.name}')}"
   )
   return Plan(pictures.images, table, fit, own, grey, {SCHEMA: text}, said)
 

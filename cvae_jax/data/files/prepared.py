@@ -21,6 +21,7 @@ import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files.prepared_digest import MARK, STAMP, digest, stamp
+from cvae_jax.host import commands
 from cvae_jax.host.files import (
   UNREADABLE,
   check_room,
@@ -169,7 +170,9 @@ def read(
   Raises:
     DataError: if there is none, its parts disagree, or S is another.
   """
-  how += f" --out={folder}" + (f" --size={size}" if size else "")
+  how += f" --out={commands.quote(folder)}" + (
+    f" --size={size}" if size else ""
+  )
   if not (folder / MARK).is_file():
     raise DataError(f"nothing prepared in {folder} (no {MARK}); make: {how}")
   try:

@@ -27,6 +27,22 @@ class Records(Protocol):
     """Return one record."""
 
 
+def count(records: Records) -> int:
+  """Return the number of records.
+
+  Raises:
+    DataError: there is none, or they have no length.
+  """
+  if not hasattr(records, "__len__"):
+    raise DataError(
+      "records have a length and are found by their numbers; found "
+      f"{type(records).__name__}: give list(records)"
+    )
+  if not len(records):
+    raise DataError("there are 0 records; bring at least one")
+  return len(records)
+
+
 def copy(
   records: Records,
   order: Sequence[int],
@@ -74,7 +90,14 @@ def _read(
   Raises:
     DataError: a name is missing, or the image is of another type or shape.
   """
-  record = dict(records[row])
+  record = records[row]
+  if not isinstance(record, Mapping):
+    raise DataError(
+      f"record {row} is a {type(record).__name__}; expected a mapping of "
+      f"names, as in {{{image!r}: pixels, 'label': 3}}. Name the parts of a "
+      "tuple in a class of your own whose __getitem__ returns a dict"
+    )
+  record = dict(record)
   for name in (image, *conditions):
     if name not in record:
       raise DataError(f"record {row} has no {name!r}; it has {sorted(record)}")
