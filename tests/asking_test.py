@@ -1,6 +1,7 @@
 """A run that is asked in words: sample, encode, edit, pictures of a request."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -181,10 +182,15 @@ def test_encoding_needs_every_value_where_all_are_known(run):
 
 def test_encoding_names_each_value_that_is_lacking_and_may_not_be(unsure):
   # A model that saw unknown sizes only.
+  def that_lacks(*unknowns):
+    return types.SimpleNamespace(
+      conditions=unsure.conditions, unknowns=unknowns
+    )
+
   given = {"grade": "low"}
   with pytest.raises(DataError, match=r"^shape, turn: no value was given"):
-    requests.complete(unsure.conditions, ("size",), given)
-  found = requests.complete(unsure.conditions, ("size", "shape", "turn"), given)
+    requests.complete(that_lacks("size"), given)
+  found = requests.complete(that_lacks("size", "shape", "turn"), given)
   assert found == {"grade": "low", "shape": None, "size": None, "turn": None}
 
 

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.loop.run_data import Datasets, has_same_images
-from cvae_jax.measures.judges import Reader, check_judges
+from cvae_jax.measures.judges import (
+  Reader,
+  check_judges,
+  list_training_data,
+)
 from cvae_jax.metrics import merits
 from cvae_jax.runs import Run, RunError
 
@@ -61,7 +64,7 @@ def score(
   real = read(run.sample(rows, seed), rows)
   trained = [train for _ in judges]
   if train is None:
-    trained = _list_trained(run, judges, own)
+    trained = list_training_data(run, judges, own)
   fresh = _select_unseen(test, trained)
   ceiling = read(*fresh) if len(fresh[0]) else {}
   found = {}
@@ -120,19 +123,6 @@ def figures(
   known = conditions.known(asked, name)
   wanted = asked[known][:, conditions.columns(name)]
   return merits.score(conditions.attribute(name), wanted, read[known], seed)
-
-
-def _list_trained(
-  run: Run, judges: Sequence[Run], own: Mapping | None
-) -> list[Mapping]:
-  """Return the training split of each judge, the run's own or loaded."""
-  load = Datasets()
-  return [
-    own
-    if own is not None and has_same_images(judge.folder, run.folder)
-    else load(judge.folder, judge.config.data).train
-    for judge in judges
-  ]
 
 
 def _select_unseen(

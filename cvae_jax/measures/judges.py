@@ -5,7 +5,7 @@ its own. A run of the attribute system reads one: its `config.columns` say which
 entries of a condition it reads, and which it is given beside the image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cvae_jax.host import commands
 from cvae_jax.host.images import unit
 from cvae_jax.loop.purposes import purpose
+from cvae_jax.loop.run_data import Datasets, has_same_images
 from cvae_jax.runs import Run, RunError
 
 _BY_COLUMN = ("class", "binary", "number")  # what the attribute system reads
@@ -123,3 +124,16 @@ def _names(conditions: Any, columns: Sequence[int]) -> tuple[str, ...]:
 def _describe(attribute: Any) -> str:
   """Describe the kind of an attribute and its values."""
   return f"{attribute.kind} ({attribute.choices()})"
+
+
+def list_training_data(
+  run: Run, judges: Sequence[Run], own: Mapping | None
+) -> list[Mapping]:
+  """Return the training split of each judge, the run's own or loaded."""
+  load = Datasets()
+  return [
+    own
+    if own is not None and has_same_images(judge.folder, run.folder)
+    else load(judge.folder, judge.config.data).train
+    for judge in judges
+  ]
