@@ -129,7 +129,7 @@ def test_a_judge_s_losses_are_those_of_sklearn(judge, dataset):
 
 def test_an_obedient_model_is_found_obedient_in_each_kind(judge, dataset):
   run = painter(judge.conditions)
-  found = control.score(run, [judge], dataset.test, 20, 0, dataset.train)
+  found = control.score(run, [judge], dataset.test, 20, 0, [dataset.train])
   scores = found["control"]
   assert set(scores) == set(judge.conditions.asked)
   for kind in ("sweep", "real", "ceiling"):
@@ -155,7 +155,7 @@ def test_an_obedient_model_is_found_obedient_in_each_kind(judge, dataset):
 
 def test_a_deaf_model_is_said_to_ignore_each_attribute(judge, dataset):
   run = painter(judge.conditions, obey=0.0)
-  found = control.score(run, [judge], dataset.test, 20, 0, dataset.train)
+  found = control.score(run, [judge], dataset.test, 20, 0, [dataset.train])
   said = control.warnings(found)
   ignored = [line for line in said if line.startswith("condition ignored")]
   assert len(ignored) == 6
@@ -251,7 +251,7 @@ def test_the_attribute_system_refuses_what_is_no_class(dataset):
 def test_a_judge_that_hardly_reads_real_images_is_warned_of(judge, dataset):
   run = painter(judge.conditions)
   mixed = dict(dataset.test, image=dataset.test["image"][::-1])
-  found = control.score(run, [judge], mixed, 5, 0, dataset.train)
+  found = control.score(run, [judge], mixed, 5, 0, [dataset.train])
   said = control.warnings(found)
   assert any("hardly reads shape from real images" in line for line in said)
 

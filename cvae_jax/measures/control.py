@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cvae_jax.measures.judges import (
   Reader,
   check_judges,
-  list_training_data,
+  load_training_data,
 )
 from cvae_jax.metrics import merits
 from cvae_jax.runs import Run, RunError
@@ -32,8 +32,7 @@ def score(
   test: Mapping,
   count: int,
   seed: int,
-  train: Mapping | None = None,
-  own: Mapping | None = None,
+  trained: Sequence[Mapping] | None = None,
 ) -> dict[str, Any]:
   """Score the control of each attribute that can be read.
 
@@ -44,9 +43,7 @@ def score(
     count: samples of each class or level. At the conditions of real images
       there are ten times as many.
     seed: of every random draw here.
-    train: the judges' training data, if these cannot be loaded.
-    own: the run's training split. A judge of the same images saw it, so its
-      data need not be there.
+    trained: the training split of each judge; None to load them.
 
   Returns:
     control: {attribute: its figures}. `sweep` is of samples in which one
@@ -62,9 +59,8 @@ def score(
   check_shapes(judges, test["image"].shape[1:])
   rows = _draw_rows(test["condition"], 10 * count, seed)
   real = read(run.sample(rows, seed), rows)
-  trained = [train for _ in judges]
-  if train is None:
-    trained = list_training_data(run, judges, own)
+  if trained is None:
+    trained = load_training_data(judges)
   fresh = _select_unseen(test, trained)
   ceiling = read(*fresh) if len(fresh[0]) else {}
   found = {}

@@ -126,14 +126,21 @@ def _describe(attribute: Any) -> str:
   return f"{attribute.kind} ({attribute.choices()})"
 
 
-def list_training_data(
-  run: Run, judges: Sequence[Run], own: Mapping | None
+def load_training_data(
+  judges: Sequence[Run], run: Run | None = None, own: Mapping | None = None
 ) -> list[Mapping]:
-  """Return the training split of each judge, the run's own or loaded."""
+  """Return the training split of each judge.
+
+  Args:
+    judges: runs that read attributes.
+    run: a run whose training split is at hand.
+    own: this split. It is that of a judge of the same images, too, whose data
+      need not be there.
+  """
   load = Datasets()
   return [
     own
-    if own is not None and has_same_images(judge.folder, run.folder)
+    if run is not None and has_same_images(judge.folder, run.folder)
     else load(judge.folder, judge.config.data).train
     for judge in judges
   ]

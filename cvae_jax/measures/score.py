@@ -19,6 +19,7 @@ from cvae_jax.measures.abilities import (
   bounded_likelihood,
 )
 from cvae_jax.measures.earlier import Merged, comparable, merge
+from cvae_jax.measures.judges import load_training_data
 from cvae_jax.measures.score_text import explain_missing, warnings
 from cvae_jax.metrics import bounds, clusters
 from cvae_jax.runs import VALUES, Run, RunError
@@ -176,9 +177,10 @@ def _control(
     return regions.score(run, judges, count, seed)
   if not askable(run):
     return {"control": {}, "leakage": None}
-  own = dataset.train
-  given = own if given else None
-  return control.score(run, judges, dataset.test, count, seed, given, own)
+  trained = [dataset.train] * len(judges)
+  if not given:
+    trained = load_training_data(judges, run, dataset.train)
+  return control.score(run, judges, dataset.test, count, seed, trained)
 
 
 def _latents(run: Run, test) -> dict[str, Any]:
