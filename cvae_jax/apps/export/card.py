@@ -101,9 +101,13 @@ def _head(run: Run, licence: str) -> str:
 def _use(
   run: Run, functions: Mapping[str, Function], files: Sequence[str]
 ) -> str:
-  lines = ["```python", "from cvae_jax import runs", ""]
-  lines += ["run = runs.load(FOLDER)"]
-  if run.system.decode and "image" in run.system.columns:
+  lines = ["```python", "from cvae_jax import runs"]
+  lines += ["from cvae_jax.apps import colourise"] if colours(run) else []
+  lines += ["", "run = runs.load(FOLDER)"]
+  if colours(run):
+    lines += ['photo = colourise.read("photo.jpg")']
+    lines += ["variants = colourise.colourise(run, photo, count=5).variants"]
+  elif run.system.decode and "image" in run.system.columns:
     lines += ["images = run.sample(run.conditions.panel(), seed=0)"]
   text = "\n".join([*lines, "```"])
   if not functions:
@@ -114,9 +118,10 @@ def _use(
   ]
   head = "| function | inputs, float32 | outputs |\n|---|---|---|"
   there = any(name.partition(".")[0] in functions for name in files)
-  what = "The functions of the files beside this one" if there else "Functions"
+  what = "The files beside this one hold" if there else "The model has"
   return (
-    f"{text}\n\n{what}. B is any number of rows; images are in [0, 1]."
+    f"{text}\n\n{what} these functions. B is any number of rows, and images "
+    "are in [0, 1]."
     f"\n\n{head}\n" + "\n".join(rows)
   )
 
