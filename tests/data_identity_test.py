@@ -20,7 +20,7 @@ from cvae_jax.loop.run_data import (
   keep_identity,
   load_data,
 )
-from cvae_jax.measures import control, score
+from cvae_jax.measures import judges, score
 from tests import small
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
@@ -269,9 +269,8 @@ def test_runs_of_one_config_load_their_data_once_and_each_is_checked(
 def test_a_judge_of_other_data_is_refused(run, data, tmp_path):
   other = copied(data, tmp_path / "other", "train", lambda x: x[:, ::-1])
   judge = SimpleNamespace(folder=run, config=small.config(other))
-  scored = SimpleNamespace(folder=tmp_path)
   with pytest.raises(RunMismatch, match="train image"):
-    control._list_trained(scored, [judge], None)
+    judges.load_training_data([judge])
 
 
 def test_the_data_of_a_judge_need_not_be_there_where_the_run_has_the_same(
@@ -282,11 +281,11 @@ def test_the_data_of_a_judge_need_not_be_there_where_the_run_has_the_same(
   own = {"image": np.zeros((1, 28, 28, 1), np.uint8)}
   shutil.copy(run / DATA, tmp_path / DATA)
   scored = SimpleNamespace(folder=tmp_path)
-  assert control._list_trained(scored, [judge], own) == [own]
+  assert judges.load_training_data([judge], scored, own) == [own]
   other = copied(data, tmp_path / "other", "train", lambda x: x[:, ::-1])
   keep_identity(tmp_path, sources.load(small.config(other).data).identity())
   with pytest.raises(DataError, match="gone"):
-    control._list_trained(scored, [judge], own)
+    judges.load_training_data([judge], scored, own)
 
 
 def test_the_error_for_an_export_s_data_names_the_flag_that_finds_them(

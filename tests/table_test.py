@@ -16,7 +16,14 @@ from cvae_jax.host import images
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.host.paths import PathError
 from cvae_jax.loop import folders
-from cvae_jax.measures import fid_columns, groups, ledger, table, typeset
+from cvae_jax.measures import (
+  fid_columns,
+  gather,
+  groups,
+  ledger,
+  table,
+  typeset,
+)
 from tests import small
 
 
@@ -377,7 +384,7 @@ def test_groups_at_different_epochs_have_labels_of_their_own(tmp_path):
 
 def test_an_export_is_named_as_such_and_not_as_an_unfinished_run():
   place = small.ROOT / "pretrained" / "digits"
-  (said,) = table.describe_unfinished(place)
+  (said,) = table.describe_unfinished([place], gather.find([place]))
   assert said == (
     "digits: an export, which has no curve of its training; give the run itself"
   )
