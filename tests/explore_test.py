@@ -92,6 +92,7 @@ def test_a_link_restores_a_request(digits):
     ("z=40:1", RunError, "latents are from 0 to 39"),
     ("z=1:nan", RunError, "finite"),
     ("z=a", RunError, "latent:value"),
+    ("guidance=2", RunError, "guidance is 2, and .* takes none"),
   ],
 )
 def test_a_wrong_link_is_an_error_that_says_what_there_is(
