@@ -84,6 +84,21 @@ def test_the_first_picture_is_of_values_that_a_training_row_has(
       assert abs(found - value) <= max(np.diff(values))
 
 
+def test_the_settings_of_a_narrow_range_have_names_of_their_own(
+  browser, tmp_path
+):
+  entries = [{"name": "year", "kind": "number"}]
+  run = made(Conditions.fit(entries, {"year": [2001, 2004, 2010]}))
+  write.write(run, tmp_path / "years.html")
+  page = opened(browser, tmp_path / "years.html")
+  names = page.evaluate("cvae.about.controls[0].values.map(labelled)")
+  assert len({*names}) == 101
+  np.testing.assert_allclose(
+    [float(name) for name in names], np.linspace(2001, 2010, 101), atol=0.001
+  )
+  page.close()
+
+
 @pytest.mark.parametrize("name", ["gan_64", "ilaae"])
 def test_a_model_without_conditions_shows_its_draws(
   name, browser, tmp_path, monkeypatch
