@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jax.extend.core import JaxprEqn
 from jax.lax import RoundingMethod
+from onnx import helper
 
 from cvae_jax.apps.export.graph import Graph, Unsupported, Value
 
@@ -69,6 +70,16 @@ def _check_booleans(equation: JaxprEqn) -> None:
 def _logical(graph, equation, values):
   _check_booleans(equation)
   return _same(graph, equation, values)
+
+
+def _div(graph, equation, values):
+  """Write a quotient; that of whole numbers is cut, on a page too."""
+  found = _same(graph, equation, values)
+  kind = equation.outvars[0].aval.dtype
+  if not np.issubdtype(kind, np.integer):
+    return found
+  whole = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+  return found._replace(name=graph.add_node("Cast", [found.name], to=whole))
 
 
 def _round(graph, equation, values):
@@ -165,6 +176,7 @@ def _atan2(graph, equation, values):
 ELEMENTWISE: dict[str, Callable] = {
   **dict.fromkeys(_SAME, _same),
   **dict.fromkeys(("and", "not", "or"), _logical),
+  "div": _div,
   "round": _round,
   "atan2": _atan2,
   "clamp": _clamp,

@@ -17,9 +17,11 @@ function roundToEven(x) {
   return Math.abs(x % 1) === 0.5 && near % 2 !== 0 ? near - 1 : near;
 }
 
+const WHOLE = [2, 3, 4, 5, 6, 7, 12, 13]; // ONNX's types of whole numbers
+
 function cast([x], {to}) {
   if (to === 9) return map((a) => (a ? 1 : 0), x); // to Booleans
-  return to === 6 || to === 7 ? map(Math.trunc, x) : x; // to whole numbers
+  return WHOLE.includes(to) ? map(Math.trunc, x) : x;
 }
 
 function matMul([a, b]) {
