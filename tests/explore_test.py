@@ -26,6 +26,7 @@ from cvae_jax.apps.explore import (
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions import Conditions
 from cvae_jax.data.conditions.classes import Class
+from cvae_jax.data.conditions.number import Number
 from cvae_jax.loop.run_data import attribute_columns
 from cvae_jax.runs import RunError
 from cvae_jax.systems import cvae
@@ -92,6 +93,7 @@ def test_a_link_restores_a_request(digits):
     ("z=40:1", RunError, "latents are from 0 to 39"),
     ("z=1:nan", RunError, "finite"),
     ("z=a", RunError, "latent:value"),
+    ("guidance=2", RunError, "guidance is 2, and .* takes none"),
   ],
 )
 def test_a_wrong_link_is_an_error_that_says_what_there_is(
@@ -217,6 +219,19 @@ def test_a_condition_that_training_always_knew_has_no_unknown_control():
   assert opened.all_unknown is None
   with pytest.raises(RunError, match="shape needs a value"):
     request.from_query(opened, [("set", "shape=")])
+
+
+@pytest.mark.parametrize(
+  ("low", "high"), [(0, 1), (-1, 1), (0, 2 / 3), (1e-5, 3e-5), (-7e8, 3e9)]
+)
+def test_a_slider_of_any_range_has_a_hundred_steps_to_its_high_end(low, high):
+  pytest.importorskip("gradio", reason="the extra web is missing")
+  from cvae_jax.apps.explore.panels import controls
+
+  size = Number("size", range=(low, high))
+  (made,) = controls.add_controls([size], {"size": low}, [])
+  last = made.value.minimum + 100 * made.value.step
+  assert high - 1e-4 * (high - low) <= last <= high + 1e-12 * (high - low)
 
 
 @pytest.mark.parametrize("name", NAMES)

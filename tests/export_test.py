@@ -213,6 +213,63 @@ def test_an_onnx_runtime_computes_what_the_system_does(
         )
 
 
+WHOLE = {  # what a system of one's own may have: (function, inputs, result)
+  "halves that go outwards": (
+    jax.lax.round,
+    [[-2.5, -0.5, 0.49999997], [0.5, 1.5, 2.6]],
+    [[-3, -1, 0], [1, 2, 3]],
+  ),
+  "halves that go to even numbers": (
+    jax.numpy.round,
+    [[-2.5, -0.5, 0.4], [0.5, 1.5, 2.6]],
+    [[-2, 0, 0], [0, 2, 3]],
+  ),
+  "whole numbers divided": (
+    lambda x: jax.lax.div(x.astype(np.int32), 2).astype(np.float32),
+    [[-5, 4, 3], [7, 0, 1]],
+    [[-2, 2, 1], [3, 0, 0]],
+  ),
+  "a choice of two numbers": (
+    lambda x: jax.numpy.where(x > 0, 1.0, 2.0),
+    [[-5, 4, 3], [7, 0, 1]],
+    [[2, 1, 1], [1, 2, 1]],
+  ),
+  "a class as a vector": (
+    lambda x: jax.nn.one_hot(x.argmax(-1), 3),
+    [[5, 4, 3], [7, 0, 9]],
+    [[1, 0, 0], [0, 0, 1]],
+  ),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_an_operation_of_ones_own_system_is_written_as_it_is(name):
+  convert = pytest.importorskip("cvae_jax.apps.export.convert")
+  runtime = pytest.importorskip("onnxruntime")
+  function, x, expected = WHOLE[name]
+  content = convert.to_onnx(function, {"x": (3,)}, ["y"])
+  given = {"x": np.array(x, np.float32)}
+  (found,) = runtime.InferenceSession(content).run(["y"], given)
+  np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+  ("function", "said"),
+  [
+    (lambda x: jax.lax.fori_loop(0, 3, lambda _, y: 2 * y, x), "'scan'"),
+    (
+      lambda x: jax.lax.reduce(x, np.float32(0), lambda a, b: a + 2 * b, [1]),
+      "'reduce'",
+    ),
+    (lambda x: ~x.astype(np.int32), "'not' of int32"),
+  ],
+)
+def test_an_operation_that_has_no_translation_is_named(function, said):
+  convert = pytest.importorskip("cvae_jax.apps.export.convert")
+  with pytest.raises(ValueError, match=said):
+    convert.to_onnx(function, {"x": (3,)}, ["y"])
+
+
 def test_the_colouring_that_is_exported_is_the_runs(plain_convolutions_here):
   run = drawn("colouring")
   rng = np.random.default_rng(2)

@@ -172,12 +172,35 @@ def scored(folder):
   found = {}
   for devices in (run.mesh, mesh.ONE):
     one = dataclasses.replace(run, mesh=devices)
-    scores = score.score(one, samples=2, per_class=3)
+    with pytest.MonkeyPatch.context() as patch:
+      patch.setattr(score, "VALUES", 3 * 2 * 784)  # the bound of three at once
+      scores = score.score(one, samples=2, per_class=3)
     named = settings.leaves({k: v for k, v in scores.items() if v})
     found[devices.size] = {
       key: value for key, value in named if isinstance(value, float)
     }
   return found
+
+
+def restored(asked, batch_size):
+  """Return a finished run's devices, and a mean of its noise by them and one.
+
+  Args:
+    asked: config.mesh.
+    batch_size: the config's.
+  """
+  config = configs.ConfigDict({"mesh": asked, "batch_size": batch_size})
+  draw = jax.random.normal
+  mean = evaluate.make_mean(
+    lambda _, batch, key: {"x": draw(key, batch["x"].shape)}
+  )
+  found = []
+  for devices in (mesh.for_run(config), mesh.ONE):
+    source = feed.Feed({"x": np.arange(100)}, mesh=devices)
+    key = devices.key(lambda: keys.address(0, "evaluate"))
+    state = devices.replicate(np.float32(0))
+    found.append(mean(state, source, batch_size, key)["x"])
+  return [mesh.for_run(config).size, *found]
 
 
 def refused(data, **changes):
@@ -209,6 +232,7 @@ def main(folder: Path) -> None:
     "launches": [launch["bits"]["mesh"] for launch in launches],
   }
   found["scored"] = scored(folder / "changed")
+  found["restored"] = [restored(0, 20), restored(6, BATCH), restored(1, 20)]
   found["refused"] = {
     "uneven": refused(data, mesh=8, batch_size=20),
     "too_many": refused(data, mesh=9),

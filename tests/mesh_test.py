@@ -100,6 +100,13 @@ def test_a_run_s_scores_by_its_devices_are_those_by_one(found):
     np.testing.assert_allclose(both[name], value, rtol=0, atol=error)
 
 
+def test_the_devices_of_a_finished_run_divide_its_batches(found):
+  # Of eight devices, for batches of 20, 16 and 20.
+  assert [size for size, *_ in found["restored"]] == [5, 4, 1]
+  for _, by_devices, by_one in found["restored"]:
+    assert by_devices == pytest.approx(by_one, abs=1e-6)
+
+
 @pytest.mark.parametrize(
   ("case", "said"),
   [

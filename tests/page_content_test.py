@@ -8,12 +8,12 @@ import jax
 import numpy as np
 import pytest
 
-from cvae_jax import runs
+from cvae_jax import config as configs, runs
 from cvae_jax.apps.page import program, write
 from cvae_jax.data.conditions import Conditions
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.images import to_bytes
-from tests import export_test
+from tests import export_test, small
 from tests.page_browser import (  # fixtures, too
   assert_close as assert_close,
   browser as browser,
@@ -82,6 +82,21 @@ def test_the_first_picture_is_of_values_that_a_training_row_has(
     else:
       values = control[name]["values"]
       assert abs(found - value) <= max(np.diff(values))
+
+
+def test_the_settings_of_a_narrow_range_have_names_of_their_own(
+  browser, tmp_path
+):
+  entries = [{"name": "year", "kind": "number"}]
+  run = made(Conditions.fit(entries, {"year": [2001, 2004, 2010]}))
+  write.write(run, tmp_path / "years.html")
+  page = opened(browser, tmp_path / "years.html")
+  names = page.evaluate("cvae.about.controls[0].values.map(labelled)")
+  assert len({*names}) == 101
+  np.testing.assert_allclose(
+    [float(name) for name in names], np.linspace(2001, 2010, 101), atol=0.001
+  )
+  page.close()
 
 
 @pytest.mark.parametrize("name", ["gan_64", "ilaae"])
@@ -222,6 +237,28 @@ def test_every_draw_of_a_page_decides_whether_8_bits_do(tmp_path, monkeypatch):
     if kind and kind not in said:
       said[kind] = "8-bit" in write.write(run, tmp_path / "page.html")[0]
   assert said == {"none moves": True, "a later draw moves": False}
+
+
+def test_a_page_with_8_bit_weights_has_statistics_as_they_are(
+  browser, tmp_path, monkeypatch
+):
+  # One map of 96 has a far larger mean and variance than the others.
+  page, changes = export_test.PAGES["gan_64"]
+  wide = {"map": (4, 4, 96), "features": (96, 96, 96, 3)}
+  wide = {f"model.generator.{key}": value for key, value in wide.items()}
+  config = configs.load(page, changes | wide)
+  system = configs.resolve(config, None)
+  state = small.drawn(system)
+  for layer in ("conv_0", "conv_1", "conv_2"):
+    norm = state.model_state["generator"][layer]["norm"]
+    norm["mean"][0] = 100
+    norm["var"][0] = 1e4
+  run = runs.Run(Path("gan"), config, None, system, state)
+  monkeypatch.setattr(write, "LARGE", 1000)
+  assert "8-bit" in write.write(run, tmp_path / "page.html")[0]
+  page = opened(browser, tmp_path / "page.html")
+  assert_close(pixels(page), 255 * run.guided(run.prior(200)[:1], [[]])[0])
+  page.close()
 
 
 def test_8_bit_weights_are_within_half_a_step_of_their_block_s_largest():

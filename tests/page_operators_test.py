@@ -55,6 +55,29 @@ def test_the_pages_operators_compute_what_the_system_does(
   )
 
 
+@pytest.mark.parametrize(
+  "function",
+  [
+    lambda x: jax.lax.div(x.astype(np.int32), 3).astype(np.float32),
+    lambda x: x.astype(np.uint8).astype(np.float32),
+  ],
+)
+def test_whole_numbers_have_no_fraction_on_a_page(function, page):
+  graph, weights = program.from_onnx(
+    convert.to_onnx(function, {"x": (3,)}, ["y"])
+  )
+  found = page.evaluate(
+    """([graph, weights]) => {
+      unpack(graph, weights);
+      const x = make([1, 3], Float32Array.from([7.6, 2, 200.9]));
+      return Array.from(run(graph, [x]).data);
+    }""",
+    [graph, weights],
+  )
+  expected = function(np.array([[7.6, 2, 200.9]], np.float32))
+  np.testing.assert_array_equal([found], expected)
+
+
 OPERATORS = {  # what no decoder of today has: (attributes, inputs, result)
   "Slice": (
     {},

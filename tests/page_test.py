@@ -97,7 +97,10 @@ def test_a_link_restores_the_picture_and_a_wrong_one_is_said(
   again = opened(browser, file, link=page.evaluate("location.hash"))
   np.testing.assert_array_equal(pixels(again), pixels(page))
   assert again.evaluate("cvae.state") == page.evaluate("cvae.state")
-  for wrong in ('c.class="12"', 'c.colour="red"', "draw=900", "c.ink=x"):
+  for wrong in (
+    *('c.class="12"', 'c.colour="red"', "draw=900", "c.ink=x"),
+    "guidance=3",  # the model was trained with every value known
+  ):
     again.goto(f"{file.as_uri()}#{wrong}")
     again.wait_for_selector("#status.wrong")
     assert "does not have" in again.inner_text("#status")

@@ -696,6 +696,14 @@ def test_names_of_digits_and_letters_are_classes():
   assert entry["kind"] == "class"
 
 
+def test_names_may_have_digits_that_are_no_numbers():
+  names = pd.Series(["m²", "10²", "²", "2²"] * 6)
+  (entry,), _ = infer_kinds.infer(
+    pd.DataFrame({"unit": names}), np.ones(24, bool), {}, {}
+  )
+  assert entry["levels"] == ["2²", "10²", "m²", "²"]
+
+
 def test_zeros_and_ones_that_pandas_wrote_beside_empty_cells_are_binary():
   column = pd.Series([1.0, np.nan, 0.0, 1.0] * 5).map(str).replace("nan", "")
   (entry,), _ = infer_kinds.infer(

@@ -383,6 +383,18 @@ def test_the_table_has_a_row_a_trial(whole):
   assert int(first[0]) == whole.best.number
 
 
+def test_the_table_has_the_epochs_that_were_trained_beside_those_asked_for(
+  tmp_path,
+):
+  study, config, drawn = begin(tmp_path, ["config.epochs=int:7..9"])
+  search.search(study, config, drawn, 2, Training())
+  rows = pd.read_csv(study.folder / results.TABLE)
+  assert list(rows.epochs) == [EPOCHS, EPOCHS]
+  assert list(rows["config.epochs"]) == [
+    trial.params["epochs"] for trial in study.trials
+  ]
+
+
 def test_a_study_s_folder_is_a_sweep_s_to_other_commands(whole):
   found = [run.path.name for run in runs.below(whole.folder)]
   assert found == [f"{number:04d}" for number in range(20)]

@@ -183,9 +183,15 @@ def from_config(config: ConfigDict) -> Mesh:
 
 
 def for_run(config: ConfigDict) -> Mesh:
-  """Return the mesh of a finished run: as many devices, if they are here."""
+  """Return the mesh of a finished run: as many devices, if they are here.
+
+  They divide the run's batches evenly. In batches of another size a system
+  would draw other noise, and the figures would not be those of one device.
+  """
   devices = jax.local_devices()
-  return _build_mesh(devices[: config.get("mesh", 1) or len(devices)])
+  most = min(config.get("mesh", 1) or len(devices), len(devices))
+  size = max(n for n in range(1, most + 1) if config.batch_size % n == 0)
+  return _build_mesh(devices[:size])
 
 
 def _build_mesh(devices: list[jax.Device]) -> Mesh:

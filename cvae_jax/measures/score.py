@@ -223,7 +223,9 @@ def _likelihood(run: Run, test, samples: int, seed: int):
     at_once = max(SAMPLES, VALUES // values)
     bound = evaluate.make_mean(bounds.make_bound(run.system, samples, at_once))
     few = max(1, min(size, VALUES // (samples * values)))
-    terms |= bound(run.placed, split, few, key)
+    uneven = few % run.mesh.size  # then more rows would draw other noise
+    where = (run.state, Feed(split.columns)) if uneven else (run.placed, split)
+    terms |= bound(*where, few, key)
   if "elbo" not in terms:
     return terms, None
   order = np.random.default_rng(seed).permutation(len(test["condition"]))

@@ -75,7 +75,8 @@ def from_query(opened: Opened, query: Sequence[tuple[str, str]]) -> Request:
 
   Raises:
     DataError: a condition or its value is unknown.
-    RunError: a number is none, or outside its range.
+    RunError: a number is none, or outside its range, or the model takes no
+      guidance.
   """
   base = first(opened)
   values = dict(base.values)
@@ -83,13 +84,18 @@ def from_query(opened: Opened, query: Sequence[tuple[str, str]]) -> Request:
     name, _, text = part.partition("=")
     values[name] = _value(opened, name, text)
   given = {key: value for key, value in query if key != "set"}
-  low, high = GUIDANCE
+  guidance = _number(given, "guidance", 1.0, *GUIDANCE)
+  if guidance != 1.0 and not (opened.run.takes_guidance and opened.attributes):
+    raise RunError(
+      f"guidance is {guidance:g}, and this model was trained with every value "
+      "known, so it takes none; leave it out"
+    )
   return Request(
     values,
     int(_number(given, "seed", 0, 0, SEEDS - 1)),
     int(_number(given, "pick", 0, 0, COUNT - 1)),
     _parse_moves(opened, given.get("z", "")),
-    _number(given, "guidance", 1.0, low, high),
+    guidance,
   )
 
 

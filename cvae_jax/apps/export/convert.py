@@ -17,6 +17,13 @@ from cvae_jax.apps.export.graph import Graph, Unsupported, Value
 from cvae_jax.apps.export.operators import OPERATORS
 from cvae_jax.nets.fast import ops
 
+# Operations that apply a function once, as it is. Others that hold a function
+# are loops (scan) or combine entries by it (reduce).
+_CALLS = (
+  *("jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2"),
+  *("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"),
+)
+
 
 def to_onnx(
   function: Callable,
@@ -62,7 +69,9 @@ def _write(
   known |= {variable: _constant(array) for variable, array in consts}
 
   def read(atom) -> Value:
-    return _constant(atom.val) if isinstance(atom, Literal) else known[atom]
+    if isinstance(atom, Literal):  # a Python number has no type of its own
+      return _constant(np.asarray(atom.val, atom.aval.dtype))
+    return known[atom]
 
   for equation in closed.jaxpr.eqns:
     found = [read(atom) for atom in equation.invars]
@@ -84,11 +93,12 @@ def _equation(graph: Graph, equation, values: list[Value]) -> list[Value]:
     return _compute(equation, values)
   if fixed and all(0 in shape for shape in shapes):
     return [_constant(np.zeros(shape, np.float32)) for shape in shapes]
-  for inner in ("call_jaxpr", "jaxpr", "fun_jaxpr"):
-    if isinstance(found := equation.params.get(inner), ClosedJaxpr):
-      return _write(graph, found, values)
-    if isinstance(found, Jaxpr) and not found.constvars:
-      return _write(graph, ClosedJaxpr(found, []), values)
+  if name in _CALLS:
+    for inner in ("call_jaxpr", "jaxpr", "fun_jaxpr"):
+      if isinstance(found := equation.params.get(inner), ClosedJaxpr):
+        return _write(graph, found, values)
+      if isinstance(found, Jaxpr) and not found.constvars:
+        return _write(graph, ClosedJaxpr(found, []), values)
   if name == "split":
     return _split(graph, equation, values[0])
   if name not in OPERATORS:

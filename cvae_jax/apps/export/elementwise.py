@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from jax.extend.core import JaxprEqn
+from jax.lax import RoundingMethod
+from onnx import helper
 
 from cvae_jax.apps.export.graph import Graph, Unsupported, Value
 
@@ -29,7 +31,6 @@ _SAME = {  # elementwise: JAX's name → ONNX's
   "not": "Not",
   "or": "Or",
   "pow": "Pow",
-  "round": "Round",
   "sign": "Sign",
   "sqrt": "Sqrt",
   "sub": "Sub",
@@ -52,9 +53,47 @@ def elementwise(
   found = [graph.name(value) for value in values]
   whole = [not v.narrow and tuple(v.shape) == shape for v in values]
   if shape and not any(whole):
-    index = next(i for i, v in enumerate(values) if tuple(v.shape) == shape)
-    found[index] = graph.expand(values[index])
+    found[0] = graph.add_node("Expand", [found[0], graph.sizes(shape)])
   return found
+
+
+def _check_booleans(equation: JaxprEqn) -> None:
+  """Check that an operation is of truth values, as ONNX has it alone.
+
+  Raises:
+    Unsupported: it is of whole numbers.
+  """
+  if (kind := equation.invars[0].aval.dtype) != np.dtype(bool):
+    raise Unsupported(f"the operation {equation.primitive.name!r} of {kind}")
+
+
+def _logical(graph, equation, values):
+  _check_booleans(equation)
+  return _same(graph, equation, values)
+
+
+def _div(graph, equation, values):
+  """Write a quotient; that of whole numbers is cut, on a page too."""
+  found = _same(graph, equation, values)
+  kind = equation.outvars[0].aval.dtype
+  if not np.issubdtype(kind, np.integer):
+    return found
+  whole = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+  return found._replace(name=graph.add_node("Cast", [found.name], to=whole))
+
+
+def _round(graph, equation, values):
+  """Write a rounding, of halves to even numbers, or away from 0 in JAX."""
+  x = graph.expand(values[0])
+  name = graph.add_node("Round", [x])
+  if equation.params["rounding_method"] != RoundingMethod.TO_NEAREST_EVEN:
+    half = graph.array(0.5, np.float32)
+    rest = graph.add_node("Abs", [graph.add_node("Sub", [x, name])])
+    outward = graph.add_node("Mul", [graph.add_node("Sign", [x]), half])
+    outward = graph.add_node("Add", [x, outward])
+    is_half = graph.add_node("Equal", [rest, half])
+    name = graph.add_node("Where", [is_half, outward, name])
+  return Value(name, result_shape(equation))
 
 
 def _same(graph, equation, values):
@@ -91,6 +130,7 @@ def _integer_pow(graph, equation, values):
 def _select(graph, equation, values):
   if len(values) != 3:
     raise Unsupported("select_n of more than two cases")
+  _check_booleans(equation)
   which, no, yes = values
   names = elementwise(graph, result_shape(equation), (which, yes, no))
   return Value(graph.add_node("Where", names), result_shape(equation))
@@ -135,6 +175,9 @@ def _atan2(graph, equation, values):
 
 ELEMENTWISE: dict[str, Callable] = {
   **dict.fromkeys(_SAME, _same),
+  **dict.fromkeys(("and", "not", "or"), _logical),
+  "div": _div,
+  "round": _round,
   "atan2": _atan2,
   "clamp": _clamp,
   "expm1": _sequence(("Exp", None), ("Sub", 1)),

@@ -26,7 +26,7 @@ function control(about, changed) {
 }
 
 const labelled = (value) =>
-  typeof value === "number" ? String(Number(value.toPrecision(4))) : value;
+  typeof value === "number" ? String(Number(value.toPrecision(8))) : value;
 
 function choice(type, name, text, changed) {
   const input = element("input", {type, name});

@@ -18,6 +18,7 @@ from cvae_jax.runs import Run
 
 STEPS = 101  # settings of a number's slider
 _TURN = 72  # of an angle's
+_DIGITS = (4, 6, 8)  # of a setting; as few as tell the settings apart
 
 
 def from_run(run: Run) -> list[dict[str, Any]]:
@@ -78,11 +79,15 @@ def _values(attribute: Attribute) -> list[Any]:
     return [*attribute.levels]
   steps = _TURN if isinstance(attribute, Angle) else STEPS
   numbers = attribute.settings(steps)
-  short = [float(f"{number:.4g}") for number in numbers]
-  short[0] = numbers[0]
-  if not isinstance(attribute, Angle):
-    short[-1] = numbers[-1]
-  return short if len({*short}) == len(short) else numbers
+  for digits in _DIGITS:
+    short = [float(f"{number:.{digits}g}") for number in numbers]
+    if len({*short}) < len(short):
+      continue
+    short[0] = numbers[0]
+    if not isinstance(attribute, Angle):
+      short[-1] = numbers[-1]
+    return short
+  return numbers
 
 
 def _spread(values: Sequence[Any], most: int = 12) -> list[Any]:

@@ -17,9 +17,11 @@ function roundToEven(x) {
   return Math.abs(x % 1) === 0.5 && near % 2 !== 0 ? near - 1 : near;
 }
 
+const WHOLE = [2, 3, 4, 5, 6, 7, 12, 13]; // ONNX's types of whole numbers
+
 function cast([x], {to}) {
   if (to === 9) return map((a) => (a ? 1 : 0), x); // to Booleans
-  return to === 6 || to === 7 ? map(Math.trunc, x) : x; // to whole numbers
+  return WHOLE.includes(to) ? map(Math.trunc, x) : x;
 }
 
 function matMul([a, b]) {
@@ -211,18 +213,21 @@ function unpack(graph, text) {
   const halves = halfTable();
   const read = (start, size, kind) => new kind(
     bytes.slice(start, start + size * kind.BYTES_PER_ELEMENT).buffer);
-  graph.constants = graph.constants.map(({shape, values, start, bits}) => {
-    if (values) return make(shape, Float32Array.from(values));
-    const size = count(shape);
-    if (bits === 32) return make(shape, read(start, size, Float32Array));
+  const numbers = (size, start, bits) => {
+    if (bits === 32) return read(start, size, Float32Array);
     if (bits === 16) {
       const codes = read(start, size, Uint16Array);
-      return make(shape, Float32Array.from(codes, (code) => halves[code]));
+      return Float32Array.from(codes, (code) => halves[code]);
     }
     const scales = read(start, Math.ceil(size / BLOCK), Float32Array);
     const codes = read(start + 4 * scales.length, size, Int8Array);
-    return make(shape, Float32Array.from(
-      codes, (code, i) => code * scales[i >> SHIFT]));
+    return Float32Array.from(codes, (code, i) => code * scales[i >> SHIFT]);
+  };
+  graph.constants = graph.constants.map((about) => {
+    const {shape, values, start, bits, strides, first} = about;
+    if (values) return make(shape, Float32Array.from(values));
+    const size = count(shape);
+    return strided(make([size], numbers(size, start, bits)), shape, strides, first);
   });
 }
 

@@ -46,7 +46,8 @@ function set(request, rest = state) {
     const is = Number.isFinite(value) && i in new Float32Array(LATENTS);
     wrong.push(is ? "" : `no latent ${i} of ${value}`);
   }
-  wrong.push(guidance >= 0 && guidance <= 10 ? "" : `guidance ${guidance}`);
+  const guides = about.guidance && guidance >= 0 && guidance <= 10;
+  wrong.push(guides || guidance === 1 ? "" : `no guidance of ${guidance}`);
   const said = wrong.find(Boolean);
   if (said) throw new Error(said);
   Object.assign(state, {draw, grid, guidance, latents});

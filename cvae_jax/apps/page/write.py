@@ -114,7 +114,7 @@ def _program(run: Run, graph: bytes, bits: int):
   from cvae_jax.apps.page import program
 
   with _explain_errors(run):
-    return program.from_onnx(graph, bits)
+    return program.from_onnx(graph, bits, jax.tree.leaves(run.state.params))
 
 
 @contextlib.contextmanager
@@ -202,6 +202,8 @@ def _round_weights(leaf: NDArray, bits: int) -> NDArray[np.float32]:
   """Return an array rounded to `bits` bits a weight, as a page reads it."""
   from cvae_jax.apps.page import program
 
+  if not program.is_short(leaf):
+    return leaf
   if bits == 16:
     return leaf.astype(np.float16).astype(np.float32)
   codes, scales = program.quantise_blocks(leaf)

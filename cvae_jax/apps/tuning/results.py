@@ -26,12 +26,16 @@ def table(study: Study) -> pd.DataFrame:
     shown = trial.value if state == "done" else None
     if state == "pruned" and trial.intermediate_values:
       shown = trial.intermediate_values[max(trial.intermediate_values)]
-    rows.append(
-      {"trial": trial.number, "state": state, metric: shown}
-      | {"epochs": max(trial.intermediate_values, default=None)}
-      | trial.params
-      | {"seconds": _seconds(trial), "why": why}
-    )
+    own = {"trial": trial.number, "state": state, metric: shown}
+    own["epochs"] = max(trial.intermediate_values, default=None)
+    ends = {"seconds": _seconds(trial), "why": why}
+    # A key may be called so, too: that of the config's epochs.
+    taken = own.keys() | ends.keys()
+    keys = {
+      f"config.{key}" if key in taken else key: value
+      for key, value in trial.params.items()
+    }
+    rows.append(own | keys | ends)
   found = pd.DataFrame(rows)
   return (
     found

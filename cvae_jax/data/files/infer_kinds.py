@@ -216,7 +216,7 @@ def _first_word(given: pd.Series) -> tuple[int, str]:
 def sort(levels: Sequence[str]) -> list[str]:
   """Sort levels, numbers by value."""
   key = lambda s: [  # noqa: E731
-    (0, int(part), "") if part.isdigit() else (1, 0, part)
+    (0, int(part), "") if part.isdecimal() else (1, 0, part)
     for part in re.split(r"(\d+)", s)
     if part
   ]

@@ -1,5 +1,6 @@
 """A control for each condition, by its kind."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from cvae_jax.data.conditions.multilabel import SEPARATOR, labels
 
 BUTTONS = 12  # levels that are shown as buttons; more become a list
 UNKNOWN = "\x00unknown"  # it is not the name of a level
-STEPS = 100  # of a slider
+STEPS = 100  # of a slider, see step_of
 
 
 class Control(NamedTuple):
@@ -115,7 +116,7 @@ def _control(attribute: Any, value: Any, may_be_unknown: bool) -> Control:
     low,
     high,
     float(value),
-    step=round((high - low) / STEPS, 6),
+    step=step_of(low, high),
     label=label,
   )
   return Control(attribute, moved, _box(label) if may_be_unknown else None)
@@ -126,6 +127,20 @@ def ends(attribute: Any) -> tuple[float, float]:
   if attribute.kind == "angle":
     return 0.0, float(attribute.period)
   return tuple(map(float, attribute.range))
+
+
+def step_of(low: float, high: float) -> float:
+  """Return a step of six digits, of which STEPS do not go beyond `high`.
+
+  A slider ends at the last step within its range. So a step that is rounded up
+  would leave the high end out.
+  """
+  exact = (high - low) / STEPS
+  step = float(f"{exact:.6g}")
+  if step <= exact:
+    return step
+  last = 10.0 ** (math.floor(math.log10(exact)) - 5)
+  return float(f"{step - last:.6g}")
 
 
 def slider(low: float, high: float, value: float, **more: Any) -> gr.Slider:
