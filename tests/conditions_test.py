@@ -377,3 +377,20 @@ def test_kinds_are_stated_in_a_line():
     kinds.parse("size=length")
   with pytest.raises(DataError, match=r"expected low\|high; found '1'"):
     kinds.parse("size=number:1")
+
+
+@pytest.mark.parametrize(
+  ("values", "period"), [([0, 3.1, 6.28], 2 * np.pi), ([-90, 0, 90], 360)]
+)
+def test_an_angle_has_the_period_that_its_values_show(values, period):
+  fitted = kinds.KINDS["angle"].fit({"name": "turn"}, values)
+  assert fitted.period == pytest.approx(period)
+
+
+def test_an_angle_of_small_numbers_needs_its_period():
+  shares = [0.0, 0.25, 0.75]  # nearly one and the same angle, in degrees
+  with pytest.raises(DataError, match=r"turns.*say its period: hue=angle:1"):
+    kinds.KINDS["angle"].fit({"name": "hue"}, shares)
+  fitted = kinds.KINDS["angle"].fit({"name": "hue", "period": 1.0}, shares)
+  quarter = [[1, 0], [0, 1], [0, -1]]
+  np.testing.assert_allclose(fitted.encode(shares), quarter, atol=1e-6)

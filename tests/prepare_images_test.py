@@ -230,6 +230,7 @@ def test_a_table_gives_kinds_by_what_its_columns_hold(tmp_path, capsys):
     smiling=rows % 2,
     size=(rows / 59).round(3),
     angle=rows * 6.0,
+    hue=(rows / 60).round(3),  # shares of a turn, and no degrees
     tags=np.array(["sea;sun", "sun", "", "snow;sea"])[rows % 4],
     note=[f"word {i}" for i in rows],
     grade=np.array(["low", "mid", "high"])[rows // 20],
@@ -244,6 +245,7 @@ def test_a_table_gives_kinds_by_what_its_columns_hold(tmp_path, capsys):
     "smiling": "binary",
     "size": "number",
     "angle": "angle",
+    "hue": "number",
     "tags": "multilabel",
     "grade": "ordinal",
   }

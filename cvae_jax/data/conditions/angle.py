@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions import captions
@@ -15,6 +15,22 @@ from cvae_jax.data.conditions.attribute import (
   check_distinct,
   numbers,
 )
+
+
+def infer_period(name: str, values: ArrayLike) -> float:
+  """Return 2π for angles in radians, which lie within one turn, else 360.
+
+  Raises:
+    DataError: all values are within 1: they may be radians, degrees or turns.
+  """
+  largest = np.nanmax(np.abs(np.asarray(values, np.float64)))
+  if largest <= 1.0:
+    raise DataError(
+      f"{name} is an angle of numbers up to {largest:g}, which may be turns, "
+      f"radians or degrees; say its period: {name}=angle:1 for turns, "
+      f"{name}=angle:6.2831853 for radians, {name}=angle:360 for degrees"
+    )
+  return round(2 * np.pi, 9) if largest <= 2 * np.pi + 1e-3 else 360.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +48,14 @@ class Angle(Attribute):
 
   @classmethod
   def fit(cls, entry: Mapping[str, Any], values: Sequence[Any]) -> Self:
-    """Take the period from the entry, 360 where there is none."""
+    """Take the period from the entry, or infer it where there is none."""
     check_distinct(entry["name"], values)
-    numbers(entry["name"], values)
-    period = float(entry.get("period", 360.0))
+    found = numbers(entry["name"], values)
+    period = float(
+      entry["period"]
+      if "period" in entry
+      else infer_period(entry["name"], found)
+    )
     if not 0 < period < np.inf:
       raise DataError(
         f"{entry['name']}: the period is above 0; found {period:g}"

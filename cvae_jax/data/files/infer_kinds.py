@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cvae_jax.data import DataError
+from cvae_jax.data.conditions.angle import infer_period
 from cvae_jax.data.files import tables
 from cvae_jax.data.files.columns import describe, list_words
 
@@ -83,7 +84,7 @@ def _guess(name: str, column: pd.Series) -> Entry | str:
     return {"name": name, "kind": "binary"}
   numbers = tables.to_numbers(column)
   if numbers is not None:
-    if _ANGLE.search(name):
+    if _ANGLE.search(name) and numbers.abs().max() > 1.0:
       return {"name": name, "kind": "angle"}
     whole = given.str.fullmatch(r"[-+]?\d+").all()
     if whole and len(levels) == len(given) and _counts(numbers):
@@ -183,9 +184,7 @@ def _limits(entry: Entry, numbers: pd.Series, train: np.ndarray) -> Entry:
   if entry["kind"] == "angle":
     if "period" in entry:
       return {}
-    # Radians only where there is no doubt: beyond 1 and within one turn.
-    radians = 1.0 < numbers.abs().max() <= 2 * np.pi + 1e-3
-    return {"period": round(2 * np.pi, 9) if radians else 360.0}
+    return {"period": infer_period(entry["name"], numbers)}
   if "range" in entry:
     low, high = entry["range"]
     if low >= high:
