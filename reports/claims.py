@@ -46,6 +46,7 @@ def outcome_of_all(
 def t_interval(values: Sequence[float]) -> tuple[float, float]:
   """Return Student's 95 % interval of the mean of two values or more."""
   mean = np.mean(values)
+  # stats.t.interval would give no numbers where all values are equal.
   error = stats.sem(values)
   reach = stats.t.ppf(0.975, len(values) - 1) * error
   return float(mean - reach), float(mean + reach)

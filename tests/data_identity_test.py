@@ -292,6 +292,7 @@ def test_the_error_for_an_export_s_data_names_the_flag_that_finds_them(
   tmp_path,
 ):
   settings = config.load("images").data
+  (tmp_path / "model.safetensors").touch()
   with pytest.raises(DataError, match=r"is an export, .*evaluate --data=PATH"):
     load_data(tmp_path, settings)
 

@@ -1,6 +1,14 @@
-"""The checkpoints of a run's folder, by their names alone."""
+"""What a folder has by the names in it: checkpoints, or an export's weights."""
 
 from pathlib import Path
+
+WEIGHTS = "model.safetensors"  # of an export
+
+
+def is_export(folder: str | Path) -> bool:
+  """Tell whether a folder is an export: it has arrays and no checkpoints."""
+  folder = Path(folder)
+  return (folder / WEIGHTS).is_file() and not (folder / "checkpoints").exists()
 
 
 def steps(workdir: str | Path) -> list[int]:

@@ -20,23 +20,17 @@ from cvae_jax.host import commands, tensors
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.host.paths import local
 from cvae_jax.loop import checkpoint_names as checkpoints
+from cvae_jax.loop.checkpoint_names import WEIGHTS, is_export
 from cvae_jax.loop.integrity import CheckpointError, check_names, shapes
 from cvae_jax.loop.run_data import RunMismatch
 from cvae_jax.types import PyTree, System, TrainState
 
-WEIGHTS = "model.safetensors"
 FORMAT = "cvae_jax"
 VERSION = 1
 ENCODER = "encoder"  # the branch of params that an export may leave out
 LEFT_OUT = "left_out"  # the note that says so
 SEALED = ("config.json", "conditions.json", "data.json")
 _REMEDY = "bring a copy of it back, or export the run again"
-
-
-def is_export(folder: Path) -> bool:
-  """Tell whether a folder is an export: it has arrays and no checkpoints."""
-  folder = Path(folder)
-  return (folder / WEIGHTS).is_file() and not (folder / "checkpoints").exists()
 
 
 def refuse_training(folder: Path) -> None:

@@ -12,6 +12,7 @@ from cvae_jax import data
 from cvae_jax.data.files import identity as identities
 from cvae_jax.host.files import DamagedFile, read_json, write_atomically
 from cvae_jax.host.paths import local
+from cvae_jax.loop.checkpoint_names import is_export
 from cvae_jax.types import Facts, Place
 
 SEEN = 256  # images whose brightness stands for all
@@ -182,7 +183,7 @@ def _load(folder: Path, config: Any) -> data.Dataset:
         "--data=PATH (which also holds for judges of the same path), or "
         f"data.path in that file. Found: {error}"
       ) from error
-    if not path and not (Path(folder) / "checkpoints").exists():
+    if not path and is_export(folder):
       raise data.DataError(
         f"{folder} is an export, which does not say where its data are; say "
         f"it: launch.evaluate --data=PATH. Found: {error}"

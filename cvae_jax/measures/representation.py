@@ -154,9 +154,8 @@ def _factors(
   """
   group = run.config.data
   labelled = dataset
-  if (
-    not _attributes(dataset) and group.get("conditions") == ""
-  ):  # none of those there are
+  # The data may have attributes that the run was not given.
+  if not _attributes(dataset) and group.get("conditions") == "":
     group = group.copy_and_resolve_references()
     group.conditions = "all"
     labelled = data.load(group)
