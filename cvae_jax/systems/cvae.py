@@ -29,7 +29,7 @@ from cvae_jax.method import (
 )
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.mlp import binary
-from cvae_jax.systems.models import hierarchy
+from cvae_jax.systems.models import hierarchy, pair
 from cvae_jax.systems.models.cvae import (
   BRANCHES,
   Model,
@@ -128,7 +128,7 @@ def _forward(
   condition = batch["condition"]
   if model.binarise:
     image = binary(jax.random.fold_in(noise, 1), image)
-  q, z, output = hierarchy.infer(model, params, image, condition, noise, drop)
+  q, z, output = pair.infer(model, params, image, condition, noise, drop)
   first = q
 
   # 1. RECONSTRUCTION: w · Σ (x − x̂)², summed over pixels and channels; of

@@ -34,7 +34,7 @@ from cvae_jax.method import (
 )
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.mlp import binary, flat
-from cvae_jax.systems.models import hierarchy
+from cvae_jax.systems.models import hierarchy, pair
 from cvae_jax.systems.models.vae import (
   BRANCHES,
   DISCRIMINATOR,
@@ -139,7 +139,7 @@ def _forward(
   condition = batch["condition"]
   if model.loss.binarise:
     x = binary(pixels_key, x)
-  q, z, output = hierarchy.infer(model, params, x, condition, z_key, drop)
+  q, z, output = pair.infer(model, params, x, condition, z_key, drop)
   logvar, model_state = likelihoods.fit(
     likelihood, params, model_state, x, output, step
   )

@@ -14,7 +14,6 @@ from cvae_jax.method import (
   latent_priors,
   likelihoods,
   losses,
-  parts,
   regularisers,
   schedules,
 )
@@ -23,11 +22,8 @@ from cvae_jax.method.names import check
 from cvae_jax.nets import condition_embedding, images
 from cvae_jax.nets.conditional import Decoder, Encoder
 from cvae_jax.nets.hierarchy import Hierarchy
-from cvae_jax.systems.models import hierarchy
-from cvae_jax.types import (
-  Facts,
-  PyTree,
-)
+from cvae_jax.systems.models import hierarchy, pair
+from cvae_jax.types import Facts, PyTree
 
 BRANCHES = ("encoder", "decoder")
 
@@ -191,15 +187,5 @@ def init_variables(
   model: Model, conditions: int, key: Array
 ) -> tuple[PyTree, PyTree]:
   """Draw the first parameters; return them and the first model state."""
-  condition = jnp.zeros((1, conditions))
-  nets = {"encoder": model.encoder, "decoder": model.decoder}
-  if model.levels:
-    inputs = hierarchy.examples(model.levels, condition)
-  else:
-    z = jnp.zeros((1, model.latents))
-    image = jnp.zeros((1, *model.shape))
-    inputs = {"encoder": (image, condition), "decoder": (z, condition)}
-  params, _ = parts.init_branches(nets, key, **inputs)
-  branch, model_state = likelihoods.init_variables(model.likelihood)
-  branch |= model.prior.init(jax.random.fold_in(key, len(nets)))
-  return params | branch, model_state
+  image = jnp.zeros((1, *model.shape))
+  return pair.init_variables(model, model.likelihood, image, conditions, key)

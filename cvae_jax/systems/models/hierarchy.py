@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.method import gaussian, kl_control
+from cvae_jax.method import kl_control
 from cvae_jax.method.names import check
 from cvae_jax.nets import (
   condition_embedding,
@@ -14,7 +14,7 @@ from cvae_jax.nets import (
 )
 from cvae_jax.nets.hierarchy import Hierarchy
 from cvae_jax.nets.layers import ACTIVATIONS
-from cvae_jax.types import Facts, Metrics, PyTree
+from cvae_jax.types import Facts, Metrics
 
 KEY = "levels"  # of config.model
 DENSE = "widths"  # of config.model, where the layers are dense
@@ -107,25 +107,6 @@ def examples(found: Hierarchy, condition: Array) -> dict[str, tuple]:
   maps = [jnp.zeros(each.shape) for each in shapes]
   e = jnp.zeros((1, sum(found.sizes)))
   return {"encoder": (image,), "decoder": (e, condition, maps)}
-
-
-def infer(model, params: PyTree, image, condition, key, drop) -> tuple:
-  """Draw z of q(z | image, condition): return q, z and its output.
-
-  Args:
-    model: a cvae's or a vae's, of one level or of several.
-    params: of the system.
-    image: [B, H, W, C] or [B, D], as the model takes it.
-    condition: [B, A].
-    key: of the noise.
-    drop: keys of the encoder's and the decoder's dropout, or None for none.
-  """
-  if model.levels:
-    noise = gaussian.draw(key, len(image), model.latents)
-    return model.posterior(params, noise, image, condition)
-  q = model.encode(params, image, condition, drop[0])
-  z = gaussian.reparameterise(key, q)
-  return q, z, model.output(params, z, condition, drop[1])
 
 
 def terms(found: Hierarchy | None, kl: Array) -> Metrics:

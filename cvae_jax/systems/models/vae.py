@@ -13,7 +13,6 @@ from cvae_jax.method import (
   latent_priors,
   likelihoods,
   losses,
-  parts,
   regularisers,
 )
 from cvae_jax.method.gaussian import Gaussian
@@ -21,7 +20,7 @@ from cvae_jax.method.names import check
 from cvae_jax.nets import images
 from cvae_jax.nets.hierarchy import Hierarchy
 from cvae_jax.nets.mlp import MLP, flat
-from cvae_jax.systems.models import hierarchy
+from cvae_jax.systems.models import hierarchy, pair
 from cvae_jax.types import Facts, PyTree
 
 BRANCHES = ("encoder", "decoder")
@@ -205,21 +204,15 @@ def init_variables(
   model: Model, conditions: int, key: Array
 ) -> tuple[PyTree, PyTree]:
   """Draw the first parameters; return them and the first model state."""
-  condition = jnp.zeros((1, conditions))
-  z = jnp.zeros((1, model.latents))
-  nets = {"encoder": model.encoder, "decoder": model.decoder}
-  if model.levels:
-    inputs = hierarchy.examples(model.levels, condition)
-  else:
-    x = jnp.zeros((1, math.prod(model.shape)))
-    inputs = {"encoder": (x, condition), "decoder": (z, condition)}
-  params, _ = parts.init_branches(nets, key, **inputs)
-  branch, model_state = likelihoods.init_variables(model.loss.likelihood)
-  branch |= model.prior.init(jax.random.fold_in(key, len(nets)))
+  x = jnp.zeros((1, math.prod(model.shape)))
+  params, model_state = pair.init_variables(
+    model, model.loss.likelihood, x, conditions, key
+  )
   if model.discriminator is not None:
-    inner = jax.random.fold_in(key, len(nets) + 1)
-    branch[DISCRIMINATOR] = model.discriminator.init(inner, z)["params"]
-  return params | branch, model_state
+    inner = jax.random.fold_in(key, len(BRANCHES) + 1)
+    z = jnp.zeros((1, model.latents))
+    params[DISCRIMINATOR] = model.discriminator.init(inner, z)["params"]
+  return params, model_state
 
 
 def note(model: Model) -> str:
