@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from cvae_jax.apps import weight_entries
 from cvae_jax.apps.weight_layouts import PYTORCH, Layout
 from cvae_jax.host.arguments import RunError
+from cvae_jax.host.wording import shorten
 from cvae_jax.loop.integrity import leaf_name
 from cvae_jax.loop.restore import abstract_state
 from cvae_jax.types import System, TrainState
@@ -192,5 +193,4 @@ def _map(name: str, array: NDArray, shape, axis: int) -> NDArray:
 
 def _name_unread(arrays: Mapping, read: set) -> str:
   """Name some of their arrays that no layer has read."""
-  left = sorted(name for name in arrays if name not in read)
-  return ", ".join(left[:8]) + (", …" if len(left) > 8 else "")
+  return shorten(sorted(name for name in arrays if name not in read), 8)

@@ -21,7 +21,7 @@ from cvae_jax.data import DataError, Dataset, conditions
 from cvae_jax.data.conditions import kinds
 from cvae_jax.data.conditions.attribute import blank, format_level
 from cvae_jax.data.files import array_columns
-from cvae_jax.data.files.finding import shorten
+from cvae_jax.host.wording import shorten
 
 CHANNELS = (1, 3)
 MANY = 20  # classes, beyond which whole numbers are rather a number

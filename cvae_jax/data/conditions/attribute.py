@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cvae_jax.data import DataError
+from cvae_jax.host.wording import shorten
 
 STEPS = 9  # settings of a number that is moved from low to high
 
@@ -213,13 +214,13 @@ def fit_levels(
     raise DataError(f"{name}: a level comes twice in {', '.join(levels)}")
   if absent := [level for level in levels if level not in found]:
     raise DataError(
-      f"{name}: {shorten(absent)} is in no training row, so it cannot be "
+      f"{name}: {shorten(absent, 8)} is in no training row, so it cannot be "
       "learnt; bring rows of it, or take the level out of schema.json"
     )
   if extra := sort_naturally(found - set(levels)):
     raise DataError(
-      f"{name}: {shorten(extra)} is none of its levels, {', '.join(levels)}; "
-      "add it in schema.json, or correct the table"
+      f"{name}: {shorten(extra, 8)} is none of its levels, "
+      f"{', '.join(levels)}; add it in schema.json, or correct the table"
     )
   return levels
 
@@ -230,8 +231,3 @@ def sort_naturally(words: set[str]) -> tuple[str, ...]:
     return tuple(sorted(words, key=float))
   except ValueError:
     return tuple(sorted(words))
-
-
-def shorten(words: Sequence[str]) -> str:
-  """Return the first few of many words."""
-  return ", ".join(words[:8]) + (", …" if len(words) > 8 else "")

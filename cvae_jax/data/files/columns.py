@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cvae_jax.data import DataError
+from cvae_jax.host.wording import shorten
 
 
 def values(
@@ -66,8 +67,7 @@ def require(where: object, table: pd.DataFrame, names: Sequence[str]) -> None:
 
 def describe(table: pd.DataFrame) -> str:
   """Return the names of a table's first columns, for errors."""
-  names = [str(name) for name in table.columns]
-  return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+  return shorten(table.columns, 12)
 
 
 def list_words(column: pd.Series, kind: str) -> pd.Series:

@@ -5,7 +5,7 @@ import hashlib
 import os
 import pathlib
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files import archives
+from cvae_jax.host.wording import shorten
 
 ENDINGS = (
   ".jpg",
@@ -175,9 +176,3 @@ def _classes(table: pd.DataFrame) -> pd.Series | None:
   folders = table["file"].str.rpartition("/")[0]
   count = folders.nunique()
   return folders if 1 < count <= len(table) / _MANY else None
-
-
-def shorten(names: Iterable[str]) -> str:
-  """Name the first few."""
-  names = list(names)
-  return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -8,8 +8,8 @@ import numpy as np
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files import archives, arrays, splits
-from cvae_jax.data.files.finding import shorten
 from cvae_jax.data.files.pictures import Pictures
+from cvae_jax.host.wording import shorten
 
 _NAME = re.compile(r"(?P<stem>.*?)(?P<what>images|labels)[-.]idx\d.*", re.I)
 _TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import pandas as pd
 
 from cvae_jax.data import DataError
-from cvae_jax.data.files.finding import Images, shorten
+from cvae_jax.data.files.finding import Images
+from cvae_jax.host.wording import shorten
 
 
 def keep_present(

@@ -10,11 +10,12 @@ import pandas as pd
 from cvae_jax.data import DataError
 from cvae_jax.data.files import splits, tables
 from cvae_jax.data.files.columns import describe
-from cvae_jax.data.files.finding import Images, shorten
+from cvae_jax.data.files.finding import Images
 from cvae_jax.data.files.folders import join_tables, split_folders
 from cvae_jax.data.files.matching import keep_present, plain
 from cvae_jax.data.files.schema import Entry
 from cvae_jax.host.paths import local
+from cvae_jax.host.wording import shorten
 
 
 class Pictures(NamedTuple):

@@ -16,10 +16,11 @@ import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files import image_files, prepared, sources, streams
-from cvae_jax.data.files.finding import Images, shorten
+from cvae_jax.data.files.finding import Images
 from cvae_jax.host import lock
 from cvae_jax.host.console import say
 from cvae_jax.host.paths import PathError, folder, local
+from cvae_jax.host.wording import shorten
 
 # The values of settings that a set does not name, as older ones.
 _ABSENT = {

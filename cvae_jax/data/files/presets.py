@@ -22,6 +22,7 @@ from cvae_jax.data.files import (
 )
 from cvae_jax.data.files.preparing import Plan
 from cvae_jax.host.console import say
+from cvae_jax.host.wording import shorten
 
 FITS = ("squash", "crop", "pad")
 COLOURS = ("keep", "grey", "rgb")
@@ -92,7 +93,7 @@ def _plan_faces(options: Any) -> Plan:
   )
   if left_out:
     first = next(iter(left_out.values()))
-    names = finding.shorten(left_out)
+    names = shorten(left_out)
     say(f"{len(left_out):,} rows left out: {names}; first: {first}")
   table = matching.keep_present(
     images, table, options.table, options.on_missing

@@ -12,6 +12,7 @@ from cvae_jax.data import DataError
 from cvae_jax.data.conditions import kinds
 from cvae_jax.data.files.columns import list_words
 from cvae_jax.data.files.infer_kinds import IGNORE, Entry
+from cvae_jax.host.wording import shorten
 
 
 def parse(text: str) -> dict[str, Entry]:
@@ -60,5 +61,4 @@ def _describe(entry: Entry, column: pd.Series) -> str:
     return f"period {entry['period']:g}"
   counts = list_words(column, entry["kind"]).value_counts()
   shown = [f"{level} {counts.get(level, 0):,}" for level in entry["levels"]]
-  more = ", …" if len(shown) > 12 else ""
-  return f"{len(shown)} levels: {', '.join(shown[:12])}{more}"
+  return f"{len(shown)} levels: {shorten(shown, 12)}"

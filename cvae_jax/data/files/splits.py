@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files.columns import list_words
-from cvae_jax.data.files.finding import shorten
+from cvae_jax.host.wording import shorten
 
 SPLIT = "split"
 NAMES = ("train", "valid", "test")
