@@ -81,6 +81,50 @@ def test_images_that_are_not_square_are_averaged_by_the_same_factor():
   assert floor["sliced"] == pytest.approx(expected, rel=1e-3)
 
 
+def sorted_greys(count):
+  """Return ten classes of images in order, each of one grey, and the greys."""
+  grey = np.repeat(np.arange(10) * 28, count // 10)
+  image = np.zeros((count, *SHAPE), np.uint8) + grey[:, None, None, None]
+  return image.astype(np.uint8), grey / 255.0
+
+
+def test_distances_of_rows_sorted_by_class_are_those_of_all_classes(tmp_path):
+  image, grey = sorted_greys(1000)
+  beside = held(Dataset({"image": image}, {"image": image}, conditions=None))
+  apart = np.abs(grey[:, None] - grey)
+  every = apart.sum() / (1000 * 999)
+  assert beside.variety == pytest.approx(every, rel=0.01)
+  # The samples are one grey at the rows of the first five classes.
+  samples = np.where(np.arange(1000)[:, None, None, None] < 500, 0, image)
+  seen = np.where(np.arange(1000) < 500, 0.0, grey)
+  ratio = np.abs(seen[:, None] - seen).sum() / apart.sum()
+  found = beside.judge(samples.astype(np.uint8))
+  assert found["ratio"] == pytest.approx(ratio, rel=0.02)
+
+  def mean_grey(state, given, condition):
+    mean = jnp.repeat(given.mean(axis=(1, 2, 3))[:, None], Z, axis=1)
+    return Gaussian(mean, jnp.full_like(mean, -9.0))
+
+  run = made(tmp_path, mean_grey)
+  again = 1 / (
+    1 + np.exp(-np.tensordot(np.repeat(grey[:, None], Z, 1), BASIS, 1))
+  )
+  error = diversity.paired_distance(image, again.astype(np.float32))
+  found = collapse.measure(run, beside)["posterior"]
+  assert found["error"] == pytest.approx(error, rel=0.01)
+
+
+def test_a_record_of_many_images_says_that_their_rows_are_spread():
+  few, many = (
+    held(Dataset({"image": x}, {"image": x}, conditions=None)).protocol()
+    for x in (sorted_greys(count)[0] for count in (500, 600))
+  )
+  # Records of older releases took the first rows: of few images all.
+  assert (few["paired"], many["paired"]) == (500, 512)
+  assert "paired_rows" not in few
+  assert many["paired_rows"] == "spread evenly"
+
+
 def test_a_generator_of_one_picture_has_lost_its_modes(dataset, tmp_path):
   run = made(tmp_path, strength=0.0)
   found = collapse.measure(run, held(dataset))["samples"]["prior"]

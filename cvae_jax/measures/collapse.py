@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cvae_jax import data
 from cvae_jax.host.images import average_pool, pooled_shape, to_bytes
-from cvae_jax.loop import distances, fitted, posteriors
+from cvae_jax.loop import batches, distances, fitted, posteriors
 from cvae_jax.loop.distances import Embed
 from cvae_jax.measures import kept
 from cvae_jax.metrics import (
@@ -29,7 +29,7 @@ from cvae_jax.runs import Run
 
 KID = "kid_vgg16"  # of VGG16's features, beside distances.FRECHET
 IMAGES = 2000  # images of each set, or fewer if fewer are held out
-PAIRED = 512  # images whose distances are computed for all pairs, at full size
+PAIRED = 512  # images of which all pairs are compared at full size, at most
 FEWEST = 4  # of each set: an image and manifold's 3 neighbours
 FITTED = 10_000  # training images whose codes are used for a fit, at most
 PIXELS = 32
@@ -73,12 +73,14 @@ class Held:
     rows = distances.choose_rows(len(image), self.count)
     self.image = image[rows]
     self.condition = distances.conditions(dataset.test, rows)
+    # The rows may be sorted by class.
+    self.paired = batches.spread(self.count, PAIRED)
 
   def protocol(self) -> dict[str, Any]:
     """Describe how sets of images are measured."""
-    return {
+    found = {
       "images": self.count,
-      "paired": min(PAIRED, self.count),
+      "paired": len(self.paired),
       "sliced_side": self.sliced,
       "directions": self.directions,
       "frechet_side": self.frechet if self.embed else None,
@@ -86,11 +88,14 @@ class Held:
       "neighbours": "VGG16's features" if self.embed else "pixels",
       "near_duplicates": ["neighbours", "pixels", "intervals"],
     }
+    # Older records are of the first rows, which are all where there are few.
+    few = len(self.paired) == self.count
+    return found if few else found | {"paired_rows": "spread evenly"}
 
   @functools.cached_property
   def variety(self) -> float:
     """Return the mean distance of two of the images."""
-    return diversity.mean_distance(self.image[:PAIRED])
+    return diversity.mean_distance(self.image[self.paired])
 
   @functools.cached_property
   def floor(self) -> dict[str, float]:
@@ -113,7 +118,7 @@ class Held:
     seen = self._extract_features(images)
     known = self._seen
     return {
-      "ratio": diversity.mean_distance(images[:PAIRED]) / self.variety,
+      "ratio": diversity.mean_distance(images[self.paired]) / self.variety,
       "near_duplicates": manifold.near_duplicates(known.points, seen.points),
       # Features of pictures without a face are close, even of varied ones.
       "near_duplicates_pixels": manifold.near_duplicates(
@@ -215,7 +220,7 @@ def _choose_side(height: int, width: int, most: int) -> int:
 def _posterior(run: Run, held: Held) -> dict[str, Any]:
   q = run.encode(held.image, held.condition)
   usage = posteriors.measure_usage(run, held.image, held.condition, q)
-  shown = slice(PAIRED)
+  shown = held.paired
   again = _decode(run, q.mean[shown], held.condition[shown])
   return {
     "active": usage["active"],

@@ -201,9 +201,9 @@ def _check_alike(measured: Sequence[Mapping[str, Any]]) -> None:
     first, other = ({**r, **r["protocol"]} for r in (measured[0], record))
     names = ("data", "counts", *record["protocol"].keys() - {"step", "state"})
     unlike = [
-      f"{name} {first[name]} and {other[name]}"
+      f"{name} {first.get(name)} and {other[name]}"
       for name in sorted(names)
-      if first[name] != other[name]
+      if first.get(name) != other[name]
     ]
     if unlike:
       raise ReportError(
