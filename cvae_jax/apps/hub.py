@@ -8,6 +8,7 @@ from typing import Any
 from cvae_jax.apps.export import write
 from cvae_jax.host import hub
 from cvae_jax.host.arguments import RunError
+from cvae_jax.host.wording import shorten
 from cvae_jax.loop import exports
 from cvae_jax.runs import Run
 
@@ -81,7 +82,7 @@ def _put(api, folder: Path, repo: str, private: bool) -> str:
   there = {*api.list_repo_files(repo)}
   if there - _EMPTY and not there >= _EXPORT:
     raise RunError(
-      f"hf://{repo} holds other things ({', '.join(sorted(there)[:4])}); give "
+      f"hf://{repo} holds other things ({shorten(sorted(there), 4)}); give "
       "a name that is free. Nothing was sent"
     )
   names = [path.name for path in folder.iterdir() if _is_run_file(path.name)]

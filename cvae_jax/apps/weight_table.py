@@ -107,7 +107,7 @@ def _check_read(entries, layers: set, arrays: Mapping, read: set) -> None:
   unread = [n for n in arrays if n not in read and not n.endswith(_COUNTER)]
   if unread:
     raise RunError(
-      f"no layer here reads {', '.join(sorted(unread)[:8])}; give them in the "
+      f"no layer here reads {shorten(sorted(unread), 8)}; give them in the "
       'table, or list them under "ignore"'
     )
 

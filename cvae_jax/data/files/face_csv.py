@@ -10,6 +10,7 @@ import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files.columns import describe
+from cvae_jax.host.wording import shorten
 
 # Of a file that is no table, or is compressed and cut short.
 UNREADABLE = (
@@ -76,4 +77,4 @@ def first_line(path: pathlib.Path) -> str:
 def name_first(names: Iterable[str]) -> str:
   """Name the first of some things, in brackets."""
   names = list(names)
-  return f" (found {', '.join(names[:3])}, ...)" if names else ""
+  return f" (found {shorten(names, 3)})" if names else ""

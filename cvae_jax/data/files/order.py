@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from cvae_jax.host.wording import shorten
+
 _FEW = 20  # rows, of which any order may be chance
 _APART = 0.5  # standard deviations of a column between the splits' means
 _ERRORS = 5.0  # standard errors of that distance
@@ -29,7 +31,7 @@ def warn(
   if found := [name for name in _numbers(table) if _parts(first, last, name)]:
     print(
       f"warning: {where}: training and held-out rows differ in"
-      f" {', '.join(found[:5])}: rows are sorted by it. Prepare the set again"
+      f" {shorten(found)}: rows are sorted by it. Prepare the set again"
       " with --order=hash"
     )
   folders = _folders(last)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from cvae_jax.data import DataError, root
 from cvae_jax.data.files import weight_files
 from cvae_jax.host.paths import local
+from cvae_jax.host.wording import shorten
 
 # Convolutions in each block, and their widths; nets.features has the same.
 DEPTHS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -200,5 +201,5 @@ def _layer(source: _Source, names: _Names):
   raise DataError(
     f"{source.path}: no {names.ours}, neither as torchvision's "
     f"features.{index}.weight nor as Keras's {keras} nor as "
-    f"conv{number:02d}/kernel; it holds {', '.join([*arrays][:4])}, …"
+    f"conv{number:02d}/kernel; it holds {shorten(arrays, 4)}"
   )
