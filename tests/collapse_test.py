@@ -227,6 +227,39 @@ def test_a_checkpoint_is_measured_once(dataset, tmp_path):
   assert "marked" not in collapse.measure(made(tmp_path, step=4), beside)
 
 
+def test_a_generator_of_one_picture_is_found_beside_images_that_repeat():
+  real = np.random.default_rng(0).normal(3.0, 1.0, (400, 300))
+  real[200:] = real[:200]  # the nearest neighbour of each is itself
+  samples = np.tile(np.random.default_rng(1).normal(3.0, 1.0, 300), (400, 1))
+  assert manifold.near_duplicates(real, samples) == 1.0
+  assert manifold.near_duplicates_interval(real, samples) == [1.0, 1.0]
+  other = np.random.default_rng(2).normal(3.0, 1.0, (400, 300))
+  assert manifold.near_duplicates(real, other) == 0.0
+
+
+def test_samples_are_those_that_the_run_draws(dataset, tmp_path):
+  given = rng.normal(size=(40, 2)).astype(np.float32)
+  asked = Dataset(
+    dataset.train, dataset.test | {"condition": given}, conditions=None
+  )
+  run = made(tmp_path)
+  seen = []
+
+  def draw(self, count, seed=0, condition=None, shared=1):
+    seen.append(condition)
+    return np.zeros((count, Z), np.float32)
+
+  def guided(self, z, condition, guidance=None):
+    return np.full((len(z), *SHAPE), 0.25, np.float32)
+
+  kind = type("Guided", (Run,), {"prior": draw, "guided": guided})
+  found = collapse.measure(
+    kind(tmp_path, run.config, None, run.system, run.state), held(asked)
+  )
+  np.testing.assert_array_equal(seen[0], held(asked).condition)
+  assert found["samples"]["prior"]["ratio"] == 0.0
+
+
 def test_two_sets_of_one_kind_are_not_said_to_repeat():
   """Nothing repeats, so 1 % of either set is near; few draws say otherwise."""
   wrong = 0

@@ -77,6 +77,28 @@ def test_an_edit_that_makes_one_face_of_all_might_be_anybody(known):
   )
 
 
+def test_edits_of_many_sorted_images_are_of_all_people(monkeypatch):
+  rows = np.repeat(np.arange(PEOPLE), 200)
+  condition = np.zeros((len(rows), 1), np.float32)
+  test = {"image": faces()[rows], "condition": condition}
+  monkeypatch.setattr(
+    edits, "load_data", lambda *_: Dataset(test, test, SMILE, "")
+  )
+  monkeypatch.setattr(edits, "Reader", lambda *_: lambda image, asked: {})
+  seen = []
+
+  def encode(image, _):
+    seen.append(image)
+    return SimpleNamespace(mean=image)
+
+  run = run_of(lambda z, *_: z)
+  run.encode = encode
+  edits.score(run, [1], judge_of())
+  of_each = np.bincount(seen[0][:, 0, :, 0].argmax(axis=1))
+  assert of_each.sum() == edits.IMAGES
+  np.testing.assert_allclose(of_each, edits.IMAGES / PEOPLE, atol=2)
+
+
 def test_the_share_kept_is_that_of_all_pairs():
   rng = np.random.default_rng(0)
   place, edited = rng.standard_normal((2, 30, 4))

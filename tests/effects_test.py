@@ -46,6 +46,14 @@ def test_a_slider_spans_three_deviations_and_leaves_no_edge_by_much():
   np.testing.assert_allclose(low, [-3.0, -1.5], atol=0.11)
 
 
+def test_a_slider_reaches_all_draws_of_a_latent_that_is_far_from_zero():
+  generator = np.random.default_rng(0)
+  z = np.float32([5.04, -5.04]) + generator.normal(0, 0.01, (4000, 2))
+  low, high = effects.latent_ranges(z.astype(np.float32)).T
+  np.testing.assert_allclose(low, [5.0, -5.1])
+  np.testing.assert_allclose(high, [5.1, -5.0])
+
+
 def test_explorer_page_and_traversal_begin_with_the_same_latents():
   run = runs.load("pretrained/digits")
   explorer = opening.from_run(run, "digits").latents

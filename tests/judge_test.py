@@ -280,6 +280,28 @@ def test_samples_that_obey_teach_a_judge_and_others_do_not(
   assert "shape, judge of samples" in text
 
 
+def test_no_real_image_chooses_the_state_of_a_judge_of_samples(
+  judge, dataset, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(cas, "load_data", lambda *_: dataset)
+  run = dataclasses.replace(painter(judge.conditions, 0.5), folder=tmp_path)
+  with run.config.unlocked():
+    run.config.data = {"name": "arrays"}
+  monkeypatch.setattr(cas.runs, "load", lambda folder: judge)
+  given = []
+  cas.score(run, judge, lambda *_, dataset: given.append(dataset))
+  watched = given[0].valid
+  count = len(dataset.test["image"])
+  assert len(watched["image"]) == count
+  assert len(given[0].train["image"]) == len(dataset.train["image"])
+  np.testing.assert_array_equal(watched["condition"], dataset.test["condition"])
+  # They are samples, which are fainter than the real images.
+  asked = dataset.test["condition"]
+  drawn = run.guided(np.zeros((count, 2)), asked)
+  np.testing.assert_allclose(watched["image"] / 255.0, drawn, atol=0.005)
+  assert not np.array_equal(watched["image"], dataset.test["image"])
+
+
 def test_each_seed_and_each_judge_teaches_a_network_of_its_own(
   judge, dataset, tmp_path, monkeypatch
 ):

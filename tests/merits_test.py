@@ -110,6 +110,22 @@ def test_r_squared_is_sklearns_in_the_unit_of_the_table():
   assert found["mean_absolute_error"] == pytest.approx(error, abs=1e-6)
 
 
+@pytest.mark.parametrize("name", ["size", "angle", "grade"])
+@pytest.mark.parametrize("count", [7, 1000])
+def test_where_all_requests_are_equal_nothing_is_explained(name, count):
+  # The mean of equal numbers may differ from them by rounding.
+  asked = np.tile(entries(name)[:1], (count, 1))
+  read = np.resize(noise(name), asked.shape)
+  for pair in ((asked, read), (read, asked)):
+    found = merits.score(CONDITIONS.attribute(name), *pair)
+    if pair[0] is asked:
+      assert found.get("r_squared", 0.0) == 0.0
+      assert found.get("slope", 0.0) == 0.0
+    assert found.get("correlation", 0.0) == 0.0
+    if name != "angle":
+      assert found["floor"] == 0.0
+
+
 def test_the_circular_error_does_not_see_where_a_turn_begins():
   turned = VALUES["angle"] + 350.0
   guess = CONDITIONS.attribute("angle").encode(turned)

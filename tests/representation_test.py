@@ -98,6 +98,18 @@ def test_real_factors_are_cut_into_levels_of_as_many_rows():
   assert (np.diff(found[np.argsort(values[:, 0]), 0]) >= 0).all()
 
 
+@pytest.mark.parametrize("share", [0.45, 0.95])
+def test_rows_of_the_least_value_are_a_level_of_their_own(share):
+  generator = np.random.default_rng(0)
+  least = np.arange(1000) < 1000 * share
+  values = np.where(least, 0.0, generator.uniform(1, 2, 1000))
+  found = scores.levels(values[:, None], True)[:, 0]
+  np.testing.assert_array_equal(found == 0, least)
+  # Turned around, it is the greatest value.
+  turned = scores.levels(-values[:, None], True)[:, 0]
+  np.testing.assert_array_equal(turned == turned.max(), least)
+
+
 def test_a_probe_tells_linear_factors_and_says_what_chance_is():
   codes, factors, test, told = made("aligned")
   first, *_ = scores.probe(codes, factors, test, told, False)

@@ -63,5 +63,5 @@ def latent_ranges(z: NDArray) -> NDArray[np.float64]:
   edge = 0.25 * np.ptp(z, axis=0)
   low = np.maximum(middle - reach, z.min(axis=0) - edge)
   high = np.minimum(middle + reach, z.max(axis=0) + edge)
-  ends = np.stack([low, high], axis=1).astype(np.float64)
-  return np.where(ends < 0, np.floor(ends * 10), np.ceil(ends * 10)) / 10
+  low, high = np.stack([low, high]).astype(np.float64)
+  return np.stack([np.floor(low * 10), np.ceil(high * 10)], axis=1) / 10

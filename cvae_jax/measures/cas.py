@@ -35,9 +35,10 @@ def score(
 ) -> dict[str, Any]:
   """Train a judge's network on samples, and test it on real images.
 
-  There are as many samples as training rows, under the same conditions. The
-  network is kept in the run's folder and trained once for each judge and each
-  set of samples.
+  There are as many samples as training rows, under the same conditions. Where
+  the judge stops early or keeps its best state, samples under the conditions
+  of the held-out rows decide: no real image does. The network is kept in the
+  run's folder and trained once for each judge and each set of samples.
 
   Args:
     run: a run that samples.
@@ -140,22 +141,22 @@ def _shared_attributes(run: Run, judge: Run) -> Conditions:
 def _draw_dataset(
   run: Run, dataset: Dataset, asked: Conditions, seed: int
 ) -> Dataset:
-  """Return samples under the training rows' conditions, as a dataset.
+  """Return samples under the conditions of a run's data, as a dataset.
 
-  Its test split is the real one.
+  Its test split is the real one; `valid` has samples under its conditions.
   """
-  rows = np.asarray(dataset.train["condition"])
-  train = {
+  splits = dataset.train["condition"], dataset.test["condition"]
+  rows = np.concatenate(splits)
+  conditions = _convert_conditions(run.conditions, asked, rows)
+  drawn = {
     "image": np.concatenate([*draw(run, rows, seed, ROWS)]),
-    "condition": _convert_conditions(run.conditions, asked, rows),
+    "condition": conditions,
   }
-  test = {
-    "image": dataset.test["image"],
-    "condition": _convert_conditions(
-      run.conditions, asked, dataset.test["condition"]
-    ),
-  }
-  return Dataset(train, test, asked, "samples")
+  cut = len(splits[0])
+  train = {name: column[:cut] for name, column in drawn.items()}
+  valid = {name: column[cut:] for name, column in drawn.items()}
+  test = {"image": dataset.test["image"], "condition": conditions[cut:]}
+  return Dataset(train, test, asked, "samples", valid)
 
 
 def _convert_conditions(

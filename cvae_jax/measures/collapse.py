@@ -6,6 +6,7 @@ the other, and a generator without an encoder can only have the second.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -184,7 +185,7 @@ def measure(run: Run, held: Held, seed: int = 0) -> dict[str, Any]:
 
 
 def _measure(run: Run, held: Held, seed: int) -> dict[str, Any]:
-  latent = {"prior": run.prior(held.count, seed)}
+  latent = {"prior": run.prior(held.count, seed, held.condition)}
   posterior = None
   if run.system.encode:
     latent["fitted"] = draw_fitted(run, held.dataset, held.count, seed)
@@ -193,7 +194,7 @@ def _measure(run: Run, held: Held, seed: int) -> dict[str, Any]:
     "real": {"distance": held.variety, **held.floor},
     "posterior": posterior,
     "samples": {
-      name: held.judge(_decode(run, z, held.condition))
+      name: held.judge(_decode(run.guided, z, held.condition))
       for name, z in latent.items()
     },
   }
@@ -221,7 +222,7 @@ def _posterior(run: Run, held: Held) -> dict[str, Any]:
   q = run.encode(held.image, held.condition)
   usage = posteriors.measure_usage(run, held.image, held.condition, q)
   shown = held.paired
-  again = _decode(run, q.mean[shown], held.condition[shown])
+  again = _decode(run.decode, q.mean[shown], held.condition[shown])
   return {
     "active": usage["active"],
     "of": usage["of"],
@@ -231,7 +232,9 @@ def _posterior(run: Run, held: Held) -> dict[str, Any]:
   }
 
 
-def _decode(run: Run, z: NDArray, condition: NDArray) -> NDArray[np.uint8]:
+def _decode(
+  decode: Callable[[NDArray, NDArray], NDArray], z: NDArray, condition: NDArray
+) -> NDArray[np.uint8]:
   """Decode z [N, Z] to uint8, so that all images fit into memory."""
   pairs = zip(distances.split(z), distances.split(condition), strict=True)
-  return np.concatenate([to_bytes(run.decode(*pair)) for pair in pairs])
+  return np.concatenate([to_bytes(decode(*pair)) for pair in pairs])

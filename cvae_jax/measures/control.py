@@ -18,6 +18,7 @@ from cvae_jax.measures.judges import (
   load_training_data,
 )
 from cvae_jax.metrics import merits
+from cvae_jax.metrics.control import deviation
 from cvae_jax.runs import Run, RunError
 
 __all__ = ["Reader", "check_judges", "lines", "score", "warnings"]
@@ -191,8 +192,8 @@ def _spread(conditions: Any, name: str, test: Mapping) -> float:
   if not len(entries):
     return 0.0
   if entries.shape[1] <= 2:
-    return float(entries[:, 0].std())
-  return float(0.5 * entries.std(axis=0).sum())
+    return deviation(entries[:, 0])
+  return 0.5 * sum(map(deviation, entries.T))
 
 
 def warnings(scores: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax.host.images import unit
+from cvae_jax.loop import batches
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.measures.control import check_shapes, figures
 from cvae_jax.measures.judges import Reader
@@ -52,8 +53,9 @@ def score(
   test = load_data(run.folder, run.config.data).test
   if test is None:
     raise RunError(f"{run.folder}: its data have no test split to edit")
-  image = unit(test["image"][:IMAGES])
-  own = np.asarray(test["condition"][:IMAGES])
+  rows = batches.spread(len(test["image"]), IMAGES)
+  image = unit(test["image"][rows])
+  own = np.asarray(test["condition"][rows])
   check_shapes([identity], image.shape[1:])
   read = Reader(run.conditions, judges)
   z = run.encode(image, own).mean

@@ -50,7 +50,7 @@ def agreement(requested: NDArray, measured: NDArray) -> dict[str, float]:
   centre = requested.mean()
   level = measured.mean()
   together = ((requested - centre) * (measured - level)).mean()
-  spread = requested.std(), measured.std()
+  spread = deviation(requested), deviation(measured)
   slope = together / spread[0] ** 2 if spread[0] else 0.0
   return {
     "correlation": float(together / np.prod(spread)) if all(spread) else 0.0,
@@ -60,10 +60,18 @@ def agreement(requested: NDArray, measured: NDArray) -> dict[str, float]:
   }
 
 
+def deviation(values: NDArray) -> float:
+  """Return the standard deviation of values [N], 0 exactly if all are equal.
+
+  NumPy's is then above 0 by rounding, and a quotient by it means nothing.
+  """
+  return float(values.std()) if np.ptp(values) else 0.0
+
+
 def chance(requested: NDArray, measured: NDArray, seed: int = 0) -> float:
   """Return the correlation that 95 % of permuted requests [N] stay below."""
   requested, measured = (np.float64(x) for x in (requested, measured))
-  spread = requested.std() * measured.std()
+  spread = deviation(requested) * deviation(measured)
   if not spread:
     return 0.0
   generator = np.random.default_rng(seed)

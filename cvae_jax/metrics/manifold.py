@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK = 1000  # rows whose distances are in memory at once
+ROUNDING = 1e-13  # of two squares, what their difference may be by rounding
 
 
 def precision_recall(
@@ -113,8 +114,12 @@ def _blocks(rows: NDArray) -> list[NDArray]:
 
 
 def _squared_distances(a: NDArray, b: NDArray) -> NDArray:
-  """Return squared distances [len(a), len(b)], in float64: they cancel."""
+  """Return squared distances [len(a), len(b)], in float64: they cancel.
+
+  What rounding leaves of the distance of equal rows is 0.
+  """
   a = np.asarray(a, np.float64)
   b = np.asarray(b, np.float64)
   squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None]
-  return (squares - 2.0 * a @ b.T).clip(min=0.0)
+  found = squares - 2.0 * a @ b.T
+  return np.where(found < ROUNDING * squares, 0.0, found)

@@ -93,8 +93,8 @@ def r_squared(attribute: Any, asked, read, seed: int) -> dict[str, Any]:
   """Compare numbers: R², correlation, slope and mean error."""
   wanted = np.array(attribute.decode(asked))
   found = np.array(attribute.decode(read))
-  spread = ((wanted - wanted.mean()) ** 2).sum()
-  left = ((wanted - found) ** 2).sum()
+  spread = control.deviation(wanted) ** 2
+  left = ((wanted - found) ** 2).mean()
   return control.agreement(wanted, found) | {
     "r_squared": float(1 - left / spread) if spread else 0.0,
     "floor": control.chance(wanted, found, seed),
@@ -111,8 +111,8 @@ def circular_error(attribute: Any, asked, read, seed: int) -> dict[str, Any]:
   found = np.array(attribute.decode(read))
   length = np.linalg.norm(read, axis=1, keepdims=True)
   unit = read / np.maximum(length, 1e-9)
-  spread = ((asked - asked.mean(axis=0)) ** 2).sum()
-  left = ((asked - unit) ** 2).sum()
+  spread = sum(control.deviation(entry) ** 2 for entry in asked.T)
+  left = ((asked - unit) ** 2).sum(axis=1).mean()
   shuffled = np.random.default_rng(seed)
   floor = [
     _apart(shuffled.permutation(wanted), found, attribute.period).mean()

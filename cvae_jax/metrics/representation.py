@@ -31,13 +31,19 @@ VOTES = 800  # of each of training and evaluation
 
 
 def levels(factors: ArrayLike, real: ArrayLike) -> NDArray[np.int64]:
-  """Return factors [N, F] as levels, real ones cut at their quantiles."""
+  """Return factors [N, F] as levels, real ones cut at their quantiles.
+
+  Where many rows have a factor's least value, they are a level of their own.
+  """
   factors = np.asarray(factors, np.float64)
   found = np.empty(factors.shape, np.int64)
   for f, is_real in enumerate(np.broadcast_to(real, factors.shape[1])):
     column = factors[:, f]
     if is_real:
       edges = np.quantile(column, np.arange(1, LEVELS) / LEVELS)
+      above = column[column > column.min()]
+      # An edge at the least value would have no rows below it.
+      edges = edges.clip(min=above.min(initial=np.inf))
       column = np.searchsorted(np.unique(edges), column, side="right")
     found[:, f] = np.unique(column, return_inverse=True)[1]
   return found
