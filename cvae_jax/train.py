@@ -11,7 +11,14 @@ from cvae_jax.data import Dataset
 from cvae_jax.host import cpu, lock
 from cvae_jax.host.console import Console, say
 from cvae_jax.host.paths import folder
-from cvae_jax.loop import divergence, evaluate, exports, hosts, network_errors
+from cvae_jax.loop import (
+  divergence,
+  evaluate,
+  exports,
+  hosts,
+  network_errors,
+  same_conditions,
+)
 from cvae_jax.loop.begin import check_disk, initial_state
 from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.dispatch import describe_programs, make_advance
@@ -111,6 +118,8 @@ def _train(job: Job, record: Record, tell: Callable) -> TrainState:
       check_length(int(state.step), job.steps, workdir)
     if not counters:  # runs that have begun may go on with older periods
       settings.check_periods(config, job.steps)
+      if caution := same_conditions.caution(config, job.conditions):
+        say(f"warning: {caution}")
     watch = Watch(config, counters.get("watch"))
     if finished and (watch.stopped or state.step >= job.steps):
       say(f"{workdir}: already finished at step {state.step}.")

@@ -143,8 +143,8 @@ def borrow(fresh: TrainState, source: str) -> TrainState:
     CheckpointError: the run, the step or a branch is not there, or names
       or shapes differ; they are listed. Nothing is taken in part.
   """
-  run, step, branches = _loan(source)
-  run = exports.find(run)
+  _, step, branches = _loan(source)
+  run = find_lender(source)
   if not (run / "config.json").exists():
     raise CheckpointError(
       f"init_from {source!r}: {run} is not a run's folder (no config.json); "
@@ -194,6 +194,11 @@ def _branches_error(
     f"init_from {source!r}: {run} has the branches {', '.join(sorted(there))}, "
     f"this config has {', '.join(sorted(wanted))}; {remedy}"
   )
+
+
+def find_lender(source: str) -> Path:
+  """Return the folder of the run that config.init_from names."""
+  return exports.find(_loan(source)[0])
 
 
 def _loan(source: str) -> tuple[Path, int | None, list[str]]:

@@ -31,10 +31,7 @@ VOTES = 800  # of each of training and evaluation
 
 
 def levels(factors: ArrayLike, real: ArrayLike) -> NDArray[np.int64]:
-  """Return factors [N, F] as levels, real ones cut at their quantiles.
-
-  Where many rows have a factor's least value, they are a level of their own.
-  """
+  """Return factors [N, F] as levels, real ones cut at their quantiles."""
   factors = np.asarray(factors, np.float64)
   found = np.empty(factors.shape, np.int64)
   for f, is_real in enumerate(np.broadcast_to(real, factors.shape[1])):
