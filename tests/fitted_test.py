@@ -126,6 +126,21 @@ def test_draws_obey_their_condition_and_share_their_noise_if_asked():
   assert np.corrcoef(z[0::3, 0], z[1::3, 0])[0, 1] > 0.9
 
 
+def test_shared_noise_gives_similar_classes_similar_latents():
+  # Codes of all classes have one covariance, up to the chance of the rows.
+  rng = np.random.default_rng(5)
+  latents = 6
+  labels = np.repeat(np.arange(8), 400)
+  codes = rng.standard_normal((len(labels), latents)) @ np.diag(
+    [3.0, 2.5, 2.0, 1.5, 1.0, 0.5]
+  )
+  found = aggregate.fit(codes, condition=np.eye(8)[labels])
+  z = found.draw(8000, 0, np.tile(np.eye(8), (1000, 1)), shared=8)
+  for latent in range(latents):
+    together = np.corrcoef(z[:, latent].reshape(1000, 8).T)
+    assert together.min() > 0.9
+
+
 def test_an_unknown_value_takes_the_fit_without_a_condition():
   found = aggregate.fit(MEAN, VARIANCE, CLASS)
   condition = np.zeros((7, 3))

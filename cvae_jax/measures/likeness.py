@@ -14,6 +14,7 @@ import numpy as np
 from cvae_jax.data import Dataset
 from cvae_jax.data.files import vgg_files
 from cvae_jax.host.images import to_bytes
+from cvae_jax.loop import batches
 from cvae_jax.measures import kept
 from cvae_jax.measures.collapse import Held
 from cvae_jax.metrics import perceptual
@@ -39,8 +40,9 @@ class _Yardstick:
     """Return what `measure` returns, less the protocol."""
     image = self.held.image
     condition = self.held.condition
-    shown = image[:PAIRS]
-    given = condition[:PAIRS]
+    rows = batches.spread(len(image), PAIRS)
+    shown = image[rows]
+    given = condition[rows]
     again = run.edit(shown, given, given)
     distances = self.lpips(shown / np.float32(255), again)
     return {
@@ -71,6 +73,7 @@ def measure(runs: Sequence[Run], dataset: Dataset, seed: int = 0) -> list:
         "images": count,
         "seed": seed,
         "measures": ["frechet", "kid", "intervals"],
+        "pairs": "spread evenly",  # older releases took the first
       },
       lambda run=run: yardstick().measure(run, seed),
     )

@@ -81,9 +81,8 @@ class Aggregate:
     z = np.empty_like(noise)
     for which in {*zip(group.tolist(), component.tolist(), strict=True)}:
       rows = (group == which[0]) & (component == which[1])
-      values, vectors = np.linalg.eigh(self.covariance[which])
-      spread = noise[rows] * np.sqrt(values.clip(min=0.0))
-      z[rows] = center[rows] + self.mean[which] + spread @ vectors.T
+      spread = noise[rows] @ _root(self.covariance[which])
+      z[rows] = center[rows] + self.mean[which] + spread
     return z.astype(np.float32)
 
   def log_density(
@@ -129,6 +128,16 @@ class Aggregate:
       rows = group == index
       center[rows] = design[rows] @ self.kernel[index]
     return group, center
+
+
+def _root(covariance: NDArray) -> NDArray:
+  """Return the symmetric square root [Z, Z] of a covariance.
+
+  Of similar covariances the roots are similar, so shared noise gives similar
+  latents. Eigenvectors alone may differ in sign.
+  """
+  values, vectors = np.linalg.eigh(covariance)
+  return (vectors * np.sqrt(values.clip(min=0.0))) @ vectors.T
 
 
 def min_rows(latents: int, components: int) -> int:
