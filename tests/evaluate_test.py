@@ -1,10 +1,14 @@
 """Evaluation: exact means over every example of a split, once."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
+from cvae_jax.config import loop
 from cvae_jax.loop import evaluate
 from cvae_jax.loop.feed import Feed
 
@@ -86,3 +90,22 @@ def test_a_value_that_is_not_finite_shows_in_the_mean():
   x[4] = np.nan
   means = evaluate.make_mean(per_example)(1.0, Feed({"x": x}), 2, KEY)
   assert np.isnan(means["sum"])
+
+
+def test_pictures_are_of_rows_of_all_classes_also_in_sorted_data():
+  labels = np.repeat(np.arange(10), 20)
+  source = Feed({"x": labels})
+  rendered = []
+  job = SimpleNamespace(
+    config=ConfigDict(loop() | {"seed": 0, "batch_size": 4}),
+    mesh=SimpleNamespace(jit=lambda function: function),
+    system=SimpleNamespace(
+      render=lambda state, batch, *_: rendered.append(batch["x"]) or {}
+    ),
+    watched=source,
+    train=None,
+    conditions=SimpleNamespace(panel=lambda: None),
+  )
+  assess = evaluate.make_assessment(job, lambda *_: {})
+  assess(0.0)
+  assert {*np.asarray(rendered[0]).tolist()} == {*range(10)}

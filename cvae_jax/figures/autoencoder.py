@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax.figures import gan
+from cvae_jax.loop.batches import spread
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.loop.walks import line
 from cvae_jax.runs import Run, unit
@@ -20,7 +21,8 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
   one image to the next, whose ends are reconstructions.
   """
   dataset = load_data(run.folder, run.config.data)
-  images = (dataset.test or dataset.train)["image"][:SHOWN]
+  images = (dataset.test or dataset.train)["image"]
+  images = images[spread(len(images), SHOWN)]
   codes = run.encode(images, np.zeros((len(images), 0))).mean
   reconstructed = gan.decode(run, codes)
   ways = zip(codes[:-1:2], codes[1::2], strict=False)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax.figures import Captions
+from cvae_jax.loop.batches import spread
 from cvae_jax.loop.run_data import load_data
 from cvae_jax.runs import Run
 
@@ -33,7 +34,8 @@ def draw(run: Run, seed: int = 0) -> Mapping[str, NDArray]:
   """
   dataset = load_data(run.folder, run.config.data)
   shown = dataset.test or dataset.train
-  images, own = (shown[k][:FACES] for k in ("image", "condition"))
+  rows = spread(len(shown["image"]), FACES)
+  images, own = (shown[k][rows] for k in ("image", "condition"))
   z = run.encode(images, own).mean
   return {
     "faces": combinations(run, z),

@@ -13,6 +13,7 @@ from cvae_jax.loop.job import Job
 from cvae_jax.loop.mesh import Mesh
 from cvae_jax.types import Batch, Masked, Metrics, TrainState
 
+SHOWN = 10  # held-out rows of which the pictures are, spread over all
 # (state, batch, key) -> {name: [B], or a Masked}
 PerExample = Callable[[TrainState, Batch, jax.Array], Metrics]
 
@@ -94,7 +95,7 @@ def make_assessment(
     if measure:
       means |= measure(state)
     if render:
-      batch = feed.take(*shown(np.arange(min(10, shown.rows))))
+      batch = feed.take(*shown(batches.spread(shown.rows, SHOWN)))
       grids = render(state, batch, job.conditions.panel(), style)
     return means, grids
 
