@@ -301,7 +301,7 @@ def test_data_of_another_shuffling_are_refused_when_measuring(handed_in):
   other = data.from_arrays(*arrays, seed=1)
   run = runs.load(folder)
   for measure in (score.score, representation.score, fitted.fit):
-    with pytest.raises(RunMismatch, match="training data have changed"):
+    with pytest.raises(RunMismatch, match="hand in those it was trained on"):
       measure(run, dataset=other)
 
 

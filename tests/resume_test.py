@@ -17,6 +17,7 @@ from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
 from cvae_jax.loop.meter import NonFinite
 from cvae_jax.loop.record import RunMismatch
 from cvae_jax.loop.rows import read_metrics
+from cvae_jax.loop.run_data import load_data
 from cvae_jax.method import likelihoods
 from tests import small
 
@@ -262,8 +263,18 @@ def test_changed_data_are_refused(data, tmp_path):
   fitted = json.loads(path.read_text())
   fitted["mean"][0] += 0.01
   path.write_text(json.dumps(fitted))
-  with pytest.raises(RunMismatch, match="training data have changed"):
+  with pytest.raises(RunMismatch, match=r"have changed.* another --workdir"):
     train.train_and_evaluate(small.config(data), tmp_path)
+
+
+def test_a_measurement_on_changed_data_asks_where_the_old_ones_are(
+  data, tmp_path
+):
+  small.stop(small.config(data), tmp_path, 2)
+  path = tmp_path / "data.json"
+  path.write_text(path.read_text().replace('"sha256": "', '"sha256": "0'))
+  with pytest.raises(RunMismatch, match=r"launch\.evaluate --data=PATH"):
+    load_data(tmp_path, small.config(data).data)
 
 
 def begin(data, folder, source, **changes):

@@ -21,6 +21,10 @@ DATA = "data.json"
 # Keys of config.data that hold for any data, also for those handed in.
 MADE = ("binarise", "condition_dropout")
 
+_ELSEWHERE = (
+  "bring the old data back, or say where they are: launch.evaluate --data=PATH"
+)
+
 
 class RunMismatch(ValueError):
   """Says why a folder's run cannot be continued as asked."""
@@ -44,8 +48,17 @@ def keep_identity(folder: Path, identity: Mapping[str, Any]) -> None:
   write_atomically(Path(folder) / DATA, content)
 
 
-def check_data(folder: Path, identity: Mapping[str, Any]) -> None:
+def check_data(
+  folder: Path,
+  identity: Mapping[str, Any],
+  remedy: str = "bring the old data back or use another --workdir",
+) -> None:
   """Check today's data against a run's data.json; older runs have none.
+
+  Args:
+    folder: the run's.
+    identity: of today's data.
+    remedy: what to do if they are others.
 
   Raises:
     RunMismatch: they are others; what differs is named.
@@ -53,14 +66,12 @@ def check_data(folder: Path, identity: Mapping[str, Any]) -> None:
   path = Path(folder) / DATA
   if not path.exists():
     return
-  remedy = "delete it to take today's data for the run's"
-  saved = _identity(path, remedy)
+  saved = _identity(path, "delete it to take today's data for the run's")
   differing = identities.differences(saved, identity)
   if differing:
     raise RunMismatch(
       f"{path}: the training data have changed since this run began, or its "
-      f"held-out data have: {'; '.join(differing)}. Bring the old data back "
-      "or use another --workdir."
+      f"held-out data have: {'; '.join(differing)}; {remedy}"
     )
 
 
@@ -149,7 +160,7 @@ class Datasets:
     if (Path(folder) / DATA).exists():
       if key not in self._identities:
         self._identities[key] = dataset.identity()
-      check_data(folder, self._identities[key])
+      check_data(folder, self._identities[key], _ELSEWHERE)
     return dataset
 
 
@@ -167,7 +178,7 @@ def load_data(
   if given is None:
     return Datasets()(folder, config)
   dataset = data.binarise(given, config)
-  check_data(folder, dataset.identity())
+  check_data(folder, dataset.identity(), "hand in those it was trained on")
   return dataset
 
 
