@@ -38,6 +38,9 @@ _SWEEP = flags.DEFINE_list(
   "sweep", [], "Attributes to show at each level, or over their range."
 )
 _TOWARDS = flags.DEFINE_string("towards", None, "Another picture to walk to.")
+_TOWARDS_CONDITION = flags.DEFINE_string(
+  "towards_condition", None, "What --towards shows; by default it is found."
+)
 _SQUARE = flags.DEFINE_list(
   "square", [], "TOP,BOTTOM,LEFT,RIGHT: the box to keep; default: the middle."
 )
@@ -74,7 +77,10 @@ def main(_: list[str]) -> None:
   how = (square, _CROP.value, _FIT.value)
   picture = own_picture.read(run, image, *how)
   _say_cut(run, image)
-  own = _find_condition(run, image, picture, _CONDITION.value)
+  own = _find_condition(run, image, picture, _CONDITION)
+  if towards:
+    other = own_picture.read(run, towards, *how)
+    theirs = _find_condition(run, towards, other, _TOWARDS_CONDITION)
   changes = [run.conditions.fill(own, values) for values in asked]
   swept = {name: editing.levels(run, own, name) for name in _SWEEP.value}
   made = editing.edit(run, picture, own, changes)
@@ -86,10 +92,8 @@ def main(_: list[str]) -> None:
     captions = [_row_caption(run, name) for name in swept]
     _save(_add_suffix(out, "sweeps"), _pad_rows(rows), rows=captions)
   if towards:
-    other = own_picture.read(run, towards, *how)
-    ends = np.concatenate([own, _find_condition(run, towards, other, None)])
-    pair = np.stack([picture, other])
-    walked = editing.walk(run, pair, ends, _STEPS)
+    ends = np.concatenate([own, theirs])
+    walked = editing.walk(run, np.stack([picture, other]), ends, _STEPS)
     _save(_add_suffix(out, "towards"), walked[None])
 
 
@@ -146,14 +150,14 @@ def _box() -> tuple[int, ...] | None:
   return tuple(map(int, words))
 
 
-def _find_condition(run, path: Path, picture, text: str | None):
-  """Return a picture's own condition [1, A], as said or as found."""
+def _find_condition(run, path: Path, picture, flag):
+  """Return a picture's own condition [1, A], as the flag says or as found."""
   from cvae_jax.apps import editing
 
-  if text is not None:
-    values = run_flags.parse(run, _CONDITION.name, text)
+  if flag.value is not None:
+    values = run_flags.parse(run, flag.name, flag.value)
     return editing.vector(run, values)
-  reading = editing.find(run, picture)
+  reading = editing.find(run, picture, flag=flag.name)
   if reading.notes:
     print("\n".join([f"{path}:", *reading.notes]))
   return editing.vector(run, reading.values)

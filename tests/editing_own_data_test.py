@@ -119,6 +119,7 @@ def test_the_command_draws_edits_sweeps_and_a_walk(
     "crop": 0,
     "fit": "crop",
     "towards": str(picture),
+    "towards_condition": "shape=square,colour=blue,size=0.5,angle=20",
     "out": str(tmp_path / "out.png"),
   }
   assert given.keys() <= flags.keys()
@@ -130,6 +131,11 @@ def test_the_command_draws_edits_sweeps_and_a_walk(
     assert drawn.width > 2 * drawn.height  # three pictures in a row
   for name in ("out_sweeps", "out_towards"):
     assert (tmp_path / f"{name}.png").exists()
+  mute = run.system._replace(nats=None)
+  deaf = dataclasses.replace(run, system=mute)
+  flag = SimpleNamespace(name="towards_condition", value=None)
+  with pytest.raises(RunError, match="with --towards_condition, a value for"):
+    module._find_condition(deaf, picture, np.zeros((16, 16, 3)), flag)
   monkeypatch.setattr(module, "_CROP", SimpleNamespace(value=3))
   with pytest.raises(RunError, match="--crop are for runs on faces"):
     module.main([])

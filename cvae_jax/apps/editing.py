@@ -53,21 +53,25 @@ def attributes(run: Run) -> tuple[Attribute, ...]:
 
 
 def find(
-  run: Run, image: NDArray, search: Search = PATIENT, seed: int = 0
+  run: Run,
+  image: NDArray,
+  search: Search = PATIENT,
+  seed: int = 0,
+  flag: str = "condition",
 ) -> Reading:
   """Find the condition under which the model explains image [H, W, C] best.
 
   Every setting of the attributes is tried with the same noise, so that they
   differ in nothing else. The search is as good as the model's use of its
   condition. The notes say by how many nats each value won, and which values
-  are guesses.
+  are guesses. An error names the flag that says what the picture shows.
 
   Raises:
     RunError: the run has no likelihood, or there are too many settings.
   """
   if not attributes(run):
     return Reading({})
-  check_search(run, search)
+  check_search(run, search, flag)
   shown = _trial_values(run)
   settings = list(itertools.product(*shown.values()))
   columns = zip(*settings, strict=True)
@@ -87,7 +91,9 @@ def find(
   return Reading(values, tuple(notes))
 
 
-def check_search(run: Run, search: Search = PATIENT) -> None:
+def check_search(
+  run: Run, search: Search = PATIENT, flag: str = "condition"
+) -> None:
   """Check that what a picture shows can be found.
 
   Raises:
@@ -97,15 +103,15 @@ def check_search(run: Run, search: Search = PATIENT) -> None:
   if run.system.nats is None:
     raise RunError(
       f"{run.folder}: its system, {run.config.system!r}, has no likelihood to "
-      "find what a picture shows; say it with --condition, a value for each "
-      f"of {names}"
+      f"find what a picture shows; say it with --{flag}, a value for each of "
+      f"{names}"
     )
   shown = _trial_values(run)
   count = math.prod(map(len, shown.values()))
   if count > search.settings:
     raise RunError(
       f"{count} settings of {len(shown)} attributes are too many to try; say "
-      f"what the picture shows with --condition, a value for each of {names}"
+      f"what the picture shows with --{flag}, a value for each of {names}"
     )
 
 
