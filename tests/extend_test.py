@@ -1,5 +1,6 @@
 """What docs/extend.md shows works as it stands, from outside the package."""
 
+import decimal
 import json
 import os
 import re
@@ -403,3 +404,47 @@ def test_a_level_that_only_held_out_rows_have_is_refused():
       found.append(str(error))
   assert 0 < len(found) < 40
   assert all("is in no training row" in line for line in found)
+
+
+def test_bytes_are_words():
+  images = np.zeros((8, 4, 4), np.uint8)
+  columns = {"kind": np.array([b"cat", b"dog"] * 4), "tags": [b"a;b", b"a"] * 4}
+  dataset = data.from_arrays(
+    images, columns, held_out=0, kinds={"tags": "multilabel"}
+  )
+  kind, tags = dataset.conditions.attributes
+  assert kind.levels == ("cat", "dog")
+  assert tags.levels == ("a", "b")
+
+
+@pytest.mark.parametrize("kinds", [{}, {"when": "number"}])
+@pytest.mark.parametrize("box", [list, np.array, pd.Series])
+def test_dates_are_refused_with_a_remedy_that_works(box, kinds):
+  images = np.zeros((8, 4, 4), np.uint8)
+  when = pd.date_range("2020-02-28", periods=8).to_series(index=range(8))
+  with pytest.raises(data.DataError, match="when: dates are no condition"):
+    data.from_arrays(images, {"when": box(when)}, kinds=kinds)
+  days = (when - when.min()) / np.timedelta64(1, "D")
+  dataset = data.from_arrays(images, {"when": days}, held_out=0)
+  assert dataset.conditions.attribute("when").range == (0.0, 7.0)
+
+
+def test_decimals_are_numbers():
+  images = np.zeros((8, 4, 4), np.uint8)
+  prices = [decimal.Decimal(row) / 4 for row in range(8)]
+  dataset = data.from_arrays(images, {"price": prices}, held_out=0)
+  (price,) = dataset.conditions.attributes
+  assert (price.kind, price.range) == ("number", (0.0, 1.75))
+  json.dumps(dataset.conditions.to_json())
+
+
+def test_names_that_are_no_text_are_refused_with_a_remedy_that_works():
+  images = np.zeros((8, 4, 4), np.uint8)
+  table = pd.DataFrame(np.linspace(0, 1, 16).reshape(8, 2))
+  with pytest.raises(data.DataError, match="name is text; found 0"):
+    data.from_arrays(images, table)
+  dataset = data.from_arrays(images, table.rename(columns=str), held_out=0)
+  told = dataset.conditions.encode("0=0.5,1=0.5")
+  np.testing.assert_array_equal(
+    told, dataset.conditions.encode({"0": 0.5, "1": 0.5})
+  )

@@ -140,6 +140,11 @@ def build(
     test: the rows that are held out; none is allowed.
     stated: {name: kind}, see data.from_arrays.
   """
+  if odd := [name for name in conditions if not isinstance(name, str)]:
+    raise DataError(
+      f"a condition's name is text; found {odd[0]!r}: name the columns, as "
+      "table.rename(columns=str) does"
+    )
   columns = {n: array_columns.read(n, v) for n, v in conditions.items()}
   for name, values in columns.items():
     if len(values) != len(images):

@@ -21,19 +21,22 @@ class Requests(Layout):
   """Requests in words, as a panel, and to probe attributes."""
 
   def encode(
-    self, values: Mapping[str, Any] | None = None, **named: Any
+    self, values: Mapping[str, Any] | str | None = None, **named: Any
   ) -> NDArray[np.float32]:
     """Build condition vectors [N, A] from requests in words.
 
     Args:
-      values: {attribute: value, or a list or array of N values}. None is an
-        unknown value. Without known-bits every attribute must have a value.
+      values: {attribute: value, or a list or array of N values}, or text as
+        `parse` reads it. None is an unknown value. Without known-bits every
+        attribute must have a value.
       named: more attributes and values; they replace those in `values`.
 
     Raises:
       DataError: there is no such attribute or value, an attribute is missing,
         or lengths differ; the error says what can be asked for.
     """
+    if isinstance(values, str):
+      values = self.parse(values)
     given = {**(values or {}), **named}
     self._check_names(given)
     left = self.left_out(given)
