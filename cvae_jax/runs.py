@@ -41,6 +41,15 @@ from cvae_jax.types import System
 class Run(Functions):
   """A restored run. Images are [B, H, W, C], float in [0, 1] or uint8."""
 
+  def __repr__(self) -> str:
+    """Name the run in a line; its arrays would fill thousands."""
+    name = hub.display_name(self.folder)
+    step = int(self.state.step)
+    return (
+      f"<Run {name}: {self.config.name}, system {self.config.system}, "
+      f"{step:,} steps>"
+    )
+
   @arguments.refuse_ambiguous
   def encode(
     self, images: ArrayLike, condition: Request = None, **named: Any

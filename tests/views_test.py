@@ -148,6 +148,11 @@ def test_a_notebook_shows_samples_conditions_and_scores(run):
   assert "src=" not in card.replace('src="data:', "")
 
 
+def test_a_run_prints_as_a_line(run):
+  said = "pretrained/digits: .*, system cvae, 16,875 steps>"
+  assert re.fullmatch(f"<Run .*{said}", repr(run))
+
+
 def test_a_run_without_images_or_conditions_shows_the_rest(data, tmp_path):
   folder = tmp_path / "<b>run"
   config = small.config(data, "classifier", epochs=1)
