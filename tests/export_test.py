@@ -432,6 +432,16 @@ def test_scores_of_another_state_do_not_go_with_an_export(
     ]
 
 
+def test_scores_of_a_fitted_prior_alone_are_said_to_stay_out(copy, tmp_path):
+  run = runs.load(copy)
+  (copy / kept.FILE).unlink(missing_ok=True)
+  (copy / "scores.json").unlink(missing_ok=True)
+  kept.write(copy, f"{score.NAME}_fitted", {"protocol": {}})
+  lines = write.export(run, tmp_path / "out", formats=())
+  assert any("samples of a fitted prior" in line for line in lines)
+  assert score.load_known(runs.load(tmp_path / "out")) is None
+
+
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("encoder", [True, False])
 def test_scores_of_this_state_go_with_each_kind_of_export(

@@ -38,6 +38,12 @@ def read(folder: Path, name: str) -> dict[str, Any] | None:
   return read_json(older, dict, ANEW) if older.exists() else None
 
 
+def other_manners(folder: Path, name: str) -> list[str]:
+  """List sections that differ from a name's in how samples were drawn."""
+  found = Folder(Path(folder)).measures
+  return [key for key in found if key.startswith(f"{name}_")]
+
+
 def write(folder: Path, name: str, section: Mapping[str, Any]) -> None:
   """Put a section into a run's figures, beside the others.
 

@@ -16,11 +16,18 @@ from cvae_jax.runs import Run
 
 
 def find_scores(run: Run, lines: list[str]) -> dict[str, Any] | None:
-  """Return the run's scores, None without; older ones are named in `lines`."""
+  """Return the run's scores, None without; `lines` says why others stay out."""
   found = score.load_known(run)
-  if found is None and kept.read(run.folder, score.NAME) is not None:
+  if found is not None:
+    return found
+  if kept.read(run.folder, score.NAME) is not None:
     lines.append("scores: left out; they are of another state of the run")
-  return found
+  elif kept.other_manners(run.folder, score.NAME):
+    lines.append(
+      "scores: left out; they are of samples of a fitted prior, a guidance or "
+      "a temperature. Score the run without these, and export it again"
+    )
+  return None
 
 
 def list_files(run: Run, scores: dict[str, Any] | None) -> list[str]:
