@@ -198,17 +198,26 @@ def _save(run, scores, later=()) -> list[str]:
 
 
 def _judge(run) -> str:
-  """Return the command that trains a judge of a run's data."""
+  """Return the command that trains a judge of a run's data.
+
+  The page of judges has the keys of prepared sets alone, so a judge of another
+  source is trained in Python.
+  """
   from cvae_jax.host import commands
 
+  train = commands.format_command("train")
   if run.config.data.name == "digits":
-    return "`make judge`"
+    return f"{train} --config=classifier --workdir=runs/judge"
   if run.config.data.name == "faces":
     return f"{commands.format_command('sweep')} --config=attributes"
+  if run.config.data.name != "images":
+    return (
+      "in Python: train.train_and_evaluate(config.load('judge'), "
+      "'runs/judge', dataset=data.load(run.config.data))"
+    )
   path = commands.quote(run.config.data.get("path", ""))
   return (
-    f"{commands.format_command('train')} --config=judge "
-    f"--config.data.path={path} --workdir=runs/judge"
+    f"{train} --config=judge --config.data.path={path} --workdir=runs/judge"
   )
 
 

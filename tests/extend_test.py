@@ -158,6 +158,18 @@ def test_commands_in_another_process_go_on_draw_and_score(lab):
   assert (lab / "run/figures/conditions.png").stat().st_size > 1000
 
 
+def test_the_judge_that_evaluate_advises_can_be_trained(lab, importable):
+  (said,) = commands(
+    lab, ["evaluate", "--workdir=run", "--trust", "--samples=2"]
+  )
+  advice = re.search(r"in Python: (.*)\) and give --judge", said)[1]
+  advice = advice.replace("judge'", "judge:smoke'", 1)
+  advice = advice.replace("runs/judge", str(lab / "judge"))
+  run = runs.load(lab / "run", trust=True)
+  exec(advice, {"config": configs, "data": data, "train": train, "run": run})
+  assert runs.load(lab / "judge").system.predict is not None
+
+
 def test_arrays_train_and_the_run_is_loaded_by_name(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   spaces = {}
