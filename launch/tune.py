@@ -59,6 +59,8 @@ def prepare(argv: list[str]) -> list[str]:
   workdir, _ = flag_words.take(argv, "workdir")
   if page is None and workdir is not None:
     known = plans.load_words(paths.local(workdir, "--workdir"))
+    if "trust" not in _typed:
+      plans.check_trusted(workdir, known)
     argv = [argv[0], *known, *argv[1:]]
     page, _ = flag_words.take(argv, "config")
   _page[:] = [page]

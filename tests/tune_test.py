@@ -1,5 +1,6 @@
 """A search: what it may set, whose trial is whose, what it finds."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -12,9 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.faults import launching
 from cvae_jax import config as configs, runs
 from cvae_jax.apps.tuning import plans, results, search, space, study as studies
-from cvae_jax.host import flag_words
+from cvae_jax.host import flag_words, plugins
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.host.lock import FolderInUse
 from cvae_jax.loop.record import Record
@@ -636,3 +638,31 @@ def test_the_command_goes_on_after_a_kill_from_its_folder_alone(data, tmp_path):
     assert len(seen) == len(set(seen))
     assert configs.of_run(run).seed == row.seed
     assert (run / "DONE").exists()
+
+
+@pytest.mark.parametrize("more", [[], ["--trust"]])
+def test_a_folder_s_own_page_is_not_run_unasked(tmp_path, more):
+  page, ran = tmp_path / "page.py", tmp_path / "ran"
+  page.write_text(f"import pathlib\npathlib.Path({str(ran)!r}).touch()\n")
+  words = {"command": [f"--config={page}", *more]}
+  (tmp_path / plans.FILE).write_text(json.dumps(words))
+  done = launching.within("launch.tune", f"--workdir={tmp_path}")
+  assert done.code == 1
+  assert f"was begun with {page}, which runs code of its own" in done.text
+  assert not ran.exists()
+  launching.within("launch.tune", f"--workdir={tmp_path}", "--trust")
+  assert ran.exists()
+
+
+@pytest.mark.parametrize(
+  ("word", "named"),
+  [
+    ("--config.system=my_lab.vae", "my_lab.vae"),
+    ("--config.data.name=my_lab.shapes", "my_lab.shapes"),
+    ("--trust", "--trust"),
+  ],
+)
+def test_a_search_that_names_code_is_trusted_by_hand_only(word, named):
+  plans.check_trusted("DIR", [f"--config={PAGE}", "--seed=0"])
+  with pytest.raises(plugins.Untrusted, match=f"begun with {named}, which"):
+    plans.check_trusted("DIR", [f"--config={PAGE}", word])

@@ -8,7 +8,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cvae_jax import config as configs, settings
+from cvae_jax import config as configs, pages, settings
+from cvae_jax.host import flag_words, plugins
 from cvae_jax.host.console import say
 from cvae_jax.host.files import DamagedFile, read_json
 
@@ -16,6 +17,7 @@ FILE = "study.json"  # in a study's folder
 # Keys that may change when a study goes on: the path to the same data, and how
 # often it logs and saves.
 FREE = ("name", "log_every", "checkpoint_every", "keep", "data.path")
+_NAMED = ("system", "data.name")  # keys that may name a user's own module
 
 # Entries of a plan on which the runs of trials depend.
 RUNS = frozenset({"config", "space", "seed"})
@@ -74,6 +76,28 @@ def load_words(folder: Path) -> list[str]:
   if not isinstance(found, list) or not all(isinstance(w, str) for w in found):
     raise DamagedFile(f"{path} is damaged: its command is {found!r}; {remedy}")
   return found
+
+
+def check_trusted(folder: str, words: Sequence[str]) -> None:
+  """Check that the words of a folder's study name no code of a user's own.
+
+  Somebody who sends a folder could name any: a page is a program.
+
+  Raises:
+    Untrusted: they do.
+  """
+  page = (flag_words.take(words, "config")[0] or "").partition(":")[0]
+  names = [flag_words.take(words, f"config.{key}")[0] for key in _NAMED]
+  own = [name for name in names if name and "." in name]
+  packaged = {path.resolve() for path in pages.list_packaged().values()}
+  is_code = page and not page.endswith(".json")
+  if is_code and Path(pages.find(page)).resolve() not in packaged:
+    own.append(page)
+  if own or "trust" in flag_words.named(words):
+    raise plugins.Untrusted(
+      f"the search in {folder} was begun with {', '.join(own) or '--trust'}, "
+      "which runs code of its own; if you trust it, add --trust"
+    )
 
 
 def describe_difference(
