@@ -31,6 +31,11 @@ class TrainState:
   model_state: PyTree  # not trained by gradients, e.g. batch statistics
   opt_state: PyTree  # {player: optimiser state}; see additions.adjustable
 
+  def __repr__(self) -> str:
+    """Name its parts in a line; its arrays would fill thousands."""
+    parts = self.params if isinstance(self.params, Mapping) else ()
+    return f"TrainState(step={self.step}, params={{{', '.join(parts)}}})"
+
 
 class Player(NamedTuple):
   """One optimiser's share of a step."""

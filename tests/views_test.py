@@ -151,6 +151,9 @@ def test_a_notebook_shows_samples_conditions_and_scores(run):
 def test_a_run_prints_as_a_line(run):
   said = "pretrained/digits: .*, system cvae, 16,875 steps>"
   assert re.fullmatch(f"<Run .*{said}", repr(run))
+  # What train_and_evaluate returns, as a notebook's cell prints it.
+  state = repr(run.state)
+  assert state == "TrainState(step=16875, params={decoder, encoder})"
 
 
 def test_a_run_without_images_or_conditions_shows_the_rest(data, tmp_path):
