@@ -158,6 +158,12 @@ def test_what_the_set_has_not_is_one_line(drawn, changes, message):
     data.load(configs.load(PAGE, changes).data)
 
 
+def test_training_on_data_that_moved_says_how_to_name_them(tmp_path):
+  page = configs.load(PAGE, {"data.path": str(tmp_path / "gone")})
+  with pytest.raises(data.DataError, match=r"elsewhere: --config\.data"):
+    train.prepare(page)
+
+
 @pytest.mark.parametrize(
   ("arg", "message"),
   [

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from cvae_jax import config as configs, data
 from cvae_jax.host import lookups
+from cvae_jax.host.paths import local
 from cvae_jax.loop import (
   arithmetic,
   batches,
@@ -113,7 +114,7 @@ def prepare(
   with lookups.explain_errors(config):
     job_checks.check(config, used=system is None, given=given)
     if dataset is None:
-      dataset = data.load(config.data)
+      dataset = _load(config.data)
     else:
       dataset = data.binarise(dataset, config.data)
     facts = _facts(config, dataset)
@@ -186,6 +187,19 @@ def _count_steps(config: ConfigDict, rows: int) -> tuple[int, int]:
       "which a state can count"
     )
   return epoch_steps, steps
+
+
+def _load(config: ConfigDict) -> data.Dataset:
+  """Load the data; the error of a path that is gone says how to name it."""
+  try:
+    return data.load(config)
+  except data.DataError as error:
+    path = config.get("path", "")
+    if not path or local(path, "config.data.path").exists():
+      raise
+    raise data.DataError(
+      f"{error}. If the data are elsewhere: --config.data.path=PATH"
+    ) from error
 
 
 def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:
