@@ -113,7 +113,7 @@ def make(config, facts: Facts) -> System:
       f"losses: {config.loss.kind}"
       + (f" + {model.penalty:g} × (|∇D| − 1)²" if model.penalty else "")
       + (f" + {model.r1 / 2:g} × |∇D|²" if model.r1 else "")
-      + f"; the generator moves in every step of {config.optim.critic_steps}",
+      + f"; the generator moves in 1 of {config.optim.critic_steps} steps",
     ),
   )
 
