@@ -263,7 +263,9 @@ def test_changed_data_are_refused(data, tmp_path):
   fitted = json.loads(path.read_text())
   fitted["mean"][0] += 0.01
   path.write_text(json.dumps(fitted))
-  with pytest.raises(RunMismatch, match=r"have changed.* another --workdir"):
+  with pytest.raises(
+    RunMismatch, match=r"training data have changed.* another --workdir"
+  ):
     train.train_and_evaluate(small.config(data), tmp_path)
 
 
