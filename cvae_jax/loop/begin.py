@@ -143,8 +143,7 @@ def borrow(fresh: TrainState, source: str) -> TrainState:
     CheckpointError: the run, the step or a branch is not there, or names
       or shapes differ; they are listed. Nothing is taken in part.
   """
-  _, step, branches = _loan(source)
-  run = find_lender(source)
+  run, step, branches = _loan(source)
   if not (run / "config.json").exists():
     raise CheckpointError(
       f"init_from {source!r}: {run} is not a run's folder (no config.json); "
@@ -198,7 +197,7 @@ def _branches_error(
 
 def find_lender(source: str) -> Path:
   """Return the folder of the run that config.init_from names."""
-  return exports.find(_loan(source)[0])
+  return _loan(source)[0]
 
 
 def _loan(source: str) -> tuple[Path, int | None, list[str]]:
@@ -209,7 +208,8 @@ def _loan(source: str) -> tuple[Path, int | None, list[str]]:
   whole, _, last = source.rpartition(":")
   for text, names in ((source, ""), (whole, last)):
     if text.strip() and local(text, "init_from").is_dir():
-      return local(text), None, names.split(",") if names else []
+      run = exports.find(local(text))
+      return run, None, names.split(",") if names else []
   match = re.fullmatch(
     r"(?P<run>.+?)(@(?P<step>\d+))?(:(?P<branches>\w+(,\w+)*))?",
     source,
@@ -217,5 +217,5 @@ def _loan(source: str) -> tuple[Path, int | None, list[str]]:
   )
   step = match["step"] and int(match["step"])
   names = match["branches"]
-  run = local(match["run"], "init_from")
+  run = exports.find(local(match["run"], "init_from"))
   return run, step, names.split(",") if names else []
