@@ -30,9 +30,10 @@ _CONDITION = flags.DEFINE_string(
 _SET = flags.DEFINE_multi_string("set", [], "A change; may be repeated.")
 _FIT = flags.DEFINE_enum(
   "fit",
-  "crop",
+  None,
   ["crop", "squash", "pad"],
-  "How a picture of another shape is fitted, as in prepare images.",
+  "How a picture of another shape is fitted; default: as prepare images did "
+  "with the training images.",
 )
 _SWEEP = flags.DEFINE_list(
   "sweep", [], "Attributes to show at each level, or over their range."
@@ -76,7 +77,7 @@ def main(_: list[str]) -> None:
   asked = [run_flags.parse(run, _SET.name, text) for text in _SET.value]
   how = (square, _CROP.value, _FIT.value)
   picture = own_picture.read(run, image, *how)
-  _say_cut(run, image)
+  _say_fit(run, image)
   own = _find_condition(run, image, picture, _CONDITION)
   if towards:
     other = own_picture.read(run, towards, *how)
@@ -97,13 +98,13 @@ def main(_: list[str]) -> None:
     _save(_add_suffix(out, "towards"), walked[None])
 
 
-def _say_cut(run, image) -> None:
-  """Say which part of a picture is used, if it is not nearly all of it."""
+def _say_fit(run, image) -> None:
+  """Say how a picture of another shape is fitted."""
   from cvae_jax.apps import own_picture
 
-  if run.config.data.name in ("digits", "faces") or _FIT.value != "crop":
+  if run.config.data.name in ("digits", "faces"):
     return
-  if note := own_picture.describe_cut(run, image):
+  if note := own_picture.describe_fit(run, image, _FIT.value):
     print(f"note: {note}")
 
 

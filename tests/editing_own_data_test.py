@@ -41,24 +41,26 @@ def picture(tmp_path):
 def test_a_picture_is_its_largest_middle_part_in_the_size_of_the_run(
   run, picture
 ):
-  image = own_picture.read(run, picture)
+  image = own_picture.read(run, picture, how="crop")
   assert image.shape == (16, 16, 3)
   sides = np.full((40, 60, 3), 255, np.uint8)
   sides[:, 10:50] = (200, 100, 0)
   Image.fromarray(sides).save(picture)
-  assert (own_picture.read(run, picture) == (200, 100, 0)).all()
+  cut = own_picture.read(run, picture, how="crop")
+  assert (cut == (200, 100, 0)).all()
 
 
+@pytest.mark.parametrize("how", ["crop", "squash", "pad"])
 @pytest.mark.parametrize("resize", ["antialias", "bilinear"])
 def test_a_training_image_s_file_is_read_as_the_training_image(
-  resize, tmp_path
+  resize, how, tmp_path
 ):
   noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
   files = tmp_path / "files"
   files.mkdir()
   for i in range(10):
     Image.fromarray(np.roll(noise, i, axis=1)).save(files / f"{i}.png")
-  words = ("--size=16", "--fit=crop", f"--resize={resize}")
+  words = ("--size=16", f"--fit={how}", f"--resize={resize}")
   assert prepare(files, tmp_path / "set", *words) == 0
   row = (
     pd.read_csv(tmp_path / "set/attributes.csv").file.tolist().index("3.png")
@@ -85,9 +87,27 @@ def test_a_picture_of_another_shape_is_squashed_or_padded_if_so_asked(
   padded = own_picture.read(run, picture, how="pad")
   assert (padded[:2] == 0).all()
   assert (padded[4:12, :12] == 200).all()
-  assert "the middle 40×40 are used" in own_picture.describe_cut(run, picture)
-  Image.fromarray(sides[:, :40]).save(picture)
-  assert own_picture.describe_cut(run, picture) == ""
+  assert (own_picture.read(run, picture) == squashed).all()
+
+
+def test_a_user_learns_how_a_picture_of_another_shape_is_fitted(run, picture):
+  def describe(how=None):
+    return own_picture.describe_fit(run, picture, how)
+
+  assert "the middle 40×40 are used" in describe("crop")
+  assert "fitted by squash, as the training images were" in describe()
+  assert describe("squash") == ""
+  Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(picture)
+  assert describe("crop") == describe() == ""
+
+
+def test_without_its_prepared_set_a_run_crops(run, picture, tmp_path):
+  data = run.config.data.copy_and_resolve_references()
+  data.path = str(tmp_path / "gone")
+  config = SimpleNamespace(data=data)
+  elsewhere = SimpleNamespace(config=config, system=run.system)
+  assert own_picture.find_fit(elsewhere) == "crop"
+  assert "--fit=squash or pad" in own_picture.describe_fit(elsewhere, picture)
 
 
 def test_what_a_picture_shows_is_found_among_all_levels(run, picture):

@@ -2,6 +2,7 @@
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,42 @@ from cvae_jax.runs import Run, RunError
 KEPT = 0.9  # share of a picture; if a cut leaves less, the user is told
 
 
-def describe_cut(run: Run, path: Path) -> str:
+def find_fit(run: Run) -> str:
+  """Return how the run's training images were fitted: crop, squash or pad.
+
+  It is crop where the prepared set is not on this machine, or was cut by a box.
+  """
+  mark = _read_mark(run)
+  if mark.get("pad"):
+    return "pad"
+  cut = any(mark.get(key) for key in ("middle", "crop", "square"))
+  return "squash" if "resize" in mark and not cut else "crop"
+
+
+def describe_fit(run: Run, path: Path, how: str | None = None) -> str:
+  """Say how a picture of another shape is fitted, if a user should know it.
+
+  Args:
+    run: a run that encodes images.
+    path: the picture's file.
+    how: crop, squash or pad, if the user has said it.
+
+  Returns:
+    "" if nothing of the picture is distorted, or cut off or added.
+  """
+  if (how or find_fit(run)) == "crop":
+    return _describe_cut(run, path)
+  height, width = run.system.columns["image"][:2]
+  own = decoding.read(path)
+  if how or not image_files.Fit(height, width=width).distorts(*own.size[::-1]):
+    return ""
+  return (
+    f"{path.name} is {own.height}×{own.width} pixels and is fitted by "
+    f"{find_fit(run)}, as the training images were; --fit says another way"
+  )
+
+
+def _describe_cut(run: Run, path: Path) -> str:
   """Say what a cut takes away from a picture; "" if it is hardly anything."""
   height, width = run.system.columns["image"][:2]
   own = decoding.read(path)
@@ -38,7 +74,7 @@ def read(
   path: Path,
   square: tuple[int, int, int, int] | None = None,
   crop: int = 0,
-  how: str = "crop",
+  how: str | None = None,
 ) -> NDArray[np.uint8]:
   """Read a picture's file as a run takes it: uint8 [H, W, C].
 
@@ -64,19 +100,23 @@ def read(
   return fit(run, decoding.read(path), how)
 
 
-def fit(run: Run, picture: Image.Image, how: str = "crop") -> NDArray[np.uint8]:
+def fit(
+  run: Run, picture: Image.Image, how: str | None = None
+) -> NDArray[np.uint8]:
   """Bring a picture to what a run reads, uint8 [H, W, C].
 
   A run on digits gets the one digit of the picture, white on black. Any other
-  run gets the largest part in the middle; with "squash" the whole picture,
-  distorted; with "pad" the whole picture, black beside it. Pixels are averaged
-  as those of the training images were.
+  run gets with "crop" the largest part in the middle, with "squash" the whole
+  picture, distorted, with "pad" the whole picture, black beside it. Without
+  `how` it is done as with the training images, see `find_fit`. Pixels are
+  averaged as those of the training images were.
 
   Raises:
     PhotoError: there is not one digit in it.
   """
   if run.config.data.name == "digits":
     return digit_from_photo(picture)
+  how = how or find_fit(run)
   height, width, channels = run.system.columns["image"]
   fitted = image_files.Fit(
     height,
@@ -100,10 +140,15 @@ def _fit_of_faces(run: Run, square, crop: int) -> image_files.Fit:
 
 def _find_resize(run: Run, otherwise: str) -> str:
   """Return how the run's prepared set was resized, if it is on this machine."""
+  return _read_mark(run).get("resize", otherwise)
+
+
+def _read_mark(run: Run) -> dict[str, Any]:
+  """Return how the run's prepared set was made; {} if it is not here."""
   source = data.source(run.config.data.name)
   if not hasattr(source, "folder"):
-    return otherwise
+    return {}
   with contextlib.suppress(DataError, DamagedFile):  # a run from elsewhere
     mark = source.folder(run.config.data) / prepared.MARK
-    return read_json(mark, dict, "prepare it again").get("resize", otherwise)
-  return otherwise
+    return read_json(mark, dict, "prepare it again")
+  return {}
