@@ -62,7 +62,7 @@ def share(step: float) -> bool:
   The state is the faces' model of 72M parameters with Adam, 864 MB.
   """
   from cvae_jax import config
-  from cvae_jax.loop import integrity
+  from cvae_jax.loop.folder import integrity
 
   every = config.load("configs/faces.py").checkpoint_every
   draw = np.random.default_rng(0).standard_normal

@@ -32,7 +32,7 @@ from cvae_jax.data import Dataset
 from cvae_jax.host import cpu
 from cvae_jax.host.images import to_bytes
 from cvae_jax.loop import begin, distances
-from cvae_jax.loop.run_data import load_data
+from cvae_jax.loop.folder.run_data import load_data
 from cvae_jax.measures.collapse import Held
 from cvae_jax.metrics import frechet
 from cvae_jax.types import Facts

@@ -6,10 +6,10 @@ import jax
 import numpy as np
 
 from cvae_jax import config as configs
-from cvae_jax.loop.checkpoint import Checkpoints
-from cvae_jax.loop.restore import abstract_state, load_pretrained
-from cvae_jax.loop.rows import read_metrics
-from cvae_jax.loop.run_data import facts
+from cvae_jax.loop.folder.checkpoint import Checkpoints
+from cvae_jax.loop.folder.restore import abstract_state, load_pretrained
+from cvae_jax.loop.folder.rows import read_metrics
+from cvae_jax.loop.folder.run_data import facts
 from cvae_jax.types import TrainState
 
 

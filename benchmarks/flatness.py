@@ -9,7 +9,7 @@ BOUND. Exit code 1 where they do.
 
 What rises below the bound is of libraries: tensorstore 0.1.86 frees neither
 the strings of a spec's to_json, four for each array of each save, nor of its
-counters (loop/orbax_quirks.py keeps orbax from asking for these).
+counters (loop/folder/orbax_quirks.py keeps orbax from asking for these).
 """
 
 import argparse

@@ -14,7 +14,7 @@ import numpy as np
 from cvae_jax import runs
 from cvae_jax.figures import gan
 from cvae_jax.host import images
-from cvae_jax.loop.run_data import load_data
+from cvae_jax.loop.folder.run_data import load_data
 from cvae_jax.measures import score, variety
 from reports.compare import report as compare
 from reports.faces import report as faces

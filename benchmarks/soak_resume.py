@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks.equal_runs import differences
 from cvae_jax import config as configs
-from cvae_jax.loop.rows import read_metrics
+from cvae_jax.loop.folder.rows import read_metrics
 
 ROOT = Path(__file__).parents[1]
 TEMPORARY = "*.orbax-checkpoint-tmp*"  # what orbax calls an unfinished save

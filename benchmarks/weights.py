@@ -20,9 +20,10 @@ import numpy as np
 from benchmarks.choices import frechet_distance
 from cvae_jax import config, runs, train
 from cvae_jax.host import cpu
-from cvae_jax.loop import evaluate, keys, posteriors
+from cvae_jax.loop import evaluate, keys
 from cvae_jax.loop.feed import Feed, check
-from cvae_jax.loop.run_data import load_data
+from cvae_jax.loop.folder.run_data import load_data
+from cvae_jax.loop.run import posteriors
 
 GRID = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
 COLLAPSE = {"loss.beta": 30.0}

@@ -18,21 +18,22 @@ from cvae_jax.host import arguments, commands, hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.images import unit as unit
 from cvae_jax.host.paths import local
-from cvae_jax.loop import exports, mesh
-from cvae_jax.loop.exports import saved as saved
-from cvae_jax.loop.folders import (
+from cvae_jax.loop import mesh
+from cvae_jax.loop.folder import exports
+from cvae_jax.loop.folder.exports import saved as saved
+from cvae_jax.loop.folder.folders import (
   Folder as Folder,  # runs.below gives them
   below as below,
 )
-from cvae_jax.loop.functions import Functions
-from cvae_jax.loop.purposes import purpose
-from cvae_jax.loop.restore import run_state
-from cvae_jax.loop.restored import (
+from cvae_jax.loop.folder.restore import run_state
+from cvae_jax.loop.folder.run_data import attribute_columns, load_conditions
+from cvae_jax.loop.run.functions import Functions
+from cvae_jax.loop.run.purposes import purpose
+from cvae_jax.loop.run.restored import (
   VALUES as VALUES,
   Request,
   caution as caution,
 )
-from cvae_jax.loop.run_data import attribute_columns, load_conditions
 from cvae_jax.method import gaussian
 from cvae_jax.types import System
 

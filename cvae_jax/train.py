@@ -14,22 +14,22 @@ from cvae_jax.host.paths import folder
 from cvae_jax.loop import (
   divergence,
   evaluate,
-  exports,
   hosts,
   network_errors,
   same_conditions,
 )
 from cvae_jax.loop.begin import check_disk, initial_state
-from cvae_jax.loop.checkpoint import Checkpoints
 from cvae_jax.loop.dispatch import describe_programs, make_advance
+from cvae_jax.loop.folder import exports
+from cvae_jax.loop.folder.checkpoint import Checkpoints
+from cvae_jax.loop.folder.restore import abstract_state, best_state
+from cvae_jax.loop.folder.run_data import DATA, keep_identity, name_arrays
+from cvae_jax.loop.folder.same_run import check_length
 from cvae_jax.loop.job import Job, prepare
 from cvae_jax.loop.job_checks import check_types
 from cvae_jax.loop.meter import Meter, NonFinite
 from cvae_jax.loop.parts import Parts, close_at_end, make_save
 from cvae_jax.loop.record import Record
-from cvae_jax.loop.restore import abstract_state, best_state
-from cvae_jax.loop.run_data import DATA, keep_identity, name_arrays
-from cvae_jax.loop.same_run import check_length
 from cvae_jax.loop.stop import StopSignals
 from cvae_jax.loop.trackers import Tracker
 from cvae_jax.loop.watch import Watch

@@ -115,7 +115,7 @@ def _check(run) -> None:
     RunError: it encodes no images or decodes none, or has no such attribute.
   """
   from cvae_jax.apps import editing
-  from cvae_jax.loop.purposes import purpose
+  from cvae_jax.loop.run.purposes import purpose
   from cvae_jax.runs import RunError
 
   if run.system.encode is None or run.system.decode is None:

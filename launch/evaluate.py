@@ -67,7 +67,7 @@ def main(_: list[str]) -> None:
   """Score the run."""
   from cvae_jax import runs
   from cvae_jax.host import hub
-  from cvae_jax.loop.folders import Folder
+  from cvae_jax.loop.folder.folders import Folder
   from cvae_jax.measures import cas, edits, fid, kept, ledger
 
   run, judges, identity = _load_runs()

@@ -30,7 +30,7 @@ def main(_: list[str]) -> int:
   """Print what the loss is."""
   from cvae_jax import config
   from cvae_jax.apps import explain
-  from cvae_jax.loop import run_data
+  from cvae_jax.loop.folder import run_data
   from cvae_jax.method import conventions
 
   page = _CONFIG.value

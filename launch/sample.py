@@ -66,7 +66,7 @@ def _draw_figures(run, folder) -> None:
 def _draw_request(run, folder) -> None:
   """Draw what is asked for in words into one file."""
   from cvae_jax.host import images
-  from cvae_jax.loop import pictures
+  from cvae_jax.loop.run import pictures
 
   picture = pictures.draw(
     run,

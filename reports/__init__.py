@@ -5,7 +5,7 @@ import pkgutil
 from pathlib import Path
 
 from cvae_jax.host.paths import local
-from cvae_jax.loop import folders
+from cvae_jax.loop.folder import folders
 from cvae_jax.measures import ledger
 
 LEDGER = "results"  # the folder of entries, in that of the report

@@ -8,7 +8,7 @@ import pytest
 
 from cvae_jax import config as configs, data as sources, runs, train
 from cvae_jax.data import DataError
-from cvae_jax.loop import pictures, requests
+from cvae_jax.loop.run import pictures, requests
 from cvae_jax.measures import kept
 from cvae_jax.runs import RunError
 from launch import run_flags

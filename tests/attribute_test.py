@@ -7,7 +7,7 @@ import pytest
 from cvae_jax import config as configs, train
 from cvae_jax.config import ConfigError
 from cvae_jax.loop import keys
-from cvae_jax.loop.rows import read_metrics
+from cvae_jax.loop.folder.rows import read_metrics
 
 PARAMETERS = {
   "gender": 4_100_898,

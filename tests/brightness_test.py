@@ -6,8 +6,8 @@ import pytest
 
 from cvae_jax import config as configs, data, runs, train
 from cvae_jax.data import Repeated
+from cvae_jax.loop.folder.run_data import mean
 from cvae_jax.loop.job import prepare
-from cvae_jax.loop.run_data import mean
 from tests import small
 
 pytestmark = pytest.mark.usefixtures("plain_convolutions")

@@ -9,8 +9,8 @@ import numpy as np
 import optax
 import pytest
 
-from cvae_jax.loop import checkpoint
-from cvae_jax.loop.checkpoint import (
+from cvae_jax.loop.folder import checkpoint
+from cvae_jax.loop.folder.checkpoint import (
   CheckpointError,
   Checkpoints,
   check_names,

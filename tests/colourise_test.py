@@ -14,7 +14,7 @@ from cvae_jax import config, runs, train
 from cvae_jax.apps import colourise as photo
 from cvae_jax.data.files import prepared
 from cvae_jax.loop import begin, keys
-from cvae_jax.loop.rows import read_metrics
+from cvae_jax.loop.folder.rows import read_metrics
 from cvae_jax.measures import colour as score, score as image_score
 from cvae_jax.metrics import colour as metrics
 from reports.colour import report as colour_report

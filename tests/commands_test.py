@@ -7,7 +7,7 @@ import pytest
 
 from cvae_jax import config, pages, runs
 from cvae_jax.host import commands
-from cvae_jax.loop import exports
+from cvae_jax.loop.folder import exports
 from launch import prepare
 from tests import prepare_images_test as images
 

@@ -12,8 +12,9 @@ from PIL import Image
 import reports
 from cvae_jax import config as configs, pages, runs, train
 from cvae_jax.host.files import write_atomically
-from cvae_jax.loop import distances, restore, same_run
-from cvae_jax.loop.rows import read_metrics
+from cvae_jax.loop import distances
+from cvae_jax.loop.folder import restore, same_run
+from cvae_jax.loop.folder.rows import read_metrics
 from cvae_jax.measures import collapse, kept
 from cvae_jax.nets.fast import ops
 from reports.compare import (

@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks import equal_runs
 from cvae_jax import config as configs, figures, pages, runs, train
-from cvae_jax.loop import begin, folders, job
+from cvae_jax.loop import begin, job
+from cvae_jax.loop.folder import folders
 from cvae_jax.measures import ledger, table
 from cvae_jax.method import update
 from tests import arithmetic as a, sharing, small as small_runs

@@ -7,7 +7,7 @@ import pytest
 from cvae_jax import config as configs
 from cvae_jax.config import ConfigError, parse_variants
 from cvae_jax.host.variants import select_variants
-from cvae_jax.loop import fixed
+from cvae_jax.loop.folder import fixed
 
 KNOWN = {"model": 4, "full": False, "rate": 0.5, "name": "a"}
 

@@ -15,10 +15,14 @@ from benchmarks import equal_runs
 from cvae_jax import runs, train
 from cvae_jax.host import lock
 from cvae_jax.host.files import DamagedFile
-from cvae_jax.loop import fixed, same_run
-from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints, Damaged
+from cvae_jax.loop.folder import fixed, same_run
+from cvae_jax.loop.folder.checkpoint import (
+  CheckpointError,
+  Checkpoints,
+  Damaged,
+)
+from cvae_jax.loop.folder.rows import read_metrics
 from cvae_jax.loop.record import RunMismatch
-from cvae_jax.loop.rows import read_metrics
 from cvae_jax.types import TrainState
 from tests import small
 

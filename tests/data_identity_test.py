@@ -12,7 +12,7 @@ import pytest
 from cvae_jax import config, data as sources, runs, train
 from cvae_jax.data import DataError, Dataset, Repeated
 from cvae_jax.data.files import identity, prepared, prepared_digest
-from cvae_jax.loop.run_data import (
+from cvae_jax.loop.folder.run_data import (
   DATA,
   Datasets,
   RunMismatch,

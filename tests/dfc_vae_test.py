@@ -9,8 +9,8 @@ import pytest
 
 from cvae_jax import config as configs, figures, runs, train
 from cvae_jax.data.files import vgg_files
-from cvae_jax.loop import restore
-from cvae_jax.loop.checkpoint import CheckpointError
+from cvae_jax.loop.folder import restore
+from cvae_jax.loop.folder.checkpoint import CheckpointError
 from cvae_jax.measures import score
 from cvae_jax.nets import features
 from tests import arithmetic as a, small as small_runs

@@ -15,8 +15,8 @@ from cvae_jax.config import ConfigError
 from cvae_jax.data import load
 from cvae_jax.loop import distances, keys
 from cvae_jax.loop.feed import Feed, check
+from cvae_jax.loop.folder.rows import read_metrics
 from cvae_jax.loop.job import prepare
-from cvae_jax.loop.rows import read_metrics
 from tests import small, small_zoo
 from tests.resume_test import equal
 from tests.watch_test import replay

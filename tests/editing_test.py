@@ -17,7 +17,7 @@ from cvae_jax.figures import (
   digits as digit_figures,
   faces as face_figures,
 )
-from cvae_jax.loop import walks
+from cvae_jax.loop.run import walks
 from cvae_jax.method import gaussian
 from tests import small
 

@@ -6,7 +6,7 @@ import pytest
 from cvae_jax import runs
 from cvae_jax.apps.explore import opened as opening
 from cvae_jax.apps.page import latents as page_latents
-from cvae_jax.loop import effects
+from cvae_jax.loop.run import effects
 
 
 def linear(weights):

@@ -18,10 +18,11 @@ from cvae_jax.apps.export import functions, write
 from cvae_jax.data.files import digit_files
 from cvae_jax.host import images, tensors
 from cvae_jax.host.files import DamagedFile
-from cvae_jax.loop import begin, exports
-from cvae_jax.loop.checkpoint import Checkpoints
-from cvae_jax.loop.integrity import CheckpointError
-from cvae_jax.loop.run_data import RunMismatch
+from cvae_jax.loop import begin
+from cvae_jax.loop.folder import exports
+from cvae_jax.loop.folder.checkpoint import Checkpoints
+from cvae_jax.loop.folder.integrity import CheckpointError
+from cvae_jax.loop.folder.run_data import RunMismatch
 from cvae_jax.measures import kept, score
 from cvae_jax.method import additions
 from cvae_jax.runs import RunError

@@ -15,9 +15,9 @@ import pytest
 from cvae_jax import config as configs, data, runs, train
 from cvae_jax.config import ConfigError
 from cvae_jax.host import plugins
-from cvae_jax.loop import fitted
-from cvae_jax.loop.rows import read_metrics
-from cvae_jax.loop.run_data import RunMismatch
+from cvae_jax.loop.folder.rows import read_metrics
+from cvae_jax.loop.folder.run_data import RunMismatch
+from cvae_jax.loop.run import fitted
 from cvae_jax.measures import representation, score
 from launch import main
 from tests import small

@@ -12,7 +12,7 @@ from sklearn.mixture import GaussianMixture
 
 from cvae_jax import runs, train
 from cvae_jax.apps.export import write
-from cvae_jax.loop import fitted, pictures
+from cvae_jax.loop.run import fitted, pictures
 from cvae_jax.measures import collapse, score, score_text
 from cvae_jax.metrics import aggregate
 from tests import small

@@ -11,7 +11,7 @@ from benchmarks import equal_runs
 from cvae_jax import config as configs, train
 from cvae_jax.config import ConfigError
 from cvae_jax.loop import hosts
-from cvae_jax.loop.rows import parse_metrics
+from cvae_jax.loop.folder.rows import parse_metrics
 from tests import hosts_runs
 
 MANY = {"epochs": 400}  # more than a test waits for

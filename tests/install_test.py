@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cvae_jax import __version__, config, pages
-from cvae_jax.loop import provenance
+from cvae_jax.loop.folder import provenance
 from launch import main
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from cvae_jax import config as configs, data as sources, runs, train
 from cvae_jax.data.conditions import Conditions
 from cvae_jax.loop import evaluate, job
 from cvae_jax.loop.feed import Feed
-from cvae_jax.loop.run_data import attribute_columns
+from cvae_jax.loop.folder.run_data import attribute_columns
 from cvae_jax.measures import cas, control
 from cvae_jax.types import Facts, System
 from tests import small

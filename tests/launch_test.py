@@ -21,7 +21,8 @@ from benchmarks.faults import launching
 from cvae_jax import config as configs, train
 from cvae_jax.config import ConfigError
 from cvae_jax.host import console, plugins
-from cvae_jax.loop import fixed, job_checks
+from cvae_jax.loop import job_checks
+from cvae_jax.loop.folder import fixed
 from launch import command
 from tests import small
 

@@ -100,7 +100,7 @@ def test_only_nets_import_linen(path):
 
 @each(*EVERYWHERE)
 def test_only_checkpoint_imports_orbax(path):
-  if path != ROOT / "cvae_jax" / "loop" / "checkpoint.py":
+  if path != ROOT / "cvae_jax" / "loop" / "folder" / "checkpoint.py":
     assert not imported(path, "orbax")
 
 
@@ -195,6 +195,17 @@ def test_a_room_imports_only_rooms_below_it(path):
   if path.parent.parent.name == "systems":  # a system in several files
     allowed.append(f"cvae_jax.systems.{path.parent.name}")
   assert not [name for name in own if not matches(name, allowed)]
+
+
+@each("cvae_jax/loop")
+def test_the_loop_knows_its_folder_and_a_restored_run_knows_both(path):
+  own = imported(path, "cvae_jax.loop")
+  floor = path.parent.name
+  if floor == "folder":
+    below = ("cvae_jax.loop.folder", "cvae_jax.loop.watch")
+    assert not [name for name in own if not matches(name, below)]
+  elif floor != "run":
+    assert not imported(path, "cvae_jax.loop.run")
 
 
 # A page holds all its variants, and what it says of them is its help.

@@ -8,7 +8,7 @@ import pytest
 
 from cvae_jax import config as configs
 from cvae_jax.host.files import DamagedFile
-from cvae_jax.loop.folders import Folder
+from cvae_jax.loop.folder.folders import Folder
 from cvae_jax.measures import kept, ledger, table, verify
 from tests import small
 from tests.table_test import record

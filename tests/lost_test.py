@@ -16,10 +16,14 @@ import pytest
 from benchmarks import equal_runs
 from cvae_jax import runs, train
 from cvae_jax.host.files import DamagedFile
-from cvae_jax.loop import checkpoint, launches, orbax_quirks, run_data
-from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints, Damaged
+from cvae_jax.loop.folder import checkpoint, launches, orbax_quirks, run_data
+from cvae_jax.loop.folder.checkpoint import (
+  CheckpointError,
+  Checkpoints,
+  Damaged,
+)
+from cvae_jax.loop.folder.rows import describe_loss, read_metrics
 from cvae_jax.loop.record import RunMismatch
-from cvae_jax.loop.rows import describe_loss, read_metrics
 from cvae_jax.types import TrainState
 from tests import small
 from tests.damage_test import (

@@ -9,8 +9,8 @@ from cvae_jax import config as configs, train
 from cvae_jax.config import ConfigError
 from cvae_jax.host import cpu
 from cvae_jax.loop import job, precision
-from cvae_jax.loop.rows import parse_metrics
-from cvae_jax.loop.run_data import RunMismatch
+from cvae_jax.loop.folder.rows import parse_metrics
+from cvae_jax.loop.folder.run_data import RunMismatch
 from cvae_jax.nets.fast import conv, half, ops
 from tests import sharing, small, small_zoo
 

@@ -8,8 +8,8 @@ from cvae_jax.apps import colourise, fill, handwriting
 from cvae_jax.apps.explore import opened
 from cvae_jax.apps.page import write
 from cvae_jax.data.conditions.digits import Conditions
-from cvae_jax.loop import pictures
-from cvae_jax.loop.purposes import purpose
+from cvae_jax.loop.run import pictures
+from cvae_jax.loop.run.purposes import purpose
 from cvae_jax.measures import score
 from tests import small
 

@@ -17,15 +17,16 @@ from benchmarks import equal_runs
 from cvae_jax import config as configs, train
 from cvae_jax.defaults import LOOP, fill_missing
 from cvae_jax.host.files import write_atomically
-from cvae_jax.loop import record as record_module, rows
+from cvae_jax.loop import record as record_module
+from cvae_jax.loop.folder import rows
+from cvae_jax.loop.folder.restore import abstract_state
+from cvae_jax.loop.folder.rows import read_metrics
 from cvae_jax.loop.record import (
   Record,
   RecordError,
   RunMismatch,
   parameter_table,
 )
-from cvae_jax.loop.restore import abstract_state
-from cvae_jax.loop.rows import read_metrics
 from tests import small
 
 pytestmark = pytest.mark.usefixtures("shared_programs")

@@ -12,7 +12,7 @@ from scipy import stats
 import reports
 from cvae_jax import config as configs, runs, train
 from cvae_jax.host.files import write_atomically
-from cvae_jax.loop import fixed, folders
+from cvae_jax.loop.folder import fixed, folders
 from cvae_jax.measures import kept, ledger, score, table
 from reports import markdown
 from reports.faces import claims as face_claims, text as face_text

@@ -13,11 +13,11 @@ from benchmarks.faults import launching
 from cvae_jax import config as configs, train
 from cvae_jax.loop import keys
 from cvae_jax.loop.begin import initial_state
-from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
+from cvae_jax.loop.folder.checkpoint import CheckpointError, Checkpoints
+from cvae_jax.loop.folder.rows import read_metrics
+from cvae_jax.loop.folder.run_data import load_data
 from cvae_jax.loop.meter import NonFinite
 from cvae_jax.loop.record import RunMismatch
-from cvae_jax.loop.rows import read_metrics
-from cvae_jax.loop.run_data import load_data
 from cvae_jax.method import likelihoods
 from tests import small
 

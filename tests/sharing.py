@@ -19,7 +19,7 @@ import jax
 import pytest
 
 from cvae_jax import config as configs
-from cvae_jax.loop import fixed
+from cvae_jax.loop.folder import fixed
 from cvae_jax.nets.fast import ops
 
 _compiled: dict[Hashable, Callable] = {}

@@ -9,7 +9,7 @@ import pytest
 
 from cvae_jax import config as configs, train
 from cvae_jax.data import load
-from cvae_jax.loop.checkpoint import Checkpoints
+from cvae_jax.loop.folder.checkpoint import Checkpoints
 from cvae_jax.method import update
 from cvae_jax.runs import Run
 from tests import small

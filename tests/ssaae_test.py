@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from cvae_jax import config as configs, figures
 from cvae_jax.data.files import companions
-from cvae_jax.loop.checkpoint import Checkpoints
+from cvae_jax.loop.folder.checkpoint import Checkpoints
 from cvae_jax.method import few_labels
 from cvae_jax.nets import distortion
 from cvae_jax.systems.models import ssaae

@@ -15,7 +15,7 @@ from PIL import Image
 from benchmarks.faults import launching
 from cvae_jax import config as configs, pages
 from cvae_jax.host import lock
-from cvae_jax.loop import folders
+from cvae_jax.loop.folder import folders
 from cvae_jax.measures import table
 from tests import small
 

@@ -15,7 +15,7 @@ from cvae_jax import config as configs, runs
 from cvae_jax.host import images
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.host.paths import PathError
-from cvae_jax.loop import folders
+from cvae_jax.loop.folder import folders
 from cvae_jax.measures import (
   fid_columns,
   gather,

@@ -7,8 +7,8 @@ import pytest
 
 from cvae_jax import config as configs, train
 from cvae_jax.loop import trackers
+from cvae_jax.loop.folder.rows import read_metrics
 from cvae_jax.loop.record import Record
-from cvae_jax.loop.rows import read_metrics
 from cvae_jax.settings import ConfigError
 from tests import small
 

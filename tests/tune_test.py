@@ -19,8 +19,8 @@ from cvae_jax.apps.tuning import plans, results, search, space, study as studies
 from cvae_jax.host import flag_words, plugins
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.host.lock import FolderInUse
+from cvae_jax.loop.folder.rows import read_metrics
 from cvae_jax.loop.record import Record
-from cvae_jax.loop.rows import read_metrics
 from cvae_jax.measures import gather, table as tables
 from cvae_jax.settings import ConfigError
 from tests import small

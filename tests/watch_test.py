@@ -14,10 +14,11 @@ import pytest
 from benchmarks import equal_runs, soak_resume as soak
 from cvae_jax import config as configs, runs, train
 from cvae_jax.config import ConfigError
-from cvae_jax.loop import begin, fixed
-from cvae_jax.loop.checkpoint import Checkpoints
+from cvae_jax.loop import begin
+from cvae_jax.loop.folder import fixed
+from cvae_jax.loop.folder.checkpoint import Checkpoints
+from cvae_jax.loop.folder.rows import read_metrics
 from cvae_jax.loop.record import RunMismatch
-from cvae_jax.loop.rows import read_metrics
 from cvae_jax.loop.watch import Watch
 from cvae_jax.method import additions, update
 from cvae_jax.types import Player, System

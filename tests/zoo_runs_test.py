@@ -10,7 +10,7 @@ from benchmarks import equal_runs
 from cvae_jax import figures, runs
 from cvae_jax.figures import codes
 from cvae_jax.loop import begin
-from cvae_jax.loop.checkpoint import CheckpointError
+from cvae_jax.loop.folder.checkpoint import CheckpointError
 from cvae_jax.measures import score, score_text
 from tests import sharing, small_zoo as zoo
 

@@ -78,7 +78,7 @@ def _(room):
 def _resaved(room, change):
   """Save a changed state as the newest checkpoint and load the run."""
   from cvae_jax import runs
-  from cvae_jax.loop.checkpoint import Checkpoints
+  from cvae_jax.loop.folder.checkpoint import Checkpoints
 
   run = room.copy()
   state = change(runs.load(run).state)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cvae_jax.data.files import decoding, image_files
 from cvae_jax.host import images
-from cvae_jax.loop.purposes import colours, purpose
+from cvae_jax.loop.run.purposes import colours, purpose
 from cvae_jax.method import baselines, cells, recompose
 from cvae_jax.runs import Run, RunError
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cvae_jax.data.conditions.attribute import STEPS, Attribute
-from cvae_jax.loop import posteriors, walks
+from cvae_jax.loop.run import posteriors, walks
 from cvae_jax.runs import Run, RunError, unit
 
 SMALL = 32  # pixels a side up to which decoding takes next to no time

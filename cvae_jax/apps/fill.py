@@ -16,8 +16,8 @@ from cvae_jax.data.conditions.attribute import Attribute
 from cvae_jax.data.files import prepared
 from cvae_jax.host import commands
 from cvae_jax.host.paths import local
-from cvae_jax.loop import exports
-from cvae_jax.loop.purposes import purpose
+from cvae_jax.loop.folder import exports
+from cvae_jax.loop.run.purposes import purpose
 from cvae_jax.runs import Run, RunError
 
 AT_ONCE = 1024  # images that are read from the file together

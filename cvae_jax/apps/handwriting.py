@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.loop import posteriors
-from cvae_jax.loop.purposes import purpose
+from cvae_jax.loop.run import posteriors
+from cvae_jax.loop.run.purposes import purpose
 from cvae_jax.runs import Run, RunError
 
 

@@ -9,7 +9,7 @@ from cvae_jax.apps.export import write
 from cvae_jax.host import hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.wording import shorten
-from cvae_jax.loop import exports
+from cvae_jax.loop.folder import exports
 from cvae_jax.runs import Run
 
 # The files that an export may have.

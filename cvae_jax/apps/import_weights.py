@@ -17,7 +17,8 @@ from cvae_jax.data.files import weight_files
 from cvae_jax.host import tensors
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import read_json
-from cvae_jax.loop import job, run_data
+from cvae_jax.loop import job
+from cvae_jax.loop.folder import run_data
 from cvae_jax.runs import Run
 
 CLOSE = 1e-4  # how much outputs may differ from theirs

@@ -30,8 +30,8 @@ from cvae_jax.apps import weight_entries
 from cvae_jax.apps.weight_layouts import PYTORCH, Layout
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.wording import shorten
-from cvae_jax.loop.integrity import leaf_name
-from cvae_jax.loop.restore import abstract_state
+from cvae_jax.loop.folder.integrity import leaf_name
+from cvae_jax.loop.folder.restore import abstract_state
 from cvae_jax.types import System, TrainState
 
 _COUNTER = "num_batches_tracked"  # an array of a norm there that nothing reads

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from cvae_jax.figures import gan
 from cvae_jax.loop.batches import spread
-from cvae_jax.loop.run_data import load_data
-from cvae_jax.loop.walks import line
+from cvae_jax.loop.folder.run_data import load_data
+from cvae_jax.loop.run.walks import line
 from cvae_jax.runs import Run, unit
 
 SHOWN = 10  # held-out images

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cvae_jax.figures import Captions
 from cvae_jax.loop.batches import spread
-from cvae_jax.loop.run_data import load_data
+from cvae_jax.loop.folder.run_data import load_data
 from cvae_jax.runs import Run
 
 FACES = 10

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax.figures import Captions, codes
-from cvae_jax.loop.run_data import load_data
-from cvae_jax.loop.walks import arc
+from cvae_jax.loop.folder.run_data import load_data
+from cvae_jax.loop.run.walks import arc
 from cvae_jax.runs import Run
 
 SHOWN = 2000  # dots of a picture of codes

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvae_jax.figures import Captions
-from cvae_jax.loop.walks import arc
+from cvae_jax.loop.run.walks import arc
 from cvae_jax.runs import Run
 
 # The source's test settings; its training range of hair and eyes begins at ½.

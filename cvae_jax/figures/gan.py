@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.loop.walks import arc
+from cvae_jax.loop.run.walks import arc
 from cvae_jax.runs import Run
 
 STEPS = 9

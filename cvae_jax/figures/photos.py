@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from numpy.typing import NDArray
 
 from cvae_jax.data import DataError
-from cvae_jax.loop.purposes import purpose
+from cvae_jax.loop.run.purposes import purpose
 from cvae_jax.measures import colour as score
 from cvae_jax.runs import Run, RunError
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.loop import walks
+from cvae_jax.loop.run import walks
 from cvae_jax.runs import Run
 
 ROWS = 8

@@ -14,17 +14,22 @@ from cvae_jax import config as configs
 from cvae_jax.host import commands, files, memory
 from cvae_jax.host.console import say
 from cvae_jax.host.paths import local
-from cvae_jax.loop import exports, keys
-from cvae_jax.loop.checkpoint import (
+from cvae_jax.loop import keys
+from cvae_jax.loop.folder import exports
+from cvae_jax.loop.folder.checkpoint import (
   CheckpointError,
   Checkpoints,
   Damaged,
   check_names,
   shapes,
 )
-from cvae_jax.loop.restore import abstract_state, load_pretrained, run_state
-from cvae_jax.loop.run_data import load_attribute_columns
-from cvae_jax.loop.same_run import (
+from cvae_jax.loop.folder.restore import (
+  abstract_state,
+  load_pretrained,
+  run_state,
+)
+from cvae_jax.loop.folder.run_data import load_attribute_columns
+from cvae_jax.loop.folder.same_run import (
   check_config,
   check_identity,
   check_loop,

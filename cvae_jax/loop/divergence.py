@@ -6,7 +6,7 @@ the loss when it was saved was not above the loss at the run's beginning.
 """
 
 from cvae_jax.host import commands
-from cvae_jax.loop.checkpoint import Checkpoints
+from cvae_jax.loop.folder.checkpoint import Checkpoints
 
 
 def is_sound(losses: dict[str, float]) -> bool:

@@ -22,7 +22,7 @@ from cvae_jax.loop import (
   watch,
 )
 from cvae_jax.loop.feed import Feed, check
-from cvae_jax.loop.run_data import attribute_columns, mean
+from cvae_jax.loop.folder.run_data import attribute_columns, mean
 from cvae_jax.types import Facts, System, TrainState
 
 STEPS = 2**31  # TrainState.step is an int32
@@ -170,7 +170,7 @@ def _check_watched(
   distances.check(config, system, watched)
   if any(config[group].metric for group in watch.RULES):
     with network_errors.explain(config):
-      watch.check(config, _metric_names(config, system, watched))
+      job_checks.check_rules(config, _metric_names(config, system, watched))
 
 
 def _count_steps(config: ConfigDict, rows: int) -> tuple[int, int]:

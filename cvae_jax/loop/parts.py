@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cvae_jax.host.console import Console
-from cvae_jax.loop import fixed
-from cvae_jax.loop.checkpoint import CheckpointError, Checkpoints
+from cvae_jax.loop.folder import fixed
+from cvae_jax.loop.folder.checkpoint import CheckpointError, Checkpoints
 from cvae_jax.loop.job import Job
 from cvae_jax.loop.meter import Meter
 from cvae_jax.loop.record import Record

@@ -22,9 +22,15 @@ from cvae_jax import config as configs
 from cvae_jax.host import images
 from cvae_jax.host.console import say
 from cvae_jax.host.files import read_json, write_atomically
-from cvae_jax.loop import checkpoint_names, fixed, launches, rows, same_run
-from cvae_jax.loop.rows import parse_metrics
-from cvae_jax.loop.run_data import RunMismatch, check_data, keep_identity
+from cvae_jax.loop.folder import (
+  checkpoint_names,
+  fixed,
+  launches,
+  rows,
+  same_run,
+)
+from cvae_jax.loop.folder.rows import parse_metrics
+from cvae_jax.loop.folder.run_data import RunMismatch, check_data, keep_identity
 from cvae_jax.loop.tensorboard import Events
 from cvae_jax.loop.trackers import Tracker, Trackers
 from cvae_jax.types import PyTree

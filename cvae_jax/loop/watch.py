@@ -7,13 +7,12 @@ again, with the same decision.
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from cvae_jax.config import ConfigError
-from cvae_jax.loop import distances
 
 RULES = ("early_stop", "plateau")  # groups of config.loop(); "" metric: off
 
@@ -123,45 +122,3 @@ class Watch:
       "plateau": self._plateau.to_json(),
       "factor": self.factor,
     }
-
-
-def check(config: ConfigDict, names: Collection[str]) -> None:
-  """Check that the rules of a config can be followed.
-
-  Args:
-    config: a run's config.
-    names: the metrics that its evaluations give; none without a test split.
-
-  Raises:
-    ConfigError: a rule's metric is not evaluated or a value makes no sense.
-  """
-  for group in RULES:
-    rule = config[group]
-    if not rule.metric:
-      continue
-    if rule.metric not in names:
-      known = ", ".join(sorted(names)) or "none: the data have no test split"
-      raise ConfigError(
-        f"{group}.metric is {rule.metric!r}; expected one of {known}"
-        f"{_suggest(rule.metric)}"
-      )
-    if rule.patience < 1 or rule.mode not in ("min", "max"):
-      raise ConfigError(
-        f"{group}: patience is 1 evaluation or more and mode min or max; "
-        f"found {rule.patience} and {rule.mode!r}"
-      )
-  if not 0 < config.plateau.factor < 1:
-    raise ConfigError(
-      f"plateau.factor is between 0 and 1; found {config.plateau.factor}"
-    )
-
-
-def _suggest(metric: str) -> str:
-  """Say how to evaluate a metric that only some runs have."""
-  keys = {distances.SLICED: "sliced", distances.FRECHET: "frechet"}
-  if metric not in keys:
-    return ""
-  return (
-    f"; {metric} is with --config.distance.images=n, held-out images to "
-    f"compare with, and a side in distance.{keys[metric]}"
-  )

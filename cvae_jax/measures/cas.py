@@ -17,9 +17,9 @@ from cvae_jax.data import Dataset
 from cvae_jax.data.conditions import Conditions
 from cvae_jax.host import hub
 from cvae_jax.host.files import hash_json
-from cvae_jax.loop.integrity import digest
-from cvae_jax.loop.purposes import purpose
-from cvae_jax.loop.run_data import load_data
+from cvae_jax.loop.folder.integrity import digest
+from cvae_jax.loop.folder.run_data import load_data
+from cvae_jax.loop.run.purposes import purpose
 from cvae_jax.measures import kept
 from cvae_jax.measures.control import figures
 from cvae_jax.measures.samples import draw

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from cvae_jax import data
 from cvae_jax.host.images import average_pool, pooled_shape, to_bytes
-from cvae_jax.loop import batches, distances, fitted, posteriors
+from cvae_jax.loop import batches, distances
 from cvae_jax.loop.distances import Embed
+from cvae_jax.loop.run import fitted, posteriors
 from cvae_jax.measures import kept
 from cvae_jax.metrics import (
   aggregate,

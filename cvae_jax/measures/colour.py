@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cvae_jax.apps.colourise import check, decode_variants, paint
 from cvae_jax.host import images
-from cvae_jax.loop.run_data import load_data
+from cvae_jax.loop.folder.run_data import load_data
 from cvae_jax.method import baselines, cells
 from cvae_jax.metrics import colour as metrics
 from cvae_jax.runs import Run, RunError

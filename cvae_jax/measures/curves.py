@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from cvae_jax.loop.folders import Folder
-from cvae_jax.loop.rows import losses as losses_of
+from cvae_jax.loop.folder.folders import Folder
+from cvae_jax.loop.folder.rows import losses as losses_of
 from cvae_jax.measures import verify
 
 PANELS = {

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from cvae_jax.host.images import unit
 from cvae_jax.loop import batches
-from cvae_jax.loop.run_data import load_data
+from cvae_jax.loop.folder.run_data import load_data
 from cvae_jax.measures.control import check_shapes, figures
 from cvae_jax.measures.judges import Reader
 from cvae_jax.metrics import merits

@@ -17,8 +17,8 @@ from cvae_jax.data.files import inception_files
 from cvae_jax.host import hub
 from cvae_jax.loop import distances
 from cvae_jax.loop.distances import Embed
-from cvae_jax.loop.purposes import purpose
-from cvae_jax.loop.run_data import load_data
+from cvae_jax.loop.folder.run_data import load_data
+from cvae_jax.loop.run.purposes import purpose
 from cvae_jax.measures import kept
 from cvae_jax.measures.samples import draw, manner_lines
 from cvae_jax.metrics import frechet, kid, perceptual

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cvae_jax.data.files import inception_files
-from cvae_jax.loop.checkpoint import Checkpoints
-from cvae_jax.loop.folders import Folder
+from cvae_jax.loop.folder.checkpoint import Checkpoints
+from cvae_jax.loop.folder.folders import Folder
 from cvae_jax.measures.kept import MANNERS
 
 

@@ -5,8 +5,8 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from cvae_jax.loop import folders
-from cvae_jax.loop.folders import Folder
+from cvae_jax.loop.folder import folders
+from cvae_jax.loop.folder.folders import Folder
 from cvae_jax.measures import entries, ledger
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from cvae_jax.loop.folders import Folder
+from cvae_jax.loop.folder.folders import Folder
 from cvae_jax.measures import typeset
 
 SHOWN = (

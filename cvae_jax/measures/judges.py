@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from cvae_jax.host import commands
 from cvae_jax.host.images import unit
-from cvae_jax.loop.purposes import purpose
-from cvae_jax.loop.run_data import Datasets, has_same_images
+from cvae_jax.loop.folder.run_data import Datasets, has_same_images
+from cvae_jax.loop.run.purposes import purpose
 from cvae_jax.runs import Run, RunError
 
 _BY_COLUMN = ("class", "binary", "number")  # what the attribute system reads

@@ -14,9 +14,9 @@ from typing import Any
 
 from cvae_jax.host import hub, lock
 from cvae_jax.host.files import read_json, write_atomically
-from cvae_jax.loop import fitted
-from cvae_jax.loop.folders import ANEW, MEASURES, Folder
-from cvae_jax.loop.integrity import digest
+from cvae_jax.loop.folder.folders import ANEW, MEASURES, Folder
+from cvae_jax.loop.folder.integrity import digest
+from cvae_jax.loop.run import fitted
 from cvae_jax.runs import Run
 
 FILE = MEASURES

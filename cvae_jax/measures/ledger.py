@@ -21,8 +21,8 @@ from ml_collections import ConfigDict
 from cvae_jax import config as configs, settings
 from cvae_jax.host import commands
 from cvae_jax.host.files import DamagedFile, read_json, write_atomically
-from cvae_jax.loop.folders import Folder
-from cvae_jax.loop.run_data import DATA
+from cvae_jax.loop.folder.folders import Folder
+from cvae_jax.loop.folder.run_data import DATA
 from cvae_jax.measures import entries
 
 SPLITS = ("epoch", "valid", "test")  # of rows; those of single steps are left

@@ -16,8 +16,8 @@ from cvae_jax import data
 from cvae_jax.data import Dataset
 from cvae_jax.loop.batches import spread
 from cvae_jax.loop.distances import conditions as conditions_of
-from cvae_jax.loop.purposes import purpose
-from cvae_jax.loop.run_data import load_data
+from cvae_jax.loop.folder.run_data import load_data
+from cvae_jax.loop.run.purposes import purpose
 from cvae_jax.metrics import representation
 from cvae_jax.runs import Run, RunError
 

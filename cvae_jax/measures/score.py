@@ -8,10 +8,10 @@ import numpy as np
 
 from cvae_jax.data import Dataset
 from cvae_jax.host import commands
-from cvae_jax.loop import evaluate, fitted, keys, posteriors
+from cvae_jax.loop import evaluate, keys
 from cvae_jax.loop.feed import Feed, check
-from cvae_jax.loop.purposes import colours, purpose
-from cvae_jax.loop.run_data import load_data
+from cvae_jax.loop.folder.run_data import load_data
+from cvae_jax.loop.run import fitted, posteriors, purposes
 from cvae_jax.measures import control, kept, regions
 from cvae_jax.measures.abilities import (
   askable,
@@ -61,7 +61,7 @@ def score(
   if run.system.encode is None or "image" not in run.system.columns:
     raise RunError(
       f"{run.folder}: a {run.config.system} encodes no images, which is what "
-      f"is scored here; {purpose(run)}{_other_scores(run)}"
+      f"is scored here; {purposes.purpose(run)}{_other_scores(run)}"
     )
   given = dataset is not None
   dataset = load_data(run.folder, run.config.data, dataset)
@@ -92,7 +92,7 @@ def score(
 
 def _other_scores(run: Run) -> str:
   """Name the command that scores a run which encodes no images."""
-  if colours(run):
+  if purposes.colours(run):
     command = commands.format_command("colourise")
     return f"; without --image {command} scores it"
   if run.system.decode is None:

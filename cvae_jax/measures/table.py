@@ -10,9 +10,9 @@ import pandas as pd
 from cvae_jax import settings
 from cvae_jax.host import images, lock
 from cvae_jax.host.files import write_atomically
-from cvae_jax.loop import folders
-from cvae_jax.loop.folders import Folder
-from cvae_jax.loop.rows import first_player
+from cvae_jax.loop.folder import folders
+from cvae_jax.loop.folder.folders import Folder
+from cvae_jax.loop.folder.rows import first_player
 from cvae_jax.measures import (
   curves,
   entries,

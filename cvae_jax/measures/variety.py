@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.loop import posteriors
+from cvae_jax.loop.run import posteriors
 from cvae_jax.measures import kept
 from cvae_jax.metrics import diversity
 from cvae_jax.runs import Run

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from cvae_jax import config as configs
 from cvae_jax.host import images
 from cvae_jax.host.paths import local
-from cvae_jax.loop.rows import losses, read_metrics
+from cvae_jax.loop.folder.rows import losses, read_metrics
 
 CURVES = Path(__file__).parent / "reference"
 TOLERANCE = 0.02

@@ -12,8 +12,8 @@ from cvae_jax.figures import gan
 from cvae_jax.host import commands, images
 from cvae_jax.host.files import write_atomically
 from cvae_jax.loop import distances
-from cvae_jax.loop.rows import read_metrics
-from cvae_jax.loop.run_data import Datasets, RunMismatch
+from cvae_jax.loop.folder.rows import read_metrics
+from cvae_jax.loop.folder.run_data import Datasets, RunMismatch
 from cvae_jax.measures import collapse
 from reports import ReportError, markdown, variants
 from reports.compare import (

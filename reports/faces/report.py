@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from cvae_jax import data, figures, runs
 from cvae_jax.host import commands, images
 from cvae_jax.host.files import write_atomically
-from cvae_jax.loop.folders import Folder
-from cvae_jax.loop.run_data import Datasets, RunMismatch
+from cvae_jax.loop.folder.folders import Folder
+from cvae_jax.loop.folder.run_data import Datasets, RunMismatch
 from cvae_jax.measures import curves, ledger, score, table, variety, verify
 from reports import LEDGER, ReportError, markdown
 from reports.faces import text as face_text

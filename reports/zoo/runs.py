@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs, data, runs
-from cvae_jax.loop.checkpoint import CheckpointError
-from cvae_jax.loop.run_data import Datasets, RunMismatch
+from cvae_jax.loop.folder.checkpoint import CheckpointError
+from cvae_jax.loop.folder.run_data import Datasets, RunMismatch
 from cvae_jax.measures import control, likeness, score, variety
 from reports import ReportError, variants
 

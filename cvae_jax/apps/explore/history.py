@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from cvae_jax.apps.explore.opened import Opened
-from cvae_jax.loop.rows import read_metrics
+from cvae_jax.loop.folder.rows import read_metrics
 from cvae_jax.measures import score, score_text
 
 PANELS = 6  # curves that are drawn, at most

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from cvae_jax import runs
 from cvae_jax.apps import editing
-from cvae_jax.loop import effects
-from cvae_jax.loop.purposes import colours, purpose
+from cvae_jax.loop.run import effects
+from cvae_jax.loop.run.purposes import colours, purpose
 from cvae_jax.runs import Run, RunError
 
 COUNT = 9  # draws of one request: the large picture and eight beside it
@@ -22,7 +22,7 @@ class Opened:
   """A run, its name on the page, and its latents.
 
   `effects` [Z] is by how much each latent changes the picture, and `spans`
-  [Z, 2] its low and its high end; see `cvae_jax.loop.effects`.
+  [Z, 2] its low and its high end; see `cvae_jax.loop.run.effects`.
   """
 
   run: Run

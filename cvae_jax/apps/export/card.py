@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from cvae_jax import __version__
 from cvae_jax.apps.export.functions import Function
-from cvae_jax.loop.purposes import colours
-from cvae_jax.loop.rows import read_metrics
-from cvae_jax.loop.run_data import facts
+from cvae_jax.loop.folder.rows import read_metrics
+from cvae_jax.loop.folder.run_data import facts
+from cvae_jax.loop.run.purposes import colours
 from cvae_jax.runs import Run
 
 PICTURE = "picture.png"

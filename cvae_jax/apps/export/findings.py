@@ -9,7 +9,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from cvae_jax.loop import exports, fitted
+from cvae_jax.loop.folder import exports
+from cvae_jax.loop.run import fitted
 from cvae_jax.measures import kept, score
 from cvae_jax.metrics.aggregate import Aggregate
 from cvae_jax.runs import Run

@@ -17,9 +17,9 @@ from cvae_jax.host import images, lock, tensors
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import write_atomically
 from cvae_jax.host.paths import folder as checked_folder
-from cvae_jax.loop import exports
-from cvae_jax.loop.restore import abstract_state
-from cvae_jax.loop.rows import FILE as METRICS, read_metrics
+from cvae_jax.loop.folder import exports
+from cvae_jax.loop.folder.restore import abstract_state
+from cvae_jax.loop.folder.rows import FILE as METRICS, read_metrics
 from cvae_jax.nets.fast import ops
 from cvae_jax.runs import Run
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvae_jax.loop import effects
+from cvae_jax.loop.run import effects
 from cvae_jax.runs import Run
 
 DRAWS = 200  # latents that a page holds: run.prior(200, seed=0)
@@ -34,7 +34,7 @@ def strongest(run: Run, z: NDArray, condition: NDArray) -> list[dict[str, Any]]:
 
   Returns:
     [{index, low, high}], at most SHOWN, without those of no effect; low and
-    high are the slider's ends. See `cvae_jax.loop.effects`.
+    high are the slider's ends. See `cvae_jax.loop.run.effects`.
   """
   found = effects.measure(run.guided, z, condition)
   ends = effects.latent_ranges(z)

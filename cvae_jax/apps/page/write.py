@@ -19,7 +19,7 @@ from cvae_jax.apps.page import controls, latents
 from cvae_jax.host import hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import write_atomically
-from cvae_jax.loop.purposes import purpose
+from cvae_jax.loop.run.purposes import purpose
 from cvae_jax.runs import Run
 
 LARGE = 25 << 20  # bytes, above which a page is slow to open and to send

@@ -17,9 +17,9 @@ from cvae_jax.host.console import say
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.host.lock import FolderInUse
 from cvae_jax.host.paths import PathError
-from cvae_jax.loop.integrity import CheckpointError
-from cvae_jax.loop.rows import read_metrics
-from cvae_jax.loop.run_data import RunMismatch
+from cvae_jax.loop.folder.integrity import CheckpointError
+from cvae_jax.loop.folder.rows import read_metrics
+from cvae_jax.loop.folder.run_data import RunMismatch
 from cvae_jax.loop.trackers import Begun, Stop
 from cvae_jax.measures import score
 from cvae_jax.settings import ConfigError, hint, leaves

@@ -8,10 +8,10 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cvae_jax.data.files import identity as identities
-from cvae_jax.loop import checkpoint_names, fixed
-from cvae_jax.loop.checkpoint import Checkpoints
-from cvae_jax.loop.integrity import CheckpointError, Damaged
-from cvae_jax.loop.run_data import RunMismatch
+from cvae_jax.loop.folder import checkpoint_names, fixed
+from cvae_jax.loop.folder.checkpoint import Checkpoints
+from cvae_jax.loop.folder.integrity import CheckpointError, Damaged
+from cvae_jax.loop.folder.run_data import RunMismatch
 from cvae_jax.loop.watch import Watch
 
 Rows = Sequence[Mapping[str, Any]]

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from cvae_jax.loop.integrity import CheckpointError, Damaged
+from cvae_jax.loop.folder.integrity import CheckpointError, Damaged
 
 _COUNTER = "orbax.checkpoint._src.serialization.tensorstore_utils"
 

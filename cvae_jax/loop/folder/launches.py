@@ -7,7 +7,7 @@ from typing import Any
 
 from cvae_jax.host.console import say
 from cvae_jax.host.files import DamagedFile, read_json, write_atomically
-from cvae_jax.loop import provenance
+from cvae_jax.loop.folder import provenance
 
 FILE = "environment.json"
 

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax.host import arguments, hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import DamagedFile
-from cvae_jax.loop import effects, pictures, requests, walks
-from cvae_jax.loop.pictures import LATENTS, STEPS, Picture
-from cvae_jax.loop.restored import Request, Restored, caution
-from cvae_jax.loop.rows import read_metrics
+from cvae_jax.loop.folder.rows import read_metrics
+from cvae_jax.loop.run import effects, pictures, requests, walks
+from cvae_jax.loop.run.pictures import LATENTS, STEPS, Picture
+from cvae_jax.loop.run.restored import Request, Restored, caution
 
 ROWS = 3  # latents in the picture of a run
 COLUMNS = 10
@@ -68,7 +68,7 @@ class Views(Restored):
         another draw of the latents in each row; or numbers of latents, which
         move from -span to span, one latent in each row, with the others at the
         mean of the prior. Without it the `count` latents are moved that change
-        images most (`loop/effects.py`).
+        images most (`loop/run/effects.py`).
       steps: number of columns if latents are moved. An attribute has its own.
       span: how far latents are moved to each side, in standard deviations of
         the prior.

@@ -19,25 +19,17 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
-from cvae_jax.loop.integrity import (
+from cvae_jax.loop.folder import integrity, orbax_quirks as quirks
+from cvae_jax.loop.folder.integrity import (
   CheckpointError,
   Damaged,
-  check_counters,
-  check_files,
-  check_held,
-  check_marks,
   check_names,
-  check_state,
-  check_types,
   digest,
-  fingerprint,
-  seal,
   shapes,
 )
-from cvae_jax.loop.orbax_quirks import Alias, explain, read, retry, stop_leaks
 from cvae_jax.types import PyTree, TrainState
 
-stop_leaks()
+quirks.stop_leaks()
 _policies = ocp.checkpoint_managers.preservation_policy
 _copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))  # one program
 
@@ -68,8 +60,8 @@ class Checkpoints:
     self._read_only = read_only
     if not read_only:
       self.folder.mkdir(parents=True, exist_ok=True)
-    check_marks(self.folder, repair=not read_only)
-    self._alias = Alias(self.folder.parent)
+    integrity.check_marks(self.folder, repair=not read_only)
+    self._alias = quirks.Alias(self.folder.parent)
     self._manager = self._open()
     self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
     self._pending: concurrent.futures.Future | None = None
@@ -87,7 +79,7 @@ class Checkpoints:
     registry.add("state", ocp.args.StandardRestore, state)
     registry.add("counters", ocp.args.JsonSave, counters)
     registry.add("counters", ocp.args.JsonRestore, counters)
-    return retry(
+    return quirks.retry(
       lambda: ocp.CheckpointManager(
         self._alias.folder / "checkpoints",
         options=ocp.CheckpointManagerOptions(
@@ -103,7 +95,9 @@ class Checkpoints:
   def hold(self, branches: Mapping[str, PyTree]) -> None:
     """Leave branches {name: arrays} of params out; `restore` adds them."""
     self._held = dict(branches)
-    self._fingerprints = {k: fingerprint(v) for k, v in branches.items()}
+    self._fingerprints = {
+      k: integrity.fingerprint(v) for k, v in branches.items()
+    }
 
   def latest(self) -> int | None:
     """Return the newest checkpoint's step, or None; a save under way counts."""
@@ -117,7 +111,7 @@ class Checkpoints:
 
   def reload(self) -> None:
     """List the checkpoints again, since another process may have saved."""
-    retry(self._manager.reload)
+    quirks.retry(self._manager.reload)
 
   def save(
     self,
@@ -150,7 +144,7 @@ class Checkpoints:
   def _write(self, step, state, counters, pinned) -> None:
     """Hash a state and give it to orbax, while the next steps run."""
     self._pinned.steps = pinned
-    counters = seal({**counters, "sha256": digest(state)})
+    counters = integrity.seal({**counters, "sha256": digest(state)})
     args = ocp.args.Composite(
       state=ocp.args.StandardSave(state), counters=ocp.args.JsonSave(counters)
     )
@@ -174,15 +168,14 @@ class Checkpoints:
     where = self._describe(step)
     abstract = self._without(abstract)
     counters = self.counters(step)
-    saved = read(where, lambda: self._manager.item_metadata(step).state)
+    saved = quirks.read(where, lambda: self._manager.item_metadata(step).state)
     if not jax.tree.leaves(saved):
       raise Damaged(f"{where} is damaged: its list of arrays is empty")
     check_names(shapes(abstract), shapes(saved), where)
-    check_types(abstract, saved, where)
-    args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-    state = read(where, lambda: self._manager.restore(step, args=args).state)
-    check_state(state, counters.pop("sha256", None), step, where)
-    check_held(self._fingerprints, counters.pop("held", {}), where)
+    integrity.check_types(abstract, saved, where)
+    state = self._read(step, "state", ocp.args.StandardRestore(abstract))
+    integrity.check_state(state, counters.pop("sha256", None), step, where)
+    integrity.check_held(self._fingerprints, counters.pop("held", {}), where)
     held = jax.tree.map(jnp.asarray, self._held)
     return state.replace(params={**state.params, **held}), counters
 
@@ -194,11 +187,18 @@ class Checkpoints:
       Damaged: they cannot be read.
     """
     self._wait()
-    check_files(self.folder / str(step))
+    integrity.check_files(self.folder / str(step))
     where = self._describe(step)
-    args = ocp.args.Composite(counters=ocp.args.JsonRestore())
-    found = read(where, lambda: self._manager.restore(step, args=args).counters)
-    return check_counters(found, where)
+    found = self._read(step, "counters", ocp.args.JsonRestore())
+    return integrity.check_counters(found, where)
+
+  def _read(self, step: int, item: str, how: Any) -> Any:
+    """Read one item of a checkpoint; raise Damaged if that fails."""
+    args = ocp.args.Composite(**{item: how})
+    return quirks.read(
+      self._describe(step),
+      lambda: self._manager.restore(step, args=args)[item],
+    )
 
   def set_aside(self, step: int) -> Path:
     """Rename a damaged checkpoint to <step>.damaged; return its new place.
@@ -233,13 +233,13 @@ class Checkpoints:
     pending = self._pending
     self._pending = None
     if pending:
-      with explain(self.folder):
+      with quirks.explain(self.folder):
         pending.result()
 
   def _wait(self) -> None:
     """Wait until all that was saved is on the disk."""
     self._settle()
-    with explain(self.folder):
+    with quirks.explain(self.folder):
       self._manager.wait_until_finished()
 
   def _describe(self, step: int) -> str:

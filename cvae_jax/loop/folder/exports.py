@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from cvae_jax.host import commands, tensors
 from cvae_jax.host.files import DamagedFile
 from cvae_jax.host.paths import local
-from cvae_jax.loop import checkpoint_names as checkpoints
-from cvae_jax.loop.checkpoint_names import WEIGHTS, is_export
-from cvae_jax.loop.integrity import CheckpointError, check_names, shapes
-from cvae_jax.loop.run_data import RunMismatch
+from cvae_jax.loop.folder import checkpoint_names as checkpoints
+from cvae_jax.loop.folder.checkpoint_names import WEIGHTS, is_export
+from cvae_jax.loop.folder.integrity import CheckpointError, check_names, shapes
+from cvae_jax.loop.folder.run_data import RunMismatch
 from cvae_jax.types import PyTree, System, TrainState
 
 FORMAT = "cvae_jax"
@@ -56,7 +56,7 @@ def find(folder: Path) -> Path:
   if (folder / "config.json").exists() or folder.parts[:-1] != ("pretrained",):
     return folder
   # Models lie inside the installed package, or beside it in a checkout.
-  package = Path(__file__).parents[1]
+  package = Path(__file__).parents[2]
   for place in (package, package.parent):
     if (place / folder / "config.json").exists():
       return place / folder

@@ -13,10 +13,10 @@ from ml_collections import ConfigDict
 from cvae_jax import config as configs
 from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.host.paths import PathError
-from cvae_jax.loop import exports, launches
-from cvae_jax.loop.checkpoint import Checkpoints
-from cvae_jax.loop.restore import best_step
-from cvae_jax.loop.rows import read_metrics
+from cvae_jax.loop.folder import exports, launches
+from cvae_jax.loop.folder.checkpoint import Checkpoints
+from cvae_jax.loop.folder.restore import best_step
+from cvae_jax.loop.folder.rows import read_metrics
 
 MEASURES = "measures.json"  # see measures.kept
 ANEW = "delete it, and what it held is measured anew"

@@ -15,7 +15,7 @@ import jax
 
 from cvae_jax import __version__
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parents[2]
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 _OPTIONS = (  # settings of jax: with another value a run has other bits
   "jax_default_prng_impl",

@@ -11,8 +11,8 @@ from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
 from cvae_jax.host.arguments import RunError
-from cvae_jax.loop import effects, fitted, requests
 from cvae_jax.loop.mesh import ONE, Mesh
+from cvae_jax.loop.run import effects, fitted, requests
 from cvae_jax.metrics.aggregate import Aggregate
 from cvae_jax.types import System, TrainState
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cvae_jax.data import DataError
 from cvae_jax.host.arguments import RunError, common_length
-from cvae_jax.loop.run_data import RunMismatch, load_data
+from cvae_jax.loop.folder.run_data import RunMismatch, load_data
 
 
 class Asked(NamedTuple):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cvae_jax.data.conditions.attribute import STEPS
 from cvae_jax.host import images
 from cvae_jax.host.arguments import RunError
-from cvae_jax.loop.restored import Restored
+from cvae_jax.loop.run.restored import Restored
 
 ACROSS = 8  # samples in a row
 GRID = 5  # settings of a number in a grid

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cvae_jax.host import arguments
 from cvae_jax.host.arguments import RunError
-from cvae_jax.loop.views import Views
+from cvae_jax.loop.run.views import Views
 from cvae_jax.method import gaussian
 from cvae_jax.types import PyTree
 

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax.host import arguments, hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.images import unit
-from cvae_jax.loop import purposes, requests
-from cvae_jax.loop.drawn import Drawn
+from cvae_jax.loop.run import purposes, requests
+from cvae_jax.loop.run.drawn import Drawn
 from cvae_jax.types import PyTree
 
 ROWS = 500  # small images that a run computes at once

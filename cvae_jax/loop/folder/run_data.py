@@ -12,7 +12,7 @@ from cvae_jax import data
 from cvae_jax.data.files import identity as identities
 from cvae_jax.host.files import DamagedFile, read_json, write_atomically
 from cvae_jax.host.paths import local
-from cvae_jax.loop.checkpoint_names import is_export
+from cvae_jax.loop.folder.checkpoint_names import is_export
 from cvae_jax.types import Facts, Place
 
 SEEN = 256  # images whose brightness stands for all

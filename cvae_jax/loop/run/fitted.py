@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from cvae_jax.data import DataError
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import UNREADABLE, write_atomically
-from cvae_jax.loop import batches, exports
+from cvae_jax.loop import batches
 from cvae_jax.loop.distances import conditions
-from cvae_jax.loop.integrity import digest
-from cvae_jax.loop.restore import abstract_state
-from cvae_jax.loop.run_data import attribute_columns, load_data
+from cvae_jax.loop.folder import exports
+from cvae_jax.loop.folder.integrity import digest
+from cvae_jax.loop.folder.restore import abstract_state
+from cvae_jax.loop.folder.run_data import attribute_columns, load_data
 from cvae_jax.method import gaussian
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.metrics import aggregate

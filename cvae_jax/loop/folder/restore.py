@@ -10,16 +10,16 @@ from ml_collections import ConfigDict
 
 from cvae_jax import config as configs, data
 from cvae_jax.host.console import say
-from cvae_jax.loop import exports
-from cvae_jax.loop.checkpoint import (
+from cvae_jax.loop.folder import exports
+from cvae_jax.loop.folder.checkpoint import (
   CheckpointError,
   Checkpoints,
   Damaged,
   check_names,
   shapes,
 )
-from cvae_jax.loop.run_data import facts
-from cvae_jax.loop.same_run import (
+from cvae_jax.loop.folder.run_data import facts
+from cvae_jax.loop.folder.same_run import (
   check_config,
   check_latest,
   check_loop,

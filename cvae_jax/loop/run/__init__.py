@@ -1,0 +1,1 @@
+"""A restored run: requests in words, pictures, and functions of arrays."""
