@@ -75,6 +75,7 @@ class Job(NamedTuple):
         f"examples, {self.steps:,} steps of {self.config.batch_size} from "
         f"{state.step}, {together}on {self._devices()}",
         *self.system.notes,
+        *job_checks.cautions(self.config, self.epoch_steps, self.steps),
       ]
     )
 

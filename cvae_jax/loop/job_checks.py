@@ -1,12 +1,14 @@
 """Checks of what a run is asked for, before anything is trained."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
 from cvae_jax import settings
 from cvae_jax.data import DataError, Dataset
+from cvae_jax.loop import watch
 from cvae_jax.settings import ConfigError
 from cvae_jax.types import System
 
@@ -18,6 +20,7 @@ COUNTS = (  # of at least 1
   "evaluate_every_epochs",
   "keep",
 )
+RESTING = ("cosine", "linear")  # schedules that may end at a rate of 0
 
 
 def check_types(config: ConfigDict, dataset: Dataset | None) -> None:
@@ -98,3 +101,41 @@ def check_labels(config: ConfigDict, system: System) -> None:
       f"config.data.labels={labels}: the system {config.system} does not use "
       "it, as it reads no labelled digits beside the others; leave it at -1"
     )
+
+
+def cautions(config: ConfigDict, epoch_steps: int, steps: int) -> list[str]:
+  """Warn of a run that will train nothing, or watch a loss that must rise.
+
+  Args:
+    config: the run's.
+    epoch_steps: steps of an epoch.
+    steps: of the run.
+  """
+  flat = dict(settings.leaves(config.to_dict()))
+  found = []
+  end = flat.get("optim.steps", 0)
+  falls_to_0 = flat.get("optim.schedule") in RESTING and not flat["optim.final"]
+  if falls_to_0 and end < steps:
+    found.append(
+      f"warning: optim.schedule={flat['optim.schedule']} is at a rate of 0 "
+      f"after {end} steps, so the other {steps - end} of the run's {steps} "
+      f"change no parameter. Begin a run with --config.optim.steps={steps}, or "
+      "with an optim.final above 0"
+    )
+  watched = [rule for rule in watch.RULES if flat[f"{rule}.metric"] == "loss"]
+  first = epoch_steps * config.evaluate_every_epochs
+  if watched and (rises := _end_of_rise(flat)) > first:
+    found.append(
+      f"warning: the loss is watched by {' and '.join(watched)}, and its "
+      f"weights change until step {rises}: it may rise while the model "
+      f"improves. Watch the ELBO: --config.{watched[0]}.metric=elbo "
+      f"--config.{watched[0]}.mode=max"
+    )
+  return found
+
+
+def _end_of_rise(flat: Mapping[str, Any]) -> int:
+  """Return the step from which the weights of a loss stay the same."""
+  cycles = flat.get("loss.kl.cycles", 0)
+  kl = flat.get("loss.kl.warmup", 0) * (2 * cycles if cycles > 1 else 1)
+  return max(kl, flat.get("loss.grey_start", 0) if flat.get("loss.grey") else 0)

@@ -1,0 +1,78 @@
+"""Warnings of a run whose steps train nothing, or whose watched loss rises."""
+
+import jax
+import numpy as np
+import pytest
+
+from cvae_jax import config as configs, data
+from cvae_jax.loop import job_checks
+from cvae_jax.loop.job import prepare
+from cvae_jax.loop.run_data import name_arrays
+
+COSINE = {"optim.schedule": "cosine", "optim.steps": 20}
+WARM = {"loss.kl.warmup": 15, "early_stop.metric": "loss"}
+
+
+def cautions(changes, page="zoo:vae"):
+  return job_checks.cautions(configs.load(page, changes), 10, 40)
+
+
+@pytest.mark.parametrize("name", ["cosine", "linear"])
+def test_a_rate_that_is_0_before_the_run_ends_is_named(name):
+  (said,) = cautions(COSINE | {"optim.schedule": name})
+  assert f"optim.schedule={name}" in said
+  assert "after 20 steps" in said
+  assert "other 20 of the run's 40" in said
+  assert "--config.optim.steps=40" in said
+
+
+@pytest.mark.parametrize(
+  "changes",
+  [
+    {},
+    COSINE | {"optim.steps": 40},
+    COSINE | {"optim.final": 0.1},
+    COSINE | {"optim.schedule": "stages", "optim.final": 0.1},
+  ],
+)
+def test_a_rate_that_stays_above_0_is_not(changes):
+  assert not cautions(changes)
+
+
+def test_a_watched_loss_whose_weight_of_the_kl_rises_is_named():
+  (said,) = cautions(WARM)
+  assert "watched by early_stop, and" in said
+  assert "until step 15" in said
+  assert "--config.early_stop.metric=elbo" in said
+  (said,) = cautions(WARM | {"plateau.metric": "loss", "loss.kl.cycles": 3})
+  assert "watched by early_stop and plateau, and" in said
+  assert "until step 90" in said
+
+
+def test_so_is_one_whose_grey_term_begins_later():
+  (said,) = cautions({"early_stop.metric": "loss"}, "digits:model=4")
+  assert "weights change until step" in said
+
+
+@pytest.mark.parametrize(
+  "changes",
+  [
+    WARM | {"early_stop.metric": "elbo", "early_stop.mode": "max"},
+    WARM | {"loss.kl.warmup": 10},
+    WARM | {"evaluate_every_epochs": 2},
+  ],
+)
+def test_a_loss_whose_weights_stay_the_same_is_not(changes):
+  assert not cautions(changes)
+
+
+def test_a_launch_says_them():
+  images = np.zeros((32, 28, 28), np.uint8)
+  dataset = data.from_arrays(images, {"class": [0, 1] * 16}, held_out=0.25)
+  changes = COSINE | WARM | {"batch_size": 2, "epochs": 2}
+  config = name_arrays(configs.load("zoo:vae", changes))
+  job = prepare(config, dataset=dataset)
+  state = jax.eval_shape(job.system.init, jax.random.key(0))
+  said = job.summary(state)
+  assert "change no parameter" in said
+  assert "the loss is watched" in said
