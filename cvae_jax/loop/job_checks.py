@@ -91,7 +91,7 @@ def check_labels(config: ConfigDict, system: System) -> None:
   the row's image beside it would learn conditions of other images.
 
   Raises:
-    ConfigError: it does not read them.
+    ConfigError: it does not read them, or there are none and it needs some.
   """
   labels = config.data.get("labels", -1)
   if config.data.name != "digits" or labels < 0:
@@ -100,6 +100,12 @@ def check_labels(config: ConfigDict, system: System) -> None:
     raise ConfigError(
       f"config.data.labels={labels}: the system {config.system} does not use "
       "it, as it reads no labelled digits beside the others; leave it at -1"
+    )
+  if system.regions and not labels:
+    raise ConfigError(
+      "config.data.labels=0 hides the classes whose places in the prior "
+      f"model.slots={config.model.slots} teach: set model.slots=0, or give "
+      "labels"
     )
 
 
