@@ -66,6 +66,26 @@ def test_a_loss_whose_weights_stay_the_same_is_not(changes):
   assert not cautions(changes)
 
 
+@pytest.mark.parametrize("rule", ["early_stop", "plateau"])
+@pytest.mark.parametrize(
+  ("metric", "mode"), [("elbo", "max"), ("psnr", "max"), ("loss", "min")]
+)
+def test_a_mode_that_takes_the_worst_state_for_the_best_is_named(
+  rule, metric, mode
+):
+  wrong = {"max": "min", "min": "max"}[mode]
+  changes = {f"{rule}.metric": metric, f"{rule}.mode": wrong}
+  (said,) = cautions(changes)
+  assert f"{rule}.mode={wrong} takes the worst {metric}" in said
+  assert f"--config.{rule}.mode={mode}" in said
+  assert not cautions(changes | {f"{rule}.mode": mode})
+
+
+def test_a_metric_that_only_its_system_knows_may_have_any_mode():
+  changes = {"early_stop.metric": "kl", "early_stop.mode": "max"}
+  assert not cautions(changes)
+
+
 def test_a_launch_says_them():
   images = np.zeros((32, 28, 28), np.uint8)
   dataset = data.from_arrays(images, {"class": [0, 1] * 16}, held_out=0.25)

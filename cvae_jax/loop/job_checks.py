@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from cvae_jax import settings
 from cvae_jax.data import DataError, Dataset
-from cvae_jax.loop import watch
+from cvae_jax.loop import distances, watch
 from cvae_jax.settings import ConfigError
 from cvae_jax.types import System
 
@@ -21,6 +21,10 @@ COUNTS = (  # of at least 1
   "keep",
 )
 RESTING = ("cosine", "linear")  # schedules that may end at a rate of 0
+# Which mode a watched metric needs; of others only their system knows.
+MODES = dict.fromkeys(("accuracy", "elbo", "psnr"), "max") | dict.fromkeys(
+  ("bits_per_dim", "error", "loss", distances.SLICED, distances.FRECHET), "min"
+)
 
 
 def check_types(config: ConfigDict, dataset: Dataset | None) -> None:
@@ -110,7 +114,7 @@ def check_labels(config: ConfigDict, system: System) -> None:
 
 
 def cautions(config: ConfigDict, epoch_steps: int, steps: int) -> list[str]:
-  """Warn of a run that will train nothing, or watch a loss that must rise.
+  """Warn of a run that will train nothing, or is watched in a wrong way.
 
   Args:
     config: the run's.
@@ -128,6 +132,13 @@ def cautions(config: ConfigDict, epoch_steps: int, steps: int) -> list[str]:
       f"change no parameter. Begin a run with --config.optim.steps={steps}, or "
       "with an optim.final above 0"
     )
+  for rule in watch.RULES:
+    metric, mode = flat[f"{rule}.metric"], flat[f"{rule}.mode"]
+    if MODES.get(metric, mode) != mode:
+      found.append(
+        f"warning: {rule}.mode={mode} takes the worst {metric} for the best: "
+        f"set --config.{rule}.mode={MODES[metric]}"
+      )
   watched = [rule for rule in watch.RULES if flat[f"{rule}.metric"] == "loss"]
   first = epoch_steps * config.evaluate_every_epochs
   if watched and (rises := _end_of_rise(flat)) > first:
