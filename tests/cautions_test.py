@@ -1,5 +1,8 @@
 """Warnings of a run whose steps train nothing, or whose watched loss rises."""
 
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from cvae_jax import config as configs, data
 from cvae_jax.loop import job_checks
 from cvae_jax.loop.job import prepare
 from cvae_jax.loop.run_data import name_arrays
+from tests import small
 
 COSINE = {"optim.schedule": "cosine", "optim.steps": 20}
 WARM = {"loss.kl.warmup": 15, "early_stop.metric": "loss"}
@@ -96,3 +100,15 @@ def test_a_launch_says_them():
   said = job.summary(state)
   assert "change no parameter" in said
   assert "the loss is watched" in said
+
+
+@pytest.mark.parametrize("metric", ["elbo", "score.test.elbo"])
+def test_a_search_for_more_of_a_metric_says_so(metric, tmp_path):
+  order = [sys.executable, "-m", "launch.tune", f"--workdir={tmp_path / 'a'}"]
+  order += ["--config=zoo:vae,smoke", "--space=optim.lr=log:1e-4..1e-2"]
+  order += [f"--metric={metric}"]
+  done = subprocess.run(order, cwd=small.ROOT, capture_output=True, text=True)
+  assert done.returncode == 1
+  assert f"more of {metric} is better" in done.stderr
+  assert "give --direction=max, or" in done.stderr
+  assert not (tmp_path / "a").exists()

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from cvae_jax import settings
 from cvae_jax.data import DataError, Dataset
-from cvae_jax.loop import distances, watch
+from cvae_jax.loop import watch
 from cvae_jax.settings import ConfigError
 from cvae_jax.types import System
 
@@ -21,10 +21,6 @@ COUNTS = (  # of at least 1
   "keep",
 )
 RESTING = ("cosine", "linear")  # schedules that may end at a rate of 0
-# Which mode a watched metric needs; of others only their system knows.
-MODES = dict.fromkeys(("accuracy", "elbo", "psnr"), "max") | dict.fromkeys(
-  ("bits_per_dim", "error", "loss", distances.SLICED, distances.FRECHET), "min"
-)
 
 
 def check_types(config: ConfigDict, dataset: Dataset | None) -> None:
@@ -134,10 +130,10 @@ def cautions(config: ConfigDict, epoch_steps: int, steps: int) -> list[str]:
     )
   for rule in watch.RULES:
     metric, mode = flat[f"{rule}.metric"], flat[f"{rule}.mode"]
-    if MODES.get(metric, mode) != mode:
+    if (better := watch.MODES.get(metric, mode)) != mode:
       found.append(
         f"warning: {rule}.mode={mode} takes the worst {metric} for the best: "
-        f"set --config.{rule}.mode={MODES[metric]}"
+        f"set --config.{rule}.mode={better}"
       )
   watched = [rule for rule in watch.RULES if flat[f"{rule}.metric"] == "loss"]
   first = epoch_steps * config.evaluate_every_epochs

@@ -16,6 +16,19 @@ from cvae_jax.config import ConfigError
 from cvae_jax.loop import distances
 
 RULES = ("early_stop", "plateau")  # groups of config.loop(); "" metric: off
+_GROWING = (  # the last words of figures of launch.evaluate, too
+  "accuracy correlation elbo hit_rate iw_bound mean_average_precision psnr "
+  "purity r_squared rank_correlation"
+).split()
+_FALLING = (
+  "bits_per_dim",
+  "error",
+  "loss",
+  distances.SLICED,
+  distances.FRECHET,
+)
+# The mode of metrics whose meaning is known; of others only their system knows.
+MODES = dict.fromkeys(_GROWING, "max") | dict.fromkeys(_FALLING, "min")
 
 
 class Patience:
