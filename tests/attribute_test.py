@@ -4,10 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from cvae_jax import config as configs, train, types
+from cvae_jax import config as configs, data, train, types
 from cvae_jax.config import ConfigError
-from cvae_jax.loop import keys
+from cvae_jax.loop import job, keys
 from cvae_jax.loop.rows import read_metrics
+from cvae_jax.loop.run_data import name_arrays
 
 PARAMETERS = {
   "gender": 4_100_898,
@@ -253,3 +254,19 @@ def test_rows_of_an_unknown_target_teach_and_count_nothing(target):
   if len(target) > 1:
     right = float(metrics["model/accuracy"])
     assert right * 5 == pytest.approx(round(right * 5), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", [None, "number"])
+def test_a_value_beyond_what_the_system_says_is_refused(kind):
+  """A number of a stated kind is from −1 to 1, and a sigmoid from 0."""
+  images = np.zeros((40, 28, 28), np.uint8)
+  dataset = data.from_arrays(
+    images, {"ink": np.linspace(2, 9, 40)}, kinds={"ink": kind} if kind else {}
+  )
+  chosen = {"columns.target": (0,), "batch_size": 4}
+  config = name_arrays(configs.load("classifier", chosen))
+  if kind is None:
+    job.prepare(config, dataset=dataset)
+    return
+  with pytest.raises(ConfigError, match=r"from -1 to 1 .* from 0 to 1: bring"):
+    job.prepare(config, dataset=dataset)

@@ -109,6 +109,25 @@ def check_labels(config: ConfigDict, system: System) -> None:
     )
 
 
+def check_target(config: ConfigDict, dataset: Dataset) -> None:
+  """Check that the attribute system can say the value that it is to read.
+
+  Raises:
+    ConfigError: the value lies outside [0, 1], which is all that it says.
+  """
+  target = tuple(config.get("columns", {}).get("target", ()))
+  if config.system != "attribute" or len(target) != 1:
+    return
+  values = dataset.train["condition"][:, target[0]]
+  low, high = float(values.min()), float(values.max())
+  if low < 0 or high > 1:
+    raise ConfigError(
+      f"config.columns.target={target} is from {low:g} to {high:g} in the "
+      "training rows, and this system reads a value from 0 to 1: bring the "
+      "column into [0, 1], or train configs/judge.py"
+    )
+
+
 def cautions(config: ConfigDict, epoch_steps: int, steps: int) -> list[str]:
   """Warn of a run that will train nothing, or is watched in a wrong way.
 
