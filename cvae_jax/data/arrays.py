@@ -7,8 +7,9 @@
 
 A column of words, whole numbers or booleans is a class. A column of floats is
 a number, scaled to [0, 1] by its range in the training rows. In both None is an
-unknown value. So are NaN and empty text among words, and NaN in a series of
-pandas. Other kinds must be stated: {"grade": "ordinal:low<mid<high"}.
+unknown value. So are NaN and empty text among words, NaN in a series of pandas
+and what a masked array masks. Other kinds must be stated:
+{"grade": "ordinal:low<mid<high"}.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,6 +65,8 @@ def make(
   stated: Mapping[str, str],
 ) -> Dataset:
   """Build a Dataset; see data.from_arrays."""
+  if np.ma.is_masked(images):
+    raise DataError("images have masked pixels; give images.filled(0)")
   try:
     images = np.asarray(images)
   except ValueError:
