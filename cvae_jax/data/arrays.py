@@ -21,7 +21,7 @@ import numpy.typing as npt
 from cvae_jax.data import DataError, Dataset, conditions
 from cvae_jax.data.conditions import kinds
 from cvae_jax.data.conditions.attribute import blank, format_level
-from cvae_jax.data.files import array_columns
+from cvae_jax.data.files import array_columns, array_images
 from cvae_jax.host.wording import shorten
 
 CHANNELS = (1, 3)
@@ -87,6 +87,7 @@ def make(
       + ("; give images.transpose(0, 2, 3, 1)" if first else "")
       + ("; give images[..., :3]" if images.shape[-1] == 4 else "")
     )
+  array_images.refuse_mask(images.max(), "images")
   parts = shuffle(len(images), held_out, seed)
   return build(images, conditions, *parts, stated)
 
