@@ -109,13 +109,21 @@ def main(words: list[str]) -> int:
 
 
 def _check(words: list[str], given: dict[str, Any]) -> None:
-  """Refuse words that a search does not read, and flags that it cannot use.
+  """Refuse what a search does not read or cannot use, and a wrong direction.
 
   Raises:
     ConfigError: there is one.
   """
+  from cvae_jax.loop import watch
   from cvae_jax.settings import ConfigError
 
+  metric = _METRIC.value
+  grows = watch.MODES.get(metric.rpartition(".")[2]) == "max"
+  if grows and not flags.FLAGS["direction"].present:
+    raise ConfigError(
+      f"more of {metric} is better, and a search looks for less unless told: "
+      "give --direction=max, or --direction=min if less is meant"
+    )
   if words:
     raise ConfigError(
       f"found {words[0]!r}, which a search does not read; give the flags of "

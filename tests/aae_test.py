@@ -5,6 +5,8 @@ import functools
 import numpy as np
 import pytest
 
+from cvae_jax import config as configs
+from cvae_jax.loop import job
 from cvae_jax.method import priors
 from tests import arithmetic as a, small_zoo as zoo
 
@@ -85,3 +87,10 @@ def test_noise_on_the_input_only_disturbs_training(noise):
 def test_an_adversarial_model_that_cannot_be_is_refused(changes, message):
   with pytest.raises(ValueError, match=message):
     zoo.Small("aae", **changes)
+
+
+@pytest.mark.parametrize("name", ["ilaae", "ilaae,labels=100"])
+def test_places_of_classes_need_labels(name):
+  config = configs.load(f"zoo:{name},smoke", {"data.labels": 0})
+  with pytest.raises(configs.ConfigError, match=r"labels=0 hides the classes"):
+    job.prepare(config)

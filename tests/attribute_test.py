@@ -4,10 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from cvae_jax import config as configs, train
+from cvae_jax import config as configs, data, train, types
 from cvae_jax.config import ConfigError
-from cvae_jax.loop import keys
+from cvae_jax.loop import job, keys
 from cvae_jax.loop.folder.rows import read_metrics
+from cvae_jax.loop.folder.run_data import name_arrays
 
 PARAMETERS = {
   "gender": 4_100_898,
@@ -216,3 +217,56 @@ def test_any_column_has_a_judge_that_is_given_nothing():
     configs.load("configs/attributes.py:mouth,size=64")
   with pytest.raises(ConfigError, match=r"one attribute .* hair, Bald"):
     configs.load("configs/attributes.py:hair,column=Bald")
+
+
+@pytest.mark.parametrize("target", [(0,), (0, 1)])
+def test_rows_of_an_unknown_target_teach_and_count_nothing(target):
+  """A condition of an unknown value is 0, which was learned as the value."""
+  place = types.Place("a", "class", "softmax", target, 2)
+  facts = types.Facts({"image": (20, 20, 3), "condition": (3,)}, 8, (place,))
+  chosen = {"columns.target": target, "columns.given": ()}
+  config = configs.load(
+    "attributes:hair,smoke",
+    TINY | chosen | {"model.given_after": (), "model.crop": ()},
+  )
+  system = configs.resolve(config, facts)
+  state = system.init(jax.random.key(0))
+  rng = np.random.default_rng(0)
+  image = rng.integers(0, 256, (8, 20, 20, 3), np.uint8)
+  condition = np.float32([[1, 0, 1]] * 5 + [[0, 0, 0]] * 3)
+  key = jax.random.key(1)
+
+  def changed(images):
+    given = {"image": images, "condition": condition}
+    new, metrics = system.step(state, given, key, np.int32(0))
+    return new.params, metrics, system.evaluate(state, given, key)
+
+  params, metrics, found = changed(image)
+  other = np.concatenate([image[:5], image[:3] // 2])
+  again, _, _ = changed(other)
+  jax.tree.map(np.testing.assert_array_equal, params, again)
+  for name in {*found} - {"loss"}:
+    value, known = found[name]
+    np.testing.assert_array_equal(known, [1] * 5 + [0] * 3)
+    assert (value[5:] == 0).all()
+  name = "squared_error" if len(target) == 1 else "cross_entropy"
+  assert metrics[f"model/{name}"] > 0
+  if len(target) > 1:
+    right = float(metrics["model/accuracy"])
+    assert right * 5 == pytest.approx(round(right * 5), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", [None, "number"])
+def test_a_value_beyond_what_the_system_says_is_refused(kind):
+  """A number of a stated kind is from −1 to 1, and a sigmoid from 0."""
+  images = np.zeros((40, 28, 28), np.uint8)
+  dataset = data.from_arrays(
+    images, {"ink": np.linspace(2, 9, 40)}, kinds={"ink": kind} if kind else {}
+  )
+  chosen = {"columns.target": (0,), "batch_size": 4}
+  config = name_arrays(configs.load("classifier", chosen))
+  if kind is None:
+    job.prepare(config, dataset=dataset)
+    return
+  with pytest.raises(ConfigError, match=r"from -1 to 1 .* from 0 to 1: bring"):
+    job.prepare(config, dataset=dataset)

@@ -227,6 +227,9 @@ WORDS = ["a", "b"] * 3 + ["a"]
     ([*WORDS, float("nan")], "class"),
     ([*WORDS, ""], "class"),
     (pd.Series([0, 1] * 3 + [1, None], dtype="Int64"), "class"),
+    (np.ma.array([*FLOATS, -999.0], mask=[0] * 7 + [1]), "number"),
+    (np.ma.array([*WORDS, "?"], mask=[0] * 7 + [1]), "class"),
+    (np.ma.array([0, 1, 0, 1, 0, 1, 1, 9], mask=[0] * 7 + [1]), "class"),
   ],
 )
 def test_a_missing_value_is_unknown_and_leaves_the_kind_as_it_is(values, kind):
@@ -239,6 +242,16 @@ def test_a_missing_value_is_unknown_and_leaves_the_kind_as_it_is(values, kind):
   assert known.sum() == 7
   if kind == "class":
     assert len(attribute.levels) == 2
+
+
+def test_masked_pixels_are_refused_and_a_mask_of_none_is_no_matter():
+  images = np.ma.array(np.zeros((8, 4, 4), np.uint8))
+  size = np.ma.array([*FLOATS, 1.0])
+  dataset = data.from_arrays(images, {"size": size}, held_out=0)
+  assert not dataset.conditions.known_bits
+  images[0, 0, 0] = np.ma.masked
+  with pytest.raises(data.DataError, match=r"give images.filled\(0\)"):
+    data.from_arrays(images)
 
 
 def test_what_is_made_of_data_holds_for_those_that_are_handed_in(tmp_path):

@@ -28,6 +28,19 @@ def test_weights_that_are_not_the_shares_of_the_data_are_named(name):
     assert len(system.notes) == 1 + count
 
 
+@pytest.mark.parametrize("name", ["zoo:m2", "zoo:m1m2", "adgm"])
+def test_a_weight_of_labelled_digits_without_labels_is_named(name):
+  config = configs.load(name, {"data.labels": 0})
+  system = configs.resolve(config, FACTS._replace(rows=4500))
+  assert "0 of 4,500 training examples are labelled" in system.notes[-1]
+  assert "--config.loss.labelled=0 " in system.notes[-1]
+
+
+def test_a_page_without_labels_weighs_none():
+  config = configs.load("zoo:m2,labels=0")
+  assert len(configs.resolve(config, FACTS._replace(rows=4500)).notes) == 1
+
+
 def m2_bounds(params, x, y, m1=False):
   """Return L(x, y) of one label, in NumPy, z being its mean."""
   mean, logvar = a.mlp(

@@ -133,6 +133,8 @@ def test_momentum_of_muon_is_0_95_where_none_is_set():
   run = functools.partial(moves, gradients=gradients)
   usual = run(make("muon"))
   np.testing.assert_array_equal(run(make("muon", momentum=0.95)), usual)
+  # A page sets none by 0.
+  np.testing.assert_array_equal(run(make("muon", momentum=0.0)), usual)
   assert np.abs(run(make("muon", momentum=0.1))[-1] - usual[-1]).max() > 1e-3
 
 

@@ -75,6 +75,17 @@ def test_grey_images_without_a_channel_get_one(tmp_path):
   assert load(tmp_path, Records((8, 8))).train["image"].shape[1:] == (8, 8, 1)
 
 
+def test_masks_of_0_and_1_are_refused_as_they_would_be_black(tmp_path):
+  images = np.eye(8, dtype=np.uint8)[None].repeat(ROWS, axis=0)
+  records = [{"image": image, "label": "a", "size": 0.0} for image in images]
+  with pytest.raises(data.DataError, match=r"give each image \* np"):
+    load(tmp_path, records)
+  assert not list(tmp_path.iterdir())
+  with pytest.raises(data.DataError, match=r"give images \* np"):
+    data.from_arrays(images)
+  data.from_arrays(images * np.uint8(255))
+
+
 @pytest.mark.parametrize(
   ("changed", "said"),
   [

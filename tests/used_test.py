@@ -334,6 +334,22 @@ def test_a_key_set_by_hand_is_refused_where_a_page_s_own_value_is_idle(
 
 
 @pytest.mark.parametrize(
+  ("key", "value"),
+  [
+    ("early_stop.restore", True),
+    ("early_stop.patience", 3),
+    ("plateau.patience", 3),
+  ],
+)
+def test_a_rule_without_a_metric_to_watch_is_refused(key, value):
+  rule = key.partition(".")[0]
+  said = rf"{key}={value} has no use while {rule}.metric is ''"
+  with pytest.raises(configs.ConfigError, match=said):
+    configs.load("zoo:vae", {key: value})
+  configs.load("zoo:vae", {key: value, f"{rule}.metric": "loss"})
+
+
+@pytest.mark.parametrize(
   ("page", "key"),
   [
     ("zoo:aae", "model.encoder.dropout"),

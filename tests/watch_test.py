@@ -235,7 +235,8 @@ def test_the_best_state_is_restored_bit_for_bit(data, whole, tmp_path):
   """A run that is as long as the best is early has the same parameters."""
   folder, state = whole
   epochs = int(state.step) // small.EPOCH
-  config = watched(data, epochs=epochs, early_stop__metric="")
+  config = watched(data, epochs=epochs)
+  config.early_stop.metric = ""
   short = train.train_and_evaluate(config, tmp_path)
   assert equal(short, state)
   assert equal(runs.load(folder).state, state)

@@ -7,8 +7,9 @@
 
 A column of words, whole numbers or booleans is a class. A column of floats is
 a number, scaled to [0, 1] by its range in the training rows. In both None is an
-unknown value. So are NaN and empty text among words, and NaN in a series of
-pandas. Other kinds must be stated: {"grade": "ordinal:low<mid<high"}.
+unknown value. So are NaN and empty text among words, NaN in a series of pandas
+and what a masked array masks. Other kinds must be stated:
+{"grade": "ordinal:low<mid<high"}.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +21,7 @@ import numpy.typing as npt
 from cvae_jax.data import DataError, Dataset, conditions
 from cvae_jax.data.conditions import kinds
 from cvae_jax.data.conditions.attribute import blank, format_level
-from cvae_jax.data.files import array_columns
+from cvae_jax.data.files import array_columns, array_images
 from cvae_jax.host.wording import shorten
 
 CHANNELS = (1, 3)
@@ -64,6 +65,8 @@ def make(
   stated: Mapping[str, str],
 ) -> Dataset:
   """Build a Dataset; see data.from_arrays."""
+  if np.ma.is_masked(images):
+    raise DataError("images have masked pixels; give images.filled(0)")
   try:
     images = np.asarray(images)
   except ValueError:
@@ -84,6 +87,7 @@ def make(
       + ("; give images.transpose(0, 2, 3, 1)" if first else "")
       + ("; give images[..., :3]" if images.shape[-1] == 4 else "")
     )
+  array_images.refuse_mask(images.max(), "images")
   parts = shuffle(len(images), held_out, seed)
   return build(images, conditions, *parts, stated)
 

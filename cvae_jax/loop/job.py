@@ -75,6 +75,7 @@ class Job(NamedTuple):
         f"examples, {self.steps:,} steps of {self.config.batch_size} from "
         f"{state.step}, {together}on {self._devices()}",
         *self.system.notes,
+        *job_checks.cautions(self.config, self.epoch_steps, self.steps),
       ]
     )
 
@@ -121,6 +122,7 @@ def prepare(
     with network_errors.explain(config):
       system = configs.resolve(config, facts, system=system)
     job_checks.check_labels(config, system)
+    job_checks.check_target(config, dataset)
     system, options = arithmetic.apply(config, system)
   if rate := config.data.get("condition_dropout", 0.0):
     system = condition_dropout.drop_attributes(

@@ -1,14 +1,14 @@
 """Checks of what a run is asked for, before anything is trained."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
 from cvae_jax import settings
 from cvae_jax.data import DataError, Dataset
-from cvae_jax.loop import distances
-from cvae_jax.loop.watch import RULES
+from cvae_jax.loop import distances, watch
 from cvae_jax.settings import ConfigError
 from cvae_jax.types import System
 
@@ -20,6 +20,7 @@ COUNTS = (  # of at least 1
   "evaluate_every_epochs",
   "keep",
 )
+RESTING = ("cosine", "linear")  # schedules that may end at a rate of 0
 
 
 def check_types(config: ConfigDict, dataset: Dataset | None) -> None:
@@ -90,7 +91,7 @@ def check_labels(config: ConfigDict, system: System) -> None:
   the row's image beside it would learn conditions of other images.
 
   Raises:
-    ConfigError: it does not read them.
+    ConfigError: it does not read them, or there are none and it needs some.
   """
   labels = config.data.get("labels", -1)
   if config.data.name != "digits" or labels < 0:
@@ -100,6 +101,76 @@ def check_labels(config: ConfigDict, system: System) -> None:
       f"config.data.labels={labels}: the system {config.system} does not use "
       "it, as it reads no labelled digits beside the others; leave it at -1"
     )
+  if system.regions and not labels:
+    raise ConfigError(
+      "config.data.labels=0 hides the classes whose places in the prior "
+      f"model.slots={config.model.slots} teach: set model.slots=0, or give "
+      "labels"
+    )
+
+
+def check_target(config: ConfigDict, dataset: Dataset) -> None:
+  """Check that the attribute system can say the value that it is to read.
+
+  Raises:
+    ConfigError: the value lies outside [0, 1], which is all that it says.
+  """
+  target = tuple(config.get("columns", {}).get("target", ()))
+  if config.system != "attribute" or len(target) != 1:
+    return
+  values = dataset.train["condition"][:, target[0]]
+  low, high = float(values.min()), float(values.max())
+  if low < 0 or high > 1:
+    raise ConfigError(
+      f"config.columns.target={target} is from {low:g} to {high:g} in the "
+      "training rows, and this system reads a value from 0 to 1: bring the "
+      "column into [0, 1], or train configs/judge.py"
+    )
+
+
+def cautions(config: ConfigDict, epoch_steps: int, steps: int) -> list[str]:
+  """Warn of a run that will train nothing, or is watched in a wrong way.
+
+  Args:
+    config: the run's.
+    epoch_steps: steps of an epoch.
+    steps: of the run.
+  """
+  flat = dict(settings.leaves(config.to_dict()))
+  found = []
+  end = flat.get("optim.steps", 0)
+  falls_to_0 = flat.get("optim.schedule") in RESTING and not flat["optim.final"]
+  if falls_to_0 and end < steps:
+    found.append(
+      f"warning: optim.schedule={flat['optim.schedule']} is at a rate of 0 "
+      f"after {end} steps, so the other {steps - end} of the run's {steps} "
+      f"change no parameter. Begin a run with --config.optim.steps={steps}, or "
+      "with an optim.final above 0"
+    )
+  for rule in watch.RULES:
+    metric, mode = flat[f"{rule}.metric"], flat[f"{rule}.mode"]
+    if (better := watch.MODES.get(metric, mode)) != mode:
+      found.append(
+        f"warning: {rule}.mode={mode} takes the worst {metric} for the best: "
+        f"set --config.{rule}.mode={better}"
+      )
+  watched = [rule for rule in watch.RULES if flat[f"{rule}.metric"] == "loss"]
+  first = epoch_steps * config.evaluate_every_epochs
+  if watched and (rises := _end_of_rise(flat)) > first:
+    found.append(
+      f"warning: the loss is watched by {' and '.join(watched)}, and its "
+      f"weights change until step {rises}: it may rise while the model "
+      f"improves. Watch the ELBO: --config.{watched[0]}.metric=elbo "
+      f"--config.{watched[0]}.mode=max"
+    )
+  return found
+
+
+def _end_of_rise(flat: Mapping[str, Any]) -> int:
+  """Return the step from which the weights of a loss stay the same."""
+  cycles = flat.get("loss.kl.cycles", 0)
+  kl = flat.get("loss.kl.warmup", 0) * (2 * cycles if cycles > 1 else 1)
+  return max(kl, flat.get("loss.grey_start", 0) if flat.get("loss.grey") else 0)
 
 
 def check_rules(config: ConfigDict, names: Collection[str]) -> None:
@@ -112,7 +183,7 @@ def check_rules(config: ConfigDict, names: Collection[str]) -> None:
   Raises:
     ConfigError: a rule's metric is not evaluated or a value makes no sense.
   """
-  for group in RULES:
+  for group in watch.RULES:
     rule = config[group]
     if not rule.metric:
       continue

@@ -15,6 +15,13 @@ from ml_collections import ConfigDict
 from cvae_jax.config import ConfigError
 
 RULES = ("early_stop", "plateau")  # groups of config.loop(); "" metric: off
+_GROWING = (  # the last words of figures of launch.evaluate, too
+  "accuracy correlation elbo hit_rate iw_bound mean_average_precision psnr "
+  "purity r_squared rank_correlation"
+).split()
+_FALLING = "bits_per_dim error frechet_vgg16 loss sliced".split()
+# The mode of metrics whose meaning is known; of others only their system knows.
+MODES = dict.fromkeys(_GROWING, "max") | dict.fromkeys(_FALLING, "min")
 
 
 class Patience:

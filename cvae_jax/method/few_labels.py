@@ -161,7 +161,7 @@ def warnings(config, rows: int | None) -> tuple[str, ...]:
     rows: the training examples, None where they are not known.
   """
   labels = config.data.get("labels", -1)
-  if rows is None or labels < 1:
+  if rows is None or labels < 0:
     return ()
   share = labels / rows
   if abs(config.loss.labelled - share) <= 0.01 * share:

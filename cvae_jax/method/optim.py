@@ -99,8 +99,8 @@ def _build_named(optim, rate) -> optax.GradientTransformation:
       "of the optimisers, "
       f"{', '.join(n for n in NAMES if _has_momentum(n))} have it"
     )
-  if given.get("momentum") == 0 and known["momentum"].default is None:
-    del given["momentum"]  # None: optax keeps no trace of the momentum
+  if given.get("momentum") == 0 and name != "sm3":
+    del given["momentum"]  # no trace is kept; of muon it is the usual one
   if "weight_decay" in known:
     return make(rate, weight_decay=decay, **given)
   tx = make(rate, **given)

@@ -7,7 +7,8 @@ column is a value. Other columns may be given to it beside the image.
 The loss is the cross-entropy of a class in nats, or with loss.binary of a
 value that is 0 or 1, and the squared error of other values; plus
 l2 · Σ kernel² over the dense kernels. For two probabilities that sum to 1,
-Keras's binary cross-entropy is the same number.
+Keras's binary cross-entropy is the same number. Rows whose class or value is
+unknown add nothing.
 """
 
 import functools
@@ -24,6 +25,7 @@ from cvae_jax.systems.models import reader
 from cvae_jax.types import (
   Batch,
   Facts,
+  Masked,
   Metrics,
   PyTree,
   System,
@@ -41,6 +43,7 @@ class Model(NamedTuple):
   given: tuple[int, ...]  # known beside the image
   l2: float
   binary: bool  # the value is 0 or 1
+  bit: int | None  # the column that says whether the target is known, if any
 
   def logits(self, params: PyTree, image, given, key=None) -> Array:
     """Return logits [B, K]; without a key dropout is off."""
@@ -64,6 +67,7 @@ def make(config, facts: Facts) -> System:
     given=given,
     l2=config.loss.l2,
     binary=config.loss.get("binary", False),  # older runs have none
+    bit=_bit(target, facts),
   )
   if model.binary and len(target) > 1:
     raise ValueError(
@@ -122,6 +126,12 @@ def _check_kind(target: tuple[int, ...], facts: Facts) -> None:
       )
 
 
+def _bit(target: tuple[int, ...], facts: Facts) -> int | None:
+  """Return the column that says whether what is read is known, if any."""
+  of = {place.bit for place in facts.attributes if {*target} & {*place.entries}}
+  return of.pop() if len(of) == 1 else None
+
+
 def _classify(model: Model, state: TrainState, image: Array) -> Array:
   given = jnp.zeros((image.shape[0], 0))
   return model.logits(state.params, image, given)
@@ -157,16 +167,36 @@ def _terms(model: Model, params, batch: Batch, key=None) -> Metrics:
   return terms
 
 
+def _known(model: Model, batch: Batch, terms: Metrics) -> dict[str, Masked]:
+  """Return terms [B] that are of rows whose target is known, 0 elsewhere."""
+  known = batch["condition"][:, model.bit]
+  return {name: Masked(term * known, known) for name, term in terms.items()}
+
+
 def _loss(model: Model, params, model_state, batch: Batch, key, step):
-  terms = parts.means(_terms(model, params, batch, key))
+  terms = _terms(model, params, batch, key)
+  if model.bit is None:
+    terms = parts.means(terms)
+    total = terms[_name(model)]
+  else:
+    masked = _known(model, batch, terms)
+    total = masked[_name(model)].value.mean()
+    terms = {
+      name: term.value.sum() / jnp.maximum(term.known.sum(), 1.0)
+      for name, term in masked.items()
+    }
 
   # 2. KERNELS: l2 · Σ kernel² of the dense layers, once a step.
   terms["l2"] = losses.dense_l2(params, model.l2)
-  return terms[_name(model)] + terms["l2"], (terms, model_state)
+  return total + terms["l2"], (terms, model_state)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:
   """Return each term and, as Keras's val_loss, the loss with its L2, [B]."""
   terms = _terms(model, state.params, batch)
   l2 = losses.dense_l2(state.params, model.l2)
-  return {"loss": terms[_name(model)] + l2, **terms}
+  error = terms[_name(model)]
+  if model.bit is not None:
+    terms = _known(model, batch, terms)
+    error = terms[_name(model)].value
+  return {"loss": error + l2, **terms}

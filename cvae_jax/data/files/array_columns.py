@@ -16,8 +16,8 @@ _DATES = (datetime.date, datetime.timedelta)
 def read(name: str, values: npt.ArrayLike) -> np.ndarray:
   """Return the values of an attribute, one a row.
 
-  They are objects where some are unknown, which then are None. Bytes, as h5py
-  reads text, become text, and a database's decimals floats.
+  They are objects where some are unknown or masked, which then are None. Bytes,
+  as h5py reads text, become text, and a database's decimals floats.
 
   Raises:
     DataError: there are several a row, a number is not finite, or one is a
@@ -25,6 +25,10 @@ def read(name: str, values: npt.ArrayLike) -> np.ndarray:
   """
   if isinstance(values, pd.Series):  # whose NaN means that a value is missing
     values = values.astype(object)
+  if isinstance(values, np.ma.MaskedArray):  # NumPy drops a mask otherwise
+    mask = np.ma.getmaskarray(values)
+    values = values.data.astype(object)
+    values[mask] = None
   try:
     column = np.asarray(values)
   except ValueError:

@@ -68,3 +68,20 @@ def white_level(array: np.ndarray, path: pathlib.Path) -> float:
     return decoding.choose_white(peak, whole)
   except DataError as error:
     raise DataError(f"{path}: {error}") from None
+
+
+def refuse_mask(peak: int, name: str) -> None:
+  """Refuse images of bytes that are 0 and 1: they would be all but black.
+
+  Args:
+    peak: their largest value.
+    name: what they are called where they are given.
+
+  Raises:
+    DataError: it is 1.
+  """
+  if peak == 1:
+    raise DataError(
+      "images are uint8 in which black is 0 and white is 255; found values of "
+      f"0 and 1: give {name} * np.uint8(255)"
+    )

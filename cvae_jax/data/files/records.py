@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from cvae_jax.data import DataError
+from cvae_jax.data.files.array_images import refuse_mask
 from cvae_jax.host.paths import local
 
 
@@ -57,7 +58,8 @@ def copy(
     and {name: N values} of the conditions.
 
   Raises:
-    DataError: a name is missing, or an image is of another type or shape.
+    DataError: a name is missing, an image is of another type or shape, or all
+      are of 0 and 1.
   """
   first = _read(records, order[0], image, conditions)[image]
   folder = local(folder, "folder")
@@ -68,13 +70,16 @@ def copy(
   shape = (len(order), *first.shape)
   images = np.lib.format.open_memmap(new, "w+", np.uint8, shape)
   values = {name: [] for name in conditions}
+  peak = 0
   try:
     for place, row in enumerate(order):
       record = _read(records, row, image, conditions)
       _check_shape(record[image], first.shape, row)
       images[place] = record[image]
+      peak = max(peak, record[image].max())
       for name in conditions:
         values[name].append(record[name])
+    refuse_mask(peak, "each image")
     images.flush()
     new.replace(path)
   finally:
