@@ -98,6 +98,7 @@ def known_run(names, quantiles):
     folder="known",
     conditions=conditions,
     condition_size=len(names),
+    reads_condition=True,
     config=SimpleNamespace(system="known"),
     system=SimpleNamespace(
       columns={"image": (1, 1, 3), "condition": (len(names),)},
