@@ -145,8 +145,8 @@ class Run(Functions):
         model that was trained with every value known.
       DataError: an attribute or a value is unknown.
     """
-    vectors = self.request(condition, count, seed, **named).vectors
     run = self.with_prior(prior).with_temperature(temperature)
+    vectors = run.request(condition, count, seed, **named).vectors
     z = run.prior(len(vectors), seed, vectors)
     return self.guided(z, vectors, guidance)
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from benchmarks.faults import launching
 from cvae_jax import figures, runs, train
-from cvae_jax.apps import editing
+from cvae_jax.apps import editing, own_picture
 from cvae_jax.data import DataError
 from cvae_jax.data.faces import Conditions
 from cvae_jax.data.files import synthetic_faces
@@ -98,6 +98,7 @@ def known_run(names, quantiles):
     folder="known",
     conditions=conditions,
     condition_size=len(names),
+    reads_condition=True,
     config=SimpleNamespace(system="known"),
     system=SimpleNamespace(
       columns={"image": (1, 1, 3), "condition": (len(names),)},
@@ -164,6 +165,37 @@ def test_the_command_draws_a_turned_photo_its_edits_sweeps_and_walk(
     with Image.open(run.folder / "edits" / f"{name}.png") as picture:
       assert picture.width >= columns * cell - 8
       assert picture.height >= rows * cell - 8
+
+
+def test_a_photo_is_squashed_or_padded_if_so_asked(run, tmp_path):
+  photo = np.full((600, 1200, 3), 200, np.uint8)
+  photo[:, 900:] = 50
+  photo[:, :300:2] = 0  # lines that bilinear resizing would skip or keep
+  path = tmp_path / "wide.png"
+  Image.fromarray(photo).save(path)
+  middle = own_picture.read(run, path)
+  squashed = own_picture.read(run, path, how="squash").astype(int)
+  padded = own_picture.read(run, path, how="pad").astype(int)
+  side = len(middle)
+  assert middle.min() == 200
+  assert (abs(squashed[:, : side // 4 - 1] - 100) <= 1).all()
+  assert (squashed[:, -side // 4 + 1 :] == 50).all()
+  assert (padded[: side // 4 - 1] == 0).all()
+  lit = padded[side // 4 + 1 : -side // 4 - 1]
+  assert (abs(lit[:, : side // 4 - 1] - 100) <= 1).all()
+  assert (lit[:, -side // 4 + 1 :] == 50).all()
+  with pytest.raises(runs.RunError, match="give one of them"):
+    own_picture.read(run, path, crop=2, how="pad")
+
+
+def test_digits_are_found_and_not_fitted(tmp_path):
+  digits = SimpleNamespace(
+    config=SimpleNamespace(data=SimpleNamespace(name="digits"))
+  )
+  with pytest.raises(
+    runs.RunError, match="--fit=pad is not for runs on digits"
+  ):
+    own_picture.read(digits, tmp_path / "a.png", how="pad")
 
 
 def test_figures_have_captions_for_what_they_show(run):

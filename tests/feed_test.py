@@ -113,6 +113,12 @@ def test_check_names_the_column_that_is_missing_and_those_there(columns):
     feed.check(columns, {"edges": (4, 3, 1)})
 
 
+def test_check_says_where_labelled_images_come_from(columns):
+  expected = {"labelled_image": (4, 3, 1)}
+  with pytest.raises(ValueError, match=r"'labelled_image'.* 'digits' has"):
+    feed.check(columns, expected)
+
+
 @pytest.mark.parametrize(
   ("name", "expected"), [("image", (8, 8, 3)), ("label", (1,))]
 )

@@ -10,10 +10,12 @@ import pytest
 from cvae_jax import config as configs
 from cvae_jax.nets.mlp import MLP
 from cvae_jax.systems import m2
-from cvae_jax.types import Facts
+from cvae_jax.types import Facts, Place
 from tests import arithmetic as a, small_zoo as zoo
 
 FACTS = Facts({"image": (28, 28, 1), "condition": (10,)})
+CLASS = Place("class", "class", "class", tuple(range(10)), None)
+INK = Place("ink", "number", "number", (10,), None)
 UNIT = {False: a.softplus, True: a.relu}  # of M2, on an M1 or not
 
 
@@ -39,6 +41,34 @@ def test_a_weight_of_labelled_digits_without_labels_is_named(name):
 def test_a_page_without_labels_weighs_none():
   config = configs.load("zoo:m2,labels=0")
   assert len(configs.resolve(config, FACTS._replace(rows=4500)).notes) == 1
+
+
+@pytest.mark.parametrize(
+  ("size", "places", "message"),
+  [
+    (0, (), "of nothing"),
+    (11, (CLASS, INK), "11 entries, of class, ink"),
+    (11, (CLASS._replace(bit=10),), "class may be unknown here"),
+  ],
+)
+@pytest.mark.parametrize(
+  ("name", "what"), [("m2", "few labels are"), ("m3", "m3's categories are")]
+)
+def test_a_condition_that_is_not_one_known_class_is_refused(
+  name, what, size, places, message
+):
+  config = configs.load(f"zoo:{name}")
+  columns = {"image": (28, 28, 1), "condition": (size,)}
+  with pytest.raises(ValueError, match=f"{what} of one class.*{message}"):
+    configs.resolve(config, Facts(columns, 100, places))
+
+
+def test_m2_takes_data_that_have_no_choice_of_labels():
+  """As arrays that are handed in; their labelled images are the caller's."""
+  config = configs.load("zoo:m2")
+  with config.unlocked():
+    del config.data.labels
+  assert not configs.resolve(config, FACTS).unlabelled
 
 
 def m2_bounds(params, x, y, m1=False):

@@ -47,7 +47,7 @@ def quick(run: Run) -> Search:
 
 def attributes(run: Run) -> tuple[Attribute, ...]:
   """Return the attributes that a picture can be said to show."""
-  if not run.condition_size:
+  if not run.reads_condition:
     return ()
   return tuple(getattr(run.conditions, "attributes", ()))
 

@@ -21,8 +21,11 @@ KEPT = 0.9  # share of a picture; if a cut leaves less, the user is told
 def find_fit(run: Run) -> str:
   """Return how the run's training images were fitted: crop, squash or pad.
 
-  It is crop where the prepared set is not on this machine, or was cut by a box.
+  It is crop of a photo of a face, and where the prepared set is not on this
+  machine or was cut by a box.
   """
+  if run.config.data.name == "faces":
+    return "crop"
   mark = _read_mark(run)
   if mark.get("pad"):
     return "pad"
@@ -83,15 +86,27 @@ def read(
     path: the file.
     square: of a run on faces, the box that is kept: top, bottom, left, right.
     crop: of a run on faces, pixels that go off every side.
-    how: of a run on other data, crop, squash or pad, see `fit`.
+    how: crop, squash or pad, see `fit`; of digits crop alone.
 
   Raises:
     DataError: it is no whole image, or too small for the crop or the box.
     PhotoError: the run is on digits, and there is not one digit in it.
-    RunError: a box or a crop is given for a run on other data.
+    RunError: a box or a crop is given for a run on other data or beside
+      squash or pad, or one of these for a run on digits.
   """
-  if run.config.data.name == "faces":
+  name = run.config.data.name
+  if name == "digits" and how not in (None, "crop"):
+    raise RunError(
+      f"--fit={how} is not for runs on digits: the digit is found in the "
+      "picture and fitted as MNIST's are; leave it out"
+    )
+  if name == "faces" and how in (None, "crop"):
     return image_files.read_photo(path, _fit_of_faces(run, square, crop))
+  if name == "faces" and (square or crop):
+    raise RunError(
+      f"--fit={how} takes the whole photo, --square and --crop a part of it; "
+      "give one of them"
+    )
   if square or crop:
     raise RunError(
       "--square and --crop are for runs on faces; others take the largest "
@@ -118,6 +133,11 @@ def fit(
     return digit_from_photo(picture)
   how = how or find_fit(run)
   height, width, channels = run.system.columns["image"]
+  if run.config.data.name == "faces":  # bilinear resizing would skip pixels
+    sides = [picture.width // (2 * width), picture.height // (2 * height)]
+    if how != "squash":
+      sides = [max(sides) if how == "pad" else min(sides)] * 2
+    picture = picture.reduce([max(1, side) for side in sides])
   fitted = image_files.Fit(
     height,
     resize=_find_resize(run, "antialias"),

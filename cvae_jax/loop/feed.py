@@ -12,6 +12,10 @@ from cvae_jax.data import Repeated
 from cvae_jax.loop.mesh import ONE, Mesh
 from cvae_jax.types import Batch
 
+_LABELLED = (
+  ": the system reads labelled images beside the others, which the data source "
+  "'digits' has, or one of your own (ARCHITECTURE.md, Few labels)"
+)
 _PIXELS = ("image", "labelled_image", "photo")  # uint8 until compiled
 Columns = Mapping[str, NDArray | Repeated]  # of equal length
 RESIDENT_BYTES = 2 << 30  # columns above this stay on the host, memory-mapped
@@ -94,6 +98,7 @@ def check(
     if name not in columns:
       raise ValueError(
         f"the data have no column {name!r}; they have {sorted(columns)}"
+        + (_LABELLED if name in ("label", "labelled_image") else "")
       )
     if columns[name].shape[1:] != tuple(shape):
       raise ValueError(

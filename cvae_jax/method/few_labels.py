@@ -45,11 +45,16 @@ def likelihood(loss, channels: int) -> likelihoods.Likelihood:
   return found
 
 
-def count_classes(facts: Facts) -> int:
+def count_classes(facts: Facts, what: str = "few labels are") -> int:
   """Return the number of classes K that a condition [K] has, which is one-hot.
 
+  Args:
+    facts: of the data.
+    what: what is of one class, for the error.
+
   Raises:
-    ValueError: a condition says nothing, or more than one class.
+    ValueError: a condition says nothing, or more than one class, or a class
+      that may be unknown.
   """
   places = facts.attributes
   if (
@@ -59,9 +64,14 @@ def count_classes(facts: Facts) -> int:
   ):
     names = ", ".join(place.name for place in places) or "nothing"
     raise ValueError(
-      f"few labels are of one class, and the condition has "
+      f"{what} of one class, and the condition has "
       f"{facts.condition_size} entries, of {names}; set data.condition=class "
       "and data.conditions to the number of classes"
+    )
+  if any(place.bit is not None for place in places):
+    raise ValueError(
+      f"{what} of one class that is known of each row; {places[0].name} may be "
+      "unknown here: leave such rows and data.condition_dropout out"
     )
   return facts.condition_size
 

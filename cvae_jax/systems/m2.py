@@ -90,7 +90,7 @@ def make(config, facts: Facts) -> System:
     classify=lambda state, image: nets.classify(
       state.params, model.data(state.params, image)
     ),
-    unlabelled=not config.data.labels,
+    unlabelled=not config.data.get("labels", -1),
     **likelihoods.make_functions(None if nets.m1 else likelihood, output),
     observe=binary if model.loss.binarise else None,
     latents=model.latents,

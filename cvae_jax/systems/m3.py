@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.method import gaussian, losses, optim, parts, update
+from cvae_jax.method import few_labels, gaussian, losses, optim, parts, update
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.nets.mlp import MLP, flat
 from cvae_jax.types import (
@@ -61,11 +61,15 @@ class Model(NamedTuple):
 
 
 def make(config, facts: Facts) -> System:
-  """Build the system from config.model and .optim for the data's shapes."""
+  """Build the system from config.model and .optim for the data's shapes.
+
+  Raises:
+    ValueError: a condition is not one class.
+  """
   shape = facts.image_shape
   pixels = math.prod(shape)
   latents = config.model.latents
-  classes = facts.condition_size
+  classes = few_labels.count_classes(facts, "m3's categories are")
 
   def linear(**heads: int) -> MLP:
     return MLP(widths=(), heads=heads)

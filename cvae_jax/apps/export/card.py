@@ -85,7 +85,7 @@ def _what(run: Run) -> str:
     return "A model that gives grey photos colours"
   if run.system.decode is None:
     return "A judge, which reads attributes of images"
-  asked = "conditional " if getattr(run.conditions, "names", ()) else ""
+  asked = "conditional " if _names(run) and run.reads_condition else ""
   return f"A {asked}generative model of images"
 
 
@@ -134,14 +134,18 @@ def _name_inputs(inputs: Mapping[str, tuple[int, ...]]) -> str:
 
 
 def _conditions(run: Run) -> str:
-  names = [str(name) for name in getattr(run.conditions, "names", ())]
-  if not names:
+  names = _names(run)
+  if not names or not run.condition_size:
     return "None: the model is asked for nothing."
   lines = [f"A condition has {len(names)} entries, in this order:", ""]
   said = getattr(run.conditions, "meanings", ("",) * len(names))
   for index, (name, meaning) in enumerate(zip(names, said, strict=True)):
     lines.append(f"{index}. {name}" + (f": {meaning}" if meaning else ""))
   return "\n".join(lines)
+
+
+def _names(run: Run) -> list[str]:
+  return [str(name) for name in getattr(run.conditions, "names", ())]
 
 
 def _data(run: Run) -> str:

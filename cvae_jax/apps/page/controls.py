@@ -29,7 +29,7 @@ def from_run(run: Run) -> list[dict[str, Any]]:
   """
   conditions = run.conditions
   attributes = editing.attributes(run)
-  if run.condition_size and not attributes:
+  if run.condition_size and not attributes and run.reads_condition:
     raise RunError(
       f"{run.folder}: its conditions name no attributes, so the page has "
       "nothing to show as a control"

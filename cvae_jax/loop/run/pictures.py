@@ -126,8 +126,8 @@ def _complete(
     RunError: an attribute is asked for in two ways, or may not be unknown.
   """
   words = run.parse(request)
-  if (named or unknown) and not getattr(run.conditions, "attributes", ()):
-    raise RunError(f"{run.folder} is conditioned on nothing")
+  if (named or unknown) and not run.asks:
+    run.parse(dict.fromkeys([*named, *unknown]))
   for name in named:
     run.conditions.attribute(name)
   unsaid = run.parse(dict.fromkeys(unknown))

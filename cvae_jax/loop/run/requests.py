@@ -88,16 +88,29 @@ def parse(run: Any, request: Mapping[str, Any] | str) -> dict[str, Any]:
     RunError: the run can be asked for nothing, or a value may not be unknown.
     DataError: a name or a value is unknown.
   """
-  if not getattr(run.conditions, "attributes", ()):
+  if not run.asks:
     if request:
-      raise RunError(
-        f"{run.folder} is conditioned on nothing, so nothing can be asked of it"
-      )
+      raise RunError(_unasked(run))
     return {}
   if isinstance(request, str):
     request = run.conditions.parse(request)
   _check_known(run, request)
   return dict(request)
+
+
+def _unasked(run: Any) -> str:
+  """Say why a run cannot be asked for anything."""
+  if not getattr(run.conditions, "attributes", ()):
+    return (
+      f"{run.folder} is conditioned on nothing, so nothing can be asked of it"
+    )
+  text = (
+    f"{run.folder}: the decoder of its system, {run.config.system!r}, reads no "
+    "condition, so nothing can be asked of it"
+  )
+  if run.system.encode is None or run.system.posterior is not None:
+    return text
+  return f"{text}; a fitted prior (prior=fitted) draws latents by a condition"
 
 
 def _check_known(run: Any, request: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """A restored run: its requests, and its functions applied to arrays."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,6 +30,32 @@ class Restored(Drawn):
   def condition_size(self) -> int:
     """Return the length A of a condition, 0 where the system reads none."""
     return self.system.columns.get("condition", (0,))[0]
+
+  @functools.cached_property
+  def reads_condition(self) -> bool:
+    """Tell whether what the run decodes depends on a condition.
+
+    An adversarial autoencoder and a GAN are given the data's conditions and do
+    not read them. A run that decodes nothing, as a judge, is not looked at.
+    """
+    decode = self.system.decode
+    if decode is None or "image" not in self.system.columns:
+      return True
+    if not self.condition_size:
+      return False
+    sizes = (self.system.latents, self.condition_size)
+    rows = [jax.ShapeDtypeStruct((1, size), np.float32) for size in sizes]
+    traced = jax.make_jaxpr(decode)(self.state, *rows).jaxpr
+    condition = traced.invars[-1]
+    read = [*traced.outvars, *(v for e in traced.eqns for v in e.invars)]
+    return any(variable is condition for variable in read)
+
+  @property
+  def asks(self) -> bool:
+    """Tell whether a request changes what the run draws."""
+    if not getattr(self.conditions, "attributes", ()):
+      return False
+    return self.reads_condition or self.fitted is not None
 
   def parse(self, request: Mapping[str, Any] | str) -> dict[str, Any]:
     """Return a request as {attribute: value}.
@@ -63,7 +90,7 @@ class Restored(Drawn):
     arguments.check_draw(count, seed)
     if condition is None or isinstance(condition, str | Mapping):
       words = self.parse(condition or {}) | self.parse(named)
-      if not getattr(self.conditions, "attributes", ()):
+      if not self.asks:
         return requests.Asked(self._blank(1 if count is None else count))
       return requests.vectors(self, words, count, seed)
     if named:
