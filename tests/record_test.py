@@ -217,7 +217,7 @@ def test_a_kill_while_a_finished_run_is_lengthened_leaves_it_unfinished(
     written.append(path)
     write_atomically(path, content)
 
-  for module in ("record", "launches"):
+  for module in ("record", "folder.launches"):
     monkeypatch.setattr(f"cvae_jax.loop.{module}.write_atomically", write)
   with pytest.raises(KeyboardInterrupt):
     start(tmp_path)
