@@ -63,7 +63,7 @@ def test_the_commit_is_never_that_of_another_repository(tmp_path, monkeypatch):
   for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "mine"]):
     subprocess.run([*git, *words], check=True)
   before = provenance.describe_code()
-  monkeypatch.setattr(provenance, "_PACKAGE", package)
+  monkeypatch.setattr(provenance, "PACKAGE", package)
   after = provenance.describe_code()
   assert after["commit"] is None
   assert after["uncommitted"] is False

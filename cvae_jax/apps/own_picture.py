@@ -21,10 +21,10 @@ KEPT = 0.9  # share of a picture; if a cut leaves less, the user is told
 def find_fit(run: Run) -> str:
   """Return how the run's training images were fitted: crop, squash or pad.
 
-  It is crop of a photo of a face, and where the prepared set is not on this
-  machine or was cut by a box.
+  It is crop of a photo of a face or a digit, and where the prepared set is not
+  on this machine or was cut by a box.
   """
-  if run.config.data.name == "faces":
+  if run.config.data.name in ("digits", "faces"):
     return "crop"
   mark = _read_mark(run)
   if mark.get("pad"):
@@ -44,7 +44,8 @@ def describe_fit(run: Run, path: Path, how: str | None = None) -> str:
   Returns:
     "" if nothing of the picture is distorted, or cut off or added.
   """
-  if (how or find_fit(run)) == "crop":
+  used = how or find_fit(run)
+  if used == "crop":
     return _describe_cut(run, path)
   height, width = run.system.columns["image"][:2]
   own = decoding.read(path)
@@ -52,7 +53,7 @@ def describe_fit(run: Run, path: Path, how: str | None = None) -> str:
     return ""
   return (
     f"{path.name} is {own.height}×{own.width} pixels and is fitted by "
-    f"{find_fit(run)}, as the training images were; --fit says another way"
+    f"{used}, as the training images were; --fit says another way"
   )
 
 
@@ -95,12 +96,13 @@ def read(
       squash or pad, or one of these for a run on digits.
   """
   name = run.config.data.name
-  if name == "digits" and how not in (None, "crop"):
+  how = how or find_fit(run)
+  if name == "digits" and how != "crop":
     raise RunError(
       f"--fit={how} is not for runs on digits: the digit is found in the "
       "picture and fitted as MNIST's are; leave it out"
     )
-  if name == "faces" and how in (None, "crop"):
+  if name == "faces" and how == "crop":
     return image_files.read_photo(path, _fit_of_faces(run, square, crop))
   if name == "faces" and (square or crop):
     raise RunError(

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+PACKAGE = Path(__file__).resolve().parents[1]  # the folder cvae_jax
 # The second form is what pathlib leaves of "gs://bucket".
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[A-Za-z][A-Za-z0-9+.-]+:/")
 

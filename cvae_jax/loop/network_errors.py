@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from cvae_jax.host.paths import PACKAGE
 from cvae_jax.settings import ConfigError
 
-_PACKAGE = Path(__file__).resolve().parents[1]
 _ROOMS = ("nets", "systems", "method")  # what traces networks
 _LIBRARIES = ("site-packages", "dist-packages")
 # Python, jax and NumPy raise these if sizes do not fit; flax has its own.
@@ -50,7 +50,7 @@ def _is_shape_error(error: Exception) -> bool:
   if not ours:
     return False
   path = Path(ours[-1].filename).resolve()
-  if not path.is_relative_to(_PACKAGE):
+  if not path.is_relative_to(PACKAGE):
     return False
   raised = ours[-1] is frames[-1] and (ours[-1].line or "").startswith("raise")
-  return path.relative_to(_PACKAGE).parts[0] in _ROOMS and not raised
+  return path.relative_to(PACKAGE).parts[0] in _ROOMS and not raised

@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 from cvae_jax import config as configs, settings
 from cvae_jax.host import commands
 from cvae_jax.host.files import DamagedFile, read_json, write_atomically
+from cvae_jax.host.paths import PACKAGE
 from cvae_jax.loop.folder.folders import Folder
 from cvae_jax.loop.folder.run_data import DATA
 from cvae_jax.measures import entries
@@ -102,9 +103,8 @@ def is_entry(found: Mapping[str, Any]) -> bool:
 
 def folder() -> Path:
   """Return the project's own ledger: docs/results, or as it is installed."""
-  package = Path(__file__).parents[1]
-  checkout = package.parent / "docs" / "results"
-  return checkout if checkout.is_dir() else package / "results"
+  checkout = PACKAGE.parent / "docs" / "results"
+  return checkout if checkout.is_dir() else PACKAGE / "results"
 
 
 def below(place: Path) -> list[Entry]:

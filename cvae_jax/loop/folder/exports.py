@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cvae_jax.host import commands, tensors
 from cvae_jax.host.files import DamagedFile
-from cvae_jax.host.paths import local
+from cvae_jax.host.paths import PACKAGE, local
 from cvae_jax.loop.folder import checkpoint_names as checkpoints
 from cvae_jax.loop.folder.checkpoint_names import WEIGHTS, is_export
 from cvae_jax.loop.folder.integrity import CheckpointError, check_names, shapes
@@ -56,8 +56,7 @@ def find(folder: Path) -> Path:
   if (folder / "config.json").exists() or folder.parts[:-1] != ("pretrained",):
     return folder
   # Models lie inside the installed package, or beside it in a checkout.
-  package = Path(__file__).parents[2]
-  for place in (package, package.parent):
+  for place in (PACKAGE, PACKAGE.parent):
     if (place / folder / "config.json").exists():
       return place / folder
   return folder

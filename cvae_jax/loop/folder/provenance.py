@@ -14,8 +14,8 @@ from typing import Any
 import jax
 
 from cvae_jax import __version__
+from cvae_jax.host.paths import PACKAGE
 
-_PACKAGE = Path(__file__).resolve().parents[2]
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 _OPTIONS = (  # settings of jax: with another value a run has other bits
   "jax_default_prng_impl",
@@ -82,7 +82,7 @@ def describe_code() -> dict[str, Any]:
   changes = _git("status", "--porcelain", "-uno", ".") if own else None
   return {
     "version": __version__,
-    "sha256": files_hash(_PACKAGE),
+    "sha256": files_hash(PACKAGE),
     "commit": _git("rev-parse", "HEAD") if own else None,
     "uncommitted": bool(changes),
   }
@@ -107,7 +107,7 @@ def files_hash(folder: Path) -> str:
 def _in_own_repository() -> bool:
   """Tell whether git tracks this very package, at the top of a checkout."""
   top = _git("rev-parse", "--show-toplevel")
-  if top is None or Path(top).resolve() != _PACKAGE.parent:
+  if top is None or Path(top).resolve() != PACKAGE.parent:
     return False
   files = ("__init__.py", "../setup.py")
   return _git("ls-files", "--error-unmatch", *files) is not None
@@ -117,7 +117,7 @@ def _git(*words: str) -> str | None:
   """Ask git about the package's folder; None if it has no answer."""
   try:
     done = subprocess.run(
-      ["git", "-C", str(_PACKAGE), *words], capture_output=True, text=True
+      ["git", "-C", str(PACKAGE), *words], capture_output=True, text=True
     )
   except OSError:
     return None
