@@ -16,6 +16,7 @@ from cvae_jax.host import (
   compile_cache,
   console,
   cpu,
+  interrupts,
   memory,
   paths,
   plugins,
@@ -45,6 +46,7 @@ def start(name: str) -> None:
   """
   if name == "__main__":
     console.secure()
+    interrupts.repeat_lost()
     cpu.tune(restart=cpu.is_command(sys.orig_argv))
 
 
