@@ -24,8 +24,12 @@ pytestmark = pytest.mark.usefixtures("shared_programs", "plain_convolutions")
         "optim__steps": 20,
         "optim__ema": 0.9,
         "optim__accumulate": 2,
+        "loss__objective": "tc",
+        "steps_per_dispatch": 4,
+        "log_every": 4,
+        "checkpoint_every": 8,
       },
-      9,
+      16,
     ),
     (
       "cvae",
@@ -41,18 +45,11 @@ pytestmark = pytest.mark.usefixtures("shared_programs", "plain_convolutions")
     ),
     ("adgm", {}, 9),
     ("hierarchy", {"epochs": 1, "loss__kl__free_bits": 0.01}, 5),
-    ("cvae", {"loss__objective": "tc"}, 9),
     ("cvae", {"loss__objective": "dip_ii"}, 9),
-    ("vae", {"loss__objective": "mmd"}, 9),
     (
       "vae",
       {"loss__objective": "factor", "loss__discriminator": (4,)},
       9,
-    ),
-    (
-      "cvae",
-      {"steps_per_dispatch": 4, "log_every": 4, "checkpoint_every": 8},
-      16,
     ),
   ],
 )

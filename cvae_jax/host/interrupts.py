@@ -1,6 +1,7 @@
 """Repeats a Ctrl-C that Python could not raise."""
 
 import _thread
+import signal
 import sys
 import threading
 
@@ -21,10 +22,18 @@ def repeat_lost() -> None:
 
   def hook(lost):
     if lost.exc_type is KeyboardInterrupt:
-      timer = threading.Timer(_DELAY, _thread.interrupt_main)
+      timer = threading.Timer(_DELAY, _interrupt)
       timer.daemon = True
       timer.start()
     else:
       report(lost)
 
   sys.unraisablehook = hook
+
+
+def _interrupt() -> None:
+  """Interrupt the main thread, also where it waits for something."""
+  if hasattr(signal, "pthread_kill"):
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+  else:  # Windows
+    _thread.interrupt_main()
