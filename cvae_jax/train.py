@@ -241,8 +241,10 @@ def _make_end_epoch(parts: Parts) -> Callable:
     # Final figures are measured on rows that chose nothing. They belong to
     # the state that is handed out: the last one, or the best one so far.
     handed_out = last or watch.stopped or watch.best_step == step
-    if handed_out and (means := final(state)):
-      parts.report("test", step, means)
+    if handed_out and (tested := final(state)):
+      parts.report("test", step, tested)
+    if last or watch.stopped:
+      parts.warn(means)
     return state
 
   return end_epoch

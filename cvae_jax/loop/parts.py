@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cvae_jax.host.console import Console
+from cvae_jax.loop import idle_latents
 from cvae_jax.loop.folder import fixed
 from cvae_jax.loop.folder.checkpoint import CheckpointError, Checkpoints
 from cvae_jax.loop.job import Job
@@ -34,6 +35,12 @@ class Parts(NamedTuple):
       shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
       epochs = self.job.config.epochs
       self.console.line(f"{split} {round(epoch)}/{epochs}: {shown}")
+
+  def warn(self, means: dict[str, float]) -> None:
+    """Warn at the end of a training where its latents hold next to nothing."""
+    if text := idle_latents.caution(means):
+      remedy = idle_latents.remedy(self.job.config)
+      self.console.line(f"warning: {text}: {remedy}")
 
   def log(self, step: int) -> None:
     """Write the row of the window of steps that ends at `step`."""

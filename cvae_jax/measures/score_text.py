@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cvae_jax.loop import idle_latents
 from cvae_jax.measures import control
 from cvae_jax.measures.abilities import askable, borrows_labels
 from cvae_jax.measures.samples import manner_lines
@@ -56,6 +57,8 @@ def warnings(scores: dict[str, Any]) -> list[str]:
     ]
   if scores["latents"]["active"] == 0:
     found.append("posterior collapsed: no latent is active")
+  elif text := idle_latents.caution(scores["test"]):
+    found.append(text)
   return found + ([] if scores["unlabelled"] else control.warnings(scores))
 
 
