@@ -24,6 +24,7 @@ TABLE = {
   "grade": np.resize(["low", "high", "mid", "low"], N),
   "size": RNG.uniform(0.2, 1.0, N),
   "angle": RNG.uniform(0, 360, N),
+  "dose": 10 ** RNG.uniform(-1, 3, N),
 }
 ENTRIES = [
   {"name": "shape", "kind": "class"},
@@ -32,6 +33,7 @@ ENTRIES = [
   {"name": "grade", "kind": "ordinal", "levels": ["low", "mid", "high"]},
   {"name": "size", "kind": "number"},
   {"name": "angle", "kind": "angle"},
+  {"name": "dose", "kind": "log"},
 ]
 WHOLE = {
   "shape": "square",
@@ -40,6 +42,7 @@ WHOLE = {
   "grade": "mid",
   "size": 0.5,
   "angle": 90,
+  "dose": 20.0,
 }
 
 
@@ -132,6 +135,7 @@ def test_the_entries_of_attributes_follow_one_another(conditions):
     (7, 9),
     (9, 10),
     (10, 12),
+    (12, 13),
   ]
 
 
@@ -152,10 +156,10 @@ def test_an_unknown_value_is_zero_and_its_bit_too():
   first = conditions.encode_table(table)[0]
   assert not first[conditions.columns("size")].any()
   assert not first[conditions.columns("shape")].any()
-  assert first[-6:].tolist() == [0, 1, 1, 1, 0, 1]
+  assert first[-7:].tolist() == [0, 1, 1, 1, 0, 1, 1]
   assert conditions.decode(first[None])[0]["size"] is None
   asked = conditions.encode(grade="high")
-  assert asked[0, -6:].tolist() == [0, 0, 0, 1, 0, 0]
+  assert asked[0, -7:].tolist() == [0, 0, 0, 1, 0, 0, 0]
   np.testing.assert_array_equal(
     asked, conditions.encode(grade="high", size=np.nan, shape=None)
   )

@@ -147,6 +147,7 @@ KINDS = {
   "glossy": ("binary", ["no", "yes"]),
   "size": ("ordinal", ["small", "medium", "large"]),
   "light": ("number", [0.5, 2.0, 7.5]),
+  "dose": ("log", [0.1, 20.0, 500.0]),
   "turn": ("angle", [0, 90, 200]),
   "tags": ("multilabel", ["beach", "night;beach", ""]),
 }
@@ -173,7 +174,7 @@ def test_each_kind_of_condition_comes_back_from_its_link(known_bits):
   opened = opening.from_run(all_kinds(known_bits), "kinds")
   values = {
     **{"shape": "star", "glossy": "yes", "size": "large"},
-    **{"light": 0.75, "turn": 45.0, "tags": "beach;night"},
+    **{"light": 0.75, "dose": 20.0, "turn": 45.0, "tags": "beach;night"},
   }
   asked = request.Request(values, seed=4)
   link = parse_qsl(asked.to_query("kinds"), keep_blank_values=True)

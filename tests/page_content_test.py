@@ -53,7 +53,7 @@ def test_every_setting_of_every_kind_is_the_vector_of_the_conditions(
 ):
   about = every_page.evaluate("cvae.about")
   assert [c["kind"] for c in about["controls"]] == [
-    "class", "binary", "tags", "ordinal", "number", "angle"
+    "class", "binary", "tags", "ordinal", "number", "angle", "log"
   ]  # fmt: skip
   for control in about["controls"]:
     name = control["name"]

@@ -182,8 +182,8 @@ def from_arrays(
     held_out: the share of the rows that is held out; 0 for none.
     seed: of the shuffling.
     kinds: {name: kind} of columns that are of another kind, as in
-      {"grade": "ordinal:low<mid<high", "hour": "angle:24"}. Kinds are class,
-      binary, multilabel, ordinal, number and angle.
+      {"grade": "ordinal:low<mid<high", "dose": "log"}. Kinds are class,
+      binary, multilabel, ordinal, number, log and angle.
 
   Raises:
     DataError: if lengths, types or values do not fit; what was found is said.

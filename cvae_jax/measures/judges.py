@@ -17,7 +17,8 @@ from cvae_jax.loop.folder.run_data import Datasets, has_same_images
 from cvae_jax.loop.run.purposes import purpose
 from cvae_jax.runs import Run, RunError
 
-_BY_COLUMN = ("class", "binary", "number")  # what the attribute system reads
+# What the attribute system reads.
+_BY_COLUMN = ("class", "binary", "number", "log")
 
 
 class Reader:
@@ -87,8 +88,9 @@ class Reader:
     kind = self.conditions.attribute(of[target]).kind
     if kind not in _BY_COLUMN:
       raise RunError(
-        f"judge {judge.folder} reads a class or a number, and {of[target]} is "
-        f"{kind}: train {commands.format_command('train')} --config=judge"
+        f"judge {judge.folder} reads a class, a number or a log, and "
+        f"{of[target]} is {kind}: train "
+        f"{commands.format_command('train')} --config=judge"
       )
     if given and of.get(given) not in self.judges:
       raise RunError(

@@ -14,7 +14,9 @@ function control(about, changed) {
   const {name, kind, values, unknown} = about;
   const frame = element("fieldset", {}, element("legend", {textContent: name}));
   const tell = (value) => changed(name, value);
-  const build = {tags, number: slider, angle: slider, ordinal: slider}[kind];
+  const build = {
+    tags, number: slider, log: slider, angle: slider, ordinal: slider,
+  }[kind];
   const show = (build || (values.length > MANY ? menu : buttons))(
     frame, about, tell,
   );

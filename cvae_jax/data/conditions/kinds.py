@@ -10,6 +10,7 @@ from cvae_jax.data.conditions import (
   angle,
   binary,
   classes,
+  log,
   multilabel,
   number,
   ordinal,
@@ -24,6 +25,7 @@ KINDS: Mapping[str, type[Attribute]] = {
     multilabel.MultiLabel,
     ordinal.Ordinal,
     number.Number,
+    log.Log,
     angle.Angle,
   )
 }
@@ -44,8 +46,8 @@ def parse(text: str) -> dict[str, dict[str, Any]]:
   """Read "size=number,grade=ordinal:low<mid<high" into entries by name.
 
   Details follow a colon: the levels of a class, a binary or a multi-label,
-  joined by "|"; those of an ordinal, joined by "<"; a number's range, as "0|1";
-  or an angle's period.
+  joined by "|"; those of an ordinal, joined by "<"; the range of a number or a
+  log, as "0|1"; or an angle's period.
 
   Raises:
     DataError: a part is not name=kind, or what follows the colon is wrong.
@@ -73,14 +75,15 @@ def _detail(entry: Mapping[str, Any], detail: str) -> dict[str, Any]:
   chosen = entry["kind"]
   joint = "<" if chosen == "ordinal" else "|"
   words = [part.strip() for part in detail.split(joint)]
-  if chosen not in ("number", "angle"):
+  if chosen not in ("number", "log", "angle"):
     return {"levels": words}
   numbers = _numbers(words)
-  if chosen == "number" and numbers is not None and len(words) == 2:
+  ranged = chosen != "angle"
+  if ranged and numbers is not None and len(words) == 2:
     return {"range": numbers.tolist()}
-  if chosen == "angle" and numbers is not None and len(words) == 1:
+  if not ranged and numbers is not None and len(words) == 1:
     return {"period": float(numbers[0])}
-  wanted = "low|high" if chosen == "number" else "its period"
+  wanted = "low|high" if ranged else "its period"
   raise DataError(f"{name}={chosen}: expected {wanted}; found {detail!r}")
 
 

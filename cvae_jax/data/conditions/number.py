@@ -73,22 +73,33 @@ class Number(Attribute):
 
   def encode(self, values: Sequence[Any], strict: bool = True) -> NDArray:
     """Return numbers brought from `range` to `scaled`, [N, 1]."""
-    found = numbers(self.name, values)
-    low, high = self.range
+    given = numbers(self.name, values)
+    found = self.to_scale(given)
+    low, high = ends = self.to_scale(self.range).tolist()
     rounding = 1e-9 * (high - low)  # what `decode` returns may be beside it
     near = np.clip(found, low, high)
     found = np.where(np.abs(found - near) <= rounding, near, found)
-    outside = found[~((low <= found) & (found <= high))]
+    outside = given[~((low <= found) & (found <= high))]
     if strict and outside.size:
       raise DataError(
-        f"{self.name} is from {low:g} to {high:g}; found {outside[0]:g}"
+        f"{self.name} is from {self.choices()}; found {outside[0]:g}"
       )
-    return self._rescale(found, self.range, self.scaled).astype(np.float32)
+    return self._rescale(found, tuple(ends), self.scaled).astype(np.float32)
 
   def decode(self, vectors: NDArray) -> list[float]:
     """Return the numbers of entries [N, 1]."""
     entries = np.asarray(vectors, np.float64)[:, 0]
-    return self._rescale(entries, self.scaled, self.range)[:, 0].tolist()
+    ends = tuple(self.to_scale(self.range).tolist())
+    measures = self._rescale(entries, self.scaled, ends)[:, 0]
+    return self.from_scale(measures).tolist()
+
+  def to_scale(self, values: ArrayLike) -> NDArray[np.float64]:
+    """Return what is scaled in a straight line: the numbers themselves."""
+    return np.asarray(values, np.float64)
+
+  def from_scale(self, measures: ArrayLike) -> NDArray[np.float64]:
+    """Return the numbers of what `to_scale` returned."""
+    return np.asarray(measures, np.float64)
 
   def settings(self, steps: int = STEPS) -> list[float]:
     """Return `steps` numbers from low to high."""

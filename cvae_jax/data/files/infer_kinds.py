@@ -9,6 +9,7 @@ import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions.angle import infer_period
+from cvae_jax.data.conditions.log import check_above_0
 from cvae_jax.data.files import tables
 from cvae_jax.data.files.columns import describe, list_words
 
@@ -148,7 +149,7 @@ def _complete(entry: Entry, column: pd.Series, train: np.ndarray) -> Entry:
   name = entry["name"]
   kind = entry["kind"]
   given = column[column != ""]
-  if kind in ("number", "angle"):
+  if kind in ("number", "log", "angle"):
     numbers = tables.to_numbers(column)
     if numbers is None:
       row, value = _first_word(given)
@@ -185,6 +186,9 @@ def _limits(entry: Entry, numbers: pd.Series, train: np.ndarray) -> Entry:
     if "period" in entry:
       return {}
     return {"period": infer_period(entry["name"], numbers)}
+  if entry["kind"] == "log":
+    check_above_0(entry["name"], numbers)
+    check_above_0(entry["name"], entry.get("range", ()))
   if "range" in entry:
     low, high = entry["range"]
     if low >= high:

@@ -141,6 +141,8 @@ def _tell(
   say(f"{len(table):,} images: {', '.join(counts)}")
   for line in schema.summary(entries, table):
     say(line)
+  for line in schema.hints(entries, table):
+    say(line)
   for name, why in left_out.items():
     say(f"  {name}: left out ({why}); --kind {name}=KIND takes it")
   if not entries:

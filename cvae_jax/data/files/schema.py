@@ -1,7 +1,7 @@
 """What kind of attribute each column of a table is: the schema of a set.
 
 An entry of the schema is {"name", "kind", …}: the levels of a class, binary,
-multilabel or ordinal, the range of a number, the period of an angle.
+multilabel or ordinal, the range of a number or a log, the period of an angle.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,13 @@ import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions import kinds
+from cvae_jax.data.files import tables
 from cvae_jax.data.files.columns import list_words
 from cvae_jax.data.files.infer_kinds import IGNORE, Entry
 from cvae_jax.host.wording import shorten
+
+CROWDED = 0.1  # of a range: half of the values lie below
+DECADES = 100  # high / low, from which equal factors may count
 
 
 def parse(text: str) -> dict[str, Entry]:
@@ -53,8 +57,27 @@ def summary(entries: Sequence[Entry], table: pd.DataFrame) -> list[str]:
   return lines
 
 
+def hints(entries: Sequence[Entry], table: pd.DataFrame) -> list[str]:
+  """Say in a line each which numbers crowd at the low end of their range."""
+  lines = []
+  for entry in entries:
+    numbers = tables.to_numbers(table[entry["name"]])
+    if entry["kind"] != "number" or numbers.min() <= 0:
+      continue
+    low, high = entry["range"]
+    share = (numbers.median() - low) / (high - low)
+    if share <= CROWDED and high >= DECADES * low:
+      name = entry["name"]
+      lines.append(
+        f"note: {name}: half of its values lie in the lowest "
+        f"{max(share, 0.01):.0%} of its range, where a model can hardly tell "
+        f"them apart; --kind {name}=log takes its logarithm".replace("%", " %")
+      )
+  return lines
+
+
 def _describe(entry: Entry, column: pd.Series) -> str:
-  if entry["kind"] == "number":
+  if entry["kind"] in ("number", "log"):
     low, high = entry["range"]
     return f"{low:g} to {high:g}"
   if entry["kind"] == "angle":

@@ -73,6 +73,8 @@ def read(controls: Sequence[Control], given: Sequence[Any]) -> dict[str, Any]:
     unknown = control.unknown is not None and next(rest)
     if control.attribute.kind == "multilabel":
       value = SEPARATOR.join(value or ())
+    if control.attribute.kind == "log":
+      value = 10.0**value
     missing = unknown or value == UNKNOWN
     found[control.attribute.name] = None if missing else value
   return found
@@ -95,6 +97,8 @@ def write(controls: Sequence[Control], values: Mapping[str, Any]) -> list:
 def _display(attribute: Any, value: Any) -> Any:
   if attribute.kind == "multilabel":
     return labels(value)
+  if attribute.kind == "log":
+    return math.log10(value)
   return str(value) if attribute.levels else float(value)
 
 
@@ -115,17 +119,19 @@ def _control(attribute: Any, value: Any, may_be_unknown: bool) -> Control:
   moved = slider(
     low,
     high,
-    float(value),
+    _display(attribute, value),
     step=step_of(low, high),
-    label=label,
+    label=f"log10 of {label}" if attribute.kind == "log" else label,
   )
   return Control(attribute, moved, _box(label) if may_be_unknown else None)
 
 
 def ends(attribute: Any) -> tuple[float, float]:
-  """Return the lowest and the highest value of a number or an angle."""
+  """Return the lowest and the highest value of a slider."""
   if attribute.kind == "angle":
     return 0.0, float(attribute.period)
+  if attribute.kind == "log":
+    return tuple(map(math.log10, attribute.range))
   return tuple(map(float, attribute.range))
 
 
