@@ -43,6 +43,7 @@ _OPTIONS = {
   "colour": {"choices": presets.COLOURS, "help": "keep: grey if all are"},
   "crop": {"type": int, "help": "pixels off every side, before"},
   "square": {"type": _box, "help": "TOP,BOTTOM,LEFT,RIGHT: the box to keep"},
+  "white": {"type": float, "help": "above 8 bits: what is white, as in 4095"},
   "resize": {"choices": image_files.RESIZES, "help": "how pixels are averaged"},
   "table": {"help": "CSV, TSV, JSONL or Parquet; faces: celeba:FILE, utkface"},
   "file_column": {"help": "the table's, that names the images"},

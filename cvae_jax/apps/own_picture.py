@@ -33,6 +33,11 @@ def find_fit(run: Run) -> str:
   return "squash" if "resize" in mark and not cut else "crop"
 
 
+def find_white(run: Run) -> float:
+  """Return which sample of more than 8 bits was white in training; 0: any."""
+  return float(_read_mark(run).get("white", 0.0))
+
+
 def describe_fit(run: Run, path: Path, how: str | None = None) -> str:
   """Say how a picture of another shape is fitted, if a user should know it.
 
@@ -114,7 +119,7 @@ def read(
       "--square and --crop are for runs on faces; others take the largest "
       "middle part, or --fit=squash or pad: cut the picture first"
     )
-  return fit(run, decoding.read(path), how)
+  return fit(run, decoding.read(path, white=find_white(run)), how)
 
 
 def fit(
@@ -157,7 +162,9 @@ def _fit_of_faces(run: Run, square, crop: int) -> image_files.Fit:
   resize = "bilinear"
   if config.source == "prepared":
     resize = _find_resize(run, resize)
-  return image_files.Fit(config.image_shape[0], crop, square, resize)
+  return image_files.Fit(
+    config.image_shape[0], crop, square, resize, white=find_white(run)
+  )
 
 
 def _find_resize(run: Run, otherwise: str) -> str:

@@ -21,8 +21,12 @@ PIXELS = 40_000_000
 STEPS = 8  # of a walk
 
 
-def decode(content: bytes) -> Image.Image:
+def decode(content: bytes, white: float = 0.0) -> Image.Image:
   """Check an upload's size and kind and return its picture, upright.
+
+  Args:
+    content: of the file.
+    white: see decoding.read.
 
   Raises:
     RunError: it is too large or none of KINDS.
@@ -44,7 +48,7 @@ def decode(content: bytes) -> Image.Image:
       f"the picture has {pixels / 1e6:.0f} megapixels; at most "
       f"{PIXELS / 1e6:.0f} are read: make it smaller"
     )
-  return decoding.decode(content)
+  return decoding.decode(content, white=white)
 
 
 def guess(opened: Opened, image: NDArray) -> dict[str, Any] | None:

@@ -43,8 +43,10 @@ def _unflatten(array: np.ndarray, path: pathlib.Path) -> np.ndarray:
   )
 
 
-def white_level(array: np.ndarray, path: pathlib.Path) -> float:
-  """Return the white level of all images together.
+def white_level(
+  array: np.ndarray, path: pathlib.Path, given: float = 0.0
+) -> float:
+  """Return the white level of all images together: `given`, if it is above 0.
 
   Raises:
     DataError: if a value is negative, not finite or of no known range.
@@ -62,6 +64,8 @@ def white_level(array: np.ndarray, path: pathlib.Path) -> float:
       )
     peak = max(peak, high)
     whole = whole and decoding.are_whole(chunk)
+  if given:
+    return given
   if array.dtype == np.uint8:
     return decoding.white_level(np.array([peak], np.uint8))
   try:

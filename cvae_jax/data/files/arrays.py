@@ -40,7 +40,7 @@ class Part(NamedTuple):
   attributes: Mapping[str, np.ndarray]
 
 
-def find(path: pathlib.Path, transpose: bool) -> Pictures | None:
+def find(path: pathlib.Path, transpose: bool, white: float) -> Pictures | None:
   """Open .npz and .npy files, None if the path names none.
 
   Raises:
@@ -53,7 +53,7 @@ def find(path: pathlib.Path, transpose: bool) -> Pictures | None:
   found = {}
   for file in files:
     found |= _load(file, file.stem if len(files) > 1 else "")
-  return join(_parts(found, path), path, transpose)
+  return join(_parts(found, path), path, transpose, white)
 
 
 def _load(path: pathlib.Path, prefix: str) -> dict[str, np.ndarray]:
@@ -152,6 +152,7 @@ def join(
   parts: list[Part],
   path: pathlib.Path,
   transpose: bool = False,
+  white: float = 0.0,
   stated: Mapping[str, Entry] | None = None,
 ) -> Pictures:
   """Make one set of parts.
@@ -160,6 +161,7 @@ def join(
     parts: at least one.
     path: where they are from, for errors.
     transpose: rows and columns of each image are exchanged.
+    white: what is white; 0 for the rule of `decoding`, for all parts together.
     stated: entries of the schema, by name.
 
   Raises:
@@ -169,7 +171,7 @@ def join(
   shapes = {array.shape[1:] for array in arrays}
   if len(shapes) > 1:
     raise DataError(f"{path}: images of different shapes: {sorted(shapes)}")
-  white = max(white_level(array, path) for array in arrays)
+  white = max(white_level(array, path, white) for array in arrays)
   tables = []
   places = {}
   found = dict(stated or {})

@@ -24,7 +24,7 @@ _LABELS = {
 }
 
 
-def find(path: pathlib.Path, transpose: bool) -> Pictures | None:
+def find(path: pathlib.Path, transpose: bool, white: float) -> Pictures | None:
   """Open CIFAR's folder or tar, None if the path is neither.
 
   Raises:
@@ -49,7 +49,7 @@ def find(path: pathlib.Path, transpose: bool) -> Pictures | None:
       if key in batch
     }
     parts.append(arrays.Part(split, images, attributes))
-  return arrays.join(_join_parts(parts), path, transpose, _schema(parts))
+  return arrays.join(_join_parts(parts), path, transpose, white, _schema(parts))
 
 
 def _files(path: pathlib.Path) -> dict[str, Callable[[], bytes]] | None:

@@ -10,7 +10,8 @@ rule, for files and arrays alike (`white_level`):
 - floats with fractions: the first of 1, 255 and 65535 that no sample exceeds by
   more than a twentieth, as resizing may leave it. What is above is white.
 
-A picture whose largest sample is above 4095 is thus never made brighter.
+A picture whose largest sample is above 4095 is thus never made brighter. Where
+a person gives a white level, it is that of all but files of 8 bits.
 """
 
 import contextlib
@@ -30,13 +31,16 @@ OVER = 1.05  # × white, which floats may reach
 DARK = 8.0  # a peak of floats below, and above 1, is of no known range
 
 
-def read(path: str | pathlib.Path, side: int = 0) -> Image.Image:
+def read(
+  path: str | pathlib.Path, side: int = 0, white: float = 0.0
+) -> Image.Image:
   """Read an image file upright, mode RGB, or RGBA if parts are transparent.
 
   Args:
     path: the file.
     side: a JPEG may shrink by 2, 4 or 8 while it stays at least this large;
       0 keeps every pixel.
+    white: the sample of more than 8 bits that is white; 0 for the rule above.
 
   Raises:
     DataError: there is no such file, or it is no whole image; it is named.
@@ -45,12 +49,12 @@ def read(path: str | pathlib.Path, side: int = 0) -> Image.Image:
   if not path.is_file():
     raise DataError(f"no photo {path}; give the path of an image file")
   try:
-    return decode(path.read_bytes(), side)
+    return decode(path.read_bytes(), side, white)
   except (DataError, OSError) as error:
     raise DataError(f"{path}: {error}") from error
 
 
-def decode(content: bytes, side: int = 0) -> Image.Image:
+def decode(content: bytes, side: int = 0, white: float = 0.0) -> Image.Image:
   """Read the bytes of an image file; see `read`.
 
   Raises:
@@ -59,22 +63,25 @@ def decode(content: bytes, side: int = 0) -> Image.Image:
   with _explain_errors(content), Image.open(io.BytesIO(content)) as picture:
     if side:
       picture.draft(None, (side, side))
-    return _eight_bits(ImageOps.exif_transpose(picture))
+    return _eight_bits(ImageOps.exif_transpose(picture), white)
 
 
-def convert(picture: Image.Image | np.ndarray) -> Image.Image:
+def convert(
+  picture: Image.Image | np.ndarray, white: float = 0.0
+) -> Image.Image:
   """Convert a picture in memory upright; see `read` for what it returns.
 
   Args:
     picture: one of Pillow, or an array [H, W] or [H, W, 1 | 3 | 4].
+    white: see `read`.
 
   Raises:
     DataError: it is no such array, or its samples are no brightness.
   """
   if isinstance(picture, np.ndarray):
-    return _eight_bits(_from_array(picture))
+    return _eight_bits(_from_array(picture, white), white)
   with _explain_errors(b""):
-    return _eight_bits(ImageOps.exif_transpose(picture))
+    return _eight_bits(ImageOps.exif_transpose(picture), white)
 
 
 def lay_on_white(picture: Image.Image) -> npt.NDArray[np.uint8]:
@@ -138,9 +145,9 @@ def _explain_errors(content: bytes) -> Iterator[None]:
     raise DataError(f"not a whole image: {said}") from error
 
 
-def _eight_bits(picture: Image.Image) -> Image.Image:
+def _eight_bits(picture: Image.Image, white: float) -> Image.Image:
   if picture.mode.startswith(("I", "F")):  # which convert() would clip
-    return _wide(picture)
+    return _wide(picture, white)
   if picture.mode == "LAB":  # which convert() does not know
     profiles = (ImageCms.createProfile(name) for name in ("LAB", "sRGB"))
     return ImageCms.profileToProfile(picture, *profiles, outputMode="RGB")
@@ -151,11 +158,11 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
   return picture.convert("RGB")
 
 
-def _wide(picture: Image.Image) -> Image.Image:
+def _wide(picture: Image.Image, white: float) -> Image.Image:
   """Bring greys of more than 8 bits to RGB, or to RGBA with a clear grey."""
   pixels = np.asarray(picture)
-  grey = _from_array(pixels).convert("RGB")
-  grey.info["white"] = white_level(pixels)
+  grey = _from_array(pixels, white).convert("RGB")
+  grey.info["white"] = white or white_level(pixels)
   clear = picture.info.get("transparency")
   if isinstance(clear, int):
     grey.putalpha(
@@ -164,7 +171,7 @@ def _wide(picture: Image.Image) -> Image.Image:
   return grey
 
 
-def _from_array(array: np.ndarray) -> Image.Image:
+def _from_array(array: np.ndarray, white: float) -> Image.Image:
   """Convert samples [H, W] or [H, W, 1 | 3 | 4] to an image of 8 bits."""
   pixels = array[:, :, 0] if array.shape[2:] == (1,) else array
   if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,), (4,)):
@@ -182,7 +189,7 @@ def _from_array(array: np.ndarray) -> Image.Image:
       "found negative or non-finite pixels, expected values of at least 0: "
       "rescale the array to 0..1 or 0..255"
     )
-  return Image.fromarray(to_bytes(pixels, white_level(pixels)))
+  return Image.fromarray(to_bytes(pixels, white or white_level(pixels)))
 
 
 def to_bytes(pixels: np.ndarray, white: float) -> npt.NDArray[np.uint8]:

@@ -15,7 +15,7 @@ _NAME = re.compile(r"(?P<stem>.*?)(?P<what>images|labels)[-.]idx\d.*", re.I)
 _TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
-def find(path: pathlib.Path, transpose: bool) -> Pictures | None:
+def find(path: pathlib.Path, transpose: bool, white: float) -> Pictures | None:
   """Open the idx files of a folder, or those beside one of them.
 
   Raises:
@@ -44,7 +44,7 @@ def find(path: pathlib.Path, transpose: bool) -> Pictures | None:
   for stem, files in found.items():
     if _set_name(stem) == name:
       parts.append(_part(stem, files))
-  return arrays.join(parts, path, transpose)
+  return arrays.join(parts, path, transpose, white)
 
 
 def list_beside(path: pathlib.Path) -> list[pathlib.Path]:

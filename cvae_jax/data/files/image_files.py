@@ -37,6 +37,7 @@ class Fit:
   width: int = 0  # pixels, 0 for `size`
   pad: bool = False
   grey: bool = False  # one channel
+  white: float = 0.0  # see decoding.read
 
   @property
   def shape(self) -> tuple[int, int, int]:
@@ -57,6 +58,11 @@ class Fit:
       raise DataError(
         f"size is at least 1 and crop at least 0; found {self.size} and"
         f" {self.crop}"
+      )
+    if not 0 <= self.white < np.inf:
+      raise DataError(
+        f"found a white of {self.white:g}; expected a number above 0, as in "
+        "--white=4095, or 0 for each image's own"
       )
     if max(self.size, self.width) > MOST:
       raise DataError(
@@ -120,7 +126,9 @@ class Fit:
 
 
 def decode(
-  content: bytes | np.ndarray, whites: list[float] | None = None
+  content: bytes | np.ndarray,
+  whites: list[float] | None = None,
+  white: float = 0.0,
 ) -> npt.NDArray[np.uint8]:
   """Decode an image file to RGB [H, W, 3], turned upright as its EXIF says.
 
@@ -128,15 +136,17 @@ def decode(
   transparent lies on white.
 
   Args:
-    content: of the file, or an array [H, W] or [H, W, 1 | 3 | 4] instead.
+    content: of the file, or instead an array [H, W] or [H, W, 1 | 3 | 4] of
+      bytes, in which white is 255.
     whites: takes the white level of a file whose samples are wider than 8 bits.
+    white: of a file, see decoding.read.
 
   Raises:
     DataError: if the bytes are not a whole image.
   """
   if isinstance(content, np.ndarray):
-    return decoding.lay_on_white(decoding.convert(content))
-  picture = decoding.decode(content)
+    return decoding.lay_on_white(decoding.convert(content, white=255.0))
+  picture = decoding.decode(content, white=white)
   if whites is not None and "white" in picture.info:
     whites.append(picture.info["white"])
   return decoding.lay_on_white(picture)
@@ -153,7 +163,7 @@ def read_photo(path: str | pathlib.Path, fit: Fit) -> npt.NDArray[np.uint8]:
   Raises:
     DataError: if it is no whole image, or too small for the crop or the box.
   """
-  image = decoding.lay_on_white(decoding.read(path))
+  image = decoding.lay_on_white(decoding.read(path, white=fit.white))
   try:
     if not (fit.crop or fit.square):
       fit = dataclasses.replace(fit, middle=True)

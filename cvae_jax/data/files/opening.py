@@ -65,7 +65,8 @@ def _open_arrays(options: Any) -> Pictures | None:
       "archive of images, or a file of arrays"
     )
   for reader in () if _holds_images(path) else _READERS:
-    if (found := reader.find(path, options.transpose)) is not None:
+    found = reader.find(path, options.transpose, options.white)
+    if found is not None:
       return _strip(_name_as_prepared(found, path))
   if options.transpose:
     raise DataError(f"--transpose is for arrays of pixels; {path} is none")

@@ -24,7 +24,7 @@ from cvae_jax.host.wording import shorten
 
 # The values of settings that a set does not name, as older ones.
 _ABSENT = {
-  **{"width": 0, "pad": False, "grey": False},
+  **{"width": 0, "pad": False, "grey": False, "white": 0.0},
   **{"transpose": False, "on_grey": "keep"},
   **dict.fromkeys(("table_sha256", "schema_sha256", "files_sha256")),
 }
@@ -99,6 +99,7 @@ def make_fit(options: Any, least: int = 1) -> image_files.Fit:
     width=0 if sides[-1] == sides[0] else sides[-1],
     pad=options.fit == "pad",
     grey=options.colour == "grey",
+    white=options.white,
   )
 
 
@@ -245,6 +246,5 @@ def _note_whites(whites: list[float]) -> None:
     say(
       "warning: images of more than 8 bits have different white levels "
       f"({each}), each by its own brightest sample, so that a dark image "
-      "becomes a bright one. Save them with 8 bits, or all of them as one .npy "
-      "array, which has one white level"
+      f"becomes a bright one. Give one for all, as in --white={max(counts):g}"
     )

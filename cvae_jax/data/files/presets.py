@@ -135,7 +135,7 @@ def _square_fit(options: Any) -> image_files.Fit:
 _SHARED = {
   **{"images": None, "out": None, "workers": 2, "force": False},
   **{"fit": "squash", "crop": 0, "square": None, "transpose": False},
-  **{"on_corrupt": "skip", "on_grey": "keep"},
+  **{"on_corrupt": "skip", "on_grey": "keep", "white": 0.0},
 }
 _TABLE = {"table": "", "file_column": "", "on_missing": "fail"}
 _OF_IMAGES = {

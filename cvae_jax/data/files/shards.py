@@ -16,7 +16,7 @@ from cvae_jax.data.files.tables import to_text
 _ROWS = 256  # that are read at once
 
 
-def find(path: pathlib.Path, transpose: bool) -> Pictures | None:
+def find(path: pathlib.Path, transpose: bool, white: float) -> Pictures | None:
   """Open Parquet files that hold images, None if the path names none.
 
   Raises:

@@ -39,7 +39,8 @@ def decode_all(
 
   def one(name: str) -> np.ndarray | str:
     try:
-      image = image_files.decode(images.read(images.where[name]), whites)
+      content = images.read(images.where[name])
+      image = image_files.decode(content, whites, fit.white)
       if fit.distorts(*fit.cut(image).shape[:2]):
         distorted.append(name)
       return fit(image)

@@ -195,6 +195,8 @@ def _describe_source(opened: Opened) -> str:
 def _read(opened: Opened, event: gr.EventData) -> tuple[NDArray | None, str]:
   """Return an upload as the run reads it, or None and what is wrong."""
   try:
-    return own_picture.fit(opened.run, photo.decode(uploads.content(event))), ""
+    content = uploads.content(event)
+    picture = photo.decode(content, own_picture.find_white(opened.run))
+    return own_picture.fit(opened.run, picture), ""
   except ValueError as error:
     return None, str(error)
