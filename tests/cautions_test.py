@@ -70,6 +70,13 @@ def test_a_loss_whose_weights_stay_the_same_is_not(changes):
   assert not cautions(changes)
 
 
+@pytest.mark.parametrize("more", [{}, {"loss.kl.capacity": 5.0}])
+def test_a_warm_up_that_the_run_does_not_end_is_named(more):
+  (said,) = cautions(more | {"loss.kl.warmup": 41})
+  assert "rises until step 41 and the run ends at step 40" in said
+  assert not cautions(more | {"loss.kl.warmup": 40})
+
+
 @pytest.mark.parametrize("rule", ["early_stop", "plateau"])
 @pytest.mark.parametrize(
   ("metric", "mode"), [("elbo", "max"), ("psnr", "max"), ("loss", "min")]

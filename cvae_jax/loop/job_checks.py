@@ -154,6 +154,11 @@ def cautions(config: ConfigDict, epoch_steps: int, steps: int) -> list[str]:
         f"warning: {rule}.mode={mode} takes the worst {metric} for the best: "
         f"set --config.{rule}.mode={better}"
       )
+  if (warmup := flat.get("loss.kl.warmup", 0)) > steps:
+    found.append(
+      f"warning: the KL's weight rises until step {warmup} and the run ends at "
+      f"step {steps}: give a shorter --config.loss.kl.warmup, or more epochs"
+    )
   watched = [rule for rule in watch.RULES if flat[f"{rule}.metric"] == "loss"]
   first = epoch_steps * config.evaluate_every_epochs
   if watched and (rises := _end_of_rise(flat)) > first:
