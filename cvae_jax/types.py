@@ -47,10 +47,14 @@ class Player(NamedTuple):
 
 
 class Masked(NamedTuple):
-  """A metric of an evaluation that some rows of a batch do not have."""
+  """A metric that some rows of a batch do not have."""
 
   value: Array  # [B], any number where there is none
   known: Array  # [B], 1 where there is one, else 0
+
+
+# Ends the name of the share of a batch's rows that have a metric of training.
+KNOWN = "/known"
 
 
 class Place(NamedTuple):
