@@ -120,8 +120,8 @@ class System(NamedTuple):
   # (state, z [B, Z], condition [B, A]) -> output, the argument of `nats`. Set
   # where the likelihood needs more than the decoded image
   outputs: Callable | None = None
-  # (key, image) -> the target of `nats`. Set where targets are drawn from the
-  # image, as binary pixels are
+  # (key, image) -> the target of `nats`, which is what `encode` is trained on.
+  # Set where targets are drawn from the image, as binary pixels are
   observe: Callable | None = None
   # True where no label was used: the numbers of the categories then have no
   # meaning
