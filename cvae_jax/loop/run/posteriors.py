@@ -52,7 +52,7 @@ def measure_usage(
   q = q or run.encode(images, condition)
   if run.system.log_prior is not None:
     return latents.usage(*q) | {"kl": None}
-  seen = images if run.system.observe is None else _observe(run, images)
+  seen = observe(run, images)
   if run.system.posterior is not None:
     shape = (len(images), run.system.latents)
     noise = np.random.default_rng(SEED).standard_normal(shape, np.float32)
@@ -64,8 +64,17 @@ def measure_usage(
   return latents.usage(*q, latents.kl(*drawn))
 
 
-def _observe(run: Any, images: NDArray) -> NDArray[np.uint8]:
-  """Return images whose pixels are drawn 0 or 1, as the encoder learns them."""
+def observe(run: Any, images: NDArray) -> NDArray:
+  """Return images as the encoder learns them: with drawn pixels, or unchanged.
+
+  A model of pixels that are 0 or 1 is trained on draws of grey values.
+
+  Args:
+    run: a runs.Run whose system encodes images.
+    images: [N, H, W, C].
+  """
+  if run.system.observe is None or not len(images):
+    return images
   key = jax.random.key(SEED)
   parts = [
     to_bytes(run.system.observe(jax.random.fold_in(key, i), unit(part)))
