@@ -27,6 +27,13 @@ def test_usage_counts_latents_whose_mean_moves_and_sums_their_kl():
   assert usage["kl"][2] == 0
 
 
+def test_small_nats_of_many_latents_add_up():
+  """Each was rounded to 0.0000 nats, and the sum of a hierarchy's to 0."""
+  mean = np.full((5, 1000), 0.008)
+  usage = latents.usage(mean, np.zeros_like(mean))
+  assert sum(usage["kl"]) == pytest.approx(1000 * 0.008**2 / 2, rel=1e-5)
+
+
 def test_the_nats_of_latents_are_of_drawn_pixels_where_training_draws_them():
   """A latent's mean is a pixel, of 0.5 as it is, or of 0 and 1 as drawn."""
 
