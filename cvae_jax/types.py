@@ -47,10 +47,14 @@ class Player(NamedTuple):
 
 
 class Masked(NamedTuple):
-  """A metric of an evaluation that some rows of a batch do not have."""
+  """A metric that some rows of a batch do not have."""
 
   value: Array  # [B], any number where there is none
   known: Array  # [B], 1 where there is one, else 0
+
+
+# Ends the name of the share of a batch's rows that have a metric of training.
+KNOWN = "/known"
 
 
 class Place(NamedTuple):
@@ -116,8 +120,8 @@ class System(NamedTuple):
   # (state, z [B, Z], condition [B, A]) -> output, the argument of `nats`. Set
   # where the likelihood needs more than the decoded image
   outputs: Callable | None = None
-  # (key, image) -> the target of `nats`. Set where targets are drawn from the
-  # image, as binary pixels are
+  # (key, image) -> the target of `nats`, which is what `encode` is trained on.
+  # Set where targets are drawn from the image, as binary pixels are
   observe: Callable | None = None
   # True where no label was used: the numbers of the categories then have no
   # meaning

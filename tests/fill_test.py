@@ -8,6 +8,7 @@ import pytest
 
 from cvae_jax import config as configs, data
 from cvae_jax.apps import fill
+from cvae_jax.data.conditions.ordinal import Ordinal
 from cvae_jax.data.files import shapes
 from cvae_jax.runs import RunError
 from tests.prepare_images_test import prepare
@@ -83,6 +84,15 @@ def test_a_level_that_the_judge_is_not_sure_of_is_left_empty(sets, judge):
   empty = int((before["shape"] == "").sum())
   assert lines[0].endswith(f"{empty} are")
   assert (fill.fill(judge, sure=0.79)[0]["shape"] != "").all()
+
+
+def test_a_rank_is_as_sure_as_it_is_probable():
+  """Its probability is that of being above the rank below and not its own."""
+  grade = Ordinal("grade", ("low", "mid", "high"))
+  above = np.array([[0.92, 0.08], [0.95, 0.9], [0.03, 0.01], [0.2, 0.9]])
+  assert grade.decode(above) == ["mid", "high", "low", "mid"]
+  expected = [0.92 - 0.08, 0.9, 1 - 0.03, 0.0]
+  np.testing.assert_allclose(fill._certainty(grade, above), expected)
 
 
 def test_a_table_without_gaps_stays_as_it_is(sets, judge):

@@ -14,7 +14,9 @@ from cvae_jax import runs, train
 from cvae_jax.apps.export import write
 from cvae_jax.loop.run import fitted, pictures
 from cvae_jax.measures import collapse, score, score_text
+from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.metrics import aggregate
+from cvae_jax.nets.mlp import binary
 from tests import small
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
@@ -311,9 +313,29 @@ def test_few_labels_are_no_conditions_of_the_other_images(monkeypatch):
     config=SimpleNamespace(data=None),
     classify=lambda images: np.eye(2)[(images.mean(axis=(1, 2, 3)) > 99) * 1],
     encode=encode,
-    system=SimpleNamespace(classify=True),
+    system=SimpleNamespace(classify=True, observe=None),
   )
   fitted.fit(run, SimpleNamespace(train=columns))
   np.testing.assert_array_equal(seen[0].argmax(axis=1), truth)
   collapse.draw_fitted(run, SimpleNamespace(train=columns), 3)
   np.testing.assert_array_equal(seen[1].argmax(axis=1), truth)
+
+
+def test_a_fit_is_of_drawn_pixels_where_training_draws_them(monkeypatch):
+  """A code is an image's pixels: 0.5 each, or draws of variance 0.25."""
+
+  def encode(images, condition):
+    mean = runs.unit(images).reshape(len(images), -1)
+    return Gaussian(mean, np.full_like(mean, -9.0))
+
+  monkeypatch.setattr(fitted, "load_data", lambda *given: given[-1])
+  columns = {"image": np.full((2000, 1, 2, 1), 128, np.uint8)}
+  run = SimpleNamespace(
+    folder="r",
+    config=SimpleNamespace(data=None),
+    encode=encode,
+    system=SimpleNamespace(classify=None, observe=binary),
+  )
+  found = fitted.fit(run, SimpleNamespace(train=columns))
+  spread = found.covariance[aggregate.MARGINAL, 0]
+  np.testing.assert_allclose(spread, 0.25 * np.eye(2), atol=0.02)

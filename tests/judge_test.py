@@ -13,7 +13,8 @@ from cvae_jax import config as configs, data as sources, runs, train
 from cvae_jax.data.conditions import Conditions
 from cvae_jax.loop import evaluate, job
 from cvae_jax.loop.feed import Feed
-from cvae_jax.loop.folder.run_data import attribute_columns
+from cvae_jax.loop.folder.run_data import attribute_columns, name_arrays
+from cvae_jax.loop.meter import Meter
 from cvae_jax.measures import cas, control
 from cvae_jax.types import Facts, System
 from tests import small
@@ -202,6 +203,33 @@ def test_what_is_unknown_does_not_teach(dataset):
   image = jnp.zeros((1, SIDE, SIDE, 1))
   read = jax.eval_shape(system.predict, state, image, None)
   assert read.shape == (1, conditions.entries)
+
+
+def test_training_errors_are_means_over_the_rows_that_have_a_value():
+  """Three of eight shapes are known: two, one and none of a batch."""
+  shape = ["circle", "square", None, "circle", None, None, None, None]
+  names = {"shape": shape, "size": np.linspace(0, 1, 8)}
+  images = np.random.default_rng(0).integers(0, 256, (8, SIDE, SIDE), np.uint8)
+  made = sources.from_arrays(images, names, held_out=0.0)
+  config = configs.load("configs/judge.py:smoke", TINY | {"optim.lr": 1e-9})
+  config.batch_size = 2
+  begun = job.prepare(name_arrays(config), dataset=made)
+  order = made.conditions.known(made.train["condition"], "shape").argsort()
+  split = {name: column[order] for name, column in made.train.items()}
+  state = begun.system.init(jax.random.key(0))
+  key = jax.random.key(1)
+  meter = Meter()
+  for step in range(4):
+    batch = {n: column[2 * step :][:2] for n, column in split.items()}
+    state, found = begun.system.step(state, batch, key, np.int32(step))
+    meter.push(step, {name: value[None] for name, value in found.items()})
+  meter.drain()
+  trained = meter.take("epoch")
+  mean = evaluate.make_mean(begun.system.evaluate)
+  wanted = mean(state, Feed(split), 8, key)
+  for name in ("error_shape", "error_size"):
+    assert trained[f"model/{name}"] == pytest.approx(wanted[name], rel=1e-4)
+  assert not [name for name in trained if "known" in name]
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 1), (17, 40, 3), (48, 80, 1)])

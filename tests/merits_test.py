@@ -1,5 +1,7 @@
 """Figures of merit of each kind, beside sklearn's and scipy's."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.stats import circmean, spearmanr
@@ -141,4 +143,17 @@ def test_the_circular_error_does_not_see_where_a_turn_begins():
 def test_a_change_of_a_class_is_the_share_that_moved():
   low = np.eye(3)[[0, 0, 1, 2]]
   high = np.eye(3)[[0, 1, 1, 1]]
-  assert merits.change(low, high) == pytest.approx(0.5)
+  of = CONDITIONS.attribute("shape")
+  assert merits.change(of, low, high) == pytest.approx(0.5)
+  two = SimpleNamespace(kind="class")
+  assert merits.change(two, low[:, :2], high[:, :2]) == pytest.approx(-0.25)
+
+
+@pytest.mark.parametrize("kind", ["ordinal", "multilabel", "angle"])
+def test_a_change_of_a_second_entry_counts(kind):
+  """Of two entries the first alone was looked at, as of a class of two."""
+  of = SimpleNamespace(kind=kind)
+  low = np.zeros((4, 2))
+  high = low + np.array([0.0, 1.0])
+  assert merits.change(of, low, high) == pytest.approx(0.5)
+  assert merits.change(of, low, low + 1.0) == pytest.approx(1.0)

@@ -75,6 +75,28 @@ def test_means_of_a_player_that_rests_are_over_the_steps_in_which_it_moved():
   assert meter.take("epoch")["generator/loss"] == 4.0
 
 
+def test_a_metric_that_some_rows_lack_is_averaged_over_those_that_have_it():
+  meter = Meter()
+  some = {"model/error": [0.5, 0.0, 3.0], "model/error/known": [0.25, 0.0, 1.0]}
+  meter.push(0, metrics(1.0, 2.0, 3.0, **some))
+  meter.drain()
+  assert meter.take("epoch") == {"model/loss": 2.0, "model/error": 3.5 / 1.25}
+  none = {"model/error": [0.0], "model/error/known": [0.0]}
+  meter.take("window")
+  meter.push(3, metrics(1.0, **none))
+  meter.drain()
+  assert meter.take("window") == {"model/loss": 1.0}
+
+
+def test_sums_of_an_older_release_count_as_means_over_all_rows():
+  sums = {"count": 2, "sums": {"model/loss": 2.0, "model/error": 4.0}}
+  meter = Meter({"epoch": sums})
+  some = {"model/error": [1.5], "model/error/known": [0.5]}
+  meter.push(2, metrics(1.0, **some))
+  meter.drain()
+  assert meter.take("epoch") == {"model/loss": 1.0, "model/error": 5.5 / 2.5}
+
+
 @pytest.mark.parametrize("stop", [1, 37, 50, 99])
 def test_means_after_a_json_round_trip_are_equal_to_the_last_bit(stop):
   losses = draw(100)

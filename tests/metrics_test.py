@@ -1,13 +1,18 @@
 """Metrics against closed forms and scipy."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
 
+from cvae_jax.host.images import unit
+from cvae_jax.loop.run import posteriors
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.metrics import bounds, clusters, control, kid, latents
+from cvae_jax.nets.mlp import binary
 from cvae_jax.types import System
 
 
@@ -20,6 +25,32 @@ def test_usage_counts_latents_whose_mean_moves_and_sums_their_kl():
   expected = 0.5 * ((mean[:, 0] ** 2).mean() + 0.5 - 1 - np.log(0.5))
   assert usage["kl"][0] == pytest.approx(expected, abs=1e-4)
   assert usage["kl"][2] == 0
+
+
+def test_small_nats_of_many_latents_add_up():
+  """Each was rounded to 0.0000 nats, and the sum of a hierarchy's to 0."""
+  mean = np.full((5, 1000), 0.008)
+  usage = latents.usage(mean, np.zeros_like(mean))
+  assert sum(usage["kl"]) == pytest.approx(1000 * 0.008**2 / 2, rel=1e-5)
+
+
+def test_the_nats_of_latents_are_of_drawn_pixels_where_training_draws_them():
+  """A latent's mean is a pixel, of 0.5 as it is, or of 0 and 1 as drawn."""
+
+  def encode(image, condition):
+    mean = unit(image).reshape(len(image), -1)
+    return Gaussian(mean, np.zeros_like(mean))
+
+  def measure(observe):
+    parts = dict.fromkeys(("log_prior", "posterior")) | {"observe": observe}
+    run = SimpleNamespace(encode=encode, system=SimpleNamespace(**parts))
+    return posteriors.measure_usage(run, image, np.zeros((len(image), 0)))
+
+  image = np.full((2000, 1, 2, 1), 0.5, np.float32)
+  as_they_are, drawn = measure(None), measure(binary)
+  assert as_they_are["kl"] == [0.125, 0.125]
+  assert drawn["kl"] == pytest.approx([0.25, 0.25], abs=0.02)
+  assert drawn["active"] == as_they_are["active"]
 
 
 def test_hits_are_certain_for_an_obedient_model_and_chance_for_a_deaf_one():

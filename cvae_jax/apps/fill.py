@@ -97,6 +97,12 @@ def _certainty(attribute: Attribute, read: NDArray) -> NDArray:
   """Return how probable the level that is read is, [N]; 1 for numbers."""
   if attribute.head == "softmax":
     return read.max(axis=-1)
+  if attribute.kind == "ordinal":  # above the rank below, and not above its own
+    ends = np.ones((len(read), 1)), read, np.zeros((len(read), 1))
+    above = np.concatenate(ends, axis=1)
+    rank = (read >= 0.5).sum(axis=-1)[:, None]
+    share = -np.diff(above)
+    return np.take_along_axis(share, rank, axis=1)[:, 0].clip(min=0.0)
   if attribute.head == "sigmoid":  # each entry is a yes or a no
     return np.maximum(read, 1.0 - read).min(axis=-1)
   return np.ones(len(read))

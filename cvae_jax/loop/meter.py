@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from cvae_jax.types import Metrics
+from cvae_jax.types import KNOWN, Metrics
 
 
 class NonFinite(FloatingPointError):
@@ -63,15 +63,19 @@ class Meter:
     """Return the means of "window" or "epoch" and start it anew.
 
     A player's `moves` is the share of the steps in which it moved. The means of
-    its other metrics are over these steps, and absent if there are none.
+    its other metrics are over these steps, and absent if there are none. So are
+    means of a metric that some rows lack over the rows that have it.
     """
     total, self.sums[name] = self.sums[name], _empty()
     count = total["count"]
     sums = total["sums"]
     means = {}
     for key, value in sums.items():
+      if key.endswith(KNOWN):
+        continue
       moves = f"{key.partition('/')[0]}/moves"
       over = count if key == moves else sums.get(moves, count)
+      over = sums.get(key + KNOWN, over)
       if over:
         means[key] = value / over
     return means
@@ -104,9 +108,11 @@ class Meter:
       self.last = now
       self._follow(self.loss)
       for total in self.sums.values():
-        total["count"] += 1
         for name, value in now.items():
-          total["sums"][name] = total["sums"].get(name, 0.0) + value
+          # Older releases had means over the known rows, and no share of them.
+          before = total["count"] if name.endswith(KNOWN) else 0.0
+          total["sums"][name] = total["sums"].get(name, before) + value
+        total["count"] += 1
 
 
 def _empty() -> dict[str, Any]:

@@ -153,7 +153,8 @@ def _leakage(run, read: Reader, rows: NDArray, test, seed: int):
   Returns:
     change: {moved: {read: mean change}}, in the unit of the attribute that is
     read. For a class of two levels it is the change of the first level's
-    probability, for a class of more the share that moves to other levels.
+    probability, for a class of more the share that moves to other levels, for
+    labels, ranks and angles half the sum over their entries.
     std: the standard deviation of each attribute in the test split.
     normalised: `change` divided by `std`.
     The result is None if only one attribute can move, or without a judge.
@@ -173,7 +174,7 @@ def _leakage(run, read: Reader, rows: NDArray, test, seed: int):
       ends.append(read(run.guided(z, asked, run.guidance), asked))
     low, high = ends
     change[moved] = {
-      name: merits.change(low[name], high[name])
+      name: merits.change(conditions.attribute(name), low[name], high[name])
       for name in moving
       if name in low
     }
@@ -184,14 +185,14 @@ def _leakage(run, read: Reader, rows: NDArray, test, seed: int):
 def _spread(conditions: Any, name: str, test: Mapping) -> float:
   """Return the deviation of an attribute's entries in the test split.
 
-  With one or two entries it is that of the first. With more, as for a class,
-  it is half the sum of all.
+  Where the first entry says all it is that one's, see merits.is_line. Else, as
+  for a class, it is half the sum of all.
   """
   rows = test["condition"][conditions.known(test["condition"], name)]
   entries = rows[:, conditions.columns(name)]
   if not len(entries):
     return 0.0
-  if entries.shape[1] <= 2:
+  if merits.is_line(conditions.attribute(name), entries):
     return deviation(entries[:, 0])
   return 0.5 * sum(map(deviation, entries.T))
 

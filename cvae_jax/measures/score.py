@@ -185,13 +185,11 @@ def _control(
 
 def _latents(run: Run, test) -> dict[str, Any]:
   """Return how much of the latents is used, and what a fitted prior gains."""
-  given = (test["image"], test["condition"])
+  given = (test["image"], np.asarray(test["condition"]))
   q = run.encode(*given)
   found = {"latents": posteriors.measure_usage(run, *given, q)}
   if run.fitted is not None:
-    found["fitted"] = fitted.compare_to_prior(
-      run, q, np.asarray(test["condition"])
-    )
+    found["fitted"] = fitted.compare_to_prior(run, *given)
   return found
 
 

@@ -7,7 +7,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cvae_jax.types import Batch, Metrics, PyTree, TrainState
+from cvae_jax.types import (
+  KNOWN,
+  Batch,
+  Masked,
+  Metrics,
+  PyTree,
+  TrainState,
+)
 
 Networks = Mapping[str, Any]  # {branch: flax module}
 STYLES = 8  # latents, the rows of a sample grid
@@ -92,6 +99,19 @@ def apply_branch(
 def means(terms: Metrics) -> Metrics:
   """Average each term over the batch: {name: [B]} to {name: []}."""
   return {name: term.mean() for name, term in terms.items()}
+
+
+def masked_means(terms: Mapping[str, Masked]) -> Metrics:
+  """Return what loop.meter averages over the rows that have each term.
+
+  A mean over a batch's own rows would not do: batches have different numbers
+  of such rows, or none.
+
+  Args:
+    terms: {name: [B]}, 0 in the rows that have no value.
+  """
+  shares = {name + KNOWN: term.known.mean() for name, term in terms.items()}
+  return {name: term.value.mean() for name, term in terms.items()} | shares
 
 
 def make_render(

@@ -34,7 +34,8 @@ def usage(
   return {
     "active": int((mean.var(axis=0) > ACTIVE).sum()),
     "of": mean.shape[1],
-    "kl": sorted((round(float(v), 4) for v in each), reverse=True)
+    # To six digits, so that many small ones add up.
+    "kl": sorted((float(f"{v:.6g}") for v in each), reverse=True)
     if np.isfinite(each).all()
     else None,
   }

@@ -203,16 +203,25 @@ def text(figures: Mapping[str, Any]) -> str:
   return f"{line}, R² {figures['r_squared']:.4f}"
 
 
-def change(low: NDArray, high: NDArray) -> float:
+def change(attribute: Any, low: NDArray, high: NDArray) -> float:
   """Return by how much readings [N, K] differ between two requests.
 
-  With one or two entries it is the mean change of the first, with its sign.
-  With more it is half the sum of the absolute changes, on average: the share of
-  a class that has moved.
+  Where the first entry says all (`is_line`), it is the mean change of that one,
+  with its sign. Else it is half the sum of the absolute changes, on average:
+  the share of a class that has moved.
   """
-  if low.shape[1] <= 2:
+  if is_line(attribute, low):
     return float((high - low)[:, 0].mean())
   return float(0.5 * np.abs(high - low).sum(axis=1).mean())
+
+
+def is_line(attribute: Any, entries: NDArray) -> bool:
+  """Tell whether the first of entries [N, K] says all: of two levels, or alone.
+
+  An ordinal of three levels, two labels and an angle have two entries, too.
+  """
+  size = entries.shape[1]
+  return size == 1 or (size == 2 and attribute.kind == "class")
 
 
 def _apart(a: NDArray, b: NDArray, period: float) -> NDArray:

@@ -181,10 +181,7 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   else:
     masked = _known(model, batch, terms)
     total = masked[_name(model)].value.mean()
-    terms = {
-      name: term.value.sum() / jnp.maximum(term.known.sum(), 1.0)
-      for name, term in masked.items()
-    }
+    terms = parts.masked_means(masked)
 
   # 2. KERNELS: l2 · Σ kernel² of the dense layers, once a step.
   terms["l2"] = losses.dense_l2(params, model.l2)

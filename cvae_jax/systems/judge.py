@@ -175,11 +175,8 @@ def _loss(model: Model, params, model_state, batch: Batch, key, step):
   l2 = losses.dense_l2(params, model.l2)
   total = _total(model, terms).mean() + l2
   # The errors are of the rows whose value is known.
-  errors = {
-    f"error_{name}": term.value.sum() / jnp.maximum(term.known.sum(), 1.0)
-    for name, term in terms.items()
-  }
-  return total, (errors | {"l2": l2}, model_state)
+  errors = {f"error_{name}": term for name, term in terms.items()}
+  return total, (parts.masked_means(errors) | {"l2": l2}, model_state)
 
 
 def _evaluate(model: Model, state: TrainState, batch: Batch, key) -> Metrics:

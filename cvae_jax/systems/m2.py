@@ -92,7 +92,8 @@ def make(config, facts: Facts) -> System:
     ),
     unlabelled=not config.data.get("labels", -1),
     **likelihoods.make_functions(None if nets.m1 else likelihood, output),
-    observe=binary if model.loss.binarise else None,
+    # An M1 encodes the grey values, also where pixels are drawn.
+    observe=binary if model.loss.binarise and nets.m1 is None else None,
     latents=model.latents,
     schedules=optim.rates(config.optim) | kl_control.schedule(model.loss.kl),
     notes=_notes(model) + few_labels.warnings(config, facts.rows),

@@ -15,6 +15,9 @@ from cvae_jax.data.conditions.words import split_request
 from cvae_jax.host.arguments import common_length
 
 PANEL = 10  # settings in a sample grid, at most
+# Of a seed's draws of conditions. Those of latents, which have the seed alone,
+# would begin with the same random bits.
+STREAM = 1
 
 
 class Requests(Layout):
@@ -115,7 +118,7 @@ class Requests(Layout):
 
     Without kept rows, each attribute is drawn from its settings.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng((seed, STREAM))
     rows = self.training_conditions()
     if rows is not None:
       return rows[generator.integers(len(rows), size=count)]

@@ -22,6 +22,7 @@ from cvae_jax.loop.folder import exports
 from cvae_jax.loop.folder.integrity import digest
 from cvae_jax.loop.folder.restore import abstract_state
 from cvae_jax.loop.folder.run_data import attribute_columns, load_data
+from cvae_jax.loop.run import posteriors
 from cvae_jax.method import gaussian
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.metrics import aggregate
@@ -150,7 +151,7 @@ def encode_training(
     # The conditions belong to other images, the labelled ones.
     label = run.classify(image).argmax(axis=-1)
     given = np.eye(given.shape[1], dtype=np.float32)[label]
-  return run.encode(image, given), given
+  return run.encode(posteriors.observe(run, image), given), given
 
 
 def describe(run: Any) -> dict[str, str]:
@@ -177,19 +178,20 @@ def _is_known(run: Any, condition: NDArray | None) -> NDArray | bool:
 
 
 def compare_to_prior(
-  run: Any, q: Gaussian, condition: NDArray
+  run: Any, image: NDArray, condition: NDArray
 ) -> dict[str, Any]:
   """Compare the fitted prior with the run's own, in nats of a code.
 
   Args:
     run: with a fitted prior.
-    q: posteriors of held-out images.
+    image: held-out images [N, H, W, C].
     condition: theirs, [N, A].
 
   Returns:
     components; fitted: the mean of log p(z) of the fitted prior over a draw z
     of each posterior; own: of the run's own, None where it has no density.
   """
+  q = run.encode(posteriors.observe(run, image), condition)
   spread = np.exp(0.5 * np.asarray(q.logvar))
   noise = np.random.default_rng(0).standard_normal(spread.shape)
   z = np.asarray(q.mean + spread * noise, np.float32)

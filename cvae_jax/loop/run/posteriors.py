@@ -8,13 +8,16 @@ is right for editing, but not for a likelihood.
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from cvae_jax.host.images import to_bytes, unit
+from cvae_jax.loop.distances import split
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.metrics import latents
 
-SEED = 0  # of the draws that a hierarchy's KL is of
+SEED = 0  # of the draws of latents and of pixels that a KL is of
 
 
 def make_draw(run: Any, images: NDArray, condition: NDArray) -> Callable:
@@ -37,7 +40,8 @@ def measure_usage(
   """Return how much of the latents is used, see metrics.latents.usage.
 
   The nats of single latents are None where the prior is learned and joins
-  them, as a mixture does: then only their sum is known.
+  them, as a mixture does: then only their sum is known. Where pixels are drawn
+  0 or 1, they are of drawn images, as the KL of training and of evaluations.
 
   Args:
     run: a runs.Run whose system encodes images.
@@ -48,9 +52,32 @@ def measure_usage(
   q = q or run.encode(images, condition)
   if run.system.log_prior is not None:
     return latents.usage(*q) | {"kl": None}
-  if run.system.posterior is None:
+  seen = observe(run, images)
+  if run.system.posterior is not None:
+    shape = (len(images), run.system.latents)
+    noise = np.random.default_rng(SEED).standard_normal(shape, np.float32)
+    drawn, _ = make_draw(run, seen, condition)(noise)
+  elif seen is not images:
+    drawn = run.encode(seen, condition)
+  else:
     return latents.usage(*q)
-  shape = (len(images), run.system.latents)
-  noise = np.random.default_rng(SEED).standard_normal(shape, np.float32)
-  drawn, _ = make_draw(run, images, condition)(noise)
   return latents.usage(*q, latents.kl(*drawn))
+
+
+def observe(run: Any, images: NDArray) -> NDArray:
+  """Return images as the encoder learns them: with drawn pixels, or unchanged.
+
+  A model of pixels that are 0 or 1 is trained on draws of grey values.
+
+  Args:
+    run: a runs.Run whose system encodes images.
+    images: [N, H, W, C].
+  """
+  if run.system.observe is None or not len(images):
+    return images
+  key = jax.random.key(SEED)
+  parts = [
+    to_bytes(run.system.observe(jax.random.fold_in(key, i), unit(part)))
+    for i, part in enumerate(split(images))
+  ]
+  return np.concatenate(parts)
