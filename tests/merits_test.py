@@ -23,6 +23,7 @@ VALUES = {
   "grade": RNG.choice(["low", "mid", "high"], N),
   "size": RNG.uniform(0.2, 1.0, N),
   "angle": RNG.uniform(0, 360, N),
+  "dose": 10 ** RNG.uniform(-1, 3, N),
 }
 CONDITIONS = Conditions.fit(ENTRIES, VALUES)
 ROWS = CONDITIONS.encode_table(VALUES)
