@@ -35,9 +35,11 @@ def outcome_of_all(
   """Judge a claim that needs several gains at once, by their intervals.
 
   Confirmed where all intervals lie above the threshold, contradicted where one
-  lies below it, undecided otherwise.
+  lies below it, undecided otherwise, and where an end is not a number.
   """
   lows, highs = zip(*intervals, strict=True)
+  if any(map(math.isnan, (*lows, *highs))):
+    return "undecided"
   if min(lows) > threshold:
     return "confirmed"
   return "contradicted" if min(highs) < threshold else "undecided"

@@ -54,6 +54,27 @@ def test_a_page_s_loss_is_explained_with_what_it_sets():
   assert "loss.beta=2.0" in text
 
 
+@pytest.mark.parametrize(
+  ("key", "value", "said"),
+  [
+    ("loss.beta", 4.0, "4 × KL summed over latents"),
+    ("loss.kl.capacity", 5.0, "KL (capacity=5) summed over latents"),
+  ],
+)
+@pytest.mark.parametrize("page", ["digits", "colour"])
+def test_a_weighed_kl_is_explained_as_such(page, key, value, said):
+  text = "\n".join(explain.lines(configs.load(page, {key: value})))
+  assert said in text
+  assert "= −ELBO" not in text
+
+
+def test_the_beta_of_a_page_is_that_of_its_loss():
+  config = configs.load("digits:model=4", {"loss.beta": 4.0})
+  loss = Convention("mse", "sum", config.loss.mse, "sum", config.loss.beta)
+  beta = translate(loss, 784, config.model.encoder.latents).beta
+  assert f"β = {beta:g}" in "\n".join(explain.lines(config))
+
+
 def test_a_page_that_knows_no_size_of_images_says_what_to_explain_instead():
   config = configs.load("configs/images.py:latents=hierarchy")
   with pytest.raises(configs.ConfigError, match="give a run on them"):

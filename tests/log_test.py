@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.metrics import mean_absolute_error, r2_score
 from sklearn.preprocessing import minmax_scale
 
 from cvae_jax import config, data
 from cvae_jax.apps.page import controls as page_controls
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions import Conditions, kinds
+from cvae_jax.metrics import merits
 from tests.prepare_images_test import prepare_images
 
 DOSES = np.array([0.1, 0.3, 1.0, 20.0, 400.0, 1000.0])
@@ -88,6 +90,20 @@ def test_a_page_s_slider_moves_by_equal_factors(conditions):
   values = page_controls._values(conditions.attribute("dose"))
   ratios = np.divide(values[1:], values[:-1])
   np.testing.assert_allclose(ratios, ratios[0], rtol=0.02)
+
+
+def test_control_of_a_dose_is_scored_by_its_logarithm(conditions):
+  dose = conditions.attribute("dose")
+  asked = np.repeat(dose.encode(dose.settings(9)), 50, axis=0)
+  noise = np.random.default_rng(0).normal(size=asked.shape)
+  read = asked + 0.2 * noise  # in the unit of the table, R² is -0.8
+  found = merits.score(dose, asked, read)
+  logs = [np.log(dose.decode(entries)) for entries in (asked, read)]
+  assert found["r_squared"] == pytest.approx(r2_score(*logs))
+  assert found["r_squared"] > 0.9
+  assert found["correlation"] == pytest.approx(np.corrcoef(*logs)[0, 1])
+  error = mean_absolute_error(*logs)
+  assert found["mean_absolute_error"] == pytest.approx(error)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from cvae_jax import config as configs, runs, train
 from cvae_jax.host.files import write_atomically
 from cvae_jax.loop.folder import fixed, folders
 from cvae_jax.measures import kept, ledger, score, table
-from reports import markdown
+from reports import claims, markdown
 from reports.faces import claims as face_claims, text as face_text
 from tests import small
 
@@ -216,6 +216,12 @@ def test_shortcuts_help_where_both_losses_fall(loss, held_out, outcome):
     models(m8={"loss": loss, "test loss": held_out})
   )
   assert found.outcome == outcome
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_interval_that_is_no_number_decides_nothing(order):
+  intervals = [(0.1, 0.2), (float("nan"), float("nan"))][::order]
+  assert claims.outcome_of_all(intervals) == "undecided"
 
 
 @pytest.mark.parametrize(

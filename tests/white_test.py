@@ -1,6 +1,8 @@
 """What is white in images of more than 8 bits: --white of a preparation."""
 
 import json
+import struct
+import zlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -83,6 +85,46 @@ def test_files_of_8_bits_keep_their_own(tmp_path):
     Image.fromarray(image).save(tmp_path / "in" / f"{i:02}.png")
   assert prepare(tmp_path / "in", tmp_path / "out", "--white=4095") == 0
   np.testing.assert_array_equal(in_order(tmp_path / "out"), pixels)
+
+
+def test_an_array_of_bytes_keeps_its_own(tmp_path):
+  pixels = RANDOM.integers(0, 256, (12, 8, 8)).astype(np.uint8)
+  np.save(tmp_path / "a.npy", pixels)
+  assert prepare(tmp_path / "a.npy", tmp_path / "out", "--white=4095") == 0
+  np.testing.assert_array_equal(in_order(tmp_path / "out"), pixels)
+
+
+def write_wide_colours(path, pixels):
+  """Writes a PNG of 16 bits in colour, which Pillow cannot write."""
+  lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in pixels)
+  height, width, _ = pixels.shape
+  parts = {
+    b"IHDR": struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0),
+    b"IDAT": zlib.compress(lines),
+    b"IEND": b"",
+  }
+  chunks = [
+    struct.pack(">I", len(part))
+    + name
+    + part
+    + struct.pack(">I", zlib.crc32(name + part))
+    for name, part in parts.items()
+  ]
+  path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
+def test_a_level_that_pillow_cannot_apply_is_refused(tmp_path, capsys):
+  (tmp_path / "in").mkdir()
+  for i in range(12):
+    pixels = RANDOM.integers(0, WHITE + 1, (8, 8, 3))
+    write_wide_colours(tmp_path / "in" / f"{i:02}.png", pixels)
+  assert prepare(tmp_path / "in", tmp_path / "out", "--white=4095") == 1
+  said = capsys.readouterr().err
+  assert "of colours of 16 bits the upper byte is read, so white is 65535" in (
+    said
+  )
+  assert prepare(tmp_path / "in", tmp_path / "out", "--white=65535") == 0
+  assert np.load(tmp_path / "out" / "images.npy").max() == WHITE >> 8
 
 
 @pytest.mark.parametrize("bad", ["-1", "nan", "inf"])

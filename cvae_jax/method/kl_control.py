@@ -35,6 +35,15 @@ class KLWeight(NamedTuple):
     """Tell whether the KL enters the loss with a constant weight β."""
     return self._replace(beta=1.0).plain
 
+  @property
+  def words(self) -> str:
+    """Say what enters the loss: KL, 4 × KL, or KL and what weighs it."""
+    if self.constant:
+      return "KL" if self.plain else f"{self.beta:g} × KL"
+    usual = KLWeight()._asdict()
+    said = [f"{k}={v:g}" for k, v in self._asdict().items() if v != usual[k]]
+    return f"KL ({', '.join(said)})"
+
   def weight(self, step: Array) -> Array | float:
     """Return the weight of the KL at a step."""
     if not self.warmup or self.capacity:

@@ -90,9 +90,12 @@ def rank_correlation(attribute: Any, asked, read, seed: int):
 
 
 def r_squared(attribute: Any, asked, read, seed: int) -> dict[str, Any]:
-  """Compare numbers: R², correlation, slope and mean error."""
-  wanted = np.array(attribute.decode(asked))
-  found = np.array(attribute.decode(read))
+  """Compare numbers: R², correlation, slope and mean error.
+
+  Where ratios count, they are of the natural logarithms.
+  """
+  wanted = attribute.measures(asked)
+  found = attribute.measures(read)
   spread = control.deviation(wanted) ** 2
   left = ((wanted - found) ** 2).mean()
   return control.agreement(wanted, found) | {

@@ -207,9 +207,13 @@ def _render(model: Model, state: TrainState, batch: Batch, panel: Array, key):
 def _notes(model: Model) -> tuple[str, ...]:
   """Say what the weight of the squared error amounts to."""
   colour = "the true colour" if model.encoder.sees_colour else "no colour"
+  sees = f"the encoder sees {colour}"
+  kl = f"{model.kl.words} summed over latents, both averaged over the batch"
+  if not isinstance(model.likelihood, likelihoods.Gaussian):
+    kind = type(model.likelihood).__name__
+    return f"reconstruction: nats of {kind} values, {kl}", sees
   return (
-    f"reconstruction: {model.weight:g} × mean squared error of (x, y), KL "
-    "summed over latents, both averaged over the batch",
+    f"reconstruction: {model.weight:g} × mean squared error of (x, y), {kl}",
     f"= −log p(x, y | z) with p = N(output, {1 / model.weight:g}), up to a "
-    f"constant; the encoder sees {colour}",
+    f"constant; {sees}",
   )

@@ -225,16 +225,17 @@ def _render(model: Model, state: TrainState, batch: Batch, panel: Array, key):
 def _notes(model: Model) -> tuple[str, ...]:
   """Say what the weights of squared error and KL amount to."""
   size = math.prod(model.shape)
+  kl = f"{model.kl.words} summed over latents, both averaged over the batch"
   if not isinstance(model.likelihood, likelihoods.Gaussian):
-    return (
-      f"reconstruction: nats of {type(model.likelihood).__name__} values, "
-      "KL summed over latents, both averaged over the batch",
-    )
+    kind = type(model.likelihood).__name__
+    return (f"reconstruction: nats of {kind} values, {kl}",)
   weight = model.likelihood.weight
-  return (
-    f"reconstruction: {weight:g} × squared error summed over {size} values, "
-    "KL summed over latents, both averaged over the batch",
-    f"= −ELBO in nats − {0.5 * size * math.log(math.pi / weight):.2f} with "
-    f"p(x|z) = N(x̂, {1 / (2 * weight):g}); relative to ½·SSE + β·KL, "
-    f"β = {1 / (2 * weight):g}",
-  )
+  meaning = f"with p(x|z) = N(x̂, {1 / (2 * weight):g})"
+  if model.kl.plain:
+    constant = 0.5 * size * math.log(math.pi / weight)
+    meaning = f"= −ELBO in nats − {constant:.2f} {meaning}"
+  if model.kl.constant:
+    beta = model.kl.beta / (2 * weight)
+    meaning += f"; relative to ½·SSE + β·KL, β = {beta:g}"
+  error = f"{weight:g} × squared error summed over {size} values"
+  return f"reconstruction: {error}, {kl}", meaning

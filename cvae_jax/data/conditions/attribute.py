@@ -98,6 +98,10 @@ class Attribute:
     """Return the values of entries [N, K]; `encode` of them is the same."""
     raise NotImplementedError
 
+  def measures(self, vectors: NDArray) -> NDArray:
+    """Return what a figure of numbers compares, [N], of entries [N, K]."""
+    return np.array(self.decode(vectors))
+
   def settings(self, steps: int = STEPS) -> list[Any]:
     """Return the values that show it: all levels, or `steps` of a number."""
     return list(self.levels)

@@ -88,10 +88,13 @@ class Number(Attribute):
 
   def decode(self, vectors: NDArray) -> list[float]:
     """Return the numbers of entries [N, 1]."""
+    return self.from_scale(self.measures(vectors)).tolist()
+
+  def measures(self, vectors: NDArray) -> NDArray[np.float64]:
+    """Return what `to_scale` gives of the numbers of entries [N, 1]."""
     entries = np.asarray(vectors, np.float64)[:, 0]
     ends = tuple(self.to_scale(self.range).tolist())
-    measures = self._rescale(entries, self.scaled, ends)[:, 0]
-    return self.from_scale(measures).tolist()
+    return self._rescale(entries, self.scaled, ends)[:, 0]
 
   def to_scale(self, values: ArrayLike) -> NDArray[np.float64]:
     """Return what is scaled in a straight line: the numbers themselves."""

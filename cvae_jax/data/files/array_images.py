@@ -48,6 +48,8 @@ def white_level(
 ) -> float:
   """Return the white level of all images together: `given`, if it is above 0.
 
+  Samples of one byte do not reach a level above 255, which is then not theirs.
+
   Raises:
     DataError: if a value is negative, not finite or of no known range.
   """
@@ -64,7 +66,7 @@ def white_level(
       )
     peak = max(peak, high)
     whole = whole and decoding.are_whole(chunk)
-  if given:
+  if given and (given <= 255 or array.dtype.itemsize > 1):
     return given
   if array.dtype == np.uint8:
     return decoding.white_level(np.array([peak], np.uint8))

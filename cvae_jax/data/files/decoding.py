@@ -63,6 +63,7 @@ def decode(content: bytes, side: int = 0, white: float = 0.0) -> Image.Image:
   with _explain_errors(content), Image.open(io.BytesIO(content)) as picture:
     if side:
       picture.draft(None, (side, side))
+    _check_white(picture, white)
     return _eight_bits(ImageOps.exif_transpose(picture), white)
 
 
@@ -143,6 +144,20 @@ def _explain_errors(content: bytes) -> Iterator[None]:
     if content[4:8] == b"ftyp":
       said = "HEIC or AVIF needs converting: save it as JPEG or PNG"
     raise DataError(f"not a whole image: {said}") from error
+
+
+def _check_white(picture: Image.Image, white: float) -> None:
+  """Refuse a white level for colours of 16 bits, of which Pillow reads 8.
+
+  Raises:
+    DataError: such a picture, not yet loaded, meets another level than 65535.
+  """
+  wide = any(";16" in str(tile) for tile in getattr(picture, "tile", ()))
+  if wide and picture.mode[:1] not in "IF" and white not in (0, 65535):
+    raise DataError(
+      "of colours of 16 bits the upper byte is read, so white is 65535; found "
+      f"{white:g}: bring the files to 8 bits first, or leave --white out"
+    )
 
 
 def _eight_bits(picture: Image.Image, white: float) -> Image.Image:
