@@ -75,6 +75,14 @@ def test_the_beta_of_a_page_is_that_of_its_loss():
   assert f"β = {beta:g}" in "\n".join(explain.lines(config))
 
 
+@pytest.mark.parametrize(
+  ("page", "logs"), [("zoo:vae", True), ("compare:gan", 0)]
+)
+def test_the_elbo_is_explained_where_one_is_logged(page, logs):
+  text = "\n".join(explain.lines(configs.load(page)))
+  assert ("logged as elbo" in text) == logs
+
+
 def test_a_page_that_knows_no_size_of_images_says_what_to_explain_instead():
   config = configs.load("configs/images.py:latents=hierarchy")
   with pytest.raises(configs.ConfigError, match="give a run on them"):

@@ -36,5 +36,6 @@ def lines(config: ConfigDict, facts: Facts | None = None) -> list[str]:
     if changed:
       shown = ", ".join(f"{group}.{k}={v}" for k, v in changed.items())
       said.append(f"set here: {shown}")
-  said.append("what is logged as elbo is −nats − KL, whatever weighs the KL")
+  if "beta" in config.get("loss", {}):
+    said.append("what is logged as elbo is −nats − KL, whatever weighs the KL")
   return said

@@ -231,6 +231,6 @@ def note(model: Model) -> str:
   if loss.objective != "elbo":
     added = f" + {loss.strength:g} × {loss.objective}"
   return (
-    f"loss: nats of {pixels} pixels + {loss.kl} of the KL in nats{added}, + L2 "
-    "of the kernels"
+    f"loss: nats of {pixels} pixels + {loss.kl.words} in nats{added}, + L2 of "
+    "the kernels"
   )
