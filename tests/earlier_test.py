@@ -22,6 +22,7 @@ def protocol(judges=("a",), **changes):
 def scores(*parts, control=None, **how):
   found = {
     "protocol": protocol(**how),
+    "test": {"kl": 5.0},
     "condition_gap_nats": 3.0,
     "latents": {"active": 2},
     "unlabelled": True,

@@ -297,7 +297,7 @@ def test_a_drawn_digit_is_read_and_ten_are_written(page):
 
 def test_an_unknown_number_is_asked_for_as_unknown(page, runs, address):
   page.goto(address + "?run=kinds&set=shape=star&set=light=&seed=2")
-  page.wait_for_selector("text=light unknown · turn")
+  page.wait_for_selector("text=light unknown · dose")
   asked = explore_test.request.first(runs[2]).values
   asked = asked | {"shape": "star", "light": None}
   wanted = runs[2].run.sample(asked, seed=2, count=9)[0]

@@ -138,7 +138,7 @@ def test_want_of_memory_is_no_corrupt_image(tmp_path, capsys, monkeypatch):
   draw(source / "a.png", 1)
   table_of(source, file=["a.png"], male=[0])
 
-  def decode(content, whites):
+  def decode(content, whites, white):
     raise DataError("not a whole image: ") from MemoryError()
 
   monkeypatch.setattr(image_files, "decode", decode)
