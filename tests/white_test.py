@@ -152,3 +152,13 @@ def test_a_picture_of_one_s_own_is_as_bright_as_the_training_images(
   )
   found = own_picture.read(run, folder / "02.tif")
   np.testing.assert_array_equal(found[..., 0], expected(wide[2]))
+
+
+def test_a_run_on_drawn_faces_follows_no_set_that_lies_there(folder, tmp_path):
+  assert prepare(folder, tmp_path / "out", "--white=4095") == 0
+  stated = {"name": "faces", "path": str(tmp_path / "out")}
+  whites = {}
+  for source in ("prepared", "synthetic"):
+    config = SimpleNamespace(data=SimpleNamespace(**stated, source=source))
+    whites[source] = own_picture.find_white(SimpleNamespace(config=config))
+  assert whites == {"prepared": WHITE, "synthetic": 0.0}

@@ -159,9 +159,7 @@ def fit(
 def _fit_of_faces(run: Run, square, crop: int) -> image_files.Fit:
   """Return how a photo is cut for a run on faces."""
   config = run.config.data
-  resize = "bilinear"
-  if config.source == "prepared":
-    resize = _find_resize(run, resize)
+  resize = _find_resize(run, "bilinear")
   return image_files.Fit(
     config.image_shape[0], crop, square, resize, white=find_white(run)
   )
@@ -174,10 +172,13 @@ def _find_resize(run: Run, otherwise: str) -> str:
 
 def _read_mark(run: Run) -> dict[str, Any]:
   """Return how the run's prepared set was made; {} if it is not here."""
-  source = data.source(run.config.data.name)
+  config = run.config.data
+  source = data.source(config.name)
+  if getattr(config, "source", "prepared") != "prepared":
+    return {}  # a set that lies where it would be is another one's
   if not hasattr(source, "folder"):
     return {}
   with contextlib.suppress(DataError, DamagedFile):  # a run from elsewhere
-    mark = source.folder(run.config.data) / prepared.MARK
+    mark = source.folder(config) / prepared.MARK
     return read_json(mark, dict, "prepare it again")
   return {}
