@@ -189,7 +189,8 @@ def _latents(run: Run, test) -> dict[str, Any]:
   q = run.encode(*given)
   found = {"latents": posteriors.measure_usage(run, *given, q)}
   if run.fitted is not None:
-    found["fitted"] = fitted.compare_to_prior(run, *given)
+    observed = posteriors.encode_observed(run, *given, q)
+    found["fitted"] = fitted.compare_to_prior(run, observed, given[1])
   return found
 
 

@@ -21,6 +21,7 @@ class Log(Number):
   """
 
   kind: ClassVar[str] = "log"
+  between: ClassVar[str] = "their logarithms"
 
   @classmethod
   def fit(cls, entry: Mapping[str, Any], values: Sequence[Any]) -> Self:
@@ -32,12 +33,6 @@ class Log(Number):
     check_above_0(entry["name"], numbers(entry["name"], values))
     check_above_0(entry["name"], entry.get("range", ()))
     return super().fit(entry, values)
-
-  @property
-  def meanings(self) -> tuple[str, ...]:
-    """Say what the entry holds: its range, and how that is scaled."""
-    (said,) = super().meanings
-    return (said.replace("between them", "between their logarithms"),)
 
   def settings(self, steps: int = STEPS) -> list[float]:
     """Return `steps` numbers from low to high, by equal factors."""

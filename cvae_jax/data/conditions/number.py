@@ -36,6 +36,7 @@ class Number(Attribute):
   kind: ClassVar[str] = "number"
   head: ClassVar[str] = "linear"
   figure: ClassVar[str] = "r_squared"
+  between: ClassVar[str] = "them"  # what a straight line leads from and to
 
   @classmethod
   def fit(cls, entry: Mapping[str, Any], values: Sequence[Any]) -> Self:
@@ -68,7 +69,7 @@ class Number(Attribute):
     if self.range != self.scaled:
       ends = zip(self.scaled, self.range, strict=True)
       low, high = (f"{entry:g} is {number:g}" for entry, number in ends)
-      said = f"{low}, {high}, and in a straight line between them"
+      said = f"{low}, {high}, and in a straight line between {self.between}"
     return (f"{said}; {self.unit}" if self.unit else said,)
 
   def encode(self, values: Sequence[Any], strict: bool = True) -> NDArray:

@@ -15,9 +15,6 @@ from cvae_jax.data.conditions.words import split_request
 from cvae_jax.host.arguments import common_length
 
 PANEL = 10  # settings in a sample grid, at most
-# Of a seed's draws of conditions. Those of latents, which have the seed alone,
-# would begin with the same random bits.
-STREAM = 1
 
 
 class Requests(Layout):
@@ -118,10 +115,10 @@ class Requests(Layout):
 
     Without kept rows, each attribute is drawn from its settings.
     """
-    generator = np.random.default_rng((seed, STREAM))
     rows = self.training_conditions()
     if rows is not None:
-      return rows[generator.integers(len(rows), size=count)]
+      return draw_rows(rows, count, seed)
+    generator = make_generator(seed)
     found = self.blank(count)
     for name in self.asked:
       shown = self.settings(name, 101)
@@ -223,3 +220,16 @@ def _find_error(
       where = f" (row {row} of {len(values)})" if len(values) > 1 else ""
       return DataError(f"{error}{where}")
   return None
+
+
+def draw_rows(rows: NDArray, count: int, seed: int) -> NDArray:
+  """Return `count` of the rows [N, A], drawn at random."""
+  return rows[make_generator(seed).integers(len(rows), size=count)]
+
+
+def make_generator(seed: int) -> np.random.Generator:
+  """Return the generator of a seed's draws of conditions.
+
+  Those of latents, which have the seed alone, begin with other random bits.
+  """
+  return np.random.default_rng((seed, 1))

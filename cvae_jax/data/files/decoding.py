@@ -80,7 +80,7 @@ def convert(
     DataError: it is no such array, or its samples are no brightness.
   """
   if isinstance(picture, np.ndarray):
-    return _eight_bits(_from_array(picture, white), white)
+    return _eight_bits(_from_array(picture, white))
   with _explain_errors(b""):
     return _eight_bits(ImageOps.exif_transpose(picture), white)
 
@@ -160,7 +160,7 @@ def _check_white(picture: Image.Image, white: float) -> None:
     )
 
 
-def _eight_bits(picture: Image.Image, white: float) -> Image.Image:
+def _eight_bits(picture: Image.Image, white: float = 0.0) -> Image.Image:
   if picture.mode.startswith(("I", "F")):  # which convert() would clip
     return _wide(picture, white)
   if picture.mode == "LAB":  # which convert() does not know

@@ -139,9 +139,7 @@ def _tell(
 ) -> None:
   counts = [f"{name} {(found == name).sum():,}" for name in splits.NAMES]
   say(f"{len(table):,} images: {', '.join(counts)}")
-  for line in schema.summary(entries, table):
-    say(line)
-  for line in schema.hints(entries, table):
+  for line in schema.summary(entries, table) + schema.hints(entries, table):
     say(line)
   for name, why in left_out.items():
     say(f"  {name}: left out ({why}); --kind {name}=KIND takes it")

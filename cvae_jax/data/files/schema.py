@@ -61,23 +61,23 @@ def hints(entries: Sequence[Entry], table: pd.DataFrame) -> list[str]:
   """Say in a line each which numbers crowd at the low end of their range."""
   lines = []
   for entry in entries:
-    numbers = tables.to_numbers(table[entry["name"]])
-    if entry["kind"] != "number" or numbers.min() <= 0:
+    if entry["kind"] != "number":
       continue
+    name = entry["name"]
+    numbers = tables.to_numbers(table[name])
     low, high = entry["range"]
     share = (numbers.median() - low) / (high - low)
-    if share <= CROWDED and high >= DECADES * low:
-      name = entry["name"]
+    if numbers.min() > 0 and share <= CROWDED and high >= DECADES * low:
       lines.append(
         f"note: {name}: half of its values lie in the lowest "
-        f"{max(share, 0.01):.0%} of its range, where a model can hardly tell "
-        f"them apart; --kind {name}=log takes its logarithm".replace("%", " %")
+        f"{max(100 * share, 1):.0f} % of its range, where a model can hardly "
+        f"tell them apart; --kind {name}=log takes its logarithm"
       )
   return lines
 
 
 def _describe(entry: Entry, column: pd.Series) -> str:
-  if entry["kind"] in ("number", "log"):
+  if "range" in entry:
     low, high = entry["range"]
     return f"{low:g} to {high:g}"
   if entry["kind"] == "angle":

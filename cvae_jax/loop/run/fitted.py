@@ -151,7 +151,7 @@ def encode_training(
     # The conditions belong to other images, the labelled ones.
     label = run.classify(image).argmax(axis=-1)
     given = np.eye(given.shape[1], dtype=np.float32)[label]
-  return run.encode(posteriors.observe(run, image), given), given
+  return posteriors.encode_observed(run, image, given), given
 
 
 def describe(run: Any) -> dict[str, str]:
@@ -178,20 +178,19 @@ def _is_known(run: Any, condition: NDArray | None) -> NDArray | bool:
 
 
 def compare_to_prior(
-  run: Any, image: NDArray, condition: NDArray
+  run: Any, q: Gaussian, condition: NDArray
 ) -> dict[str, Any]:
   """Compare the fitted prior with the run's own, in nats of a code.
 
   Args:
     run: with a fitted prior.
-    image: held-out images [N, H, W, C].
+    q: posteriors of held-out images, see posteriors.encode_observed.
     condition: theirs, [N, A].
 
   Returns:
     components; fitted: the mean of log p(z) of the fitted prior over a draw z
     of each posterior; own: of the run's own, None where it has no density.
   """
-  q = run.encode(posteriors.observe(run, image), condition)
   spread = np.exp(0.5 * np.asarray(q.logvar))
   noise = np.random.default_rng(0).standard_normal(spread.shape)
   z = np.asarray(q.mean + spread * noise, np.float32)

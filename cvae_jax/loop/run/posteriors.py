@@ -52,16 +52,30 @@ def measure_usage(
   q = q or run.encode(images, condition)
   if run.system.log_prior is not None:
     return latents.usage(*q) | {"kl": None}
-  seen = observe(run, images)
-  if run.system.posterior is not None:
+  if run.system.posterior is None:
+    drawn = encode_observed(run, images, condition, q)
+  else:
     shape = (len(images), run.system.latents)
     noise = np.random.default_rng(SEED).standard_normal(shape, np.float32)
-    drawn, _ = make_draw(run, seen, condition)(noise)
-  elif seen is not images:
-    drawn = run.encode(seen, condition)
-  else:
-    return latents.usage(*q)
+    drawn, _ = make_draw(run, observe(run, images), condition)(noise)
   return latents.usage(*q, latents.kl(*drawn))
+
+
+def encode_observed(
+  run: Any, images: NDArray, condition: NDArray, q: Gaussian | None = None
+) -> Gaussian:
+  """Return the posteriors of images as the encoder learns them, see `observe`.
+
+  Args:
+    run: a runs.Run whose system encodes images.
+    images: [N, H, W, C].
+    condition: [N, A].
+    q: posteriors of the images as they are, where known.
+  """
+  seen = observe(run, images)
+  if seen is images and q is not None:
+    return q
+  return run.encode(seen, condition)
 
 
 def observe(run: Any, images: NDArray) -> NDArray:

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
 from cvae_jax.data import DataError
-from cvae_jax.data.conditions.requests import STREAM
+from cvae_jax.data.conditions.requests import draw_rows
 from cvae_jax.host.arguments import RunError, common_length
 from cvae_jax.loop.folder.run_data import RunMismatch, load_data
 
@@ -182,6 +182,4 @@ def _draw_values(
   except (DataError, RunMismatch, OSError):
     where = "all that can be asked for, as the run's data are not here"
     return run.conditions.draw(count, seed), where
-  generator = np.random.default_rng((seed, STREAM))
-  chosen = generator.integers(len(rows), size=count)
-  return np.asarray(rows)[chosen], "the training rows"
+  return draw_rows(np.asarray(rows), count, seed), "the training rows"
