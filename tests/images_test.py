@@ -173,7 +173,7 @@ def test_a_picture_that_cannot_be_encoded_leaves_the_old_file(tmp_path):
   images.save_picture(path, np.zeros((2, 2, 3), np.uint8))
   before = path.read_bytes()
   with pytest.raises(TypeError):
-    images.save_picture(path, np.zeros((2, 2, 5), np.uint8))
+    images.save_picture(path, np.zeros((2, 2, 2, 3), np.uint8))
   assert path.read_bytes() == before
 
 

@@ -70,12 +70,12 @@ def every_page(browser, every_file):
   return opened(browser, every_file)
 
 
-def made(conditions, folder="everything"):
+def made(conditions, folder="everything", channels=3):
   """Return a run of small networks with any conditions, its weights drawn."""
   config = configs.load("zoo:scvae", small_zoo.widths("scvae"))
   with config.unlocked():  # else an attribute without gaps is never unknown
     config.data.condition_dropout = 0.1 * conditions.known_bits
-  facts = Facts({"image": (12, 10, 3), "condition": (conditions.size,)})
+  facts = Facts({"image": (12, 10, channels), "condition": (conditions.size,)})
   system = configs.resolve(config, facts)
   state = small.drawn(system)
   return runs.Run(Path(folder), config, conditions, system, state)

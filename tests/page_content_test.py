@@ -11,6 +11,7 @@ import pytest
 from cvae_jax import config as configs, runs
 from cvae_jax.apps.page import program, write
 from cvae_jax.data.conditions import Conditions
+from cvae_jax.host import channels
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.images import to_bytes
 from tests import conditions_test as kinds, export_test, small
@@ -46,6 +47,21 @@ def test_the_code_of_a_page_makes_its_picture(every_page, every, monkeypatch):
     )
     expected = to_bytes(names["image"]).astype(int)
     assert_close(pixels(every_page), expected)
+
+
+def test_many_channels_are_laid_over_each_other_as_in_python(
+  browser, tmp_path, monkeypatch
+):
+  run = made(Conditions.fit(kinds.ENTRIES, kinds.TABLE), channels=4)
+  monkeypatch.setattr(runs, "load", {"everything": run}.get)
+  write.write(run, tmp_path / "four.html")
+  page = opened(browser, tmp_path / "four.html")
+  page.evaluate("cvae.set({draw: 3, conditions: {shape: 'square'}})")
+  names = {}
+  exec(page.evaluate("document.getElementById('code').textContent"), names)
+  assert names["image"].shape == (12, 10, 4)
+  shown = channels.visible(np.clip(names["image"], 0, 1))
+  assert_close(pixels(page), to_bytes(shown).astype(int))
 
 
 def test_every_setting_of_every_kind_is_the_vector_of_the_conditions(

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cvae_jax import data
-from cvae_jax.apps.photo import digit_from_photo
+from cvae_jax.apps.photo import PhotoError, digit_from_photo
 from cvae_jax.data import DataError
 from cvae_jax.data.files import decoding, image_files, prepared
+from cvae_jax.host import channels
 from cvae_jax.host.files import DamagedFile, read_json
 from cvae_jax.runs import Run, RunError
 
@@ -139,7 +140,12 @@ def fit(
   if run.config.data.name == "digits":
     return digit_from_photo(picture)
   how = how or find_fit(run)
-  height, width, channels = run.system.columns["image"]
+  height, width, depth = run.system.columns["image"]
+  if depth not in channels.PLAIN:
+    raise PhotoError(
+      f"{run.folder} is of images of {depth} channels, and a picture has 1 or "
+      "3: from Python, run.encode(images) takes arrays of all channels"
+    )
   if run.config.data.name == "faces":  # bilinear resizing would skip pixels
     sides = [picture.width // (2 * width), picture.height // (2 * height)]
     if how != "squash":
@@ -151,7 +157,7 @@ def fit(
     middle=how == "crop",
     width=width,
     pad=how == "pad",
-    grey=channels == 1,
+    grey=depth == 1,
   )
   return fitted(decoding.lay_on_white(picture))
 

@@ -175,7 +175,7 @@ def from_arrays(
   """Build a Dataset from arrays, shuffled, a part of it held out.
 
   Args:
-    images: uint8 [N, H, W] or [N, H, W, C], C is 1 or 3.
+    images: uint8 [N, H, W] or [N, H, W, C]: any channels, 1 is grey, 3 RGB.
     conditions: {name: [N]}, or a DataFrame. Words, whole numbers and booleans
       are a class, floats a number, which is scaled to [0, 1]. None is unknown;
       so is NaN among words.

@@ -24,7 +24,6 @@ from cvae_jax.data.conditions.attribute import blank, format_level
 from cvae_jax.data.files import array_columns, array_images
 from cvae_jax.host.wording import shorten
 
-CHANNELS = (1, 3)
 MANY = 20  # classes, beyond which whole numbers are rather a number
 
 
@@ -80,13 +79,7 @@ def make(
       "images are uint8 [N, H, W] or [N, H, W, C]; found "
       f"{images.dtype} {images.shape}{_remedy(images)}"
     )
-  if images.shape[-1] not in CHANNELS:
-    first = images.shape[1] in CHANNELS
-    raise DataError(
-      f"images are [N, H, W, C] with 1 or 3 channels; found {images.shape}"
-      + ("; give images.transpose(0, 2, 3, 1)" if first else "")
-      + ("; give images[..., :3]" if images.shape[-1] == 4 else "")
-    )
+  array_images.check_channels(images)
   array_images.refuse_mask(images.max(), "images")
   parts = shuffle(len(images), held_out, seed)
   return build(images, conditions, *parts, stated)

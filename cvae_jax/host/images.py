@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from cvae_jax.host import captions
+from cvae_jax.host import captions, channels
 from cvae_jax.host.files import write_atomically
 
 FORMATS = {  # of pictures that are written: ending → Pillow's name
@@ -71,19 +71,21 @@ def to_bytes(images: ArrayLike) -> NDArray[np.uint8]:
 
 
 def grid(images: ArrayLike, gap: int = 2, scale: int = 1) -> NDArray[np.uint8]:
-  """Lay images [R, P, H, W, C] in [0, 1] out as one picture [H', W', C].
+  """Lay images [R, P, H, W, C] in [0, 1] out as one picture [H', W', 1 or 3].
 
   Args:
-    images: R rows of P pictures; uint8 ones are taken as they are.
+    images: R rows of P pictures; uint8 ones are taken as they are. Of channels
+      that are neither 1 nor 3 each gets a colour, see `channels`.
     gap: grey pixels between pictures.
     scale: whole-number enlargement of each pixel.
   """
   images = np.asarray(images)
   if images.dtype != np.uint8:
     images = to_bytes(images)
-  rows, columns, height, width, channels = images.shape
+  images = channels.visible(images)
+  rows, columns, height, width, depth = images.shape
   sheet = np.full(
-    (rows * (height + gap) - gap, columns * (width + gap) - gap, channels),
+    (rows * (height + gap) - gap, columns * (width + gap) - gap, depth),
     GREY,
     np.uint8,
   )
@@ -107,14 +109,14 @@ def average_pool(images: ArrayLike, side: int) -> NDArray[np.float32]:
   """
   images = np.asarray(images)
   scale = np.float32(255.0 if images.dtype == np.uint8 else 1.0)
-  count, height, width, channels = images.shape
+  count, height, width, depth = images.shape
   if height <= side:
     return images.astype(np.float32) / scale
   shape = pooled_shape(height, width, side)
   if shape is None:
     raise ValueError(f"{side} pixels a side do not divide {height} × {width}")
   h, w = shape
-  blocks = images.reshape(count, h, height // h, w, width // w, channels)
+  blocks = images.reshape(count, h, height // h, w, width // w, depth)
   return blocks.mean(axis=(2, 4), dtype=np.float32) / scale
 
 
@@ -142,7 +144,7 @@ def thumbnail(picture: NDArray[np.uint8], height: int, width: int) -> NDArray:
 
 
 def save_picture(path: Path, picture: NDArray[np.uint8]) -> None:
-  """Write [H, W, C] with C = 1 or 3, whole or not at all.
+  """Write [H, W, C], whole or not at all.
 
   The format follows the ending of `path`; without one it is PNG.
 
@@ -184,6 +186,7 @@ def _format(path: Path) -> str:
 
 
 def _image(picture: NDArray[np.uint8]) -> Image.Image:
+  picture = channels.visible(picture)
   return Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
 
 
@@ -210,7 +213,7 @@ def sheet(
   rows: Sequence[str] = (),
   columns: Sequence[str] = (),
 ) -> NDArray[np.uint8]:
-  """Return `grid(images)` [H, W, C] with captions, as save_grid writes it."""
+  """Return `grid(images)` with captions, as save_grid writes it."""
   height, width = np.shape(images)[2:4]
   scale = scale or max(1, round(_READABLE / height))
   laid = grid(images, scale=scale)
@@ -221,7 +224,7 @@ def sheet(
 
 
 def png(picture: NDArray[np.uint8]) -> bytes:
-  """Return [H, W, C] with C = 1 or 3 as the content of a PNG file."""
+  """Return [H, W, C] as the content of a PNG file."""
   buffer = io.BytesIO()
   _image(picture).save(buffer, format="PNG")
   return buffer.getvalue()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, PngImagePlugin
 
-from cvae_jax.host import images
+from cvae_jax.host import channels, images
 
 LARGE = 320  # pixels that a saved picture has at least
 PIXELATED = 100  # pixels a side up to which each is shown as a square
@@ -22,12 +22,13 @@ def png(image: ArrayLike, note: str = "") -> bytes:
   """Return [H, W, C] as a PNG file; `note` is kept in it as `request`.
 
   Args:
-    image: floats in [0, 1] or uint8, of 1 or 3 channels.
+    image: floats in [0, 1] or uint8.
     note: text.
   """
   pixels = np.asarray(image)
   if pixels.dtype != np.uint8:
     pixels = images.to_bytes(pixels)
+  pixels = channels.visible(pixels)
   shown = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
   kept = PngImagePlugin.PngInfo()
   if note:

@@ -56,16 +56,24 @@ function images(zs, vectors, guidance) {
   return make(found.shape, data);
 }
 
+// Red, green or blue, 0 to 255, of a pixel's channels, as host/channels.py.
+function byteOf(light, c) {
+  if (CHANNELS === 1 || CHANNELS === 3) {
+    return Math.round(255 * light[CHANNELS === 3 ? c : 0]);
+  }
+  let dark = 1;
+  about.colours.forEach((colour, i) => (dark *= 1 - light[i] * colour[c]));
+  return Math.round(255 * (1 - dark));
+}
+
 // One image of many as a canvas of its own size.
 function canvasOf(found, index) {
   const size = HEIGHT * WIDTH;
   const pixels = new ImageData(WIDTH, HEIGHT);
   for (let i = 0; i < size; i++) {
     const from = (index * size + i) * CHANNELS;
-    for (let c = 0; c < 3; c++) {
-      const channel = CHANNELS === 3 ? c : 0;
-      pixels.data[4 * i + c] = Math.round(255 * found.data[from + channel]);
-    }
+    const light = found.data.subarray(from, from + CHANNELS);
+    for (let c = 0; c < 3; c++) pixels.data[4 * i + c] = byteOf(light, c);
     pixels.data[4 * i + 3] = 255;
   }
   const canvas = element("canvas", {width: WIDTH, height: HEIGHT});

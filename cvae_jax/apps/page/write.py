@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cvae_jax import __version__
 from cvae_jax.apps.export import functions
 from cvae_jax.apps.page import controls, latents
-from cvae_jax.host import hub
+from cvae_jax.host import channels, hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.files import write_atomically
 from cvae_jax.loop.run.purposes import purpose
@@ -141,12 +141,14 @@ def _about(run: Run) -> dict[str, Any]:
   for control in found:
     _enter(first, control, control["first"])
   name = run.config.name or run.config.system
+  shape = run.system.columns["image"]
   return {
     "name": str(name),
     "text": f"A {run.config.system} model, trained for "
     f"{int(run.state.step):,} steps. cvae_jax {__version__}",
     "folder": _folder(run),
-    "shape": [*run.system.columns["image"]],
+    "shape": [*shape],
+    "colours": channels.colours(shape[-1]).tolist(),
     "width": run.condition_size,
     "controls": found,
     "guidance": bool(run.takes_guidance and found),

@@ -25,7 +25,8 @@ def upright(array: np.ndarray, path: pathlib.Path) -> np.ndarray:
   if not fits or array.dtype.kind not in "buif" or not array.size:
     raise DataError(
       f"{path}: found {array.dtype} {array.shape}; expected images [N, H, W], "
-      "[N, H, W, C] or [N, C, H, W] with C of 1, 3 or 4"
+      "[N, H, W, C] or [N, C, H, W] with C of 1, 3 or 4; for more channels "
+      "hand in arrays from Python, see data.from_arrays"
     )
   return array
 
@@ -74,6 +75,43 @@ def white_level(
     return decoding.choose_white(peak, whole)
   except DataError as error:
     raise DataError(f"{path}: {error}") from None
+
+
+def check_channels(images: np.ndarray) -> None:
+  """Refuse uint8 [N, H, W, C] whose last axis is no axis of channels.
+
+  Raises:
+    DataError: the channels come first, or the last one is the opacity.
+  """
+  refuse_channels_first(images.shape[1:], "images", "(0, 2, 3, 1)")
+  if images.shape[3] in (2, 4) and images[..., -1].min() == 255:
+    last = images.shape[3] - 1
+    raise DataError(
+      f"images have {last + 1} channels, and the last one is 255 everywhere, "
+      f"as the opacity of RGBA is: give images[..., :{last}]"
+    )
+
+
+def refuse_channels_first(
+  shape: tuple[int, ...], name: str, order: str
+) -> None:
+  """Refuse images that have more channels than rows.
+
+  Args:
+    shape: (H, W, C) of an image.
+    name: what they are called where they are given.
+    order: of the axes that brings the channels last.
+
+  Raises:
+    DataError: they have.
+  """
+  height, _, channels = shape
+  if height < channels:
+    raise DataError(
+      f"{name} of {shape} have a height of {height} and {channels} channels; "
+      f"expected (H, W, C): where channels come first, give "
+      f"{name}.transpose{order}"
+    )
 
 
 def refuse_mask(peak: int, name: str) -> None:

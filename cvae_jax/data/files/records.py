@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from cvae_jax.data import DataError
-from cvae_jax.data.files.array_images import refuse_mask
+from cvae_jax.data.files.array_images import refuse_channels_first, refuse_mask
 from cvae_jax.host.paths import local
 
 
@@ -112,7 +112,9 @@ def _read(
       f"record {row}: an image is uint8 [H, W] or [H, W, C]; found "
       f"{pixels.dtype} {pixels.shape}"
     )
-  record[image] = pixels if pixels.ndim == 3 else pixels[..., None]
+  pixels = pixels if pixels.ndim == 3 else pixels[..., None]
+  refuse_channels_first(pixels.shape, "image", "(1, 2, 0)")
+  record[image] = pixels
   return record
 
 
