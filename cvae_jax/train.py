@@ -244,7 +244,7 @@ def _make_end_epoch(parts: Parts) -> Callable:
     if handed_out and (tested := final(state)):
       parts.report("test", step, tested)
     if last or watch.stopped:
-      parts.warn(means)
+      parts.warn(step, means)
     return state
 
   return end_epoch

@@ -10,11 +10,14 @@ pytestmark = pytest.mark.usefixtures("plain_convolutions")
 
 
 @pytest.mark.parametrize(
-  ("beta", "warned"), [(1e4, True), (0.0, False)], ids=["collapsed", "used"]
+  ("beta", "young", "warned"),
+  [(1e4, 10, True), (1e4, 200, False), (0.0, 10, False)],
+  ids=["collapsed", "collapsed so far", "used"],
 )
 def test_a_training_says_at_its_end_that_latents_are_idle(
-  data, tmp_path, capsys, beta, warned
+  data, tmp_path, capsys, monkeypatch, beta, young, warned
 ):
+  monkeypatch.setattr(idle_latents, "YOUNG", young)
   changes = {"loss__beta": beta, "epochs": 2, "optim__lr": 1e-2}
   train.train_and_evaluate(small.config(data, "vae", **changes), tmp_path)
   said = [

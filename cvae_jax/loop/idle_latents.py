@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from ml_collections import ConfigDict
 
 LITTLE = 1.0  # nats, of all latents of an image together
+YOUNG = 200  # steps; every page trains for more, except its smoke variant
 
 
 def caution(means: Mapping[str, float]) -> str:

@@ -36,8 +36,13 @@ class Parts(NamedTuple):
       epochs = self.job.config.epochs
       self.console.line(f"{split} {round(epoch)}/{epochs}: {shown}")
 
-  def warn(self, means: dict[str, float]) -> None:
-    """Warn at the end of a training where its latents hold next to nothing."""
+  def warn(self, step: int, means: dict[str, float]) -> None:
+    """Warn at the end of a training where its latents hold next to nothing.
+
+    After a few steps they hold little in any run.
+    """
+    if step < idle_latents.YOUNG:
+      return
     if text := idle_latents.caution(means):
       remedy = idle_latents.remedy(self.job.config)
       self.console.line(f"warning: {text}: {remedy}")

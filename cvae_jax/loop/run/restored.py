@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax.host import arguments, hub
 from cvae_jax.host.arguments import RunError
 from cvae_jax.host.images import unit
+from cvae_jax.loop.idle_latents import YOUNG
 from cvae_jax.loop.run import purposes, requests
 from cvae_jax.loop.run.drawn import Drawn
 from cvae_jax.types import PyTree
@@ -20,7 +21,6 @@ from cvae_jax.types import PyTree
 ROWS = 500  # small images that a run computes at once
 VALUES = 1 << 21  # of the images computed at once: 48 faces of 120 × 120
 Request = ArrayLike | Mapping[str, Any] | str | None
-YOUNG = 200  # steps; every page trains for more, except its smoke variant
 
 
 class Restored(Drawn):
