@@ -18,7 +18,7 @@ from cvae_jax.host import plugins
 from cvae_jax.loop.folder.rows import read_metrics
 from cvae_jax.loop.folder.run_data import RunMismatch
 from cvae_jax.loop.run import fitted
-from cvae_jax.measures import representation, score
+from cvae_jax.measures import representation, score, score_text
 from launch import main
 from tests import small
 
@@ -175,7 +175,10 @@ def test_arrays_train_and_the_run_is_loaded_by_name(tmp_path, monkeypatch):
   spaces = {}
   exec(BLOCKS["notebook"], spaces)
   assert spaces["pictures"].shape == (2, 16, 16, 1)
-  with pytest.raises(data.DataError, match="handed in as arrays"):
+  assert "test psnr" in score_text.table(spaces["scores"])
+  with pytest.raises(
+    data.DataError, match=r"handed in as arrays.*score\.score\(run, dataset=…"
+  ):
     data.load(spaces["run"].config.data)
 
 

@@ -52,7 +52,8 @@ def load(config: Any) -> Dataset:
   """
   raise DataError(
     "the data of this run were handed in as arrays: hand them in again, "
-    "train.train_and_evaluate(config, workdir, dataset=…)"
+    "train.train_and_evaluate(config, workdir, dataset=…) to go on, or "
+    "cvae_jax.measures.score.score(run, dataset=…) to measure"
   )
 
 
