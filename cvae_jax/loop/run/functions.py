@@ -1,11 +1,15 @@
 """The functions of a run that only some systems have."""
 
+from typing import Any
+
 import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cvae_jax.host import arguments
 from cvae_jax.host.arguments import RunError
+from cvae_jax.loop.run import likelihood
+from cvae_jax.loop.run.restored import Request
 from cvae_jax.loop.run.views import Views
 from cvae_jax.method import gaussian
 from cvae_jax.types import PyTree
@@ -42,6 +46,39 @@ class Functions(Views):
       return np.asarray(gaussian.kl_to_prior(q)).sum(axis=-1)
     z = self._check_vectors(z, "z", "Z", self.system.latents)
     return np.asarray(gaussian.log_density(z, q)) - self._apply("log_prior", z)
+
+  @arguments.refuse_ambiguous
+  def log_likelihood(
+    self,
+    images: ArrayLike,
+    condition: Request = None,
+    samples: int = 50,
+    seed: int = 0,
+    **named: Any,
+  ) -> NDArray[np.float32]:
+    """Return how likely each image is under its condition, in nats, [B].
+
+    It is a lower bound of log p(image | condition), weighted by importance
+    (Burda et al. 2016, "Importance Weighted Autoencoders"). Among images of one
+    run, those that fit the model badly have the lowest.
+
+    Args:
+      images: [B, H, W, C], uint8 or floats in [0, 1].
+      condition: what the images show, as in `encode`.
+      samples: latents that are drawn for each image; more raise the bound.
+      seed: of these draws.
+      named: attributes and their values, instead: size=0.3.
+
+    Raises:
+      RunError: the system has no likelihood, or the images or the condition do
+        not fit the run.
+      DataError: an attribute is unknown or missing.
+    """
+    images, condition = arguments.rows(
+      images=self._images(images),
+      condition=self.encode_condition(condition, **named),
+    )
+    return likelihood.bound(self, images, condition, samples, seed)
 
   def regions(self, count: int, seed: int = 0) -> tuple[NDArray, NDArray]:
     """Draw latents [count, Z] and the classes [count] whose places they are.
