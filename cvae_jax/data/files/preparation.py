@@ -10,6 +10,7 @@ import pandas as pd
 from cvae_jax.data import DataError
 from cvae_jax.data.files import (
   finding,
+  hints,
   infer_kinds,
   opening,
   schema,
@@ -139,10 +140,12 @@ def _tell(
 ) -> None:
   counts = [f"{name} {(found == name).sum():,}" for name in splits.NAMES]
   say(f"{len(table):,} images: {', '.join(counts)}")
-  for line in schema.summary(entries, table) + schema.hints(entries, table):
+  said = schema.summary(entries, table) + hints.hints(entries, table)
+  for line in said:
     say(line)
   for name, why in left_out.items():
-    say(f"  {name}: left out ({why}); --kind {name}=KIND takes it")
+    kind = commands.format_kind(name, "KIND")
+    say(f"  {name}: left out ({why}); {kind} takes it")
   if not entries:
     say("  no attributes: a model of these images has no conditions")
   for line in warnings:
