@@ -68,6 +68,27 @@ def test_words_keep_their_commas_and_so_do_thousands_of_a_tsv():
 
 
 @pytest.mark.parametrize(
+  "text",
+  [
+    "sep=;\r\nfile;size\r\na.png;0,5\r\nb.png;\r\n",
+    "file;size;;\r\na.png;0,5;;\r\nb.png;;;\r\n",
+    '"sep=;"\nfile;size\na.png;0,5\nb.png;\n',
+  ],
+)
+def test_what_excel_adds_is_no_column(text):
+  found = tables.read(text.encode(), "t.csv")
+  assert found.to_dict("list") == {
+    "file": ["a.png", "b.png"],
+    "size": ["0.5", ""],
+  }
+
+
+def test_a_column_without_a_name_keeps_its_values():
+  found = tables.read(b"file,\na.png,3\n", "t.csv")
+  assert found.columns.tolist() == ["file", ""]
+
+
+@pytest.mark.parametrize(
   ("values", "word"),
   [
     (["red", "blue", "unknown", "red"], "unknown"),

@@ -90,6 +90,9 @@ def _csv(content: bytes) -> pd.DataFrame:
   if first.strip().isdigit():
     return _celeba(text, int(first))
   separator = max(",;\t|", key=first.count)
+  if said := re.fullmatch(r'"?sep=(.)"?[\r;,\t ]*', first, re.IGNORECASE):
+    separator = said[1]  # a line that some programs write for Excel
+    text = text.lstrip("\r\n").partition("\n")[2]
   # Without a header: pandas would rename a column that comes twice.
   rows = pd.read_csv(
     io.StringIO(text),
@@ -102,6 +105,9 @@ def _csv(content: bytes) -> pd.DataFrame:
   ).fillna("")
   table = rows.iloc[1:].reset_index(drop=True)
   table.columns = rows.iloc[0].tolist()
+  # Excel ends lines by ;; where a cell beside the table was once in use.
+  unused = (rows == "").all().to_numpy()
+  table = table.loc[:, ~unused]
   if separator in ";\t":
     return table.apply(_decimal_points, thousands=separator != ";")
   return table
