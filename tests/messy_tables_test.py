@@ -119,3 +119,29 @@ def test_a_range_that_a_few_values_stretch_is_named(folder, capsys, wrong):
   said = capsys.readouterr().out
   assert "note: size: nearly all of its values are from " in said
   assert "=log" not in said  # a logarithm would keep the mistake
+
+
+def test_an_accent_has_one_spelling(folder):
+  """As where a part of a table was written on a Mac."""
+  composed, apart = "männlich", "ma\u0308nnlich"
+  words = np.array([composed, apart, "weiblich", "weiblich"])[
+    np.arange(ROWS) % 4
+  ]
+  levels = set_of(folder, "Gro\u0308ße", words, "--kind=Gro\u0308ße=class")
+  assert levels is None  # the column's name has one spelling, too
+  table = pd.read_csv(folder / "out" / "attributes.csv")
+  assert set(table["Größe"]) == {composed, "weiblich"}
+
+
+def test_a_person_of_two_spellings_is_in_one_split(folder):
+  people = [f"Ju\u0308rgen {i // 2}" for i in range(ROWS)]
+  people[::2] = [f"Jürgen {i // 2}" for i in range(0, ROWS, 2)]
+  files = [f"{i:03d}.png" for i in range(ROWS)]
+  table = pd.DataFrame({"file": files, "person": people, "x": ["a", "b"] * 20})
+  table.to_csv(folder / "in" / "labels.csv", index=False)
+  words = [f"--table={folder / 'in' / 'labels.csv'}", "--split=50,25,25"]
+  more = ["--group=person"]
+  assert prepare(folder / "in", folder / "out", *words, *more) == 0
+  found = pd.read_csv(folder / "out" / "attributes.csv").set_index("file")
+  splits = found["split"].loc[files].to_numpy()
+  assert (splits[::2] == splits[1::2]).all()
