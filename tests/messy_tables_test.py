@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cvae_jax.data.conditions import classes
 from cvae_jax.data.files import tables
 from tests.prepare_images_test import draw, prepare
 
@@ -145,3 +146,12 @@ def test_a_person_of_two_spellings_is_in_one_split(folder):
   found = pd.read_csv(folder / "out" / "attributes.csv").set_index("file")
   splits = found["split"].loc[files].to_numpy()
   assert (splits[::2] == splits[1::2]).all()
+
+
+@pytest.mark.parametrize("level", ["männlich", "ma\u0308nnlich"])
+@pytest.mark.parametrize("asked", ["männlich", "ma\u0308nnlich"])
+def test_a_level_is_found_in_either_spelling(level, asked):
+  sex = classes.Class("sex", ("divers", level))
+  assert sex.encode([asked, "divers"]).tolist() == [[0, 1], [1, 0]]
+  both = classes.Class("sex", ("männlich", "ma\u0308nnlich"))  # an older set's
+  assert both.ranks([asked]) == [both.levels.index(asked)]
