@@ -31,10 +31,11 @@ def main(_: list[str]) -> None:
   out = command.path(_OUT)
   if out.suffix.lower() != ".csv":
     raise ValueError(f"--out is a .csv file; found {out}")
-  table, lines = fill.fill(run_flags.load(_JUDGE), _SURE.value)
+  judge = run_flags.load(_JUDGE)
+  table, lines = fill.fill(judge, _SURE.value)
   write_atomically(out, table.to_csv(index=False))
   print("\n".join(lines))
-  print(f"wrote {out}")
+  print(f"wrote {out}. Next: {fill.next_command(judge, table, out)}")
 
 
 if __name__ == "__main__":

@@ -251,3 +251,14 @@ def test_trained_runs_score_from_their_folders(data, tmp_path):
   names = next(i for i, x in enumerate(lines) if x.startswith("leakage")) + 1
   assert set(lines[names].split()) == {"gender", "hair_color"}  # as in the rows
   assert "iw_bound" not in scores["test"]
+
+
+def test_long_names_of_the_leakage_table_stay_apart():
+  name = "Brille / Sonnenbrille"
+  change = {"sex": {"sex": 1.5, name: -0.25}, name: {"sex": 0.0, name: 2.0}}
+  *_, head, first, _ = control.lines(
+    {"control": {}, "leakage": {"normalised": change}}
+  )
+  assert head.split(maxsplit=1) == ["sex", name]
+  assert first.split() == ["sex", "1.50", "-0.25"]
+  assert len(head) == len(first)  # numbers end where their names do

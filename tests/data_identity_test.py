@@ -293,8 +293,8 @@ def test_the_error_for_an_export_s_data_names_the_flag_that_finds_them(
 ):
   settings = config.load("images").data
   (tmp_path / "model.safetensors").touch()
-  with pytest.raises(DataError, match=r"is an export, .*evaluate --data=PATH"):
-    load_data(tmp_path, settings)
+  with pytest.raises(DataError, match=r"is an export, .*evaluate --data=PATH$"):
+    load_data(tmp_path, settings)  # and no other flag
 
 
 def test_a_finished_run_without_a_record_of_its_data_gets_one(

@@ -1,5 +1,6 @@
 """launch.fill: the empty cells of a table, filled with what a judge reads."""
 
+import shlex
 from types import SimpleNamespace
 
 import numpy as np
@@ -66,9 +67,13 @@ def test_empty_cells_become_what_is_read_and_others_stay(sets, judge):
   assert (found[NAMES] == before[NAMES]).to_numpy()[known].all()
   for name in ("shape", "colour"):
     assert (found[name].to_numpy() == truth[name].to_numpy()).all()
-  for name in ("size", "angle"):
+  ends = {"size": judge.conditions.attribute("size").range, "angle": (0, 360)}
+  for name, (low, high) in ends.items():
+    gaps = ~known[name].to_numpy()
     np.testing.assert_allclose(
-      found[name].astype(float), truth[name].astype(float), atol=2e-3
+      found[name][gaps].astype(float),
+      truth[name][gaps].astype(float).clip(low, high),
+      atol=2e-3,
     )
   empty = int((before["shape"] == "").sum())
   assert lines[0] == f"shape: {empty} of {COUNT} cells were empty, 0 are"
@@ -93,6 +98,47 @@ def test_a_rank_is_as_sure_as_it_is_probable():
   assert grade.decode(above) == ["mid", "high", "low", "mid"]
   expected = [0.92 - 0.08, 0.9, 1 - 0.03, 0.0]
   np.testing.assert_allclose(fill._certainty(grade, above), expected)
+
+
+def test_numbers_are_filled_within_the_range_of_the_training_rows(sets, judge):
+  read = judge.predict
+  size = judge.conditions.columns("size")
+
+  def predict(images):  # a linear head says any number
+    found = np.array(read(images))
+    found[:, size] = np.where(found[:, size] > 0, 3.0, -3.0)
+    return found
+
+  judge.predict = predict
+  found, _ = fill.fill(judge)
+  before = read_table(sets[1])["size"]
+  low, high = judge.conditions.attribute("size").range
+  filled = found["size"][before == ""].astype(float)
+  assert set(filled) == {low, high}
+
+
+def test_the_command_that_follows_keeps_kinds_and_size(sets, judge, tmp_path):
+  _, half = sets
+  kind = "--kind=shape=ordinal:square<circle<triangle,size=log"
+  photos = half.parent / "half"
+  assert prepare(photos, tmp_path / "set", "--size=16x24", kind) == 0
+  judge.config = configs.load(
+    "configs/judge.py", {"data.path": str(tmp_path / "set")}
+  )
+  judge.conditions = data.load(judge.config.data).conditions
+  table = read_table(tmp_path / "set")
+  out = tmp_path / "filled by a judge.csv"
+  table.to_csv(out, index=False)
+  words = shlex.split(fill.next_command(judge, table, out))
+  words = [word for word in words[3:] if "…" not in word]
+  assert f"--table={out}" in words
+  assert prepare(photos, tmp_path / "again", *words) == 0
+  page = configs.load(
+    "configs/judge.py", {"data.path": str(tmp_path / "again")}
+  )
+  again = data.load(page.data)
+  assert again.train["image"].shape[1:3] == (16, 24)
+  assert again.conditions.attributes == judge.conditions.attributes
 
 
 def test_a_table_without_gaps_stays_as_it_is(sets, judge):

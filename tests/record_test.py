@@ -180,6 +180,17 @@ def test_tensorboard_has_an_event_file_with_the_metrics_names(run):
     assert name in content
 
 
+def test_names_with_blanks_are_no_news_to_tensorboard(tmp_path, caplog):
+  record = start(tmp_path)
+  with caplog.at_level("INFO"):
+    record.metrics({"step": 1, "split": "test", "error_Dosis (mg/l)": 0.5})
+    record.close(done=True)
+  assert "illegal" not in caplog.text
+  (path,) = tmp_path.glob("events.out.tfevents.*")
+  assert b"test/error_Dosis__mg/l_" in path.read_bytes()
+  assert read_metrics(tmp_path)[0]["error_Dosis (mg/l)"] == 0.5
+
+
 def start(folder, step=0):
   record = Record(folder)
   params = {"net": {"bias": np.zeros(3, np.float32)}}

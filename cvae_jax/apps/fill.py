@@ -6,14 +6,18 @@ conditions nearly as well as those of a model that trains on a full table.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cvae_jax.data import DataError
+from cvae_jax.data.conditions import kinds
 from cvae_jax.data.conditions.attribute import Attribute
-from cvae_jax.data.files import prepared
+from cvae_jax.data.conditions.number import Number
+from cvae_jax.data.files import infer_kinds, prepared
 from cvae_jax.host import commands
 from cvae_jax.host.paths import local
 from cvae_jax.loop.folder import exports
@@ -31,7 +35,7 @@ def fill(judge: Run, sure: float = SURE) -> tuple[pd.DataFrame, list[str]]:
     judge: a run of configs/judge.py.
     sure: a level, a label or a rank is filled in where its probability is at
       least this, else the cell stays empty. Numbers and angles are filled in
-      always.
+      always, within the range that the training rows have.
 
   Returns:
     The table, `file` and `split` first, all values as text; and lines that say
@@ -76,6 +80,43 @@ def fill(judge: Run, sure: float = SURE) -> tuple[pd.DataFrame, list[str]]:
   return table, lines
 
 
+def next_command(judge: Run, table: pd.DataFrame, out: str | Path) -> str:
+  """Return the command that prepares images again with the filled table.
+
+  It states the size, and each kind that would not be inferred.
+
+  Args:
+    judge: a run of configs/judge.py.
+    table: as `fill` returned it.
+    out: where it is written.
+  """
+  stated = []
+  for attribute in map(judge.conditions.attribute, judge.conditions.asked):
+    entry = attribute.entry()
+    entry.pop("scaled", None)
+    if entry != _infer(table, attribute.name):
+      stated.append(kinds.state(entry))
+  images, _, _ = prepared.read(local(judge.config.data.path), text=True)
+  height, width = images.shape[1:3]
+  words = [
+    f"--images=… --table={commands.quote(out)} --split=split",
+    f"--size={height if height == width else f'{height}x{width}'}",
+    *([f"--kind {commands.quote(','.join(stated))}"] if stated else []),
+    "--out=…",
+  ]
+  return " ".join([commands.format_prepare("images"), *words])
+
+
+def _infer(table: pd.DataFrame, name: str) -> dict[str, Any] | None:
+  """Return the entry that a column has where its kind is not stated."""
+  train = (table["split"] == "train").to_numpy()
+  try:
+    entries, _ = infer_kinds.infer(table[[name]], train, {}, {})
+  except DataError:
+    return None
+  return entries[0] if entries else None
+
+
 def _fill_rows(
   table: pd.DataFrame,
   rows: Sequence[int],
@@ -89,7 +130,7 @@ def _fill_rows(
   certain = _certainty(attribute, read) >= sure
   for row, value, is_certain in zip(rows, values, certain, strict=True):
     if empty[row] and is_certain:
-      table.loc[table.index[row], attribute.name] = _format(value)
+      table.loc[table.index[row], attribute.name] = _format(value, attribute)
       empty[row] = False
 
 
@@ -108,10 +149,16 @@ def _certainty(attribute: Attribute, read: NDArray) -> NDArray:
   return np.ones(len(read))
 
 
-def _format(value: Any) -> str:
-  """Return a value as a table has it."""
+def _format(value: Any, attribute: Attribute) -> str:
+  """Return a value as a table has it; a number is within its range."""
   if isinstance(value, float):
-    return f"{value:.6g}"
+    text = f"{value:.6g}"
+    if not isinstance(attribute, Number):
+      return text
+    low, high = attribute.range
+    if low <= float(text) <= high:
+      return text
+    return repr(min(max(value, low), high))
   if isinstance(value, list | tuple):
     return ";".join(value)
   return str(value)

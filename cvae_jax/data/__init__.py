@@ -171,6 +171,7 @@ def from_arrays(
   held_out: float = 0.1,
   seed: int = 0,
   kinds: Mapping[str, str] | None = None,
+  groups: Any = None,
 ) -> Dataset:
   """Build a Dataset from arrays, shuffled, a part of it held out.
 
@@ -184,13 +185,14 @@ def from_arrays(
     kinds: {name: kind} of columns that are of another kind, as in
       {"grade": "ordinal:low<mid<high", "dose": "log"}. Kinds are class,
       binary, multilabel, ordinal, number, log and angle.
+    groups: [N], such as persons: rows of one train or are held out together.
 
   Raises:
-    DataError: if lengths, types or values do not fit; what was found is said.
+    DataError: if lengths, types or values do not fit.
   """
   module = importlib.import_module(f"{__name__}.arrays")
   given = {} if conditions is None else dict(conditions)  # of a DataFrame too
-  return module.make(images, given, held_out, seed, kinds or {})
+  return module.make(images, given, held_out, seed, kinds or {}, groups)
 
 
 def from_records(
@@ -204,8 +206,8 @@ def from_records(
 ) -> Dataset:
   """Build a Dataset from records that are read one by one, once.
 
-  The images are written to one memory-mapped file, so that they need not fit
-  into memory, and any batch can be found again when a run resumes.
+  The images are written to one memory-mapped file: they need not fit into
+  memory, and any batch can be found again when a run resumes.
 
   Args:
     records: anything with a length whose entries are found by their numbers
@@ -222,13 +224,10 @@ def from_records(
   Raises:
     DataError: if names, shapes, types or values do not fit.
   """
+  module = importlib.import_module(f"{__name__}.files.records")
+  rows = module.copy(records, folder, image, conditions, held_out, seed)
   arrays = importlib.import_module(f"{__name__}.arrays")
-  reader = importlib.import_module(f"{__name__}.files.records")
-  train, test = arrays.shuffle(reader.count(records), held_out, seed)
-  order = [*train.tolist(), *test.tolist()]
-  images, columns = reader.copy(records, order, folder, image, conditions)
-  parts = (slice(0, len(train)), slice(len(train), None))
-  return arrays.build(images, columns, *parts, kinds or {})
+  return arrays.build(*rows, kinds or {})
 
 
 def pretrained(config: Any) -> Any:

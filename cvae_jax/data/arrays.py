@@ -21,7 +21,7 @@ import numpy.typing as npt
 from cvae_jax.data import DataError, Dataset, conditions
 from cvae_jax.data.conditions import kinds
 from cvae_jax.data.conditions.attribute import blank, format_level
-from cvae_jax.data.files import array_columns, array_images
+from cvae_jax.data.files import array_columns, array_images, array_splits
 from cvae_jax.host.wording import shorten
 
 MANY = 20  # classes, beyond which whole numbers are rather a number
@@ -63,6 +63,7 @@ def make(
   held_out: float,
   seed: int,
   stated: Mapping[str, str],
+  groups: npt.ArrayLike | None = None,
 ) -> Dataset:
   """Build a Dataset; see data.from_arrays."""
   if np.ma.is_masked(images):
@@ -82,7 +83,7 @@ def make(
     )
   array_images.check_channels(images)
   array_images.refuse_mask(images.max(), "images")
-  parts = shuffle(len(images), held_out, seed)
+  parts = array_splits.shuffle(len(images), held_out, seed, groups)
   return build(images, conditions, *parts, stated)
 
 
@@ -105,21 +106,6 @@ def _shapes(images: Iterable) -> str:
   """Name the first few shapes of images."""
   found = dict.fromkeys(str(np.shape(image)) for image in images)
   return shorten(found)
-
-
-def shuffle(
-  count: int, held_out: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-  """Return the numbers of the rows that train and of those held out.
-
-  Raises:
-    DataError: the share that is held out is none.
-  """
-  if not 0.0 <= held_out < 1.0:
-    raise DataError(f"held_out is from 0 to below 1; found {held_out}")
-  order = np.random.default_rng(seed).permutation(count)
-  train, test = np.split(order, [count - round(held_out * count)])
-  return train, test
 
 
 def build(

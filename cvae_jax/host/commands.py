@@ -18,6 +18,11 @@ def quote(place: str | Path) -> str:
   return shlex.quote(str(place))
 
 
+def format_kind(name: str, kind: str) -> str:
+  """Return the flag that gives a column a kind, as a shell reads it."""
+  return f"--kind {quote(f'{name}={kind}')}"
+
+
 def format_prepare(name: str) -> str:
   """Return the command that prepares digits, faces or photos."""
   script = Path("data") / f"prepare_{name}.py"

@@ -7,6 +7,7 @@ waits for ever if that thread has died.
 """
 
 import contextlib
+import re
 import socket
 import sys
 import time
@@ -44,12 +45,13 @@ class Events:
 
   def scalar(self, name: str, value: float, step: int) -> None:
     """Add a number."""
-    self._later(lambda: self._summary.scalar(name, value), step)
+    self._later(lambda: self._summary.scalar(_tag(name), value), step)
 
   def image(self, name: str, picture: NDArray[np.uint8], step: int) -> None:
     """Add a picture [H, W, C]."""
     self._later(
-      lambda: self._summary.image(name, picture, dataformats="HWC"), step
+      lambda: self._summary.image(_tag(name), picture, dataformats="HWC"),
+      step,
     )
 
   def flush(self) -> None:
@@ -93,6 +95,14 @@ class Events:
         f"({error.strerror or error}); training goes on without them, "
         "metrics.jsonl has the numbers"
       )
+
+
+def _tag(name: str) -> str:
+  """Return a name as TensorBoard takes it: a class may have blanks in its.
+
+  tensorboardX would change it too, and log a line for each number.
+  """
+  return re.sub(r"[^-/\w.]", "_", name).lstrip("/")
 
 
 @contextlib.contextmanager

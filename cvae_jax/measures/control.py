@@ -233,8 +233,10 @@ def lines(scores: Mapping[str, Any]) -> list[str]:
     change = leakage["normalised"]
     found.append("leakage, in standard deviations; moved ↓ read →")
     read = next(iter(change.values()))  # not all that moves has a judge
-    found.append(f"{'':32} " + "".join(f"{name:>11}" for name in read))
+    widths = {name: max(11, len(name) + 1) for name in read}
+    names = "".join(f"{name:>{width}}" for name, width in widths.items())
+    found.append(f"{'':32} {names}")
     for moved, row in change.items():
-      values = "".join(f"{value:11.2f}" for value in row.values())
+      values = "".join(f"{row[n]:{width}.2f}" for n, width in widths.items())
       found.append(f"{'  ' + moved:32} {values}")
   return found

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -135,8 +136,10 @@ class Attribute:
     Raises:
       DataError: a word is none of the levels.
     """
-    numbers = {level: i for i, level in enumerate(self.levels)}
-    found = [numbers.get(format_level(value), -1) for value in values]
+    numbers = {_compose(level): i for i, level in enumerate(self.levels)}
+    numbers |= {level: i for i, level in enumerate(self.levels)}
+    words = [format_level(value) for value in values]
+    found = [numbers.get(w, numbers.get(_compose(w), -1)) for w in words]
     if -1 in found:
       raise self.unknown_level_error(values[found.index(-1)])
     return found
@@ -149,6 +152,11 @@ class Attribute:
       f"{self.name} has no level {format_level(value)!r}; there is "
       f"{self.choices()}{hint}"
     )
+
+
+def _compose(word: str) -> str:
+  """Write an accent as one character; some keyboards and files write two."""
+  return unicodedata.normalize("NFC", word)
 
 
 def blank(value: Any) -> bool:

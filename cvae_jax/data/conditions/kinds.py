@@ -69,6 +69,19 @@ def parse(text: str) -> dict[str, dict[str, Any]]:
   return found
 
 
+def state(entry: Mapping[str, Any]) -> str:
+  """Return an entry of a schema as `parse` reads it."""
+  name, chosen = entry["name"], entry["kind"]
+  joint = "<" if chosen == "ordinal" else "|"
+  if "period" in entry:
+    detail = [entry["period"]]
+  else:
+    detail = entry.get("levels") or entry.get("range", ())
+  return f"{name}={chosen}" + (
+    ":" + joint.join(map(str, detail)) if detail else ""
+  )
+
+
 def _detail(entry: Mapping[str, Any], detail: str) -> dict[str, Any]:
   """Read the details after a kind's colon."""
   name = entry["name"]

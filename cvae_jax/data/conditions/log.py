@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions.attribute import STEPS, numbers
 from cvae_jax.data.conditions.number import Number
+from cvae_jax.host import commands
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,5 +59,5 @@ def check_above_0(name: str, values: ArrayLike) -> None:
   if (bad := values[values <= 0]).size:
     raise DataError(
       f"{name} is of kind log and so above 0; found {bad[0]:g}: correct it, "
-      f"or choose --kind {name}=number"
+      f"or choose {commands.format_kind(name, 'number')}"
     )

@@ -12,6 +12,7 @@ from cvae_jax.data.conditions.angle import infer_period
 from cvae_jax.data.conditions.log import check_above_0
 from cvae_jax.data.files import tables
 from cvae_jax.data.files.columns import describe, list_words
+from cvae_jax.host import commands
 
 IGNORE = "ignore"
 _PAIRS = (
@@ -118,7 +119,7 @@ def _check_numbers(name: str, given: pd.Series) -> None:
     raise DataError(
       f"{name}: row {bad.index[0] + 1} has {bad.iloc[0]!r} among numbers; "
       "correct it, or leave the cell empty if the value is unknown. If all "
-      f"are names: --kind {name}=class"
+      f"are names: {commands.format_kind(name, 'class')}"
     )
 
 
@@ -155,7 +156,7 @@ def _complete(entry: Entry, column: pd.Series, train: np.ndarray) -> Entry:
       row, value = _first_word(given)
       raise DataError(
         f"{name} is to be of kind {kind}: row {row} has {value!r}, expected a "
-        f"number; --kind {name}=class takes words"
+        f"number; {commands.format_kind(name, 'class')} takes words"
       )
     return entry | _limits(entry, numbers, train[given.index])
   found = [word for word in list_words(given, kind).unique() if word]
@@ -168,7 +169,8 @@ def _complete(entry: Entry, column: pd.Series, train: np.ndarray) -> Entry:
   if kind == "binary" and len(levels) != 2:
     raise DataError(
       f"{name} is to be binary; found {len(levels)} values: "
-      f"{', '.join(levels[:5])}; --kind {name}=class takes more than two"
+      f"{', '.join(levels[:5])}; {commands.format_kind(name, 'class')} takes "
+      "more than two"
     )
   if kind == "ordinal" and "levels" not in entry:
     try:
@@ -176,7 +178,7 @@ def _complete(entry: Entry, column: pd.Series, train: np.ndarray) -> Entry:
     except ValueError:
       raise DataError(
         f"{name}=ordinal needs the order of its levels, as in "
-        f"--kind {name}=ordinal:{'<'.join(levels[:4])}"
+        f"{commands.format_kind(name, 'ordinal:' + '<'.join(levels[:4]))}"
       ) from None
   return entry | {"levels": levels}
 
@@ -203,7 +205,7 @@ def _limits(entry: Entry, numbers: pd.Series, train: np.ndarray) -> Entry:
   if low == high:
     raise DataError(
       f"{entry['name']}: all training rows have {low:g}; leave it out with "
-      f"--kind {entry['name']}={IGNORE}"
+      f"{commands.format_kind(entry['name'], IGNORE)}"
     )
   return {"range": [low, high]}
 

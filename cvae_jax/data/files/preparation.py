@@ -1,6 +1,7 @@
 """From images of any origin to a prepared set with splits and a schema."""
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 from cvae_jax.data import DataError
 from cvae_jax.data.files import (
   finding,
+  hints,
   infer_kinds,
   opening,
   schema,
@@ -31,11 +33,13 @@ def plan(options: Any) -> Plan:
   Raises:
     DataError: if anything is missing or bad.
   """
+  for name in ("kind", "group", "split"):
+    setattr(options, name, _nfc(getattr(options, name) or ""))
   asked = schema.parse(options.kind)
   fit = make_fit(options, LEAST)
   if fit.grey and options.on_grey == "skip":
     raise DataError("--on_grey=skip with --colour=grey would leave no image")
-  pictures = opening.open_pictures(options)
+  pictures = _compose(opening.open_pictures(options))
   found = _split(pictures, options)
   table = pictures.table.drop(columns=splits.SPLIT, errors="ignore")
   attributes = table.drop(columns="file")
@@ -66,6 +70,26 @@ def plan(options: Any) -> Plan:
     f"--workdir={commands.quote(f'runs/{options.out.name}')}"
   )
   return Plan(pictures.images, table, fit, own, grey, {SCHEMA: text}, said)
+
+
+def _compose(pictures: Pictures) -> Pictures:
+  """Spell each accent in one way: a Mac writes ä as two characters, at times.
+
+  Else one class, or one person of --group, would be two that look alike. Names
+  of files stay as they are.
+  """
+  table = pictures.table.rename(columns=_nfc)
+  for name in table.columns[1:]:
+    table[name] = table[name].map(_nfc)
+  stated = {
+    _nfc(name): {**entry, "name": _nfc(name)}
+    for name, entry in pictures.stated.items()
+  }
+  return pictures._replace(table=table, stated=stated)
+
+
+def _nfc(text: str) -> str:
+  return unicodedata.normalize("NFC", text)
 
 
 def _split(pictures: Pictures, options: Any) -> np.ndarray:
@@ -139,10 +163,12 @@ def _tell(
 ) -> None:
   counts = [f"{name} {(found == name).sum():,}" for name in splits.NAMES]
   say(f"{len(table):,} images: {', '.join(counts)}")
-  for line in schema.summary(entries, table) + schema.hints(entries, table):
+  said = schema.summary(entries, table) + hints.hints(entries, table)
+  for line in said:
     say(line)
   for name, why in left_out.items():
-    say(f"  {name}: left out ({why}); --kind {name}=KIND takes it")
+    kind = commands.format_kind(name, "KIND")
+    say(f"  {name}: left out ({why}); {kind} takes it")
   if not entries:
     say("  no attributes: a model of these images has no conditions")
   for line in warnings:

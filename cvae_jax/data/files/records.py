@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from cvae_jax.data import DataError
+from cvae_jax.data.files import array_splits
 from cvae_jax.data.files.array_images import refuse_channels_first, refuse_mask
 from cvae_jax.host.paths import local
 
@@ -46,21 +47,24 @@ def count(records: Records) -> int:
 
 def copy(
   records: Records,
-  order: Sequence[int],
   folder: str | os.PathLike[str],
   image: str,
   conditions: Sequence[str],
-) -> tuple[np.memmap, dict[str, list[Any]]]:
-  """Read records in an order; see data.from_records.
+  held_out: float,
+  seed: int,
+) -> tuple[np.memmap, dict[str, list[Any]], slice, slice]:
+  """Read shuffled records; see data.from_records.
 
   Returns:
     The images uint8 [N, H, W, C], memory-mapped from images.npy in the folder,
-    and {name: N values} of the conditions.
+    {name: N values} of the conditions, the rows that train and the others.
 
   Raises:
     DataError: a name is missing, an image is of another type or shape, or all
       are of 0 and 1.
   """
+  train, test = array_splits.shuffle(count(records), held_out, seed)
+  order = [*train.tolist(), *test.tolist()]
   first = _read(records, order[0], image, conditions)[image]
   folder = local(folder, "folder")
   folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +88,8 @@ def copy(
     new.replace(path)
   finally:
     new.unlink(missing_ok=True)
-  return np.load(path, mmap_mode="r"), values
+  parts = slice(0, len(train)), slice(len(train), None)
+  return np.load(path, mmap_mode="r"), values, *parts
 
 
 def _read(

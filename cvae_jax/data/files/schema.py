@@ -10,13 +10,9 @@ import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.conditions import kinds
-from cvae_jax.data.files import tables
 from cvae_jax.data.files.columns import list_words
 from cvae_jax.data.files.infer_kinds import IGNORE, Entry
 from cvae_jax.host.wording import shorten
-
-CROWDED = 0.1  # of a range: half of the values lie below
-DECADES = 100  # high / low, from which equal factors may count
 
 
 def parse(text: str) -> dict[str, Entry]:
@@ -54,25 +50,6 @@ def summary(entries: Sequence[Entry], table: pd.DataFrame) -> list[str]:
       what = "no label" if entry["kind"] == "multilabel" else "missing"
       said += f"; {what} in {missing:,} rows ({missing / len(table):.1%})"
     lines.append(said)
-  return lines
-
-
-def hints(entries: Sequence[Entry], table: pd.DataFrame) -> list[str]:
-  """Say in a line each which numbers crowd at the low end of their range."""
-  lines = []
-  for entry in entries:
-    if entry["kind"] != "number":
-      continue
-    name = entry["name"]
-    numbers = tables.to_numbers(table[name])
-    low, high = entry["range"]
-    share = (numbers.median() - low) / (high - low)
-    if numbers.min() > 0 and share <= CROWDED and high >= DECADES * low:
-      lines.append(
-        f"note: {name}: half of its values lie in the lowest "
-        f"{max(100 * share, 1):.0f} % of its range, where a model can hardly "
-        f"tell them apart; --kind {name}=log takes its logarithm"
-      )
   return lines
 
 

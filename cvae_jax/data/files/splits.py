@@ -86,7 +86,7 @@ def draw(
   """
   generator = np.random.default_rng(seed)
   if group:
-    found = _groups(table[group], ratio, generator)
+    found = assign_groups(table[group], ratio, generator)
   else:
     found = _spread(table, ratio, generator, strata)
   for name, share in zip(NAMES, ratio, strict=True):
@@ -127,8 +127,22 @@ def _add_missing(table, strata, found: np.ndarray) -> None:
       found[np.flatnonzero(values == value)[0]] = "train"
 
 
-def _groups(column: pd.Series, ratio, generator) -> np.ndarray:
-  """Give whole groups to the split that lacks most of its share."""
+def assign_groups(
+  column: pd.Series, ratio: Sequence[float], generator: np.random.Generator
+) -> np.ndarray:
+  """Give whole groups to the split that lacks most of its share.
+
+  Args:
+    column: the group of each row [N], text.
+    ratio: the shares of train, valid and test.
+    generator: draws the order of the groups.
+
+  Returns:
+    The split of each row [N], str.
+
+  Raises:
+    DataError: a row has no group.
+  """
   _check_known(column)
   sizes = column.value_counts(sort=False)
   wanted = {

@@ -19,7 +19,8 @@ from cvae_jax.data import DataError
 
 ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 MISSING = ("", "NA", "N/A", "n/a", "<NA>", "NaN", "nan", "null")
-_DECIMAL_COMMA = r"[-+]?\d+(,\d+)?"
+_DECIMAL_COMMA = r"[-+]?\d+(,\d+)?([eE][-+]?\d+)?"
+_THOUSANDS = r"[-+]?[1-9]\d{0,2}(,\d{3})*"
 _UNREADABLE = (
   *(ValueError, EOFError, OSError, zlib.error),
   pd.errors.ParserWarning,
@@ -89,6 +90,9 @@ def _csv(content: bytes) -> pd.DataFrame:
   if first.strip().isdigit():
     return _celeba(text, int(first))
   separator = max(",;\t|", key=first.count)
+  if said := re.fullmatch(r'"?sep=(.)"?[\r;,\t ]*', first, re.IGNORECASE):
+    separator = said[1]  # a line that some programs write for Excel
+    text = text.lstrip("\r\n").partition("\n")[2]
   # Without a header: pandas would rename a column that comes twice.
   rows = pd.read_csv(
     io.StringIO(text),
@@ -101,17 +105,29 @@ def _csv(content: bytes) -> pd.DataFrame:
   ).fillna("")
   table = rows.iloc[1:].reset_index(drop=True)
   table.columns = rows.iloc[0].tolist()
-  if separator == ";":
-    return table.apply(_decimal_points)
+  # Excel ends lines by ;; where a cell beside the table was once in use.
+  unused = (rows == "").all().to_numpy()
+  table = table.loc[:, ~unused]
+  if separator in ";\t":
+    return table.apply(_decimal_points, thousands=separator != ";")
   return table
 
 
-def _decimal_points(column: pd.Series) -> pd.Series:
-  """Turn 0,5 into 0.5 where all of a column are such numbers."""
-  given = column[column.str.strip() != ""].str.strip()
-  if len(given) and given.str.fullmatch(_DECIMAL_COMMA).all():
-    return column.str.replace(",", ".", regex=False)
-  return column
+def _decimal_points(column: pd.Series, thousands: bool) -> pd.Series:
+  """Turn 0,5 into 0.5 where all known cells of a column are such numbers.
+
+  Args:
+    column: text.
+    thousands: a column in which every comma may stand before a thousand, as
+      in 1,234, stays as it is.
+  """
+  cells = column.str.strip()
+  given = cells[~cells.isin(MISSING)]
+  if not len(given) or not given.str.fullmatch(_DECIMAL_COMMA).all():
+    return column
+  if thousands and given.str.fullmatch(_THOUSANDS).all():
+    return column
+  return column.str.replace(",", ".", regex=False)
 
 
 def _celeba(text: str, count: int) -> pd.DataFrame:

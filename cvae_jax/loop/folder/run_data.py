@@ -194,10 +194,11 @@ def _load(folder: Path, config: Any) -> data.Dataset:
         "--data=PATH (which also holds for judges of the same path), or "
         f"data.path in that file. Found: {error}"
       ) from error
-    if not path and is_export(folder):
+    if not path and is_export(folder):  # images advise a flag of trainings
+      found = "" if config.name == "images" else f". Found: {error}"
       raise data.DataError(
         f"{folder} is an export, which does not say where its data are; say "
-        f"it: launch.evaluate --data=PATH. Found: {error}"
+        f"it: launch.evaluate --data=PATH{found}"
       ) from error
     raise
 
