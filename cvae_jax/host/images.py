@@ -77,8 +77,16 @@ def grid(images: ArrayLike, gap: int = 2, scale: int = 1) -> NDArray[np.uint8]:
     images: R rows of P pictures; uint8 ones are taken as they are.
     gap: grey pixels between pictures.
     scale: whole-number enlargement of each pixel.
+
+  Raises:
+    ValueError: they have another shape.
   """
   images = np.asarray(images)
+  if images.ndim != 5:
+    raise ValueError(
+      "a grid is images [R, P, H, W, C], R rows of P pictures; found shape "
+      f"{images.shape}"
+    )
   if images.dtype != np.uint8:
     images = to_bytes(images)
   rows, columns, height, width, channels = images.shape
