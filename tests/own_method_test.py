@@ -9,9 +9,11 @@ import pytest
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs, data, runs, train
+from cvae_jax.host import images
 from cvae_jax.loop import own_system
 from cvae_jax.method import gaussian, losses, optim, parts, update
 from cvae_jax.types import Facts, Player, System
+from launch import command
 from tests.used_test import PAGES, PLACE
 
 Z = 3
@@ -80,8 +82,8 @@ def swapped(**parts_of):
 
 
 def train_it(folder, made):
-  images = np.random.default_rng(0).integers(0, 256, (48, 6, 6), np.uint8)
-  dataset = data.from_arrays(images)
+  pixels = np.random.default_rng(0).integers(0, 256, (48, 6, 6), np.uint8)
+  dataset = data.from_arrays(pixels)
   page = ConfigDict(PAGE)
   train.train_and_evaluate(page, folder, system=made, dataset=dataset)
   return runs.load(folder, system=made)
@@ -227,3 +229,20 @@ def test_the_package_s_own_systems_pass_the_check():
       for name, size in made.columns.items()
     }
     own_system.check(made, there)
+
+
+def test_a_command_names_the_line_of_one_s_own_code():
+  with pytest.raises(KeyError) as error:
+    {}["mine"]
+  (said,) = command.explain(error.value)
+  assert "unexpected KeyError: " in said
+  assert "own_method_test.py:" in said
+  with pytest.raises(ValueError, match="a grid is images") as error:
+    images.grid(np.zeros((2, 3)))
+  (said,) = command.explain(error.value)
+  assert said.startswith("error: a grid is images")
+
+
+def test_a_module_of_one_s_own_without_a_dot_is_told_of_it():
+  with pytest.raises(configs.ConfigError, match=r"as my_lab.mine for my_lab/"):
+    configs.resolve(configs.load("zoo:vae", {"system": "mine"}))

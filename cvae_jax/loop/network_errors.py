@@ -1,7 +1,6 @@
 """Errors of networks that a config describes and that cannot be built."""
 
 import contextlib
-import os
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +8,11 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs
+from cvae_jax.host.own_code import is_library, is_package
 from cvae_jax.host.paths import PACKAGE
 from cvae_jax.settings import ConfigError
 
 _ROOMS = ("nets", "systems", "method")  # what traces networks
-_LIBRARIES = ("site-packages", "dist-packages", str(Path(os.__file__).parent))
 # Python, jax and NumPy raise these if sizes do not fit; flax has its own.
 _KINDS = (TypeError, ValueError, IndexError, ArithmeticError)
 
@@ -55,25 +54,17 @@ def _is_own(config: ConfigDict, error: Exception) -> bool:
   if config.system not in configs.systems():
     return True
   _, *frames = traceback.extract_tb(error.__traceback__)  # the first is here
-  ours = [_is_ours(frame.filename) for frame in frames]
+  ours = [is_package(frame.filename) for frame in frames]
   below = frames[ours.index(True) :] if True in ours else []
   return any(
-    not _is_ours(f.filename) and not _is_library(f.filename) for f in below
+    not is_package(f.filename) and not is_library(f.filename) for f in below
   )
-
-
-def _is_library(file: str) -> bool:
-  return file.startswith("<") or any(name in file for name in _LIBRARIES)
-
-
-def _is_ours(file: str) -> bool:
-  return Path(file).resolve().is_relative_to(PACKAGE)
 
 
 def _is_shape_error(error: Exception) -> bool:
   """Tell whether an error arose in networks and not in a check of ours."""
   frames = traceback.extract_tb(error.__traceback__)
-  ours = [f for f in frames if not _is_library(f.filename)]
+  ours = [f for f in frames if not is_library(f.filename)]
   if not ours:
     return False
   path = Path(ours[-1].filename).resolve()
