@@ -1,8 +1,9 @@
 """The shapes and the types that every room shares.
 
 Letters used in brackets everywhere: B batch, N examples, H W image height and
-width, C channels, Z latents, A conditions, K classes. Images are float in
-[0, 1] inside a system and uint8 in a source.
+width, C channels, Z latents, A conditions, K classes. Images are uint8 in a
+source and in a batch, which is rows of it; `parts.unit` maps them to floats in
+[0, 1]. All else that a system takes or returns is float in [0, 1].
 """
 
 from collections.abc import Callable, Mapping

@@ -220,6 +220,32 @@ def test_a_held_out_metric_that_is_not_finite_is_said(tmp_path, capsys):
   assert "warning: odd of the test rows: not finite" in capsys.readouterr().out
 
 
+def test_a_branch_that_no_player_owns_is_said(tmp_path, capsys):
+  def made(config, facts):
+    usual = make(config, facts)
+    book = {"codebook": jnp.ones((4, Z))}
+    return usual._replace(
+      init=lambda key: (s := usual.init(key)).replace(params=s.params | book)
+    )
+
+  train_it(tmp_path, made)
+  assert "note: no player owns codebook, so" in capsys.readouterr().out
+  train_it(tmp_path / "usual", make)
+  assert "no player owns" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+  "term",
+  [losses.squared_error, losses.mean_squared_error, losses.bernoulli_nats],
+)
+def test_a_loss_refuses_images_as_a_batch_has_them(term):
+  image = np.zeros((2, 4, 4, 1), np.uint8)
+  with pytest.raises(ValueError, match=r"parts.unit\(batch\['image'\]\) maps"):
+    term(image, np.zeros((2, 4, 4, 1), np.float32))
+  with pytest.raises(ValueError, match="16 values and the logits have 15"):
+    losses.bernoulli_nats(np.zeros((2, 16)), np.zeros((2, 15)))
+
+
 def test_the_package_s_own_systems_pass_the_check():
   for page, shape, conditions in [PAGES["vae"], PAGES["cvae"], PAGES["gan"]]:
     facts = Facts({"image": shape, "condition": (conditions,)}, 90, (PLACE,))
@@ -228,7 +254,8 @@ def test_the_package_s_own_systems_pass_the_check():
       name: np.zeros((2, *size), np.uint8 if name == "image" else np.float32)
       for name, size in made.columns.items()
     }
-    own_system.check(made, there)
+    own_system.check_functions(made, there)
+    assert not own_system.find_idle(made, there)
 
 
 def test_a_command_names_the_line_of_one_s_own_code():

@@ -124,7 +124,7 @@ def prepare(
     with network_errors.explain(config):
       system = configs.resolve(config, facts, system=system)
       if own:
-        own_system.check(system, dataset.train)
+        system = own_system.check(config, system, dataset.train)
     job_checks.check_labels(config, system)
     job_checks.check_target(config, dataset)
     system, options = arithmetic.apply(config, system)

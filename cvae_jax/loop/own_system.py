@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from cvae_jax.method.gaussian import Gaussian
 from cvae_jax.settings import ConfigError
@@ -18,10 +19,15 @@ _ROWS = 8  # of the batch that is traced
 _SEE = "(docs/extend.md)"
 
 
-def check(system: System, there: Mapping[str, Any]) -> None:
-  """Check what the functions of a system return, where it has them.
+def check(
+  config: ConfigDict, system: System, there: Mapping[str, Any]
+) -> System:
+  """Return a system whose functions return what they are to return.
+
+  A branch that no player owns is named in its notes.
 
   Args:
+    config: the run's.
     system: a user's own.
     there: {column: one that has a shape and a dtype} of the data.
 
@@ -29,12 +35,30 @@ def check(system: System, there: Mapping[str, Any]) -> None:
     ConfigError: a function returns another type or shape; both are said.
   """
   _check_fields(system, there)
+  if not system.columns.items() <= dict(_shapes(there)).items():
+    return system  # feed.check says which column is not there or differs
+  check_functions(system, there)
+  known = config.get("pretrained", {})
+  if idle := [name for name in find_idle(system, there) if name not in known]:
+    note = f"note: no player owns {', '.join(idle)}, so it stays as it begins"
+    return system._replace(notes=(*system.notes, note))
+  return system
+
+
+def check_functions(system: System, there: Mapping[str, Any]) -> None:
+  """Check what the functions of a system return, where it has them.
+
+  Args:
+    system: a user's own.
+    there: as of `check`.
+
+  Raises:
+    ConfigError: a function returns another type or shape; both are said.
+  """
   key = jax.eval_shape(lambda: jax.random.key(0))
   state = jax.eval_shape(system.init, key)
   if not isinstance(state, TrainState):
     raise _error("init", "a TrainState, of update.init_state", state)
-  if not system.columns.items() <= dict(_shapes(there)).items():
-    return  # feed.check says which column is not there, or has another shape
   batch = _Columns(
     (name, _row(there[name], shape)) for name, shape in system.columns.items()
   )
@@ -56,6 +80,29 @@ def check(system: System, there: Mapping[str, Any]) -> None:
     if not _is_array(found, images.shape):
       wanted = f"images {_form('B', *image)}, float32 in [0, 1]"
       raise _error("decode", wanted, found)
+
+
+def find_idle(system: System, there: Mapping[str, Any]) -> list[str]:
+  """Name the branches of params that no step changes.
+
+  Args:
+    system: a user's own, which `check` has passed.
+    there: as of `check`.
+  """
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  state = jax.eval_shape(system.init, key)
+  at = jax.ShapeDtypeStruct((), jnp.int32)
+  batch = {name: _row(there[name], s) for name, s in system.columns.items()}
+  traced = jax.make_jaxpr(system.step)(state, batch, key, at).jaxpr
+  paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(state)[0]]
+  moved: dict[str, bool] = {}
+  for path, before, after in zip(
+    paths, traced.invars, traced.outvars, strict=False
+  ):
+    if getattr(path[0], "name", "") == "params" and len(path) > 1:
+      branch = str(getattr(path[1], "key", path[1]))
+      moved[branch] = moved.get(branch, False) or before is not after
+  return [branch for branch, moves in moved.items() if not moves]
 
 
 def check_step(found: Any, state: TrainState) -> Any:
