@@ -78,7 +78,15 @@ class Facts(NamedTuple):
 
   @property
   def image_shape(self) -> tuple[int, ...]:
-    """Return (H, W, C) of the column `image`."""
+    """Return (H, W, C) of the column `image`.
+
+    Raises:
+      ValueError: the data have no such column.
+    """
+    if "image" not in self.columns:
+      raise ValueError(
+        f"the data have no column 'image'; they have {', '.join(self.columns)}"
+      )
     return self.columns["image"]
 
   @property

@@ -81,9 +81,9 @@ def swapped(**parts_of):
   return other
 
 
-def train_it(folder, made):
+def train_it(folder, made, dataset=None):
   pixels = np.random.default_rng(0).integers(0, 256, (48, 6, 6), np.uint8)
-  dataset = data.from_arrays(pixels)
+  dataset = dataset or data.from_arrays(pixels)
   page = ConfigDict(PAGE)
   train.train_and_evaluate(page, folder, system=made, dataset=dataset)
   return runs.load(folder, system=made)
@@ -273,3 +273,54 @@ def test_a_command_names_the_line_of_one_s_own_code():
 def test_a_module_of_one_s_own_without_a_dot_is_told_of_it():
   with pytest.raises(configs.ConfigError, match=r"as my_lab.mine for my_lab/"):
     configs.resolve(configs.load("zoo:vae", {"system": "mine"}))
+
+
+USUAL = data.from_arrays(
+  np.zeros((40, 6, 6), np.uint8), {"size": np.linspace(0, 1, 40)}
+)
+
+
+@pytest.mark.parametrize(
+  ("column", "change", "said"),
+  [
+    ("image", lambda x: x[..., 0], r"\[N, H, W, C\]: images\[..., None\]"),
+    ("image", lambda x: x.tolist(), "'image' of train is a list; expected a N"),
+    ("image", lambda x: x[:, :3], "test has examples of .* those of train"),
+    ("image", lambda x: None, "no column 'image'; they have condition"),
+    ("condition", lambda x: x[:, 0], r"the shape \(36,\); expected \[N, A\]"),
+    ("condition", lambda x: x * np.nan, "not finite in 36 rows, the first is"),
+    ("condition", lambda x: x.astype(object), "ndarray of type object; expect"),
+  ],
+)
+def test_a_dataset_of_one_s_own_is_checked(tmp_path, column, change, said):
+  changed = change(USUAL.train[column])
+  columns = {**USUAL.train, column: changed}
+  columns = {k: v for k, v in columns.items() if v is not None}
+  with pytest.raises(ValueError, match=said) as error:
+    train_it(tmp_path, make, USUAL._replace(train=columns))
+  assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+  ("changed", "said"),
+  [
+    ({"conditions": None}, "conditions of the Dataset is None; .*Conditions.f"),
+    ({"train": [1]}, "train of the Dataset is a list; expected {column"),
+    (
+      {
+        "conditions": data.from_arrays(
+          np.zeros((9, 6, 6), np.uint8), {"a": [*"abcabcabc"]}, held_out=0
+        ).conditions
+      },
+      "has 1 entries a row, but its conditions describe 3",
+    ),
+  ],
+)
+def test_conditions_of_one_s_own_are_checked(tmp_path, changed, said):
+  with pytest.raises(data.DataError, match=said):
+    train_it(tmp_path, make, USUAL._replace(**changed))
+
+
+def test_conditions_without_names_are_refused():
+  with pytest.raises(data.DataError, match=r"found \(9, 2\): give each column"):
+    data.from_arrays(np.zeros((9, 6, 6), np.uint8), np.zeros((9, 2)))

@@ -8,6 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs, data
+from cvae_jax.data.files import dataset_checks
 from cvae_jax.host import lookups
 from cvae_jax.host.paths import local
 from cvae_jax.loop import (
@@ -119,6 +120,7 @@ def prepare(
       dataset = _load(config.data)
     else:
       dataset = data.binarise(dataset, config.data)
+    dataset_checks.check(dataset)
     facts = _facts(config, dataset)
     own = system is not None or "." in config.system
     with network_errors.explain(config):
