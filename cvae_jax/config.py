@@ -75,6 +75,22 @@ def load_page(name: str | Path) -> ConfigDict:
   return config.lock()
 
 
+def complete(config: ConfigDict) -> ConfigDict:
+  """Return a config with the loop's keys that it lacks, at their defaults.
+
+  Raises:
+    ConfigError: it lacks `system` or `data.name`, or has a key that is nearly
+      one of the loop's.
+  """
+  given = config.to_dict()
+  if "name" in given and fill_missing(LOOP, given) == given:
+    return config
+  found = config.copy_and_resolve_references().unlock()
+  pages.complete(found, "the config")
+  found.name = found.get("name", str(found.system))
+  return found.lock()
+
+
 def _load_saved(path: Path) -> ConfigDict:
   """Load a run's config.json, with tuples as in a page."""
   if not path.is_file():

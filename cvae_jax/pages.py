@@ -159,7 +159,7 @@ def complete(config: Any, page: str) -> None:
       "ml_collections.ConfigDict"
     )
   _refuse_misspelt(config, page)
-  _fill(config, LOOP)
+  _fill(config, LOOP | {"model": {}})  # of_run expects it
   found = dict(leaves(config.to_dict()))
   if absent := [key for key in ("system", "data.name") if key not in found]:
     raise ConfigError(

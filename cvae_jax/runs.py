@@ -85,12 +85,16 @@ class Run(Functions):
       condition: vectors [B, A]; one row serves all latents.
 
     Raises:
-      RunError: the system decodes nothing, or shapes do not fit.
+      RunError: the system decodes nothing, shapes do not fit, or what it
+        decodes is no image: not finite, or far outside [0, 1].
     """
     self._function("decode")
     z = self._check_vectors(z, "z", "Z", self.system.latents)
     z, condition = arguments.rows(z=z, condition=self._condition(condition))
-    return self._apply("decode", z, condition)
+    found = self._apply("decode", z, condition)
+    if "image" in self.system.columns:
+      arguments.check_decoded(found, self.folder)
+    return found
 
   def edit(
     self, images: ArrayLike, condition: Request, changed: Request

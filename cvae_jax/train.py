@@ -61,7 +61,7 @@ def train_and_evaluate(
   `early_stop.restore` the best state is returned.
 
   Args:
-    config: what to train, as config.load returns it.
+    config: what config.load returns, or a ConfigDict like a page's get_config.
     workdir: the run's folder.
     system: a System, or make(config, facts) -> System, instead of the module
       that config.system names. runs.load takes the same.
@@ -84,7 +84,7 @@ def train_and_evaluate(
     Preempted: a signal of stop.StopSignals came; the state is saved.
     HostError: of several processes the first cannot train, or one is lost.
   """
-  check_types(config, dataset)
+  config = check_types(config, dataset)
   workdir = folder(workdir, "workdir")
   exports.refuse_training(workdir)
   cpu.tune_script(warn=say)

@@ -1,8 +1,9 @@
 """The shapes and the types that every room shares.
 
 Letters used in brackets everywhere: B batch, N examples, H W image height and
-width, C channels, Z latents, A conditions, K classes. Images are float in
-[0, 1] inside a system and uint8 in a source.
+width, C channels, Z latents, A conditions, K classes. Images are uint8 in a
+source and in a batch, which is rows of it; `parts.unit` maps them to floats in
+[0, 1]. All else that a system takes or returns is float in [0, 1].
 """
 
 from collections.abc import Callable, Mapping
@@ -77,7 +78,15 @@ class Facts(NamedTuple):
 
   @property
   def image_shape(self) -> tuple[int, ...]:
-    """Return (H, W, C) of the column `image`."""
+    """Return (H, W, C) of the column `image`.
+
+    Raises:
+      ValueError: the data have no such column.
+    """
+    if "image" not in self.columns:
+      raise ValueError(
+        f"the data have no column 'image'; they have {', '.join(self.columns)}"
+      )
     return self.columns["image"]
 
   @property

@@ -18,6 +18,7 @@ from cvae_jax.host import (
   cpu,
   interrupts,
   memory,
+  own_code,
   paths,
   plugins,
 )
@@ -145,7 +146,7 @@ def explain(error: BaseException) -> list[str]:
     for note in getattr(error, "__notes__", [])
     if "JAX has removed its internal frames" not in note
   ]
-  text = str(error)
+  text = own_code.place(error, Path(__file__).parent) + str(error)
   kind = type(error)
   if isinstance(error, OSError):
     text += _remedy(error)

@@ -254,9 +254,11 @@ def test_nets_know_neither_losses_nor_configs(path):
 
 
 def test_update_knows_no_net_and_no_loss():
-  path = ROOT / "cvae_jax" / "method" / "update.py"
-  own = ("cvae_jax.host.cpu", "cvae_jax.types")
-  assert not foreign(path, "jax", "optax", *own)
+  room = ROOT / "cvae_jax" / "method"
+  checks = "cvae_jax.method.player_checks"
+  own = ("cvae_jax.host.cpu", "cvae_jax.types", checks)
+  assert not foreign(room / "update.py", "jax", "optax", *own)
+  assert not foreign(room / "player_checks.py", "jax", "cvae_jax.types")
 
 
 @each("cvae_jax/systems")

@@ -191,7 +191,7 @@ def from_arrays(
     DataError: if lengths, types or values do not fit.
   """
   module = importlib.import_module(f"{__name__}.arrays")
-  given = {} if conditions is None else dict(conditions)  # of a DataFrame too
+  given = {} if conditions is None else module.array_columns.named(conditions)
   return module.make(images, given, held_out, seed, kinds or {}, groups)
 
 

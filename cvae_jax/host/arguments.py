@@ -4,12 +4,15 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cvae_jax.host import images as pictures
 from cvae_jax.settings import SEEDS
+
+FAR = 20.0  # from 0: no image in [0, 1], however little it was trained
 
 
 class RunError(ValueError):
@@ -85,6 +88,29 @@ def images(
       f"images must be [B, {wanted}] for {folder}; found shape {values.shape}"
     )
   return values
+
+
+def check_decoded(images: Any, folder: Path) -> None:
+  """Check that what a network decodes can be shown as images.
+
+  A little outside [0, 1] is usual; clipped, values of 0 to 255 would be white.
+
+  Raises:
+    RunError: values are not finite, or far outside [0, 1].
+  """
+  images = np.asarray(images)
+  if not np.isfinite(images).all():
+    raise RunError(
+      f"{folder}: what its system decodes is not finite in "
+      f"{np.mean(~np.isfinite(images)):.0%} of the values; expected images in "
+      "[0, 1]"
+    )
+  if images.size and np.abs(images).max() > FAR:
+    raise RunError(
+      f"{folder}: its system decodes values from {images.min():.4g} to "
+      f"{images.max():.4g}; expected images in [0, 1]: divide those of 0 to "
+      "255 by 255"
+    )
 
 
 def vectors(

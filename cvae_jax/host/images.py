@@ -78,8 +78,16 @@ def grid(images: ArrayLike, gap: int = 2, scale: int = 1) -> NDArray[np.uint8]:
       that are neither 1 nor 3 each gets a colour, see `channels`.
     gap: grey pixels between pictures.
     scale: whole-number enlargement of each pixel.
+
+  Raises:
+    ValueError: they have another shape.
   """
   images = np.asarray(images)
+  if images.ndim != 5:
+    raise ValueError(
+      "a grid is images [R, P, H, W, C], R rows of P pictures; found shape "
+      f"{images.shape}"
+    )
   if images.dtype != np.uint8:
     images = to_bytes(images)
   images = channels.visible(images)

@@ -61,7 +61,10 @@ def load(
     raise ConfigError(f"the {what} is {name!r}; expected a name")
   if "." not in name or name.startswith(".") or "/" in name:
     if name not in known:
-      raise ConfigError(f"unknown {what} {name!r}{hint(name, known)}")
+      raise ConfigError(
+        f"unknown {what} {name!r}{hint(name, known)}; a module of your own has "
+        "a dot in its name, as my_lab.mine for my_lab/mine.py (docs/extend.md)"
+      )
     return importlib.import_module(f"{package.__name__}.{name}")
   if not _trusted & {name, EVERY}:
     raise Untrusted(

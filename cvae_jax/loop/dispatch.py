@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cvae_jax.loop import keys
+from cvae_jax.loop import keys, own_system
 from cvae_jax.loop.feed import take
 from cvae_jax.loop.job import Job
 from cvae_jax.loop.mesh import ONE, Mesh
@@ -51,7 +51,8 @@ def make_dispatch(
 
   def one(state, rows_at, table, key):
     rows, at = rows_at
-    return system.step(state, take(table, rows), key, at)
+    found = system.step(state, take(table, rows), key, at)
+    return own_system.check_step(found, state)
 
   def dispatch(state, table, rows, key, at):
     if rows.shape[0] == 1:  # within a loop, XLA:CPU does not use its threads

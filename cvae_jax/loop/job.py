@@ -8,6 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cvae_jax import config as configs, data
+from cvae_jax.data.files import dataset_checks
 from cvae_jax.host import lookups
 from cvae_jax.host.paths import local
 from cvae_jax.loop import (
@@ -18,6 +19,7 @@ from cvae_jax.loop import (
   job_checks,
   mesh as meshes,
   network_errors,
+  own_system,
   strides,
   watch,
 )
@@ -118,9 +120,13 @@ def prepare(
       dataset = _load(config.data)
     else:
       dataset = data.binarise(dataset, config.data)
+    dataset_checks.check(dataset)
     facts = _facts(config, dataset)
+    own = system is not None or "." in config.system
     with network_errors.explain(config):
       system = configs.resolve(config, facts, system=system)
+      if own:
+        system = own_system.check(config, system, dataset.train)
     job_checks.check_labels(config, system)
     job_checks.check_target(config, dataset)
     system, options = arithmetic.apply(config, system)
@@ -172,7 +178,8 @@ def _check_watched(
   distances.check(config, system, watched)
   if any(config[group].metric for group in watch.RULES):
     with network_errors.explain(config):
-      job_checks.check_rules(config, _metric_names(config, system, watched))
+      names = job_checks.metric_names(config, system, watched)
+      job_checks.check_rules(config, names)
 
 
 def _count_steps(config: ConfigDict, rows: int) -> tuple[int, int]:
@@ -231,19 +238,3 @@ def _facts(config: ConfigDict, dataset: data.Dataset) -> Facts:
         "prepare the data so"
       )
   return facts
-
-
-def _metric_names(
-  config: ConfigDict, system: System, test: Feed | None
-) -> list[str]:
-  """Name the metrics of an evaluation, without computing one."""
-  if test is None:
-    return []
-  key = jax.random.key(0)
-  batch = {
-    name: jax.ShapeDtypeStruct((1, *column.shape[1:]), column.dtype)
-    for name, column in test.columns.items()
-  }
-  state = jax.eval_shape(system.init, key)
-  found = jax.eval_shape(system.evaluate, state, batch, key)
-  return [*found, *distances.names(config)]

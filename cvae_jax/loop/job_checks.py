@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from cvae_jax import settings
+from cvae_jax import config as configs, settings
 from cvae_jax.data import DataError, Dataset
 from cvae_jax.loop import distances, watch
 from cvae_jax.settings import ConfigError
@@ -23,11 +23,11 @@ COUNTS = (  # of at least 1
 RESTING = ("cosine", "linear")  # schedules that may end at a rate of 0
 
 
-def check_types(config: ConfigDict, dataset: Dataset | None) -> None:
-  """Check that a caller hands in a config and a dataset, and no others.
+def check_types(config: ConfigDict, dataset: Dataset | None) -> ConfigDict:
+  """Return the config with all keys of the loop, if the types are right.
 
   Raises:
-    ConfigError: the config is of another type.
+    ConfigError: the config is of another type, or names no system or data.
     DataError: the dataset is.
   """
   if not isinstance(config, ConfigDict):
@@ -40,6 +40,7 @@ def check_types(config: ConfigDict, dataset: Dataset | None) -> None:
       f"the dataset is a {type(dataset).__name__}; expected a Dataset, as "
       "data.from_arrays(images, conditions) returns one"
     )
+  return configs.complete(config)
 
 
 def check(config: ConfigDict, used: bool, given: Iterable[str]) -> None:
@@ -176,6 +177,26 @@ def _end_of_rise(flat: Mapping[str, Any]) -> int:
   cycles = flat.get("loss.kl.cycles", 0)
   kl = flat.get("loss.kl.warmup", 0) * (2 * cycles if cycles > 1 else 1)
   return max(kl, flat.get("loss.grey_start", 0) if flat.get("loss.grey") else 0)
+
+
+def metric_names(config: ConfigDict, system: System, test: Any) -> list[str]:
+  """Name the metrics of an evaluation, without computing one.
+
+  Args:
+    config: the run's.
+    system: its method.
+    test: the Feed of the held-out rows, None without any.
+  """
+  if test is None:
+    return []
+  key = jax.random.key(0)
+  batch = {
+    name: jax.ShapeDtypeStruct((1, *column.shape[1:]), column.dtype)
+    for name, column in test.columns.items()
+  }
+  state = jax.eval_shape(system.init, key)
+  found = jax.eval_shape(system.evaluate, state, batch, key)
+  return [*found, *distances.names(config)]
 
 
 def check_rules(config: ConfigDict, names: Collection[str]) -> None:

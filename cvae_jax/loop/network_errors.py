@@ -7,11 +7,12 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from cvae_jax import config as configs
+from cvae_jax.host.own_code import is_library, is_package
 from cvae_jax.host.paths import PACKAGE
 from cvae_jax.settings import ConfigError
 
 _ROOMS = ("nets", "systems", "method")  # what traces networks
-_LIBRARIES = ("site-packages", "dist-packages")
 # Python, jax and NumPy raise these if sizes do not fit; flax has its own.
 _KINDS = (TypeError, ValueError, IndexError, ArithmeticError)
 
@@ -32,6 +33,8 @@ def explain(config: ConfigDict) -> Iterator[None]:
     raise
   except Exception as error:
     flax = type(error).__module__.partition(".")[0] == "flax"
+    if _is_own(config, error):
+      raise
     if not (flax or isinstance(error, _KINDS)) or not _is_shape_error(error):
       raise
     gist = " ".join(str(error).split())[:200]
@@ -43,10 +46,25 @@ def explain(config: ConfigDict) -> Iterator[None]:
     ) from error
 
 
+def _is_own(config: ConfigDict, error: Exception) -> bool:
+  """Tell whether an error is of a user's own system: config.model has no part.
+
+  It is also one where it passed through a file of the user's own on its way.
+  """
+  if config.system not in configs.systems():
+    return True
+  _, *frames = traceback.extract_tb(error.__traceback__)  # the first is here
+  ours = [is_package(frame.filename) for frame in frames]
+  below = frames[ours.index(True) :] if True in ours else []
+  return any(
+    not is_package(f.filename) and not is_library(f.filename) for f in below
+  )
+
+
 def _is_shape_error(error: Exception) -> bool:
   """Tell whether an error arose in networks and not in a check of ours."""
   frames = traceback.extract_tb(error.__traceback__)
-  ours = [f for f in frames if not any(n in f.filename for n in _LIBRARIES)]
+  ours = [f for f in frames if not is_library(f.filename)]
   if not ours:
     return False
   path = Path(ours[-1].filename).resolve()

@@ -1,6 +1,7 @@
 """The parts of the loop beside the job, and what it writes at a stop."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +36,11 @@ class Parts(NamedTuple):
       shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
       epochs = self.job.config.epochs
       self.console.line(f"{split} {round(epoch)}/{epochs}: {shown}")
+    if bad := [name for name, v in means.items() if not math.isfinite(v)]:
+      self.console.line(
+        f"warning: {', '.join(bad)} of the {split} rows: not finite; a row of "
+        "them has no such value, or divides by 0"
+      )
 
   def warn(self, step: int, means: dict[str, float]) -> None:
     """Warn at the end of a training where its latents hold next to nothing.

@@ -14,12 +14,27 @@ def _per_example(x: Array) -> Array:
   return jnp.sum(x.reshape(x.shape[0], -1), axis=-1)
 
 
+def _check_unit(target: Array) -> None:
+  """Check that a target is no column of a batch as it came, 0 to 255."""
+  if target.dtype == jnp.uint8:
+    raise ValueError(
+      "the target of a loss is uint8; expected floats in [0, 1]: a batch has "
+      "images as bytes, and parts.unit(batch['image']) maps them"
+    )
+
+
 def squared_error(target: Array, output: Array) -> Array:
   """Sum squared differences over the image, [B].
 
+  Args:
+    target: [B, ...], floats in [0, 1].
+    output: of the same shape.
+
   Raises:
-    ValueError: the shapes differ, where broadcasting would hide it.
+    ValueError: the shapes differ, where broadcasting would hide it; or the
+      target is uint8.
   """
+  _check_unit(target)
   if target.shape != output.shape:
     raise ValueError(
       f"a network gives {output.shape[1:]}, expected {target.shape[1:]}; its "
@@ -29,7 +44,11 @@ def squared_error(target: Array, output: Array) -> Array:
 
 
 def mean_squared_error(target: Array, output: Array) -> Array:
-  """Return the mean of the squared differences of each example, [B]."""
+  """Return the mean of the squared differences of each example, [B].
+
+  Raises:
+    ValueError: as `squared_error`.
+  """
   return squared_error(target, output) / math.prod(target.shape[1:])
 
 
@@ -38,7 +57,20 @@ def bernoulli_nats(target: Array, logits: Array) -> Array:
 
   Binary cross-entropy from logits, summed; a target in (0, 1) counts as the
   share of both values.
+
+  Args:
+    target: [..., D], floats in [0, 1], or booleans.
+    logits: of the same shape.
+
+  Raises:
+    ValueError: the target is uint8, or the last axes differ.
   """
+  _check_unit(target)
+  if target.shape[-1:] != logits.shape[-1:]:
+    raise ValueError(
+      f"the target has {target.shape[-1]} values and the logits have "
+      f"{logits.shape[-1]}; expected as many"
+    )
   return jnp.sum(softplus(logits) - target * logits, axis=-1)
 
 
@@ -94,7 +126,11 @@ def _weigh_squares(params: PyTree, weight: float, rank: int) -> Array:
 
 
 def psnr(target: Array, output: Array) -> Array:
-  """Return the peak signal-to-noise ratio in dB, output clipped to [0, 1]."""
+  """Return the peak signal-to-noise ratio in dB, [B], output clipped to [0, 1].
+
+  Raises:
+    ValueError: as `squared_error`.
+  """
   output = jnp.clip(output, 0.0, 1.0)
   mse = mean_squared_error(target, output)
   return -10.0 * jnp.log10(jnp.maximum(mse, 1e-10))

@@ -10,6 +10,7 @@ import optax
 from jax import Array
 
 from cvae_jax.host import cpu
+from cvae_jax.method.player_checks import check_loss
 from cvae_jax.types import Batch, Metrics, Player, PyTree, TrainState
 
 FACTOR = "learning_rate_factor"  # beside the players in an adjustable state
@@ -147,7 +148,8 @@ def _differentiate(player: Player, state: TrainState, batch, key):
 
   def loss(owned):
     params = {**state.params, **owned}
-    return player.loss(params, state.model_state, batch, key, state.step)
+    found = player.loss(params, state.model_state, batch, key, state.step)
+    return check_loss(found, state.model_state)
 
   (value, (terms, model_state)), gradients = jax.value_and_grad(
     loss, has_aux=True

@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -80,3 +81,18 @@ def is_number(column: np.ndarray) -> bool:
   """Tell whether the values that are known are floats."""
   known = _known(column) if column.dtype.kind == "O" else column
   return known.dtype.kind == "f"
+
+
+def named(conditions: Any) -> dict[str, Any]:
+  """Return conditions, or the columns of a data frame, by name.
+
+  Raises:
+    DataError: they have no names.
+  """
+  if not hasattr(conditions, "keys"):
+    said = getattr(conditions, "shape", type(conditions).__name__)
+    raise DataError(
+      f"conditions are {{name: [N]}} or a DataFrame; found {said}: give each "
+      "column a name, as {'size': values[:, 0]}"
+    )
+  return dict(conditions)
