@@ -26,7 +26,11 @@ from cvae_jax.loop.folder.folders import (
   below as below,
 )
 from cvae_jax.loop.folder.restore import run_state
-from cvae_jax.loop.folder.run_data import attribute_columns, load_conditions
+from cvae_jax.loop.folder.run_conditions import (
+  attribute_columns,
+  load_conditions,
+  trust_kinds,
+)
 from cvae_jax.loop.run.functions import Functions
 from cvae_jax.loop.run.purposes import purpose
 from cvae_jax.loop.run.restored import (
@@ -216,6 +220,7 @@ def load(
   config = configs.of_run(folder)
   if trust:
     configs.trust(config)
+    trust_kinds(folder)
   if not saved(folder):
     raise RunError(f"{folder} has no checkpoint yet; let it train longer")
   conditions = conditions or load_conditions(folder, config.data.name)

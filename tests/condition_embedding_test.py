@@ -14,8 +14,8 @@ from cvae_jax.types import Place
 pytestmark = pytest.mark.usefixtures("plain_convolutions")
 
 PLACES = (
-  Place("kind", "class", "kind", (0, 1), None),
-  Place("turn", "angle", "turn", (2, 3), None),
+  Place("kind", "class", "softmax", (0, 1), None),
+  Place("turn", "angle", "circular", (2, 3), None),
 )
 
 

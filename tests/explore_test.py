@@ -27,7 +27,7 @@ from cvae_jax.data import DataError
 from cvae_jax.data.conditions import Conditions
 from cvae_jax.data.conditions.classes import Class
 from cvae_jax.data.conditions.number import Number
-from cvae_jax.loop.folder.run_data import attribute_columns
+from cvae_jax.loop.folder.run_conditions import attribute_columns
 from cvae_jax.runs import RunError
 from cvae_jax.systems import cvae
 from cvae_jax.types import Facts

@@ -22,6 +22,7 @@ from cvae_jax.measures import representation, score, score_text
 from launch import main
 from tests import small
 
+FILES = ("my_lab/beta_vae.py", "my_lab/shapes.py", "my_lab/month.py", "beta.py")
 TEXT = (small.ROOT / "docs/extend.md").read_text()
 BLOCKS = dict(re.findall(r"```python\n# (\S+)\n(.*?)```", TEXT, re.DOTALL))
 
@@ -32,7 +33,7 @@ def lab(tmp_path_factory):
   folder = tmp_path_factory.mktemp("outside")
   (folder / "my_lab").mkdir()
   (folder / "my_lab/__init__.py").write_text("")
-  for name in ("my_lab/beta_vae.py", "my_lab/shapes.py", "beta.py"):
+  for name in FILES:
     (folder / name).write_text(BLOCKS[name])
   commands(folder, ["train", "--config=beta.py", "--workdir=run"])
   return folder

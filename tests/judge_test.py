@@ -13,7 +13,8 @@ from cvae_jax import config as configs, data as sources, runs, train
 from cvae_jax.data.conditions import Conditions
 from cvae_jax.loop import evaluate, job
 from cvae_jax.loop.feed import Feed
-from cvae_jax.loop.folder.run_data import attribute_columns, name_arrays
+from cvae_jax.loop.folder.run_conditions import attribute_columns
+from cvae_jax.loop.folder.run_data import name_arrays
 from cvae_jax.loop.meter import Meter
 from cvae_jax.measures import cas, control
 from cvae_jax.types import Facts, System

@@ -39,6 +39,7 @@ _PARTS = {
     "load": "def load(config)",
     "Conditions": "from cvae_jax.data.arrays import Conditions",
   },
+  "kind of attribute": {"Kind": "class Kind(Attribute)"},
 }
 
 
@@ -50,7 +51,7 @@ def load(
   Args:
     name: "vae", or "my_lab.my_vae" for a module of the user's own.
     package: where short names are looked up.
-    what: "system" or "data source", for the errors.
+    what: "system", "data source" or "kind of attribute", for the errors.
     known: the short names there are.
 
   Raises:
@@ -69,7 +70,8 @@ def load(
   if not _trusted & {name, EVERY}:
     raise Untrusted(
       f"this run wants the module {name!r} as its {what}, which runs code of "
-      "its own; if you trust it, add --trust (in Python trust=True)"
+      "its own; if you trust it, add --trust (in Python trust=True; for a "
+      f"prepared set, cvae_jax.host.plugins.trust({name!r}))"
     )
   module = _import(name, what)
   for part, written in _PARTS[what].items():

@@ -28,7 +28,7 @@ from cvae_jax.loop.folder.restore import (
   load_pretrained,
   run_state,
 )
-from cvae_jax.loop.folder.run_data import load_attribute_columns
+from cvae_jax.loop.folder.run_conditions import load_attribute_columns
 from cvae_jax.loop.folder.same_run import (
   check_config,
   check_identity,

@@ -24,7 +24,8 @@ from cvae_jax.loop import (
   watch,
 )
 from cvae_jax.loop.feed import Feed, check
-from cvae_jax.loop.folder.run_data import attribute_columns, mean
+from cvae_jax.loop.folder.run_conditions import attribute_columns
+from cvae_jax.loop.folder.run_data import mean
 from cvae_jax.types import Facts, System, TrainState
 
 STEPS = 2**31  # TrainState.step is an int32

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from cvae_jax import config as configs
 from cvae_jax.host.wording import shorten
 from cvae_jax.loop.begin import find_lender
-from cvae_jax.loop.folder.run_data import load_conditions
+from cvae_jax.loop.folder.run_conditions import load_conditions
 
 
 def caution(config: ConfigDict, conditions: Any) -> str:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from cvae_jax import data
 from cvae_jax.data import Dataset
+from cvae_jax.data.conditions.angle import Angle
+from cvae_jax.data.conditions.multilabel import MultiLabel
 from cvae_jax.loop.batches import spread
 from cvae_jax.loop.distances import conditions as conditions_of
 from cvae_jax.loop.folder.run_data import load_data
@@ -205,11 +207,10 @@ def _columns(dataset: Dataset, rows: Sequence[NDArray]) -> tuple[dict, NDArray]:
 def _attribute_factors(attribute: Any, entries: NDArray) -> dict:
   """Return the factors of one attribute's entries [N, K]."""
   name = attribute.name
-  kind = attribute.kind
-  if kind == "multilabel":
+  if isinstance(attribute, MultiLabel):
     columns = zip(attribute.levels, entries.T, strict=True)
     return {f"{name}:{level}": (False, column) for level, column in columns}
-  if kind == "angle":
+  if isinstance(attribute, Angle):
     return {name: (True, np.arctan2(entries[:, 1], entries[:, 0]))}
   if attribute.levels:
     level = np.unique(entries, axis=0, return_inverse=True)[1]

@@ -38,10 +38,20 @@ def score(
 
 
 def hit_rate(attribute: Any, asked, read, seed: int) -> dict[str, Any]:
-  """Return the share read as asked for; see `control.score_hits`."""
+  """Return the share read as asked for; see `control.score_hits`.
+
+  Of levels that have no entry each, as those of a user's own kind may, the one
+  counts that a reading is decoded to.
+  """
   if asked.shape[1] == 1:
     wanted = (asked[:, 0] >= 0.5).astype(int)
     return control.score_hits(wanted, np.concatenate([1 - read, read], axis=1))
+  if attribute.levels and asked.shape[1] != len(attribute.levels):
+    wanted, found = (
+      np.array(attribute.ranks(attribute.decode(entries)), int)
+      for entries in (asked, read)
+    )
+    return control.score_hits(wanted, np.eye(len(attribute.levels))[found])
   return control.score_hits(asked.argmax(axis=-1), read)
 
 

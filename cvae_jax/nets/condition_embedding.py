@@ -21,7 +21,7 @@ class Angles(NamedTuple):
 
 def angles(places: Sequence[Place], harmonics: int) -> Angles:
   """Return the angles among a condition's attributes."""
-  pairs = [p.entries for p in places if p.kind == "angle"]
+  pairs = [p.entries for p in places if p.head == "circular"]
   return Angles(tuple((pair[0], pair[1]) for pair in pairs), harmonics)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cvae_jax.apps import editing
+from cvae_jax.data.conditions import kinds
 from cvae_jax.data.conditions.angle import Angle
 from cvae_jax.data.conditions.attribute import Attribute
 from cvae_jax.data.conditions.multilabel import MultiLabel
@@ -55,7 +56,7 @@ def _control(run: Run, attribute: Attribute, begin) -> dict[str, Any]:
   columns = conditions.columns(name)
   found = {
     "name": name,
-    "kind": "tags" if isinstance(attribute, MultiLabel) else attribute.kind,
+    "kind": _widget(attribute),
     "columns": np.arange(conditions.size)[columns].tolist(),
     "bit": conditions.bit(name),
     "unknown": name in run.unknowns,
@@ -71,6 +72,15 @@ def _control(run: Run, attribute: Attribute, begin) -> dict[str, Any]:
   own = attribute.encode([first], strict=False)
   distance = np.abs(np.asarray(entries) - own).sum(axis=1)
   return found | {"first": values[int(distance.argmin())]}
+
+
+def _widget(attribute: Attribute) -> str:
+  """Return the kind of control that an attribute has, also of a user's own."""
+  if isinstance(attribute, MultiLabel):
+    return "tags"
+  bases = (base.__dict__.get("kind") for base in type(attribute).__mro__)
+  known = [name for name in bases if name in kinds.KINDS]
+  return next(iter(known), "class" if attribute.levels else "number")
 
 
 def _values(attribute: Attribute) -> list[Any]:

@@ -55,7 +55,9 @@ class Attribute:
   @property
   def parts(self) -> tuple[str, ...]:
     """Name the K entries."""
-    return (self.name,)
+    if self.size == 1:
+      return (self.name,)
+    return tuple(f"{self.name} {k}" for k in range(self.size))
 
   @property
   def meanings(self) -> tuple[str, ...]:

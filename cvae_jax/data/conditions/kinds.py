@@ -1,5 +1,10 @@
-"""The kinds of attributes by name, and how a line states those of a table."""
+"""The kinds of attributes by name, and how a line states those of a table.
 
+A kind of a user's own is a module with a class `Kind`, named with a dot:
+my_lab.month (docs/extend.md).
+"""
+
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +21,7 @@ from cvae_jax.data.conditions import (
   ordinal,
 )
 from cvae_jax.data.conditions.attribute import Attribute
+from cvae_jax.host import plugins
 
 KINDS: Mapping[str, type[Attribute]] = {
   kind.kind: kind
@@ -32,14 +38,28 @@ KINDS: Mapping[str, type[Attribute]] = {
 
 
 def kind(name: str) -> type[Attribute]:
-  """Return a kind by its name.
+  """Return a kind by its name, or that of a user's own module.
 
   Raises:
     DataError: there is none.
+    ConfigError: the module is not there, is not trusted or has no kind.
   """
-  if name not in KINDS:
-    raise DataError(f"no kind of attribute {name!r}; there is {_all()}")
-  return KINDS[name]
+  if name in KINDS:
+    return KINDS[name]
+  if "." not in name:
+    raise DataError(
+      f"no kind of attribute {name!r}; there is {_all()}. A kind of your own "
+      "is a module with a dot in its name, as my_lab.month (docs/extend.md)"
+    )
+  found = plugins.load(name, sys.modules[__package__], "kind of attribute", ())
+  if not (isinstance(found.Kind, type) and issubclass(found.Kind, Attribute)):
+    raise DataError(f"{name}.Kind is no subclass of Attribute (docs/extend.md)")
+  if found.Kind.kind != name:
+    raise DataError(
+      f"kind of {name}.Kind is {found.Kind.kind!r}; expected {name!r}, by "
+      "which runs find it: kind = __name__"
+    )
+  return found.Kind
 
 
 def parse(text: str) -> dict[str, dict[str, Any]]:
@@ -63,6 +83,7 @@ def parse(text: str) -> dict[str, dict[str, Any]]:
     if name in found:
       raise DataError(f"{name!r} comes twice in {text!r}")
     chosen, _, detail = said.partition(":")
+    plugins.trust(chosen.strip())  # who states a kind asks for its module
     kind(chosen.strip())
     entry = {"name": name, "kind": chosen.strip()}
     found[name] = entry | (_detail(entry, detail) if detail else {})
@@ -88,10 +109,10 @@ def _detail(entry: Mapping[str, Any], detail: str) -> dict[str, Any]:
   chosen = entry["kind"]
   joint = "<" if chosen == "ordinal" else "|"
   words = [part.strip() for part in detail.split(joint)]
-  if chosen not in ("number", "log", "angle"):
+  if not issubclass(kind(chosen), number.Number | angle.Angle):
     return {"levels": words}
   numbers = _numbers(words)
-  ranged = chosen != "angle"
+  ranged = not issubclass(kind(chosen), angle.Angle)
   if ranged and numbers is not None and len(words) == 2:
     return {"range": numbers.tolist()}
   if not ranged and numbers is not None and len(words) == 1:

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from cvae_jax.data import DataError
-from cvae_jax.data.conditions.angle import infer_period
-from cvae_jax.data.conditions.log import check_above_0
+from cvae_jax.data.conditions import kinds
+from cvae_jax.data.conditions.angle import Angle, infer_period
+from cvae_jax.data.conditions.log import Log, check_above_0
+from cvae_jax.data.conditions.number import Number
 from cvae_jax.data.files import tables
 from cvae_jax.data.files.columns import describe, list_words
 from cvae_jax.host import commands
@@ -150,7 +152,7 @@ def _complete(entry: Entry, column: pd.Series, train: np.ndarray) -> Entry:
   name = entry["name"]
   kind = entry["kind"]
   given = column[column != ""]
-  if kind in ("number", "log", "angle"):
+  if issubclass(kinds.kind(kind), Number | Angle):
     numbers = tables.to_numbers(column)
     if numbers is None:
       row, value = _first_word(given)
@@ -184,11 +186,12 @@ def _complete(entry: Entry, column: pd.Series, train: np.ndarray) -> Entry:
 
 
 def _limits(entry: Entry, numbers: pd.Series, train: np.ndarray) -> Entry:
-  if entry["kind"] == "angle":
+  kind = kinds.kind(entry["kind"])
+  if issubclass(kind, Angle):
     if "period" in entry:
       return {}
     return {"period": infer_period(entry["name"], numbers)}
-  if entry["kind"] == "log":
+  if issubclass(kind, Log):
     check_above_0(entry["name"], numbers)
     check_above_0(entry["name"], entry.get("range", ()))
   if "range" in entry:

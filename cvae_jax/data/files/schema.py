@@ -57,7 +57,7 @@ def _describe(entry: Entry, column: pd.Series) -> str:
   if "range" in entry:
     low, high = entry["range"]
     return f"{low:g} to {high:g}"
-  if entry["kind"] == "angle":
+  if "period" in entry:
     return f"period {entry['period']:g}"
   counts = list_words(column, entry["kind"]).value_counts()
   shown = [f"{level} {counts.get(level, 0):,}" for level in entry["levels"]]

@@ -13,7 +13,7 @@ from cvae_jax.data.files import identity as identities
 from cvae_jax.host.files import DamagedFile, read_json, write_atomically
 from cvae_jax.host.paths import local
 from cvae_jax.loop.folder.checkpoint_names import is_export
-from cvae_jax.types import Facts, Place
+from cvae_jax.types import Facts
 
 SEEN = 256  # images whose brightness stands for all
 # Identifies the data that a run trains on, and those held out.
@@ -113,20 +113,6 @@ def _is_split(columns: Any) -> bool:
   )
 
 
-def attribute_columns(conditions: Any) -> tuple[Place, ...]:
-  """Return the places of all attributes; () if the conditions have none."""
-  return tuple(
-    Place(
-      attribute.name,
-      attribute.kind,
-      attribute.head,
-      conditions.entry_numbers(attribute.name),
-      conditions.bit(attribute.name),
-    )
-    for attribute in getattr(conditions, "attributes", ())
-  )
-
-
 def mean(image: Any) -> tuple[float, ...]:
   """Return the mean [C] of some images [N, H, W, C] in [0, 1]; () without."""
   if not isinstance(image, np.ndarray) or image.ndim != 4 or not len(image):
@@ -212,39 +198,3 @@ def has_same_images(folder: Path, other: Path) -> bool:
     for where in (folder, other)
   )
   return "image" in ours and ours["image"] == theirs.get("image")
-
-
-def load_attribute_columns(folder: Path, source: str) -> tuple[Place, ...]:
-  """Return where each attribute of a run's conditions stands.
-
-  Args:
-    folder: the run's; one that keeps no conditions has no attributes.
-    source: the name of its data source.
-
-  Raises:
-    DamagedFile: its conditions cannot be read.
-  """
-  if not (folder / "conditions.json").exists():
-    return ()
-  return attribute_columns(load_conditions(folder, source))
-
-
-def load_conditions(folder: Path, source: str) -> Any:
-  """Return the conditions that a run's folder keeps.
-
-  Args:
-    folder: the run's.
-    source: the name of its data source.
-
-  Raises:
-    DamagedFile: they cannot be read.
-  """
-  remedy = "bring a copy of the file back"
-  saved = read_json(folder / "conditions.json", dict, remedy)
-  conditions = data.source(source).Conditions
-  try:
-    return conditions.from_json(saved)
-  except (KeyError, TypeError, ValueError, AttributeError) as error:
-    raise DamagedFile(
-      f"{folder / 'conditions.json'} is damaged ({error!r}); {remedy}"
-    ) from None

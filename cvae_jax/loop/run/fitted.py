@@ -21,7 +21,8 @@ from cvae_jax.loop.distances import conditions
 from cvae_jax.loop.folder import exports
 from cvae_jax.loop.folder.integrity import digest
 from cvae_jax.loop.folder.restore import abstract_state
-from cvae_jax.loop.folder.run_data import attribute_columns, load_data
+from cvae_jax.loop.folder.run_conditions import attribute_columns
+from cvae_jax.loop.folder.run_data import load_data
 from cvae_jax.loop.run import posteriors
 from cvae_jax.method import gaussian
 from cvae_jax.method.gaussian import Gaussian

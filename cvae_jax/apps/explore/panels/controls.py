@@ -7,7 +7,13 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from cvae_jax.apps.explore.opened import Opened
-from cvae_jax.data.conditions.multilabel import SEPARATOR, labels
+from cvae_jax.data.conditions.angle import Angle
+from cvae_jax.data.conditions.log import Log
+from cvae_jax.data.conditions.multilabel import (
+  SEPARATOR,
+  MultiLabel,
+  labels,
+)
 
 BUTTONS = 12  # levels that are shown as buttons; more become a list
 UNKNOWN = "\x00unknown"  # it is not the name of a level
@@ -71,9 +77,9 @@ def read(controls: Sequence[Control], given: Sequence[Any]) -> dict[str, Any]:
   for control in controls:
     value = next(rest)
     unknown = control.unknown is not None and next(rest)
-    if control.attribute.kind == "multilabel":
+    if isinstance(control.attribute, MultiLabel):
       value = SEPARATOR.join(value or ())
-    if control.attribute.kind == "log":
+    if isinstance(control.attribute, Log):
       value = 10.0**value
     missing = unknown or value == UNKNOWN
     found[control.attribute.name] = None if missing else value
@@ -95,9 +101,9 @@ def write(controls: Sequence[Control], values: Mapping[str, Any]) -> list:
 
 
 def _display(attribute: Any, value: Any) -> Any:
-  if attribute.kind == "multilabel":
+  if isinstance(attribute, MultiLabel):
     return labels(value)
-  if attribute.kind == "log":
+  if isinstance(attribute, Log):
     return math.log10(value)
   return str(value) if attribute.levels else float(value)
 
@@ -105,7 +111,7 @@ def _display(attribute: Any, value: Any) -> Any:
 def _control(attribute: Any, value: Any, may_be_unknown: bool) -> Control:
   """Build the control of one condition."""
   label = attribute.name.replace("_", " ")
-  if attribute.kind == "multilabel":
+  if isinstance(attribute, MultiLabel):
     tags = gr.CheckboxGroup(
       list(attribute.levels), value=labels(value), label=label
     )
@@ -121,16 +127,16 @@ def _control(attribute: Any, value: Any, may_be_unknown: bool) -> Control:
     high,
     _display(attribute, value),
     step=step_of(low, high),
-    label=f"log10 of {label}" if attribute.kind == "log" else label,
+    label=f"log10 of {label}" if isinstance(attribute, Log) else label,
   )
   return Control(attribute, moved, _box(label) if may_be_unknown else None)
 
 
 def ends(attribute: Any) -> tuple[float, float]:
   """Return the lowest and the highest value of a slider."""
-  if attribute.kind == "angle":
+  if isinstance(attribute, Angle):
     return 0.0, float(attribute.period)
-  if attribute.kind == "log":
+  if isinstance(attribute, Log):
     return tuple(map(math.log10, attribute.range))
   return tuple(map(float, attribute.range))
 

@@ -1,0 +1,74 @@
+"""The conditions of a run: conditions.json, and the places of attributes."""
+
+from pathlib import Path
+from typing import Any
+
+from cvae_jax import data
+from cvae_jax.host import plugins
+from cvae_jax.host.files import DamagedFile, read_json
+from cvae_jax.settings import ConfigError
+from cvae_jax.types import Place
+
+_COPY = "bring a copy of the file back"
+
+
+def attribute_columns(conditions: Any) -> tuple[Place, ...]:
+  """Return the places of all attributes; () if the conditions have none."""
+  return tuple(
+    Place(
+      attribute.name,
+      attribute.kind,
+      attribute.head,
+      conditions.entry_numbers(attribute.name),
+      conditions.bit(attribute.name),
+    )
+    for attribute in getattr(conditions, "attributes", ())
+  )
+
+
+def load_attribute_columns(folder: Path, source: str) -> tuple[Place, ...]:
+  """Return where each attribute of a run's conditions stands.
+
+  Args:
+    folder: the run's; one that keeps no conditions has no attributes.
+    source: the name of its data source.
+
+  Raises:
+    DamagedFile: its conditions cannot be read.
+  """
+  if not (folder / "conditions.json").exists():
+    return ()
+  return attribute_columns(load_conditions(folder, source))
+
+
+def trust_kinds(folder: Path) -> None:
+  """Let the kinds of a user's own be imported that a run's conditions name."""
+  path = folder / "conditions.json"
+  saved = read_json(path, dict, _COPY) if path.exists() else {}
+  entries = saved.get("attributes")  # a damaged file may hold anything
+  for entry in entries if isinstance(entries, list) else ():
+    if isinstance(entry, dict):
+      plugins.trust(str(entry.get("kind")))
+
+
+def load_conditions(folder: Path, source: str) -> Any:
+  """Return the conditions that a run's folder keeps.
+
+  Args:
+    folder: the run's.
+    source: the name of its data source.
+
+  Raises:
+    DamagedFile: they cannot be read.
+    ConfigError: a kind of a user's own is not there, or not trusted.
+  """
+  saved = read_json(folder / "conditions.json", dict, _COPY)
+  conditions = data.source(source).Conditions
+  try:
+    return conditions.from_json(saved)
+  except ConfigError:  # a kind of a user's own is not there, or not trusted
+    raise
+  except (KeyError, TypeError, ValueError, AttributeError) as error:
+    raise DamagedFile(
+      f"{folder / 'conditions.json'} is damaged ({error!r}); {_COPY}"
+    ) from None
