@@ -32,10 +32,11 @@ class Parts(NamedTuple):
     epoch = round(step / self.job.epoch_steps, 6)
     row = {"step": step, "split": split, "epoch": epoch, **means}
     self.record.metrics(row)
-    if split != "train":
-      shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
-      epochs = self.job.config.epochs
-      self.console.line(f"{split} {round(epoch)}/{epochs}: {shown}")
+    if split == "train":
+      return
+    shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
+    epochs = self.job.config.epochs
+    self.console.line(f"{split} {round(epoch)}/{epochs}: {shown}")
     if bad := [name for name, v in means.items() if not math.isfinite(v)]:
       self.console.line(
         f"warning: {', '.join(bad)} of the {split} rows: not finite; a row of "
