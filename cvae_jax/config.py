@@ -83,7 +83,7 @@ def complete(config: ConfigDict) -> ConfigDict:
       one of the loop's.
   """
   given = config.to_dict()
-  if "name" in given and fill_missing(LOOP, given) == given:
+  if "name" in given and fill_missing(pages.EXPECTED, given) == given:
     return config
   found = config.copy_and_resolve_references().unlock()
   pages.complete(found, "the config")

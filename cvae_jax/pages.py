@@ -15,6 +15,8 @@ from cvae_jax.defaults import GROUPS, LOOP, MLP
 from cvae_jax.host.paths import local
 from cvae_jax.settings import ConfigError, hint, leaves
 
+EXPECTED = LOOP | {"model": {}}  # what every run's config has
+
 
 def loop(**changes: Any) -> dict[str, Any]:
   """Return the keys that the loop reads, for a config page to build on.
@@ -159,7 +161,7 @@ def complete(config: Any, page: str) -> None:
       "ml_collections.ConfigDict"
     )
   _refuse_misspelt(config, page)
-  _fill(config, LOOP | {"model": {}})  # of_run expects it
+  _fill(config, EXPECTED)
   found = dict(leaves(config.to_dict()))
   if absent := [key for key in ("system", "data.name") if key not in found]:
     raise ConfigError(

@@ -29,7 +29,6 @@ from cvae_jax.loop.folder.restore import run_state
 from cvae_jax.loop.folder.run_conditions import (
   attribute_columns,
   load_conditions,
-  trust_kinds,
 )
 from cvae_jax.loop.run.functions import Functions
 from cvae_jax.loop.run.purposes import purpose
@@ -220,10 +219,9 @@ def load(
   config = configs.of_run(folder)
   if trust:
     configs.trust(config)
-    trust_kinds(folder)
   if not saved(folder):
     raise RunError(f"{folder} has no checkpoint yet; let it train longer")
-  conditions = conditions or load_conditions(folder, config.data.name)
+  conditions = conditions or load_conditions(folder, config.data.name, trust)
   attributes = attribute_columns(conditions)
   system, state = run_state(folder, config, attributes, step, system)
   devices = mesh.for_run(config)

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from cvae_jax.host import channels
+
 
 def add(
   sheet: NDArray[np.uint8],
@@ -20,7 +22,7 @@ def add(
     sheet: pictures every cell[0] pixels down and cell[1] to the right.
     rows, columns: a text of one or more lines each, or none at all.
   """
-  picture = Image.fromarray(sheet[..., 0] if sheet.shape[-1] == 1 else sheet)
+  picture = channels.to_pillow(sheet)
   pen = ImageDraw.Draw(Image.new("L", (1, 1)))
   down = _font(pen, rows, 3 * cell[1])
   across = _font(pen, columns, cell[1])

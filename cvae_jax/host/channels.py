@@ -9,18 +9,23 @@ import colorsys
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 PLAIN = (1, 3)  # channels that are drawn as they are
-TWO = ((0.0, 1.0, 0.0), (1.0, 0.0, 1.0))  # told apart by the colour-blind too
+FEW = {  # of so few, hues would hide a channel
+  1: ((1.0, 1.0, 1.0),),
+  2: ((0.0, 1.0, 0.0), (1.0, 0.0, 1.0)),  # told apart by the colour-blind too
+}
 
 
 def colours(channels: int) -> NDArray[np.float32]:
   """Return the colour of each channel, [C, 3] in [0, 1].
 
-  Two channels are green and magenta; more have hues evenly spaced, from red.
+  One channel is white, two are green and magenta. More have hues evenly spaced,
+  from red: three are red, green and blue.
   """
   hues = [colorsys.hsv_to_rgb(c / channels, 1.0, 1.0) for c in range(channels)]
-  return np.array(TWO if channels == 2 else hues, np.float32)
+  return np.array(FEW.get(channels, hues), np.float32)
 
 
 def visible(images: ArrayLike) -> NDArray:
@@ -42,3 +47,9 @@ def visible(images: ArrayLike) -> NDArray:
   if whole:
     return np.rint(255.0 * (1.0 - dark)).astype(np.uint8)
   return (1.0 - dark).astype(images.dtype)
+
+
+def to_pillow(picture: NDArray[np.uint8]) -> Image.Image:
+  """Return a picture [H, W, C] as Pillow has it: grey or RGB."""
+  shown = visible(picture)
+  return Image.fromarray(shown[..., 0] if shown.shape[-1] == 1 else shown)

@@ -160,7 +160,7 @@ def save_picture(path: Path, picture: NDArray[np.uint8]) -> None:
     ValueError: the ending is none of FORMATS.
   """
   buffer = io.BytesIO()
-  _image(picture).save(buffer, format=_format(path))
+  channels.to_pillow(picture).save(buffer, format=_format(path))
   write_atomically(path, buffer.getvalue())
 
 
@@ -191,11 +191,6 @@ def _format(path: Path) -> str:
       f"found the ending {ending!r}"
     )
   return FORMATS[ending]
-
-
-def _image(picture: NDArray[np.uint8]) -> Image.Image:
-  picture = channels.visible(picture)
-  return Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
 
 
 def save_grid(
@@ -234,7 +229,7 @@ def sheet(
 def png(picture: NDArray[np.uint8]) -> bytes:
   """Return [H, W, C] as the content of a PNG file."""
   buffer = io.BytesIO()
-  _image(picture).save(buffer, format="PNG")
+  channels.to_pillow(picture).save(buffer, format="PNG")
   return buffer.getvalue()
 
 

@@ -55,13 +55,7 @@ def check_functions(system: System, there: Mapping[str, Any]) -> None:
   Raises:
     ConfigError: a function returns another type or shape; both are said.
   """
-  key = jax.eval_shape(lambda: jax.random.key(0))
-  state = jax.eval_shape(system.init, key)
-  if not isinstance(state, TrainState):
-    raise _error("init", "a TrainState, of update.init_state", state)
-  batch = _Columns(
-    (name, _row(there[name], shape)) for name, shape in system.columns.items()
-  )
+  key, state, batch = _trace_inputs(system, there)
   found = jax.eval_shape(system.evaluate, state, batch, key)
   _check_metrics(found)
   image = system.columns.get("image")
@@ -89,10 +83,8 @@ def find_idle(system: System, there: Mapping[str, Any]) -> list[str]:
     system: a user's own, which `check` has passed.
     there: as of `check`.
   """
-  key = jax.eval_shape(lambda: jax.random.key(0))
-  state = jax.eval_shape(system.init, key)
+  key, state, batch = _trace_inputs(system, there)
   at = jax.ShapeDtypeStruct((), jnp.int32)
-  batch = {name: _row(there[name], s) for name, s in system.columns.items()}
   traced = jax.make_jaxpr(system.step)(state, batch, key, at).jaxpr
   paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(state)[0]]
   moved: dict[str, bool] = {}
@@ -179,6 +171,18 @@ class _Columns(dict):
   @classmethod
   def tree_unflatten(cls, names, values):
     return cls(zip(names, values, strict=True))
+
+
+def _trace_inputs(system: System, there: Mapping[str, Any]):
+  """Return shapes of (key, state, batch), what functions are traced with."""
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  state = jax.eval_shape(system.init, key)
+  if not isinstance(state, TrainState):
+    raise _error("init", "a TrainState, of update.init_state", state)
+  batch = _Columns(
+    (name, _row(there[name], shape)) for name, shape in system.columns.items()
+  )
+  return key, state, batch
 
 
 def _check_metrics(found: Any) -> None:

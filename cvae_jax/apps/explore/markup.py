@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image, PngImagePlugin
+from PIL import PngImagePlugin
 
 from cvae_jax.host import channels, images
 
@@ -28,8 +28,7 @@ def png(image: ArrayLike, note: str = "") -> bytes:
   pixels = np.asarray(image)
   if pixels.dtype != np.uint8:
     pixels = images.to_bytes(pixels)
-  pixels = channels.visible(pixels)
-  shown = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+  shown = channels.to_pillow(pixels)
   kept = PngImagePlugin.PngInfo()
   if note:
     kept.add_text("request", note)

@@ -58,9 +58,6 @@ function images(zs, vectors, guidance) {
 
 // Red, green or blue, 0 to 255, of a pixel's channels, as host/channels.py.
 function byteOf(light, c) {
-  if (CHANNELS === 1 || CHANNELS === 3) {
-    return Math.round(255 * light[CHANNELS === 3 ? c : 0]);
-  }
   let dark = 1;
   about.colours.forEach((colour, i) => (dark *= 1 - light[i] * colour[c]));
   return Math.round(255 * (1 - dark));

@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -11,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cvae_jax.data import DataError
-from cvae_jax.host.wording import shorten
+from cvae_jax.host.wording import compose, shorten
 
 STEPS = 9  # settings of a number that is moved from low to high
 
@@ -138,10 +137,10 @@ class Attribute:
     Raises:
       DataError: a word is none of the levels.
     """
-    numbers = {_compose(level): i for i, level in enumerate(self.levels)}
+    numbers = {compose(level): i for i, level in enumerate(self.levels)}
     numbers |= {level: i for i, level in enumerate(self.levels)}
     words = [format_level(value) for value in values]
-    found = [numbers.get(w, numbers.get(_compose(w), -1)) for w in words]
+    found = [numbers.get(w, numbers.get(compose(w), -1)) for w in words]
     if -1 in found:
       raise self.unknown_level_error(values[found.index(-1)])
     return found
@@ -154,11 +153,6 @@ class Attribute:
       f"{self.name} has no level {format_level(value)!r}; there is "
       f"{self.choices()}{hint}"
     )
-
-
-def _compose(word: str) -> str:
-  """Write an accent as one character; some keyboards and files write two."""
-  return unicodedata.normalize("NFC", word)
 
 
 def blank(value: Any) -> bool:

@@ -93,22 +93,25 @@ def parse(text: str) -> dict[str, dict[str, Any]]:
 def state(entry: Mapping[str, Any]) -> str:
   """Return an entry of a schema as `parse` reads it."""
   name, chosen = entry["name"], entry["kind"]
-  joint = "<" if chosen == "ordinal" else "|"
   if "period" in entry:
     detail = [entry["period"]]
   else:
     detail = entry.get("levels") or entry.get("range", ())
   return f"{name}={chosen}" + (
-    ":" + joint.join(map(str, detail)) if detail else ""
+    ":" + _joint(chosen).join(map(str, detail)) if detail else ""
   )
+
+
+def _joint(chosen: str) -> str:
+  """Return what stands between the details of a kind."""
+  return "<" if chosen == "ordinal" else "|"
 
 
 def _detail(entry: Mapping[str, Any], detail: str) -> dict[str, Any]:
   """Read the details after a kind's colon."""
   name = entry["name"]
   chosen = entry["kind"]
-  joint = "<" if chosen == "ordinal" else "|"
-  words = [part.strip() for part in detail.split(joint)]
+  words = [part.strip() for part in detail.split(_joint(chosen))]
   if not issubclass(kind(chosen), number.Number | angle.Angle):
     return {"levels": words}
   numbers = _numbers(words)

@@ -1,14 +1,13 @@
 """Match the names in a table with the images that there are."""
 
 import collections
-import unicodedata
 from collections.abc import Iterable
 
 import pandas as pd
 
 from cvae_jax.data import DataError
 from cvae_jax.data.files.finding import Images
-from cvae_jax.host.wording import shorten
+from cvae_jax.host.wording import compose, shorten
 
 
 def keep_present(
@@ -63,7 +62,7 @@ def plain(name: str) -> str:
   An accent may be a character of its own, as in names from a Mac, and systems
   differ in whether PNG and png are the same.
   """
-  return unicodedata.normalize("NFC", name).casefold()
+  return compose(name).casefold()
 
 
 def respell(images: Images, table: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,6 @@
 """From images of any origin to a prepared set with splits and a schema."""
 
 import json
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from cvae_jax.data.files.pictures import Pictures
 from cvae_jax.data.files.preparing import Plan, make_fit, sha256
 from cvae_jax.host import commands
 from cvae_jax.host.console import say
+from cvae_jax.host.wording import compose
 
 SCHEMA = "schema.json"
 LEAST = 8  # pixels a side that the networks of configs/images.py take
@@ -34,12 +34,12 @@ def plan(options: Any) -> Plan:
     DataError: if anything is missing or bad.
   """
   for name in ("kind", "group", "split"):
-    setattr(options, name, _nfc(getattr(options, name) or ""))
+    setattr(options, name, compose(getattr(options, name) or ""))
   asked = schema.parse(options.kind)
   fit = make_fit(options, LEAST)
   if fit.grey and options.on_grey == "skip":
     raise DataError("--on_grey=skip with --colour=grey would leave no image")
-  pictures = _compose(opening.open_pictures(options))
+  pictures = _compose_text(opening.open_pictures(options))
   found = _split(pictures, options)
   table = pictures.table.drop(columns=splits.SPLIT, errors="ignore")
   attributes = table.drop(columns="file")
@@ -72,24 +72,20 @@ def plan(options: Any) -> Plan:
   return Plan(pictures.images, table, fit, own, grey, {SCHEMA: text}, said)
 
 
-def _compose(pictures: Pictures) -> Pictures:
+def _compose_text(pictures: Pictures) -> Pictures:
   """Spell each accent in one way: a Mac writes ä as two characters, at times.
 
   Else one class, or one person of --group, would be two that look alike. Names
   of files stay as they are.
   """
-  table = pictures.table.rename(columns=_nfc)
+  table = pictures.table.rename(columns=compose)
   for name in table.columns[1:]:
-    table[name] = table[name].map(_nfc)
+    table[name] = table[name].map(compose)
   stated = {
-    _nfc(name): {**entry, "name": _nfc(name)}
+    compose(name): {**entry, "name": compose(name)}
     for name, entry in pictures.stated.items()
   }
   return pictures._replace(table=table, stated=stated)
-
-
-def _nfc(text: str) -> str:
-  return unicodedata.normalize("NFC", text)
 
 
 def _split(pictures: Pictures, options: Any) -> np.ndarray:

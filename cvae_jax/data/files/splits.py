@@ -86,6 +86,7 @@ def draw(
   """
   generator = np.random.default_rng(seed)
   if group:
+    _check_known(table[group])
     found = assign_groups(table[group], ratio, generator)
   else:
     found = _spread(table, ratio, generator, strata)
@@ -139,11 +140,7 @@ def assign_groups(
 
   Returns:
     The split of each row [N], str.
-
-  Raises:
-    DataError: a row has no group.
   """
-  _check_known(column)
   sizes = column.value_counts(sort=False)
   wanted = {
     name: share * len(column)

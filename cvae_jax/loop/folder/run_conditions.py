@@ -1,5 +1,6 @@
 """The conditions of a run: conditions.json, and the places of attributes."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,28 +42,21 @@ def load_attribute_columns(folder: Path, source: str) -> tuple[Place, ...]:
   return attribute_columns(load_conditions(folder, source))
 
 
-def trust_kinds(folder: Path) -> None:
-  """Let the kinds of a user's own be imported that a run's conditions name."""
-  path = folder / "conditions.json"
-  saved = read_json(path, dict, _COPY) if path.exists() else {}
-  entries = saved.get("attributes")  # a damaged file may hold anything
-  for entry in entries if isinstance(entries, list) else ():
-    if isinstance(entry, dict):
-      plugins.trust(str(entry.get("kind")))
-
-
-def load_conditions(folder: Path, source: str) -> Any:
+def load_conditions(folder: Path, source: str, trust: bool = False) -> Any:
   """Return the conditions that a run's folder keeps.
 
   Args:
     folder: the run's.
     source: the name of its data source.
+    trust: whether kinds of a user's own that they name are imported.
 
   Raises:
     DamagedFile: they cannot be read.
     ConfigError: a kind of a user's own is not there, or not trusted.
   """
   saved = read_json(folder / "conditions.json", dict, _COPY)
+  if trust:
+    plugins.trust(*_kinds(saved))
   conditions = data.source(source).Conditions
   try:
     return conditions.from_json(saved)
@@ -72,3 +66,10 @@ def load_conditions(folder: Path, source: str) -> Any:
     raise DamagedFile(
       f"{folder / 'conditions.json'} is damaged ({error!r}); {_COPY}"
     ) from None
+
+
+def _kinds(saved: Mapping[str, Any]) -> list[str]:
+  """Return the kinds that saved conditions name; they may be damaged."""
+  entries = saved.get("attributes")
+  entries = entries if isinstance(entries, list) else []
+  return [str(e.get("kind")) for e in entries if isinstance(e, dict)]
