@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cvae_jax.apps.explore import opened as opening
+from cvae_jax.apps.explore import opened as opening, pictures, request
 from cvae_jax.host import images
 from tests import explore_test
 
@@ -36,13 +36,20 @@ LARGE = ".ex-picture .ex-large >> visible=true"
 
 
 # In a process of its own: Gradio leaves sockets open behind it.
+SLOW = 0.77  # the ink of a request that is overtaken by the next one
 SERVER = """
-import sys
-from cvae_jax.apps.explore import opened, serve
+import sys, time
+from cvae_jax.apps.explore import opened, pictures, serve
 from tests.explore_test import all_kinds
+draw = pictures.draw
+def draw_late(opened, request):
+  if request.values.get("ink") == SLOW and request.pick == 0:
+    time.sleep(1)
+  return draw(opened, request)
+pictures.draw = draw_late
 runs = [opened.open_run(f"pretrained/{name}") for name in ("digits", "scvae")]
 serve.serve([*runs, opened.from_run(all_kinds(), "kinds")], int(sys.argv[1]))
-"""
+""".replace("SLOW", str(SLOW))
 
 
 @pytest.fixture(scope="module")
@@ -110,12 +117,21 @@ def outside(url):
   return not url.startswith(("http://127.0.0.1:", "data:", "blob:"))
 
 
-def wait_for_picture(page, wanted):
-  """Waits until the page shows a picture: a late answer moves the focus."""
+def wait_for_picture(page, wanted, selector=LARGE):
+  """Waits until the page shows a picture, which can come after its link."""
   ends = time.monotonic() + 20
-  while not np.array_equal(pixels(page), wanted):
+  while not np.array_equal(pixels(page, selector), wanted):
     assert time.monotonic() < ends, "the picture did not come"
     page.wait_for_timeout(50)
+
+
+def wait_for_map(page, opened, **draw):
+  """Waits until the map is of a draw, with the first class and no ink."""
+  asked = request.Request({"class": 3, "ink": 0}, **draw)
+  steps = pictures.plane_steps(opened)
+  sheet = pictures.plane(opened, asked, *opened.latents[:2], steps)
+  wanted = images.grid(sheet.images, gap=0)[..., 0]
+  wait_for_picture(page, wanted, ".ex-plane img >> visible=true")
 
 
 def pixels(page, selector=LARGE):
@@ -141,16 +157,14 @@ def tab(page, name):
 
 def test_a_condition_moves_the_picture_as_the_python_api_says(page, runs):
   start = {"class": 3, "ink": 0}
-  np.testing.assert_array_equal(pixels(page), drawn(runs, **start))
+  wait_for_picture(page, drawn(runs, **start))
   page.get_by_label("8", exact=True).first.check()
   wait_for_query(page, "set=class=8")
-  np.testing.assert_array_equal(
-    pixels(page), drawn(runs, **start | {"class": 8})
-  )
+  wait_for_picture(page, drawn(runs, **start | {"class": 8}))
   page.get_by_role("button", name="New draw").first.click()
   wait_for_query(page, "seed=1")
   wanted = drawn(runs, seed=1, **start | {"class": 8})
-  np.testing.assert_array_equal(pixels(page), wanted)
+  wait_for_picture(page, wanted)
 
 
 def test_without_holding_each_move_takes_another_draw(page, runs):
@@ -158,7 +172,7 @@ def test_without_holding_each_move_takes_another_draw(page, runs):
   page.get_by_label("4", exact=True).first.check()
   wait_for_query(page, "seed=1")
   wanted = drawn(runs, seed=1, **{"class": 4, "ink": 0})
-  np.testing.assert_array_equal(pixels(page), wanted)
+  wait_for_picture(page, wanted)
   latent = runs[0].latents[0]
   box = page.get_by_label(f"number input for latent {latent}").first
   z = runs[0].run.prior(9, 1)[0, latent]
@@ -184,8 +198,20 @@ def test_another_draw_becomes_the_picture_by_keyboard_alone(page, runs):
   page.keyboard.press("Enter")
   wait_for_query(page, "pick=2")
   wanted = drawn(runs, pick=2, **{"class": 4, "ink": 0.06})
-  np.testing.assert_array_equal(pixels(page), wanted)
+  wait_for_picture(page, wanted)
   assert page.evaluate("document.activeElement.dataset.pick") == "2"
+
+
+def test_an_answer_that_comes_late_does_not_undo_a_newer_one(page, runs):
+  box = page.locator("input[type=number]").first
+  box.fill(str(SLOW))
+  box.press("Enter")
+  page.wait_for_timeout(200)  # the explorer draws the picture, slowly
+  page.locator("[data-pick='2']").locator("visible=true").first.click()
+  wanted = drawn(runs, pick=2, **{"class": 3, "ink": SLOW})
+  wait_for_picture(page, wanted)
+  page.wait_for_timeout(1200)
+  np.testing.assert_array_equal(pixels(page), wanted)
 
 
 def test_a_late_answer_leaves_the_focus_on_the_draw_that_has_it(page):
@@ -212,7 +238,7 @@ def test_a_number_outside_its_range_becomes_the_nearest_one(page, runs):
   box.press("Enter")
   wait_for_query(page, "set=ink=1.0")
   wanted = drawn(runs, **{"class": 3, "ink": 1})
-  np.testing.assert_array_equal(pixels(page), wanted)
+  wait_for_picture(page, wanted)
 
 
 def test_a_link_restores_the_state_and_a_click_on_the_map_is_in_it(
@@ -227,7 +253,19 @@ def test_a_link_restores_the_state_and_a_click_on_the_map_is_in_it(
   assert (before != drawn(runs, **{"class": 3, "ink": 0})).any()
   page.goto(link)
   page.wait_for_selector(LARGE)
-  np.testing.assert_array_equal(pixels(page), before)
+  wait_for_picture(page, before)
+
+
+def test_the_map_is_of_the_draw_beside_it(page, runs):
+  tab(page, "Map of two")
+  page.wait_for_selector(".ex-plane")
+  for seed in (1, 2, 3):
+    page.get_by_role("button", name="New draw").first.click()
+    wait_for_query(page, f"seed={seed}")
+    wait_for_map(page, runs[0], seed=seed)
+  page.locator("[data-pick='2']").locator("visible=true").first.click()
+  wait_for_query(page, "pick=2")
+  wait_for_map(page, runs[0], seed=3, pick=2)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +339,7 @@ def test_an_unknown_number_is_asked_for_as_unknown(page, runs, address):
   asked = explore_test.request.first(runs[2]).values
   asked = asked | {"shape": "star", "light": None}
   wanted = runs[2].run.sample(asked, seed=2, count=9)[0]
-  np.testing.assert_array_equal(pixels(page), images.to_bytes(wanted))
+  wait_for_picture(page, images.to_bytes(wanted))
   slider = page.locator("[aria-label*='slider for light']")
   slider = slider.locator("visible=true").first
   playwright.expect(slider).to_be_disabled()

@@ -70,7 +70,7 @@ def _restore(
 ) -> None:
   """Show the state of the link by which the page was opened."""
 
-  def load(request: gr.Request):
+  def load(held: shared.Draw, request: gr.Request):
     query = _query(request)
     asked = first(panel.opened)
     wrong = ""
@@ -86,11 +86,12 @@ def _restore(
       except ValueError as error:
         wrong = markup.message(f"This link cannot be shown: {error}")
     shown = controls.write(panel.controls, asked.values)
+    held.change(seed=asked.seed, pick=asked.pick, moved=dict(asked.moved))
     picture, *rest = shared.update_values(panel, asked, link=False)
     return [*shown, asked.guidance, wrong + picture, *rest]
 
-  outputs = [*panel.inputs, panel.picture, panel.held, *panel.sliders]
-  page.load(load, None, outputs, **shared.QUICK)
+  outputs = [*panel.inputs, panel.picture, *panel.sliders]
+  page.load(load, panel.held, outputs, **shared.QUICK)
 
 
 def _choose(page: gr.Blocks, tabs: gr.Tabs, names: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from cvae_jax.apps.explore.panels.shared import (
   QUICK,
   Panel,
   build_request,
-  update_values,
+  update,
 )
 from cvae_jax.apps.explore.request import Request
 from cvae_jax.host import images
@@ -82,17 +82,15 @@ def connect(panel: Panel, tab, across, up, chart) -> None:
 
   def go(event: gr.EventData, across, up, held, *given):
     if across == up:
-      return [gr.skip()] * (2 + len(panel.sliders))
+      return [gr.skip()] * (1 + len(panel.sliders))
     x, y = (min(1.0, max(0.0, float(v))) for v in (event.x, event.y))
     moved = {
       across: latent_value(opened, across, x),
       up: latent_value(opened, up, 1.0 - y),
     }
-    held = held | {"moved": {**held["moved"], **moved}}
-    request = build_request(panel, given, held)
-    return update_values(panel, request)
+    return update(panel, given, held, moved=held.moved | moved)
 
-  outputs = [panel.picture, panel.held, *panel.sliders]
+  outputs = [panel.picture, *panel.sliders]
   tab.select(open_plane, state, [seen, chart], **QUICK)
   for choice in (across, up):
     choice.input(show, state, chart, **QUICK)

@@ -10,10 +10,9 @@ from cvae_jax.apps.explore.panels import controls, plane
 from cvae_jax.apps.explore.panels.shared import (
   MOVE,
   QUICK,
+  Draw,
   Panel,
-  answer,
-  build_request,
-  update_values,
+  update,
 )
 from cvae_jax.apps.explore.request import COUNT, GUIDANCE, first
 from cvae_jax.settings import SEEDS
@@ -83,7 +82,7 @@ def build(opened: Opened) -> Panel:
       if len(opened.latents) > 1:
         with gr.Tab("Map of two") as tab:
           chart = plane.build(opened)
-  held = gr.State({"seed": 0, "pick": 0, "moved": {}})
+  held = gr.State(Draw())
   inputs = [*controls.components(made), guidance]
   panel = Panel(opened, made, inputs, sliders, held, picture, new, reset)
   _connect(panel, hold)
@@ -108,42 +107,34 @@ def _latents(opened: Opened) -> list:
 
 def _connect(panel: Panel, hold) -> None:
   """Connect what a person does with what the page shows."""
-  outputs = [panel.picture, panel.held, *panel.sliders]
+  asked = [panel.held, *panel.inputs]
+  outputs = [panel.picture, *panel.sliders]
   controls.connect(panel.controls, **QUICK)
 
   def move(hold, held, *given):
-    if hold:
-      shown = answer(panel.opened, build_request(panel, given, held))
-      return [shown, held, *[gr.skip() for _ in panel.sliders]]
-    return redraw(held, *given)
+    return update(panel, given, held) if hold else redraw(held, *given)
 
   def slide(index, value, held, *given):
-    latent = panel.opened.latents[index]
-    held = held | {"moved": {**held["moved"], latent: round(value, 4)}}
-    return answer(panel.opened, build_request(panel, given, held)), held
+    moved = held.moved | {panel.opened.latents[index]: round(value, 4)}
+    # The picture alone: the other sliders may be moving.
+    return update(panel, given, held, moved=moved)[0]
 
   def redraw(held, *given):
-    held = {"seed": (held["seed"] + 1) % SEEDS, "pick": 0, "moved": {}}
-    return update_values(panel, build_request(panel, given, held))
+    seed = (held.seed + 1) % SEEDS
+    return update(panel, given, held, seed=seed, pick=0, moved={})
 
   def release(held, *given):
-    held = held | {"moved": {}}
-    return update_values(panel, build_request(panel, given, held))
+    return update(panel, given, held, moved={})
 
   def pick(event: gr.EventData, held, *given):
-    held = held | {"pick": int(event.pick) % COUNT, "moved": {}}
-    return update_values(panel, build_request(panel, given, held))
+    return update(panel, given, held, pick=int(event.pick) % COUNT, moved={})
 
-  few = [panel.picture, panel.held]
   for component in panel.inputs:
-    component.input(move, [hold, panel.held, *panel.inputs], outputs, **MOVE)
+    component.input(move, [hold, *asked], outputs, **MOVE)
   for index, slider in enumerate(panel.sliders):
     slider.input(
-      functools.partial(slide, index),
-      [slider, panel.held, *panel.inputs],
-      few,
-      **MOVE,
+      functools.partial(slide, index), [slider, *asked], panel.picture, **MOVE
     )
-  panel.new.click(redraw, [panel.held, *panel.inputs], outputs, **QUICK)
-  panel.reset.click(release, [panel.held, *panel.inputs], outputs, **QUICK)
-  panel.picture.select(pick, [panel.held, *panel.inputs], outputs, **QUICK)
+  panel.new.click(redraw, asked, outputs, **QUICK)
+  panel.reset.click(release, asked, outputs, **QUICK)
+  panel.picture.select(pick, asked, outputs, **QUICK)

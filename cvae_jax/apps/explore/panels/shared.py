@@ -1,6 +1,6 @@
 """What the panels of one run share: its controls and the current draw."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -16,6 +16,27 @@ SLOW = {"queue": False, "show_progress": "minimal"}
 MOVE = QUICK | {"trigger_mode": "always_last"}  # while a slider is dragged
 
 
+class Draw:
+  """The draw that one open page shows.
+
+  Answers can overtake each other. So each question changes the draw at once,
+  and the answer to an older question is not shown.
+  """
+
+  def __init__(self) -> None:
+    self.seed = 0
+    self.pick = 0
+    self.moved: dict[int, float] = {}  # latents that were set by hand
+    self.newest: Any = None  # stands for the last question
+
+  def change(self, **values: Any) -> Any:
+    """Set some values, and return what stands for this question."""
+    for name, value in values.items():
+      setattr(self, name, value)
+    self.newest = question = object()
+    return question
+
+
 class Panel(NamedTuple):
   """What other panels share with this one."""
 
@@ -29,12 +50,24 @@ class Panel(NamedTuple):
   reset: gr.Button
 
 
-def build_request(panel: Panel, given: Sequence[Any], held: Mapping) -> Request:
+def build_request(panel: Panel, given: Sequence[Any], held: Draw) -> Request:
   """Return the request of the controls and the current draw."""
   values = controls.read(panel.controls, given[:-1])
-  return Request(
-    values, held["seed"], held["pick"], held["moved"], float(given[-1])
-  )
+  return Request(values, held.seed, held.pick, held.moved, float(given[-1]))
+
+
+def update(
+  panel: Panel, given: Sequence[Any], held: Draw, **changes: Any
+) -> list:
+  """Change the draw and return values of the picture and the sliders.
+
+  They stay as they are where a newer question was asked meanwhile.
+  """
+  question = held.change(**changes)
+  shown = update_values(panel, build_request(panel, given, held))
+  if held.newest is not question:
+    return [gr.skip() for _ in shown]
+  return shown
 
 
 def answer(opened: Opened, request: Request, link: bool = True) -> str:
@@ -66,12 +99,7 @@ def caption(opened: Opened, request: Request) -> str:
 
 
 def update_values(panel: Panel, request: Request, link: bool = True) -> list:
-  """Return values of the picture, the current draw and the sliders."""
+  """Return values of the picture and the sliders."""
   z = pictures.latents(panel.opened, request)[request.pick]
-  held = {
-    "seed": request.seed,
-    "pick": request.pick,
-    "moved": dict(request.moved),
-  }
   shown = [round(float(z[latent]), 2) for latent in panel.opened.latents]
-  return [answer(panel.opened, request, link), held, *shown]
+  return [answer(panel.opened, request, link), *shown]
