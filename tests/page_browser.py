@@ -95,8 +95,10 @@ def opened(browser, path, width=1000, height=800, link=""):
 
 
 def pixels(page):
-  """Return the canvas as it is, [H, W, 3]."""
-  page.wait_for_timeout(50)  # a moved control is drawn at the next frame
+  """Return the canvas once all is drawn, [H, W, 3]."""
+  page.wait_for_function(
+    "() => document.getElementById('picture').ariaBusy === 'false'"
+  )
   url = page.evaluate("document.getElementById('picture').toDataURL()")
   content = base64.b64decode(url.partition(",")[2])
   return np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)

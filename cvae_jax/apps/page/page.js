@@ -70,6 +70,7 @@ function show() {
 function paint() {
   turn++;
   clearTimeout(waiting);
+  canvas.ariaBusy = state.grid !== ""; // until its last row is drawn
   const begun = performance.now();
   document.querySelector("main").classList.toggle("wide", state.grid !== "");
   canvas.classList.toggle("cells", state.grid !== "");
@@ -112,6 +113,7 @@ function paintRow(settings, draw, row, mine) {
   );
   draw(row, images(settings.map(() => z), vectors, state.guidance));
   canvas.dataset.rows = row + 1; // that are drawn
+  canvas.ariaBusy = row + 1 < ROWS;
   if (row + 1 < ROWS) setTimeout(() => paintRow(settings, draw, row + 1, mine));
 }
 
@@ -123,6 +125,7 @@ function say(text, wrong = false) {
 // Draw at the next frame; where that takes long, when the slider rests.
 function soon() {
   clearTimeout(waiting);
+  canvas.ariaBusy = true;
   byId("code").textContent = code();
   waiting = setTimeout(paint, took > SLOW ? 150 : 0);
 }
