@@ -4,7 +4,6 @@ import ast
 import functools
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -329,18 +328,15 @@ def test_modules_do_not_import_each_other_in_circles():
 
 
 @pytest.mark.parametrize(
-  ("modules", "seconds"),
+  ("modules", "heavy"),
   [
-    ("cvae_jax", 2),
-    ("cvae_jax.train, cvae_jax.runs, cvae_jax.apps.explore.photo", 60),
+    ("cvae_jax", {"jax", "numpy", "pandas"}),
+    ("cvae_jax.train, cvae_jax.runs, cvae_jax.apps.explore.photo", set()),
   ],
 )
-def test_importing_is_quick_and_brings_in_no_other_framework(modules, seconds):
-  code = (
-    f"import sys, {modules}; "
-    "print(*{'tensorflow', 'torch', 'keras', 'gradio'} & set(sys.modules))"
-  )
-  begun = time.monotonic()
+def test_importing_brings_in_no_other_framework(modules, heavy):
+  frameworks = {"tensorflow", "torch", "keras", "gradio"} | heavy
+  code = f"import sys, {modules}; print(*{frameworks} & set(sys.modules))"
   result = subprocess.run(
     [sys.executable, "-c", code],
     cwd=ROOT,
@@ -348,7 +344,6 @@ def test_importing_is_quick_and_brings_in_no_other_framework(modules, seconds):
     text=True,
     check=True,
   )
-  assert time.monotonic() - begun < seconds
   assert result.stdout.split() == []
 
 
