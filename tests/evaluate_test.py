@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
+from scipy import stats
 
 from cvae_jax.config import loop
 from cvae_jax.loop import evaluate
 from cvae_jax.loop.feed import Feed
+from cvae_jax.types import Masked
 
 KEY = jax.random.key(0)
 
@@ -39,6 +41,32 @@ def test_mean_is_over_examples_and_not_over_batches(mean, rows, size):
   np.testing.assert_allclose(means["sum"], 2 * x.sum(-1).mean(), rtol=1e-6)
   np.testing.assert_allclose(means["first"], x[:, 0].mean(), rtol=1e-6)
   assert all(type(value) is float for value in means.values())
+
+
+@pytest.mark.parametrize(("rows", "size"), [(10, 4), (13, 1), (40, 40)])
+def test_a_standard_error_is_scipys_also_far_from_zero(rows, size):
+  def far(state, batch, key):
+    known = jnp.arange(len(batch["x"])) >= 0
+    return per_example(state, batch, key) | {
+      "far": batch["x"][:, 0] - 6000,
+      "some": Masked(batch["x"][:, 1], known & (batch["x"][:, 2] > 3)),
+    }
+
+  x, source = make(rows)
+  found = evaluate.make_estimate(far)(1.0, source, size, KEY)
+  wanted = {
+    "first": x[:, 0],
+    "far": x[:, 0] - 6000,
+    "some": x[x[:, 2] > 3, 1],
+  }
+  for name, values in wanted.items():
+    error = stats.sem(values.astype(np.float64))
+    assert found[name].error == pytest.approx(error, rel=1e-3), name
+
+
+def test_one_row_has_no_standard_error():
+  found = evaluate.make_estimate(per_example)(1.0, make(1)[1], 4, KEY)
+  assert found["sum"].error is None
 
 
 def test_mean_does_not_depend_on_the_batch_size(mean):

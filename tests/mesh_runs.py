@@ -24,7 +24,7 @@ import pytest  # noqa: E402
 from cvae_jax import config as configs, runs, settings, train  # noqa: E402
 from cvae_jax.loop import begin, evaluate, feed, keys, mesh  # noqa: E402
 from cvae_jax.loop.dispatch import make_dispatch  # noqa: E402
-from cvae_jax.measures import score  # noqa: E402
+from cvae_jax.measures import likelihood, score  # noqa: E402
 from cvae_jax.nets.fast import ops  # noqa: E402
 from tests import compare_test, small, small_zoo  # noqa: E402
 
@@ -173,7 +173,9 @@ def scored(folder):
   for devices in (run.mesh, mesh.ONE):
     one = dataclasses.replace(run, mesh=devices)
     with pytest.MonkeyPatch.context() as patch:
-      patch.setattr(score, "VALUES", 3 * 2 * 784)  # the bound of three at once
+      patch.setattr(
+        likelihood, "VALUES", 3 * 2 * 784
+      )  # the bound of three at once
       scores = score.score(one, samples=2, per_class=3)
     named = settings.leaves({k: v for k, v in scores.items() if v})
     found[devices.size] = {

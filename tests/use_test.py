@@ -150,8 +150,14 @@ def test_scores_are_complete_and_consistent(run, judge):
     scores["latents"]["kl"], reverse=True
   )
   assert sum(scores["latents"]["kl"]) == pytest.approx(test["kl"], rel=1e-3)
+  # Each bound is a mean of 50 images, and so is its error.
+  errors = scores["standard_errors"]
+  assert 0 < errors["elbo"] < 100
+  assert errors["iw_bound"] == pytest.approx(errors["elbo"], rel=0.5)
   text = score_text.table(scores)
-  assert f"{test['elbo']:.4f}" in text
+  assert f"{test['elbo']:.4f} ± {errors['elbo']:.2g}" in text
+  old = {k: v for k, v in scores.items() if k != "standard_errors"}
+  assert "±" not in score_text.table(old)
 
 
 def deafen(run, entries):

@@ -2,11 +2,13 @@
 
 import functools
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from numpy.typing import NDArray
 
 from cvae_jax.loop import batches, distances, feed, keys
 from cvae_jax.loop.job import Job
@@ -18,8 +20,27 @@ SHOWN = 10  # held-out rows of which the pictures are, spread over all
 PerExample = Callable[[TrainState, Batch, jax.Array], Metrics]
 
 
+class Estimate(NamedTuple):
+  """The mean of a metric over rows, and how exactly they tell it."""
+
+  mean: float
+  error: float | None  # the standard error of the mean; of one row None
+
+
 def make_mean(per_example: PerExample) -> Callable[..., dict[str, float]]:
-  """Build (state, feed, batch_size, key) -> {name: mean}, compiled once.
+  """Build (state, feed, batch_size, key) -> {name: mean}: see make_estimate."""
+  estimate = make_estimate(per_example)
+
+  def mean(*arguments):
+    return {name: found.mean for name, found in estimate(*arguments).items()}
+
+  return mean
+
+
+def make_estimate(
+  per_example: PerExample,
+) -> Callable[..., dict[str, Estimate]]:
+  """Build (state, feed, batch_size, key) -> {name: Estimate}, compiled once.
 
   The last batch is padded and the padding masked out, so the mean is over the
   examples and not over batches. A metric that some rows do not have (a
@@ -28,42 +49,63 @@ def make_mean(per_example: PerExample) -> Callable[..., dict[str, float]]:
   """
 
   @functools.cache
-  def compile_sums(mesh: Mesh, take: Callable) -> Callable:
-    def masked_sums(state, table, rows, mask, key):
+  def compile_moments(mesh: Mesh, take: Callable) -> Callable:
+    def moments(state, table, rows, mask, key):
       values = per_example(state, take(table, rows), key)
-      return {name: _sum_rows(v, mask) for name, v in values.items()}
+      return {name: _find_moments(v, mask) for name, v in values.items()}
 
-    return mesh.jit(masked_sums)
+    return mesh.jit(moments)
 
-  def mean(state, source: feed.Feed, batch_size: int, key):
-    masked_sums = compile_sums(source.mesh, source.take)
-    sums: list[Mapping] = []
+  def estimate(state, source: feed.Feed, batch_size: int, key):
+    moments = compile_moments(source.mesh, source.take)
+    found: list[Mapping] = []
     devices = source.mesh.size
     whole = -(-batch_size // devices) * devices  # as many rows on each
     for i, (rows, mask) in enumerate(
       batches.padded_batches(source.rows, whole)
     ):
       table, rows = source(rows)
-      sums.append(
-        masked_sums(state, table, rows, mask, jax.random.fold_in(key, i))
+      found.append(
+        moments(state, table, rows, mask, jax.random.fold_in(key, i))
       )
-    means = {}
-    for name in sums[0]:
-      parts = np.array([s[name] for s in sums], np.float64)
-      total, count = parts.sum(axis=0)
-      if count:
-        means[name] = float(total / count)
-    return means
+    together = {}
+    for name in found[0]:
+      parts = np.array([batch[name] for batch in found], np.float64)
+      if parts[:, 1].any():
+        together[name] = _join(*parts[parts[:, 1] > 0].T)
+    return together
 
-  return mean
+  return estimate
 
 
-def _sum_rows(metric: Array | Masked, mask: Array) -> tuple[Array, Array]:
-  """Return the sum of a metric [B] over rows that have it, and their number."""
+def _find_moments(
+  metric: Array | Masked, mask: Array
+) -> tuple[Array, Array, Array]:
+  """Return of a metric [B] the sum, the count and the squared deviations.
+
+  They are of the rows that have it. The deviations are from these rows' mean,
+  since a sum of squares of large numbers would be inexact.
+  """
   if isinstance(metric, Masked):
     mask &= metric.known > 0
     metric = metric.value
-  return jnp.where(mask, metric, 0.0).sum(), mask.sum()
+  total = jnp.where(mask, metric, 0.0).sum()
+  count = mask.sum()
+  middle = total / jnp.maximum(count, 1)
+  return total, count, jnp.where(mask, (metric - middle) ** 2, 0.0).sum()
+
+
+def _join(total: NDArray, count: NDArray, squares: NDArray) -> Estimate:
+  """Return the estimate of all batches from the moments of each, [batches].
+
+  Chan, Golub and LeVeque 1979 join the squared deviations.
+  """
+  rows = count.sum()
+  mean = total.sum() / rows
+  if rows < 2:
+    return Estimate(float(mean), None)
+  around = squares.sum() + (count * (total / count - mean) ** 2).sum()
+  return Estimate(float(mean), float(np.sqrt(around / (rows - 1) / rows)))
 
 
 def make_assessment(

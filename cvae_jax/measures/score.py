@@ -1,6 +1,5 @@
 """Score a run: likelihood, reconstruction, control, latents, categories."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,27 +7,22 @@ import numpy as np
 
 from cvae_jax.data import Dataset
 from cvae_jax.host import commands
-from cvae_jax.loop import evaluate, keys
-from cvae_jax.loop.feed import Feed, check
 from cvae_jax.loop.folder.run_data import load_data
 from cvae_jax.loop.run import fitted, posteriors, purposes
-from cvae_jax.measures import control, kept, regions
+from cvae_jax.measures import control, kept, likelihood, regions
 from cvae_jax.measures.abilities import (
   askable,
-  borrows_labels,
   bounded_likelihood,
 )
 from cvae_jax.measures.earlier import Merged, comparable, merge
 from cvae_jax.measures.judges import load_training_data
 from cvae_jax.measures.score_text import explain_missing, warnings
-from cvae_jax.metrics import bounds, clusters
-from cvae_jax.runs import VALUES, Run, RunError
+from cvae_jax.metrics import clusters
+from cvae_jax.runs import Run, RunError
 
 NAME = "scores"  # of the section in a run's measures.json
 SAMPLES = 50  # samples of the importance-weighted bound
 PER_CLASS = 200  # generated images of each class or level
-# Figures of q(y | x), which mean nothing if no label was used.
-BY_LABEL = ("error", "labelled", "cross_entropy")
 
 
 def score(
@@ -71,11 +65,12 @@ def score(
       "test files (data/README.md)"
     )
   test = dataset.test
-  terms, gaps = _likelihood(run, test, samples, seed)
+  terms, errors, gaps = likelihood.measure(run, test, samples, seed)
   scores = {
     "protocol": protocol(run, judges, samples, per_class, seed)
     | {"test_examples": len(test["condition"])},
     "test": terms,
+    "standard_errors": errors,
     "iw_samples": samples if "iw_bound" in terms else 0,
     "iw_of": bounded_likelihood(run) if "iw_bound" in terms else None,
     "condition_gap_nats": gaps and gaps.pop("all"),
@@ -200,50 +195,3 @@ def _categories(run: Run, test) -> dict[str, Any] | None:
     return None
   category = run.classify(test["image"]).argmax(axis=-1)
   return clusters.purity(category, test["label"])
-
-
-def _likelihood(run: Run, test, samples: int, seed: int):
-  """Return the test means and the nats lost when conditions are permuted.
-
-  The second is {"all": nats}, and of several attributes the nats of each one
-  that is permuted alone. It is None if there is no ELBO, or if it does not read
-  the condition: M2's ELBO sums over all labels. Then it tells nothing of the
-  condition's use.
-  """
-  key = keys.address(seed, "evaluate")
-  split = Feed(check(test, run.system.columns), mesh=run.mesh)
-  size = run.config.batch_size
-  mean = evaluate.make_mean(run.system.evaluate)
-  terms = mean(run.placed, split, size, key)
-  if run.system.unlabelled:
-    terms = {k: v for k, v in terms.items() if k not in BY_LABEL}
-  if samples and run.system.nats and not borrows_labels(run):
-    values = math.prod(test["image"].shape[1:])
-    at_once = max(SAMPLES, VALUES // values)
-    bound = evaluate.make_mean(bounds.make_bound(run.system, samples, at_once))
-    few = max(1, min(size, VALUES // (samples * values)))
-    uneven = few % run.mesh.size  # then more rows would draw other noise
-    where = (run.state, Feed(split.columns)) if uneven else (run.placed, split)
-    terms |= bound(*where, few, key)
-  if "elbo" not in terms:
-    return terms, None
-  order = np.random.default_rng(seed).permutation(len(test["condition"]))
-
-  def elbo(condition):
-    columns = Feed(split.columns | {"condition": condition}, mesh=run.mesh)
-    return mean(run.placed, columns, size, key)["elbo"]
-
-  given = test["condition"]
-  gap = terms["elbo"] - elbo(given[order])
-  if not gap and np.isfinite(elbo(np.full_like(given, np.nan))):
-    return terms, None
-  gaps = {"all": gap}
-  names = getattr(run.conditions, "asked", ())
-  for name in names if len(names) > 1 else ():
-    entries = [*run.conditions.entry_numbers(name)]
-    if (bit := run.conditions.bit(name)) is not None:
-      entries.append(bit)
-    permuted = np.array(given)
-    permuted[:, entries] = given[order][:, entries]
-    gaps[name] = terms["elbo"] - elbo(permuted)
-  return terms, gaps

@@ -66,10 +66,16 @@ def table(scores: dict[str, Any]) -> str:
   """Lay scores out as text, a figure a line."""
   terms = dict(scores["test"])
   bound = terms.pop("iw_bound", None)
-  lines = [f"{'test ' + k:32} {v:10.4f}" for k, v in terms.items()]
+  errors = scores.get("standard_errors") or {}  # older scores have none
+
+  def line(words: str, value: float, name: str) -> str:
+    error = errors.get(name)
+    return f"{words:32} {value:10.4f}" + (f" ± {error:.2g}" if error else "")
+
+  lines = [line(f"test {name}", value, name) for name, value in terms.items()]
   if bound is not None:
-    name = f"IW bound of {scores['iw_of']}"
-    lines.append(f"{name:32} {bound:10.4f}  (k = {scores['iw_samples']})")
+    words = line(f"IW bound of {scores['iw_of']}", bound, "iw_bound")
+    lines.append(f"{words}  (k = {scores['iw_samples']})")
   if (gap := scores["condition_gap_nats"]) is not None:
     lines.append(f"{'nats lost, conditions permuted':32} {gap:10.4f}")
   for name, nats in (scores.get("attribute_gap_nats") or {}).items():
