@@ -143,8 +143,9 @@ def save(config, state, folder, *tests):
   folder.mkdir(parents=True)
   conditions = load(config.data).conditions.to_json()
   rows = [
-    {"step": epoch, "split": "test", "epoch": float(epoch), **metrics}
+    {"step": epoch, "split": split, "epoch": float(epoch), **found}
     for epoch, metrics in enumerate(tests, 1)
+    for split, found in (("epoch", {}), ("test", metrics))
   ]
   launch = {"device": "cpu:0", "packages": {"jax": "0"}, "commit": "abc1234x"}
   for file, text in {
@@ -152,11 +153,12 @@ def save(config, state, folder, *tests):
     "conditions.json": json.dumps(conditions),
     "environment.json": json.dumps([launch]),
     "metrics.jsonl": "".join(json.dumps(row) + "\n" for row in rows),
+    "parameters.txt": "total 7",
     "DONE": "",
   }.items():
     (folder / file).write_text(text)
   checkpoints = Checkpoints(folder, keep=3)
-  for step in sorted({1, 5, len(rows)} & {row["step"] for row in rows}):
+  for step in sorted({1, 5, len(tests)} & {row["step"] for row in rows}):
     checkpoints.save(step, state.replace(step=np.int32(step)), {})
   checkpoints.close()
 

@@ -17,6 +17,7 @@ from reports.zoo import (
   claims as zoo_claims,
   runs as zoo_runs,
   tables as zoo_tables,
+  titles as zoo_titles,
 )
 from tests import reports_test, small_zoo as zoo
 
@@ -105,6 +106,38 @@ def test_the_page_says_what_it_is_of_and_what_is_missing(page, folder):
   assert "(jax 0, commit abc1234)" in page
 
 
+def test_a_ledger_gives_the_same_tables_without_any_run(page, folder, tmp_path):
+  reports.write("zoo", folder, tmp_path)  # writes the ledger
+  (tmp_path / "zoo_epochs.png").unlink()
+  paths = reports.write("zoo", tmp_path / "none", tmp_path)
+  assert [path.name for path in paths] == [
+    "zoo_report.md",
+    "zoo_convergence.png",
+  ]
+  again = paths[0].read_text()
+  assert "Only of the ledger, so without pictures: " in again
+  assert "No judge says" not in again
+  for heading in ("Likelihood", "Few labels", "Adversarial codes"):
+    assert rows_of(again, heading) == rows_of(page, heading)
+  verdicts = "## Claims and targets"
+  assert section(again, verdicts) == section(page, verdicts)
+
+
+def test_runs_of_a_title_take_the_place_of_its_entries(folder, data, tmp_path):
+  reports.write("zoo", folder, tmp_path)
+  own = tmp_path / "own"
+  tests = [{"elbo": -300.0, "kl": 3.0}] * 10
+  zoo.finished("vae", data, own / "vae", *tests, model__latents=2)
+  reports.write("zoo", own, tmp_path)
+  table = rows_of((tmp_path / "zoo_report.md").read_text(), "Likelihood")
+  assert table[zoo_claims.VAE]["test ELBO"] == "−300"
+  assert table[zoo_claims.SCVAE]["test ELBO"] == "−172"
+
+
+def section(page, heading):
+  return page.split(heading)[1].split("\n## ")[0]
+
+
 def test_its_tables_are_what_runs_have_on_record(page, folder):
   table = rows_of(page, "Likelihood")
   assert list(table)[:2] == [zoo_claims.VAE, zoo_claims.SCVAE]
@@ -154,7 +187,7 @@ def test_every_run_of_the_sweeps_is_expected_once(data):
   found = {}
   for path in ("configs/zoo.py", "configs/zoo_faces.py"):
     for variant in pages.variants(path):
-      name = zoo_runs.title(configs.load(f"{path}:{variant}"))
+      name = zoo_titles.title(configs.load(f"{path}:{variant}"))
       found[name] = found.get(name, 0) + 1
   assert found == zoo_tables.EXPECTED
 
@@ -171,7 +204,7 @@ def test_every_run_of_the_sweeps_is_expected_once(data):
   ],
 )
 def test_other_variants_have_titles_of_their_own(name, title):
-  assert zoo_runs.title(configs.load(f"configs/{name}")) == title
+  assert zoo_titles.title(configs.load(f"configs/{name}")) == title
 
 
 def test_a_title_is_of_what_was_asked_for_and_not_of_numbers():
@@ -180,9 +213,9 @@ def test_a_title_is_of_what_was_asked_for_and_not_of_numbers():
     "model.decoder.dropout": 0.0,
   }
   own = configs.load("configs/zoo.py:vae", plain)
-  assert zoo_runs.title(own) == "VAE, 2 latents"
+  assert zoo_titles.title(own) == "VAE, 2 latents"
   wide = configs.load("configs/zoo.py:aae", {"model.encoder.widths": (2, 2)})
-  assert zoo_runs.title(wide) == "AAE, normal"
+  assert zoo_titles.title(wide) == "AAE, normal"
 
 
 @pytest.mark.parametrize(
@@ -197,10 +230,10 @@ def test_a_title_is_of_what_was_asked_for_and_not_of_numbers():
 )
 def test_runs_of_the_first_release_recorded_no_name_and_keep_titles(name):
   config = configs.load(f"configs/{name}")
-  title = zoo_runs.title(config)
+  title = zoo_titles.title(config)
   with config.unlocked():
     config.name = ""
-  assert zoo_runs.title(config) == title
+  assert zoo_titles.title(config) == title
 
 
 def test_what_cannot_be_reported_is_explained(folder, data, tmp_path):

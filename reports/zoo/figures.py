@@ -54,7 +54,7 @@ def epochs(zoo: Zoo, path: Path) -> bool:
   sheets = {}
   kinds = {"VAE": digits.latents, "SCVAE": digits.paths}
   for row, (name, figure) in enumerate(kinds.items()):
-    for entry in zoo.of(f"{name}, 2 latents")[:1]:
+    for entry in zoo.here(f"{name}, 2 latents")[:1]:
       for column, epoch in enumerate(EPOCHS):
         if run := state(entry, epoch):
           sheets[row, column] = images.grid(figure(run))
@@ -132,7 +132,7 @@ def combinations(zoo: Zoo, path: Path) -> bool:
 
 def _first(zoo: Zoo, title: str) -> runs.Run | None:
   """Load the run of the least seed; None if there is none."""
-  return next((runs.load(entry.folder) for entry in zoo.of(title)), None)
+  return next((runs.load(entry.folder) for entry in zoo.here(title)), None)
 
 
 def _side_by_side(zoo: Zoo, path: Path, titles, figure: Callable) -> bool:

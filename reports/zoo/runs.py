@@ -1,6 +1,6 @@
 """The zoo's runs below a folder: what each is and what it is worth."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,27 +9,20 @@ from ml_collections import ConfigDict
 from cvae_jax import config as configs, data, runs
 from cvae_jax.loop.folder.checkpoint import CheckpointError
 from cvae_jax.loop.folder.run_data import Datasets, RunMismatch
-from cvae_jax.measures import control, likeness, score, variety
-from reports import ReportError, variants
+from cvae_jax.measures import control, ledger, likeness, score, variety
+from reports import ReportError
+from reports.zoo.titles import is_ours, title
 
 JUDGE = "attribute"  # the system that reads samples
 EPOCHS = (1, 5, 10)  # after which the source shows its VAEs
 SAMPLES = 200  # of each class, that the judge reads of a kept state
-SYSTEMS = ("vae", "m2", "m3", "aae", "ssaae", "dfc_vae", "caae")
-KINDS = {  # the variants of each page that name a method, its default first
-  "zoo": (
-    *("vae", "scvae", "m1", "m2", "m1m2", "m3"),
-    *("aae", "ilaae", "ssaae"),
-  ),
-  "zoo_faces": ("dfc_vae", "caae"),
-}
 
 
 class Entry(NamedTuple):
   """A finished run, and what was measured of it; {} where nothing was."""
 
   title: str
-  folder: Path
+  folder: Path | None  # None: only a ledger has the run
   config: ConfigDict
   tests: list[Mapping[str, Any]]  # the test row of each epoch
   environment: Mapping[str, Any]  # of its last launch
@@ -60,9 +53,17 @@ class Zoo(NamedTuple):
     """Return the runs of a title, by seed; none if there are none."""
     return self.groups.get(title, [])
 
+  def here(self, title: str) -> list[Entry]:
+    """Return the runs of a title that have a folder, by seed."""
+    return [entry for entry in self.of(title) if entry.folder]
 
-def collect(folder: Path) -> Zoo:
+
+def collect(folder: Path, results: Path | None = None) -> Zoo:
   """Find the zoo's runs in a folder, and in those that lie in it.
+
+  Args:
+    folder: of runs.
+    results: a ledger, for the titles that have no run there.
 
   Raises:
     ReportError: two runs are the same but for their place, or runs of digits
@@ -71,10 +72,9 @@ def collect(folder: Path) -> Zoo:
   found = {}
   judges = []
   unfinished = []
-  for run in runs.below(folder):
+  for run in runs.below(folder) if folder.is_dir() else ():
     is_judge = run.config.system == JUDGE
-    ours = variants.find(run.config).page in KINDS
-    if not is_judge and not (ours and run.config.system in SYSTEMS):
+    if not is_judge and not is_ours(run.config):
       continue
     tests = run.split("test")
     if not run.done or not tests:
@@ -97,7 +97,36 @@ def collect(folder: Path) -> Zoo:
   groups = {}
   for (name, _), entry in sorted(found.items()):
     groups.setdefault(name, []).append(entry)
+  if results:
+    groups |= recall(results, groups)
   return Zoo(groups, judges, unfinished)
+
+
+def recall(results: Path, known: Collection[str]) -> dict[str, list[Entry]]:
+  """Return what a ledger has of other titles, with what was measured then.
+
+  Entries that chose settings on held-out digits are left out. Of two that are
+  alike but for settings that their title does not name, the first one counts.
+  """
+  found = {}
+  for kept in ledger.below(results):
+    config = kept.config
+    tests = kept.split("test")
+    if not is_ours(config) or not kept.done or not tests:
+      continue
+    name = title(config)
+    if name in known or config.data.get("holdout"):
+      continue
+    parts = ("scores", "variety", "likeness")
+    measured = {part: kept.measures.get(part, {}) for part in parts}
+    entry = Entry(name, None, config, tests, kept.environment, **measured)
+    same = found.setdefault((name, config.seed), entry)
+    if same is not entry:
+      print(f"{kept.path}: left out, another entry is {name} of its seed")
+  groups = {}
+  for (name, _), entry in sorted(found.items(), key=lambda item: item[0]):
+    groups.setdefault(name, []).append(entry)
+  return groups
 
 
 def _check(entries) -> None:
@@ -114,44 +143,9 @@ def _check(entries) -> None:
     )
 
 
-def title(config: ConfigDict) -> str:
-  """Name what a config is, so that runs that differ in the seed are alike."""
-  asked = variants.find(config)
-  kind = asked.choice(KINDS[asked.page])
-  name = {
-    "vae": "VAE, {latents} latents",
-    "scvae": "SCVAE, {latents} latents",
-    "m1": "M1, {latents} latents",
-    "m2": "M2",
-    "m1m2": "M1+M2",
-    "m3": "M3",
-    "aae": "AAE, {prior}",
-    "ilaae": "ilAAE, {prior}",
-    "ssaae": "SSAAE",
-    "dfc_vae": "DFC-VAE, {taps}",
-    "caae": "CAAE",
-  }[kind].format(
-    latents=config.model.get("latents"),
-    prior=str(config.model.get("prior")).replace("_", " "),
-    taps=_taps(config),
-  )
-  if kind == "dfc_vae" and not config.model.features.taps:
-    name = "pixel VAE"
-  labels = config.data.get("labels", -1)
-  if labels > 0:
-    name += f", {labels} labels"
-  return name + (", faithful" if asked.has("faithful") else "")
-
-
-def _taps(config: ConfigDict) -> str:
-  """Name the layers that a feature loss reads: 123 of relu1, relu2, relu3."""
-  taps = config.model.get("features", {}).get("taps", ())
-  return "".join(tap[len("relu")] for tap in taps)
-
-
 def state(entry: Entry, epoch: int) -> runs.Run | None:
   """Restore a run as it was after an epoch; None if that was not kept."""
-  for row in entry.tests:
+  for row in entry.tests if entry.folder else ():
     if round(row["epoch"]) == epoch:
       try:
         return runs.load(entry.folder, row["step"])
@@ -164,8 +158,8 @@ def measure_all(zoo: Zoo) -> Zoo:
   """Measure what is not yet in the runs' folders; says what cannot be."""
   entries = {
     entry.folder: _add_scores(entry, zoo.judges)
-    for group in zoo.groups.values()
-    for entry in group
+    for title in zoo.groups
+    for entry in zoo.here(title)
   }
   of_data = {}
   for entry in entries.values():
@@ -175,7 +169,7 @@ def measure_all(zoo: Zoo) -> Zoo:
   for alike in of_data.values():
     entries |= {entry.folder: entry for entry in _add_samples(alike)}
   groups = {
-    name: [entries[entry.folder] for entry in group]
+    name: [entries.get(entry.folder, entry) for entry in group]
     for name, group in zoo.groups.items()
   }
   return zoo._replace(groups=groups)

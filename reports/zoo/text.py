@@ -137,7 +137,10 @@ def _setting(zoo: Zoo) -> str:
     lines.append(f"Runs that are missing: {'; '.join(missing)}.")
   if zoo.unfinished:
     lines.append(f"Not finished: {'; '.join(zoo.unfinished)}.")
-  if not zoo.judges:
+  kept = [title for title in zoo.groups if not zoo.here(title)]
+  if kept:
+    lines.append(f"Only of the ledger, so without pictures: {'; '.join(kept)}.")
+  if not zoo.judges and len(kept) < len(zoo.groups):
     lines.append(f"No judge says what samples show: `{JUDGE}`.")
   where = markdown.describe_training(entry.environment for entry in entries)
   return " ".join([*lines, where])
