@@ -1,7 +1,7 @@
 """The comparison's report: its figures are the runs', its verdicts theirs."""
 
-import dataclasses
 import json
+import re
 import shutil
 
 import numpy as np
@@ -14,6 +14,7 @@ from cvae_jax import config as configs, pages, runs, train
 from cvae_jax.host.files import write_atomically
 from cvae_jax.loop import distances
 from cvae_jax.loop.folder import restore, same_run
+from cvae_jax.loop.folder.folders import Folder
 from cvae_jax.loop.folder.rows import read_metrics
 from cvae_jax.measures import collapse, kept
 from cvae_jax.nets.fast import ops
@@ -21,7 +22,8 @@ from reports.compare import (
   cells as compare_cells,
   claims as compare_claims,
   curves as compare_curves,
-  report as compare,
+  records,
+  rules,
 )
 from reports.compare.cells import Cell, ae, vae
 from tests.reports_test import rows_of
@@ -183,6 +185,79 @@ def test_a_checkpoint_is_measured_once(page, folder, tmp_path, monkeypatch):
   assert path.read_text() == before
 
 
+@pytest.fixture
+def alike(monkeypatch):
+  """Measures as `page` does, so that nothing is measured again."""
+  monkeypatch.setattr(distances, "load_embedding", lambda file="": embed)
+  monkeypatch.setattr(compare_curves, "FEWEST", EPOCHS)
+
+
+@pytest.mark.usefixtures("alike")
+def test_a_ledger_gives_the_same_page_without_any_run(page, folder, tmp_path):
+  reports.write("compare", folder, tmp_path)  # writes the ledger
+  written = reports.write("compare", tmp_path / "none", tmp_path)
+  assert [path.name for path in written] == [
+    "compare_report.md",
+    "compare_curves.png",
+  ]
+  again = written[0].read_text()
+  assert "Only of the ledger, so without pictures: VAE of 128" in again
+  assert "## Samples" not in again
+  for heading in ("Ablation", "Collapse of the modes"):
+    assert section(again, heading) == section(page, heading)
+  verdicts = [
+    re.findall(r"\*\*.*?\*\*", section(text, "What the source found"))
+    for text in (page, again)
+  ]
+  assert len(verdicts[0]) == 9
+  assert verdicts[0] == verdicts[1]
+
+
+def section(page, heading):
+  return page.split(f"## {heading}\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.usefixtures("alike")
+def test_of_one_cell_in_a_ledger_the_longest_run_counts(folder, tmp_path):
+  reports.write("compare", folder, tmp_path)
+  entry = tmp_path / "results" / "compare_gan,smoke.json"
+  found = json.loads(entry.read_text())
+  last = found["rows"][-1] | {"split": "epoch", "step": 2000, "epoch": 90.0}
+  found["rows"].append(last | {"critic/loss": 1.0, "generator/loss": 1.0})
+  found["measures"]["collapse"]["protocol"]["step"] = 2000
+  (tmp_path / "results" / "a_longer_one.json").write_text(json.dumps(found))
+  found["measures"]["collapse"]["protocol"]["step"] = 1
+  (tmp_path / "results" / "short.json").write_text(json.dumps(found))
+  reports.write("compare", tmp_path / "none", tmp_path)
+  rows = rows_of((tmp_path / "compare_report.md").read_text(), "Ablation")
+  assert [row["epochs"] for row in rows if row["system"] == "GAN"] == ["90"]
+
+
+@pytest.mark.parametrize(
+  ("distances", "outcome"),
+  [
+    ((8.0, 8.0), "confirmed"),
+    ((8.0, 80.0), "undecided"),
+    ((80.0, 80.0), "contradicted"),
+  ],
+)
+def test_a_claim_is_judged_by_pairs_of_one_seed(distances, outcome):
+  found = made()
+  for seed, distance in enumerate(distances, 1):
+    for kind in ("VAE", "GAN"):
+      own = {(kind,): {"frechet_vgg16": distance if kind == "GAN" else 10.0}}
+      more = made(own)
+      found |= {
+        cell._replace(seed=seed): run
+        for cell, run in more.items()
+        if cell.kind == kind
+      }
+  first = made({("GAN",): {"frechet_vgg16": distances[0]}})
+  found |= {cell: run for cell, run in first.items() if cell.kind == "GAN"}
+  assert outcomes(found=found)["vae"] == outcome
+  assert "seed 2" in str(compare_claims.verdicts(found)[4].reasons)
+
+
 def test_the_expected_cells_are_the_sweep_s():
   path = "configs/compare.py"
   swept = {
@@ -293,10 +368,8 @@ def test_the_state_that_was_measured_counts_not_the_run_s_last(folder):
     config = configs.ConfigDict(run.config.to_dict())
     config.optim.critic_steps = critic_steps
     config.early_stop.restore = take_best
-    state = run.state.replace(step=np.int32(age * steps))
-    found = compare._state(
-      dataclasses.replace(run, config=config, state=state), last
-    )
+    record = records.make_record(Folder(run.folder), Cell("GAN", 128))
+    found = records.describe_state(record | {"config": config}, age * steps)
     assert found["trained"] == ("9 (best 4)" if take_best else "9")
     assert found["updates"] == age * steps // critic_steps
     assert found["test"]["step"] == age * steps
@@ -489,7 +562,7 @@ def tracked(share, seed, count):
   ]
   tests = [{"step": t, "sliced": distance[t]} for t in steps]
   found = compare_curves.correlate_losses(epochs, tests)
-  return any(compare_claims._strength(values)[0] for values in found.values())
+  return any(rules.strength(values)[0] for values in found.values())
 
 
 @pytest.mark.parametrize("count", [compare_curves.FEWEST, 40])

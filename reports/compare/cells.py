@@ -1,6 +1,6 @@
 """The cells of the comparison."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ml_collections import ConfigDict
@@ -21,12 +21,14 @@ class Cell(NamedTuple):
   latents: int
   reduction: str = ""  # over pixels, over latents; of AE and VAE
   beta: float | None = None  # of the VAE
+  seed: int = 0
 
   def __str__(self) -> str:
     """Return its name in a sentence."""
     parts = [f"{self.kind} of {self.latents}"]
     parts += [f"({self.reduction})"] if self.reduction else []
     parts += [f"β {self.beta:g}"] if self.beta is not None else []
+    parts += [f"seed {self.seed}"] if self.seed else []
     return " ".join(parts)
 
 
@@ -52,25 +54,37 @@ def list_cells() -> Iterator[Cell]:
 def cell(config: ConfigDict) -> Cell:
   """Name what a config of configs/compare.py trains."""
   kind = KINDS[variants.find(config).choice(("vae", *KINDS))]
-  latents = config.model.latents
+  found = Cell(kind, config.model.latents, seed=config.seed)
   if kind in ("GAN", "WGAN-GP"):
-    return Cell(kind, latents)
+    return found
   pixels, nats = config.loss.reduction
   if kind == "AE":
-    return Cell(kind, latents, pixels)
-  return Cell(kind, latents, f"{pixels}, {nats}", config.loss.beta)
+    return found._replace(reduction=pixels)
+  return found._replace(
+    reduction=f"{pixels}, {nats}", beta=float(config.loss.beta)
+  )
+
+
+def of_each_seed(
+  groups: Iterable[Sequence[Cell]], known: Collection[Cell]
+) -> Iterator[tuple[Cell, ...]]:
+  """Return each group of cells for every seed that one of them is known of."""
+  for cells in groups:
+    seeds = {cell.seed for cell in known if cell._replace(seed=0) in cells}
+    for seed in sorted(seeds) or [0]:
+      yield tuple(cell._replace(seed=seed) for cell in cells)
 
 
 def choose_drawn(cells: Collection[Cell]) -> dict[str, Cell]:
   """Choose the cell of each kind whose pictures and curves are drawn.
 
   The one of most latents, of those with β = 1 and summed terms if there are
-  some.
+  some; of several seeds the least.
   """
 
   def order(cell: Cell) -> tuple:
     summed = cell.reduction in (SUMS, "sum", "")
-    return (cell.beta in (None, 1.0), summed, cell.latents)
+    return (cell.beta in (None, 1.0), summed, cell.latents, -cell.seed)
 
   return {
     kind: max((c for c in cells if c.kind == kind), key=order)

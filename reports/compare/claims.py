@@ -6,22 +6,30 @@ from typing import Any
 from cvae_jax.loop.distances import FRECHET, SLICED
 from reports import markdown
 from reports.claims import Verdict, outcome
-from reports.compare.cells import BETAS, LATENTS, MEANS, SUMS, Cell, ae, vae
+from reports.compare.cells import (
+  BETAS,
+  LATENTS,
+  MEANS,
+  SUMS,
+  Cell,
+  ae,
+  of_each_seed,
+  vae,
+)
 from reports.compare.curves import is_loss
 from reports.compare.rules import (
   ALIKE,
-  ALSO,
   BETTER,
   COLLAPSED,
   DEAF,
   KEPT,
-  TRACKS,
   USELESS,
   describe_poor,
   describe_unlike,
   judge_collapse,
   near_duplicates,
   sign,
+  strength,
 )
 
 Runs = Mapping[Cell, Mapping[str, Any]]  # what reports.compare gathered
@@ -141,8 +149,8 @@ def _tracking(runs: Runs, claim: str) -> Verdict:
     }
     if not losses:
       return None, "too few evaluations with a distance"
-    name = max(losses, key=lambda name: _strength(losses[name]))
-    tracks, rank = _strength(losses[name])
+    name = max(losses, key=lambda name: strength(losses[name]))
+    tracks, rank = strength(losses[name])
     shown = [markdown.cell(value) for value in losses[name].values()]
     words = f"rank correlation with the distance {shown[0]}, given the epoch"
     return (rank < DEAF) - tracks, (
@@ -150,16 +158,6 @@ def _tracking(runs: Runs, claim: str) -> Verdict:
     )
 
   return _judge(runs, claim, [(Cell("GAN", z),) for z in LATENTS], judge)
-
-
-def _strength(values: Mapping[str, float | None]) -> tuple[bool, float]:
-  """Tell whether a signal tracks quality, and how it is correlated with it."""
-  rank, given, floor = (
-    values[name] or 0.0
-    for name in ("rank correlation", "given the epoch", "floor")
-  )
-  also = rank * given > 0 and abs(given) >= max(ALSO, floor)
-  return also and abs(rank) >= TRACKS, abs(rank)
 
 
 def _stopping(runs: Runs, claim: str) -> Verdict:
@@ -219,6 +217,8 @@ def _remedy(runs: Runs, claim: str) -> Verdict:
 def _judge(runs: Runs, claim: str, groups, judge: Callable) -> Verdict:
   """Judge every group of cells whose runs are there; names what is lacking.
 
+  A group is judged once for each seed that has a run of one of its cells.
+
   Args:
     judge: (run of each cell) -> (1 confirmed, −1 contradicted, 0 neither or
       None not measured; words).
@@ -226,7 +226,7 @@ def _judge(runs: Runs, claim: str, groups, judge: Callable) -> Verdict:
   found = []
   reasons = []
   lacking = {}
-  for cells in groups:
+  for cells in of_each_seed(groups, runs):
     missing = {cell: why for cell in cells if (why := _missing(runs, cell))}
     lacking |= missing
     if not missing:

@@ -12,19 +12,18 @@ from cvae_jax.figures import gan
 from cvae_jax.host import commands, images
 from cvae_jax.host.files import write_atomically
 from cvae_jax.loop import distances
-from cvae_jax.loop.folder.rows import read_metrics
 from cvae_jax.loop.folder.run_data import Datasets, RunMismatch
 from cvae_jax.measures import collapse
-from reports import ReportError, markdown, variants
+from reports import LEDGER, ReportError, markdown
 from reports.compare import (
   cells as compare_cells,
   curves as compare_curves,
+  recalled,
   text as compare_text,
 )
 from reports.compare.cells import Cell
+from reports.compare.records import describe_state, is_ours, make_record
 
-PAGE = "compare"  # configs/compare.py, of which the runs are
-SYSTEMS = ("autoencoder", "gan")
 SIDE = 64  # pixels of a picture in a grid, where images are larger
 WAYS = 2  # from one sample to another, of each kind
 REAL = 10  # images and their reconstructions, in the run's own folder
@@ -36,14 +35,15 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
   """Write compare.md and its pictures, all of them generated; gives the paths.
 
   Images and their reconstructions, which a licence may forbid to publish, are
-  drawn into each run's folder as reconstructions.png.
+  drawn into each run's folder as reconstructions.png. What has no run there is
+  reported from the ledger in `out_folder`, if it was measured alike.
 
   Raises:
     ReportError: no run of the comparison has a finished epoch, two are of the
       same cell, or they are of several sizes, data or ways to be measured.
   """
-  found = _read_runs(Path(runs_folder))
   out = Path(out_folder)
+  found = _read_runs(Path(runs_folder))
   held = _holder()
   shown = compare_cells.choose_drawn(found).values()
   grids = {}
@@ -51,25 +51,34 @@ def write(runs_folder: Path, out_folder: Path) -> list[Path]:
   for cell, record in found.items():
     run = runs.load(record["folder"])
     beside = held(run)
-    record |= _state(run, record["rows"]["epoch"][-1])
+    record |= describe_state(record, int(run.state.step))
     record |= _measure(run, beside) if beside else {}
     if cell in shown:
       grids |= _samples(run, cell.kind, beside)
       ways[cell.kind] = gan.interpolation(run, rows=WAYS)
   _check_alike([record for record in found.values() if "protocol" in record])
+  found = _sort(found | recalled.recall(out / LEDGER, found))
+  if not found:
+    raise ReportError(
+      f"no run of the comparison in {runs_folder}; train them: "
+      f"{commands.format_command('sweep')} --config=compare --workdir=…"
+    )
   for name, grid in grids.items():
     images.save_grid(_path(out, name), _small(grid))
-  images.save_grid(
-    _path(out, "interpolations"),
-    _small(np.concatenate([*ways.values()])),
-    rows=[kind for kind in ways for _ in range(WAYS)],
+  if ways:
+    images.save_grid(
+      _path(out, "interpolations"),
+      _small(np.concatenate([*ways.values()])),
+      rows=[kind for kind in ways for _ in range(WAYS)],
+    )
+  drawn = compare_cells.choose_drawn(found).values()
+  compare_curves.plot(
+    _path(out, "curves"), {cell: found[cell] for cell in drawn}
   )
-  curves = {cell: found[cell] for cell in shown}
-  compare_curves.plot(_path(out, "curves"), curves)
   command = markdown.command("compare", Path(runs_folder), out)
   page = compare_text.page(found, grids, command)
   write_atomically(out / "compare_report.md", page)
-  names = (*grids, "interpolations", "curves")
+  names = (*grids, *["interpolations"] * bool(ways), "curves")
   return [out / "compare_report.md", *(_path(out, name) for name in names)]
 
 
@@ -80,9 +89,8 @@ def _path(folder: Path, name: str) -> Path:
 def _read_runs(folder: Path) -> Found:
   """Return what the comparison's runs below a folder have on record."""
   found: Found = {}
-  for run in runs.below(folder):
-    ours = variants.find(run.config).page == PAGE
-    if not ours or run.config.system not in SYSTEMS or not run.split("epoch"):
+  for run in runs.below(folder) if folder.is_dir() else ():
+    if not is_ours(run):
       continue
     if not runs.saved(run.path):
       print(f"{run.path}: left out, it has no checkpoint yet")
@@ -93,44 +101,23 @@ def _read_runs(folder: Path) -> Found:
         f"{run.path} and {found[cell]['folder']} are both {cell}; report "
         "on a folder with one run of each"
       )
-    found[cell] = _record(run, cell)
-  if not found:
-    raise ReportError(
-      f"no run of the comparison in {folder}; train them: "
-      f"{commands.format_command('sweep')} --config=compare --workdir=…"
-    )
+    found[cell] = make_record(run, cell)
   if len(sizes := {record["size"] for record in found.values()}) > 1:
     raise ReportError(
       f"the runs below {folder} are of images of {sorted(sizes)} pixels a "
       "side; report on a folder with runs of one size"
     )
+  return _sort(found)
+
+
+def _sort(found: Found) -> Found:
   return {cell: found[cell] for cell in sorted(found, key=_order)}
 
 
 def _order(cell: Cell) -> tuple:
   kind = list(compare_cells.KINDS.values()).index(cell.kind)
-  return kind, cell.latents, cell.reduction, cell.beta or 0.0
-
-
-def _record(run: runs.Folder, cell: Cell) -> dict[str, Any]:
-  parted = compare_curves.split_rows(run.config, run.rows)
-  last = parted["epoch"][-1]
-  return {
-    "cell": cell,
-    "folder": run.path,
-    "size": run.config.data.image_shape[0],
-    "parameters": run.parameters,
-    "complete": run.done,
-    "epochs": round(last["epoch"]),
-    "environment": run.environment,
-    "rows": parted,
-    "tracking": compare_curves.correlate_losses(
-      parted["epoch"], parted["test"]
-    ),
-    "stop": compare_curves.stop(run.config, parted["test"]),
-    "samples": {},
-    "posterior": None,
-  }
+  beta = cell.beta or 0.0
+  return kind, cell.latents, cell.reduction, beta, cell.seed
 
 
 def _holder() -> Callable[[runs.Run], collapse.Held | None]:
@@ -161,24 +148,6 @@ def _load_embedding() -> distances.Embed | None:
   except data.DataError as error:
     print(f"neighbours and distances are of pixels alone: {error}")
     return None
-
-
-def _state(run: runs.Run, last: Mapping[str, Any]) -> dict[str, Any]:
-  """Return the epochs, the updates and the test metrics of a run's state.
-
-  Args:
-    last: the row of the run's last epoch, which may be later.
-  """
-  step = int(run.state.step)
-  tests = [r for r in read_metrics(run.folder) if r["split"] == "test"]
-  ended = round(last["epoch"])
-  age = round(last["epoch"] * step / last["step"])
-  word = "best" if run.config.early_stop.restore else "saved"
-  return {
-    "trained": f"{ended}" if age == ended else f"{ended} ({word} {age})",
-    "updates": step // run.config.optim.get("critic_steps", 1),
-    "test": next((row for row in tests if row["step"] == step), {}),
-  }
 
 
 def _measure(run: runs.Run, beside: collapse.Held) -> dict[str, Any]:

@@ -41,9 +41,9 @@ the distance there is at most {KEPT:g} times the run's lowest. Whether a GAN's
 modes are cured is told only where it lost some; a mean distance or a recall
 counts from a difference of {WIDER:g}, near duplicates where the intervals are
 apart. Samples of two runs are compared only where neither moved more than
-{UNLIKE:g} times as often as the other. A claim is confirmed where that holds in
-all pairs of finished runs, contradicted where its opposite does. There is one
-run of each: what seeds change is not measured."""
+{UNLIKE:g} times as often as the other, and both have one seed. A claim is
+confirmed where that holds in all pairs of finished runs, contradicted where its
+opposite does."""
 
 
 def describe_unlike(*group: Mapping[str, Any]) -> str:
@@ -78,6 +78,16 @@ def judge_collapse(samples: Mapping[str, Any]) -> int:
   _, (low, high) = near_duplicates(samples)
   lost = low > REPEATED or samples["ratio"] < SIMILAR
   return lost - (high <= REPEATED and samples["ratio"] >= SIMILAR)
+
+
+def strength(values: Mapping[str, float | None]) -> tuple[bool, float]:
+  """Tell whether a signal tracks quality, and how it is correlated with it."""
+  rank, given, floor = (
+    values[name] or 0.0
+    for name in ("rank correlation", "given the epoch", "floor")
+  )
+  also = rank * given > 0 and abs(given) >= max(ALSO, floor)
+  return also and abs(rank) >= TRACKS, abs(rank)
 
 
 def sign(gain: float) -> int:

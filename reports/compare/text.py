@@ -63,21 +63,13 @@ def page(runs: Runs, drawn: Collection[str], command: str) -> str:
     command: that writes it.
   """
   shown = compare_cells.choose_drawn(runs).values()
-  cells = ", ".join(map(str, shown))
   curves = compare_curves.caption(runs[cell] for cell in shown)
   parts = [
     "# AE, VAE and GAN compared: all tables\n\n"
     f"Written by `{command}`; run it again to renew it.",
     _setting_lines(runs),
     f"## Ablation\n\n{_ablation(runs)}",
-    f"## Samples\n\nAll are decoded from latents drawn at random: {cells}.",
-    *(
-      f"![{words}](compare_{name}.png)\n\n*{words}.*"
-      for name, words in PICTURES.items()
-      if name in drawn
-    ),
-    "![Interpolations](compare_interpolations.png)\n\n*From one draw of the "
-    "prior to another, along the sphere.*",
+    *_samples(runs, drawn),
     f"## Collapse of the modes\n\n{_modes(runs)}",
     f"## Which signal tracks quality\n\n{_tracking_lines(runs)}",
     f"![Curves](compare_curves.png)\n\n*{curves}*",
@@ -88,24 +80,49 @@ def page(runs: Runs, drawn: Collection[str], command: str) -> str:
   return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
+def _samples(runs: Runs, drawn: Collection[str]) -> list[str]:
+  """Show what is drawn; nothing where a ledger alone has the runs."""
+  if not drawn:
+    return []
+  here = [cell for cell, run in runs.items() if run["folder"]]
+  cells = ", ".join(map(str, compare_cells.choose_drawn(here).values()))
+  return [
+    f"## Samples\n\nAll are decoded from latents drawn at random: {cells}.",
+    *(
+      f"![{words}](compare_{name}.png)\n\n*{words}.*"
+      for name, words in PICTURES.items()
+      if name in drawn
+    ),
+    "![Interpolations](compare_interpolations.png)\n\n*From one draw of the "
+    "prior to another, along the sphere.*",
+  ]
+
+
 def _setting_lines(runs: Runs) -> str:
   """Say on what data, how far, where, by which code, and what is missing."""
   first = next(iter(runs.values()))
-  known = [run for run in runs.values() if "data" in run]
+  measured = [run for run in runs.values() if "data" in run]
   lines = [
     "Without enough held-out images here, only what runs recorded is reported."
   ]
-  if known:
-    train, test = known[0]["counts"]
-    lines = [f"{train:,} {known[0]['data']} train, {test:,} are held out."]
+  if measured:
+    train, test = measured[0]["counts"]
+    name = measured[0]["data"] or "images"  # entries do not say the name
+    lines = [f"{train:,} {name} train, {test:,} are held out."]
   lines.append(f"Images have {first['size']} pixels a side.")
-  absent = [str(c) for c in compare_cells.list_cells() if c not in runs]
+  known = {cell._replace(seed=0) for cell in runs}
+  absent = [str(c) for c in compare_cells.list_cells() if c not in known]
   partial = [
     f"{cell} ({run['epochs']} epochs so far)"
     for cell, run in runs.items()
     if not run["complete"]
   ]
-  for words, cells in (("Not trained", absent), ("Not finished", partial)):
+  kept = [str(cell) for cell, run in runs.items() if not run["folder"]]
+  for words, cells in (
+    ("Not trained", absent),
+    ("Not finished", partial),
+    ("Only of the ledger, so without pictures", kept),
+  ):
     if cells:
       lines.append(f"{words}: {'; '.join(cells)}.")
   where = markdown.describe_training(
@@ -114,13 +131,16 @@ def _setting_lines(runs: Runs) -> str:
   return " ".join([*lines, where])
 
 
-def _cell_name(cell: Cell) -> dict[str, Any]:
-  return {
+def _cell_name(cell: Cell, runs: Runs) -> dict[str, Any]:
+  """Return what names a run in a table, the seed where there are several."""
+  found = {
     "system": cell.kind,
     "latents": cell.latents,
     "reduction": cell.reduction or None,
     "β": cell.beta,
   }
+  several = len({other.seed for other in runs}) > 1
+  return found | ({"seed": cell.seed} if several else {})
 
 
 def _ablation(runs: Runs) -> str:
@@ -134,7 +154,7 @@ def _ablation(runs: Runs) -> str:
     )
     rows.append(
       {
-        **_cell_name(cell),
+        **_cell_name(cell, runs),
         "parameters": run["parameters"],
         "epochs": run["trained"],
         "BCE": test.get("bce"),
@@ -176,7 +196,7 @@ def _protocol(run: Mapping[str, Any]) -> str:
 def _modes(runs: Runs) -> str:
   rows = [
     {
-      **_cell_name(cell),
+      **_cell_name(cell, runs),
       "z": {"prior": "N(0, I)", "fitted": "fitted"}[name],
       "mean distance": samples["ratio"],
       "near duplicates": samples["near_duplicates"],
@@ -200,7 +220,7 @@ def _modes(runs: Runs) -> str:
 
 def _tracking_lines(runs: Runs) -> str:
   rows = [
-    {**_cell_name(cell), "signal": signal, **values}
+    {**_cell_name(cell, runs), "signal": signal, **values}
     for cell, run in runs.items()
     for signal, values in run["tracking"].items()
   ]
@@ -216,7 +236,7 @@ def _tracking_lines(runs: Runs) -> str:
 
 def _stopping_lines(runs: Runs) -> str:
   rows = [
-    {**_cell_name(cell), **run["stop"]}
+    {**_cell_name(cell, runs), **run["stop"]}
     for cell, run in runs.items()
     if run["stop"]
   ]
