@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cvae_jax.host.paths import local
 from cvae_jax.loop.folder import folders
+from cvae_jax.loop.folder.folders import Folder
 from cvae_jax.measures import ledger
 
 LEDGER = "results"  # the folder of entries, in that of the report
@@ -19,6 +20,28 @@ def names() -> list[str]:
   """List the reports there are."""
   found = pkgutil.iter_modules(__path__)
   return sorted(module.name for module in found if module.ispkg)
+
+
+def below(folder: Path) -> list[Folder]:
+  """Return the runs below a folder; none, which is said, if it is not there."""
+  if folder.is_dir():
+    return folders.below(folder)
+  print(f"{folder} is no folder, so only runs of the ledger are reported")
+  return []
+
+
+def is_of_same_images(one: Folder, other: Folder) -> bool:
+  """Tell whether two runs were measured on the same images, as far as known."""
+  if one.config.data.get("source") != other.config.data.get("source"):
+    return False
+  hashes = {_test_images(run) for run in (one, other)} - {None}
+  return len(hashes) < 2
+
+
+def _test_images(run: Folder) -> str | None:
+  """Return the hash of a run's test images; None if it is not known."""
+  known = ledger.identify(run)["data"] or {}
+  return known.get("test", {}).get("image", {}).get("sha256")
 
 
 def write(name: str, runs_folder: Path, out_folder: Path) -> list[Path]:

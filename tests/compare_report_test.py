@@ -26,7 +26,7 @@ from reports.compare import (
   rules,
 )
 from reports.compare.cells import Cell, ae, vae
-from tests.reports_test import rows_of
+from tests.reports_test import rows_of, section
 from tests.watch_test import replay
 
 NETS = {
@@ -213,10 +213,6 @@ def test_a_ledger_gives_the_same_page_without_any_run(page, folder, tmp_path):
   assert verdicts[0] == verdicts[1]
 
 
-def section(page, heading):
-  return page.split(f"## {heading}\n")[1].split("\n## ")[0]
-
-
 @pytest.mark.usefixtures("alike")
 def test_of_one_cell_in_a_ledger_the_longest_run_counts(folder, tmp_path):
   reports.write("compare", folder, tmp_path)
@@ -231,6 +227,23 @@ def test_of_one_cell_in_a_ledger_the_longest_run_counts(folder, tmp_path):
   reports.write("compare", tmp_path / "none", tmp_path)
   rows = rows_of((tmp_path / "compare_report.md").read_text(), "Ablation")
   assert [row["epochs"] for row in rows if row["system"] == "GAN"] == ["90"]
+
+
+@pytest.mark.usefixtures("alike")
+def test_an_entry_of_other_images_does_not_stand_beside_the_rest(
+  folder, tmp_path, capsys
+):
+  reports.write("compare", folder, tmp_path)
+  entry = tmp_path / "results" / "compare_vae,smoke.json"
+  found = json.loads(entry.read_text())
+  found["data"]["test"]["image"]["sha256"] = "0" * 64
+  entry.write_text(json.dumps(found))
+  reports.write("compare", tmp_path / "none", tmp_path)
+  rows = rows_of((tmp_path / "compare_report.md").read_text(), "Ablation")
+  assert [row["system"] for row in rows] == ["GAN"]
+  said = capsys.readouterr().out
+  assert f"{entry}: left out, it was not measured alike: other held-out" in said
+  assert "none is no folder" in said
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,13 @@ def page(folder, tmp_path_factory):
   return paths[0].read_text()
 
 
+def section(page, heading):
+  """Return what stands below a heading, up to the next one."""
+  return page.split(f"## {heading}")[1].split("\n##")[0]
+
+
 def rows_of(page, heading):
-  lines = page.split(f"## {heading}")[1].split("\n##")[0].splitlines()
+  lines = section(page, heading).splitlines()
   cells = [
     [cell.strip() for cell in line.strip("|").split("|")]
     for line in lines

@@ -1,5 +1,6 @@
 """The zoo's report: what is there is shown, what is not is said."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -119,8 +120,10 @@ def test_a_ledger_gives_the_same_tables_without_any_run(page, folder, tmp_path):
   assert "No judge says" not in again
   for heading in ("Likelihood", "Few labels", "Adversarial codes"):
     assert rows_of(again, heading) == rows_of(page, heading)
-  verdicts = "## Claims and targets"
-  assert section(again, verdicts) == section(page, verdicts)
+  verdicts = "Claims and targets\n"
+  assert reports_test.section(again, verdicts) == reports_test.section(
+    page, verdicts
+  )
 
 
 def test_runs_of_a_title_take_the_place_of_its_entries(folder, data, tmp_path):
@@ -134,8 +137,23 @@ def test_runs_of_a_title_take_the_place_of_its_entries(folder, data, tmp_path):
   assert table[zoo_claims.SCVAE]["test ELBO"] == "−172"
 
 
-def section(page, heading):
-  return page.split(heading)[1].split("\n## ")[0]
+def test_entries_of_other_images_do_not_stand_beside_runs(
+  folder, data, tmp_path, capsys
+):
+  reports.write("zoo", folder, tmp_path)
+  results = tmp_path / "results"
+  (entry,) = results.glob("zoo_scvae*.json")
+  found = json.loads(entry.read_text())
+  found["config"]["data"]["source"] = "mnist"
+  entry.write_text(json.dumps(found))
+  own = tmp_path / "own"
+  tests = [{"elbo": -300.0, "kl": 3.0}] * 10
+  zoo.finished("vae", data, own / "vae", *tests, model__latents=2)
+  reports.write("zoo", own, tmp_path)
+  table = rows_of((tmp_path / "zoo_report.md").read_text(), "Likelihood")
+  assert zoo_claims.VAE in table
+  assert zoo_claims.SCVAE not in table
+  assert f"{entry}: left out" in capsys.readouterr().out
 
 
 def test_its_tables_are_what_runs_have_on_record(page, folder):

@@ -14,7 +14,7 @@ from cvae_jax.measures.abilities import borrows_labels
 from cvae_jax.metrics import bounds
 from cvae_jax.runs import VALUES, Run
 
-AT_ONCE = 50  # samples of the importance-weighted bound, at least
+SAMPLES = 50  # of the importance-weighted bound, where no number is given
 # Figures of q(y | x), which mean nothing if no label was used.
 BY_LABEL = ("error", "labelled", "cross_entropy")
 
@@ -76,7 +76,7 @@ def measure(
 def _bound(run: Run, split: Feed, samples: int, key) -> dict[str, Estimate]:
   """Measure the importance-weighted bound, so many rows at once as fit."""
   values = math.prod(split.columns["image"].shape[1:])
-  at_once = max(AT_ONCE, VALUES // values)
+  at_once = max(SAMPLES, VALUES // values)
   bound = bounds.make_bound(run.system, samples, at_once)
   fitting = VALUES // (samples * values)
   few = max(1, min(run.config.batch_size, fitting))

@@ -21,7 +21,6 @@ from cvae_jax.metrics import clusters
 from cvae_jax.runs import Run, RunError
 
 NAME = "scores"  # of the section in a run's measures.json
-SAMPLES = 50  # samples of the importance-weighted bound
 PER_CLASS = 200  # generated images of each class or level
 
 
@@ -29,7 +28,7 @@ def score(
   run: Run,
   judges: Sequence[Run] = (),
   *,
-  samples: int = SAMPLES,
+  samples: int = likelihood.SAMPLES,
   per_class: int = PER_CLASS,
   seed: int = 0,
   dataset: Dataset | None = None,
@@ -110,7 +109,7 @@ def save(run: Run, scores: Mapping[str, Any]) -> Merged:
 def protocol(
   run: Run,
   judges: Sequence[Run] = (),
-  samples: int = SAMPLES,
+  samples: int = likelihood.SAMPLES,
   per_class: int = PER_CLASS,
   seed: int = 0,
 ) -> dict[str, Any]:

@@ -6,9 +6,13 @@ from pathlib import Path
 from cvae_jax.measures import ledger
 from reports.compare import cells
 from reports.compare.cells import Cell
-from reports.compare.records import Record, describe_state, is_ours, make_record
-
-OWN = ("step", "state")  # entries of a protocol that differ between runs
+from reports.compare.records import (
+  Record,
+  describe_state,
+  describe_unlike,
+  is_ours,
+  make_record,
+)
 
 
 def recall(results: Path, known: Mapping[Cell, Record]) -> dict[Cell, Record]:
@@ -24,8 +28,8 @@ def recall(results: Path, known: Mapping[Cell, Record]) -> dict[Cell, Record]:
     record = _read(entry) if is_ours(entry) else None
     if record is None or record["cell"] in known:
       continue
-    if measured and (words := _describe_unlike(measured[0], record)):
-      print(f"{entry.path}: left out, it was measured of other {words}")
+    if measured and (words := describe_unlike(measured[0], record)):
+      print(f"{entry.path}: left out, it was not measured alike: {words}")
       continue
     measured.append(record)
     longest = found.get(record["cell"], record)
@@ -44,18 +48,3 @@ def _read(entry: ledger.Entry) -> Record | None:
   counts = [data[part]["image"]["shape"][0] for part in ("train", "test")]
   state = describe_state(record, known["protocol"]["step"])
   return record | state | {"data": None, "counts": counts} | known
-
-
-def _describe_unlike(one: Record, other: Record) -> str:
-  """Name in what two records were measured unlike; "" where they are alike."""
-  names = [name for name in ("size", "counts") if one[name] != other[name]]
-  first, second = (
-    {k: v for k, v in record["protocol"].items() if k not in OWN}
-    for record in (one, other)
-  )
-  names += [
-    name
-    for name in first.keys() | second.keys()
-    if first.get(name) != second.get(name)
-  ]
-  return ", ".join(sorted(names))

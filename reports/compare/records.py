@@ -3,12 +3,13 @@
 from typing import Any
 
 from cvae_jax.loop.folder.folders import Folder
-from reports import variants
+from reports import is_of_same_images, variants
 from reports.compare import curves
 from reports.compare.cells import Cell
 
 PAGE = "compare"  # configs/compare.py, of which the runs are
 SYSTEMS = ("autoencoder", "gan")
+OWN = ("step", "state")  # entries of a protocol that differ between runs
 Record = dict[str, Any]
 
 
@@ -23,6 +24,7 @@ def make_record(run: Folder, cell: Cell) -> Record:
   parted = curves.split_rows(run.config, run.rows)
   return {
     "cell": cell,
+    "run": run,
     "folder": run.path,
     "config": run.config,
     "size": run.config.data.image_shape[0],
@@ -37,6 +39,22 @@ def make_record(run: Folder, cell: Cell) -> Record:
     "samples": {},
     "posterior": None,
   }
+
+
+def describe_unlike(one: Record, other: Record) -> str:
+  """Say in what two runs were measured unlike; "" where they are alike."""
+  first, second = ({**r, **r["protocol"]} for r in (one, other))
+  names = {"size", "counts", *one["protocol"], *other["protocol"]} - {*OWN}
+  if one["data"] and other["data"]:  # a ledger does not have the name
+    names.add("data")
+  parts = [
+    f"{name} {first.get(name)} and {second.get(name)}"
+    for name in sorted(names)
+    if first.get(name) != second.get(name)
+  ]
+  if not is_of_same_images(one["run"], other["run"]):
+    parts.append("other held-out images")
+  return ", ".join(parts)
 
 
 def describe_state(record: Record, step: int) -> Record:

@@ -14,7 +14,7 @@ from cvae_jax.host.files import write_atomically
 from cvae_jax.loop import distances
 from cvae_jax.loop.folder.run_data import Datasets, RunMismatch
 from cvae_jax.measures import collapse
-from reports import LEDGER, ReportError, markdown
+from reports import LEDGER, ReportError, below, markdown
 from reports.compare import (
   cells as compare_cells,
   curves as compare_curves,
@@ -22,7 +22,12 @@ from reports.compare import (
   text as compare_text,
 )
 from reports.compare.cells import Cell
-from reports.compare.records import describe_state, is_ours, make_record
+from reports.compare.records import (
+  describe_state,
+  describe_unlike,
+  is_ours,
+  make_record,
+)
 
 SIDE = 64  # pixels of a picture in a grid, where images are larger
 WAYS = 2  # from one sample to another, of each kind
@@ -89,7 +94,7 @@ def _path(folder: Path, name: str) -> Path:
 def _read_runs(folder: Path) -> Found:
   """Return what the comparison's runs below a folder have on record."""
   found: Found = {}
-  for run in runs.below(folder) if folder.is_dir() else ():
+  for run in below(folder):
     if not is_ours(run):
       continue
     if not runs.saved(run.path):
@@ -167,18 +172,11 @@ def _measure(run: runs.Run, beside: collapse.Held) -> dict[str, Any]:
 def _check_alike(measured: Sequence[Mapping[str, Any]]) -> None:
   """Check that runs were measured in the same way on the same data."""
   for record in measured[1:]:
-    first, other = ({**r, **r["protocol"]} for r in (measured[0], record))
-    names = ("data", "counts", *record["protocol"].keys() - {"step", "state"})
-    unlike = [
-      f"{name} {first.get(name)} and {other[name]}"
-      for name in sorted(names)
-      if first.get(name) != other[name]
-    ]
-    if unlike:
+    if unlike := describe_unlike(measured[0], record):
       raise ReportError(
-        f"{first['folder']} and {other['folder']} cannot be compared: "
-        f"{', '.join(unlike)}; report on a folder with runs of the same data "
-        "and config.distance"
+        f"{measured[0]['folder']} and {record['folder']} cannot be compared: "
+        f"{unlike}; report on a folder with runs of the same data and "
+        "config.distance"
       )
 
 

@@ -10,7 +10,7 @@ from cvae_jax import config as configs, data, runs
 from cvae_jax.loop.folder.checkpoint import CheckpointError
 from cvae_jax.loop.folder.run_data import Datasets, RunMismatch
 from cvae_jax.measures import control, ledger, likeness, score, variety
-from reports import ReportError
+from reports import ReportError, below, is_of_same_images
 from reports.zoo.titles import is_ours, title
 
 JUDGE = "attribute"  # the system that reads samples
@@ -72,7 +72,7 @@ def collect(folder: Path, results: Path | None = None) -> Zoo:
   found = {}
   judges = []
   unfinished = []
-  for run in runs.below(folder) if folder.is_dir() else ():
+  for run in below(folder):
     is_judge = run.config.system == JUDGE
     if not is_judge and not is_ours(run.config):
       continue
@@ -94,20 +94,26 @@ def collect(folder: Path, results: Path | None = None) -> Zoo:
         )
       found[key] = entry
   _check(found.values())
-  groups = {}
-  for (name, _), entry in sorted(found.items()):
-    groups.setdefault(name, []).append(entry)
   if results:
-    groups |= recall(results, groups)
+    found |= recall(results, found.values())
+  groups = {}
+  for name, seed in sorted(found):
+    groups.setdefault(name, []).append(found[name, seed])
   return Zoo(groups, judges, unfinished)
 
 
-def recall(results: Path, known: Collection[str]) -> dict[str, list[Entry]]:
-  """Return what a ledger has of other titles, with what was measured then.
+def recall(
+  results: Path, known: Collection[Entry]
+) -> dict[tuple[str, int], Entry]:
+  """Return what a ledger has of other titles, by title and seed.
 
-  Entries that chose settings on held-out digits are left out. Of two that are
-  alike but for settings that their title does not name, the first one counts.
+  What was measured then is in it. Entries that chose settings on held-out
+  digits are left out, and those that were measured on other images than the
+  runs that are known. Of two that are alike but for settings that their title
+  does not name, the first one counts.
   """
+  titles = {entry.title for entry in known}
+  first = {e.config.data.name: runs.Folder(e.folder) for e in known}
   found = {}
   for kept in ledger.below(results):
     config = kept.config
@@ -115,7 +121,10 @@ def recall(results: Path, known: Collection[str]) -> dict[str, list[Entry]]:
     if not is_ours(config) or not kept.done or not tests:
       continue
     name = title(config)
-    if name in known or config.data.get("holdout"):
+    if name in titles or config.data.get("holdout"):
+      continue
+    if not is_of_same_images(first.setdefault(config.data.name, kept), kept):
+      print(f"{kept.path}: left out, it is of other images than the rest")
       continue
     parts = ("scores", "variety", "likeness")
     measured = {part: kept.measures.get(part, {}) for part in parts}
@@ -123,10 +132,7 @@ def recall(results: Path, known: Collection[str]) -> dict[str, list[Entry]]:
     same = found.setdefault((name, config.seed), entry)
     if same is not entry:
       print(f"{kept.path}: left out, another entry is {name} of its seed")
-  groups = {}
-  for (name, _), entry in sorted(found.items(), key=lambda item: item[0]):
-    groups.setdefault(name, []).append(entry)
-  return groups
+  return found
 
 
 def _check(entries) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
+from numpy.typing import NDArray
 
 from cvae_jax.apps.explore import markup, pictures
 from cvae_jax.apps.explore.opened import Opened
@@ -70,17 +71,23 @@ def update(
   return shown
 
 
-def answer(opened: Opened, request: Request, link: bool = True) -> str:
-  """Return a request's answer as HTML: the picture, other draws, links."""
-  drawn = pictures.draw(opened, request)
+def answer(
+  opened: Opened, request: Request, drawn: NDArray, link: bool = True
+) -> str:
+  """Return a request's answer as HTML: the picture, other draws, links.
+
+  Args:
+    drawn: the request's images [COUNT, H, W, C].
+    link: whether the address bar is to show the request.
+  """
   words = caption(opened, request)
   alt = [f"draw {i + 1} of {COUNT}" for i in range(COUNT)]
-  image = drawn.images[request.pick]
+  image = drawn[request.pick]
   query = request.to_query(opened.name) if link else ""
   record = {"run": opened.name, **request.to_json()}
   parts = [
     markup.figure(image, words),
-    markup.strip(drawn.images, request.pick, alt, "Other draws"),
+    markup.strip(drawn, request.pick, alt, "Other draws"),
     markup.downloads(image, record, f"{opened.name}_{request.seed}"),
   ]
   query = query.replace("&", "&amp;").replace('"', "&quot;")
@@ -100,6 +107,7 @@ def caption(opened: Opened, request: Request) -> str:
 
 def update_values(panel: Panel, request: Request, link: bool = True) -> list:
   """Return values of the picture and the sliders."""
-  z = pictures.latents(panel.opened, request)[request.pick]
+  drawn = pictures.draw(panel.opened, request)
+  z = drawn.z[request.pick]
   shown = [round(float(z[latent]), 2) for latent in panel.opened.latents]
-  return [answer(panel.opened, request, link), *shown]
+  return [answer(panel.opened, request, drawn.images, link), *shown]
